@@ -1,0 +1,163 @@
+//! What the reader finds out about a project. Values only.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostic, Location};
+use crate::path::RootPath;
+
+/// A project as Compose would load it from its folder.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder.
+    pub dir: RootPath,
+    /// Compose's project name: `COMPOSE_PROJECT_NAME`, `name:` or the normalised folder name.
+    pub name: String,
+    /// Every file whose content makes the model: compose files, overrides, `.env`, files that are
+    /// extended or included. Also those that are read if present but do not exist in the tree.
+    pub definition_files: Vec<DefinitionFile>,
+    /// The services by name, inactive ones (profiles) included.
+    pub services: BTreeMap<String, Service>,
+    /// Names of networks (as Docker sees them) that this project creates.
+    pub owned_networks: Vec<String>,
+    /// Names of networks (as Docker sees them) that must exist before it starts (`external: true`).
+    pub external_networks: Vec<String>,
+    /// The top-level `x-ghdeploy`.
+    pub settings: ProjectSettings,
+    /// Everything wrong or doubtful. A project with an error must not be deployed.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A file that takes part in the model of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionFile {
+    /// The file.
+    pub path: RootPath,
+    /// Whether the tree holds it. A `.env` that only the host has is listed as absent.
+    pub present: bool,
+}
+
+/// The top-level `x-ghdeploy` of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectSettings {
+    /// Names of the hosts that run it; empty: those whose `projects` match.
+    pub hosts: Vec<String>,
+    /// Projects that must be up before this one.
+    pub after: Vec<String>,
+}
+
+/// A service of a project.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Where its key stands in the compose file that names it last.
+    pub at: Location,
+    /// Whether it is started by a plain `up`: no profiles, or one that is active, or needed by an
+    /// active service.
+    pub active: bool,
+    /// Hex sha256 of the merged, normalised definition as Compose's own hash would see it (without
+    /// build, pull_policy, scale, depends_on, profiles), with the content of its env files.
+    pub definition: String,
+    /// Every place of the files that make this definition, the main compose file first: the reasons
+    /// to show when `definition` changes.
+    pub defined_at: Vec<Location>,
+    /// Hex sha256 of inline `configs: content:`/`environment:` that it mounts; `None` without any.
+    pub inline_configs: Option<String>,
+    /// The files and directories it reads.
+    pub reads: Vec<Read>,
+    /// Bind sources outside the root, or that hold a variable only the host knows: text after
+    /// interpolation (unknown variables stay `${NAME}`), and the line.
+    pub host_binds: Vec<(String, Location)>,
+    /// The image reference after interpolation.
+    pub image: Option<String>,
+    /// Whether it has `build:`.
+    pub builds: bool,
+    /// What it waits for.
+    pub depends_on: BTreeMap<String, Dependency>,
+    /// What a change of its inputs means (`x-ghdeploy` of the service).
+    pub on_change: OnChange,
+    /// Names of variables that the tree does not define and that have no default: only the host
+    /// may know them.
+    pub unknown_variables: Vec<String>,
+}
+
+/// One entry of `depends_on`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dependency {
+    /// `service_started` (default), `service_healthy` or `service_completed_successfully`.
+    pub condition: String,
+    /// `restart: true`: Compose restarts this service with its dependency.
+    pub restart: bool,
+    /// `required: false` tolerates its absence.
+    pub required: bool,
+}
+
+/// A file or directory that a service reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The path below the root. For a directory everything below it counts.
+    pub path: RootPath,
+    /// How it is read.
+    pub how: How,
+    /// The line that says so.
+    pub at: Location,
+    /// What the tree holds there; `None` when nothing: only the host may have it.
+    pub kind: Option<super::NodeKind>,
+    /// Where the container sees it (binds, configs, secrets).
+    pub target: Option<String>,
+    /// Whether its absence is allowed (`env_file: required: false`).
+    pub required: bool,
+}
+
+/// How a service reads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// A bind mount, also through a volume with `driver_opts.device`.
+    Bind,
+    /// `configs:` with `file:`.
+    Config,
+    /// `secrets:` with `file:`.
+    Secret,
+    /// `env_file:`; part of the definition.
+    EnvFile,
+    /// `label_file:`; part of the definition.
+    LabelFile,
+    /// Build context, Dockerfile or additional context.
+    Build,
+}
+
+impl How {
+    /// Whether Compose does not watch the content, so that an action is ours to owe.
+    #[must_use]
+    pub fn is_input(self) -> bool {
+        matches!(self, Self::Bind | Self::Config | Self::Secret)
+    }
+}
+
+/// What a change of a service's inputs means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OnChange {
+    /// For every path that `paths` does not name.
+    pub default: Reaction,
+    /// Globs relative to the project's folder, most specific first, each with its own reaction.
+    pub paths: Vec<(String, Reaction)>,
+}
+
+/// How a running service takes up new content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reaction {
+    /// `docker compose restart`.
+    #[default]
+    Restart,
+    /// `docker compose up -d --force-recreate --no-deps`.
+    Recreate,
+    /// `docker compose kill -s SIGNAL`.
+    Signal(String),
+    /// `docker compose exec -T SERVICE ARGV…`.
+    Exec(Vec<String>),
+    /// It watches the file itself.
+    None,
+}
+

@@ -1,0 +1,74 @@
+//! What is wrong or doubtful in the input, and where.
+//!
+//! Owns the shape of a message about the repository: severity, text, place, help. Never prints.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A place in a file of the repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Location {
+    /// The path in the repository, as a person would type it.
+    pub path: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path, self.line, self.column)
+    }
+}
+
+/// How bad a [`Diagnostic`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is refused for it.
+    Warning,
+    /// The project cannot be deployed as it stands.
+    Error,
+}
+
+/// One message about the repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in lowercase, without a full stop. Never holds a value that could be secret.
+    pub message: String,
+    /// Where, when a place is known.
+    pub at: Option<Location>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    #[must_use]
+    pub fn error(message: impl Into<String>, at: Option<Location>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), at, help: None }
+    }
+
+    /// A warning at a place.
+    #[must_use]
+    pub fn warning(message: impl Into<String>, at: Option<Location>) -> Self {
+        Self { severity: Severity::Warning, message: message.into(), at, help: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Whether the project cannot be deployed because of it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}

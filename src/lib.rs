@@ -1,0 +1,6 @@
+//! Deploys a repository of Docker Compose service folders over SSH and restarts only what is
+//! affected. See ARCHITECTURE.md for the flow of data.
+
+pub mod compose;
+pub mod diagnostic;
+pub mod path;

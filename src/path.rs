@@ -1,0 +1,185 @@
+//! Paths as the host sees them.
+//!
+//! Owns the one coordinate system that the whole program plans in: a path below the root on the
+//! host. Where a file lies in the repository is looked up only to show it to a person. Never
+//! touches a filesystem.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A path below the root on the host, such as `blog/compose.yml`.
+///
+/// Relative, `/`-separated, UTF-8, and without empty, `.` or `..` components, so that joining it to
+/// a root can never leave the root. The empty path is the root itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RootPath(String);
+
+/// Why a string is not a path below the root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// The path is absolute.
+    #[error("path {0:?} is absolute")]
+    Absolute(String),
+    /// A `..` leads out of the root.
+    #[error("path {0:?} leads above the root")]
+    AboveRoot(String),
+    /// The path holds a NUL byte, which no filesystem can store.
+    #[error("path {0:?} holds a NUL byte")]
+    Nul(String),
+}
+
+impl RootPath {
+    /// The root itself.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Reads a relative path and resolves `.` and `..` in it by text, as Compose does.
+    ///
+    /// # Errors
+    ///
+    /// When the path is absolute, leads above the root or holds a NUL byte.
+    pub fn new(path: &str) -> Result<Self, PathError> {
+        Self::root().join(path)
+    }
+
+    /// Resolves a relative path against this one, which is taken for a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`RootPath::new`].
+    pub fn join(&self, path: &str) -> Result<Self, PathError> {
+        if path.starts_with('/') {
+            return Err(PathError::Absolute(path.to_owned()));
+        }
+        if path.contains('\0') {
+            return Err(PathError::Nul(path.to_owned()));
+        }
+        let mut parts: Vec<&str> = self.components().collect();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    if parts.pop().is_none() {
+                        return Err(PathError::AboveRoot(path.to_owned()));
+                    }
+                }
+                part => parts.push(part),
+            }
+        }
+        Ok(Self(parts.join("/")))
+    }
+
+    /// The path as text, `""` for the root.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the root itself.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names from the root down.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').filter(|part| !part.is_empty())
+    }
+
+    /// The last name, or `""` for the root.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or("")
+    }
+
+    /// The directory that holds this path; `None` for the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        Some(match self.0.rsplit_once('/') {
+            Some((parent, _)) => Self(parent.to_owned()),
+            None => Self::root(),
+        })
+    }
+
+    /// Whether this path is `dir` or lies below it.
+    #[must_use]
+    pub fn is_within(&self, dir: &Self) -> bool {
+        self.relative_to(dir).is_some()
+    }
+
+    /// The part of this path below `dir`: `""` when they are equal, `None` when it is not within.
+    #[must_use]
+    pub fn relative_to(&self, dir: &Self) -> Option<&str> {
+        if dir.is_root() {
+            return Some(&self.0);
+        }
+        let rest = self.0.strip_prefix(&dir.0)?;
+        if rest.is_empty() {
+            return Some("");
+        }
+        rest.strip_prefix('/')
+    }
+}
+
+impl fmt::Display for RootPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RootPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl TryFrom<String> for RootPath {
+    type Error = PathError;
+
+    fn try_from(path: String) -> Result<Self, PathError> {
+        Self::new(&path)
+    }
+}
+
+impl From<RootPath> for String {
+    fn from(path: RootPath) -> Self {
+        path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_resolved_by_text() {
+        assert_eq!(RootPath::new("./a/../b//c/.").unwrap().as_str(), "b/c");
+        let blog = RootPath::new("blog").unwrap();
+        assert_eq!(blog.join("../shared/tz.env").unwrap().as_str(), "shared/tz.env");
+        assert!(blog.join("..").unwrap().is_root());
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_root() {
+        let blog = RootPath::new("blog").unwrap();
+        assert!(matches!(blog.join("../../etc/passwd"), Err(PathError::AboveRoot(_))));
+        assert!(matches!(RootPath::new("/etc"), Err(PathError::Absolute(_))));
+        assert!(matches!(RootPath::new("a\0b"), Err(PathError::Nul(_))));
+    }
+
+    #[test]
+    fn a_sibling_with_the_same_prefix_is_not_within() {
+        let blog = RootPath::new("blog").unwrap();
+        assert!(!RootPath::new("blog2/x").unwrap().is_within(&blog));
+        assert_eq!(RootPath::new("blog/x/y").unwrap().relative_to(&blog), Some("x/y"));
+        assert_eq!(blog.relative_to(&blog), Some(""));
+        assert!(blog.is_within(&RootPath::root()));
+    }
+}

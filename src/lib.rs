@@ -3,4 +3,8 @@
 
 pub mod compose;
 pub mod diagnostic;
+pub mod error;
+pub mod manifest;
+pub mod outcome;
 pub mod path;
+pub mod plan;

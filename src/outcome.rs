@@ -1,0 +1,154 @@
+//! What became of a plan.
+//!
+//! Owns the outcome: the plan once more with a result on every project and action. Pure values.
+
+use serde::Serialize;
+
+use crate::diagnostic::Diagnostic;
+use crate::error::{Exit, HostState};
+use crate::plan::{Action, FileChange, ProjectChange};
+
+/// What became of a plan on every host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// [`crate::plan::VERSION`].
+    pub version: u32,
+    /// The commit that was wanted; `None` outside of git.
+    pub commit: Option<String>,
+    /// One a host.
+    pub hosts: Vec<HostOutcome>,
+}
+
+/// What became of a plan on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostOutcome {
+    /// The host's name.
+    pub name: String,
+    /// The release that the host is at now; `None` before the first.
+    pub release: Option<u64>,
+    /// Whether this run changed anything there.
+    pub changed: bool,
+    /// As in the plan.
+    pub notes: Vec<Diagnostic>,
+    /// As in the plan, with results.
+    pub projects: Vec<ProjectOutcome>,
+    /// Why nothing could be done on the host at all, and its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<HostFailure>,
+}
+
+/// A failure that stopped a whole host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostFailure {
+    /// The exit code that it asks for.
+    #[serde(skip)]
+    pub exit: Exit,
+    /// What happened.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What state the host is in.
+    pub state: HostState,
+}
+
+/// What became of one project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProjectOutcome {
+    /// The project.
+    pub name: String,
+    /// Its folder in the repository.
+    pub path: String,
+    /// As in the plan.
+    pub change: ProjectChange,
+    /// As in the plan.
+    pub files: Vec<FileChange>,
+    /// As in the plan, with results.
+    pub actions: Vec<ActionOutcome>,
+    /// What became of it.
+    pub result: ProjectResult,
+    /// Why it failed, with the last log lines of failing containers; empty when it did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Diagnostic>,
+    /// The last lines that failing containers logged, by service.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<ServiceLog>,
+}
+
+/// The last lines that a container logged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceLog {
+    /// The service.
+    pub service: String,
+    /// The lines, oldest first, without control characters.
+    pub lines: Vec<String>,
+}
+
+/// An action and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActionOutcome {
+    /// The action.
+    #[serde(flatten)]
+    pub action: Action,
+    /// What became of it.
+    pub result: ActionResult,
+}
+
+/// What became of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProjectResult {
+    /// There was nothing to do.
+    Unchanged,
+    /// All was done.
+    Done,
+    /// It failed before anything of it was changed.
+    NothingChanged,
+    /// It failed and is as it was before.
+    RolledBack,
+    /// It failed, and so did the way back, or nobody knows.
+    Unknown,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionResult {
+    /// It was carried out, and the service is well.
+    Done,
+    /// It was not carried out, and the next sync owes it still.
+    Owed,
+    /// It was carried out and the service is not well, or it could not be carried out.
+    Failed,
+    /// It was not reached.
+    Skipped,
+}
+
+impl Outcome {
+    /// The exit code that the results ask for: the worst of all hosts.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.hosts.iter().map(HostOutcome::exit).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done)
+    }
+}
+
+impl HostOutcome {
+    fn exit(&self) -> Exit {
+        let failure = self.failure.iter().map(|failure| failure.exit);
+        let projects = self.projects.iter().map(|project| match project.result {
+            ProjectResult::Unchanged | ProjectResult::Done => Exit::Done,
+            ProjectResult::NothingChanged | ProjectResult::RolledBack => Exit::RolledBack,
+            ProjectResult::Unknown => Exit::NeedsLook,
+        });
+        failure.chain(projects).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done)
+    }
+}
+
+/// Which of two exit codes says more: a host that needs a look beats everything.
+fn severity(exit: Exit) -> u8 {
+    match exit {
+        Exit::Done | Exit::Pending => 0,
+        Exit::Usage => 1,
+        Exit::Unreachable => 2,
+        Exit::RolledBack => 3,
+        Exit::Unforeseen => 4,
+        Exit::NeedsLook => 5,
+    }
+}

@@ -1,0 +1,236 @@
+//! What would change on the hosts, and why.
+//!
+//! Owns the plan: a pure value made of facts. [`HostPlan`] holds all that an apply needs; what is
+//! serialised is what tests, comments and people read, version 1:
+//!
+//! ```json
+//! {"version": 1, "commit": "…", "hosts": [{"name": "web", "projects": [
+//!   {"name": "blog", "path": "services/blog", "change": "changed",
+//!    "files": [{"path": "services/blog/nginx.conf", "change": "modified"}],
+//!    "actions": [{"kind": "restart", "service": "web",
+//!                 "reasons": [{"path": "services/blog/nginx.conf", "line": null, …}]}]}]}]}
+//! ```
+
+use serde::Serialize;
+
+use crate::compose::model::{How, Reaction};
+use crate::diagnostic::{Diagnostic, Location};
+use crate::manifest::Entry;
+use crate::path::RootPath;
+
+/// The version of the JSON form of plans and outcomes.
+pub const VERSION: u32 = 1;
+
+/// What would change on every host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The commit of the wanted tree; `None` outside of git.
+    pub commit: Option<String>,
+    /// One a host.
+    pub hosts: Vec<HostPlan>,
+}
+
+/// What would change on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostPlan {
+    /// The host's name.
+    pub name: String,
+    /// What is worth knowing and belongs to no action: drift kept aside, projects that are gone.
+    pub notes: Vec<Diagnostic>,
+    /// Every project, the unchanged ones too, in the order in which they are brought up.
+    pub projects: Vec<ProjectPlan>,
+    /// Files outside the projects' folders that projects read; shown with each of their readers.
+    #[serde(skip)]
+    pub shared: Vec<FileChange>,
+}
+
+/// What would change in one project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProjectPlan {
+    /// The project.
+    pub name: String,
+    /// Its folder in the repository.
+    pub path: String,
+    /// What happens to it as a whole.
+    pub change: ProjectChange,
+    /// Its files that change, and the shared ones that it reads.
+    pub files: Vec<FileChange>,
+    /// What its services must do, in order.
+    pub actions: Vec<Action>,
+    /// Why it cannot be deployed; not empty means that nothing in it is touched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Diagnostic>,
+    /// Projects that are brought up before it.
+    #[serde(skip)]
+    pub after: Vec<String>,
+}
+
+/// What happens to a project as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectChange {
+    /// It is new to the host.
+    Added,
+    /// Files differ or actions are owed.
+    Changed,
+    /// It is no longer in the repository.
+    Removed,
+    /// Nothing to do.
+    Unchanged,
+}
+
+/// What happens to one file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileChange {
+    /// Where it lies in the repository.
+    pub path: String,
+    /// What happens.
+    pub change: FileChangeKind,
+    /// Where it lies below the root.
+    #[serde(skip)]
+    pub at: RootPath,
+    /// What the host has there now.
+    #[serde(skip)]
+    pub before: Option<Entry>,
+    /// What it is to have; `None`: the file goes.
+    #[serde(skip)]
+    pub after: Option<Entry>,
+    /// Whether it is written in place, because a container that only gets a signal, a command or
+    /// nothing holds on to the inode of a single-file mount.
+    #[serde(skip)]
+    pub in_place: bool,
+}
+
+/// The word for what happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChangeKind {
+    /// The host does not have it yet.
+    Added,
+    /// The content differs from what was deployed last.
+    Modified,
+    /// It is no longer wanted.
+    Removed,
+    /// Only the executable bit differs.
+    Mode,
+    /// The host's version is neither what was deployed last nor what is wanted; it is kept aside.
+    Drift,
+    /// An unmanaged file of other content is in the way.
+    Conflict,
+}
+
+/// What a service must do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Action {
+    /// The deed.
+    #[serde(flatten)]
+    pub deed: Deed,
+    /// The service; `None` for `down` only.
+    pub service: Option<String>,
+    /// Why; at least one.
+    pub reasons: Vec<Reason>,
+}
+
+/// The deeds of design: the `kind` of an action with what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Deed {
+    /// `docker compose build`, followed by an `up`.
+    Build,
+    /// `docker compose up -d`.
+    Up,
+    /// `docker compose restart`.
+    Restart,
+    /// `docker compose up -d --force-recreate --no-deps`.
+    Recreate,
+    /// `docker compose kill -s`.
+    Signal {
+        /// The signal, such as `SIGHUP`.
+        signal: String,
+    },
+    /// `docker compose exec -T`.
+    Exec {
+        /// The command and its arguments.
+        argv: Vec<String>,
+    },
+    /// The service takes up the change by itself.
+    None,
+    /// Its containers are stopped and removed.
+    Remove,
+    /// `docker compose down`, volumes kept.
+    Down,
+}
+
+impl Deed {
+    /// The word in the JSON form.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Up => "up",
+            Self::Restart => "restart",
+            Self::Recreate => "recreate",
+            Self::Signal { .. } => "signal",
+            Self::Exec { .. } => "exec",
+            Self::None => "none",
+            Self::Remove => "remove",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl From<&Reaction> for Deed {
+    fn from(reaction: &Reaction) -> Self {
+        match reaction {
+            Reaction::Restart => Self::Restart,
+            Reaction::Recreate => Self::Recreate,
+            Reaction::Signal(signal) => Self::Signal { signal: signal.clone() },
+            Reaction::Exec(argv) => Self::Exec { argv: argv.clone() },
+            Reaction::None => Self::None,
+        }
+    }
+}
+
+/// Why an action is owed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Reason {
+    /// The file that is the cause.
+    pub path: String,
+    /// The line in it, where one line is the cause; `None` for the content as a whole.
+    pub line: Option<usize>,
+    /// How the service reads that file; `None` for its definition and for other causes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub how: Option<How>,
+    /// The line of the compose file that makes the service read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Location>,
+    /// In words, what the path does not say: `owed since release 7`, `new project`, `--force`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do on any host.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hosts.iter().all(HostPlan::is_empty)
+    }
+}
+
+impl HostPlan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.projects.iter().all(ProjectPlan::is_empty)
+    }
+}
+
+impl ProjectPlan {
+    /// Whether there is nothing to do. A removed project that is only reported counts as nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.actions.is_empty() && self.problems.is_empty()
+    }
+}

@@ -11,6 +11,13 @@
 //!                 "reasons": [{"path": "services/blog/nginx.conf", "line": null, …}]}]}]}]}
 //! ```
 
+mod actions;
+mod files;
+mod host;
+mod order;
+
+pub use host::{Options, ProjectWork, Work, host};
+
 use serde::Serialize;
 
 use crate::compose::model::{How, Reaction};

@@ -1,0 +1,206 @@
+//! What a host has: the state that ghdeploy keeps there, and what deviates from it.
+//!
+//! Owns the form of `state.json` and the facts that a plan needs from a host. Pure values; how they
+//! are fetched is the business of [`crate::host`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{Digest, Entry, Kind, Manifest, read_line};
+use crate::path::RootPath;
+
+/// The version of `state.json` that this program writes and reads.
+pub const STATE_VERSION: u32 = 1;
+
+/// The unit of the files outside the projects' folders that projects read. No project's unit has a
+/// `+` in it.
+pub const SHARED: &str = "+shared";
+
+/// The name under which the manifest of a project lies on the host: the project's name, with `%XX`
+/// for what is not plain in a file name, or a digest where that would be too long for one.
+#[must_use]
+pub fn unit(project: &str) -> String {
+    let mut unit = String::with_capacity(project.len());
+    for (number, byte) in project.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => unit.push(char::from(byte)),
+            b'-' | b'.' if number > 0 => unit.push(char::from(byte)),
+            byte => {
+                let _ = write!(unit, "%{byte:02X}");
+            }
+        }
+    }
+    // 255 bytes is the longest name on Linux filesystems; some room for endings.
+    if unit.len() > 200 { format!("%{}", Digest::of(project.as_bytes()).as_str()) } else { unit }
+}
+
+/// The content of `state.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// [`STATE_VERSION`].
+    pub version: u32,
+    /// The number of the last release, counted from 1; 0 before the first.
+    pub release: u64,
+    /// The commit of the last release.
+    pub commit: Option<String>,
+    /// When the last release was made, RFC 3339 in UTC, by the clock of the machine that made it.
+    pub at: Option<String>,
+    /// What is deployed of each project.
+    pub projects: BTreeMap<String, ProjectState>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { version: STATE_VERSION, release: 0, commit: None, at: None, projects: BTreeMap::new() }
+    }
+}
+
+/// What is deployed of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectState {
+    /// Its folder below the root.
+    pub dir: RootPath,
+    /// Its folder in the repository.
+    pub path: String,
+    /// Compose's project name.
+    pub project: String,
+    /// The release that changed it last.
+    pub release: u64,
+    /// The commit of that release.
+    pub commit: Option<String>,
+    /// What each service was started with. A service that is owed its first start is missing.
+    pub services: BTreeMap<String, ServiceState>,
+}
+
+/// What the running containers of a service were started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// The digest of its definition.
+    pub definition: String,
+    /// The digest of its inline configs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+    /// The digest of the content of its build context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// The digests of its inputs by what a change of them means; see [`crate::plan`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// What lies at a path on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Missing,
+    /// A file or a link. Its size is not known.
+    Entry(Entry),
+    /// A directory.
+    Directory,
+    /// A file that the user of the connection may not read.
+    Unreadable,
+    /// A socket, a device, a named pipe.
+    Other,
+}
+
+/// Reads one line of what the driver says it found.
+#[must_use]
+pub fn read_found(line: &str) -> Option<(RootPath, Found)> {
+    let (kind, rest) = line.split_at_checked(1)?;
+    let plain = |found| {
+        // Only the path is of interest; read_line knows how it is written.
+        let (path, _) =
+            read_line(&format!("{}{rest}", if kind.chars().all(char::is_uppercase) { 'F' } else { 'f' }))?;
+        Some((path, found))
+    };
+    match kind {
+        "f" | "F" | "l" | "L" => read_line(line).map(|(path, entry)| (path, Found::Entry(entry))),
+        "m" | "M" => plain(Found::Missing),
+        "d" | "D" => plain(Found::Directory),
+        "u" | "U" => plain(Found::Unreadable),
+        "o" | "O" => plain(Found::Other),
+        _ => None,
+    }
+}
+
+/// All that is known of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deployed {
+    /// What was recorded.
+    pub state: State,
+    /// The manifest of each unit.
+    pub manifests: BTreeMap<String, Manifest>,
+    /// The manifests that were being swapped in when a run was cut off: what they list may be on the
+    /// host already, and is ours.
+    pub pending: BTreeMap<String, Manifest>,
+    /// What deviates from the manifests, and what was asked for.
+    pub found: BTreeMap<RootPath, Found>,
+}
+
+impl Deployed {
+    /// What the host has at `path`, of which `unit` is the owner.
+    #[must_use]
+    pub fn at(&self, unit: &str, path: &RootPath) -> Found {
+        if let Some(found) = self.found.get(path) {
+            return found.clone();
+        }
+        match self.manifests.get(unit).and_then(|manifest| manifest.get(path)) {
+            Some(entry) => Found::Entry(entry.clone()),
+            None => Found::Missing,
+        }
+    }
+
+    /// Whether `entry` is what a run has put at `path`.
+    #[must_use]
+    pub fn put(&self, unit: &str, path: &RootPath, entry: &Entry) -> bool {
+        [&self.manifests, &self.pending].into_iter().any(|manifests| {
+            manifests.get(unit).and_then(|m| m.get(path)).is_some_and(|known| known.same_content(entry))
+        })
+    }
+
+    /// Whether a run has put anything at `path`.
+    #[must_use]
+    pub fn manages(&self, unit: &str, path: &RootPath) -> bool {
+        [&self.manifests, &self.pending]
+            .into_iter()
+            .any(|manifests| manifests.get(unit).is_some_and(|m| m.get(path).is_some()))
+    }
+}
+
+/// Whether `found` has the content of `entry`.
+#[must_use]
+pub fn has_content(found: &Found, entry: &Entry) -> bool {
+    matches!(found, Found::Entry(there) if there.same_content(entry))
+}
+
+/// Whether `found` has the content of `entry` and, for a file, its executable bit.
+#[must_use]
+pub fn is_same(found: &Found, entry: &Entry) -> bool {
+    matches!(found, Found::Entry(there) if there.same_content(entry) && (entry.kind == Kind::Symlink || there.is_executable() == entry.is_executable()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_plain_file_names_and_differ_when_projects_do() {
+        assert_eq!(unit("blog"), "blog");
+        assert_eq!(unit("web/blog"), "web%2Fblog");
+        assert_eq!(unit(".hidden -x"), "%2Ehidden%20-x");
+        assert_eq!(unit("a+b"), "a%2Bb");
+        assert_eq!(unit(&"é".repeat(120)).len(), 65);
+    }
+
+    #[test]
+    fn what_the_driver_found_is_read_whatever_the_name() {
+        let (path, found) = read_found("m 644 0 - blog/a b").unwrap();
+        assert_eq!((path.as_str(), found), ("blog/a b", Found::Missing));
+        let (path, found) = read_found(r"D 644 0 - blog/a\0012b").unwrap();
+        assert_eq!((path.as_str(), found), ("blog/a\nb", Found::Directory));
+        assert!(matches!(read_found("f 755 0 abc x"), Some((_, Found::Entry(entry))) if entry.mode == 0o755));
+        assert_eq!(read_found(""), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! The handle to a driver that runs on a host: commands go out, replies come back.
+//!
+//! Several tasks may call at once; each reply finds its caller by the number of its command.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::protocol::{Command, Event};
+use super::transport::{Remote, Transport};
+use super::{DRIVER, driver_line};
+use crate::error::{Error, Exit};
+
+/// All that a driver answered to one command.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reply {
+    /// The exit status of the command.
+    pub rc: i32,
+    /// Its events, without the closing one and without lines of text.
+    pub events: Vec<Event>,
+    /// What tools printed, line by line. May hold what a container logs: never show it in a plan.
+    pub output: Vec<String>,
+}
+
+impl Reply {
+    /// Whether the command succeeded.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.rc == 0
+    }
+}
+
+type Waiting = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>>;
+
+/// A driver that runs on a host. It ends when this is dropped: it finishes what it is doing first.
+pub struct Driver {
+    stdin: Mutex<Box<dyn tokio::io::AsyncWrite + Send + Unpin>>,
+    waiting: Waiting,
+    next: AtomicU64,
+    reader: JoinHandle<()>,
+    complaints: JoinHandle<()>,
+    words: Arc<std::sync::Mutex<String>>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// Starts a driver on the host.
+    ///
+    /// # Errors
+    ///
+    /// When the host cannot be reached; see [`Transport::start`].
+    pub async fn start(transport: &dyn Transport) -> Result<Self, Error> {
+        let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
+        let waiting: Waiting = Arc::default();
+        let reader = tokio::spawn(read_events(stdout, Arc::clone(&waiting)));
+        let words: Arc<std::sync::Mutex<String>> = Arc::default();
+        let complaints = tokio::spawn({
+            let words = Arc::clone(&words);
+            async move {
+                let text = read_all(stderr).await;
+                let status = exit.await;
+                tracing::debug!(?status, "driver ended");
+                *lock(&words) = text;
+            }
+        });
+        // If the other side is gone already, the first call says so.
+        let _ = stdin.write_all(driver_line().as_bytes()).await;
+        tracing::debug!(bytes = DRIVER.len(), "driver sent");
+        Ok(Self { stdin: Mutex::new(stdin), waiting, next: AtomicU64::new(1), reader, complaints, words })
+    }
+
+    /// Sends a command and waits until it is through. `on_event` sees each event as it comes.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost before the command is through: whether it was carried out is
+    /// not known then.
+    pub async fn call_with(
+        &self,
+        command: &Command,
+        mut on_event: impl FnMut(&Event) + Send,
+    ) -> Result<Reply, Error> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, mut events) = mpsc::unbounded_channel();
+        lock(&self.waiting).insert(id, sender);
+        let text = command.text(id);
+        tracing::trace!(id, command = text.lines().next().unwrap_or_default().split(' ').nth(1), "call");
+        let sent = {
+            let mut stdin = self.stdin.lock().await;
+            match stdin.write_all(text.as_bytes()).await {
+                Ok(()) => stdin.flush().await,
+                Err(error) => Err(error),
+            }
+        };
+        if sent.is_err() || self.reader.is_finished() {
+            // What was answered before the end is still in the channel.
+            lock(&self.waiting).remove(&id);
+        }
+        let mut reply = Reply::default();
+        while let Some(event) = events.recv().await {
+            on_event(&event);
+            match event {
+                Event::Done { rc } => {
+                    lock(&self.waiting).remove(&id);
+                    reply.rc = rc;
+                    return Ok(reply);
+                }
+                Event::Out { text } => reply.output.push(text),
+                event => reply.events.push(event),
+            }
+        }
+        Err(self.lost().await)
+    }
+
+    /// As [`Driver::call_with`] without looking at events.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn call(&self, command: &Command) -> Result<Reply, Error> {
+        self.call_with(command, |_| {}).await
+    }
+
+    /// Ends the driver: it sees the end of its stdin, finishes what it is doing and goes.
+    pub async fn end(self) {
+        let _ = self.stdin.into_inner().shutdown().await;
+    }
+
+    /// What to say when the driver is gone: with what its side complained, if it did.
+    async fn lost(&self) -> Error {
+        // The other stream ends with the one that has just ended, or never will.
+        for _ in 0..100 {
+            if self.complaints.is_finished() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let words = lock(&self.words).clone();
+        let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let error = Error::new(Exit::Unreachable, "the connection to the host was lost");
+        if words.is_empty() {
+            error
+        } else {
+            error.help(format!("the host's last words: {}", words.join("; ")))
+        }
+    }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn read_all(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[derive(serde::Deserialize)]
+struct Numbered {
+    id: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// Hands each event to its caller, until the driver's stdout ends; then all callers see the end.
+async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiting: Waiting) {
+    let mut lines = BufReader::with_capacity(64 * 1024, stdout);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match lines.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        match serde_json::from_str::<Numbered>(&text) {
+            Ok(Numbered { id, event }) => {
+                if let Some(caller) = lock(&waiting).get(&id) {
+                    let _ = caller.send(event);
+                }
+            }
+            // Only a login shell's rc files print such lines.
+            Err(error) => tracing::debug!(%error, "a line from the host that is no event"),
+        }
+    }
+    lock(&waiting).clear();
+}

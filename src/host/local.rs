@@ -1,0 +1,64 @@
+//! The host is this very machine: a self-hosted runner on the node itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::transport::{Remote, Starting, Transport};
+use crate::error::{Error, Exit};
+
+/// Runs the driver as a child process.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The shell, `sh` unless a test wants another: a name or path and leading arguments.
+    pub shell: Vec<String>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { shell: vec!["sh".to_owned()] }
+    }
+}
+
+impl Transport for Local {
+    fn start(&self) -> Starting<'_> {
+        Box::pin(async {
+            let fail = |error: std::io::Error| {
+                Error::new(
+                    Exit::Unreachable,
+                    format!("failed to start {:?} on this machine: {error}", self.shell[0]),
+                )
+            };
+            let mut child = Command::new(&self.shell[0])
+                .args(&self.shell[1..])
+                .args(["-c", super::BOOTSTRAP, "ghdeploy"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                // Its own process group: Ctrl-C in a terminal is for us, who end it in order.
+                .process_group(0)
+                .spawn()
+                .map_err(fail)?;
+            let (Some(stdin), Some(stdout), Some(stderr)) =
+                (child.stdin.take(), child.stdout.take(), child.stderr.take())
+            else {
+                return Err(Error::unforeseen("a child process was started without its streams"));
+            };
+            Ok(Remote {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                stderr: Box::new(stderr),
+                exit: Box::pin(async move {
+                    let status = child.wait().await.map_err(|error| error.to_string())?;
+                    status.code().ok_or_else(|| format!("ended by a signal: {status}"))
+                }),
+            })
+        })
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}

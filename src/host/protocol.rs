@@ -1,0 +1,284 @@
+//! The words that the client and the driver exchange. Values and their text, no effects.
+
+use serde::Deserialize;
+
+use crate::manifest::escape;
+
+/// One command to the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Goes to the root to look only; takes no lock and makes nothing.
+    OpenToRead {
+        /// The root, absolute.
+        root: String,
+    },
+    /// Goes to the root, makes it if need be, and takes the lock.
+    OpenToWrite {
+        /// The root, absolute.
+        root: String,
+        /// How long to wait for the lock, in seconds.
+        wait_secs: u64,
+        /// Who holds the lock from now on, as one line of JSON.
+        holder: String,
+    },
+    /// The state, the manifests that differ from these digests, and what deviates from them.
+    Facts {
+        /// Unit and digest of its wanted manifest.
+        wants: Vec<(String, String)>,
+    },
+    /// What lies at these paths, with digests or (`hash: false`) without.
+    Probe {
+        /// Whether files are hashed.
+        hash: bool,
+        /// Below the root, absolute, or with a leading `~/`.
+        paths: Vec<String>,
+    },
+    /// Takes a gzipped tar, up to the end of stdin, as the new stage.
+    Receive {
+        /// The root, absolute.
+        root: String,
+    },
+    /// Checks that the files of a unit have arrived in the stage as they were sent, and builds the
+    /// folder in which Compose can check what the unit will be.
+    Candidate(String),
+    /// Checks that the files of a unit have arrived, swaps them in and records the manifest.
+    Swap(String),
+    /// Undoes the swap of a unit, also half of one.
+    Restore(String),
+    /// Replaces the state, one line of JSON.
+    State(String),
+    /// Appends to the history, one line of JSON.
+    History(String),
+    /// Runs `docker compose` in a project's folder.
+    Compose {
+        /// The folder below the root.
+        dir: String,
+        /// In the live folder or among a unit's staged files.
+        place: Place,
+        /// The arguments after `docker compose`.
+        argv: Vec<String>,
+    },
+    /// Runs `docker`.
+    Docker(Vec<String>),
+    /// Stops and removes the containers of a service, volumes kept.
+    Remove {
+        /// Compose's project name.
+        project: String,
+        /// The service.
+        service: String,
+    },
+    /// Tells every container of every project.
+    Containers,
+    /// Clears the stage and notes what the host has now, so that the next run can prove drift.
+    Finish,
+}
+
+/// Which files `docker compose` works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Those that are live.
+    Live,
+    /// Those that a unit would have after its swap.
+    Candidate {
+        /// The unit.
+        unit: String,
+    },
+}
+
+impl Command {
+    /// The text for the driver's stdin: one line, for some commands followed by a list.
+    #[must_use]
+    pub fn text(&self, id: u64) -> String {
+        let mut text = format!("{id} ");
+        let mut list = None;
+        match self {
+            Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
+            Self::OpenToWrite { root, wait_secs, holder } => {
+                push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root])
+            }
+            Self::Facts { wants } => {
+                text.push_str("facts");
+                list = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}")).collect());
+            }
+            Self::Probe { hash, paths } => {
+                push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
+                list = Some(paths.iter().map(|path| path_line(path)).collect::<Vec<_>>());
+            }
+            Self::Receive { root } => push(&mut text, ["receive", root]),
+            Self::Candidate(unit) => push(&mut text, ["candidate", unit]),
+            Self::Swap(unit) => push(&mut text, ["swap", unit]),
+            Self::Restore(unit) => push(&mut text, ["restore", unit]),
+            Self::State(json) => {
+                text.push_str("state ");
+                text.push_str(json);
+            }
+            Self::History(json) => {
+                text.push_str("history ");
+                text.push_str(json);
+            }
+            Self::Compose { dir, place, argv } => {
+                let (place, unit) = match place {
+                    Place::Live => ("live", "-"),
+                    Place::Candidate { unit } => ("candidate", unit.as_str()),
+                };
+                push(
+                    &mut text,
+                    ["compose", dir, place, unit].into_iter().chain(argv.iter().map(String::as_str)),
+                );
+            }
+            Self::Docker(argv) => {
+                push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)))
+            }
+            Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
+            Self::Containers => text.push_str("containers"),
+            Self::Finish => text.push_str("finish"),
+        }
+        text.push('\n');
+        for line in list.iter().flatten() {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if list.is_some() {
+            text.push_str("end\n");
+        }
+        text
+    }
+}
+
+fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {
+    for (number, word) in words.into_iter().enumerate() {
+        if number > 0 {
+            text.push(' ');
+        }
+        // Blanks separate words. An empty word would vanish: `\0000` stands for it, which the
+        // driver's command substitution drops.
+        match escape(word).unwrap_or_else(|| word.to_owned()) {
+            word if word.is_empty() => text.push_str("\\c"),
+            word => text.push_str(&word.replace(' ', "\\0040")),
+        }
+    }
+}
+
+/// A path on a line of its own: `p PATH`, or `P PATH` with escapes.
+#[must_use]
+pub(super) fn path_line(path: &str) -> String {
+    match escape(path) {
+        Some(escaped) => format!("P {escaped}"),
+        None => format!("p {path}"),
+    }
+}
+
+/// One event from the driver.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// A command is through.
+    Done {
+        /// Its exit status.
+        rc: i32,
+    },
+    /// Something foreseen is wrong with the host.
+    Trouble {
+        /// Which: `tools`, `write`, `busy`, `command`.
+        what: String,
+    },
+    /// A line that a tool printed.
+    Out {
+        /// The line.
+        text: String,
+    },
+    /// The lock is held by another run.
+    Busy {
+        /// What that run says of itself.
+        holder: serde_json::Value,
+    },
+    /// What is deployed.
+    State {
+        /// The content of `state.json`.
+        state: serde_json::Value,
+    },
+    /// The manifest of this unit is the wanted one.
+    Same {
+        /// The unit.
+        unit: String,
+    },
+    /// The manifest of this unit follows, entry by entry.
+    Manifest {
+        /// The unit.
+        unit: String,
+    },
+    /// A manifest follows that was being swapped in when a run was cut off.
+    Pending {
+        /// The unit.
+        unit: String,
+    },
+    /// One line of the manifest that was announced last.
+    Entry {
+        /// In the text form of manifests.
+        text: String,
+    },
+    /// What lies at a path that deviates or was asked for.
+    Found {
+        /// In the text form of manifests, with more kinds than `f` and `l`.
+        text: String,
+    },
+    /// A container.
+    Container {
+        /// The container.
+        container: Container,
+    },
+}
+
+/// A container of some project, as `docker inspect` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Container {
+    /// Docker's id, 64 hex digits.
+    pub id: String,
+    /// Its name, with the leading slash that Docker gives it.
+    pub name: String,
+    /// Compose's project name.
+    pub project: String,
+    /// The service.
+    pub service: String,
+    /// `True` for a container of `docker compose run`.
+    pub oneoff: String,
+    /// The container that this one was to replace when a recreate was cut off; else empty.
+    pub replaces: String,
+    /// The id of the image that it runs.
+    pub image: String,
+    /// The image as the definition names it.
+    pub image_name: String,
+    /// `created`, `running`, `restarting`, `exited`, `paused`, `dead` or `removing`.
+    pub state: String,
+    /// The exit status, if it has ended.
+    pub exit_code: i64,
+    /// How often Docker has restarted it by its restart policy.
+    pub restarts: u64,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// When it was started last, RFC 3339.
+    pub started: String,
+    /// `starting`, `healthy` or `unhealthy`; `None` without a healthcheck.
+    pub health: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_blanks_and_escapes_stay_one_word() {
+        let command = Command::Compose {
+            dir: "my blog".into(),
+            place: Place::Live,
+            argv: vec!["exec".into(), String::new(), "a\nb\\c".into(), "-x".into()],
+        };
+        assert_eq!(command.text(7), "7 compose my\\0040blog live - exec \\c a\\0012b\\\\c -x\n");
+    }
+
+    #[test]
+    fn lists_end_with_end() {
+        let command = Command::Probe { hash: true, paths: vec!["a b".into(), "end".into(), "x\ny".into()] };
+        assert_eq!(command.text(1), "1 probe hash\np a b\np end\nP x\\0012y\nend\n");
+    }
+}

@@ -1,0 +1,268 @@
+//! The host is reached over SSH: one connection, multiplexed by OpenSSH itself.
+//!
+//! Owns how `ssh` is called and what its errors mean. Host keys are checked strictly.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::transport::{Remote, Starting, Transport};
+use crate::error::{Error, Exit};
+
+/// How to reach a host. What is `None` is left to the user's `~/.ssh/config`.
+#[derive(Debug, Clone, Default)]
+pub struct SshOptions {
+    /// An address, or an alias of the ssh configuration.
+    pub destination: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// The private key; without it ssh's own choice (agent, default files).
+    pub key: Option<PathBuf>,
+    /// The file of host keys.
+    pub known_hosts: Option<PathBuf>,
+    /// The configuration file instead of `~/.ssh/config`.
+    pub config: Option<PathBuf>,
+    /// Whether the key of a host that is not known yet is accepted and kept.
+    pub accept_new_host_key: bool,
+}
+
+/// Runs the driver on a host over SSH.
+pub struct Ssh {
+    options: SshOptions,
+    session: OnceCell<Arc<Session>>,
+    /// Holds the control socket; removed when the connection is closed.
+    directory: Mutex<Option<tempfile::TempDir>>,
+}
+
+impl std::fmt::Debug for Ssh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ssh").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Ssh {
+    /// A way to the host; nothing is connected yet.
+    #[must_use]
+    pub fn new(options: SshOptions) -> Self {
+        Self { options, session: OnceCell::new(), directory: Mutex::new(None) }
+    }
+
+    /// Connects, once: the handshake and the login.
+    ///
+    /// # Errors
+    ///
+    /// When the host is not reached or does not let us in, with what to do about it.
+    pub async fn connect(&self) -> Result<&Arc<Session>, Error> {
+        self.session.get_or_try_init(|| self.login()).await
+    }
+
+    async fn login(&self) -> Result<Arc<Session>, Error> {
+        let o = &self.options;
+        let directory = control_directory().map_err(|error| {
+            Error::new(
+                Exit::Unreachable,
+                format!("failed to make a directory for ssh's control socket: {error}"),
+            )
+        })?;
+        let mut builder = SessionBuilder::default();
+        builder
+            .known_hosts_check(if o.accept_new_host_key { KnownHosts::Add } else { KnownHosts::Strict })
+            .control_directory(directory.path())
+            // Outlives no killed run for long, and no pause between two steps ends it.
+            .control_persist(ControlPersist::IdleFor(NonZeroUsize::MIN.saturating_add(59)))
+            .connect_timeout(Duration::from_secs(20))
+            .server_alive_interval(Duration::from_secs(15));
+        if let Some(user) = &o.user {
+            builder.user(user.clone());
+        }
+        if let Some(port) = o.port {
+            builder.port(port);
+        }
+        if let Some(key) = &o.key {
+            builder.keyfile(key);
+        }
+        if let Some(known_hosts) = &o.known_hosts {
+            builder.user_known_hosts_file(known_hosts);
+        }
+        if let Some(config) = &o.config {
+            builder.config_file(config);
+        }
+        let session = builder.connect_mux(&o.destination).await.map_err(|error| self.explain(&error))?;
+        *self.directory.lock().await = Some(directory);
+        tracing::debug!(destination = o.destination, "connected");
+        Ok(Arc::new(session))
+    }
+
+    fn explain(&self, error: &openssh::Error) -> Error {
+        let mut words = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            words = format!("{words}: {inner}");
+            source = inner.source();
+        }
+        explain(&self.options, &words)
+    }
+}
+
+/// What ssh's own words mean and what to do about it.
+fn explain(options: &SshOptions, words: &str) -> Error {
+    let host = &options.destination;
+    let port = options.port.map(|port| format!(" -p {port}")).unwrap_or_default();
+    let says = |needle: &str| words.contains(needle);
+    let (message, help) = if says("Could not resolve") {
+        (
+            format!("the name {host:?} cannot be resolved"),
+            "check the spelling of the host, or use its address".to_owned(),
+        )
+    } else if says("Connection refused") {
+        (
+            format!("{host} refuses the connection"),
+            "check that sshd runs there, the port, and the firewall".to_owned(),
+        )
+    } else if says("timed out") || says("Network is unreachable") || says("No route to host") {
+        (
+            format!("{host} does not answer"),
+            "check that the server is up, the address, and that the firewall lets this machine in".to_owned(),
+        )
+    } else if says("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        (
+            format!("the host key of {host} is not the one that is known"),
+            format!(
+                "if the server was reinstalled, check the new key on its console and replace the line in known_hosts (`ssh-keygen -R`); if not, somebody may be in between: do not go on. `ssh-keyscan{port} {host}` shows the present key"
+            ),
+        )
+    } else if says("host key is known") || says("Host key verification failed") {
+        (
+            format!("the host key of {host} is not known"),
+            format!(
+                "get it with `ssh-keyscan{port} {host}`, compare its fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the server's console, and put the line into known_hosts; or trust this once with --accept-new-host-key"
+            ),
+        )
+    } else if says("UNPROTECTED PRIVATE KEY FILE") || says("bad permissions") {
+        (
+            "ssh refuses the private key because others may read it".to_owned(),
+            "chmod 600 the key file".to_owned(),
+        )
+    } else if says("error in libcrypto") || says("invalid format") {
+        ("the private key cannot be read".to_owned(), "check that it is whole: with its first and last line, a newline at the end, and no Windows line ends".to_owned())
+    } else if says("Permission denied") {
+        (format!("{host} does not let us in: permission denied"), "check the user, and that the public key is in ~/.ssh/authorized_keys there; a key with a passphrase needs an agent".to_owned())
+    } else if says("too long for Unix domain socket") {
+        (
+            "the path of ssh's control socket is too long".to_owned(),
+            "set TMPDIR to a short path such as /tmp".to_owned(),
+        )
+    } else if says("Bad configuration option") || says("terminating,") {
+        (
+            format!("ssh does not accept its configuration: {}", first_line(words)),
+            "mend the named line".to_owned(),
+        )
+    } else if says("No such file or directory") && says("os error 2") {
+        ("ssh is not installed on this machine".to_owned(), "install the OpenSSH client".to_owned())
+    } else {
+        (
+            format!("failed to connect to {host}: {}", first_line(words)),
+            format!("try `ssh{port} {host} true` by hand"),
+        )
+    };
+    Error::new(Exit::Unreachable, message).help(help)
+}
+
+fn first_line(words: &str) -> &str {
+    let words = words.strip_prefix("failed to connect to the remote host: ").unwrap_or(words);
+    words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@')).unwrap_or(words)
+}
+
+/// A directory for the control socket whose path leaves room for the socket's own name: a Unix
+/// socket's path has 108 bytes on Linux, and ssh and openssh need 47 of them.
+fn control_directory() -> std::io::Result<tempfile::TempDir> {
+    let usual = std::env::temp_dir();
+    let parent = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
+    tempfile::Builder::new().prefix("ghd-").tempdir_in(parent)
+}
+
+impl Transport for Ssh {
+    fn start(&self) -> Starting<'_> {
+        Box::pin(async {
+            let session = self.connect().await?;
+            let command = format!("exec sh -c '{}' ghdeploy", super::BOOTSTRAP);
+            let mut child = Session::to_raw_command(Arc::clone(session), command)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .await
+                .map_err(|error| self.explain(&error))?;
+            let (Some(stdin), Some(stdout), Some(stderr)) =
+                (child.stdin().take(), child.stdout().take(), child.stderr().take())
+            else {
+                return Err(Error::unforeseen("a remote command was started without its streams"));
+            };
+            Ok(Remote {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                stderr: Box::new(stderr),
+                exit: Box::pin(async move {
+                    let status = child.wait().await.map_err(|error| error.to_string())?;
+                    status.code().ok_or_else(|| format!("ended by a signal: {status}"))
+                }),
+            })
+        })
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        // The master goes when the last user of the session is dropped; only its directory is ours.
+        Box::pin(async { drop(self.directory.lock().await.take()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(words: &str) -> String {
+        let error = explain(
+            &SshOptions { destination: "web".into(), port: Some(2222), ..SshOptions::default() },
+            words,
+        );
+        assert_eq!(error.exit, Exit::Unreachable);
+        assert!(error.diagnostics[0].help.is_some());
+        error.to_string()
+    }
+
+    #[test]
+    fn the_words_of_ssh_become_what_happened() {
+        assert_eq!(
+            told("Could not resolve hostname web: Name or service not known"),
+            "the name \"web\" cannot be resolved"
+        );
+        assert_eq!(told("connect to host web port 22: Connection refused"), "web refuses the connection");
+        assert_eq!(told("connect to host web port 22: Connection timed out"), "web does not answer");
+        assert_eq!(
+            told(
+                "No ED25519 host key is known for web and you have requested strict checking.\nHost key verification failed."
+            ),
+            "the host key of web is not known"
+        );
+        assert_eq!(
+            told("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."),
+            "the host key of web is not the one that is known"
+        );
+        assert_eq!(
+            told("deploy@web: Permission denied (publickey)."),
+            "web does not let us in: permission denied"
+        );
+        assert_eq!(
+            told("failed to connect to the remote host: kex_exchange: gone"),
+            "failed to connect to web: kex_exchange: gone"
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! From changed files and records to actions: what each service of a project must do, and why.
+//!
+//! The table, measured with Compose: a definition is taken up by `up`; the content of mounts, configs
+//! and secrets by nothing, so a restart (or what the service asks for) is owed; inline configs only
+//! by a recreate; a build context only by a build.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Deed, FileChange, Reason};
+use crate::compose::model::{Project, Reaction, Read, Service};
+use crate::deployed::{ProjectState, ServiceState};
+use crate::diagnostic::Location;
+use crate::wanted::{ALL, Reactions, covers, reaction_key};
+
+/// What decides about the actions of one project.
+#[derive(Debug)]
+pub(super) struct Actions<'a> {
+    /// What its compose files say.
+    pub(super) model: &'a Project,
+    /// What each service is to be started with.
+    pub(super) wanted: &'a BTreeMap<String, ServiceState>,
+    /// What was recorded; `None`: the project is new.
+    pub(super) recorded: Option<&'a ProjectState>,
+    /// The files that change, the project's own and shared ones.
+    pub(super) files: &'a [FileChange],
+    /// Whether every service acts whatever is owed.
+    pub(super) force: bool,
+}
+
+/// What one service owes, before it becomes actions.
+#[derive(Debug, Default)]
+struct Owed {
+    build: Vec<Reason>,
+    up: Vec<Reason>,
+    recreate: Vec<Reason>,
+    restart: Vec<Reason>,
+    /// Signals and commands.
+    mild: BTreeMap<Reaction, Vec<Reason>>,
+    none: Vec<Reason>,
+}
+
+impl Owed {
+    /// Whether its containers start anew.
+    fn starts(&self) -> bool {
+        !(self.up.is_empty() && self.recreate.is_empty() && self.restart.is_empty())
+    }
+}
+
+impl Actions<'_> {
+    /// The actions: builds, ups, recreates, restarts, signals and commands, removals.
+    pub(super) fn list(&self) -> Vec<Action> {
+        let mut owed: BTreeMap<&str, Owed> = BTreeMap::new();
+        for (name, service) in &self.model.services {
+            if service.active {
+                owed.insert(name, self.owed(name, service));
+            }
+        }
+        self.follow(&mut owed);
+        let mut actions = Vec::new();
+        for (name, owed) in owed {
+            let mut push = |deed: Deed, reasons: Vec<Reason>| {
+                if !reasons.is_empty() {
+                    actions.push(Action { deed, service: Some(name.to_owned()), reasons: sorted(reasons) });
+                }
+            };
+            // The least that suffices: a recreated container has everything new, a restarted one
+            // needs no signal.
+            let (recreates, starts) = (!owed.recreate.is_empty(), owed.starts());
+            let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
+            push(Deed::Build, owed.build);
+            push(Deed::Up, owed.up);
+            push(Deed::Recreate, owed.recreate);
+            if !renewed {
+                push(Deed::Restart, owed.restart);
+            }
+            if !starts {
+                for (reaction, reasons) in owed.mild {
+                    push(Deed::from(&reaction), reasons);
+                }
+                push(Deed::None, owed.none);
+            }
+        }
+        actions.sort_by_key(|action| rank(&action.deed));
+        actions.extend(self.removals());
+        actions
+    }
+
+    fn owed(&self, name: &str, service: &Service) -> Owed {
+        let mut owed = Owed::default();
+        let wanted = self.wanted.get(name).cloned().unwrap_or_default();
+        let Some(recorded) = self.recorded.and_then(|project| project.services.get(name)) else {
+            let note = if self.recorded.is_none() { "new project" } else { "new service" };
+            owed.up.push(at(&service.at, note));
+            if service.builds {
+                owed.build.push(at(&service.at, note));
+            }
+            return owed;
+        };
+        if self.force {
+            owed.recreate.push(at(&service.at, "--force"));
+        }
+        if recorded.definition != wanted.definition {
+            owed.up = self.definition_reasons(service);
+        }
+        if recorded.inline != wanted.inline && wanted.inline.is_some() && owed.up.is_empty() {
+            owed.recreate.extend(
+                self.definition_reasons(service)
+                    .into_iter()
+                    .map(|reason| Reason { note: Some("inline config".to_owned()), ..reason }),
+            );
+        }
+        if recorded.build != wanted.build && service.builds {
+            owed.build = self.input_reasons(service, |read, _| read.how == crate::compose::model::How::Build);
+            if owed.up.is_empty() {
+                owed.up.clone_from(&owed.build);
+            }
+        }
+        if recorded.inputs.get(ALL) != wanted.inputs.get(ALL) {
+            self.add_inputs(service, recorded, &wanted, &mut owed);
+        }
+        owed
+    }
+
+    fn add_inputs(&self, service: &Service, recorded: &ServiceState, wanted: &ServiceState, owed: &mut Owed) {
+        let reactions = Reactions::new(self.model, service);
+        let mut seen = BTreeSet::new();
+        let every = std::iter::once(&service.on_change.default)
+            .chain(service.on_change.paths.iter().map(|(_, reaction)| reaction));
+        for reaction in every {
+            let key = reaction_key(reaction);
+            if !seen.insert(key.clone()) || recorded.inputs.get(&key) == wanted.inputs.get(&key) {
+                continue;
+            }
+            let reasons = self.input_reasons(service, |read, file| {
+                read.how.is_input() && file.is_none_or(|file| reactions.to(&file.at) == reaction)
+            });
+            match reaction {
+                Reaction::Restart => owed.restart.extend(reasons),
+                Reaction::Recreate => owed.recreate.extend(reasons),
+                // What a service notices by itself is of interest only while the file changes.
+                Reaction::None => {
+                    owed.none.extend(reasons.into_iter().filter(|reason| reason.note.is_none()))
+                }
+                mild => owed.mild.entry(mild.clone()).or_default().extend(reasons),
+            }
+        }
+    }
+
+    /// The places that make the definition, those in files that change first and only them if any.
+    fn definition_reasons(&self, service: &Service) -> Vec<Reason> {
+        let changed: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        let mut reasons: Vec<Reason> = service
+            .defined_at
+            .iter()
+            .filter(|place| changed.contains(place.path.as_str()))
+            .map(|place| line(place, None))
+            .collect();
+        reasons.extend(self.input_reasons_of_changes(service, |read, _| !read.how.is_input()));
+        let definition = self.model.definition_files.iter();
+        for file in self.files.iter().filter(|file| definition.clone().any(|d| d.path == file.at)) {
+            if !reasons.iter().any(|reason| reason.path == file.path)
+                && !service.defined_at.iter().any(|place| place.path == file.path)
+            {
+                reasons.push(Reason {
+                    path: file.path.clone(),
+                    line: None,
+                    how: None,
+                    by: Some(service.at.clone()),
+                    note: None,
+                });
+            }
+        }
+        if reasons.is_empty() { vec![at(&service.at, &self.owed_since())] } else { reasons }
+    }
+
+    fn input_reasons(
+        &self,
+        service: &Service,
+        concerns: impl Fn(&Read, Option<&FileChange>) -> bool + Copy,
+    ) -> Vec<Reason> {
+        let reasons = self.input_reasons_of_changes(service, |read, file| concerns(read, Some(file)));
+        if !reasons.is_empty() {
+            return reasons;
+        }
+        // The files are on the host already: an earlier run put them there and did not get further.
+        let read = service.reads.iter().find(|read| concerns(read, None));
+        vec![at(read.map_or(&service.at, |read| &read.at), &self.owed_since())]
+    }
+
+    fn input_reasons_of_changes(
+        &self,
+        service: &Service,
+        concerns: impl Fn(&Read, &FileChange) -> bool,
+    ) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        for file in self.files {
+            for read in service.reads.iter().filter(|read| covers(read, &file.at) && concerns(read, file)) {
+                reasons.push(Reason {
+                    path: file.path.clone(),
+                    line: None,
+                    how: Some(read.how),
+                    by: Some(read.at.clone()),
+                    note: None,
+                });
+            }
+        }
+        reasons
+    }
+
+    fn owed_since(&self) -> String {
+        match self.recorded {
+            Some(project) if project.release > 0 => format!("owed since release {}", project.release),
+            _ => "owed".to_owned(),
+        }
+    }
+
+    /// Services that follow others: those that wait for a one-shot that runs again, and those that
+    /// ask Compose to be restarted with a dependency.
+    fn follow<'m>(&'m self, owed: &mut BTreeMap<&'m str, Owed>) {
+        loop {
+            let mut more = Vec::new();
+            for (name, service) in &self.model.services {
+                if !owed.get(name.as_str()).is_some_and(|own| !own.starts()) {
+                    continue;
+                }
+                for (dependency, how) in &service.depends_on {
+                    let again = owed.get(dependency.as_str()).is_some_and(Owed::starts);
+                    if again && how.condition == "service_completed_successfully" {
+                        more.push((
+                            name.as_str(),
+                            at(&service.at, &format!("waits for {dependency}, which runs again")),
+                        ));
+                    } else if again && how.restart {
+                        more.push((name.as_str(), at(&service.at, &format!("restarts with {dependency}"))));
+                    }
+                }
+            }
+            if more.is_empty() {
+                return;
+            }
+            for (name, reason) in more {
+                owed.entry(name).or_default().restart.push(reason);
+            }
+        }
+    }
+
+    /// Services that were deployed and are in no compose file any more. One whose profile is not
+    /// active is still in it, and no orphan.
+    fn removals(&self) -> impl Iterator<Item = Action> {
+        let gone = self
+            .recorded
+            .into_iter()
+            .flat_map(|project| project.services.keys())
+            .filter(|name| !self.model.services.contains_key(*name));
+        gone.map(|name| {
+            let changed =
+                self.files.iter().find(|file| self.model.definition_files.iter().any(|d| d.path == file.at));
+            let first = self.model.definition_files.iter().find(|file| file.present);
+            let path = changed.map_or_else(
+                || first.map(|file| file.path.to_string()).unwrap_or_default(),
+                |file| file.path.clone(),
+            );
+            let note = "no longer in the compose file".to_owned();
+            Action {
+                deed: Deed::Remove,
+                service: Some(name.clone()),
+                reasons: vec![Reason { path, line: None, how: None, by: None, note: Some(note) }],
+            }
+        })
+    }
+}
+
+fn line(place: &Location, note: Option<&str>) -> Reason {
+    Reason {
+        path: place.path.clone(),
+        line: Some(place.line),
+        how: None,
+        by: None,
+        note: note.map(str::to_owned),
+    }
+}
+
+fn at(place: &Location, note: &str) -> Reason {
+    line(place, Some(note))
+}
+
+fn sorted(mut reasons: Vec<Reason>) -> Vec<Reason> {
+    reasons.sort();
+    reasons.dedup();
+    reasons
+}
+
+/// The order in which a project's actions are carried out.
+fn rank(deed: &Deed) -> u8 {
+    match deed {
+        Deed::Build => 0,
+        Deed::Up => 1,
+        Deed::Recreate => 2,
+        Deed::Restart => 3,
+        Deed::Signal { .. } => 4,
+        Deed::Exec { .. } => 5,
+        Deed::None => 6,
+        Deed::Remove => 7,
+        Deed::Down => 8,
+    }
+}

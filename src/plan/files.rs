@@ -1,0 +1,95 @@
+//! From manifests to file changes: what each file of a unit goes through.
+
+use std::collections::BTreeSet;
+
+use super::{FileChange, FileChangeKind};
+use crate::deployed::{Deployed, Found, has_content, is_same};
+use crate::manifest::Manifest;
+use crate::path::RootPath;
+
+/// What decides about the files of one unit.
+pub(super) struct Files<'a> {
+    /// The unit.
+    pub(super) unit: &'a str,
+    /// What it is to have.
+    pub(super) wanted: &'a Manifest,
+    /// What the host has.
+    pub(super) deployed: &'a Deployed,
+    /// Paths that any other unit has or is to have: they do not go when this unit drops them.
+    pub(super) elsewhere: &'a dyn Fn(&RootPath) -> bool,
+    /// Where a path lies in the repository.
+    pub(super) shown: &'a dyn Fn(&RootPath) -> String,
+    /// Whether the repository wins over unmanaged files.
+    pub(super) adopt: bool,
+}
+
+impl Files<'_> {
+    /// The changes, in the order of paths. A file that is as wanted is none, also when it was not
+    /// managed until now.
+    pub(super) fn changes(&self) -> Vec<FileChange> {
+        let manifests = [self.deployed.manifests.get(self.unit), self.deployed.pending.get(self.unit)];
+        let known = manifests.into_iter().flatten().flat_map(|manifest| manifest.0.keys());
+        let paths: BTreeSet<&RootPath> = known.chain(self.wanted.0.keys()).collect();
+        paths.into_iter().filter_map(|path| self.change(path)).collect()
+    }
+
+    /// Whether the manifest on the host has to be replaced though no file may change.
+    pub(super) fn needs_record(&self) -> bool {
+        self.deployed.pending.contains_key(self.unit)
+            || match self.deployed.manifests.get(self.unit) {
+                Some(deployed) => deployed != self.wanted,
+                None => !self.wanted.0.is_empty(),
+            }
+    }
+
+    fn change(&self, path: &RootPath) -> Option<FileChange> {
+        let there = self.deployed.at(self.unit, path);
+        let after = self.wanted.get(path);
+        let kind = match after {
+            Some(wanted) if is_same(&there, wanted) => return None,
+            Some(wanted) if has_content(&there, wanted) => FileChangeKind::Mode,
+            Some(_) => self.kind(path, &there),
+            None if (self.elsewhere)(path) || there == Found::Missing => return None,
+            None => match self.kind(path, &there) {
+                FileChangeKind::Modified => FileChangeKind::Removed,
+                // What is no file of ours any more is not ours to remove.
+                _ if !matches!(there, Found::Entry(_)) => return None,
+                kind => kind,
+            },
+        };
+        let before = match there {
+            Found::Entry(entry) => Some(entry),
+            _ => None,
+        };
+        Some(FileChange {
+            path: (self.shown)(path),
+            change: kind,
+            at: path.clone(),
+            before,
+            after: after.cloned(),
+            in_place: false,
+        })
+    }
+
+    fn kind(&self, path: &RootPath, there: &Found) -> FileChangeKind {
+        let managed = self.deployed.manages(self.unit, path);
+        match there {
+            Found::Missing if managed => FileChangeKind::Drift,
+            Found::Missing => FileChangeKind::Added,
+            Found::Entry(entry) if self.deployed.put(self.unit, path, entry) => FileChangeKind::Modified,
+            Found::Entry(_) if managed => FileChangeKind::Drift,
+            Found::Entry(_) if self.adopt => FileChangeKind::Modified,
+            // A directory of our own files makes room for a file: they go first.
+            Found::Directory
+                if self
+                    .deployed
+                    .manifests
+                    .get(self.unit)
+                    .is_some_and(|manifest| manifest.within(path).next().is_some()) =>
+            {
+                FileChangeKind::Added
+            }
+            Found::Entry(_) | Found::Directory | Found::Unreadable | Found::Other => FileChangeKind::Conflict,
+        }
+    }
+}

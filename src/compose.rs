@@ -6,9 +6,44 @@
 
 pub mod model;
 
+mod canonical;
+mod context;
+mod digest;
+mod discover;
+mod dotenv;
+mod environment;
+mod keys;
+mod load;
+mod merge;
+mod project;
+mod scalar;
+mod service;
+mod settings;
+mod short;
+mod variables;
+mod yaml;
+
 use std::sync::Arc;
 
 use crate::path::RootPath;
+use model::Project;
+
+/// Whether `dir` holds a project: a compose file by one of Compose's names, or a `.env` that names
+/// one.
+#[must_use]
+pub fn find(files: &dyn Files, dir: &RootPath) -> bool {
+    discover::find(files, dir)
+}
+
+/// Loads the project in `dir` as `docker compose` would, run in that folder on the host.
+///
+/// `root` is the absolute path of the root on the host, such as `/srv/services`: an absolute path
+/// below it is the same file as the tree's. Whatever is wrong goes to
+/// [`Project::diagnostics`], with as much of the project as can be understood.
+#[must_use]
+pub fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
+    project::load(files, dir, root)
+}
 
 /// What lies at a path of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! here decides what should be done: it carries commands and brings back events.
 
 mod driver;
+pub mod facts;
 mod local;
 mod protocol;
 mod ssh;
@@ -12,6 +13,7 @@ mod upload;
 
 pub use driver::{Driver, Reply};
 pub use local::Local;
+pub(crate) use protocol::path_line;
 pub use protocol::{Command, Container, Event, Place};
 pub use ssh::{Ssh, SshOptions};
 pub use transport::{Remote, Starting, Transport};

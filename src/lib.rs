@@ -1,13 +1,21 @@
 //! Deploys a repository of Docker Compose service folders over SSH and restarts only what is
 //! affected. See ARCHITECTURE.md for the flow of data.
 
+pub mod answers;
+pub mod apply;
+pub mod cli;
 pub mod compose;
+pub mod config;
 pub mod deployed;
 pub mod diagnostic;
 pub mod error;
+pub mod event;
 pub mod host;
+pub mod layout;
 pub mod manifest;
 pub mod outcome;
 pub mod path;
 pub mod plan;
+pub mod report;
+pub mod tree;
 pub mod wanted;

@@ -1,2 +1,7 @@
-//! bin
-fn main() {}
+//! Runs the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ghdeploy::cli::main()
+}

@@ -40,11 +40,9 @@ impl Digest {
     /// The sha256 of all that went into `hasher`.
     #[must_use]
     pub fn from_hasher(hasher: Sha256) -> Self {
-        let mut hex = String::with_capacity(64);
-        for byte in hasher.finalize() {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Self(hex)
+        // By hand: `write!` would take a tenth of the time of hashing a tree of small files.
+        let nibble = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+        Self(hasher.finalize().iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect())
     }
 
     /// The digest as text.

@@ -4,6 +4,7 @@
 //! host. Where a file lies in the repository is looked up only to show it to a person. Never
 //! touches a filesystem.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,13 @@ impl RootPath {
             return Some("");
         }
         rest.strip_prefix('/')
+    }
+}
+
+/// Equal and ordered as its text, so that maps can be searched by text.
+impl Borrow<str> for RootPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

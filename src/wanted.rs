@@ -3,16 +3,19 @@
 //! Owns the digests that tell whether a running service has what is wanted: see [`services`]. Pure
 //! values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest as _, Sha256};
 
-use crate::compose::NodeKind;
-use crate::compose::model::{How, Project, Reaction, Read, Service};
+use crate::compose::model::{How, Project, ProjectSettings, Reaction, Read, Service};
+use crate::compose::{self, NodeKind};
 use crate::deployed::ServiceState;
+use crate::error::Result;
+use crate::layout::Layout;
 use crate::manifest::{Digest, Entry, Kind, Manifest, push_line};
 use crate::path::RootPath;
+use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
 
 /// What the tree wants of one host.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +49,47 @@ impl WantedProject {
         is_definition
             || self.model.services.values().flat_map(|service| &service.reads).any(|read| covers(read, path))
     }
+}
+
+/// Reads what the tree wants of a host: the projects that `runs` accepts, with all they need.
+///
+/// `root` is the absolute path of the root on the host.
+///
+/// # Errors
+///
+/// When two folders are the same project, or a file cannot be read any more. What is wrong with a
+/// single project is in its model.
+pub fn read(tree: &dyn Snapshot, layout: &Layout, root: &str, runs: &dyn Fn(&str, &ProjectSettings) -> bool) -> Result<Wanted> {
+    let dirs = project_dirs(tree, layout)?;
+    let loaded = dirs.iter().map(|dir| (dir, compose::load(tree, &dir.dir, root)));
+    let loaded: Vec<(&ProjectDir, Project)> = loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
+    let mut files: BTreeMap<&RootPath, Vec<&RootPath>> = loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
+    for path in tree.nodes().keys() {
+        if let Some(files) = owner(&dirs, path).and_then(|owner| files.get_mut(&owner.dir)) {
+            files.push(path);
+        }
+    }
+    let mut shared: BTreeSet<&RootPath> = BTreeSet::new();
+    for (_, model) in &loaded {
+        let definition = model.definition_files.iter().map(|file| &file.path);
+        let reads = model.services.values().flat_map(|service| &service.reads).map(|read| &read.path);
+        for path in definition.chain(reads) {
+            let within = tree.nodes().range::<RootPath, _>(path..).map(|(path, _)| path).take_while(|below| below.as_str().starts_with(path.as_str()));
+            shared.extend(within.filter(|below| below.is_within(path) && owner(&dirs, below).is_none()));
+        }
+    }
+    // One call hashes all, side by side.
+    let all = tree.manifest(&mut files.values().flatten().chain(&shared).copied())?;
+    let of = |paths: &mut dyn Iterator<Item = &&RootPath>| Manifest(paths.filter_map(|path| Some(((*path).clone(), all.get(path)?.clone()))).collect());
+    let shared = of(&mut shared.iter());
+    let manifests: BTreeMap<&RootPath, Manifest> = files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
+    let projects = loaded.iter().map(|(dir, model)| WantedProject {
+        name: dir.name.clone(),
+        path: dir.repo_path.clone(),
+        model: model.clone(),
+        manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
+    });
+    Ok(Wanted { commit: tree.commit().map(str::to_owned), projects: projects.collect(), shared })
 }
 
 /// Whether `read` takes in the content at `path`.

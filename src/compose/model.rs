@@ -52,8 +52,8 @@ pub struct ProjectSettings {
 pub struct Service {
     /// Where its key stands in the compose file that names it last.
     pub at: Location,
-    /// Whether it is started by a plain `up`: no profiles, or one that is active, or needed by an
-    /// active service.
+    /// Whether it is started by a plain `up`: no profiles, or one that is active. (That an active
+    /// service needs it does not start it: Compose refuses such a project.)
     pub active: bool,
     /// Hex sha256 of the merged, normalised definition as Compose's own hash would see it (without
     /// build, pull_policy, scale, depends_on, profiles), with the content of its env files.
@@ -160,4 +160,3 @@ pub enum Reaction {
     /// It watches the file itself.
     None,
 }
-

@@ -107,15 +107,17 @@ impl Driver {
             lock(&self.waiting).remove(&id);
         }
         let mut reply = Reply::default();
+        let mut unread = false;
         while let Some(event) = events.recv().await {
             on_event(&event);
             match event {
                 Event::Done { rc } => {
                     lock(&self.waiting).remove(&id);
                     reply.rc = rc;
-                    return Ok(reply);
+                    return if unread { Err(Error::unforeseen("an answer of the host cannot be understood")) } else { Ok(reply) };
                 }
                 Event::Out { text } => reply.output.push(text),
+                Event::Trouble { what } if what == UNREAD => unread = true,
                 event => reply.events.push(event),
             }
         }
@@ -173,6 +175,15 @@ struct Numbered {
     event: Event,
 }
 
+/// A numbered line whose event is not understood.
+#[derive(serde::Deserialize)]
+struct Unread {
+    id: u64,
+}
+
+/// The trouble of an event that is not understood: what it said must not be passed over.
+const UNREAD: &str = "unread";
+
 /// Hands each event to its caller, until the driver's stdout ends; then all callers see the end.
 async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiting: Waiting) {
     let mut lines = BufReader::with_capacity(64 * 1024, stdout);
@@ -190,8 +201,15 @@ async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiti
                     let _ = caller.send(event);
                 }
             }
-            // Only a login shell's rc files print such lines.
-            Err(error) => tracing::debug!(%error, "a line from the host that is no event"),
+            Err(error) => {
+                tracing::debug!(%error, "a line from the host that is no event");
+                // Other lines are what a login shell's rc files print.
+                if let Ok(Unread { id }) = serde_json::from_str(&text)
+                    && let Some(caller) = lock(&waiting).get(&id)
+                {
+                    let _ = caller.send(Event::Trouble { what: UNREAD.to_owned() });
+                }
+            }
         }
     }
     lock(&waiting).clear();

@@ -140,8 +140,10 @@ open_() {
   out=$({ mkdir -p -- "$root" && { [ -d "$d" ] || mkdir -m 700 -- "$d"; } && mkdir -p -- "$d/manifest" "$d/pending" "$d/objects" && : >>"$d/lock"; } 2>&1) || { trouble write "$out"; return 1; }
   cd "$root" || { trouble write; return 1; }
   exec 9>>"$d/lock"
-  waited=0 last=
+  waited=0 last='' tries=0
   until flock -n 9; do
+    # A run that is through may still be sealing: that takes no second.
+    if [ "$tries" -lt 20 ] && sleep 0.05 2>/dev/null; then tries=$((tries + 1)); continue; fi
     now=$(cat "$d/lock.json" 2>/dev/null)
     [ "$now" = "$last" ] || { last=$now; say "{\"id\":$id,\"event\":\"busy\",\"holder\":${now:-null}}"; }
     [ "$waited" -lt "$2" ] || { trouble busy; return 1; }
@@ -238,13 +240,19 @@ into() { [ -d "$1" ] || mkdir -p -- "$1"; }
 # place FROM: renames every file below FROM to the same path below the root, a directory at a time.
 place() {
   [ -d "$1" ] || return 0
-  # shellcheck disable=SC2156 # the names are arguments of the inner shell
   (cd "$1" && find . -type d -exec sh -c '
-    r=$1; shift
+    from=$1 root=$2; shift 2
+    move() { [ $# = 1 ] || { to=$1; shift; mv -f -- "$@" "$to/"; }; }
     for dir do
-      [ -d "$r/$dir" ] || mkdir -p -- "$r/$dir" || exit 1
-      (cd "$dir" && find . ! -name . -prune ! -type d -exec sh -c '\''to=$1; shift; exec mv -f -- "$@" "$to/"'\'' sh "$r/$dir" {} +) || exit 1
-    done' sh "$root" {} +)
+      [ -d "$root/$dir" ] || mkdir -p -- "$root/$dir" || exit 1
+      cd "$from/$dir" || exit 1
+      set -- "$root/$dir"
+      for file in * .[!.]* ..?*; do
+        if [ -f "$file" ] || [ -L "$file" ]; then set -- "$@" "$file"; fi
+        if [ $# -gt 200 ]; then move "$@" || exit 1; set -- "$root/$dir"; fi
+      done
+      move "$@" || exit 1
+    done' sh "$1" "$root" {} +)
 }
 # in_place KIND MODE DIGEST PATH NAME: writes staged content into the file that is there.
 in_place() { cat -- "$from/$4" >"./$4"; }
@@ -312,11 +320,16 @@ remove_service() {
   # shellcheck disable=SC2086 # a list of ids
   [ -z "$ids" ] || { docker stop $ids && docker rm $ids; } >/dev/null
 }
-# containers: one JSON object for each container of any project, without its environment.
+# containers: one JSON object for each container of any project, without its environment. One that
+# vanishes between the two commands is passed over.
 containers() {
   ids=$(docker ps -aq --no-trunc --filter label=com.docker.compose.project) || return 1
+  [ -n "$ids" ] || return 0
+  label() { printf '{{with index .Config.Labels "com.docker.compose.%s"}}{{json .}}{{else}}""{{end}}' "$1"; }
   # shellcheck disable=SC2086 # a list of ids
-  [ -z "$ids" ] || docker inspect --type container --format '{"id":'"$id"',"event":"container","container":{"id":{{json .Id}},"name":{{json .Name}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"replaces":{{json (index .Config.Labels "com.docker.compose.replace")}},"image":{{json .Image}},"image_name":{{json .Config.Image}},"state":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"created":{{json .Created}},"started":{{json .State.StartedAt}},"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}}}}' $ids 2>/dev/null || :
+  out=$(docker inspect --type container --format '{"id":'"$id"',"event":"container","container":{"id":{{json .ID}},"name":{{json .Name}},"project":'"$(label project)"',"service":'"$(label service)"',"oneoff":'"$(label oneoff)"',"replaces":'"$(label replace)"',"image":{{json .Image}},"image_name":{{json .Config.Image}},"state":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"created":{{json .Created}},"started":{{json .State.StartedAt}},"health":{{with .State.Health}}{{json .Status}}{{else}}null{{end}}}}' $ids 2>&1) && { printf '%s\n' "$out"; return; }
+  printf '%s\n' "$out" | grep '^{'
+  ! printf '%s\n' "$out" | grep -v '^{' | grep -v 'No such container'
 }
 
 # quietly COMMAND…: what it prints is told as text, whatever it is.
@@ -324,6 +337,18 @@ quietly() {
   out=$("$@" 2>&1); rc=$?
   [ -z "$out" ] || say "$(printf '%s\n' "$out" | text out)"
   return $rc
+}
+# writable ROOT: whether the user may write there, told without writing.
+writable() {
+  [ -z "$missing" ] || { printf 'the host lacks:%s\n' "$missing"; return 1; }
+  at=$1
+  while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done
+  if [ ! -d "$at" ] || [ ! -w "$at" ] || [ ! -x "$at" ]; then
+    printf '%s is not a directory that the user %s may write to\n' "$at" "$(id -un)"
+    return 1
+  fi
+  free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
+  if [ "$at" = "$1" ]; then printf '%s may be written, %s\n' "$1" "$free"; else printf '%s will be made, %s\n' "$1" "$free"; fi
 }
 write_state() { printf '%s\n' "$1" >"$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
 
@@ -337,7 +362,7 @@ while IFS= read -r line; do
   left=$#
   while [ $left -gt 0 ]; do decode "$1"; shift; set -- "$@" "$v"; left=$((left - 1)); done
   case $command in
-    open) open_ "$@"; answer $? ;;
+    open) open_ "$@" || { answer 1; exit 1; }; answer 0 ;;
     receive) st=$1/.ghdeploy/stage; rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" && exec tar -xzpmof -; exit 1 ;;
     facts) facts; answer 0 ;;
     probe) probe "${1-hash}"; answer 0 ;;
@@ -346,8 +371,9 @@ while IFS= read -r line; do
     history) printf '%s\n' "$rest" >>"$d/history.jsonl"; answer $? ;;
     containers) out=$(containers 2>&1); rc=$?
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else say "$(printf '%s\n' "$out" | text out)"; fi; answer $rc ;;
-    compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$2/candidate/$1; shift 2; job compose "$dir" "$@" ;;
-    docker) job docker "$@" ;;
+    compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
+    docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
+    writable) quietly writable "$1"; answer $? ;;
     remove) job remove_service "$@" ;;
     finish) wait; jobs=; rm -rf "$st"; answer $?; seal ;;
     *) trouble command "$command"; answer 2 ;;

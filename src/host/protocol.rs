@@ -69,6 +69,11 @@ pub enum Command {
     },
     /// Tells every container of every project.
     Containers,
+    /// Tells whether the user may write below the root, and how much room there is.
+    Writable {
+        /// The root, absolute.
+        root: String,
+    },
     /// Clears the stage and notes what the host has now, so that the next run can prove drift.
     Finish,
 }
@@ -131,6 +136,7 @@ impl Command {
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
+            Self::Writable { root } => push(&mut text, ["writable", root]),
             Self::Finish => text.push_str("finish"),
         }
         text.push('\n');
@@ -161,7 +167,7 @@ fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {
 
 /// A path on a line of its own: `p PATH`, or `P PATH` with escapes.
 #[must_use]
-pub(super) fn path_line(path: &str) -> String {
+pub(crate) fn path_line(path: &str) -> String {
     match escape(path) {
         Some(escaped) => format!("P {escaped}"),
         None => format!("p {path}"),

@@ -1,0 +1,185 @@
+//! Whether services are well, judged by what Docker says of their containers.
+//!
+//! Pure: the caller brings the containers and the time. `docker compose up --wait` is not used: it
+//! calls a crash loop healthy and a one-shot that has ended well a failure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::host::Container;
+
+/// What is known of the services that have acted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All are well.
+    Well,
+    /// Not yet; the words say what is missing.
+    Waiting(Vec<String>),
+    /// These are not, and will not be by waiting.
+    Sick(Vec<Sick>),
+}
+
+/// A service that is not well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sick {
+    /// The service.
+    pub service: String,
+    /// The id of the container that shows it; empty when there is none.
+    pub container: String,
+    /// What is wrong, in words.
+    pub why: String,
+}
+
+/// Watches the containers of some services until they are well.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    project: &'a str,
+    services: &'a [String],
+    stable_for: Duration,
+    /// By container: when it was first seen running as it is now (start time and restart count).
+    since: BTreeMap<String, (String, u64, Duration)>,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches `services` of Compose's `project`; each must be well for `stable_for`.
+    #[must_use]
+    pub fn new(project: &'a str, services: &'a [String], stable_for: Duration) -> Self {
+        Self { project, services, stable_for, since: BTreeMap::new() }
+    }
+
+    /// Judges what Docker says `now`, a time since the watch began.
+    pub fn see(&mut self, containers: &[Container], now: Duration) -> Verdict {
+        let (mut sick, mut waiting) = (Vec::new(), Vec::new());
+        let exists = |service: &&String| containers.iter().filter(self.concerns()).any(|container| container.service == **service);
+        waiting.extend(self.services.iter().filter(|service| !exists(service)).map(|service| format!("{service}: it has no container")));
+        for container in containers.iter().filter(self.concerns()) {
+            match self.judge(container, now) {
+                Judgement::Well => {}
+                Judgement::Waiting(why) => waiting.push(format!("{}: {why}", container.service)),
+                Judgement::Sick(why) => sick.push(Sick { service: container.service.clone(), container: container.id.clone(), why }),
+            }
+        }
+        if !sick.is_empty() {
+            Verdict::Sick(sick)
+        } else if waiting.is_empty() {
+            Verdict::Well
+        } else {
+            Verdict::Waiting(waiting)
+        }
+    }
+
+    /// What to say when the time is over.
+    #[must_use]
+    pub fn overdue(&self, containers: &[Container]) -> Vec<Sick> {
+        let mut watch = Watch { since: self.since.clone(), ..Self::new(self.project, self.services, self.stable_for) };
+        let exists = |service: &&String| containers.iter().filter(self.concerns()).any(|container| container.service == **service);
+        let missing = self.services.iter().filter(|service| !exists(service));
+        let missing = missing.map(|service| Sick { service: service.clone(), container: String::new(), why: "it has no container".to_owned() });
+        let there = containers.iter().filter(self.concerns()).filter_map(|container| match watch.judge(container, Duration::ZERO) {
+            Judgement::Well => None,
+            Judgement::Waiting(why) | Judgement::Sick(why) => Some(Sick { service: container.service.clone(), container: container.id.clone(), why }),
+        });
+        missing.chain(there).collect()
+    }
+
+    fn concerns(&self) -> impl Fn(&&Container) -> bool + use<'a> {
+        let (project, services) = (self.project, self.services);
+        move |container| container.project == project && container.oneoff != "True" && services.contains(&container.service)
+    }
+
+    fn judge(&mut self, container: &Container, now: Duration) -> Judgement {
+        match container.state.as_str() {
+            "running" => {
+                let entry = self.since.entry(container.id.clone()).or_insert_with(|| (container.started.clone(), container.restarts, now));
+                if entry.0 != container.started || entry.1 != container.restarts {
+                    *entry = (container.started.clone(), container.restarts, now);
+                }
+                let stable = now.saturating_sub(entry.2) >= self.stable_for;
+                match container.health.as_deref() {
+                    Some("unhealthy") => Judgement::Sick("its healthcheck says unhealthy".to_owned()),
+                    Some("starting") => Judgement::Waiting("its healthcheck has not passed yet".to_owned()),
+                    _ if stable => Judgement::Well,
+                    _ if container.restarts > 0 => Judgement::Waiting(format!("it keeps restarting ({} times)", container.restarts)),
+                    _ => Judgement::Waiting("it has not been up for long enough".to_owned()),
+                }
+            }
+            "exited" if container.exit_code == 0 => Judgement::Well,
+            "exited" | "dead" => Judgement::Sick(format!("it exited with status {}", container.exit_code)),
+            "restarting" => {
+                self.since.remove(&container.id);
+                Judgement::Waiting(format!("it exited with status {} and keeps restarting ({} times)", container.exit_code, container.restarts))
+            }
+            state => Judgement::Waiting(format!("it is {state}")),
+        }
+    }
+}
+
+enum Judgement {
+    Well,
+    Waiting(String),
+    Sick(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(state: &str) -> Container {
+        Container {
+            id: "c1".into(),
+            name: "/blog-web-1".into(),
+            project: "blog".into(),
+            service: "web".into(),
+            oneoff: "False".into(),
+            replaces: String::new(),
+            image: "sha256:1".into(),
+            image_name: "web:1".into(),
+            state: state.into(),
+            exit_code: 0,
+            restarts: 0,
+            created: "2026-01-01T00:00:00Z".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            health: None,
+        }
+    }
+
+    fn seen(steps: &[(u64, Container)]) -> Vec<Verdict> {
+        let services = ["web".to_owned()];
+        let mut watch = Watch::new("blog", &services, Duration::from_secs(5));
+        steps.iter().map(|(secs, container)| watch.see(std::slice::from_ref(container), Duration::from_secs(*secs))).collect()
+    }
+
+    #[test]
+    fn running_for_long_enough_is_well() {
+        let verdicts = seen(&[(0, container("running")), (4, container("running")), (5, container("running"))]);
+        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
+    }
+
+    #[test]
+    fn a_crash_loop_never_gets_well() {
+        let again = |restarts, started: &str| Container { restarts, started: started.into(), ..container("running") };
+        let verdicts = seen(&[(0, again(0, "a")), (4, again(1, "b")), (8, again(2, "c")), (12, Container { exit_code: 1, ..container("restarting") }), (16, again(3, "d"))]);
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Waiting(_))), "{verdicts:?}");
+    }
+
+    #[test]
+    fn a_one_shot_that_ended_well_is_well_and_one_that_failed_is_sick() {
+        assert_eq!(seen(&[(0, container("exited"))]), [Verdict::Well]);
+        assert!(matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Sick(sick) if sick[0].why == "it exited with status 3"));
+    }
+
+    #[test]
+    fn health_counts_and_stability_too() {
+        let health = |health: &str| Container { health: Some(health.into()), ..container("running") };
+        let verdicts = seen(&[(0, health("starting")), (9, health("starting")), (10, health("healthy"))]);
+        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
+        assert!(matches!(seen(&[(0, health("unhealthy"))])[0], Verdict::Sick(_)));
+    }
+
+    #[test]
+    fn other_services_and_one_off_containers_do_not_count() {
+        for other in [Container { service: "worker".into(), exit_code: 1, ..container("exited") }, Container { oneoff: "True".into(), exit_code: 1, ..container("exited") }] {
+            assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: it has no container".to_owned()])]);
+        }
+    }
+}

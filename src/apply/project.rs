@@ -1,0 +1,259 @@
+//! One project on its way: checked before anything is touched, swapped in, acted on, or taken back.
+
+use std::collections::BTreeSet;
+
+use super::words::{explain, unset_variables};
+use super::{Apply, Failure, told};
+use crate::compose::model::{How, Service};
+use crate::deployed::{Found, ProjectState, unit};
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::host::facts::types;
+use crate::host::{Command, Place, Reply};
+use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
+use crate::plan::{Deed, ProjectChange, ProjectPlan};
+use crate::wanted::WantedProject;
+
+impl Apply<'_> {
+    /// Checks all that can be checked of a project before anything of it changes.
+    pub(super) async fn prepare(&self, plan: &ProjectPlan) -> Result<(), Failure> {
+        let Some(project) = self.project(plan) else {
+            // A project that is taken down: Compose is asked with the files that are there.
+            return if self.acts(plan) { self.before().await.map(drop).map_err(Failure::from) } else { Ok(()) };
+        };
+        let own_unit = unit(&plan.name);
+        let defines = |path| super::read_by_compose(project).contains(path);
+        let redefined = plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
+        if self.acts(plan) {
+            self.before().await?;
+            self.check_sources(plan, project).await?;
+        }
+        if !redefined {
+            return if self.acts(plan) { self.check_compose(plan).await } else { Ok(()) };
+        }
+        if !self.acts(plan) && !self.has_docker().await {
+            return Ok(());
+        }
+        self.step(plan, "check with Compose");
+        self.expect("staging", self.task.driver.call(&Command::Candidate(own_unit.clone())).await?)?;
+        let place = Place::Candidate { unit: own_unit };
+        let reply = self.compose_at(&project.model.dir, place.clone(), &["config", "-q"]).await?;
+        if !reply.is_ok() {
+            return Err(Failure::new(explain("docker compose config", &reply.output)));
+        }
+        let unset = unset_variables(&reply.output);
+        if !unset.is_empty() {
+            let names = unset.join(", ");
+            return Err(Failure::new(
+                Diagnostic::error(format!("not set on the host: {names}"), None).help(format!("set them in {}/{}/.env on the host, or give a default: ${{{}:-}}", self.task.root, project.model.dir, unset[0])),
+            ));
+        }
+        self.pull(plan, project, place).await
+    }
+
+    /// Whether Docker has anything to do for the project.
+    fn acts(&self, plan: &ProjectPlan) -> bool {
+        !self.task.settings.no_restart && plan.actions.iter().any(|action| action.deed != Deed::None)
+    }
+
+    async fn has_docker(&self) -> bool {
+        let reply = self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await;
+        reply.is_ok_and(|reply| reply.is_ok())
+    }
+
+    async fn check_compose(&self, plan: &ProjectPlan) -> Result<(), Failure> {
+        self.step(plan, "check Compose");
+        let reply = self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await?;
+        if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("docker compose version", &reply.output))) }
+    }
+
+    /// Pulls images that the host does not have. The old containers run on meanwhile.
+    async fn pull(&self, plan: &ProjectPlan, project: &WantedProject, place: Place) -> Result<(), Failure> {
+        let pulls = |service: &Service| service.image.is_some() && !service.builds;
+        let services = plan.actions.iter().filter(|action| action.deed == Deed::Up).filter_map(|action| action.service.as_deref());
+        let services: Vec<&str> = services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
+        if services.is_empty() || !self.acts(plan) {
+            return Ok(());
+        }
+        self.step(plan, "pull images");
+        let argv: Vec<&str> = ["pull", "--quiet", "--policy", "missing", "--ignore-buildable"].into_iter().chain(services).collect();
+        let reply = self.compose_at(&project.model.dir, place, &argv).await?;
+        if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("pulling images", &reply.output))) }
+    }
+
+    /// Checks bind sources that only the host has: Docker makes a directory, owned by root, of what
+    /// is missing, also where a file is meant.
+    async fn check_sources(&self, plan: &ProjectPlan, project: &WantedProject) -> Result<(), Failure> {
+        let acting: BTreeSet<&str> = plan.actions.iter().filter(|action| !matches!(action.deed, Deed::Remove | Deed::None)).filter_map(|action| action.service.as_deref()).collect();
+        let mut asked = Vec::new();
+        for (name, service) in project.model.services.iter().filter(|(name, _)| acting.contains(name.as_str())) {
+            for read in service.reads.iter().filter(|read| read.kind.is_none() && read.how.is_input()) {
+                let must_be_file = matches!(read.how, How::Config | How::Secret) || looks_like_a_file(read.path.as_str()) || read.target.as_deref().is_some_and(looks_like_a_file);
+                asked.push((name, read.path.to_string(), must_be_file, &read.at));
+            }
+            for (source, at) in service.host_binds.iter().filter(|(source, _)| !source.contains("${")) {
+                asked.push((name, source.clone(), looks_like_a_file(source), at));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<String> = asked.iter().map(|(_, path, _, _)| path.clone()).collect();
+        let found = types(self.task.driver, &paths).await?;
+        let mut problems = Vec::new();
+        for ((service, path, must_be_file, at), found) in asked.into_iter().zip(found) {
+            let what = match found {
+                Found::Missing if must_be_file => "is neither in the repository nor on the host",
+                Found::Directory if must_be_file => "is a directory on the host, though a file is meant",
+                _ => continue,
+            };
+            let help = if what.starts_with("is a dir") { "Docker makes such a directory when the file is missing: remove it if it is empty, and put the file there" } else { "add it to the repository, or put it on the host first; Docker would make a directory in its place" };
+            problems.push(Diagnostic::error(format!("service `{service}` mounts {path}, which {what}"), Some(at.clone())).help(help));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Failure { problems, logs: Vec::new() }) }
+    }
+
+    /// Deploys a project that has been checked.
+    pub(super) async fn deploy(&self, plan: &ProjectPlan) -> ProjectOutcome {
+        let work = &self.task.work.projects[&plan.name];
+        let (acts, owed) = (self.acts(plan), self.task.settings.no_restart);
+        if plan.change == ProjectChange::Removed {
+            return self.take_down(plan, &work.state).await;
+        }
+        if work.needs_record || !plan.files.is_empty() {
+            self.step(plan, "swap files");
+            if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
+                return self.failed(plan, result, failure);
+            }
+        }
+        let mut outcome = told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
+        for action in outcome.actions.iter_mut().filter(|action| action.action.deed == Deed::None) {
+            action.result = ActionResult::Done;
+        }
+        if acts && let Err((failure, at)) = self.act(plan).await {
+            let back = self.roll_back(plan).await;
+            let problems = failure.problems.into_iter().chain(back.err().into_iter().flat_map(|failure| failure.problems)).collect::<Vec<_>>();
+            let result = if problems.iter().any(|problem| problem.message.starts_with(ROLLBACK_FAILED)) { ProjectResult::Unknown } else { ProjectResult::RolledBack };
+            let mut outcome = self.failed(plan, result, Failure { problems, logs: failure.logs });
+            for (number, action) in outcome.actions.iter_mut().enumerate() {
+                action.result = match number.cmp(&at) {
+                    std::cmp::Ordering::Less => ActionResult::Done,
+                    std::cmp::Ordering::Equal => ActionResult::Failed,
+                    std::cmp::Ordering::Greater => ActionResult::Skipped,
+                };
+            }
+            return outcome;
+        }
+        if let Err(error) = self.record(plan, owed, acts).await {
+            return self.failed(plan, ProjectResult::Unknown, error.into());
+        }
+        outcome
+    }
+
+    /// Takes a project down that has left the repository: containers, then managed files.
+    async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
+        if self.task.settings.no_restart {
+            let mut outcome = told(plan, ProjectResult::Unchanged, ActionResult::Owed);
+            outcome.files.clear();
+            return outcome;
+        }
+        self.step(plan, "take down");
+        let down = self.compose_at(&state.dir, Place::Live, &["down"]).await;
+        let down = down.map_err(Failure::from).and_then(|reply| if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("docker compose down", &reply.output))) });
+        if let Err(failure) = down {
+            return self.failed(plan, ProjectResult::Unknown, failure);
+        }
+        if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
+            return self.failed(plan, result, failure);
+        }
+        self.state.lock().await.projects.remove(&plan.name);
+        told(plan, ProjectResult::Done, ActionResult::Done)
+    }
+
+    /// Swaps the files of a unit in; half a swap is undone.
+    pub(super) async fn swap(&self, unit: &str) -> Result<(), (Failure, ProjectResult)> {
+        let driver = self.task.driver;
+        let failure = match driver.call(&Command::Swap(unit.to_owned())).await {
+            Ok(reply) if reply.is_ok() => return Ok(()),
+            Ok(reply) => Failure::new(Diagnostic::error(format!("the files could not be put in place: {}", reply.output.join("; ")), None)),
+            Err(error) => return Err((error.into(), ProjectResult::Unknown)),
+        };
+        match driver.call(&Command::Restore(unit.to_owned())).await {
+            Ok(reply) if reply.is_ok() => Err((failure, ProjectResult::NothingChanged)),
+            Ok(reply) => Err((with(failure, back_failed(&reply.output.join("; "))), ProjectResult::Unknown)),
+            Err(error) => Err((with(failure, back_failed(&error.to_string())), ProjectResult::Unknown)),
+        }
+    }
+
+    /// Notes what the containers run with now; a service with an action that was not carried out
+    /// keeps its old record, so that the next sync owes it.
+    async fn record(&self, plan: &ProjectPlan, owed: bool, write: bool) -> Result<(), Error> {
+        let work = &self.task.work.projects[&plan.name];
+        let mut project = work.state.clone();
+        if owed {
+            for service in plan.actions.iter().filter(|action| action.deed != Deed::None).filter_map(|action| action.service.as_ref()) {
+                match work.recorded.as_ref().and_then(|recorded| recorded.services.get(service)) {
+                    Some(recorded) => drop(project.services.insert(service.clone(), recorded.clone())),
+                    None => drop(project.services.remove(service)),
+                }
+            }
+        }
+        let json = {
+            let mut state = self.state.lock().await;
+            state.release = self.task.deployed.state.release + 1;
+            state.commit.clone_from(&self.task.wanted.commit);
+            state.at = Some(self.task.settings.at.clone());
+            state.projects.insert(plan.name.clone(), project);
+            serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
+        };
+        // Without actions nothing is lost if the run ends here: the closing write has it.
+        if write {
+            let reply = self.task.driver.call(&Command::State(json)).await?;
+            if !reply.is_ok() {
+                return Err(Error::unforeseen(format!("the state could not be written on the host: {}", reply.output.join("; "))));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn expect(&self, what: &str, reply: Reply) -> Result<Reply, Failure> {
+        if reply.is_ok() { Ok(reply) } else { Err(Failure::new(explain(what, &reply.output))) }
+    }
+}
+
+/// How the message of a failed way back begins.
+pub(super) const ROLLBACK_FAILED: &str = "the way back failed";
+
+pub(super) fn back_failed(why: &str) -> Diagnostic {
+    Diagnostic::error(format!("{ROLLBACK_FAILED}: {why}"), None).help("look at the host: `ghdeploy status`; replaced files are in .ghdeploy/objects; the next `ghdeploy sync` tries again")
+}
+
+fn with(mut failure: Failure, more: Diagnostic) -> Failure {
+    failure.problems.push(more);
+    failure
+}
+
+/// Whether a path's last name reads like that of a file: it has an ending, and not that of a
+/// directory of snippets.
+fn looks_like_a_file(path: &str) -> bool {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    match name.trim_start_matches('.').rsplit_once('.') {
+        Some((stem, ending)) => !path.ends_with('/') && !stem.is_empty() && ending != "d" && (1..=5).contains(&ending.len()) && ending.chars().all(|c| c.is_ascii_alphanumeric()) && !ending.chars().all(|c| c.is_ascii_digit()),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_an_ending_read_like_files() {
+        for name in ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt"] {
+            assert!(looks_like_a_file(name), "{name}");
+        }
+        for name in ["./data", "conf.d", "/srv/data/", "v1.2", ".config", "/var/lib/docker", "letsencrypt"] {
+            assert!(!looks_like_a_file(name), "{name}");
+        }
+    }
+}

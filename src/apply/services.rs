@@ -1,0 +1,237 @@
+//! The actions of a project: what Compose is told, how the services fare, and the way back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::health::{Sick, Verdict, Watch};
+use super::project::back_failed;
+use super::words::explain;
+use super::{Apply, Failure};
+use crate::deployed::unit;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Exit, Result};
+use crate::host::{Command, Container, Event, Place, Reply};
+use crate::outcome::ServiceLog;
+use crate::path::RootPath;
+use crate::plan::{Deed, ProjectPlan};
+
+/// How often Docker is asked while services get well. One `docker inspect` costs the host some 50 ms.
+const POLL: Duration = Duration::from_millis(500);
+
+impl Apply<'_> {
+    pub(super) async fn compose_at(&self, dir: &RootPath, place: Place, argv: &[&str]) -> Result<Reply> {
+        let argv = ["--ansi", "never"].into_iter().chain(argv.iter().copied()).map(str::to_owned).collect();
+        self.task.driver.call(&Command::Compose { dir: dir.to_string(), place, argv }).await
+    }
+
+    /// Every container of every project.
+    pub(super) async fn containers(&self) -> Result<Vec<Container>> {
+        let reply = self.task.driver.call(&Command::Containers).await?;
+        if !reply.is_ok() {
+            let problem = explain("asking Docker for its containers", &reply.output);
+            return Err(Error { exit: Exit::Unreachable, diagnostics: vec![problem], host: None });
+        }
+        let containers = reply.events.into_iter().filter_map(|event| match event {
+            Event::Container { container } => Some(container),
+            _ => None,
+        });
+        Ok(containers.collect())
+    }
+
+    /// Carries the actions out and waits until the services are well. The error comes with the number
+    /// of the action that failed.
+    pub(super) async fn act(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
+        let work = &self.task.work.projects[&plan.name];
+        let dir = &work.state.dir;
+        let number = |wanted: &dyn Fn(&Deed) -> bool| plan.actions.iter().position(|action| wanted(&action.deed)).unwrap_or(0);
+        let named = |wanted: &dyn Fn(&Deed) -> bool| -> Vec<&str> { plan.actions.iter().filter(|action| wanted(&action.deed)).filter_map(|action| action.service.as_deref()).collect() };
+        let run = async |step: String, argv: Vec<&str>, at: usize| {
+            self.step(plan, &step);
+            let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+            if reply.is_ok() { Ok(()) } else { Err((Failure::new(explain(&format!("docker compose {}", argv[0]), &reply.output)), at)) }
+        };
+        let groups: [(&str, &dyn Fn(&Deed) -> bool, &[&str]); 3] = [
+            ("build", &|deed| *deed == Deed::Build, &["build"]),
+            ("up", &|deed| *deed == Deed::Up, &["up", "-d", "--quiet-pull"]),
+            ("recreate", &|deed| *deed == Deed::Recreate, &["up", "-d", "--force-recreate", "--no-deps"]),
+        ];
+        for (word, deed, argv) in groups {
+            let services = named(deed);
+            if !services.is_empty() {
+                let step = format!("{word} {}", services.join(", "));
+                run(step, argv.iter().copied().chain(services).collect(), number(deed)).await?;
+            }
+        }
+        self.restart(plan).await?;
+        for (at, action) in plan.actions.iter().enumerate() {
+            let Some(service) = action.service.as_deref() else { continue };
+            match &action.deed {
+                Deed::Signal { signal } => run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?,
+                Deed::Exec { argv } => run(format!("exec in {service}"), ["exec", "-T", service].into_iter().chain(argv.iter().map(String::as_str)).collect(), at).await?,
+                Deed::Remove => {
+                    self.step(plan, format!("remove {service}"));
+                    let command = Command::Remove { project: work.state.project.clone(), service: service.to_owned() };
+                    let reply = self.task.driver.call(&command).await.map_err(|error| (error.into(), at))?;
+                    self.expect(&format!("removing {service}"), reply).map_err(|failure| (failure, at))?;
+                }
+                _ => {}
+            }
+        }
+        let acted = acted(plan);
+        let failing = |sick: &[Sick]| {
+            let of = |action: &crate::plan::Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
+            plan.actions.iter().position(of).unwrap_or(0)
+        };
+        self.wait(plan, &acted, self.task.settings.stable_for).await.map_err(|(failure, sick)| (failure, failing(&sick)))
+    }
+
+    /// Restarts what is owed a restart: first the services that others wait for to end, then, once
+    /// those have, the others. A container that an `up` has renewed has everything new already.
+    async fn restart(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
+        let owed: BTreeSet<&str> = plan.actions.iter().filter(|action| action.deed == Deed::Restart).filter_map(|action| action.service.as_deref()).collect();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let at = plan.actions.iter().position(|action| action.deed == Deed::Restart).unwrap_or(0);
+        let Some(project) = self.project(plan) else { return Ok(()) };
+        let ends: BTreeSet<&str> = owed
+            .iter()
+            .filter_map(|name| project.model.services.get(*name))
+            .flat_map(|service| &service.depends_on)
+            .filter(|(_, dependency)| dependency.condition == "service_completed_successfully")
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let first: Vec<&str> = owed.intersection(&ends).copied().collect();
+        self.restart_now(plan, &first, at).await?;
+        let running: Vec<String> = acted(plan).into_iter().filter(|name| ends.contains(name.as_str())).collect();
+        if !running.is_empty() {
+            self.wait(plan, &running, Duration::ZERO).await.map_err(|(failure, _)| (failure, at))?;
+        }
+        let then: Vec<&str> = owed.difference(&ends).copied().collect();
+        self.restart_now(plan, &then, at).await
+    }
+
+    async fn restart_now(&self, plan: &ProjectPlan, services: &[&str], at: usize) -> Result<(), (Failure, usize)> {
+        let state = &self.task.work.projects[&plan.name].state;
+        let mut services = services.to_vec();
+        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) && !services.is_empty() {
+            let before = self.before().await.map_err(|error| (error.into(), at))?;
+            let now = self.containers().await.map_err(|error| (error.into(), at))?;
+            let old: BTreeSet<&str> = before.iter().map(|container| container.id.as_str()).collect();
+            services.retain(|service| now.iter().any(|c| c.project == state.project && c.service == *service && old.contains(c.id.as_str())));
+        }
+        if services.is_empty() {
+            return Ok(());
+        }
+        self.step(plan, format!("restart {}", services.join(", ")));
+        let argv: Vec<&str> = ["restart", "--no-deps"].into_iter().chain(services).collect();
+        let reply = self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+        if reply.is_ok() { Ok(()) } else { Err((Failure::new(explain("docker compose restart", &reply.output)), at)) }
+    }
+
+    /// Waits until `services` are well, or says which are not, with what they logged last.
+    async fn wait(&self, plan: &ProjectPlan, services: &[String], stable_for: Duration) -> Result<(), (Failure, Vec<Sick>)> {
+        if services.is_empty() {
+            return Ok(());
+        }
+        self.step(plan, "wait until well");
+        let project = &self.task.work.projects[&plan.name].state.project;
+        let mut watch = Watch::new(project, services, stable_for);
+        let begin = Instant::now();
+        let sick = loop {
+            let containers = self.containers().await.map_err(|error| (error.into(), Vec::new()))?;
+            match watch.see(&containers, begin.elapsed()) {
+                Verdict::Well => return Ok(()),
+                Verdict::Sick(sick) => break sick,
+                Verdict::Waiting(_) if begin.elapsed() > self.task.settings.health_timeout.max(stable_for) => break watch.overdue(&containers),
+                Verdict::Waiting(_) => sleep(POLL).await,
+            }
+        };
+        let mut failure = Failure::default();
+        for sick in &sick {
+            failure.problems.push(Diagnostic::error(format!("service `{}` is not well: {}", sick.service, sick.why), self.place(plan, &sick.service)).help("the last lines that it logged are shown below; health.timeout in ghdeploy.yml says how long it may take"));
+            failure.logs.push(self.log(sick).await);
+        }
+        Err((failure, sick))
+    }
+
+    fn place(&self, plan: &ProjectPlan, service: &str) -> Option<crate::diagnostic::Location> {
+        self.project(plan)?.model.services.get(service).map(|service| service.at.clone())
+    }
+
+    async fn log(&self, sick: &Sick) -> ServiceLog {
+        let lines = self.task.settings.log_lines;
+        let mut log = ServiceLog { service: sick.service.clone(), lines: Vec::new() };
+        if lines > 0 && !sick.container.is_empty() {
+            let argv = ["logs", "--tail", &lines.to_string(), &sick.container].map(str::to_owned).to_vec();
+            log.lines = self.task.driver.call(&Command::Docker(argv)).await.map(|reply| reply.output).unwrap_or_default();
+        }
+        log
+    }
+
+    /// Brings back what was there before: files, images, containers.
+    pub(super) async fn roll_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
+        self.step(plan, "roll back");
+        let work = &self.task.work.projects[&plan.name];
+        let (project, dir) = (&work.state.project, &work.state.dir);
+        let failed = |what: &str| Failure::new(back_failed(what));
+        let before: Vec<&Container> = self.before().await.map_err(|error| failed(&error.to_string()))?.iter().filter(|c| c.project == *project && c.oneoff != "True").collect();
+        let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
+        // What this deploy has brought goes while the files that describe it are still there.
+        let acted = acted(plan);
+        for service in acted.iter().filter(|service| !ran.contains(service.as_str())) {
+            let command = Command::Remove { project: project.clone(), service: service.clone() };
+            self.done(self.task.driver.call(&command).await, "removing what is new")?;
+        }
+        if before.is_empty() {
+            self.done(self.compose_at(dir, Place::Live, &["down"]).await, "docker compose down")?;
+        }
+        self.done(self.task.driver.call(&Command::Restore(unit(&plan.name))).await, "putting the files back")?;
+        let mut tags: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for container in before.iter().filter(|c| !c.image_name.starts_with("sha256:") && !c.image_name.contains('@') && c.image_name != c.image) {
+            tags.insert((&container.image, &container.image_name));
+        }
+        for (image, name) in tags {
+            // An image that is gone cannot be tagged; the `up` below says so if that matters.
+            let _ = self.task.driver.call(&Command::Docker(["tag", image, name].map(str::to_owned).to_vec())).await;
+        }
+        let again: Vec<&str> = acted.iter().map(String::as_str).chain(removed(plan)).filter(|service| ran.contains(service)).collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        let argv: Vec<&str> = ["up", "-d", "--no-build", "--pull", "never"].into_iter().chain(again.iter().copied()).collect();
+        self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose up")?;
+        let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;
+        let same = |service: &str| now.iter().any(|c| c.project == *project && c.service == service && before.iter().any(|old| old.id == c.id));
+        let content: Vec<&str> = again.iter().copied().filter(|service| same(service)).collect();
+        if !content.is_empty() {
+            let argv: Vec<&str> = ["restart", "--no-deps"].into_iter().chain(content).collect();
+            self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose restart")?;
+        }
+        let well: Vec<String> = again.iter().filter(|service| before.iter().any(|c| c.service == **service && c.state == "running")).map(ToString::to_string).collect();
+        match self.wait(plan, &well, self.task.settings.stable_for).await {
+            Ok(()) => Ok(()),
+            Err((failure, _)) => Err(failed(&failure.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))),
+        }
+    }
+
+    fn done(&self, reply: Result<Reply>, what: &str) -> Result<(), Failure> {
+        match reply {
+            Ok(reply) if reply.is_ok() => Ok(()),
+            Ok(reply) => Err(Failure::new(back_failed(&explain(what, &reply.output).message))),
+            Err(error) => Err(Failure::new(back_failed(&error.to_string()))),
+        }
+    }
+}
+
+/// The services whose containers the plan starts, restarts or talks to.
+fn acted(plan: &ProjectPlan) -> Vec<String> {
+    let acts = plan.actions.iter().filter(|action| !matches!(action.deed, Deed::None | Deed::Remove | Deed::Down));
+    acts.filter_map(|action| action.service.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn removed(plan: &ProjectPlan) -> impl Iterator<Item = &str> {
+    plan.actions.iter().filter(|action| action.deed == Deed::Remove).filter_map(|action| action.service.as_deref())
+}

@@ -1,0 +1,176 @@
+//! What goes into the stage on the host: staged files, and the lists by which the driver works.
+//!
+//! Owns the layout of a unit in the stage. A unit is a project's files, or the shared ones.
+//!
+//! | name | content |
+//! | --- | --- |
+//! | `files/…` | staged files, by their paths below the root |
+//! | `inplace/…` | the same, for files that are written in place |
+//! | `put`, `in_place` | manifest lines of those two |
+//! | `keep` | manifest lines of what is replaced or removed: content that goes to `objects` first |
+//! | `del`, `sweep` | files that go, and directories that may be empty then |
+//! | `undo`, `undo_in_place`, `undel`, `undo_sweep` | the way back |
+//! | `new`, `old` | the manifests after and before |
+//! | `reads`, `gone` | what Compose reads of the project, and what of it will be gone |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use crate::manifest::{Entry, Kind, Manifest, push_line};
+use crate::path::RootPath;
+use crate::plan::{FileChange, FileChangeKind};
+
+/// Where the content of a staged file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file on this machine.
+    File(PathBuf),
+    /// The target of a link.
+    Link(String),
+}
+
+/// One unit in the stage.
+#[derive(Debug, Clone, Default)]
+pub struct Unit {
+    /// The name of the unit.
+    pub name: String,
+    /// The lists, by name.
+    pub lists: BTreeMap<&'static str, String>,
+    /// Staged files: directory in the unit, path, entry.
+    pub files: Vec<(&'static str, RootPath, Entry)>,
+}
+
+impl Unit {
+    /// The stage of a unit whose files go through `changes`. `reads` are the files that Compose reads
+    /// of it, `stays` the directories that are not removed when they become empty.
+    #[must_use]
+    pub fn new(name: &str, changes: &[&FileChange], new: &Manifest, old: Option<&Manifest>, reads: &[RootPath], stays: &BTreeSet<RootPath>) -> Self {
+        let mut unit = Self { name: name.to_owned(), ..Self::default() };
+        let mut lists: BTreeMap<&'static str, String> =
+            ["put", "in_place", "keep", "del", "sweep", "undo", "undo_in_place", "undel", "undo_sweep", "reads", "gone"].map(|name| (name, String::new())).into();
+        let mut add = |list: &'static str, path: &RootPath, entry: &Entry| push_line(lists.entry(list).or_default(), path, entry);
+        let (mut deleted, mut created) = (Vec::new(), Vec::new());
+        for change in changes.iter().filter(|change| change.change != FileChangeKind::Conflict) {
+            if let Some(before) = &change.before {
+                add("keep", &change.at, before);
+                add("undo", &change.at, before);
+                if change.in_place {
+                    add("undo_in_place", &change.at, before);
+                }
+            }
+            match &change.after {
+                Some(after) if change.in_place => {
+                    add("in_place", &change.at, after);
+                    unit.files.push(("inplace", change.at.clone(), after.clone()));
+                }
+                Some(after) => {
+                    add("put", &change.at, after);
+                    unit.files.push(("files", change.at.clone(), after.clone()));
+                }
+                None => {
+                    if let Some(before) = &change.before {
+                        add("del", &change.at, before);
+                        deleted.push(&change.at);
+                    }
+                }
+            }
+            if let (None, Some(after)) = (&change.before, &change.after) {
+                add("undel", &change.at, after);
+                created.push(&change.at);
+            }
+        }
+        lists.insert("sweep", path_lines(&emptied(&deleted, stays)));
+        lists.insert("undo_sweep", path_lines(&emptied(&created, &BTreeSet::new())));
+        lists.insert("reads", path_lines(reads));
+        lists.insert("gone", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
+        lists.insert("new", new.to_text());
+        lists.insert("old", old.map(Manifest::to_text).unwrap_or_default());
+        unit.lists = lists;
+        unit
+    }
+}
+
+/// The directories that hold `paths`, deepest first, without the root and those that stay.
+fn emptied(paths: &[&RootPath], stays: &BTreeSet<RootPath>) -> Vec<RootPath> {
+    let mut dirs = BTreeSet::new();
+    for path in paths {
+        let mut dir = path.parent();
+        while let Some(parent) = dir.filter(|dir| !dir.is_root()) {
+            dir = parent.parent();
+            if !stays.contains(&parent) {
+                dirs.insert(parent);
+            }
+        }
+    }
+    let mut dirs: Vec<RootPath> = dirs.into_iter().collect();
+    dirs.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
+    dirs
+}
+
+fn path_lines(paths: &[RootPath]) -> String {
+    paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
+}
+
+/// Writes the stage as a tar stream. The content of a file is read as it is packed, in pieces.
+///
+/// # Errors
+///
+/// When a file cannot be read any more or has another size now, or the stream breaks off.
+pub fn pack(units: &[Unit], source: &dyn Fn(&RootPath) -> Option<Source>, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut tar = tar::Builder::new(out);
+    tar.mode(tar::HeaderMode::Deterministic);
+    for unit in units {
+        for (name, text) in &unit.lists {
+            let mut header = header(text.len() as u64, 0o600);
+            tar.append_data(&mut header, format!("{}/{name}", unit.name), text.as_bytes())?;
+        }
+        for (dir, path, entry) in &unit.files {
+            let to = format!("{}/{dir}/{path}", unit.name);
+            match (entry.kind, source(path)) {
+                (Kind::File, Some(Source::File(from))) => {
+                    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", from.display()));
+                    let file = File::open(&from).map_err(named)?;
+                    if file.metadata().map_err(named)?.len() != entry.size {
+                        return Err(std::io::Error::other(format!("{} changed while it was being deployed", from.display())));
+                    }
+                    tar.append_data(&mut header(entry.size, u32::from(entry.mode)), to, Exactly { file, left: entry.size })?;
+                }
+                (Kind::Symlink, Some(Source::Link(target))) => {
+                    let mut header = header(0, 0o777);
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    tar.append_link(&mut header, to, target)?;
+                }
+                _ => return Err(std::io::Error::other(format!("{path} is gone or has become something else"))),
+            }
+        }
+    }
+    tar.into_inner()?.flush()
+}
+
+fn header(size: u64, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_mtime(0);
+    header
+}
+
+/// A file of exactly this size: a shorter one is an error, for the header has been written.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(&mut buffer[..room])?;
+        if read == 0 && room > 0 {
+            return Err(std::io::Error::other("a file became shorter while it was being deployed"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line: what it takes, and which part of the program answers.
+//!
+//! Owns options and their meaning; each command has a module of its own. Everything that a command
+//! finds out goes to stdout, everything it says meanwhile to stderr.
+
+mod args;
+mod check;
+mod doctor;
+mod explain;
+mod hosts;
+mod plan;
+mod status;
+mod sync;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Config;
+use crate::error::{Error, Exit, Result};
+use crate::report::progress::Progress;
+use crate::report::{Format, Style, diagnostic};
+
+pub use args::Args;
+use args::Command;
+
+/// What every command works with.
+#[derive(Debug)]
+struct Context {
+    /// The folder of the repository that is worked on.
+    dir: PathBuf,
+    args: Args,
+    config: Config,
+    format: Format,
+    /// How stdout looks.
+    style: Style,
+    /// How stderr looks.
+    stderr: Style,
+    progress: Progress,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are results, not errors.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    let stderr = Style { colour: colours(&std::io::stderr()), verbose: args.verbose > 0 };
+    start_tracing(&args, stderr.colour);
+    let dir = args.directory();
+    match run(args, stderr) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            let sources = |path: &str| source(&dir, path);
+            let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &sources, stderr);
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+fn run(args: Args, stderr: Style) -> Result<Exit> {
+    let config = read_config(&args)?;
+    let format = args.format();
+    let progress = match (args.quiet, std::io::stderr().is_terminal()) {
+        (true, _) => Progress::Quiet,
+        (false, true) if std::env::var_os("CI").is_none() => Progress::Live,
+        (false, _) => Progress::Lines,
+    };
+    let style = Style { colour: colours(&std::io::stdout()), verbose: args.verbose > 0 };
+    let context = Context { dir: args.directory(), args, config, format, style, stderr, progress };
+    match &context.args.command {
+        Command::Check => check::run(&context),
+        Command::Plan(options) => plan::run(&context, options),
+        Command::Explain(options) => explain::run(&context, options),
+        Command::Sync(options) => block_on(sync::run(&context, options)),
+        Command::Status => block_on(status::run(&context)),
+        Command::Doctor => block_on(doctor::run(&context)),
+    }
+}
+
+fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::unforeseen(format!("failed to start: {error}")))?;
+    let result = runtime.block_on(future);
+    // A reader of a stream that never ends must not keep us.
+    runtime.shutdown_background();
+    result
+}
+
+/// The name of the configuration when `--config` names none.
+const CONFIG: &str = "ghdeploy.yml";
+
+fn read_config(args: &Args) -> Result<Config> {
+    let dir = args.directory();
+    if !dir.is_dir() {
+        return Err(Error::usage(format!("{} is no folder", dir.display())).help("-C names the folder of the repository"));
+    }
+    let named = args.config();
+    let (shown, path) = match &named {
+        Some(path) => (path.display().to_string(), dir.join(path)),
+        None => (CONFIG.to_owned(), dir.join(CONFIG)),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Config::from_yaml(&text, &shown).map_err(Error::invalid),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Config::default()),
+        Err(error) => Err(Error::usage(format!("{shown} cannot be read: {error}")).help("--config names a file, relative to the folder of the repository")),
+    }
+}
+
+impl Context {
+    /// Writes a result to stdout. A closed pipe (`| head`) is no failure.
+    fn print(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::unforeseen(format!("failed to write to stdout: {error}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of a file of the repository, to show the line that a message is about.
+    fn source(&self, path: &str) -> Option<String> {
+        source(&self.dir, path)
+    }
+}
+
+fn source(dir: &Path, path: &str) -> Option<String> {
+    std::fs::read_to_string(dir.join(path)).ok()
+}
+
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn start_tracing(args: &Args, colour: bool) {
+    use tracing_subscriber::filter::EnvFilter;
+    let level = match args.verbose {
+        0 => "off",
+        1 => "ghdeploy=debug",
+        _ => "ghdeploy=trace",
+    };
+    let filter = EnvFilter::try_from_env("GHDEPLOY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+}

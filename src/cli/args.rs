@@ -1,0 +1,250 @@
+//! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`; an empty variable counts as
+//! not given, for that is how an Action passes an input that is not set.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::config::duration::parse_duration;
+use crate::report::Format;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done, or nothing to do
+  1   a bug or an unforeseen failure
+  2   usage or configuration: the command line, ghdeploy.yml or a compose file
+  4   a host was not reached, lacks something, or its lock was not had in time
+  5   a deploy failed; the host is as it was before
+  6   a deploy failed, and the host's state needs a look: run ghdeploy status
+  10  with --exit-code: there is something to do
+
+Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.";
+
+/// Deploys a repository of Docker Compose service folders over SSH and restarts only what is affected.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    /// Works in this folder of the repository
+    #[arg(short = 'C', long, global = true, env = "GHDEPLOY_DIRECTORY", hide_env = true, value_name = "DIR")]
+    directory: Option<String>,
+    /// Reads this configuration, relative to the folder [default: ghdeploy.yml, if there is one]
+    #[arg(long, global = true, env = "GHDEPLOY_CONFIG", hide_env = true, value_name = "FILE")]
+    config: Option<String>,
+    /// Writes the result as text, json or markdown [default: text]
+    #[arg(long, global = true, env = "GHDEPLOY_FORMAT", hide_env = true, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
+    /// Works on this host: a name from ghdeploy.yml, user@address[:port], an alias of ~/.ssh/config,
+    /// local or local:/path; may be repeated [default: all of ghdeploy.yml]
+    #[arg(long, global = true, env = "GHDEPLOY_HOST", hide_env = true, value_name = "HOST", value_delimiter = ',')]
+    host: Vec<String>,
+    /// The directory on the host that holds the projects [default: /srv/services]
+    #[arg(long, global = true, env = "GHDEPLOY_ROOT", hide_env = true, value_name = "DIR")]
+    root: Option<String>,
+    /// Logs in with this private key
+    #[arg(long, global = true, env = "GHDEPLOY_SSH_KEY", hide_env = true, value_name = "FILE")]
+    ssh_key: Option<String>,
+    /// Trusts the host keys in this file [default: ssh's own]
+    #[arg(long, global = true, env = "GHDEPLOY_KNOWN_HOSTS", hide_env = true, value_name = "FILE")]
+    known_hosts: Option<String>,
+    /// Gives ssh this configuration instead of ~/.ssh/config
+    #[arg(long, global = true, env = "GHDEPLOY_SSH_CONFIG", hide_env = true, value_name = "FILE")]
+    ssh_config: Option<String>,
+    /// Accepts the key of a host that is not known yet, and keeps it
+    #[arg(long, global = true, env = "GHDEPLOY_ACCEPT_NEW_HOST_KEY", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub accept_new_host_key: bool,
+    /// Says more; twice, still more
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Shows no progress
+    #[arg(short, long, global = true, env = "GHDEPLOY_QUIET", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Validates the configuration and every project, without a host
+    Check,
+    /// Shows what would change between two revisions, without a host
+    Plan(PlanArgs),
+    /// Brings the hosts to this tree: files, then exactly the services that are affected
+    Sync(SyncArgs),
+    /// Shows what is deployed on the hosts, what has drifted, and the containers
+    Status,
+    /// Shows which services read a file, by which line, and what a change of it would do
+    Explain(ExplainArgs),
+    /// Checks the way to the hosts, their tools and permissions, and says how to mend each
+    Doctor,
+}
+
+/// The options of `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// Compares with this revision [default: none, so that everything counts as added]
+    #[arg(long, env = "GHDEPLOY_BASE", hide_env = true, value_name = "REV")]
+    base: Option<String>,
+    /// Shows what this revision would change [default: HEAD]
+    #[arg(long, env = "GHDEPLOY_HEAD", hide_env = true, value_name = "REV")]
+    head: Option<String>,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+}
+
+/// The options of `sync`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SyncArgs {
+    /// Shows the plan against the real host and changes nothing, not even the lock
+    #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// Recreates every service of the projects, whatever is owed
+    #[arg(long, env = "GHDEPLOY_FORCE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) force: bool,
+    /// Syncs files only; needs no Docker on the host, and the next sync does the restarts
+    #[arg(long, env = "GHDEPLOY_NO_RESTART", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) no_restart: bool,
+    /// Takes projects down that have left the repository; volumes and unmanaged files stay
+    #[arg(long, env = "GHDEPLOY_PRUNE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) prune: bool,
+    /// Lets the repository win over unmanaged files of other content; the host's version is kept
+    #[arg(long, env = "GHDEPLOY_ADOPT", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) adopt: bool,
+    /// Deploys a commit that is older than the deployed one
+    #[arg(long, env = "GHDEPLOY_ALLOW_OLDER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) allow_older: bool,
+    /// How long to wait for another run on the same host
+    #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub(super) lock_wait: Duration,
+}
+
+/// Which projects take part.
+#[derive(Debug, clap::Args)]
+pub(super) struct SelectArgs {
+    /// Works on the projects that match; may be repeated, `!` excludes [default: all]
+    #[arg(long, env = "GHDEPLOY_PROJECT", hide_env = true, value_name = "GLOB", value_delimiter = ',')]
+    project: Vec<String>,
+    /// Exits with 10 when there is something to do
+    #[arg(long, env = "GHDEPLOY_EXIT_CODE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) exit_code: bool,
+}
+
+/// The arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// Paths in the repository
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "" | "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "markdown" => Ok(Format::Markdown),
+        _ => Err("write text, json or markdown".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(if text.is_empty() { "5m" } else { text })
+}
+
+/// An option that was given and is not empty.
+fn given(option: Option<&String>) -> Option<&str> {
+    option.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+impl Args {
+    /// The folder of the repository.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        given(self.directory.as_ref()).unwrap_or(".").into()
+    }
+
+    /// The configuration file, if one was named.
+    #[must_use]
+    pub fn config(&self) -> Option<PathBuf> {
+        given(self.config.as_ref()).map(PathBuf::from)
+    }
+
+    /// The form of the result.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format.unwrap_or_default()
+    }
+
+    /// The hosts, as they were written.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.host.iter().map(|host| host.trim()).filter(|host| !host.is_empty())
+    }
+
+    /// The root, if one was given.
+    #[must_use]
+    pub fn root(&self) -> Option<&str> {
+        given(self.root.as_ref())
+    }
+
+    /// The private key.
+    #[must_use]
+    pub fn ssh_key(&self) -> Option<PathBuf> {
+        given(self.ssh_key.as_ref()).map(PathBuf::from)
+    }
+
+    /// The file of host keys.
+    #[must_use]
+    pub fn known_hosts(&self) -> Option<PathBuf> {
+        given(self.known_hosts.as_ref()).map(PathBuf::from)
+    }
+
+    /// The configuration of ssh.
+    #[must_use]
+    pub fn ssh_config(&self) -> Option<PathBuf> {
+        given(self.ssh_config.as_ref()).map(PathBuf::from)
+    }
+}
+
+impl PlanArgs {
+    /// The revision to compare with.
+    pub(super) fn base(&self) -> Option<&str> {
+        given(self.base.as_ref())
+    }
+
+    /// The revision that is wanted.
+    pub(super) fn head(&self) -> &str {
+        given(self.head.as_ref()).unwrap_or("HEAD")
+    }
+}
+
+impl SelectArgs {
+    /// The globs for projects.
+    pub(super) fn projects(&self) -> Vec<&str> {
+        self.project.iter().map(|glob| glob.trim()).filter(|glob| !glob.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after_the_command() {
+        let args = Args::try_parse_from(["ghdeploy", "--host", "web", "sync", "--root", "/srv/x", "--project", "a,b"]).unwrap();
+        assert_eq!(args.hosts().collect::<Vec<_>>(), ["web"]);
+        assert_eq!(args.root(), Some("/srv/x"));
+        let Command::Sync(sync) = args.command else { panic!("another command") };
+        assert_eq!(sync.select.projects(), ["a", "b"]);
+        assert_eq!(sync.lock_wait, Duration::from_secs(300));
+    }
+}

@@ -1,0 +1,74 @@
+//! `doctor`: checks the way to the hosts, their tools and permissions, and says how to mend each.
+
+use futures_util::future::join_all;
+
+use super::Context;
+use super::hosts::Target;
+use crate::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
+use crate::config::address::HostAddress;
+use crate::error::{Error, Exit, Result};
+use crate::host::facts::open;
+use crate::host::{Command, Driver, Transport};
+use crate::report::render_checkup;
+
+pub(super) async fn run(context: &Context) -> Result<Exit> {
+    let targets = context.targets()?;
+    let hosts = join_all(targets.iter().map(|target| async {
+        let transport = target.transport(context);
+        let mut steps = Vec::new();
+        look(target, &*transport, &mut steps).await;
+        transport.close().await;
+        HostCheckup { name: target.name.clone(), steps }
+    }));
+    let checkup = Checkup { hosts: hosts.await };
+    context.print(|out| render_checkup(context.format, out, &checkup, context.style))?;
+    Ok(if checkup.is_ok() { Exit::Done } else { Exit::Unreachable })
+}
+
+fn step(what: &str, result: CheckupResult, detail: impl Into<String>, help: Option<String>) -> CheckupStep {
+    CheckupStep { what: what.to_owned(), result, detail: detail.into(), help }
+}
+
+fn failed(what: &str, error: Error) -> CheckupStep {
+    let help = error.diagnostics.last().and_then(|diagnostic| diagnostic.help.clone());
+    step(what, CheckupResult::Failed, error.to_string(), help)
+}
+
+async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<CheckupStep>) {
+    let way = match &target.address {
+        HostAddress::Local { .. } => "this machine".to_owned(),
+        HostAddress::Ssh { destination, .. } => format!("ssh to {destination}"),
+    };
+    let driver = match Driver::start(transport).await {
+        Ok(driver) => driver,
+        Err(error) => return steps.push(failed(&way, error)),
+    };
+    // A host without `sh` or a login shell that prints nonsense shows here.
+    if let Err(error) = open(&driver, &Command::OpenToRead { root: target.root.clone() }, &target.root, |_| {}).await {
+        return steps.push(failed(&way, error));
+    }
+    steps.push(step(&way, CheckupResult::Ok, "connected, the host key is known", None));
+    steps.push(step("tools", CheckupResult::Ok, "sh, tar, sha256sum, flock, stat, find, awk, sed, xargs", None));
+    steps.push(root(&driver, &target.root).await);
+    for (what, argv, help) in [
+        ("docker engine", &["version", "--format", "{{.Server.Version}}"][..], "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)"),
+        ("docker compose", &["compose", "version", "--short"][..], "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)"),
+    ] {
+        let reply = driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await;
+        steps.push(match reply {
+            Ok(reply) if reply.is_ok() => step(what, CheckupResult::Ok, reply.output.join(" "), None),
+            Ok(reply) => step(what, CheckupResult::Failed, reply.output.last().cloned().unwrap_or_default(), Some(help.to_owned())),
+            Err(error) => failed(what, error),
+        });
+    }
+    driver.end().await;
+}
+
+/// Whether the user may write below the root, without writing anything.
+async fn root(driver: &Driver, root: &str) -> CheckupStep {
+    match driver.call(&Command::Writable { root: root.to_owned() }).await {
+        Ok(reply) if reply.is_ok() => step("root", CheckupResult::Ok, reply.output.join("; "), None),
+        Ok(reply) => step("root", CheckupResult::Failed, reply.output.join("; "), Some(format!("on the host, as root: install -d -o <user> {root}"))),
+        Err(error) => failed("root", error),
+    }
+}

@@ -1,0 +1,83 @@
+//! `explain`: which services read a file, by which line, and what a change of it would do.
+
+use std::path::{Component, Path};
+
+use super::Context;
+use super::args::ExplainArgs;
+use crate::answers::{Explanation, Reader, Reading};
+use crate::compose;
+use crate::compose::model::{How, Project, Service};
+use crate::error::{Error, Exit, Result};
+use crate::path::RootPath;
+use crate::plan::Deed;
+use crate::report::render_explanations;
+use crate::tree::disk::DiskTree;
+use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
+use crate::wanted::{Reactions, covers};
+
+pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
+    let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
+    let dirs = project_dirs(&tree, &context.config.services)?;
+    let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
+    let projects: Vec<(&ProjectDir, Project)> = dirs.iter().map(|dir| (dir, compose::load(&tree, &dir.dir, &root))).collect();
+    let mut explanations = Vec::new();
+    for text in &args.paths {
+        let path = repo_path(&context.dir, text)?;
+        let known = context.dir.join(&path).symlink_metadata().is_ok();
+        let at = context.config.services.root_path(&path);
+        let readers: Vec<Reader> = at.iter().flat_map(|at| readers(&projects, at)).collect();
+        let synced = at.as_ref().is_some_and(|at| tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty()));
+        explanations.push(Explanation { path, known, managed: synced, readers });
+    }
+    context.print(|out| render_explanations(context.format, out, &explanations, context.style))?;
+    Ok(Exit::Done)
+}
+
+/// A path as the repository has it: relative to its top, whatever the user typed.
+fn repo_path(dir: &Path, text: &str) -> Result<String> {
+    let path = Path::new(text);
+    let relative = if path.is_absolute() {
+        let top = dir.canonicalize().map_err(|error| Error::usage(format!("{}: {error}", dir.display())))?;
+        path.strip_prefix(&top).map(Path::to_owned).map_err(|_| Error::usage(format!("{text} does not lie in the repository")))?
+    } else {
+        path.to_owned()
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for component in relative.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_str().ok_or_else(|| Error::usage(format!("{text:?} is not UTF-8")))?),
+            Component::ParentDir if parts.pop().is_none() => return Err(Error::usage(format!("{text} does not lie in the repository"))),
+            _ => {}
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath) -> Vec<Reader> {
+    let mut readers = Vec::new();
+    for (dir, project) in projects {
+        let defines = project.definition_files.iter().any(|file| file.path == *at);
+        for (name, service) in &project.services {
+            let mut push = |how: Reading, line: &crate::diagnostic::Location, deed: Deed| {
+                let detail = (!service.active).then(|| "only while its profile is active".to_owned());
+                readers.push(Reader { project: dir.name.clone(), service: name.clone(), how, at: line.clone(), deed, detail });
+            };
+            for read in service.reads.iter().filter(|read| covers(read, at)) {
+                push(read.how.into(), &read.at, deed(project, service, read.how, at));
+            }
+            if defines {
+                push(Reading::Definition, &service.at, Deed::Up);
+            }
+        }
+    }
+    readers
+}
+
+/// What a change of the file at a path that a service reads would do.
+fn deed(project: &Project, service: &Service, how: How, at: &RootPath) -> Deed {
+    match how {
+        How::EnvFile | How::LabelFile => Deed::Up,
+        How::Build => Deed::Build,
+        How::Bind | How::Config | How::Secret => Deed::from(Reactions::new(project, service).to(at)),
+    }
+}

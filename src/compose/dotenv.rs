@@ -1,0 +1,201 @@
+//! Reads `.env` files as Compose does.
+//!
+//! Owns the syntax: comments, `export`, quotes, several lines, escapes, variables in values. Follows
+//! compose-go's dotenv package (<https://github.com/compose-spec/compose-go/tree/main/dotenv>), not
+//! the shell.
+
+use super::variables::{Problem as VariableProblem, Value, Variables, substitute};
+
+/// Size of the largest file that is read, in bytes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Why a file cannot be read. Never quotes the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// What is wrong.
+    pub(super) message: String,
+    /// The line, counted from 1.
+    pub(super) line: usize,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Dotenv {
+    /// The variables it defines.
+    pub(super) variables: Variables,
+    /// Names without a value, that are passed on when the environment has them.
+    pub(super) inherited: Vec<String>,
+}
+
+/// Reads a file; values may use variables of the file itself and of `environment`, which wins.
+pub(super) fn parse(bytes: &[u8], environment: &Variables) -> Result<Dotenv, Problem> {
+    if bytes.len() > MAX_BYTES {
+        let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
+        return Err(Problem { message, line: 1 });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|err| Problem {
+        message: "the file is not UTF-8".into(),
+        line: 1 + bytes[..err.valid_up_to()].iter().filter(|b| **b == b'\n').count(),
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader { text, rest: text, environment, out: Dotenv::default(), size: 0 };
+    while reader.statement()? {}
+    Ok(reader.out)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    rest: &'a str,
+    environment: &'a Variables,
+    out: Dotenv,
+    size: usize,
+}
+
+impl Reader<'_> {
+    fn fail(&self, message: &str) -> Problem {
+        let before = &self.text[..self.text.len() - self.rest.len()];
+        Problem { message: message.to_owned(), line: 1 + before.matches('\n').count() }
+    }
+
+    /// Reads one assignment; `false` at the end of the file.
+    fn statement(&mut self) -> Result<bool, Problem> {
+        loop {
+            self.rest = self.rest.trim_start();
+            if !self.rest.starts_with('#') {
+                break;
+            }
+            self.rest = self.rest.find('\n').map_or("", |end| &self.rest[end..]);
+        }
+        if self.rest.is_empty() {
+            return Ok(false);
+        }
+        if let Some(after) = self.rest.strip_prefix("export")
+            && after.starts_with(char::is_whitespace)
+        {
+            self.rest = after.trim_start();
+        }
+        let end = self.rest.find(['=', ':', '\n']);
+        let name = self.rest[..end.unwrap_or(self.rest.len())].trim_end();
+        let bad = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']'));
+        if let Some(found) = name.chars().find(|c| bad(*c)) {
+            let what = if is_space(found) {
+                "a variable name cannot contain a space"
+            } else {
+                "unexpected character in a variable name"
+            };
+            return Err(self.fail(what));
+        }
+        let name = name.to_owned();
+        let inherits = end.is_none_or(|end| self.rest[end..].starts_with('\n'));
+        self.rest = end.map_or("", |end| &self.rest[end + 1..]);
+        if inherits {
+            if let Some(value) = self.environment.get(&name) {
+                self.out.variables.set(&name, value.clone());
+            } else {
+                self.out.inherited.push(name);
+            }
+            return Ok(true);
+        }
+        self.rest = self.rest.trim_start_matches(is_space);
+        let value = self.value()?;
+        // Names that start with a digit are ignored, as by compose-go.
+        if !name.starts_with(|c: char| c.is_ascii_digit()) {
+            self.out.variables.set(&name, value);
+        }
+        Ok(true)
+    }
+
+    fn value(&mut self) -> Result<Value, Problem> {
+        let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+            let (line, rest) = match self.rest.split_once('\n') {
+                Some((line, rest)) => (line, rest),
+                None => (self.rest, ""),
+            };
+            let line = line.split(" #").next().unwrap_or("").trim_end();
+            let value = self.expand(line)?;
+            self.rest = rest;
+            return Ok(value);
+        };
+        let body = &self.rest[1..];
+        let mut from = 0;
+        let end = loop {
+            let Some(found) = body[from..].find(quote) else {
+                return Err(self.fail("unterminated quoted value"));
+            };
+            let end = from + found;
+            if !self.rest[..=end].ends_with('\\') {
+                break end;
+            }
+            from = end + 1;
+        };
+        let raw = &body[..end];
+        let value = if quote == '"' {
+            self.expand(&unescape(raw))?
+        } else {
+            Value { text: raw.to_owned(), ..Value::default() }
+        };
+        self.rest = &body[end + 1..];
+        Ok(value)
+    }
+
+    fn expand(&mut self, text: &str) -> Result<Value, Problem> {
+        let own = &self.out.variables;
+        let environment = self.environment;
+        let lookup = |name: &str| environment.get(name).or_else(|| own.get(name));
+        let value = substitute(text, &lookup).map_err(|err| self.fail(&err.to_string()))?;
+        self.size += value.text.len();
+        if self.size > 4 * MAX_BYTES {
+            return Err(self.fail(&VariableProblem::TooLarge.to_string()));
+        }
+        Ok(value)
+    }
+}
+
+/// Space, but no line break.
+fn is_space(c: char) -> bool {
+    matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
+}
+
+/// Replaces the escapes that double quotes allow: `\n` and its like, `\"`, `\\`, `\0` and octal
+/// digits, and `\$` for a literal dollar.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let Some(c) = after.chars().next() else {
+            out.push('\\');
+            return out;
+        };
+        rest = &after[c.len_utf8()..];
+        match c {
+            'a' => out.push('\u{7}'),
+            'b' => out.push('\u{8}'),
+            'f' => out.push('\u{c}'),
+            'n' => out.push('\n'),
+            'r' => out.push('\r'),
+            't' => out.push('\t'),
+            'v' => out.push('\u{b}'),
+            '$' => out.push_str("$$"),
+            '"' | '\\' => out.push(c),
+            '0' => {
+                let digits: String = rest.chars().take(3).take_while(char::is_ascii_digit).collect();
+                let byte = u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3);
+                match byte {
+                    Some(byte) => {
+                        out.push(char::from(byte));
+                        rest = &rest[3..];
+                    }
+                    None => out.push_str("\\0"),
+                }
+            }
+            c => {
+                out.push('\\');
+                out.push(c);
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,164 @@
+//! Reads what env files and label files give a service.
+//!
+//! Owns the order in which they win: a later file over an earlier one, the service's own keys over
+//! all files.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::dotenv;
+use super::model::How;
+use super::scalar;
+use super::service::Reader;
+use super::variables::{Value as Variable, Variables};
+use super::yaml::{Mark, Node, Text, Value};
+use crate::path::RootPath;
+
+/// A file that a service names.
+struct Named {
+    text: Text,
+    at: Mark,
+    required: bool,
+    /// Whether values are taken as they stand, without quotes and variables.
+    is_raw: bool,
+}
+
+impl Reader<'_, '_, '_> {
+    /// Adds the environment to the digest as the container gets it.
+    pub(super) fn environment(&mut self) {
+        let mut values: BTreeMap<Rc<str>, Option<String>> = BTreeMap::new();
+        let mut known = Variables::default();
+        for file in self.files_of("env_file") {
+            let Some(path) = self.read(&file.text, file.at, How::EnvFile, None, file.required) else {
+                self.digest.add(&file.text.text);
+                continue;
+            };
+            match self.assignments(&path, &file, &known) {
+                Some(read) => {
+                    for (name, value) in read.iter() {
+                        self.unknown.extend(value.unknown.iter().cloned());
+                        known.set(name, value.clone());
+                        values.insert(Rc::from(name), Some(value.text.clone()));
+                    }
+                }
+                // Only the host has it: another file is then all that can be noticed.
+                None if file.required => {
+                    self.digest.add("absent");
+                    self.digest.add(path.as_str());
+                }
+                None => {}
+            }
+        }
+        for (name, entry) in self.set("environment").and_then(Node::as_map).into_iter().flatten() {
+            let value = match &entry.node.value {
+                Value::Text(text) => Some(text.text.to_string()),
+                _ => self.shared.variables.get(name).map(|value| value.text.clone()),
+            };
+            // A name that is only passed on does not hide what an env file says.
+            if value.is_some() || !values.contains_key(name) {
+                values.insert(Rc::clone(name), value);
+            }
+        }
+        self.digest.add("environment");
+        for (name, value) in values {
+            self.digest.add(&name);
+            self.digest.add(if value.is_some() { "=" } else { "" });
+            self.digest.add(value.as_deref().unwrap_or(""));
+        }
+    }
+
+    /// Adds the labels to the digest as the container gets them.
+    pub(super) fn labels(&mut self) {
+        let mut values: BTreeMap<Rc<str>, String> = BTreeMap::new();
+        for file in self.files_of("label_file") {
+            let Some(path) = self.read(&file.text, file.at, How::LabelFile, None, true) else { continue };
+            match self.assignments(&path, &file, &Variables::default()) {
+                Some(read) => {
+                    for (name, value) in read.iter() {
+                        self.unknown.extend(value.unknown.iter().cloned());
+                        values.insert(Rc::from(name), value.text.clone());
+                    }
+                }
+                None => {
+                    self.digest.add("absent");
+                    self.digest.add(path.as_str());
+                }
+            }
+        }
+        for (name, entry) in self.set("labels").and_then(Node::as_map).into_iter().flatten() {
+            values.insert(Rc::clone(name), entry.node.as_str().unwrap_or("").to_owned());
+        }
+        self.digest.add("labels");
+        for (name, value) in values {
+            self.digest.add(&name);
+            self.digest.add(&value);
+        }
+    }
+
+    fn files_of(&self, key: &str) -> Vec<Named> {
+        let mut files = Vec::new();
+        for item in self.items(key) {
+            let path = item.get("path").unwrap_or(item);
+            if let Value::Text(text) = &path.value {
+                let required = item.get("required").and_then(Node::as_str).and_then(scalar::boolean);
+                let is_raw = item.get("format").and_then(Node::as_str) == Some("raw");
+                let required = required.unwrap_or(true);
+                files.push(Named { text: text.clone(), at: path.at, required, is_raw });
+            }
+        }
+        files
+    }
+
+    /// What a file says; `None` when the tree lacks it. Problems are noted. Files that use nothing
+    /// of the files before them are read once for all services.
+    fn assignments(&mut self, path: &RootPath, file: &Named, known: &Variables) -> Option<Rc<Variables>> {
+        let is_shared = known.is_empty() && !file.is_raw;
+        if let Some(read) = self.shared.env_files.get(path).filter(|_| is_shared) {
+            let read = Rc::clone(read);
+            let is_paid = self.context.pay(read.len(), file.at);
+            return Some(if is_paid { read } else { Rc::default() });
+        }
+        let bytes = match self.context.files.read(path) {
+            Ok(bytes) => bytes?,
+            Err(message) => {
+                self.context.error(file.at, message);
+                return Some(Rc::default());
+            }
+        };
+        if !self.context.pay(1 + bytes.len() / 16, file.at) {
+            return Some(Rc::default());
+        }
+        let read = if file.is_raw {
+            raw(&bytes)
+        } else {
+            let mut environment = self.shared.variables.clone();
+            environment.fill(known);
+            match dotenv::parse(&bytes, &environment) {
+                Ok(read) => read.variables,
+                Err(problem) => {
+                    let base = path.parent().unwrap_or_default();
+                    let source = self.context.source(path, &base);
+                    let at = Mark { source, line: problem.line as u32, column: 1 };
+                    self.context.error(at, problem.message);
+                    Variables::default()
+                }
+            }
+        };
+        let read = Rc::new(read);
+        if is_shared {
+            self.shared.env_files.insert(path.clone(), Rc::clone(&read));
+        }
+        Some(read)
+    }
+}
+
+/// The lines `NAME=value` of a file, as they stand.
+fn raw(bytes: &[u8]) -> Variables {
+    let mut variables = Variables::default();
+    for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.starts_with('#')) {
+        if let Some((name, value)) = line.split_once('=') {
+            variables.set(name, Variable { text: value.to_owned(), ..Variable::default() });
+        }
+    }
+    variables
+}

@@ -1,0 +1,229 @@
+//! Merges one definition over another by Compose's rules
+//! (<https://docs.docker.com/reference/compose-file/merge/>).
+//!
+//! Works on long forms only: short syntax is gone before anything is merged.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::context::Context;
+use super::yaml::{Entry, Map, Node, Tag, Value};
+
+/// What becomes of `!reset` and `!override` once they have done their work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tags {
+    /// They go.
+    Spent,
+    /// They stay, to work again on the files before.
+    Kept,
+}
+
+/// Merges a service over the one of that name in the files before.
+pub(super) fn service(context: &mut Context<'_>, base: Map, over: Map) -> Map {
+    mapping(context, Tags::Spent, "services", base, over)
+}
+
+/// Merges a service over the one it extends.
+pub(super) fn extended(context: &mut Context<'_>, mut base: Map, over: Map) -> Map {
+    // Tags are about the service that they stand in.
+    clear_tags(&mut base);
+    mapping(context, Tags::Kept, "services", base, over)
+}
+
+/// Merges top-level networks, volumes, configs or secrets.
+pub(super) fn resources(context: &mut Context<'_>, base: Map, over: Map) -> Map {
+    mapping(context, Tags::Spent, "resources", base, over)
+}
+
+fn mapping(context: &mut Context<'_>, tags: Tags, path: &str, mut base: Map, over: Map) -> Map {
+    for (key, entry) in over {
+        let Entry { at, mut node } = entry;
+        let below = base.remove(&key);
+        if node.tag == Tag::Reset && tags == Tags::Spent {
+            continue;
+        }
+        let replaces = node.tag != Tag::None || key.starts_with("x-");
+        if let Some(below) = below.filter(|_| !replaces) {
+            node = value(context, tags, &join(path, &key), below.node, node);
+        } else if tags == Tags::Spent {
+            node.tag = Tag::None;
+        }
+        base.insert(key, Entry { at, node });
+    }
+    base
+}
+
+fn join(path: &str, key: &str) -> String {
+    match path {
+        "services" => key.to_owned(),
+        _ => format!("{path}.{key}"),
+    }
+}
+
+fn value(context: &mut Context<'_>, tags: Tags, path: &str, base: Node, over: Node) -> Node {
+    // What maps names to values replaces by name, also with a name that has no value.
+    let replaces = matches!(path, "command" | "entrypoint" | "healthcheck.test")
+        || is_within(path, &["environment", "labels", "annotations", "sysctls", "ulimits"])
+        || is_within(path, &["build.args", "build.labels", "build.additional_contexts"])
+        || is_within(path, &["deploy.labels"]);
+    if replaces {
+        return over;
+    }
+    if matches!(over.value, Value::Null) {
+        return base;
+    }
+    let at = over.at;
+    let tag = base.tag;
+    let merged = match (base.value, over.value) {
+        (Value::Map(base), Value::Map(over)) => {
+            let drivers = driver(&base).zip(driver(&over)).filter(|_| path == "logging");
+            if drivers.is_some_and(|(base, over)| base != over) {
+                Value::Map(over)
+            } else {
+                Value::Map(mapping(context, tags, path, base, over))
+            }
+        }
+        (Value::List(mut base), Value::List(over)) => {
+            if !context.pay(base.len() + over.len(), at) {
+                return Node { at, tag, value: Value::List(over) };
+            }
+            if path.ends_with(".ipam.config") {
+                return Node { at, tag, value: Value::List(subnets(base, over)) };
+            }
+            base.extend(over);
+            Value::List(unique(path, base))
+        }
+        (Value::Null | Value::Text(_), over) => over,
+        (base, over) => {
+            let kind = Node::new(at, base).kind();
+            let over = Node::new(at, over);
+            context.error(at, format!("`{path}`: {} cannot override {kind}", over.kind()));
+            return over;
+        }
+    };
+    Node { at, tag, value: merged }
+}
+
+fn is_within(path: &str, parents: &[&str]) -> bool {
+    parents.iter().any(|parent| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The driver of a `logging`; without one it merges with any.
+fn driver(logging: &Map) -> Option<&str> {
+    logging.get("driver").and_then(|entry| entry.node.as_str())
+}
+
+/// `ipam.config`: merged where the subnet is the same.
+fn subnets(base: Vec<Node>, over: Vec<Node>) -> Vec<Node> {
+    let subnet = |node: &Node| node.get("subnet").and_then(Node::as_str).map(str::to_owned);
+    let mut out = base;
+    for node in over {
+        match out.iter_mut().find(|known| subnet(known) == subnet(&node)) {
+            Some(known) => *known = node,
+            None => out.push(node),
+        }
+    }
+    out
+}
+
+/// Drops what a later entry of a list replaces: volumes by target, ports by what they publish,
+/// names by name.
+fn unique(path: &str, items: Vec<Node>) -> Vec<Node> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut out: Vec<Node> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(key) = identity(path, &item) else {
+            out.push(item);
+            continue;
+        };
+        match places.get(&key) {
+            Some(index) => out[*index] = item,
+            None => {
+                places.insert(key, out.len());
+                out.push(item);
+            }
+        }
+    }
+    out
+}
+
+fn identity(path: &str, item: &Node) -> Option<String> {
+    let get = |key: &str| item.get(key).and_then(Node::as_str);
+    match path {
+        "volumes" | "devices" => get("target").map(str::to_owned),
+        "ports" => Some(format!(
+            "{}:{}:{}/{}",
+            get("host_ip").unwrap_or("0.0.0.0"),
+            get("published").unwrap_or(""),
+            get("target").unwrap_or(""),
+            get("protocol").unwrap_or("tcp")
+        )),
+        "configs" | "secrets" => match (get("target"), get("source")) {
+            (Some(target), _) => Some(target.to_owned()),
+            (None, Some(source)) if path == "secrets" => Some(format!("/run/secrets/{source}")),
+            (None, source) => source.map(|source| format!("/{source}")),
+        },
+        "env_file" => get("path").map(str::to_owned),
+        "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "links" | "profiles" | "tmpfs"
+        | "build.tags" | "build.platforms" => {
+            item.as_str().map(|text| text.split('=').next().unwrap_or("").to_owned())
+        }
+        "expose" | "label_file" => item.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn clear_tags(map: &mut Map) {
+    map.retain(|_, entry| entry.node.tag != Tag::Reset);
+    for entry in map.values_mut() {
+        entry.node.tag = Tag::None;
+        if let Value::Map(map) = &mut entry.node.value {
+            clear_tags(map);
+        }
+    }
+}
+
+/// Removes what `!reset` marks where nothing stood, and what a list says twice.
+pub(super) fn settle(map: &mut Map) {
+    for (key, entry) in map.iter_mut() {
+        if let Value::List(items) = &mut entry.node.value {
+            *items = unique(key, std::mem::take(items));
+        }
+    }
+    drop_resets(map);
+}
+
+fn drop_resets(map: &mut Map) {
+    map.retain(|_, entry| entry.node.tag != Tag::Reset);
+    for entry in map.values_mut() {
+        sweep(&mut entry.node);
+    }
+}
+
+fn sweep(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(map) => drop_resets(map),
+        Value::List(items) => {
+            items.retain(|item| item.tag != Tag::Reset);
+            items.iter_mut().for_each(sweep);
+        }
+        Value::Null | Value::Text(_) => {}
+    }
+}
+
+/// Whether two nodes say the same, wherever they stand.
+pub(super) fn same(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Null, Value::Null) => true,
+        (Value::Text(a), Value::Text(b)) => a.text == b.text,
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Map(a), Value::Map(b)) => same_map(a, b),
+        _ => false,
+    }
+}
+
+/// Whether two mappings say the same.
+pub(super) fn same_map(a: &Map, b: &Map) -> bool {
+    let pair = |((a, x), (b, y)): ((&Rc<str>, &Entry), (&Rc<str>, &Entry))| a == b && same(&x.node, &y.node);
+    a.len() == b.len() && a.iter().zip(b).all(pair)
+}

@@ -1,0 +1,162 @@
+//! Puts a project together from its model.
+//!
+//! Owns what concerns several services: which of them are active, and the networks they share with
+//! other projects.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Files;
+use super::context::Context;
+use super::discover;
+use super::load::{Loader, Model};
+use super::merge;
+use super::model::{Project, Service};
+use super::service::{self, Shared};
+use super::settings;
+use super::yaml::{Map, Node};
+use crate::diagnostic::Diagnostic;
+use crate::path::RootPath;
+
+/// Loads the project in `dir`.
+pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
+    let mut context = Context::new(files, root);
+    let start = discover::start(&mut context, dir, root);
+    let mut loader = Loader::new(&mut context, start.variables.clone());
+    let mut model = loader.load(&start.files, &start.base, None, &[]);
+    for definition in model.services.values_mut() {
+        merge::settle(&mut definition.body);
+    }
+    if start.files.is_empty() {
+        let shown = files.shown(dir);
+        context.note(Diagnostic::error(format!("there is no compose file in {shown}"), None));
+    } else if model.services.is_empty() && !context.diagnostics.iter().any(Diagnostic::is_error) {
+        let shown = files.shown(dir);
+        context.note(Diagnostic::error(format!("the project in {shown} has no services"), None));
+    }
+    let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    let mut shared = Shared::new(&start.name, &model, &start.variables);
+    for (name, definition) in &model.services {
+        let read = service::read(&mut context, &mut shared, name, definition);
+        services.insert(name.to_string(), read);
+    }
+    activate(&model, &start.profiles, &mut services);
+    check_dependencies(&services, &mut context);
+    let settings = settings::project(&mut context, model.settings.as_ref());
+    let (owned_networks, external_networks) = networks(&start.name, &model, &services);
+    let mut definition_files = context.definition_files;
+    definition_files
+        .sort_by_key(|file| start.files.iter().position(|path| *path == file.path).unwrap_or(usize::MAX));
+    Project {
+        dir: dir.clone(),
+        name: start.name,
+        definition_files,
+        services,
+        owned_networks,
+        external_networks,
+        settings,
+        diagnostics: context.diagnostics,
+    }
+}
+
+/// Marks the services that a plain `up` starts: those without a profile or with an active one.
+fn activate(model: &Model, profiles: &[String], services: &mut BTreeMap<String, Service>) {
+    let mut pending: Vec<String> = Vec::new();
+    for (name, definition) in &model.services {
+        let own: Vec<&str> = definition
+            .body
+            .get("profiles")
+            .and_then(|entry| entry.node.as_list())
+            .map(|items| items.iter().filter_map(Node::as_str).collect())
+            .unwrap_or_default();
+        let is_on = |profile: &String| profile == "*" || own.contains(&profile.as_str());
+        if own.is_empty() || profiles.iter().any(is_on) {
+            pending.push(name.to_string());
+        }
+    }
+    for name in pending {
+        if let Some(service) = services.get_mut(&name) {
+            service.active = true;
+        }
+    }
+}
+
+/// Notes services that wait for each other in a circle, and active ones that wait for one that no
+/// plain `up` starts. Compose refuses both.
+fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Context<'_>) {
+    for (name, service) in services.iter().filter(|(_, service)| service.active) {
+        for (needed, wait) in &service.depends_on {
+            if wait.required && services.get(needed).is_some_and(|needed| !needed.active) {
+                let message =
+                    format!("service `{name}` depends on `{needed}`, whose profiles are not active");
+                let help = format!("give `{name}` the same profiles, or write `required: false`");
+                context.note(Diagnostic::error(message, Some(service.at.clone())).help(help));
+            }
+        }
+    }
+    // What nothing is left to wait for leaves; what stays waits for itself.
+    let mut waiting: BTreeMap<&str, BTreeSet<&str>> = services
+        .iter()
+        .map(|(name, service)| {
+            let known = service.depends_on.keys().filter(|needed| services.contains_key(*needed));
+            (name.as_str(), known.map(String::as_str).collect())
+        })
+        .collect();
+    let mut waited_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, needs) in &waiting {
+        needs.iter().for_each(|needed| waited_by.entry(needed).or_default().push(name));
+    }
+    let mut free: Vec<&str> =
+        waiting.iter().filter(|(_, needs)| needs.is_empty()).map(|(name, _)| *name).collect();
+    while let Some(name) = free.pop() {
+        waiting.remove(name);
+        for waiter in waited_by.get(name).into_iter().flatten() {
+            if let Some(needs) = waiting.get_mut(waiter)
+                && needs.remove(name)
+                && needs.is_empty()
+            {
+                free.push(waiter);
+            }
+        }
+    }
+    // Walking from any of them among themselves comes round in the end.
+    let Some((first, _)) = waiting.first_key_value() else { return };
+    let mut chain: Vec<&str> = vec![first];
+    while let Some(next) = chain.last().and_then(|last| waiting.get(last)).and_then(BTreeSet::first) {
+        if let Some(start) = chain.iter().position(|name| name == next) {
+            let mut circle = chain.split_off(start);
+            circle.push(next);
+            let at = services.get(*next).map(|service| service.at.clone());
+            let message = format!("services depend on each other in a circle: {}", circle.join(" -> "));
+            context.note(Diagnostic::error(message, at));
+            return;
+        }
+        chain.push(next);
+    }
+}
+
+/// The names of the networks that active services make and of those they need.
+fn networks(
+    project: &str,
+    model: &Model,
+    services: &BTreeMap<String, Service>,
+) -> (Vec<String>, Vec<String>) {
+    let mut owned = BTreeSet::new();
+    let mut external = BTreeSet::new();
+    let none =
+        Node::new(super::yaml::Mark { source: 0, line: 1, column: 1 }, super::yaml::Value::Map(Map::new()));
+    for (name, definition) in &model.services {
+        if !services.get(&**name).is_some_and(|service| service.active) {
+            continue;
+        }
+        for key in service::network_keys(&definition.body) {
+            let node = model.networks.get(key).map_or(&none, |entry| &entry.node);
+            let docker = service::docker_name(project, key, node);
+            if service::is_external(node) {
+                external.insert(docker)
+            } else {
+                owned.insert(docker)
+            };
+        }
+    }
+    (owned.into_iter().collect(), external.into_iter().collect())
+}

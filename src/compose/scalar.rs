@@ -1,0 +1,165 @@
+//! Reads scalars as Compose understands them.
+//!
+//! Owns numbers, booleans, sizes, durations and command lines, so that two ways to write the same
+//! value compare equal.
+
+use super::yaml::Text;
+
+/// The text of a scalar where Compose wants a string: `0x10` without quotes is 16, `1.0` is 1.
+pub(super) fn display(text: &Text) -> String {
+    if text.plain
+        && let Some(number) = number(&text.text)
+    {
+        return number;
+    }
+    if text.plain {
+        match &*text.text {
+            "true" | "True" | "TRUE" => return "true".to_owned(),
+            "false" | "False" | "FALSE" => return "false".to_owned(),
+            _ => {}
+        }
+    }
+    text.text.to_string()
+}
+
+/// A number as Go prints what its YAML reader makes of it; `None` when it is none.
+pub(super) fn number(text: &str) -> Option<String> {
+    let first = text.chars().next()?;
+    if !(first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        return None;
+    }
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    if let Some(integer) = integer(&plain) {
+        return Some(integer.to_string());
+    }
+    let digits = plain.trim_start_matches(['+', '-']);
+    let looks_right = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    let value = plain.parse::<f64>().ok().filter(|_| looks_right)?;
+    Some(float(value))
+}
+
+/// A float as Go's `%v` prints it: with an exponent below 1e-4 and from 1e6 on.
+fn float(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return format!("{value}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+fn integer(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &lower[..]),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    i128::from_str_radix(digits, radix).ok().map(|value| sign * value)
+}
+
+/// A boolean, written as YAML 1.1 or as Go's `strconv.ParseBool` takes it.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" | "y" | "yes" | "on" => Some(true),
+        "false" | "f" | "0" | "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// A size in bytes: `512m`, `1.5GB`, `1024`; as Docker's units package, with powers of 1024.
+pub(super) fn bytes(text: &str) -> Option<i128> {
+    let text = text.trim();
+    if let Some(integer) = integer(text) {
+        return Some(integer);
+    }
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match lower[digits.len()..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        "p" | "pb" | "pib" => 5,
+        _ => return None,
+    };
+    let value = digits.trim().parse::<f64>().ok()?;
+    Some((value * 1024f64.powi(power)) as i128)
+}
+
+/// A duration in nanoseconds: `1m30s`, `500ms`, as Go writes it.
+pub(super) fn duration(text: &str) -> Option<i128> {
+    let mut rest = text.trim();
+    if rest == "0" {
+        return Some(0);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0f64;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let value = rest[..end].parse::<f64>().ok()?;
+        rest = &rest[end..];
+        let units: [(&str, f64); 9] = [
+            ("ns", 1.0),
+            ("us", 1e3),
+            ("µs", 1e3),
+            ("ms", 1e6),
+            ("s", 1e9),
+            ("m", 6e10),
+            ("h", 3.6e12),
+            ("d", 8.64e13),
+            ("w", 6.048e14),
+        ];
+        let (unit, length) = units.iter().find(|(unit, _)| rest.starts_with(unit))?;
+        total += value * length;
+        rest = &rest[unit.len()..];
+    }
+    Some(total as i128)
+}
+
+/// The words of a command line, split as by go-shellwords; `None` when a quote is left open.
+pub(super) fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            // A shell would go on; go-shellwords takes no more than the first command.
+            (None, ';' | '&' | '|' | '<' | '>') => break,
+            (None | Some('"'), '\\') => word.get_or_insert_default().push(match chars.next()? {
+                't' => '\t',
+                'n' => '\n',
+                c => c,
+            }),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some(open), c) if open == c => quote = None,
+            (None, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}

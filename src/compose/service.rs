@@ -1,0 +1,426 @@
+//! Turns the long form of a service into what the plan needs.
+//!
+//! Owns the search for what a service reads, what it waits for and what only the host knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::context::{Context, Place};
+use super::digest::{Digest, bound_folder};
+use super::load::{Definition, Model, is_remote};
+use super::model::{Dependency, How, Read, Service};
+use super::scalar;
+use super::settings;
+use super::variables::Variables;
+use super::yaml::{Entry, Map, Mark, Node, Text, Value};
+use crate::diagnostic::Location;
+use crate::path::RootPath;
+
+/// What the services of a project share while they are read.
+pub(super) struct Shared<'m> {
+    /// The project's name.
+    pub(super) project: &'m str,
+    /// What its files say.
+    pub(super) model: &'m Model,
+    /// The variables of the tree.
+    pub(super) variables: &'m Variables,
+    /// Env files that were read, by path.
+    pub(super) env_files: BTreeMap<RootPath, Rc<Variables>>,
+    /// Digests of top-level networks and volumes, and the unknown variables in them.
+    resources: BTreeMap<(&'static str, Rc<str>), Rc<(String, BTreeSet<Rc<str>>)>>,
+}
+
+impl<'m> Shared<'m> {
+    /// Nothing read yet.
+    pub(super) fn new(project: &'m str, model: &'m Model, variables: &'m Variables) -> Self {
+        Self { project, model, variables, env_files: BTreeMap::new(), resources: BTreeMap::new() }
+    }
+}
+
+/// Reads one service of a model.
+pub(super) fn read(
+    context: &mut Context<'_>,
+    shared: &mut Shared<'_>,
+    name: &str,
+    definition: &Definition,
+) -> Service {
+    let mut reader = Reader {
+        model: shared.model,
+        context,
+        shared,
+        name,
+        body: &definition.body,
+        reads: Vec::new(),
+        host_binds: Vec::new(),
+        unknown: BTreeSet::new(),
+        digest: Digest::new(),
+    };
+    reader.run(definition)
+}
+
+/// The state of reading one service.
+pub(super) struct Reader<'r, 'm, 'a> {
+    /// The state of reading the project.
+    pub(super) context: &'r mut Context<'a>,
+    /// What its services share.
+    pub(super) shared: &'r mut Shared<'m>,
+    /// Names of variables that only the host may know.
+    pub(super) unknown: BTreeSet<Rc<str>>,
+    /// The digest of the definition.
+    pub(super) digest: Digest,
+    model: &'m Model,
+    name: &'r str,
+    body: &'r Map,
+    reads: Vec<Read>,
+    host_binds: Vec<(String, Location)>,
+}
+
+impl<'r> Reader<'r, '_, '_> {
+    fn run(&mut self, definition: &Definition) -> Service {
+        for (key, entry) in self.body {
+            if !key.starts_with("x-") {
+                collect_unknown(&entry.node, &mut self.unknown);
+            }
+        }
+        if !["image", "build", "provider"].iter().any(|key| self.set(key).is_some()) {
+            self.context
+                .error(definition.at, format!("service `{}` has neither an image nor a build", self.name));
+        }
+        self.digest.service(self.context, self.body);
+        self.environment();
+        self.labels();
+        self.networks();
+        self.volumes();
+        let inline_configs = self.file_objects();
+        self.build();
+        let depends_on = self.dependencies();
+        let on_change = settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
+        let mut defined_at = Vec::new();
+        for place in &definition.places {
+            let location = self.context.location(*place);
+            if !defined_at.contains(&location) {
+                defined_at.push(location);
+            }
+        }
+        Service {
+            at: self.context.location(definition.at),
+            active: false,
+            definition: std::mem::replace(&mut self.digest, Digest::new()).hex(),
+            defined_at,
+            inline_configs,
+            reads: std::mem::take(&mut self.reads),
+            host_binds: std::mem::take(&mut self.host_binds),
+            image: self.set("image").and_then(Node::as_str).map(str::to_owned),
+            builds: self.set("build").is_some(),
+            depends_on,
+            on_change,
+            unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The value of an attribute that is there and not null.
+    pub(super) fn set(&self, key: &str) -> Option<&'r Node> {
+        let body: &'r Map = self.body;
+        body.get(key).map(|entry| &entry.node).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// The items of an attribute that is a list.
+    pub(super) fn items(&self, key: &str) -> &'r [Node] {
+        self.set(key).and_then(Node::as_list).unwrap_or(&[])
+    }
+
+    /// Notes that the service reads a path; returns it when it lies below the root.
+    pub(super) fn read(
+        &mut self,
+        text: &Text,
+        at: Mark,
+        how: How,
+        target: Option<String>,
+        required: bool,
+    ) -> Option<RootPath> {
+        match self.context.resolve(text, at) {
+            Place::Tree(path) => {
+                let kind = self.context.files.kind(&path);
+                let at = self.context.location(at);
+                let read = Read { path: path.clone(), how, at, kind, target, required };
+                if !self.reads.contains(&read) {
+                    self.reads.push(read);
+                }
+                Some(path)
+            }
+            Place::Host(path) => {
+                if how.is_input() {
+                    let at = self.context.location(at);
+                    self.host_binds.push((path, at));
+                }
+                None
+            }
+            Place::Invalid => None,
+        }
+    }
+
+    fn networks(&mut self) {
+        for name in network_keys(self.body) {
+            let options = self.set("networks").and_then(|node| node.get(name));
+            self.digest.attachment(self.context, options);
+            match self.model.networks.get(name) {
+                Some(entry) => self.resource("network", name, Some(&entry.node)),
+                None if name == "default" => self.resource("network", name, None),
+                None => {
+                    let at = self.body.get("networks").map(|entry| entry.at);
+                    let at = self
+                        .set("networks")
+                        .and_then(Node::as_map)
+                        .and_then(|map| map.get(name))
+                        .map(|entry| entry.at)
+                        .or(at);
+                    if let Some(at) = at {
+                        self.context.error(
+                            at,
+                            format!("service `{}` uses network `{name}`, which is not defined", self.name),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds a top-level network or volume to the digest: newer versions of Compose recreate what
+    /// uses one that changed.
+    fn resource(&mut self, kind: &'static str, name: &str, node: Option<&Node>) {
+        let key = (kind, Rc::from(name));
+        let found = match self.shared.resources.get(&key) {
+            Some(found) => Rc::clone(found),
+            None => {
+                let mut unknown = BTreeSet::new();
+                let mut digest = Digest::new();
+                let mut docker = format!("{}_{name}", self.shared.project);
+                if let Some(node) = node {
+                    collect_unknown(node, &mut unknown);
+                    docker = docker_name(self.shared.project, name, node);
+                }
+                digest.resource(self.context, kind, &docker, node);
+                let found = Rc::new((digest.hex(), unknown));
+                self.shared.resources.insert(key, Rc::clone(&found));
+                found
+            }
+        };
+        self.digest.add(&found.0);
+        self.unknown.extend(found.1.iter().cloned());
+    }
+
+    fn volumes(&mut self) {
+        for item in self.items("volumes") {
+            let Some(map) = item.as_map() else { continue };
+            let get = |key: &str| map.get(key).map(|entry| &entry.node);
+            let target = get("target").and_then(Node::as_str).map(str::to_owned);
+            let Some(Node { value: Value::Text(source), at, .. }) = get("source") else { continue };
+            match get("type").and_then(Node::as_str) {
+                Some("bind") => {
+                    self.read(source, *at, How::Bind, target, true);
+                }
+                Some("volume") => self.named_volume(source, *at, target),
+                _ => {}
+            }
+        }
+    }
+
+    fn named_volume(&mut self, source: &Text, at: Mark, target: Option<String>) {
+        let Some(entry) = self.model.volumes.get(&source.text) else {
+            if source.unknown.is_empty() {
+                let message =
+                    format!("service `{}` uses volume `{}`, which is not defined", self.name, source.text);
+                self.context.error(at, message);
+            } else {
+                let at = self.context.location(at);
+                self.host_binds.push((source.text.to_string(), at));
+            }
+            return;
+        };
+        self.resource("volume", &source.text, Some(&entry.node));
+        if let Some(Node { value: Value::Text(device), at, .. }) = bound_folder("volume", Some(&entry.node)) {
+            self.read(device, *at, How::Bind, target, true);
+        }
+    }
+
+    /// Configs and secrets; returns the digest of those whose content stands in the model.
+    fn file_objects(&mut self) -> Option<String> {
+        let mut inline: Option<Digest> = None;
+        let kinds = [
+            ("config", "configs", &self.model.configs, How::Config),
+            ("secret", "secrets", &self.model.secrets, How::Secret),
+        ];
+        for (kind, key, objects, how) in kinds {
+            for item in self.items(key) {
+                let Some(map) = item.as_map() else { continue };
+                let Some(Entry { node: source, .. }) = map.get("source") else { continue };
+                let Some(name) = source.as_str() else { continue };
+                let Some(object) = objects.get(name) else {
+                    let message =
+                        format!("service `{}` uses {kind} `{name}`, which is not defined", self.name);
+                    self.context.error(source.at, message);
+                    continue;
+                };
+                collect_unknown(&object.node, &mut self.unknown);
+                let given = map.get("target").and_then(|entry| entry.node.as_str());
+                let target = match given {
+                    Some(target) if target.starts_with('/') => target.to_owned(),
+                    target if kind == "secret" => format!("/run/secrets/{}", target.unwrap_or(name)),
+                    target => format!("/{}", target.unwrap_or(name)),
+                };
+                let text = |key: &str| match object.node.get(key).map(|node| (&node.value, node.at)) {
+                    Some((Value::Text(text), at)) => Some((text, at)),
+                    _ => None,
+                };
+                if let Some((file, at)) = text("file") {
+                    self.read(file, at, how, Some(target), true);
+                } else if let Some((content, _)) = text("content") {
+                    let inline = inline.get_or_insert_with(Digest::new);
+                    inline.add(&target);
+                    inline.add(&content.text);
+                } else if let Some((variable, _)) = text("environment") {
+                    let inline = inline.get_or_insert_with(Digest::new);
+                    inline.add(&target);
+                    match self.shared.variables.get(&variable.text) {
+                        Some(value) => inline.add(&value.text),
+                        None => {
+                            inline.add(&format!("${{{}}}", variable.text));
+                            self.unknown.insert(Rc::clone(&variable.text));
+                        }
+                    }
+                }
+            }
+        }
+        inline.map(Digest::hex)
+    }
+
+    fn build(&mut self) {
+        let Some(build) = self.set("build") else { return };
+        let text = |node: Option<&'r Node>| match node.map(|node| (&node.value, node.at)) {
+            Some((Value::Text(text), at)) => Some((text.clone(), at)),
+            _ => None,
+        };
+        let (context, at) = text(build.get("context")).unwrap_or_else(|| (Text::quoted("."), build.at));
+        let mut folder = None;
+        if !is_remote(&context.text) {
+            folder = self.read(&context, at, How::Build, None, true);
+        }
+        if let (Some(folder), Some((dockerfile, at))) = (&folder, text(build.get("dockerfile")))
+            && dockerfile.unknown.is_empty()
+        {
+            let path = match dockerfile.text.starts_with('/') {
+                true => match self.context.resolve(&dockerfile, at) {
+                    Place::Tree(path) => Some(path),
+                    Place::Host(_) | Place::Invalid => None,
+                },
+                false => folder.join(&dockerfile.text).ok(),
+            };
+            if let Some(path) = path {
+                let kind = self.context.files.kind(&path);
+                let at = self.context.location(at);
+                self.reads.push(Read { path, how: How::Build, at, kind, target: None, required: true });
+            }
+        }
+        for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
+            if let Value::Text(text) = &entry.node.value {
+                let elsewhere = ["docker-image:", "service:", "oci-layout:", "target:"];
+                if !is_remote(&text.text) && !elsewhere.iter().any(|scheme| text.text.starts_with(scheme)) {
+                    self.read(text, entry.node.at, How::Build, None, true);
+                }
+            }
+        }
+        for item in build.get("secrets").and_then(Node::as_list).unwrap_or(&[]) {
+            let name = item.as_str().or_else(|| item.get("source").and_then(Node::as_str));
+            let object = name.and_then(|name| self.model.secrets.get(name));
+            if let Some((file, at)) = object.and_then(|entry| text(entry.node.get("file"))) {
+                self.read(&file, at, How::Build, None, true);
+            }
+        }
+    }
+
+    fn dependencies(&mut self) -> BTreeMap<String, Dependency> {
+        let mut all = BTreeMap::new();
+        for (name, entry) in self.set("depends_on").and_then(Node::as_map).into_iter().flatten() {
+            let get = |key: &str| entry.node.get(key).and_then(Node::as_str);
+            let flag = |key: &str| get(key).and_then(scalar::boolean);
+            let dependency = Dependency {
+                condition: get("condition").unwrap_or("service_started").to_owned(),
+                restart: flag("restart").unwrap_or(false),
+                required: flag("required").unwrap_or(true),
+            };
+            if !self.model.services.contains_key(name) {
+                let message = format!("service `{}` depends on `{name}`, which is not defined", self.name);
+                self.context.error(entry.at, message);
+            }
+            all.insert(name.to_string(), dependency);
+        }
+        for (name, at, restart) in self.implied() {
+            if !self.model.services.contains_key(&*name) {
+                let message = format!("service `{}` needs service `{name}`, which is not defined", self.name);
+                self.context.error(at, message);
+            }
+            let condition = "service_started".to_owned();
+            all.entry(name).or_insert(Dependency { condition, restart, required: true });
+        }
+        all
+    }
+
+    /// Services that other attributes refer to, and whether Compose restarts this one with them.
+    fn implied(&self) -> Vec<(String, Mark, bool)> {
+        let mut names = Vec::new();
+        for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+            if let Some(node) = self.set(key)
+                && let Some(name) = node.as_str().and_then(|text| text.strip_prefix("service:"))
+            {
+                names.push((name.to_owned(), node.at, true));
+            }
+        }
+        for (key, restart) in [("links", true), ("volumes_from", false)] {
+            for item in self.items(key) {
+                let name = item.as_str().and_then(|text| text.split(':').next());
+                if let Some(name) = name.filter(|name| *name != "container") {
+                    names.push((name.to_owned(), item.at, restart));
+                }
+            }
+        }
+        names
+    }
+}
+
+/// The keys of the networks that a service joins.
+pub(super) fn network_keys(body: &Map) -> Vec<&str> {
+    let is_set = |key: &str| body.get(key).is_some_and(|entry| !matches!(entry.node.value, Value::Null));
+    if is_set("network_mode") {
+        return Vec::new();
+    }
+    let named: Vec<&str> = body
+        .get("networks")
+        .and_then(|entry| entry.node.as_map())
+        .map(|map| map.keys().map(|key| &**key).collect())
+        .unwrap_or_default();
+    if named.is_empty() { vec!["default"] } else { named }
+}
+
+/// The name by which Docker knows a top-level network or volume.
+pub(super) fn docker_name(project: &str, key: &str, node: &Node) -> String {
+    let name = node.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
+    match name {
+        Some(name) => name.to_owned(),
+        None if is_external(node) => key.to_owned(),
+        None => format!("{project}_{key}"),
+    }
+}
+
+/// Whether a top-level network or volume is made by somebody else.
+pub(super) fn is_external(node: &Node) -> bool {
+    node.get("external").and_then(Node::as_str) == Some("true")
+}
+
+fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Text(text) => out.extend(text.unknown.iter().cloned()),
+        Value::List(items) => items.iter().for_each(|item| collect_unknown(item, out)),
+        Value::Map(map) => map.values().for_each(|entry| collect_unknown(&entry.node, out)),
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads `x-ghdeploy`.
+//!
+//! Owns the only keys of a compose file that are ghdeploy's own, so here an unknown key is an error.
+
+use super::context::Context;
+use super::keys::nearest;
+use super::model::{OnChange, ProjectSettings, Reaction};
+use super::yaml::{Map, Node, Value};
+use crate::diagnostic::Diagnostic;
+
+const PROJECT: &[&str] = &["hosts", "after", "hooks"];
+const SERVICE: &[&str] = &["on-change", "paths"];
+const REACTIONS: &[&str] = &["restart", "recreate", "none", "signal", "exec"];
+
+/// The top-level `x-ghdeploy`.
+pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> ProjectSettings {
+    let mut settings = ProjectSettings::default();
+    let Some(map) = node.and_then(|node| mapping(context, node)) else { return settings };
+    known(context, map, PROJECT);
+    for (key, out) in [("hosts", &mut settings.hosts), ("after", &mut settings.after)] {
+        if let Some(entry) = map.get(key) {
+            *out = names(context, key, &entry.node);
+        }
+    }
+    settings
+}
+
+/// The `x-ghdeploy` of a service.
+pub(super) fn service(context: &mut Context<'_>, node: Option<&Node>) -> OnChange {
+    let mut on_change = OnChange::default();
+    let Some(map) = node.and_then(|node| mapping(context, node)) else { return on_change };
+    known(context, map, SERVICE);
+    if let Some(entry) = map.get("on-change") {
+        on_change.default = reaction(context, &entry.node).unwrap_or_default();
+    }
+    if let Some(entry) = map.get("paths") {
+        let Value::Map(paths) = &entry.node.value else {
+            context.error(entry.node.at, "`paths` must map globs to what a change means");
+            return on_change;
+        };
+        for (glob, entry) in paths {
+            if globset::Glob::new(glob).is_err() {
+                context.error(entry.at, "this is not a glob");
+            } else if let Some(reaction) = reaction(context, &entry.node) {
+                on_change.paths.push((glob.to_string(), reaction));
+            }
+        }
+        on_change.paths.sort_by(|a, b| specificity(&b.0).cmp(&specificity(&a.0)).then_with(|| a.0.cmp(&b.0)));
+    }
+    on_change
+}
+
+/// How specific a glob is: literal characters before the first wildcard, then in all, then fewer
+/// wildcards.
+fn specificity(glob: &str) -> (usize, usize, std::cmp::Reverse<usize>) {
+    let is_wild = |c: char| matches!(c, '*' | '?' | '[' | '{');
+    let prefix = glob.find(is_wild).unwrap_or(usize::MAX);
+    let wild = glob.chars().filter(|c| is_wild(*c)).count();
+    (prefix, glob.chars().count() - wild, std::cmp::Reverse(wild))
+}
+
+fn mapping<'n>(context: &mut Context<'_>, node: &'n Node) -> Option<&'n Map> {
+    if matches!(node.value, Value::Null) {
+        return None;
+    }
+    let map = node.as_map();
+    if map.is_none() {
+        context.error(node.at, format!("`x-ghdeploy` must be a mapping, not {}", node.kind()));
+    }
+    map
+}
+
+fn known(context: &mut Context<'_>, map: &Map, keys: &[&str]) {
+    for (key, entry) in map {
+        if !keys.contains(&&**key) {
+            let at = context.location(entry.at);
+            let mut diagnostic = Diagnostic::error(format!("unknown key `{key}` in `x-ghdeploy`"), Some(at));
+            diagnostic = match nearest(key, keys) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("known keys: {}", keys.join(", "))),
+            };
+            context.note(diagnostic);
+        }
+    }
+}
+
+fn names(context: &mut Context<'_>, key: &str, node: &Node) -> Vec<String> {
+    let items = match &node.value {
+        Value::Text(_) => std::slice::from_ref(node),
+        Value::List(items) => items,
+        Value::Null => &[],
+        Value::Map(_) => {
+            context.error(node.at, format!("`{key}` must be a list of names"));
+            &[]
+        }
+    };
+    let mut names = Vec::new();
+    for item in items {
+        match item.as_str() {
+            Some(name) => names.push(name.to_owned()),
+            None => context.error(item.at, format!("`{key}` must be a list of names")),
+        }
+    }
+    names
+}
+
+/// `restart`, `recreate`, `none`, `signal: HUP` or `exec: [command]`, the last two as a mapping or
+/// in one string.
+fn reaction(context: &mut Context<'_>, node: &Node) -> Option<Reaction> {
+    match &node.value {
+        Value::Text(text) => {
+            let text = text.text.trim();
+            let found = match text.split_once(':') {
+                None => word(text),
+                Some(("signal", name)) => signal(name.trim()),
+                Some(("exec", line)) => command_line(line.trim()),
+                Some(_) => None,
+            };
+            if found.is_none() {
+                unknown_reaction(context, node, text);
+            }
+            found
+        }
+        Value::Map(map) if map.len() == 1 => {
+            let (key, entry) = map.first_key_value()?;
+            let found = match (&**key, &entry.node.value) {
+                ("signal", Value::Text(name)) => signal(&name.text),
+                ("exec", Value::List(items)) => {
+                    let argv: Option<Vec<String>> =
+                        items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                    argv.filter(|argv| !argv.is_empty()).map(Reaction::Exec)
+                }
+                ("exec", Value::Text(line)) => command_line(&line.text),
+                ("signal" | "exec", _) => None,
+                (other, _) => {
+                    let other = other.to_owned();
+                    unknown_reaction(context, node, &other);
+                    return None;
+                }
+            };
+            if found.is_none() {
+                let help = if &**key == "signal" {
+                    "write the name of a signal, such as SIGHUP"
+                } else {
+                    "write a list of arguments, such as [nginx, -s, reload]"
+                };
+                let at = context.location(entry.node.at);
+                context.note(Diagnostic::error(format!("`{key}` is not understood"), Some(at)).help(help));
+            }
+            found
+        }
+        Value::Null | Value::List(_) | Value::Map(_) => {
+            unknown_reaction(context, node, "");
+            None
+        }
+    }
+}
+
+fn word(text: &str) -> Option<Reaction> {
+    match text {
+        "restart" => Some(Reaction::Restart),
+        "recreate" => Some(Reaction::Recreate),
+        "none" => Some(Reaction::None),
+        _ => None,
+    }
+}
+
+/// A signal by name or number; whatever else is in it would reach a command line.
+fn signal(name: &str) -> Option<Reaction> {
+    let fits = !name.is_empty()
+        && name.len() <= 16
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-'))
+        && !name.starts_with('-');
+    fits.then(|| Reaction::Signal(name.to_ascii_uppercase()))
+}
+
+fn command_line(line: &str) -> Option<Reaction> {
+    let inner = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+    let argv = match inner {
+        Some(inner) => inner
+            .split(',')
+            .map(|part| part.trim().trim_matches(['"', '\'']).to_owned())
+            .filter(|part| !part.is_empty())
+            .collect(),
+        None => super::scalar::words(line)?,
+    };
+    Some(argv).filter(|argv: &Vec<String>| !argv.is_empty()).map(Reaction::Exec)
+}
+
+fn unknown_reaction(context: &mut Context<'_>, node: &Node, word: &str) {
+    let at = context.location(node.at);
+    let diagnostic = Diagnostic::error("what a change means is not understood", Some(at));
+    let help = match nearest(word, REACTIONS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write restart, recreate, none, {signal: SIGHUP} or {exec: [command]}".to_owned(),
+    };
+    context.note(diagnostic.help(help));
+}

@@ -1,0 +1,225 @@
+//! Parses the short syntaxes of ports, volumes, devices and host names.
+
+use std::rc::Rc;
+
+use super::context::{Context, clean_absolute};
+use super::scalar;
+use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
+
+/// Ports that one short entry may stand for: all there are.
+const MAX_PORTS: u32 = 65_536;
+
+fn entry(at: Mark, text: &str, unknown: &Rc<[Rc<str>]>) -> Entry {
+    let text = Text { text: Rc::from(text), plain: false, unknown: Rc::clone(unknown) };
+    Entry { at, node: Node::new(at, Value::Text(text)) }
+}
+
+/// `[[IP:][PUBLISHED]:]TARGET[/PROTOCOL]`, with ranges, as one long entry for each target port;
+/// `None` when it is not that. With an unknown variable in it the text stays whole.
+pub(super) fn ports(at: Mark, text: &Text) -> Option<Vec<Node>> {
+    let unknown = &text.unknown;
+    if !unknown.is_empty() {
+        let map = Map::from([(Rc::from("target"), entry(at, &text.text, unknown))]);
+        return Some(vec![Node::new(at, Value::Map(map))]);
+    }
+    let shown = scalar::display(text);
+    let (rest, protocol) = match shown.split_once('/') {
+        Some((rest, protocol)) => (rest, protocol.to_ascii_lowercase()),
+        None => (&*shown, "tcp".to_owned()),
+    };
+    let (rest, target) = match rest.rsplit_once(':') {
+        Some((rest, target)) => (Some(rest), target),
+        None => (None, rest),
+    };
+    let (host, published) = match rest {
+        None => ("", ""),
+        Some(rest) => match rest.rsplit_once(':') {
+            Some((host, published)) => (host.trim_start_matches('[').trim_end_matches(']'), published),
+            None => ("", rest),
+        },
+    };
+    let (first, last) = range(target)?;
+    let count = last - first + 1;
+    let from = if published.is_empty() { None } else { Some(range(published)?) };
+    if let Some((start, end)) = from
+        && end - start + 1 != count
+        && count != 1
+    {
+        return None;
+    }
+    let ports = (0..count).map(|i| {
+        let mut map = Map::from([
+            (Rc::from("target"), entry(at, &(first + i).to_string(), unknown)),
+            (Rc::from("protocol"), entry(at, &protocol, unknown)),
+            (Rc::from("mode"), entry(at, "ingress", unknown)),
+        ]);
+        if !host.is_empty() {
+            map.insert(Rc::from("host_ip"), entry(at, host, unknown));
+        }
+        let published = match from {
+            None => None,
+            Some((start, end)) if count == 1 && end > start => Some(format!("{start}-{end}")),
+            Some((start, _)) => Some((start + i).to_string()),
+        };
+        if let Some(published) = published {
+            map.insert(Rc::from("published"), entry(at, &published, unknown));
+        }
+        Node::new(at, Value::Map(map))
+    });
+    Some(ports.collect())
+}
+
+fn range(text: &str) -> Option<(u32, u32)> {
+    let port = |text: &str| text.parse::<u32>().ok().filter(|port| *port < MAX_PORTS);
+    match text.split_once('-') {
+        Some((first, last)) => Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last),
+        None => port(text).map(|port| (port, port)),
+    }
+}
+
+/// `[SOURCE:]TARGET[:OPTIONS]` as a long entry.
+pub(super) fn volume(at: Mark, text: &Text) -> Result<Node, &'static str> {
+    let spec = &*text.text;
+    let mut parts: Vec<String> = Vec::new();
+    let mut part = String::new();
+    let mut braces = 0usize;
+    let mut previous = ' ';
+    for c in spec.chars() {
+        match c {
+            '{' if previous == '$' => braces += 1,
+            '}' if braces > 0 => braces -= 1,
+            _ => {}
+        }
+        let drive = part.len() == 1 && part.starts_with(|c: char| c.is_ascii_alphabetic());
+        if c == ':' && braces == 0 && !(drive && spec.len() > 2) {
+            parts.push(std::mem::take(&mut part));
+        } else {
+            part.push(c);
+        }
+        previous = c;
+    }
+    parts.push(part);
+    if spec.is_empty() || parts.iter().any(String::is_empty) {
+        return Err("a volume has an empty section between colons");
+    }
+    let (source, target, options) = match parts.as_slice() {
+        [target] => ("", target, ""),
+        [source, target] => (&**source, target, ""),
+        [source, target, options] => (&**source, target, &**options),
+        _ => return Err("a volume has too many colons"),
+    };
+    let unknown = &text.unknown;
+    let put = |map: &mut Map, key: &str, value: &str| {
+        map.insert(Rc::from(key), entry(at, value, unknown));
+    };
+    let is_bind = is_path(source);
+    let mut map = Map::new();
+    let mut bind = Map::new();
+    let mut named = Map::new();
+    put(&mut map, "type", if is_bind { "bind" } else { "volume" });
+    put(&mut map, "target", &clean(target));
+    if !source.is_empty() {
+        put(&mut map, "source", source);
+    }
+    for option in options.split(',') {
+        match option {
+            "ro" => put(&mut map, "read_only", "true"),
+            "nocopy" => put(&mut named, "nocopy", "true"),
+            "z" | "Z" => put(&mut bind, "selinux", option),
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                put(&mut bind, "propagation", option);
+            }
+            _ => {}
+        }
+    }
+    if is_bind {
+        put(&mut bind, "create_host_path", "true");
+    }
+    for (key, options, is_kept) in [("bind", bind, false), ("volume", named, !is_bind && spec.len() > 2)] {
+        // compose-go hashes an empty `volume` for any but the shortest of specs.
+        if is_kept || !options.is_empty() {
+            map.insert(Rc::from(key), Entry { at, node: Node::new(at, Value::Map(options)) });
+        }
+    }
+    Ok(Node::new(at, Value::Map(map)))
+}
+
+/// The path of a mount in the container as Go's `path.Clean`.
+pub(super) fn clean(target: &str) -> String {
+    if !target.starts_with('/') {
+        return target.to_owned();
+    }
+    clean_absolute(target)
+}
+
+/// Whether the source of a short volume is a path, not the name of a volume. One that begins with
+/// an unknown variable is taken for a path: that is what people put into variables.
+fn is_path(source: &str) -> bool {
+    let mut chars = source.chars();
+    match chars.next() {
+        Some('.' | '/' | '~') => true,
+        Some('$') => true,
+        Some('\\') => chars.next() == Some('\\'),
+        Some(c) => c.is_ascii_alphabetic() && chars.next() == Some(':'),
+        None => false,
+    }
+}
+
+/// `SOURCE[:TARGET[:PERMISSIONS]]` as a long entry.
+pub(super) fn device(_: &mut Context<'_>, item: Node) -> Node {
+    let Value::Text(text) = &item.value else { return item };
+    let parts: Vec<&str> = text.text.split(':').collect();
+    let source = parts[0];
+    let target = parts.get(1).copied().unwrap_or(source);
+    let permissions = parts.get(2).copied().unwrap_or("rwm");
+    let map = Map::from([
+        (Rc::from("source"), entry(item.at, source, &text.unknown)),
+        (Rc::from("target"), entry(item.at, target, &text.unknown)),
+        (Rc::from("permissions"), entry(item.at, permissions, &text.unknown)),
+    ]);
+    Node::new(item.at, Value::Map(map))
+}
+
+/// `extra_hosts` as a list of `name=address`, whichever way it was written.
+pub(super) fn hosts(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
+    let Node { at, tag, value } = node;
+    let mut hosts = Vec::new();
+    let mut add = |at: Mark, name: &str, address: &Text| {
+        let ip = address.text.trim_start_matches('[').trim_end_matches(']');
+        let text = Rc::from(format!("{name}={ip}"));
+        let text = Text { text, plain: false, unknown: Rc::clone(&address.unknown) };
+        hosts.push(Node::new(at, Value::Text(text)));
+    };
+    match value {
+        Value::List(items) => {
+            for item in items {
+                let split =
+                    item.as_str().and_then(|text| text.split_once('=').or_else(|| text.split_once(':')));
+                match (&item.value, split) {
+                    (Value::Text(text), Some((name, ip))) => {
+                        let ip = Text { text: Rc::from(ip), plain: false, unknown: Rc::clone(&text.unknown) };
+                        add(item.at, name, &ip);
+                    }
+                    _ => context.error(item.at, format!("{owner}: a host needs `name=address`")),
+                }
+            }
+        }
+        Value::Map(map) => {
+            for (name, entry) in map {
+                match &entry.node.value {
+                    Value::Text(text) => add(entry.at, &name, text),
+                    Value::List(items) => {
+                        for item in items {
+                            if let Value::Text(text) = &item.value {
+                                add(item.at, &name, text);
+                            }
+                        }
+                    }
+                    _ => context.error(entry.at, format!("{owner}: host `{name}` needs an address")),
+                }
+            }
+        }
+        _ => context.error(at, format!("{owner}: `extra_hosts` must be a mapping or a list")),
+    }
+    Node { at, tag: if tag == Tag::Reset { Tag::None } else { tag }, value: Value::List(hosts) }
+}

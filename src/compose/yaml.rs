@@ -1,0 +1,396 @@
+//! Reads YAML into a tree that remembers where each node stands.
+//!
+//! Owns anchors, aliases, `<<` merges, duplicate keys and the limits that keep hostile input from
+//! costing more than bounded time and memory. Knows nothing of Compose, except that `!reset` and
+//! `!override` are tags worth keeping.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag as YamlTag};
+
+/// Deepest nesting that is read. Real compose files stay below 20, and every walk over the tree is
+/// recursive.
+const MAX_DEPTH: usize = 100;
+
+/// Nodes that one file may grow to once its aliases are expanded: 10,000 services of 25 nodes.
+const MAX_NODES: usize = 250_000;
+
+/// Size of the largest file that is read, in bytes.
+pub(super) const MAX_BYTES: usize = 4 << 20;
+
+/// A place in one of the files of a project; `source` is an index into its list of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    /// Which file.
+    pub(super) source: u32,
+    /// The line, counted from 1.
+    pub(super) line: u32,
+    /// The column in characters, counted from 1.
+    pub(super) column: u32,
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// Where it starts.
+    pub(super) at: Mark,
+    /// What merging shall do with it.
+    pub(super) tag: Tag,
+    /// What it holds.
+    pub(super) value: Value,
+}
+
+/// A tag that matters to Compose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// None, or one that changes nothing here.
+    None,
+    /// `!reset`: the key goes.
+    Reset,
+    /// `!override`: the value replaces what stood there.
+    Override,
+}
+
+/// The content of a [`Node`].
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// Any other scalar.
+    Text(Text),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping.
+    Map(Map),
+}
+
+/// A scalar as it was written.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    /// The characters, unquoted.
+    pub(super) text: Rc<str>,
+    /// Whether it was written without quotes, so that `1e3` is a number.
+    pub(super) plain: bool,
+    /// Names of variables in it that the tree does not define.
+    pub(super) unknown: Rc<[Rc<str>]>,
+}
+
+/// A mapping; its order never means anything to Compose.
+pub(super) type Map = BTreeMap<Rc<str>, Entry>;
+
+/// A key of a mapping with its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Where the key stands.
+    pub(super) at: Mark,
+    /// The value.
+    pub(super) node: Node,
+}
+
+/// Why a file is no YAML, or not one that Compose takes.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// What is wrong.
+    pub(super) message: String,
+    /// Where.
+    pub(super) at: Mark,
+}
+
+impl Text {
+    /// A scalar that is a string whatever it looks like.
+    pub(super) fn quoted(text: impl Into<Rc<str>>) -> Self {
+        Self { text: text.into(), plain: false, unknown: Rc::from([]) }
+    }
+}
+
+impl Node {
+    /// An untagged node.
+    pub(super) fn new(at: Mark, value: Value) -> Self {
+        Self { at, tag: Tag::None, value }
+    }
+
+    /// A string node.
+    pub(super) fn text(at: Mark, text: impl Into<Rc<str>>) -> Self {
+        Self::new(at, Value::Text(Text::quoted(text)))
+    }
+
+    /// The characters of a scalar.
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(&text.text),
+            _ => None,
+        }
+    }
+
+    /// The entries of a mapping.
+    pub(super) fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The items of a sequence.
+    pub(super) fn as_list(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The value of a key, when this is a mapping that has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.get(key).map(|entry| &entry.node)
+    }
+
+    /// What it is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Text(_) => "a scalar",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// How many nodes hang on this one, itself included.
+    pub(super) fn size(&self) -> usize {
+        match &self.value {
+            Value::Null | Value::Text(_) => 1,
+            Value::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Value::Map(map) => 1 + map.values().map(|entry| entry.node.size()).sum::<usize>(),
+        }
+    }
+}
+
+/// Reads the documents of a file. Problems that leave a usable tree (a duplicate key) are listed
+/// beside it; after one that does not, only the documents before it are returned.
+pub(super) fn parse(source: u32, bytes: &[u8]) -> (Vec<Node>, Vec<Problem>) {
+    let start = Mark { source, line: 1, column: 1 };
+    let fail = |message: String| (Vec::new(), vec![Problem { message, at: start }]);
+    if bytes.len() > MAX_BYTES {
+        return fail(format!("the file is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(err) => {
+            let line = 1 + bytes[..err.valid_up_to()].iter().filter(|b| **b == b'\n').count();
+            let at = Mark { line: line as u32, ..start };
+            return (Vec::new(), vec![Problem { message: "the file is not UTF-8".into(), at }]);
+        }
+    };
+    if let Some(index) = text.find(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}')) {
+        let before = &text[..index];
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().unwrap_or("").chars().count();
+        let at = Mark { source, line: line as u32, column: column as u32 };
+        let message = "control characters are not allowed in YAML".into();
+        return (Vec::new(), vec![Problem { message, at }]);
+    }
+    let mut builder = Builder {
+        source,
+        documents: Vec::new(),
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        problems: Vec::new(),
+    };
+    if let Err(problem) = builder.read(text) {
+        builder.problems.push(problem);
+    }
+    (builder.documents, builder.problems)
+}
+
+/// A collection whose end has not been seen.
+struct Open {
+    at: Mark,
+    tag: Tag,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { entries: Map, key: Option<Key>, merges: Vec<Node> },
+}
+
+struct Key {
+    text: Rc<str>,
+    at: Mark,
+    is_merge: bool,
+}
+
+struct Builder {
+    source: u32,
+    documents: Vec<Node>,
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, (Node, usize)>,
+    nodes: usize,
+    problems: Vec<Problem>,
+}
+
+impl Builder {
+    fn mark(&self, span: Span) -> Mark {
+        Mark {
+            source: self.source,
+            line: span.start.line().max(1) as u32,
+            column: span.start.col() as u32 + 1,
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Result<(), Problem> {
+        let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|err| Problem {
+                message: format!("invalid YAML: {}", err.info()),
+                at: Mark {
+                    source: self.source,
+                    line: err.marker().line().max(1) as u32,
+                    column: err.marker().col() as u32 + 1,
+                },
+            })?;
+            let at = self.mark(span);
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentEnd => self.anchors.clear(),
+                Event::Scalar(text, style, anchor, tag) => {
+                    let (tag, as_string) = read_tag(tag.as_deref());
+                    let plain = style == ScalarStyle::Plain && !as_string;
+                    let value = if plain && is_null(&text) {
+                        Value::Null
+                    } else {
+                        Value::Text(Text { text: Rc::from(&*text), plain, unknown: Rc::from([]) })
+                    };
+                    self.count(1, at)?;
+                    self.add(Node { at, tag, value }, anchor, 1)?;
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.start(at, read_tag(tag.as_deref()).0, anchor, Content::List(Vec::new()))?;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    let content = Content::Map { entries: Map::new(), key: None, merges: Vec::new() };
+                    self.start(at, read_tag(tag.as_deref()).0, anchor, content)?;
+                }
+                Event::SequenceEnd | Event::MappingEnd => self.end()?,
+                Event::Alias(anchor) => {
+                    let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
+                        return Err(Problem { message: "the anchor holds this very alias".into(), at });
+                    };
+                    // Paid for before it is copied.
+                    self.count(size, at)?;
+                    if let Some((node, _)) = self.anchors.get(&anchor).cloned() {
+                        self.add(node, 0, size)?;
+                    }
+                }
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, at: Mark) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            let message = format!("the file grows to more than {MAX_NODES} nodes");
+            return Err(Problem { message, at });
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, at: Mark, tag: Tag, anchor: usize, content: Content) -> Result<(), Problem> {
+        self.count(1, at)?;
+        if self.open.len() >= MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            return Err(Problem { message, at });
+        }
+        self.open.push(Open { at, tag, anchor, content });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let Some(Open { at, tag, anchor, content }) = self.open.pop() else { return Ok(()) };
+        let value = match content {
+            Content::List(items) => Value::List(items),
+            Content::Map { mut entries, merges, .. } => {
+                // Keys of the mapping itself win over merged ones, and earlier merges over later.
+                for merge in merges {
+                    self.merge(&mut entries, merge);
+                }
+                Value::Map(entries)
+            }
+        };
+        let node = Node { at, tag, value };
+        let size = if anchor == 0 { 1 } else { node.size() };
+        self.add(node, anchor, size)
+    }
+
+    fn merge(&mut self, entries: &mut Map, from: Node) {
+        match from.value {
+            Value::Map(map) => {
+                for (key, entry) in map {
+                    entries.entry(key).or_insert(entry);
+                }
+            }
+            Value::List(items) if items.iter().all(|item| item.as_map().is_some()) => {
+                for item in items {
+                    self.merge(entries, item);
+                }
+            }
+            _ => self
+                .problems
+                .push(Problem { message: "`<<` needs a mapping or a list of mappings".into(), at: from.at }),
+        }
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), Problem> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
+        match &mut open.content {
+            Content::List(items) => items.push(node),
+            Content::Map { entries, key, merges } => match key.take() {
+                None => *key = Some(read_key(node)?),
+                Some(key) if key.is_merge => merges.push(node),
+                Some(Key { text, at, .. }) => match entries.entry(text) {
+                    btree_map::Entry::Vacant(slot) => {
+                        slot.insert(Entry { at, node });
+                    }
+                    btree_map::Entry::Occupied(slot) => {
+                        let message =
+                            format!("key `{}` is already defined at line {}", slot.key(), slot.get().at.line);
+                        self.problems.push(Problem { message, at });
+                    }
+                },
+            },
+        }
+        Ok(())
+    }
+}
+
+fn read_key(node: Node) -> Result<Key, Problem> {
+    let at = node.at;
+    match node.value {
+        Value::Text(text) => Ok(Key { is_merge: text.plain && &*text.text == "<<", text: text.text, at }),
+        Value::Null => Ok(Key { text: Rc::from("null"), at, is_merge: false }),
+        _ => Err(Problem { message: "a key must be a scalar".into(), at }),
+    }
+}
+
+fn read_tag(tag: Option<&YamlTag>) -> (Tag, bool) {
+    match tag {
+        Some(tag) if tag.handle == "!" && tag.suffix == "reset" => (Tag::Reset, false),
+        Some(tag) if tag.handle == "!" && tag.suffix == "override" => (Tag::Override, false),
+        Some(tag) => (Tag::None, tag.is_yaml_core_schema() && tag.suffix == "str"),
+        None => (Tag::None, false),
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}

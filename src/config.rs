@@ -1,0 +1,301 @@
+//! What `ghdeploy.yml` says.
+//!
+//! Owns the meaning of its keys, their defaults and the messages about them. Reads text, never a file
+//! or the environment: a variable is named here and looked up elsewhere.
+
+pub mod address;
+pub mod duration;
+pub mod globs;
+mod locate;
+mod raw;
+
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, Location};
+use crate::layout::Layout;
+use crate::tree::filter::Patterns;
+
+use address::{HostAddress, HostRoot};
+use duration::parse_duration;
+use globs::ProjectGlobs;
+use locate::{Step, locate};
+use raw::{Raw, RawHost, Texts};
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `services`: where projects lie in the repository.
+    pub services: Layout,
+    /// `hosts`, in the order of the file.
+    pub hosts: Vec<Host>,
+    /// `sync`: which files are wanted.
+    pub sync: FileRules,
+    /// `health`: when a service counts as well.
+    pub health: Health,
+    /// `gate`: what must have passed before an image is built.
+    pub gate: Gate,
+    /// `notify`: who is told.
+    pub notify: Notify,
+    /// `prune`: whether projects that left the repository are taken down.
+    pub prune: bool,
+    /// `keep`: how many releases a host keeps for rollbacks; at least 1.
+    pub keep: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            services: Layout::default(),
+            hosts: Vec::new(),
+            sync: FileRules::default(),
+            health: Health::default(),
+            gate: Gate::default(),
+            notify: Notify::default(),
+            prune: false,
+            keep: 10,
+        }
+    }
+}
+
+/// A server that runs projects.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its name in messages, plans and `--host`.
+    pub name: String,
+    /// The way to it.
+    pub address: HostAddress,
+    /// The directory that holds its projects.
+    pub root: HostRoot,
+    /// The projects that it runs, unless a project names its hosts itself.
+    pub projects: ProjectGlobs,
+}
+
+/// Which files are wanted, on top of `.gitignore` and `.ghdeployignore`; both in the syntax of a
+/// `.gitignore` that lies beside `ghdeploy.yml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileRules {
+    /// Files that are not wanted although git has them.
+    pub ignore: Vec<String>,
+    /// Files that are wanted whatever excludes them.
+    pub include: Vec<String>,
+}
+
+/// When a service counts as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// How long it may take.
+    pub timeout: Duration,
+    /// How long it must neither exit nor restart.
+    pub stable_for: Duration,
+    /// How many lines of its log are shown when it does not get well.
+    pub log_lines: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(120), stable_for: Duration::from_secs(5), log_lines: 20 }
+    }
+}
+
+/// What must have passed before an image is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Globs for names of check runs and commit statuses; `{project}` in one stands for the project.
+    pub checks: Vec<String>,
+    /// Globs for JUnit XML files.
+    pub junit: Vec<String>,
+    /// How long results may be pending.
+    pub timeout: Duration,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { checks: Vec::new(), junit: Vec::new(), timeout: Duration::from_secs(30 * 60) }
+    }
+}
+
+/// Who is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// The environment variable that holds the URL of a Slack webhook.
+    pub slack: Option<String>,
+}
+
+impl Config {
+    /// Reads the text of a `ghdeploy.yml`; `shown` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is no YAML, an unknown key or of a wrong type; otherwise all values that
+    /// mean nothing, each with its place.
+    pub fn from_yaml(text: &str, shown: &str) -> Result<Self, Vec<Diagnostic>> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let raw = raw::read(text, shown).map_err(|problem| vec![problem])?;
+        let mut reader = Reader { text, shown, problems: Vec::new() };
+        let config = reader.config(raw);
+        reader.problems.sort_by(|a, b| a.at.cmp(&b.at));
+        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+}
+
+/// Turns text into meaning and collects what has none.
+struct Reader<'a> {
+    text: &'a str,
+    shown: &'a str,
+    problems: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, raw: Raw) -> Config {
+        let default = Config::default();
+        let health = Health {
+            timeout: self.duration(&["health", "timeout"], raw.health.timeout, default.health.timeout),
+            stable_for: self.duration(
+                &["health", "stable_for"],
+                raw.health.stable_for,
+                default.health.stable_for,
+            ),
+            log_lines: raw.health.log_lines.unwrap_or(default.health.log_lines),
+        };
+        let keep = raw.keep.unwrap_or(default.keep);
+        if keep == 0 {
+            self.problem(&["keep"], None, "at least 1 release must be kept, the one that runs");
+        }
+        let gate = Gate {
+            checks: self.globs("checks", raw.gate.checks),
+            junit: self.globs("junit", raw.gate.junit),
+            timeout: self.duration(&["gate", "timeout"], raw.gate.timeout, default.gate.timeout),
+        };
+        Config {
+            services: raw.services.map_or(default.services, |texts| self.layout(&texts)),
+            hosts: self.hosts(raw.hosts.0),
+            sync: FileRules {
+                ignore: self.file_patterns("ignore", raw.sync.ignore),
+                include: self.file_patterns("include", raw.sync.include),
+            },
+            health,
+            gate,
+            notify: Notify { slack: raw.notify.slack.and_then(|name| self.variable(name.0)) },
+            prune: raw.prune,
+            keep,
+        }
+    }
+
+    /// Notes a problem with the value that the keys lead to, or with one item of it.
+    fn problem(&mut self, keys: &[&str], item: Option<usize>, message: impl Into<String>) {
+        let steps: Vec<_> = keys.iter().map(|key| Step::Key(key)).chain(item.map(Step::Item)).collect();
+        let (line, column) = locate(self.text, &steps);
+        let at = Location { path: self.shown.to_owned(), line, column };
+        self.problems.push(Diagnostic::error(format!("{}: {}", keys.join("."), message.into()), Some(at)));
+    }
+
+    fn duration(&mut self, keys: &[&str], text: Option<String>, default: Duration) -> Duration {
+        let Some(text) = text else { return default };
+        parse_duration(&text).unwrap_or_else(|message| {
+            self.problem(keys, None, message);
+            default
+        })
+    }
+
+    fn layout(&mut self, texts: &Texts) -> Layout {
+        if texts.items.is_empty() {
+            self.problem(&["services"], None, "an empty list holds no projects; leave the key out");
+        }
+        for (index, pattern) in texts.items.iter().enumerate() {
+            if let Err(err) = Layout::new(&[pattern]) {
+                self.problem(&["services"], texts.is_list.then_some(index), err.to_string());
+            }
+        }
+        Layout::new(&texts.items).unwrap_or_default()
+    }
+
+    fn hosts(&mut self, raw: Vec<(String, RawHost)>) -> Vec<Host> {
+        let mut hosts: Vec<Host> = Vec::with_capacity(raw.len());
+        for (name, host) in raw {
+            if hosts.iter().any(|known| known.name == name) {
+                self.problem(&["hosts", &name], None, "there are two hosts of this name");
+                continue;
+            }
+            hosts.push(self.host(name, host));
+        }
+        hosts
+    }
+
+    fn host(&mut self, name: String, raw: RawHost) -> Host {
+        let keys = ["hosts", name.as_str()];
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(plain) {
+            self.problem(&keys, None, "a host's name is made of letters, digits, `.`, `_` and `-`");
+        }
+        let address = raw.ssh.parse().unwrap_or_else(|err: address::AddressError| {
+            self.problem(&[keys[0], keys[1], "ssh"], None, err.to_string());
+            HostAddress::Local { root: None }
+        });
+        let root = raw.root.map(|root| {
+            root.parse().unwrap_or_else(|err: address::RootError| {
+                self.problem(&[keys[0], keys[1], "root"], None, err.to_string());
+                HostRoot::default()
+            })
+        });
+        let own = match &address {
+            HostAddress::Local { root } => root.clone(),
+            HostAddress::Ssh { .. } => None,
+        };
+        if let (Some(root), Some(own)) = (&root, &own)
+            && root != own
+        {
+            self.problem(&[keys[0], keys[1], "root"], None, format!("`ssh` names another root, `{own}`"));
+        }
+        let projects = raw.projects.map_or_else(ProjectGlobs::default, |texts| {
+            ProjectGlobs::new(&texts.items).unwrap_or_else(|(index, message)| {
+                let item = texts.is_list.then_some(index);
+                self.problem(&[keys[0], keys[1], "projects"], item, message);
+                ProjectGlobs::default()
+            })
+        });
+        Host { address, root: root.or(own).unwrap_or_default(), projects, name }
+    }
+
+    fn file_patterns(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {
+        let Some(texts) = texts else { return Vec::new() };
+        for (index, pattern) in texts.items.iter().enumerate() {
+            let item = texts.is_list.then_some(index);
+            if let Some((_, reason)) = Patterns::parse(pattern).1.into_iter().next() {
+                self.problem(&["sync", key], item, format!("`{pattern}` is not a pattern: {reason}"));
+            } else if pattern.contains('\n') {
+                self.problem(&["sync", key], item, "a pattern is one line; write a list of patterns");
+            }
+        }
+        texts.items
+    }
+
+    fn globs(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {
+        let Some(texts) = texts else { return Vec::new() };
+        for (index, pattern) in texts.items.iter().enumerate() {
+            // `{project}` is a placeholder, not a choice of one; both are valid globs.
+            if let Err(err) = globset::Glob::new(pattern) {
+                let item = texts.is_list.then_some(index);
+                self.problem(&["gate", key], item, format!("`{pattern}` is not a glob: {}", err.kind()));
+            }
+        }
+        texts.items
+    }
+
+    fn variable(&mut self, name: String) -> Option<String> {
+        let head = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let tail = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.starts_with(head) && name.chars().all(tail) {
+            return Some(name);
+        }
+        // What stands there may be the secret itself, so it is not repeated.
+        self.problem(
+            &["notify", "slack"],
+            None,
+            "expected the name of an environment variable, never its value",
+        );
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

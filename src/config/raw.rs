@@ -1,0 +1,239 @@
+//! `ghdeploy.yml` as it is written.
+//!
+//! Owns the keys and their types, and what is said when a key is unknown or a type is wrong. Values
+//! are plain text here; what they mean is decided in [`crate::config`].
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::diagnostic::{Diagnostic, Location};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping of keys")]
+pub(super) struct Raw {
+    pub(super) services: Option<Texts>,
+    pub(super) hosts: RawHosts,
+    pub(super) sync: RawSync,
+    pub(super) health: RawHealth,
+    pub(super) gate: RawGate,
+    pub(super) notify: RawNotify,
+    pub(super) prune: bool,
+    pub(super) keep: Option<u32>,
+}
+
+/// A host.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root` and `projects`")]
+pub(super) struct RawHost {
+    pub(super) ssh: String,
+    pub(super) root: Option<String>,
+    pub(super) projects: Option<Texts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `ignore` and `include`")]
+pub(super) struct RawSync {
+    pub(super) ignore: Option<Texts>,
+    pub(super) include: Option<Texts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `timeout`, `stable_for` and `log_lines`")]
+pub(super) struct RawHealth {
+    pub(super) timeout: Option<String>,
+    pub(super) stable_for: Option<String>,
+    pub(super) log_lines: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `checks`, `junit` and `timeout`")]
+pub(super) struct RawGate {
+    pub(super) checks: Option<Texts>,
+    pub(super) junit: Option<Texts>,
+    pub(super) timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `slack`")]
+pub(super) struct RawNotify {
+    pub(super) slack: Option<VariableName>,
+}
+
+/// A text, or a list of them.
+#[derive(Debug)]
+pub(super) struct Texts {
+    pub(super) items: Vec<String>,
+    /// Whether it was written as a list, so that an item has a place of its own.
+    pub(super) is_list: bool,
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts { items: vec![text.to_owned()], is_list: false })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Texts { items, is_list: true })
+            }
+        }
+
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+/// The hosts in the order of the file, with a name as often as it stands there.
+#[derive(Debug, Default)]
+pub(super) struct RawHosts(pub(super) Vec<(String, RawHost)>);
+
+impl<'de> Deserialize<'de> for RawHosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HostsVisitor;
+
+        impl<'de> Visitor<'de> for HostsVisitor {
+            type Value = RawHosts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names to hosts")
+            }
+
+            fn visit_unit<E>(self) -> Result<RawHosts, E> {
+                Ok(RawHosts::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHosts, A::Error> {
+                let mut hosts = Vec::new();
+                while let Some(host) = map.next_entry()? {
+                    hosts.push(host);
+                }
+                Ok(RawHosts(hosts))
+            }
+        }
+
+        deserializer.deserialize_any(HostsVisitor)
+    }
+}
+
+/// The name of an environment variable. Its value is secret, and people write the value here by
+/// mistake, so no message repeats what was written.
+#[derive(Debug)]
+pub(super) struct VariableName(pub(super) String);
+
+impl<'de> Deserialize<'de> for VariableName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = VariableName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an environment variable")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<VariableName, E> {
+                Ok(VariableName(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+/// Reads the file; `shown` is its name in messages.
+pub(super) fn read(text: &str, shown: &str) -> Result<Raw, Diagnostic> {
+    serde_yaml::from_str(text).map_err(|err| {
+        let (line, column) = err.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let at = Location { path: shown.to_owned(), line, column };
+        let message = err.to_string();
+        let place = format!(" at line {line} column {column}");
+        let (message, help) = reworded(message.strip_suffix(&place).unwrap_or(&message));
+        Diagnostic { help, ..Diagnostic::error(message, Some(at)) }
+    })
+}
+
+/// Says serde's message in the words of the file, with the key that an unknown one was meant to be.
+/// Serde writes ``unknown field `a`, expected one of `b`, `c` ``.
+fn reworded(message: &str) -> (String, Option<String>) {
+    if let Some((before, rest)) = message.split_once("unknown field `")
+        && let Some((unknown, expected)) = rest.split_once("`, expected ")
+    {
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let help = match nearest(unknown, &known) {
+            Some(key) => format!("did you mean `{key}`?"),
+            None => format!("known keys: {}", known.join(", ")),
+        };
+        return (format!("{before}unknown key `{unknown}`"), Some(help));
+    }
+    let mut message = message.to_owned();
+    for (theirs, ours) in [
+        ("missing field", "missing key"),
+        ("duplicate field", "duplicate key"),
+        ("expected u32", "expected a number from 0 on"),
+        ("expected a boolean", "expected `true` or `false`"),
+        ("expected a string", "expected a text"),
+        ("invalid type: map", "invalid type: mapping"),
+        ("invalid type: sequence", "invalid type: list"),
+        ("invalid type: string", "invalid type: text"),
+    ] {
+        message = message.replace(theirs, ours);
+    }
+    (message, None)
+}
+
+/// The known word that needs the fewest edits, unless it needs so many that it is another word.
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_lowercase().replace('-', "_");
+    known
+        .iter()
+        .map(|candidate| (edits(&lower, candidate), *candidate))
+        .min()
+        .filter(|(edits, candidate)| *edits <= 1 + candidate.len() / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_proposed_only_when_it_is_near() {
+        let known = ["services", "hosts", "sync", "health", "notify"];
+        assert_eq!(nearest("service", &known), Some("services"));
+        assert_eq!(nearest("Host", &known), Some("hosts"));
+        assert_eq!(nearest("helth", &known), Some("health"));
+        assert_eq!(nearest("stable-for", &["timeout", "stable_for"]), Some("stable_for"));
+        assert_eq!(nearest("registry", &known), None);
+    }
+}

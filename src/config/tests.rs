@@ -1,0 +1,185 @@
+//! What people write into `ghdeploy.yml`, rightly and wrongly.
+
+use super::*;
+
+fn problems(text: &str) -> String {
+    let shown = |problem: Diagnostic| {
+        let at = problem.at.map_or_else(String::new, |at| format!("{at}: "));
+        let help = problem.help.map_or_else(String::new, |help| format!(" [{help}]"));
+        format!("{at}{}{help}\n", problem.message)
+    };
+    Config::from_yaml(text, "ghdeploy.yml").unwrap_err().into_iter().map(shown).collect()
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = Config::from_yaml(
+        r#"
+services: [services, stacks/*/*]
+hosts:
+  web: {ssh: deploy@203.0.113.10, root: /srv/services, projects: ["*", "!postgres"]}
+  db:  {ssh: db, projects: postgres}
+  node: {ssh: "local:/opt/services"}
+  aaa: {ssh: local}
+sync: {ignore: ["*.md"], include: [".env.production"]}
+health: {timeout: 1m30s, stable_for: 5s, log_lines: 50}
+gate: {checks: ["test*", "test ({project})"], junit: ["**/junit*.xml"], timeout: 30m}
+notify: {slack: SLACK_WEBHOOK_URL}
+prune: true
+keep: 3
+"#,
+        "ghdeploy.yml",
+    )
+    .unwrap();
+    let hosts: Vec<_> =
+        config.hosts.iter().map(|h| (h.name.as_str(), h.address.to_string(), h.root.as_str())).collect();
+    assert_eq!(
+        hosts,
+        [
+            ("web", "deploy@203.0.113.10".to_owned(), "/srv/services"),
+            ("db", "db".to_owned(), "/srv/services"),
+            ("node", "local:/opt/services".to_owned(), "/opt/services"),
+            ("aaa", "local".to_owned(), "/srv/services"),
+        ]
+    );
+    assert!(config.hosts[0].projects.selects("web/blog"));
+    assert!(!config.hosts[0].projects.selects("postgres"));
+    assert!(config.hosts[1].projects.selects("postgres"));
+    assert!(!config.hosts[1].projects.selects("blog"));
+    assert!(config.hosts[2].projects.selects("blog"));
+    assert_eq!(config.services.prefixes(), ["services", "stacks"]);
+    assert_eq!(config.sync.include, [".env.production"]);
+    assert_eq!(config.health.timeout, Duration::from_secs(90));
+    assert_eq!(config.gate.timeout, Duration::from_secs(1800));
+    assert_eq!(config.notify.slack.as_deref(), Some("SLACK_WEBHOOK_URL"));
+    assert_eq!((config.prune, config.keep, config.health.log_lines), (true, 3, 50));
+}
+
+#[test]
+fn nothing_is_required() {
+    for text in ["", "# later\n", "{}\n", "sync:\nhosts:\nservices:\n", "\u{feff}keep: 10\n"] {
+        let config = Config::from_yaml(text, "ghdeploy.yml").unwrap();
+        assert_eq!(config.services.prefixes(), ["services"], "{text:?}");
+        assert!(config.hosts.is_empty() && !config.prune && config.keep == 10, "{text:?}");
+        assert_eq!(config.health, Health::default());
+    }
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
+    insta::assert_snapshot!(
+        [
+            "\nservice: x\n",
+            "hosts:\n  web:\n    ssh: a\n    rot: /srv\n",
+            "keep: 1\nhealth: {timeout: 5s, stable-for: 5s}\n",
+            "registry: x\n",
+        ]
+        .map(problems)
+        .concat(),
+        @r"
+    ghdeploy.yml:2:1: unknown key `service` [did you mean `services`?]
+    ghdeploy.yml:4:5: hosts.web: unknown key `rot` [did you mean `root`?]
+    ghdeploy.yml:2:23: health: unknown key `stable-for` [did you mean `stable_for`?]
+    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, prune, keep]
+    "
+    );
+}
+
+#[test]
+fn a_wrong_type_says_what_was_expected() {
+    insta::assert_snapshot!(
+        [
+            "keep: many\n",
+            "keep: -1\n",
+            "prune: maybe\n",
+            "services: {a: b}\n",
+            "services: 5\n",
+            "hosts: [web]\n",
+            "hosts: {web: deploy@web}\n",
+            "hosts: {web: {root: /srv}}\n",
+            "hosts:\n  web:\n",
+            "sync: ['*.md']\n",
+            "sync: {ignore: [[a]]}\n",
+            "notify: {slack: {url: https://secret}}\n",
+            "notify: {slack: [https://secret]}\n",
+            "[]\n",
+            "keep: 1\nkeep: 2\n",
+            "hosts: [\n",
+            "a: &a [*a]\n",
+            "keep: 1\n---\nkeep: 2\n",
+        ]
+        .map(problems)
+        .concat(),
+        @r#"
+    ghdeploy.yml:1:7: keep: invalid type: text "many", expected a number from 0 on
+    ghdeploy.yml:1:7: keep: invalid type: integer `-1`, expected a number from 0 on
+    ghdeploy.yml:1:8: prune: invalid type: text "maybe", expected `true` or `false`
+    ghdeploy.yml:1:11: services: invalid type: mapping, expected a text or a list of texts
+    ghdeploy.yml:1:11: services: invalid type: integer `5`, expected a text or a list of texts
+    ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
+    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root` and `projects`
+    ghdeploy.yml:1:14: hosts.web: missing key `ssh`
+    ghdeploy.yml:2:7: hosts.web: missing key `ssh`
+    ghdeploy.yml:1:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
+    ghdeploy.yml:1:17: sync.ignore[0]: invalid type: list, expected a text
+    ghdeploy.yml:1:17: notify.slack: invalid type: mapping, expected the name of an environment variable
+    ghdeploy.yml:1:17: notify.slack: invalid type: list, expected the name of an environment variable
+    ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
+    ghdeploy.yml:1:1: duplicate key `keep`
+    ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, prune, keep]
+    ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
+    "#
+    );
+}
+
+#[test]
+fn all_values_that_mean_nothing_are_named_at_once() {
+    insta::assert_snapshot!(
+        problems(
+            r#"services: [services, ../x]
+hosts:
+  web:
+    ssh: -oProxyCommand=x
+    root: /
+    projects: ["*", "a["]
+  "my host": {ssh: 'a b'}
+  node: {ssh: local:/a, root: /b}
+  web: {ssh: b}
+sync:
+  ignore: ["[a"]
+  include: "x\ny"
+health: {timeout: 90, stable_for: soon}
+gate: {checks: ["[z"], timeout: 1y}
+notify: {slack: "https://hooks.slack.com/services/T0/B0/secret"}
+keep: 0
+"#
+        ),
+        @r"
+    ghdeploy.yml:1:22: services: `../x` leads out of the repository
+    ghdeploy.yml:7:14: hosts.my host: a host's name is made of letters, digits, `.`, `_` and `-`
+    ghdeploy.yml:7:20: hosts.my host.ssh: `a b` holds a character that no host or user has
+    ghdeploy.yml:8:31: hosts.node.root: `ssh` names another root, `/a`
+    ghdeploy.yml:9:8: hosts.web.root: root `/` is the whole host; name a directory for the projects
+    ghdeploy.yml:9:8: hosts.web.projects: `a[` is not a glob: unclosed character class; missing ']'
+    ghdeploy.yml:9:8: hosts.web: there are two hosts of this name
+    ghdeploy.yml:9:14: hosts.web.ssh: `-oProxyCommand=x` starts with `-`, which ssh takes for an option
+    ghdeploy.yml:11:12: sync.ignore: `[a` is not a pattern: unclosed character class; missing ']'
+    ghdeploy.yml:12:12: sync.include: a pattern is one line; write a list of patterns
+    ghdeploy.yml:13:19: health.timeout: `90` has no unit; write `90s` for seconds or `90m` for minutes
+    ghdeploy.yml:13:35: health.stable_for: `soon` is not a duration; write it like `90s`, `5m` or `1m30s`
+    ghdeploy.yml:14:17: gate.checks: `[z` is not a glob: unclosed character class; missing ']'
+    ghdeploy.yml:14:33: gate.timeout: `1y` is not a duration; write it like `90s`, `5m` or `1m30s`
+    ghdeploy.yml:15:17: notify.slack: expected the name of an environment variable, never its value
+    ghdeploy.yml:16:7: keep: at least 1 release must be kept, the one that runs
+    "
+    );
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+    for value in ["https://hooks.example/secret", "[https://secret]", "{secret: x}", "'xoxb-secret'"] {
+        let text = format!("notify: {{slack: {value}}}\n");
+        assert!(!problems(&text).contains("secret"), "{}", problems(&text));
+    }
+}

@@ -1,0 +1,225 @@
+//! Where projects lie in the repository, and where that is on the host.
+//!
+//! Owns the `services` patterns: which folders may be projects, and the mapping between a path in the
+//! repository and one below the root. Pure: whether anything exists at a path is not its business.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::path::RootPath;
+
+/// The folders that hold projects when nothing is configured.
+pub const DEFAULT_PATTERN: &str = "services";
+
+/// The patterns that say which folders of the repository may be projects.
+///
+/// A pattern's *fixed prefix* is what stands before its first component with a wildcard:
+/// `stacks/web` of `stacks/web/*`, `stacks` of `stacks/*/*`. A plain folder `services` means
+/// `services/*`, and `.` means `*`. What follows the fixed prefix is the path below the root. Where one
+/// fixed prefix lies inside another, the outer one counts for both, so that `../` between two projects
+/// means the same in the repository and on the host.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    patterns: Vec<Pattern>,
+    prefixes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    text: String,
+    glob: GlobMatcher,
+}
+
+/// Why a text is not a pattern for project folders.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// It is empty.
+    #[error("a folder with projects must be named; `.` is the repository itself")]
+    Empty,
+    /// It is absolute.
+    #[error("`{0}` is absolute; folders with projects are named from the repository's top")]
+    Absolute(String),
+    /// It holds `..`.
+    #[error("`{0}` leads out of the repository")]
+    Above(String),
+    /// It starts with `!`.
+    #[error("`{0}`: a folder cannot be excluded here; list it in `.ghdeployignore`")]
+    Negated(String),
+    /// It is no glob.
+    #[error("`{pattern}` is not a glob: {reason}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        // The default is a constant that the tests read.
+        Self::new(&[DEFAULT_PATTERN]).unwrap_or(Self { patterns: Vec::new(), prefixes: Vec::new() })
+    }
+}
+
+impl Layout {
+    /// Reads the patterns of `services:`.
+    ///
+    /// # Errors
+    ///
+    /// For the first pattern that is empty, absolute, negated, holds `..` or is no glob.
+    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, LayoutError> {
+        let mut read = Vec::with_capacity(patterns.len());
+        let mut prefixes = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            let (prefix, pattern) = read_pattern(pattern.as_ref())?;
+            prefixes.push(prefix);
+            read.push(pattern);
+        }
+        prefixes.sort();
+        prefixes.dedup();
+        let outer = |prefix: &String| !prefixes.iter().any(|p| p != prefix && below(prefix, p).is_some());
+        let prefixes = prefixes.iter().filter(|prefix| outer(prefix)).cloned().collect();
+        Ok(Self { patterns: read, prefixes })
+    }
+
+    /// The folders of the repository that everything wanted lies below; none lies inside another.
+    /// `""` is the repository itself.
+    #[must_use]
+    pub fn prefixes(&self) -> &[String] {
+        &self.prefixes
+    }
+
+    /// The patterns, with plain folders written out as `folder/*`.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|pattern| pattern.text.as_str())
+    }
+
+    /// Where a path of the repository lies below the root; `None` outside all fixed prefixes.
+    #[must_use]
+    pub fn root_path(&self, repo_path: &str) -> Option<RootPath> {
+        let rest = self.prefixes.iter().find_map(|prefix| below(repo_path, prefix))?;
+        RootPath::new(rest).ok()
+    }
+
+    /// The places in the repository that map to a path below the root: one for each fixed prefix.
+    pub fn repo_paths<'a>(&'a self, path: &'a RootPath) -> impl Iterator<Item = String> + 'a {
+        self.prefixes.iter().map(|prefix| join(prefix, path.as_str()))
+    }
+
+    /// Whether a folder of the repository is where a project may be. What makes it one is its compose
+    /// file. The fixed prefix itself never is one.
+    #[must_use]
+    pub fn is_project_dir(&self, repo_path: &str) -> bool {
+        self.root_path(repo_path).is_some_and(|path| !path.is_root())
+            && self.patterns.iter().any(|pattern| pattern.glob.is_match(repo_path))
+    }
+}
+
+/// The part of `path` below the folder `prefix`, `""` when they are equal.
+fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    if prefix.is_empty() {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(prefix)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// Joins two paths, either of which may be empty.
+fn join(dir: &str, rest: &str) -> String {
+    match (dir, rest) {
+        ("", path) | (path, "") => path.to_owned(),
+        (dir, rest) => format!("{dir}/{rest}"),
+    }
+}
+
+/// Splits a pattern into its fixed prefix and its glob.
+fn read_pattern(text: &str) -> Result<(String, Pattern), LayoutError> {
+    let shown = || text.to_owned();
+    if text.is_empty() {
+        return Err(LayoutError::Empty);
+    }
+    if text.starts_with('/') {
+        return Err(LayoutError::Absolute(shown()));
+    }
+    if text.starts_with('!') {
+        return Err(LayoutError::Negated(shown()));
+    }
+    let mut parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") {
+        return Err(LayoutError::Above(shown()));
+    }
+    let fixed = parts.iter().take_while(|part| !part.contains(['*', '?', '[', '{', '\\'])).count();
+    let prefix = parts[..fixed].join("/");
+    if fixed == parts.len() {
+        parts.push("*");
+    }
+    let text = parts.join("/");
+    let glob = GlobBuilder::new(&text)
+        .literal_separator(true)
+        .build()
+        .map_err(|err| LayoutError::Glob { pattern: text.clone(), reason: err.kind().to_string() })?;
+    Ok((prefix, Pattern { glob: glob.compile_matcher(), text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(patterns: &[&str]) -> Layout {
+        Layout::new(patterns).unwrap()
+    }
+
+    #[test]
+    fn a_plain_folder_holds_projects_one_level_down() {
+        let layout = Layout::default();
+        assert_eq!(layout.prefixes(), ["services"]);
+        assert!(layout.is_project_dir("services/blog"));
+        assert!(!layout.is_project_dir("services"));
+        assert!(!layout.is_project_dir("services/blog/config"));
+        assert!(!layout.is_project_dir("services2/blog"));
+        assert_eq!(layout.root_path("services/blog/x").unwrap().as_str(), "blog/x");
+        assert_eq!(layout.root_path("services2/blog"), None);
+    }
+
+    #[test]
+    fn what_follows_the_fixed_prefix_is_the_path_below_the_root() {
+        for (pattern, prefix, repo, root) in [
+            ("stacks/web/*", "stacks/web", "stacks/web/blog", "blog"),
+            ("stacks/*/*", "stacks", "stacks/web/blog", "web/blog"),
+            ("stacks/**", "stacks", "stacks/a/b/c", "a/b/c"),
+            ("./services//", "services", "services/blog", "blog"),
+            (".", "", "blog", "blog"),
+            ("*/docker", "", "blog/docker", "blog/docker"),
+            ("apps/{a,b}", "apps", "apps/b", "b"),
+        ] {
+            let layout = layout(&[pattern]);
+            assert_eq!(layout.prefixes(), [prefix], "{pattern}");
+            assert!(layout.is_project_dir(repo), "{pattern}");
+            let path = layout.root_path(repo).unwrap();
+            assert_eq!(path.as_str(), root, "{pattern}");
+            assert_eq!(layout.repo_paths(&path).collect::<Vec<_>>(), [repo], "{pattern}");
+        }
+        assert!(!layout(&["stacks/*/*"]).is_project_dir("stacks/web"));
+        assert!(!layout(&["stacks/**"]).is_project_dir("stacks"));
+    }
+
+    #[test]
+    fn an_outer_prefix_counts_for_the_inner_one() {
+        let layout = layout(&["stacks/web/*", "stacks/*", "apps", "stacks-old"]);
+        assert_eq!(layout.prefixes(), ["apps", "stacks", "stacks-old"]);
+        assert_eq!(layout.root_path("stacks/web/blog").unwrap().as_str(), "web/blog");
+        assert_eq!(
+            layout.patterns().collect::<Vec<_>>(),
+            ["stacks/web/*", "stacks/*", "apps/*", "stacks-old/*"]
+        );
+    }
+
+    #[test]
+    fn patterns_that_leave_the_repository_are_refused() {
+        assert!(matches!(Layout::new(&["/srv/services"]), Err(LayoutError::Absolute(_))));
+        assert!(matches!(Layout::new(&["a/../../b"]), Err(LayoutError::Above(_))));
+        assert!(matches!(Layout::new(&["!services/old"]), Err(LayoutError::Negated(_))));
+        assert!(matches!(Layout::new(&["services/[a"]), Err(LayoutError::Glob { .. })));
+        assert_eq!(Layout::new(&[""]).unwrap_err(), LayoutError::Empty);
+    }
+}

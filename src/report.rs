@@ -1,0 +1,132 @@
+//! Shows plans, outcomes, answers and errors: as text, JSON and Markdown, and progress as it happens.
+//!
+//! Owns the wording and the layout. Every renderer is a function of a value and a writer; it decides
+//! nothing and asks nobody whether there is a terminal: [`Style`] is the caller's. What comes from a
+//! repository or a host (names, messages, log lines) is hostile: it passes through [`escape`] before it
+//! is written, so that it can neither move a cursor nor be a workflow command.
+
+pub mod diagnostic;
+pub mod escape;
+mod excerpt;
+pub mod json;
+pub mod markdown;
+pub mod progress;
+mod style;
+mod tally;
+pub mod text;
+mod wording;
+
+#[cfg(test)]
+mod samples;
+
+use std::io::{self, Write};
+
+use crate::answers::{CheckReport, Checkup, Explanation, Status};
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+
+pub use style::Style;
+
+/// In which form a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For a person at a terminal or in a log.
+    #[default]
+    Text,
+    /// For programs: one document, versioned.
+    Json,
+    /// For a job summary or a comment.
+    Markdown,
+}
+
+/// Where the text of a file of the repository can be had, to show the line that a message is about.
+pub type Sources<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Writes a plan.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_plan(format: Format, w: &mut dyn Write, plan: &Plan, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::plan(w, plan, style),
+        Format::Json => json::plan(w, plan),
+        Format::Markdown => markdown::plan(w, plan),
+    }
+}
+
+/// Writes what became of a plan.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_outcome(format: Format, w: &mut dyn Write, outcome: &Outcome, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::outcome(w, outcome, style),
+        Format::Json => json::outcome(w, outcome),
+        Format::Markdown => markdown::outcome(w, outcome),
+    }
+}
+
+/// Writes who reads which path.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_explanations(
+    format: Format,
+    w: &mut dyn Write,
+    explanations: &[Explanation],
+    style: Style,
+) -> io::Result<()> {
+    match format {
+        Format::Text => text::explanations(w, explanations, style),
+        Format::Json => json::explanations(w, explanations),
+        Format::Markdown => markdown::explanations(w, explanations),
+    }
+}
+
+/// Writes what is deployed and how it is.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_status(format: Format, w: &mut dyn Write, status: &Status, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::status(w, status, style),
+        Format::Json => json::status(w, status),
+        Format::Markdown => markdown::status(w, status),
+    }
+}
+
+/// Writes what a checkup of hosts found.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_checkup(format: Format, w: &mut dyn Write, checkup: &Checkup, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::checkup(w, checkup, style),
+        Format::Json => json::checkup(w, checkup),
+        Format::Markdown => markdown::checkup(w, checkup),
+    }
+}
+
+/// Writes what a check of the repository found.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_check(
+    format: Format,
+    w: &mut dyn Write,
+    report: &CheckReport,
+    sources: Sources<'_>,
+    style: Style,
+) -> io::Result<()> {
+    match format {
+        Format::Text => text::check(w, report, sources, style),
+        Format::Json => json::check(w, report),
+        Format::Markdown => markdown::check(w, report, sources),
+    }
+}

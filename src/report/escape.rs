@@ -1,0 +1,91 @@
+//! Makes foreign text harmless: names of files, projects and services, messages, log lines.
+//!
+//! Owns what may reach a terminal or a workflow's log. GitHub's runner takes a line for a command if,
+//! after leading white space, it starts with `::`, and also (the older form) if it holds `##[` anywhere
+//! ([its parser](https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs)).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Makes `text` fit on one line that only shows what it says.
+///
+/// Control characters and those that turn the direction of writing are shown as escapes (`\n`,
+/// `\u{1b}`), a backslash beside them is doubled, and what the runner would take for a command is
+/// broken up. All other text, in any script, stays as it is.
+#[must_use]
+pub fn name(text: &str) -> Cow<'_, str> {
+    let commands = text.trim_start().starts_with(':') || text.contains("##[");
+    if !commands && !text.chars().any(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut at_start = true;
+    let mut hashes = 0;
+    for c in text.chars() {
+        match c {
+            '\\' => shown.push_str("\\\\"),
+            ':' if at_start => shown.push_str("\\u{3a}"),
+            '[' if hashes >= 2 => shown.push_str("\\u{5b}"),
+            c if is_unseen(c) => {
+                let _ = write!(shown, "{}", c.escape_default());
+            }
+            c => shown.push(c),
+        }
+        at_start = at_start && c.is_whitespace();
+        hashes = if c == '#' { hashes + 1 } else { 0 };
+    }
+    Cow::Owned(shown)
+}
+
+/// The lines of a message, each made harmless with [`name`].
+pub fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    text.lines().map(name)
+}
+
+/// Whether a character moves the cursor, hides or turns text instead of showing.
+///
+/// Besides control characters: line and paragraph separators, marks and overrides of direction,
+/// zero-width spaces. Joiners stay, for scripts and emoji are written with them.
+pub(super) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_names_in_any_script_stay_as_they_are() {
+        for plain in ["a b", "größe/日本語.txt", "👩‍💻", "C:\\x", "100%0A", "a::b", "#[x]"] {
+            assert_eq!(name(plain), plain);
+        }
+    }
+
+    #[test]
+    fn what_moves_the_cursor_is_shown() {
+        assert_eq!(name("a\nb\r\t\u{1b}[2Jc"), "a\\nb\\r\\t\\u{1b}[2Jc");
+        assert_eq!(name("a\u{202e}txt.exe\u{9b}"), "a\\u{202e}txt.exe\\u{9b}");
+        assert_eq!(name("a\\n\n"), "a\\\\n\\n", "an escape is not to be had by writing one");
+    }
+
+    #[test]
+    fn what_the_runner_takes_for_a_command_is_broken_up() {
+        assert_eq!(name("::set-output name=a::b"), "\\u{3a}:set-output name=a::b");
+        assert_eq!(name("  ::stop-commands::x"), "  \\u{3a}:stop-commands::x");
+        assert_eq!(name("x ###[set-env name=PATH]/tmp"), "x ###\\u{5b}set-env name=PATH]/tmp");
+        assert_eq!(name(":"), "\\u{3a}", "for a colon of ours may follow");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_harmless_line(text in "[:#\\[\\n\\r \\u{1b}\\u{85}\\u{2028}\\\\a-c]{0,12}|\\PC{0,20}") {
+            let shown = name(&text);
+            prop_assert!(!shown.chars().any(is_unseen));
+            prop_assert!(!shown.trim_start().starts_with(':'));
+            prop_assert!(!shown.contains("##["));
+        }
+    }
+}

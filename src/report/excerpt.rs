@@ -1,0 +1,231 @@
+//! The line of a file that a message is about, without the secrets that may stand in it.
+//!
+//! Compose files and env files hold values that belong into no log. So a value is shown only where it is
+//! neither named like a variable of the environment nor like a secret, and does not look like a key or a
+//! token. A hidden value is shown as `***`, whatever its length.
+
+use super::Sources;
+use super::escape::is_unseen;
+use crate::diagnostic::Location;
+
+/// Sources above this size in bytes are not searched: nobody wrote them by hand.
+const MAX_SOURCE: usize = 1 << 20;
+
+/// So many characters of a line are shown, the place in the middle of them.
+const WIDTH: usize = 100;
+
+/// What is shown of one line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    /// The text, harmless behind a line number.
+    pub(super) line: String,
+    /// How many characters stand before the place.
+    pub(super) caret: usize,
+}
+
+/// Looks lines up, keeping the source at hand that was asked for last: messages come file by file.
+pub(super) struct Excerpts<'a> {
+    sources: Sources<'a>,
+    last: Option<(String, Vec<String>)>,
+}
+
+impl<'a> Excerpts<'a> {
+    pub(super) fn new(sources: Sources<'a>) -> Self {
+        Self { sources, last: None }
+    }
+
+    /// The line at `at`; `None` when the source or the line cannot be had.
+    pub(super) fn at(&mut self, at: &Location) -> Option<Excerpt> {
+        if self.last.as_ref().is_none_or(|(path, _)| *path != at.path) {
+            let text = (self.sources)(&at.path).filter(|text| text.len() <= MAX_SOURCE).unwrap_or_default();
+            self.last = Some((at.path.clone(), text.lines().map(str::to_owned).collect()));
+        }
+        let (_, lines) = self.last.as_ref()?;
+        Some(excerpt(&at.path, lines.get(at.line.checked_sub(1)?)?, at.column))
+    }
+}
+
+fn excerpt(path: &str, line: &str, column: usize) -> Excerpt {
+    let chars: Vec<char> = line.trim_end().chars().collect();
+    let hidden = hidden(path, &chars);
+    let place = column.saturating_sub(1).min(chars.len());
+    let start = place.saturating_sub(WIDTH / 2);
+    let mut shown = String::new();
+    let mut caret = 0;
+    for index in start..chars.len().min(start + WIDTH) {
+        if index == place {
+            caret = shown.chars().count();
+        }
+        if !hidden[index] {
+            match chars[index] {
+                '\t' => shown.push(' '),
+                c if is_unseen(c) => shown.extend(c.escape_default()),
+                '[' if shown.ends_with("##") => shown.push_str("\\u{5b}"),
+                c => shown.push(c),
+            }
+        } else if index == start || !hidden[index - 1] {
+            shown.push_str("***");
+        }
+    }
+    if place == chars.len() {
+        caret = shown.chars().count();
+    }
+    Excerpt { line: shown, caret }
+}
+
+/// Which characters of a line must not be shown.
+fn hidden(path: &str, line: &[char]) -> Vec<bool> {
+    let mut hidden = vec![false; line.len()];
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let is_env = file.starts_with(".env") || file.ends_with(".env");
+    let is_yaml = file.ends_with(".yml") || file.ends_with(".yaml");
+    let mut hide = |from: usize, to: usize| hidden[from..to].fill(true);
+
+    if is_env || !is_yaml && path.contains("secret") {
+        let value = line.iter().position(|c| matches!(c, '=' | ':')).map_or(0, |at| at + 1);
+        hide(value, line.len());
+    }
+    for (at, c) in line.iter().enumerate() {
+        let named = match c {
+            '=' => true,
+            ':' => line.get(at + 1).is_none_or(|next| next.is_whitespace()),
+            c => c.is_whitespace(),
+        };
+        let key = word_before(line, at);
+        let flag = c.is_whitespace() && !key.starts_with('-');
+        if named && !flag && is_private(&key) && !is_variable(&line[at + 1..]) {
+            let value = (at + 1..line.len()).find(|&at| !line[at].is_whitespace());
+            hide(value.unwrap_or(line.len()), line.len());
+        }
+    }
+    for (from, to) in words(line) {
+        let word: String = line[from..to].iter().collect();
+        if looks_random(&word) {
+            hide(from, to);
+        }
+    }
+    for at in 0..line.len() {
+        if line[at..].starts_with(&[':', '/', '/']) {
+            let end = (at + 3..line.len()).find(|&at| line[at] == '/' || line[at].is_whitespace());
+            let end = end.unwrap_or(line.len());
+            if let Some(host) = (at + 3..end).rev().find(|&at| line[at] == '@') {
+                hide(at + 3, host);
+            }
+        }
+    }
+    hidden
+}
+
+/// The name that ends before `end`.
+fn word_before(line: &[char], end: usize) -> String {
+    let part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let end = if end > 0 && matches!(line[end - 1], '"' | '\'') { end - 1 } else { end };
+    let start = line[..end].iter().rposition(|c| !part(c)).map_or(0, |at| at + 1);
+    line[start..end].iter().collect()
+}
+
+/// Whether what bears this name is nobody's business: a variable of the environment, a secret.
+fn is_private(name: &str) -> bool {
+    let variable =
+        name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase());
+    let lower = name.to_ascii_lowercase();
+    let secret = ["pass", "secret", "token", "credential", "private", "apikey", "api_key", "api-key", "pwd"];
+    // `secrets:` and its kin open a section; their names are public.
+    variable
+        || (!lower.ends_with('s') || lower.ends_with("pass"))
+            && secret.iter().any(|word| lower.contains(word))
+}
+
+/// Whether a value is just the name of a variable: `${DB_PASSWORD}`.
+fn is_variable(value: &[char]) -> bool {
+    let value: String = value.iter().filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'')).collect();
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The parts of a line between blanks, quotes and punctuation.
+fn words(line: &[char]) -> Vec<(usize, usize)> {
+    let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '.' | '$');
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, &c) in line.iter().enumerate() {
+        match (inside(c), start) {
+            (true, None) => start = Some(at),
+            (false, Some(from)) => {
+                words.push((from, at));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    words.extend(start.map(|from| (from, line.len())));
+    words
+}
+
+/// Whether a word looks like a key, a token or a hash rather than a name or a path.
+fn looks_random(word: &str) -> bool {
+    let has = |class: fn(&char) -> bool| word.chars().any(|c| class(&c));
+    let (upper, lower) = (has(char::is_ascii_uppercase), has(char::is_ascii_lowercase));
+    let digit = has(char::is_ascii_digit);
+    let dotted = word.contains('.') || word.starts_with('/') || word.starts_with('$');
+    let hex = word.len() >= 32 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let token = word.len() >= 20 && upper && digit && (lower || !word.contains(['_', '-']));
+    hex || word.starts_with("eyJ") && word.len() >= 20 || !dotted && token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(path: &str, line: &str) -> String {
+        excerpt(path, line, 1).line
+    }
+
+    #[test]
+    fn what_a_compose_file_says_of_files_and_images_is_shown() {
+        for line in [
+            "      - ./nginx.conf:/etc/nginx/nginx.conf:ro",
+            "    image: ghcr.io/owner/very-long-name-of-an-image-2024:v1.27.3",
+            "    env_file: [.env.production]",
+            "  DB_PASSWORD: ${DB_PASSWORD}",
+            "secrets:",
+            "    secrets: [db]",
+            "    container_name: web",
+        ] {
+            assert_eq!(shown("services/a/compose.yml", line), line);
+        }
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        for (line, safe) in [
+            ("  POSTGRES_USER: alice", "  POSTGRES_USER: ***"),
+            ("  - \"API=hunter2 and more\"", "  - \"API=***"),
+            ("  password: 'hunter2'", "  password: ***"),
+            ("  \"DB_PASSWORD\": hunter2", "  \"DB_PASSWORD\": ***"),
+            ("  X: ${X:-hunter2}", "  X: ***"),
+            ("  command: redis-server --requirepass hunter2", "  command: redis-server --requirepass ***"),
+            ("  url: postgres://me:hunter2@db:5432/x", "  url: postgres://***@db:5432/x"),
+            ("  x-id: AKIAIOSFODNN7EXAMPLE", "  x-id: ***"),
+            ("  key: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "  key: ***"),
+            ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj", "***"),
+        ] {
+            assert_eq!(shown("services/a/compose.yml", line), safe);
+        }
+        assert_eq!(shown("services/a/.env", "port=80"), "port=***");
+        assert_eq!(shown("services/a/prod.env", "no value"), "***");
+    }
+
+    #[test]
+    fn the_caret_stays_at_its_place() {
+        let long = format!("{}x{}", "a ".repeat(500), " b".repeat(500));
+        let found = excerpt("c.yml", &long, 1001);
+        assert_eq!(found.line.chars().nth(found.caret), Some('x'));
+        assert_eq!(found.line.chars().count(), WIDTH);
+        assert_eq!(excerpt("c.yml", "a\u{1b}\tb", 4), Excerpt { line: "a\\u{1b} b".to_owned(), caret: 8 });
+        assert_eq!(shown("c.yml", "# ##[group]"), "# ##\\u{5b}group]");
+        assert_eq!(excerpt("c.yml", "ab", 3).caret, 2, "the end of a line is a place");
+        assert_eq!(excerpt("c.yml", "A_B: secret", 8), Excerpt { line: "A_B: ***".to_owned(), caret: 8 });
+    }
+}

@@ -1,0 +1,184 @@
+//! Results for a job summary or a comment on a pull request, in GitHub's Markdown.
+//!
+//! A heading with the essence, a compact table, details folded. Names from a repository are shown as
+//! code and messages in fenced blocks: there, nothing in them is markup, a mention or a reference.
+
+mod answers;
+mod outcome;
+mod plan;
+
+pub use answers::{check, checkup, explanations, status};
+pub use outcome::outcome;
+pub use plan::plan;
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::{Action, FileChange, FileChangeKind};
+
+use super::diagnostic::brief;
+use super::escape::name;
+use super::style::Style;
+use super::wording::{below, detail, remark};
+
+/// So many files, reasons or services are listed in one place; GitHub's comments hold 65,536
+/// characters, and nobody reads more.
+const LISTED: usize = 50;
+
+/// Text as code, fit for a line or for a cell of a table.
+///
+/// A code span, unless the text holds what ends a span or a cell; then the `code` element with every
+/// sign as an entity. GitHub looks for mentions and references in neither.
+fn code(text: &str) -> String {
+    let text = name(text);
+    let plain = !text.contains(['`', '|', '\\']) && text.trim() == text && !text.is_empty();
+    if plain { format!("`{text}`") } else { element(&text) }
+}
+
+/// Harmless text as the `code` element, fit for HTML and for Markdown.
+fn element(text: &str) -> String {
+    let mut html = String::from("<code>");
+    for c in text.chars() {
+        match c {
+            '-' | '/' | ',' => html.push(c),
+            c if c.is_ascii_punctuation() => {
+                let _ = write!(html, "&#{};", u32::from(c));
+            }
+            c => html.push(c),
+        }
+    }
+    html.push_str("</code>");
+    html
+}
+
+/// Writes text as a block that nothing in it can end.
+fn fenced(w: &mut dyn Write, text: &str) -> io::Result<()> {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    writeln!(w, "{fence}text\n{}\n{fence}\n", text.trim_end())
+}
+
+/// Writes messages as a block.
+fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    brief(&mut text, diagnostics, "", Style::default())?;
+    fenced(w, &String::from_utf8_lossy(&text))
+}
+
+/// A cell with actions, those of one sort together: ``restart `web`, `worker`; up `db` ``.
+///
+/// With each action comes what it is, such as `restart` or `restart failed`.
+fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>) -> String {
+    let mut sorts: Vec<(String, Vec<String>)> = Vec::new();
+    for (action, sort) in actions {
+        let service = action.service.as_deref().map(code);
+        match sorts.iter_mut().find(|(known, _)| *known == sort) {
+            Some((_, services)) => services.extend(service),
+            None => sorts.push((sort, service.into_iter().collect())),
+        }
+    }
+    let cells = sorts
+        .into_iter()
+        .map(|(sort, services)| format!("{sort} {}", listed(&services)).trim_end().to_owned());
+    let cell = cells.collect::<Vec<_>>().join("; ");
+    if cell.is_empty() { "–".to_owned() } else { cell }
+}
+
+fn listed(words: &[String]) -> String {
+    let mut text = words.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if words.len() > LISTED {
+        let _ = write!(text, " and {} more", words.len() - LISTED);
+    }
+    text
+}
+
+/// Writes the files and reasons of one project as a list.
+fn details<'a>(
+    w: &mut dyn Write,
+    project: &str,
+    folder: &str,
+    files: &[FileChange],
+    actions: impl Iterator<Item = &'a Action>,
+) -> io::Result<()> {
+    writeln!(w, "**{}**\n", code(project))?;
+    for file in files.iter().take(LISTED) {
+        let remark = remark(file).map(|remark| format!(" ({remark})")).unwrap_or_default();
+        writeln!(w, "- {} {}{remark}", file_word(file.change), code(&file.path))?;
+    }
+    if files.len() > LISTED {
+        writeln!(w, "- and {} more files", files.len() - LISTED)?;
+    }
+    for action in actions {
+        let service =
+            action.service.as_deref().map(|service| format!(" {}", code(service))).unwrap_or_default();
+        let detail = detail(&action.deed).map(|detail| format!(" {}", code(&detail))).unwrap_or_default();
+        writeln!(w, "- {}{service}{detail}: {}", action.deed.word(), reasons(action, folder))?;
+    }
+    writeln!(w)
+}
+
+fn reasons(action: &Action, folder: &str) -> String {
+    let reasons = action.reasons.iter().map(|reason| {
+        let line = reason.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let file = (!reason.path.is_empty()).then(|| code(&format!("{}{line}", reason.path)));
+        let by = reason
+            .by
+            .as_ref()
+            .map(|at| format!("({})", code(&format!("{}:{}", below(&at.path, folder), at.line))));
+        let note = reason.note.as_deref().map(code);
+        file.into_iter().chain(by).chain(note).collect::<Vec<_>>().join(" ")
+    });
+    listed(&reasons.collect::<Vec<_>>())
+}
+
+fn file_word(change: FileChangeKind) -> &'static str {
+    match change {
+        FileChangeKind::Added => "added",
+        FileChangeKind::Modified | FileChangeKind::Mode => "modified",
+        FileChangeKind::Removed => "removed",
+        FileChangeKind::Drift => "overwritten",
+        FileChangeKind::Conflict => "not touched",
+    }
+}
+
+/// Writes the beginning of a folded part, with a name in its summary: there, Markdown is not read.
+fn unfold(w: &mut dyn Write, summary: &str, of: Option<&str>) -> io::Result<()> {
+    let of = of.map(|of| format!(" {}", element(&name(of)))).unwrap_or_default();
+    writeln!(w, "<details><summary>{summary}{of}</summary>\n")
+}
+
+/// Writes the end of a folded part.
+fn fold(w: &mut dyn Write) -> io::Result<()> {
+    writeln!(w, "</details>\n")
+}
+
+/// Writes the heading of one host of several.
+fn host_heading(w: &mut dyn Write, host: &str, hosts: usize) -> io::Result<()> {
+    if hosts > 1 { writeln!(w, "#### Host {}\n", code(host)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_code_that_it_cannot_leave() {
+        assert_eq!(code("services/blog/größe.conf"), "`services/blog/größe.conf`");
+        assert_eq!(code("@all <b> #1 *x*"), "`@all <b> #1 *x*`");
+        assert_eq!(code("a|b`c"), "<code>a&#124;b&#96;c</code>");
+        assert_eq!(code("a\nb"), "<code>a&#92;nb</code>");
+        assert_eq!(code(" x"), "<code> x</code>");
+        assert_eq!(code(""), "<code></code>");
+    }
+
+    #[test]
+    fn a_block_has_a_fence_longer_than_any_inside() {
+        let mut text = Vec::new();
+        fenced(&mut text, "a\n````\nb").unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "`````text\na\n````\nb\n`````\n\n");
+    }
+}

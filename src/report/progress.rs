@@ -1,0 +1,300 @@
+//! Shows what happens while it happens: spinners on a terminal, plain lines in a log.
+//!
+//! Owns the observers that write to stderr; stdout carries results only. That stderr cannot be written
+//! to is no reason to fail: a deploy goes on when the terminal is gone.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{Event, Observer, Silent};
+use crate::outcome::ProjectResult;
+
+use super::escape::name;
+use super::style::{Ink, Style};
+use super::wording::{count, project_result};
+
+/// How much progress is shown. The caller decides it: only the caller knows the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// Nothing.
+    Quiet,
+    /// A line an event, for logs.
+    #[default]
+    Lines,
+    /// A spinner a project, for a terminal.
+    Live,
+}
+
+/// The observer for a run on so many hosts; it writes to stderr.
+#[must_use]
+pub fn observer(progress: Progress, hosts: usize, style: Style) -> Box<dyn Observer> {
+    match progress {
+        Progress::Quiet => Box::new(Silent),
+        Progress::Lines => Box::new(Lines::new(io::stderr(), hosts, style)),
+        Progress::Live => Box::new(Live::new(ProgressDrawTarget::stderr(), hosts, style)),
+    }
+}
+
+/// Writes a line an event.
+#[derive(Debug)]
+pub struct Lines<W> {
+    out: Mutex<W>,
+    wording: Wording,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// Shows a run on so many hosts on `out`.
+    #[must_use]
+    pub fn new(out: W, hosts: usize, style: Style) -> Self {
+        Self { out: Mutex::new(out), wording: Wording { hosts, style } }
+    }
+}
+
+impl<W: Write + Send> Observer for Lines<W> {
+    fn on(&self, event: Event) {
+        if let Some(line) = self.wording.line(&event) {
+            let mut out = held(&self.out);
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+    }
+}
+
+/// Shows a spinner a host and project at work, and a line for each project that is through.
+#[derive(Debug)]
+pub struct Live {
+    bars: MultiProgress,
+    shown: Mutex<HashMap<Key, Spinner>>,
+    wording: Wording,
+}
+
+/// The host, and the project if it is a project's spinner.
+type Key = (String, Option<String>);
+
+/// A spinner, and of a host's how many projects are through and how many there are.
+#[derive(Debug)]
+struct Spinner {
+    bar: ProgressBar,
+    through: usize,
+    all: usize,
+}
+
+impl Live {
+    /// Shows a run on so many hosts on `target`.
+    #[must_use]
+    pub fn new(target: ProgressDrawTarget, hosts: usize, style: Style) -> Self {
+        let bars = MultiProgress::with_draw_target(target);
+        Self { bars, shown: Mutex::default(), wording: Wording { hosts, style } }
+    }
+
+    /// Says on a spinner what is going on, and begins one if there is none yet.
+    fn say(&self, key: Key, message: String) {
+        let mut shown = held(&self.shown);
+        let spinner = shown.entry(key).or_insert_with_key(|(host, project)| {
+            let label = self.wording.label(host, project.as_deref());
+            let bar = self.bars.add(ProgressBar::new_spinner().with_style(style()).with_prefix(label));
+            // Ten times a second is what the eye takes for movement and costs nothing.
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Spinner { bar, through: 0, all: 0 }
+        });
+        spinner.bar.set_message(message);
+    }
+
+    fn end(&self, key: &Key) {
+        if let Some(spinner) = held(&self.shown).remove(key) {
+            spinner.bar.finish_and_clear();
+            self.bars.remove(&spinner.bar);
+        }
+    }
+
+    /// Counts the projects of a host that are through.
+    fn advance(&self, host: &str, by: usize, all: Option<usize>) {
+        if let Some(spinner) = held(&self.shown).get_mut(&(host.to_owned(), None)) {
+            spinner.through += by;
+            spinner.all = all.unwrap_or(spinner.all);
+            spinner.bar.set_message(format!("{} of {}", spinner.through, count(spinner.all, "project")));
+        }
+    }
+
+    fn print(&self, event: &Event) {
+        if let Some(line) = self.wording.line(event) {
+            let _ = self.bars.println(line);
+        }
+    }
+}
+
+impl Observer for Live {
+    fn on(&self, event: Event) {
+        match &event {
+            Event::Started { host } => self.say((host.clone(), None), "connecting".to_owned()),
+            Event::Connected { host } => {
+                self.say((host.clone(), None), "reading what is deployed".to_owned());
+            }
+            Event::Waiting { host, holder } => {
+                self.say((host.clone(), None), format!("waiting for the lock, held by {}", name(holder)));
+            }
+            Event::Planned { host, projects } => self.advance(host, 0, Some(projects.len())),
+            Event::Step { host, project, step } => {
+                self.say((host.clone(), Some(project.clone())), name(step).into_owned());
+            }
+            Event::Finished { host, project, .. } => {
+                self.end(&(host.clone(), Some(project.clone())));
+                self.print(&event);
+                self.advance(host, 1, None);
+            }
+            Event::Note { .. } => self.print(&event),
+            Event::Done { host } => self.end(&(host.clone(), None)),
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.bars.clear();
+    }
+}
+
+/// The words of progress.
+#[derive(Debug, Clone, Copy)]
+struct Wording {
+    hosts: usize,
+    style: Style,
+}
+
+impl Wording {
+    /// The line for an event; `None` for what is not worth a line.
+    fn line(self, event: &Event) -> Option<String> {
+        let (label, text) = match event {
+            Event::Started { host } => (self.label(host, None), "connecting".to_owned()),
+            Event::Connected { host } => (self.label(host, None), "connected".to_owned()),
+            Event::Waiting { host, holder } => {
+                (self.label(host, None), format!("waiting for the lock, held by {}", name(holder)))
+            }
+            Event::Planned { host, projects } if projects.is_empty() => {
+                (self.label(host, None), "nothing to do".to_owned())
+            }
+            Event::Planned { host, projects } => {
+                let names = projects.iter().map(|project| name(project)).collect::<Vec<_>>().join(", ");
+                (self.label(host, None), format!("{} to do: {names}", count(projects.len(), "project")))
+            }
+            Event::Step { host, project, step } => {
+                (self.label(host, Some(project)), format!("{} …", name(step)))
+            }
+            Event::Finished { host, project, result } => {
+                let ink = match result {
+                    ProjectResult::Done | ProjectResult::Unchanged => Ink::Good,
+                    ProjectResult::NothingChanged | ProjectResult::RolledBack | ProjectResult::Unknown => {
+                        Ink::Bad
+                    }
+                };
+                (self.label(host, Some(project)), self.style.ink(ink, project_result(*result)).to_string())
+            }
+            Event::Note { host, text } => (self.label(host, None), name(text).into_owned()),
+            Event::Done { .. } => return None,
+        };
+        Some(format!("{label}: {text}"))
+    }
+
+    /// Who an event is about: `web`, `blog`, or `web/blog` if there are several hosts.
+    fn label(self, host: &str, project: Option<&str>) -> String {
+        match project {
+            Some(project) if self.hosts > 1 => format!("{}/{}", name(host), name(project)),
+            Some(project) => name(project).into_owned(),
+            None => format!("host {}", name(host)),
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {prefix}: {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Takes a mutex, whatever a panic elsewhere left in it: progress has nothing that could be half done.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events() -> Vec<Event> {
+        let (host, blog) = (|| "web".to_owned(), || "blog".to_owned());
+        vec![
+            Event::Started { host: host() },
+            Event::Waiting { host: host(), holder: "alice, run 17\n::stop-commands::x".to_owned() },
+            Event::Connected { host: host() },
+            Event::Planned { host: host(), projects: vec![blog(), "shop".to_owned()] },
+            Event::Step { host: host(), project: blog(), step: "pull images".to_owned() },
+            Event::Step { host: host(), project: blog(), step: "restart web".to_owned() },
+            Event::Finished { host: host(), project: blog(), result: ProjectResult::Done },
+            Event::Note { host: host(), text: "a leftover container was removed".to_owned() },
+            Event::Finished { host: host(), project: ":".to_owned(), result: ProjectResult::RolledBack },
+            Event::Done { host: host() },
+        ]
+    }
+
+    fn lines_of(hosts: usize) -> String {
+        let lines = Lines::new(Vec::new(), hosts, Style::default());
+        events().into_iter().for_each(|event| lines.on(event));
+        String::from_utf8(lines.out.into_inner().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_log_gets_a_line_an_event() {
+        insta::assert_snapshot!(lines_of(1), @r"
+        host web: connecting
+        host web: waiting for the lock, held by alice, run 17\n::stop-commands::x
+        host web: connected
+        host web: 2 projects to do: blog, shop
+        blog: pull images …
+        blog: restart web …
+        blog: done
+        host web: a leftover container was removed
+        \u{3a}: failed, rolled back
+        ");
+    }
+
+    #[test]
+    fn with_several_hosts_every_line_names_its_host() {
+        insta::assert_snapshot!(lines_of(2), @r"
+        host web: connecting
+        host web: waiting for the lock, held by alice, run 17\n::stop-commands::x
+        host web: connected
+        host web: 2 projects to do: blog, shop
+        web/blog: pull images …
+        web/blog: restart web …
+        web/blog: done
+        host web: a leftover container was removed
+        web/\u{3a}: failed, rolled back
+        ");
+    }
+
+    #[test]
+    fn a_broken_stderr_stops_nothing() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let lines = Lines::new(Broken, 1, Style::default());
+        events().into_iter().for_each(|event| lines.on(event));
+    }
+
+    #[test]
+    fn no_spinner_outlives_its_work() {
+        let live = Live::new(ProgressDrawTarget::hidden(), 1, Style::default());
+        for event in events() {
+            live.on(event);
+        }
+        assert!(held(&live.shown).is_empty());
+    }
+}

@@ -1,0 +1,446 @@
+//! Plans, outcomes and answers for the tests of the renderers.
+
+use std::io::{self, Write};
+
+use crate::answers::{
+    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Explanation, HostCheckup, HostStatus, Owed,
+    ProjectStatus, Reader, Reading, Status,
+};
+use crate::compose::model::How;
+use crate::diagnostic::{Diagnostic, Location};
+use crate::error::{Exit, HostState};
+use crate::outcome::{
+    ActionOutcome, ActionResult, HostFailure, HostOutcome, Outcome, ProjectOutcome, ProjectResult, ServiceLog,
+};
+use crate::path::RootPath;
+use crate::plan::{
+    Action, Deed, FileChange, FileChangeKind, HostPlan, Plan, ProjectChange, ProjectPlan, Reason, VERSION,
+};
+
+use super::escape::is_unseen;
+
+pub(super) const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+
+/// Names that a repository may hold and that must not do anything.
+pub(super) const HOSTILE: [&str; 9] = [
+    "::set-output name=x::y",
+    "a\n::error file=x::y",
+    "a\r\n##[set-env name=PATH]/tmp",
+    "\u{1b}[2J\u{1b}]0;owned\u{7}",
+    "a%0A::b",
+    "a|b`c`<img src=x onerror=y>@all",
+    "</details>```\n# x",
+    "\u{202e}fdp.exe",
+    ":",
+];
+
+/// What a renderer writes.
+pub(super) fn text_of(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut bytes = Vec::new();
+    render(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+pub(super) fn at(path: &str, line: usize, column: usize) -> Location {
+    Location { path: path.to_owned(), line, column }
+}
+
+pub(super) fn file(path: &str, change: FileChangeKind) -> FileChange {
+    let at = RootPath::default();
+    FileChange { path: path.to_owned(), change, at, before: None, after: None, in_place: false }
+}
+
+/// A reason that is a line of a definition.
+pub(super) fn line(path: &str, line: usize) -> Reason {
+    Reason { path: path.to_owned(), line: Some(line), how: None, by: None, note: None }
+}
+
+/// A reason that is the content of a mounted file.
+pub(super) fn mount(path: &str, by: Location) -> Reason {
+    Reason { path: path.to_owned(), line: None, how: Some(How::Bind), by: Some(by), note: None }
+}
+
+pub(super) fn action(deed: Deed, service: &str, reasons: Vec<Reason>) -> Action {
+    Action { deed, service: Some(service.to_owned()), reasons }
+}
+
+pub(super) fn project(
+    name: &str,
+    change: ProjectChange,
+    files: Vec<FileChange>,
+    actions: Vec<Action>,
+) -> ProjectPlan {
+    ProjectPlan {
+        name: name.to_owned(),
+        path: format!("services/{name}"),
+        change,
+        files,
+        actions,
+        problems: Vec::new(),
+        after: Vec::new(),
+    }
+}
+
+pub(super) fn unchanged(name: &str) -> ProjectPlan {
+    project(name, ProjectChange::Unchanged, Vec::new(), Vec::new())
+}
+
+pub(super) fn host(name: &str, projects: Vec<ProjectPlan>) -> HostPlan {
+    HostPlan { name: name.to_owned(), notes: Vec::new(), projects, shared: Vec::new() }
+}
+
+pub(super) fn plan_of(hosts: Vec<HostPlan>) -> Plan {
+    Plan { version: VERSION, commit: Some(COMMIT.to_owned()), hosts }
+}
+
+/// A usual day: a config file, an image, a new project.
+pub(super) fn usual() -> HostPlan {
+    let nginx = "services/blog/nginx.conf";
+    let compose = "services/blog/compose.yml";
+    let blog = project(
+        "blog",
+        ProjectChange::Changed,
+        vec![file(compose, FileChangeKind::Modified), file(nginx, FileChangeKind::Modified)],
+        vec![
+            action(Deed::Up, "worker", vec![line(compose, 22)]),
+            action(Deed::Restart, "web", vec![mount(nginx, at(compose, 14, 9))]),
+        ],
+    );
+    let mut traefik = project(
+        "traefik",
+        ProjectChange::Changed,
+        vec![
+            file("services/traefik/traefik.yml", FileChangeKind::Drift),
+            file("services/traefik/entry.sh", FileChangeKind::Mode),
+            file("shared/tz.env", FileChangeKind::Modified),
+        ],
+        vec![
+            action(
+                Deed::Signal { signal: "SIGHUP".to_owned() },
+                "proxy",
+                vec![
+                    mount("services/traefik/traefik.yml", at("services/traefik/compose.yml", 9, 9)),
+                    mount("services/traefik/entry.sh", at("services/traefik/compose.yml", 10, 9)),
+                ],
+            ),
+            action(
+                Deed::Exec { argv: vec!["reload".to_owned(), "-q".to_owned()] },
+                "sidecar",
+                vec![Reason {
+                    note: Some("owed since release 40".to_owned()),
+                    ..mount("shared/tz.env", at("shared/common.yml", 3, 5))
+                }],
+            ),
+            action(Deed::Remove, "old", vec![line("services/traefik/compose.yml", 1)]),
+        ],
+    );
+    traefik.path = "stacks/edge".to_owned();
+    let shop = project(
+        "shop",
+        ProjectChange::Added,
+        (0..12).map(|n| file(&format!("services/shop/{n}.conf"), FileChangeKind::Added)).collect(),
+        vec![action(
+            Deed::Up,
+            "web",
+            vec![Reason { note: Some("new project".to_owned()), ..line("services/shop/compose.yml", 1) }],
+        )],
+    );
+    let mut host = host("web", vec![traefik, blog, shop, unchanged("mail"), unchanged("chat")]);
+    host.notes.push(
+        Diagnostic::warning("project `wiki` is no longer in the repository and still runs", None)
+            .help("run ghdeploy sync --prune to take it down; its volumes are kept"),
+    );
+    host
+}
+
+/// A project that cannot be deployed.
+pub(super) fn conflict() -> ProjectPlan {
+    let mut project = project(
+        "grafana",
+        ProjectChange::Changed,
+        vec![file("services/grafana/grafana.ini", FileChangeKind::Conflict)],
+        vec![],
+    );
+    project.problems.push(
+        Diagnostic::error(
+            "an unmanaged file of other content is in the way",
+            Some(at("services/grafana/grafana.ini", 1, 1)),
+        )
+        .help("run with --adopt if the repository wins; the host's version is kept"),
+    );
+    project
+}
+
+/// A plan whose every name is hostile.
+pub(super) fn hostile() -> Plan {
+    let projects = HOSTILE.iter().map(|name| {
+        let mut project = project(
+            name,
+            ProjectChange::Changed,
+            HOSTILE.iter().map(|name| file(name, FileChangeKind::Modified)).collect(),
+            vec![
+                action(Deed::Restart, name, vec![mount(name, at(name, 1, 1)), line(name, 2)]),
+                action(Deed::Exec { argv: vec![(*name).to_owned()] }, name, vec![line("", 1)]),
+            ],
+        );
+        project.path = (*name).to_owned();
+        project.problems.push(Diagnostic::error(*name, Some(at(name, 1, 1))).help(*name));
+        project
+    });
+    plan_of(vec![host(HOSTILE[0], projects.collect()), host(HOSTILE[1], vec![])])
+}
+
+/// What became of a project of a plan: all its actions have the same result.
+pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResult) -> ProjectOutcome {
+    ProjectOutcome {
+        name: project.name,
+        path: project.path,
+        change: project.change,
+        files: project.files,
+        actions: project.actions.into_iter().map(|action| ActionOutcome { action, result: each }).collect(),
+        result,
+        problems: project.problems,
+        logs: Vec::new(),
+    }
+}
+
+/// A host where all went well.
+pub(super) fn well() -> HostOutcome {
+    let plan = usual();
+    let projects = plan.projects.into_iter().map(|project| match project.change {
+        ProjectChange::Unchanged => done(project, ProjectResult::Unchanged, ActionResult::Done),
+        _ => done(project, ProjectResult::Done, ActionResult::Done),
+    });
+    HostOutcome {
+        name: plan.name,
+        release: Some(42),
+        changed: true,
+        notes: plan.notes,
+        projects: projects.collect(),
+        failure: None,
+    }
+}
+
+pub(super) fn outcome_of(hosts: Vec<HostOutcome>) -> Outcome {
+    Outcome { version: VERSION, commit: Some(COMMIT.to_owned()), hosts }
+}
+
+/// A host where one project came up and another, with logs, became `result`.
+pub(super) fn failing(result: ProjectResult) -> HostOutcome {
+    let mut host = well();
+    host.notes.clear();
+    host.projects.retain(|project| project.name != "traefik");
+    for project in host.projects.iter_mut().filter(|project| project.name == "blog") {
+        project.result = result;
+        project.actions[0].result = ActionResult::Skipped;
+        project.actions[1].result = ActionResult::Failed;
+        project.problems.push(
+            Diagnostic::error(
+                "service `web` exited with code 1 within 5 s",
+                Some(at("services/blog/compose.yml", 12, 3)),
+            )
+            .help("look at its last lines below"),
+        );
+        project.logs.push(ServiceLog {
+            service: "web".to_owned(),
+            lines: vec![
+                "nginx: [emerg] unknown directive \"sever\" in /etc/nginx/nginx.conf:3".to_owned(),
+                "::error::pwned".to_owned(),
+            ],
+        });
+    }
+    host
+}
+
+/// An outcome whose every name is hostile.
+pub(super) fn hostile_outcome() -> Outcome {
+    let projects = hostile().hosts.swap_remove(0).projects.into_iter().map(|project| {
+        let logs = vec![ServiceLog {
+            service: project.name.clone(),
+            lines: HOSTILE.iter().map(|line| (*line).to_owned()).collect(),
+        }];
+        ProjectOutcome { logs, ..done(project, ProjectResult::RolledBack, ActionResult::Failed) }
+    });
+    let host = HostOutcome { name: HOSTILE[0].to_owned(), projects: projects.collect(), ..unreachable() };
+    outcome_of(vec![host])
+}
+
+/// Explanations whose every name is hostile.
+pub(super) fn hostile_explanations() -> Vec<Explanation> {
+    let reader = |name: &&str| Reader {
+        project: (*name).to_owned(),
+        service: (*name).to_owned(),
+        how: Reading::Bind,
+        at: at(name, 1, 1),
+        deed: Deed::Signal { signal: (*name).to_owned() },
+        detail: Some((*name).to_owned()),
+    };
+    let explanation = |name: &&str| Explanation {
+        path: (*name).to_owned(),
+        known: true,
+        managed: true,
+        readers: HOSTILE.iter().map(reader).collect(),
+    };
+    HOSTILE.iter().map(explanation).collect()
+}
+
+/// A status whose every name is hostile.
+pub(super) fn hostile_status() -> Status {
+    let names = || HOSTILE.iter().map(|name| (*name).to_owned());
+    let mut status = status();
+    for host in &mut status.hosts {
+        host.name = HOSTILE[0].to_owned();
+        for project in &mut host.projects {
+            project.name = HOSTILE[2].to_owned();
+            project.drift = names().collect();
+            project.owed = names().map(|service| Owed { service, deed: Deed::Restart }).collect();
+            let container = project.containers[0].clone();
+            let named = |name: String| Container {
+                service: name.clone(),
+                state: name.clone(),
+                health: Some(name.clone()),
+                image: name,
+                ..container.clone()
+            };
+            project.containers = names().map(named).collect();
+        }
+    }
+    status
+}
+
+/// Asserts that text moves no cursor and is no workflow command.
+pub(super) fn assert_harmless(text: &str) {
+    assert!(text.chars().all(|c| c == '\n' || !is_unseen(c)), "{text}");
+    assert!(text.lines().all(|line| !line.trim_start().starts_with("::")), "{text}");
+    assert!(!text.contains("##["), "{text}");
+}
+
+/// A host that was not reached.
+pub(super) fn unreachable() -> HostOutcome {
+    HostOutcome {
+        name: "db".to_owned(),
+        release: None,
+        changed: false,
+        notes: Vec::new(),
+        projects: Vec::new(),
+        failure: Some(HostFailure {
+            exit: Exit::Unreachable,
+            diagnostics: vec![
+                Diagnostic::error("failed to connect to db: connection refused", None)
+                    .help("run ghdeploy doctor --host db"),
+            ],
+            state: HostState::Unchanged,
+        }),
+    }
+}
+
+pub(super) fn explanations() -> Vec<Explanation> {
+    let reader = |service: &str, how, line, deed, detail: Option<&str>| Reader {
+        project: "blog".to_owned(),
+        service: service.to_owned(),
+        how,
+        at: at("services/blog/compose.yml", line, 9),
+        deed,
+        detail: detail.map(str::to_owned),
+    };
+    let explanation =
+        |path: &str, known, managed, readers| Explanation { path: path.to_owned(), known, managed, readers };
+    vec![
+        explanation(
+            "services/blog/nginx.conf",
+            true,
+            true,
+            vec![
+                reader("web", Reading::Bind, 14, Deed::Restart, None),
+                reader(
+                    "worker",
+                    Reading::EnvFile,
+                    103,
+                    Deed::Signal { signal: "SIGHUP".to_owned() },
+                    Some("if DATA_DIR is ./data"),
+                ),
+            ],
+        ),
+        explanation("services/blog/README.md", true, false, vec![]),
+        explanation("services/blog/run.sh", true, true, vec![]),
+        explanation("services/nowhere", false, false, vec![]),
+    ]
+}
+
+pub(super) fn status() -> Status {
+    let container = |service: &str, state: &str, health: Option<&str>| Container {
+        service: service.to_owned(),
+        name: format!("blog-{service}-1"),
+        state: state.to_owned(),
+        health: health.map(str::to_owned),
+        since: Some("2025-06-01T02:03:04Z".to_owned()),
+        image: "ghcr.io/owner/blog:latest".to_owned(),
+    };
+    let blog = ProjectStatus {
+        name: "blog".to_owned(),
+        path: "blog".to_owned(),
+        release: Some(42),
+        commit: Some(COMMIT.to_owned()),
+        drift: vec!["blog/nginx.conf".to_owned()],
+        owed: vec![Owed { service: "web".to_owned(), deed: Deed::Restart }],
+        containers: vec![container("web", "running", Some("healthy")), container("worker", "exited", None)],
+    };
+    let web = HostStatus {
+        name: "web".to_owned(),
+        release: Some(42),
+        commit: Some(COMMIT.to_owned()),
+        deployed_at: Some("2025-06-01T02:03:00Z".to_owned()),
+        projects: vec![blog],
+        problems: Vec::new(),
+    };
+    let db = HostStatus {
+        name: "db".to_owned(),
+        release: None,
+        commit: None,
+        deployed_at: None,
+        projects: Vec::new(),
+        problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
+    };
+    Status { hosts: vec![web, db] }
+}
+
+pub(super) fn checkup() -> Checkup {
+    let step = |what: &str, result, detail: &str, help: Option<&str>| CheckupStep {
+        what: what.to_owned(),
+        result,
+        detail: detail.to_owned(),
+        help: help.map(str::to_owned),
+    };
+    let steps = vec![
+        step("ssh", CheckupResult::Ok, "deploy@203.0.113.10", None),
+        step(
+            "docker compose",
+            CheckupResult::Failed,
+            "not found",
+            Some("apt-get install docker-compose-v2\nthen try again"),
+        ),
+        step("disk", CheckupResult::Warning, "3 GB left | 97 % used", None),
+    ];
+    Checkup { hosts: vec![HostCheckup { name: "web".to_owned(), steps }] }
+}
+
+pub(super) fn check() -> CheckReport {
+    CheckReport {
+        projects: 24,
+        services: 60,
+        diagnostics: vec![
+            Diagnostic::error(
+                "service `web` mounts a file that is not in the repository",
+                Some(at("services/shop/compose.yml", 4, 9)),
+            )
+            .help("add services/shop/nginx.conf"),
+            Diagnostic::warning("image `nginx` has no tag", Some(at("services/shop/compose.yml", 2, 12))),
+        ],
+    }
+}
+
+/// The text of the file that [`check`] is about.
+pub(super) fn source(path: &str) -> Option<String> {
+    let text = "  web:\n    image: nginx\n    volumes:\n      - ./nginx.conf:/etc/nginx/nginx.conf:ro\n";
+    (path == "services/shop/compose.yml").then(|| text.to_owned())
+}

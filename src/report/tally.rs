@@ -1,0 +1,211 @@
+//! The counts at the end of a plan and of an outcome.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::answers::{CheckReport, Checkup, CheckupResult};
+use crate::outcome::{ActionResult, Outcome, ProjectResult};
+use crate::plan::{Deed, FileChange, Plan, ProjectChange};
+
+use super::wording::count;
+
+/// What there is to count. Kept in the order in which it is told.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Projects that change or were changed.
+    changing: usize,
+    /// Files of those, each counted once a host.
+    files: usize,
+    /// Deeds of those, by their order of telling.
+    deeds: BTreeMap<usize, usize>,
+    /// Projects and hosts that cannot be or were not deployed.
+    failing: usize,
+    /// What else there is, in words.
+    others: Vec<String>,
+    /// Projects with nothing to do.
+    unchanged: usize,
+}
+
+/// The deeds that are counted, in the order of telling, with what follows a number above one. A
+/// `none` is not counted, for nothing is done.
+const DEEDS: [(&str, &str); 8] = [
+    ("build", "builds"),
+    ("up", "up"),
+    ("restart", "restarts"),
+    ("recreate", "recreates"),
+    ("signal", "signals"),
+    ("exec", "exec"),
+    ("remove", "removed"),
+    ("down", "down"),
+];
+
+impl Tally {
+    /// Counts what a plan would do.
+    pub(super) fn of_plan(plan: &Plan) -> Self {
+        let mut tally = Self::default();
+        let (mut blocked, mut gone) = (0, 0);
+        for host in &plan.hosts {
+            let mut files: BTreeSet<&str> = host.shared.iter().map(path).collect();
+            for project in &host.projects {
+                if !project.problems.is_empty() {
+                    blocked += 1;
+                } else if !project.is_empty() {
+                    tally.changing += 1;
+                    files.extend(project.files.iter().map(path));
+                    project.actions.iter().for_each(|action| tally.add(&action.deed));
+                } else if project.change == ProjectChange::Removed {
+                    gone += 1;
+                } else {
+                    tally.unchanged += 1;
+                }
+            }
+            tally.files += files.len();
+        }
+        tally.failing = blocked;
+        tally.other(blocked, "blocked");
+        tally.other(gone, "no longer in the repository");
+        tally
+    }
+
+    /// Counts what was done.
+    pub(super) fn of_outcome(outcome: &Outcome) -> Self {
+        let mut tally = Self::default();
+        let (mut back, mut untouched, mut unknown, mut owed) = (0, 0, 0, 0);
+        for host in &outcome.hosts {
+            let mut files = BTreeSet::new();
+            for project in &host.projects {
+                match project.result {
+                    ProjectResult::Unchanged => tally.unchanged += 1,
+                    ProjectResult::Done => {
+                        tally.changing += 1;
+                        files.extend(project.files.iter().map(path));
+                        for done in &project.actions {
+                            match done.result {
+                                ActionResult::Done => tally.add(&done.action.deed),
+                                _ => owed += 1,
+                            }
+                        }
+                    }
+                    ProjectResult::NothingChanged => untouched += 1,
+                    ProjectResult::RolledBack => back += 1,
+                    ProjectResult::Unknown => unknown += 1,
+                }
+            }
+            tally.files += files.len();
+        }
+        let hosts = outcome.hosts.iter().filter(|host| host.failure.is_some()).count();
+        tally.failing = hosts + unknown + back + untouched;
+        if hosts > 0 {
+            tally.others.push(format!("{} failed", count(hosts, "host")));
+        }
+        tally.other(unknown, "failed in an unknown state");
+        tally.other(back, "failed and rolled back");
+        tally.other(untouched, "failed with nothing changed");
+        if owed > 0 {
+            tally.others.push(format!("{} still owed", count(owed, "action")));
+        }
+        tally
+    }
+
+    /// What a plan would do: `2 projects change`, or `nothing to do`.
+    pub(super) fn future(&self) -> String {
+        match self.changing {
+            0 if self.others.is_empty() && self.files == 0 => "nothing to do".to_owned(),
+            0 => String::new(),
+            1 => "1 project changes".to_owned(),
+            more => format!("{more} projects change"),
+        }
+    }
+
+    /// What was done: `2 projects done`, or `nothing to do`.
+    pub(super) fn past(&self) -> String {
+        match self.changing {
+            0 if self.others.is_empty() => "nothing to do".to_owned(),
+            0 => String::new(),
+            changed => format!("{} done", count(changed, "project")),
+        }
+    }
+
+    /// The essence of a plan where nothing follows on the line.
+    pub(super) fn future_heading(&self) -> String {
+        let blocked = (self.failing > 0).then(|| format!("{} blocked", self.failing));
+        let parts: Vec<_> =
+            [self.future()].into_iter().filter(|part| !part.is_empty()).chain(blocked).collect();
+        if parts.is_empty() { self.amounts() } else { parts.join(", ") }
+    }
+
+    /// The essence of an outcome where nothing follows on the line.
+    pub(super) fn past_heading(&self) -> String {
+        match self.failing {
+            0 => self.past(),
+            _ if self.changing == 0 => "deploy failed".to_owned(),
+            _ => format!("deploy failed in part, {}", self.past()),
+        }
+    }
+
+    /// The essence and the counts in one line: `2 projects change: 3 files, 1 restart; 22 unchanged`.
+    pub(super) fn line(&self, essence: &str) -> String {
+        let amounts = self.amounts();
+        let separator = if essence.is_empty() || amounts.is_empty() { "" } else { ": " };
+        let first = format!("{essence}{separator}{amounts}");
+        let rest = self.rest();
+        let parts = std::iter::once(first).chain(rest).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("; ")
+    }
+
+    /// `3 files, 1 restart, 1 up`.
+    pub(super) fn amounts(&self) -> String {
+        let files = (self.files > 0).then(|| count(self.files, "file"));
+        let deeds = self.deeds.iter().map(|(&order, &number)| match number {
+            1 if DEEDS[order].0 != "remove" => format!("1 {}", DEEDS[order].0),
+            number => format!("{number} {}", DEEDS[order].1),
+        });
+        files.into_iter().chain(deeds).collect::<Vec<_>>().join(", ")
+    }
+
+    /// `1 blocked`, `22 unchanged`.
+    pub(super) fn rest(&self) -> Vec<String> {
+        let unchanged = (self.unchanged > 0).then(|| format!("{} unchanged", self.unchanged));
+        self.others.iter().cloned().chain(unchanged).collect()
+    }
+
+    fn add(&mut self, deed: &Deed) {
+        if let Some(order) = DEEDS.iter().position(|(word, _)| *word == deed.word()) {
+            *self.deeds.entry(order).or_default() += 1;
+        }
+    }
+
+    fn other(&mut self, number: usize, words: &str) {
+        if number > 0 {
+            self.others.push(format!("{number} {words}"));
+        }
+    }
+}
+
+fn path(file: &FileChange) -> &str {
+    &file.path
+}
+
+/// `24 projects, 60 services: 2 errors, 1 warning`.
+pub(super) fn checked(report: &CheckReport) -> String {
+    let errors = report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let found = match (errors, report.diagnostics.len() - errors) {
+        (0, 0) => "all well".to_owned(),
+        (errors, 0) => count(errors, "error"),
+        (0, warnings) => count(warnings, "warning"),
+        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    format!("{}, {}: {found}", count(report.projects, "project"), count(report.services, "service"))
+}
+
+/// `all well`, or `1 failed, 2 warnings`.
+pub(super) fn examined(checkup: &Checkup) -> String {
+    let with = |result| {
+        checkup.hosts.iter().flat_map(|host| &host.steps).filter(|step| step.result == result).count()
+    };
+    match (with(CheckupResult::Failed), with(CheckupResult::Warning)) {
+        (0, 0) => "all well".to_owned(),
+        (failed, 0) => format!("{failed} failed"),
+        (0, warnings) => count(warnings, "warning"),
+        (failed, warnings) => format!("{failed} failed, {}", count(warnings, "warning")),
+    }
+}

@@ -1,0 +1,97 @@
+//! Results for a person, at a terminal or in a log, at two in the morning.
+//!
+//! Grouped by host and project, one line a file and one line a service with its cause; what does not
+//! change is only counted; the counts, or the state of the hosts, stand at the end.
+
+mod answers;
+mod files;
+mod outcome;
+mod plan;
+
+pub use answers::{check, checkup, explanations, status};
+pub use outcome::outcome;
+pub use plan::plan;
+
+use std::io::{self, Write};
+
+use crate::plan::Action;
+
+use super::escape::name;
+use super::style::{Ink, Style};
+use super::wording::{Cause, cause, subject};
+
+/// Writes a host's heading, which is left out if there is only one host.
+fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io::Result<()> {
+    if hosts > 1 {
+        writeln!(w, "{}\n", style.ink(Ink::Heading, format!("host {}", name(host))))
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes a project's heading: its name, where it lies if the name does not tell, what it comes to.
+fn project_heading(
+    w: &mut dyn Write,
+    project: &str,
+    path: &str,
+    word: (Ink, &str),
+    style: Style,
+) -> io::Result<()> {
+    write!(w, "{}", style.ink(Ink::Heading, name(project)))?;
+    if !path.ends_with(project) {
+        write!(w, "  {}", style.ink(Ink::Faint, name(path)))?;
+    }
+    if word.1.is_empty() { writeln!(w) } else { writeln!(w, "  {}", style.ink(word.0, word.1)) }
+}
+
+/// The widest service, in characters, that the others are aligned to; a long command is not.
+const WIDEST: usize = 32;
+
+/// A line for an action: what became of it if that is known already, and the action.
+struct Row<'a> {
+    result: Option<(Ink, &'static str)>,
+    action: &'a Action,
+}
+
+/// Writes one line an action, in columns.
+fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> io::Result<()> {
+    let subjects: Vec<String> = rows.iter().map(|row| subject(row.action)).collect();
+    let kind = rows.iter().map(|row| row.action.deed.word().len()).max().unwrap_or_default();
+    let who = subjects.iter().map(|subject| subject.chars().count()).filter(|who| *who <= WIDEST);
+    let who = who.max().unwrap_or_default();
+    for (row, subject) in rows.iter().zip(&subjects) {
+        write!(w, "  ")?;
+        if let Some((ink, word)) = row.result {
+            write!(w, "{}  ", style.ink(ink, format!("{word:<7}")))?;
+        }
+        let deed = format!("{:<kind$}", row.action.deed.word());
+        write!(w, "{}  {subject:<who$}", style.ink(Ink::Warning, deed))?;
+        let causes = row.action.reasons.iter().map(|reason| cause(reason, folder, style.verbose));
+        let indent = 2 + kind + 2 + who + if row.result.is_some() { 9 } else { 0 };
+        reasons(w, &causes.collect::<Vec<_>>(), indent, style)?;
+    }
+    Ok(())
+}
+
+/// Writes the rest of an action's line: the first cause and how many more there are, or all of them.
+fn reasons(w: &mut dyn Write, causes: &[Cause], indent: usize, style: Style) -> io::Result<()> {
+    let shown = if style.verbose { causes.len() } else { 1 };
+    for (number, cause) in causes.iter().take(shown).enumerate() {
+        if number > 0 {
+            write!(w, "\n{:indent$}", "")?;
+        }
+        if !cause.file.is_empty() {
+            write!(w, "  {}", cause.file)?;
+        }
+        if let Some(by) = &cause.by {
+            write!(w, "  {}", style.ink(Ink::Faint, format!("({by})")))?;
+        }
+        if let Some(note) = &cause.note {
+            write!(w, "  {note}")?;
+        }
+    }
+    if causes.len() > shown {
+        write!(w, "  {}", style.ink(Ink::Faint, format!("and {} more", causes.len() - shown)))?;
+    }
+    writeln!(w)
+}

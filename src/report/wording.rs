@@ -1,0 +1,167 @@
+//! The words that all renderers share: for deeds, results, reasons and the state of a host.
+
+use std::fmt::Write as _;
+
+use crate::compose::model::How;
+use crate::diagnostic::Location;
+use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
+use crate::plan::{Action, Deed, FileChange, FileChangeKind, ProjectChange, Reason};
+
+use super::escape::name;
+
+/// `1 file`, `2 files`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A commit as people write it: ten digits, as many as git shows in a large repository.
+pub(super) fn commit(commit: &str) -> String {
+    let short: String = commit.chars().take(10).collect();
+    name(&short).into_owned()
+}
+
+/// The sign of a file's line.
+pub(super) fn sign(change: FileChangeKind) -> &'static str {
+    match change {
+        FileChangeKind::Added => "+",
+        FileChangeKind::Modified | FileChangeKind::Mode => "~",
+        FileChangeKind::Removed => "-",
+        FileChangeKind::Drift | FileChangeKind::Conflict => "!",
+    }
+}
+
+/// What a sign alone does not say about a file.
+pub(super) fn remark(file: &FileChange) -> Option<&'static str> {
+    match file.change {
+        FileChangeKind::Mode => Some("executable bit"),
+        FileChangeKind::Drift => Some("drift: changed on the host"),
+        FileChangeKind::Conflict => Some("conflict: not managed on the host"),
+        FileChangeKind::Added | FileChangeKind::Modified | FileChangeKind::Removed => None,
+    }
+}
+
+/// What a deed has besides its kind: the signal, the command.
+pub(super) fn detail(deed: &Deed) -> Option<String> {
+    match deed {
+        Deed::Signal { signal } => Some(name(signal).into_owned()),
+        Deed::Exec { argv } => Some(name(&argv.join(" ")).into_owned()),
+        _ => None,
+    }
+}
+
+/// The service of an action with what its deed has besides: `proxy (SIGHUP)`.
+pub(super) fn subject(action: &Action) -> String {
+    let service = action.service.as_deref().map(name).unwrap_or_default();
+    match detail(&action.deed) {
+        Some(detail) => format!("{service} ({detail})"),
+        None => service.into_owned(),
+    }
+}
+
+/// A place without its column, below `folder` if it lies there.
+pub(super) fn place(at: &Location, folder: &str) -> String {
+    format!("{}:{}", name(below(&at.path, folder)), at.line)
+}
+
+/// The part of `path` below `folder`; `path` itself if it is not below.
+pub(super) fn below<'a>(path: &'a str, folder: &str) -> &'a str {
+    path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+}
+
+/// What a reason says, in its three parts: the file, what makes the service read it, a note.
+pub(super) struct Cause {
+    /// `services/blog/nginx.conf`, `services/blog/compose.yml:22`; empty if only the note counts.
+    pub(super) file: String,
+    /// `compose.yml:14`.
+    pub(super) by: Option<String>,
+    /// `owed since release 7`.
+    pub(super) note: Option<String>,
+}
+
+/// Puts a reason into words; `folder` is the project's.
+pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
+    let path = name(&reason.path);
+    let file = match reason.line {
+        Some(line) => format!("{path}:{line}"),
+        None => path.into_owned(),
+    };
+    let by = reason.by.as_ref().map(|at| place(at, folder));
+    let by = match (reason.how.filter(|_| verbose), by) {
+        (Some(how), Some(by)) => Some(format!("{}, {by}", how_word(how))),
+        (Some(how), None) => Some(how_word(how).to_owned()),
+        (None, by) => by,
+    };
+    Cause { file, by, note: reason.note.as_deref().map(|note| name(note).into_owned()) }
+}
+
+/// The word for how a file is read.
+pub(super) fn how_word(how: How) -> &'static str {
+    crate::answers::Reading::from(how).word()
+}
+
+/// The word for what happens to a project.
+pub(super) fn change(change: ProjectChange) -> &'static str {
+    match change {
+        ProjectChange::Added => "new",
+        ProjectChange::Changed => "changed",
+        ProjectChange::Removed => "removed",
+        ProjectChange::Unchanged => "unchanged",
+    }
+}
+
+/// The word for what became of an action.
+pub(super) fn action_result(result: ActionResult) -> &'static str {
+    match result {
+        ActionResult::Done => "done",
+        ActionResult::Owed => "owed",
+        ActionResult::Failed => "failed",
+        ActionResult::Skipped => "skipped",
+    }
+}
+
+/// What became of a project, as a state of it.
+pub(super) fn project_result(result: ProjectResult) -> &'static str {
+    match result {
+        ProjectResult::Unchanged => "unchanged",
+        ProjectResult::Done => "done",
+        ProjectResult::NothingChanged => "failed, nothing was changed",
+        ProjectResult::RolledBack => "failed, rolled back",
+        ProjectResult::Unknown => "failed, state unknown: run ghdeploy status",
+    }
+}
+
+/// The state of a host after a run, with the words that the manual explains.
+pub(super) fn host_state(host: &HostOutcome) -> String {
+    if let Some(failure) = &host.failure {
+        return failure.state.to_string();
+    }
+    let with = |result| -> Vec<_> {
+        let found = host.projects.iter().filter(|project| project.result == result);
+        found.map(|project| name(&project.name)).collect()
+    };
+    let (unknown, back) = (with(ProjectResult::Unknown), with(ProjectResult::RolledBack));
+    let (done, untouched) = (with(ProjectResult::Done), with(ProjectResult::NothingChanged));
+    if !unknown.is_empty() {
+        return format!("unknown: run ghdeploy status ({})", unknown.join(", "));
+    }
+    let release = host.release.map(|release| format!("release {release}"));
+    if done.is_empty() && !back.is_empty() {
+        return match release {
+            Some(release) => format!("rolled back to {release}"),
+            None => "rolled back; nothing is deployed".to_owned(),
+        };
+    }
+    if done.is_empty() && !host.changed {
+        return match release {
+            Some(release) => format!("nothing was changed ({release})"),
+            None => "nothing was changed".to_owned(),
+        };
+    }
+    let mut state = release.unwrap_or_else(|| "no release".to_owned());
+    for (projects, word) in [(back, "rolled back"), (untouched, "nothing was changed")] {
+        if !projects.is_empty() {
+            let _ = write!(state, "; {word}: {}", projects.join(", "));
+        }
+    }
+    state
+}

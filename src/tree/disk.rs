@@ -1,0 +1,349 @@
+//! The wanted files of the working directory.
+//!
+//! Owns the walk through it: which folders are entered, which files are taken by what the ignore files
+//! say, and what is refused. Links are never followed. An edge: reads the filesystem, and starts
+//! `git` to learn the commit and, only when an ignored file is met, what git tracks.
+
+mod tracked;
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::filter::{Filter, IGNORE_FILE, Patterns, Scope, Verdict};
+use super::git::command::{self, git};
+use super::git::work_tree::WorkTree;
+use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
+use super::{Node, NodeWhat, Snapshot, Tree, hash};
+use crate::compose::{Files, NodeKind};
+use crate::config::FileRules;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::manifest::Manifest;
+use crate::path::RootPath;
+
+use tracked::Tracked;
+
+const GIT_IGNORE: &str = ".gitignore";
+
+/// The wanted files of the working directory.
+#[derive(Debug)]
+pub struct DiskTree {
+    base: PathBuf,
+    tree: Tree,
+    commit: Option<String>,
+}
+
+impl DiskTree {
+    /// Lists the wanted files. `dir` is the folder of `ghdeploy.yml`: the patterns of the layout start
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// When a fixed prefix is missing, when git does not trust the repository, or when something that
+    /// is wanted cannot be deployed; names all of it.
+    pub fn open(dir: &Path, layout: &Layout, rules: &FileRules) -> Result<Self> {
+        let filter = Filter::new(rules)?;
+        let work_tree = WorkTree::find(dir);
+        // Runs beside the walk.
+        let head = work_tree
+            .as_ref()
+            .map(|_| command::spawn(git(dir).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])));
+        let mut walk = Walk {
+            base: dir,
+            inside: work_tree.as_ref().map_or("", |work_tree| &work_tree.inside),
+            filter: &filter,
+            tracked: Tracked::new(dir, work_tree.is_some(), layout),
+            found: Vec::new(),
+            refused: Vec::new(),
+        };
+        for prefix in layout.prefixes() {
+            walk.prefix(prefix, work_tree.as_ref())?;
+        }
+        let Walk { found, mut refused, .. } = walk;
+        let tree = Tree::new(layout, found, &mut refused);
+        if !refused.is_empty() {
+            refused.sort();
+            return Err(Error::invalid(refused));
+        }
+        let commit = match head.map(|child| child.and_then(command::finish)) {
+            Some(Ok(name)) => Some(String::from_utf8_lossy(&name).trim_end().to_owned()),
+            // No message: there is no commit yet.
+            Some(Err(command::GitError::Failed(message))) if message.starts_with("exit status") => None,
+            Some(Err(err)) if !err.is_without_git() => return Err(err.into_error("read the commit", dir)),
+            Some(Err(_)) | None => None,
+        };
+        Ok(Self { base: dir.to_owned(), tree, commit })
+    }
+
+    /// Where the file at a path can be read; `None` for what is no wanted regular file.
+    #[must_use]
+    pub fn source(&self, path: &RootPath) -> Option<PathBuf> {
+        let node = self.tree.nodes().get(path)?;
+        matches!(node.what, NodeWhat::File { .. }).then(|| self.base.join(&node.repo_path))
+    }
+}
+
+impl Files for DiskTree {
+    fn kind(&self, path: &RootPath) -> Option<NodeKind> {
+        self.tree.kind(path)
+    }
+
+    fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+        let Some((_, node)) = self.tree.file(path)? else { return Ok(None) };
+        match fs::read(self.base.join(&node.repo_path)) {
+            Ok(content) => Ok(Some(content.into())),
+            Err(err) => Err(format!("`{}` cannot be read: {err}", node.repo_path)),
+        }
+    }
+
+    fn shown(&self, path: &RootPath) -> String {
+        self.tree.shown(path)
+    }
+}
+
+impl Snapshot for DiskTree {
+    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+        self.tree.nodes()
+    }
+
+    fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest> {
+        let jobs = paths.map(|path| Ok((path, self.tree.entry(path)?))).collect::<Result<Vec<_>>>()?;
+        hash::manifest(&self.base, &jobs)
+    }
+
+    fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+}
+
+/// A walk through the working directory.
+struct Walk<'a> {
+    base: &'a Path,
+    /// The way from the top of the work tree to `base`, with its slash: ignore files count from there.
+    inside: &'a str,
+    filter: &'a Filter,
+    tracked: Tracked<'a>,
+    found: Vec<(RootPath, Node)>,
+    refused: Vec<Diagnostic>,
+}
+
+/// A folder that is to be read.
+struct Pending {
+    repo_path: String,
+    scope: Scope,
+}
+
+impl Walk<'_> {
+    /// Takes everything below a fixed prefix.
+    fn prefix(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Result<()> {
+        if let Some(problem) = self.missing(prefix) {
+            self.refused.push(problem);
+            return Ok(());
+        }
+        let scope = self.scope_of(prefix, work_tree);
+        let mut pending = vec![Pending { repo_path: prefix.to_owned(), scope }];
+        while let Some(folder) = pending.pop() {
+            self.folder(folder, prefix, &mut pending)?;
+        }
+        Ok(())
+    }
+
+    /// Why a fixed prefix cannot be walked: a link on the way to it would lead somewhere else than the
+    /// paths say.
+    fn missing(&self, prefix: &str) -> Option<Diagnostic> {
+        let ends = prefix.match_indices('/').map(|(end, _)| end).chain([prefix.len()]);
+        for dir in ends.map(|end| &prefix[..end]) {
+            match self.base.join(dir).symlink_metadata() {
+                Ok(found) if found.is_dir() => {}
+                Ok(_) => return Some(not_a_folder(dir)),
+                Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                    let message = format!("there is no folder `{prefix}` in {}", self.base.display());
+                    let help = "name the folder that holds the projects with `services` in ghdeploy.yml";
+                    return Some(Diagnostic::error(message, None).help(help));
+                }
+                Err(err) => return Some(unlistable(dir, &err)),
+            }
+        }
+        None
+    }
+
+    /// The rules that apply in a fixed prefix, from the ignore files of all folders above it.
+    fn scope_of(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Scope {
+        let mut scope = Scope::top(self.filter, self.inside.len());
+        if let Some(work_tree) = work_tree {
+            let exclude = work_tree.common_dir.join("info/exclude");
+            scope.add_git(Patterns::parse(&text_of(&exclude)).0, 0);
+        }
+        let way = format!("{}{prefix}", self.inside);
+        let mut start = 0;
+        for name in way.split('/').filter(|name| !name.is_empty()) {
+            let folder = match work_tree {
+                Some(work_tree) => work_tree.top.join(&way[..start]),
+                None => self.base.join(&way[..start]),
+            };
+            let is_file =
+                |name: &str| folder.join(name).symlink_metadata().is_ok_and(|found| found.is_file());
+            let git = is_file(GIT_IGNORE).then(|| folder.join(GIT_IGNORE));
+            // Ours count from the folder of ghdeploy.yml down.
+            let own = (start >= self.inside.len() && is_file(IGNORE_FILE)).then(|| folder.join(IGNORE_FILE));
+            self.add_ignore_files(&mut scope, &way[..start], git.as_deref(), own.as_deref());
+            let end = start + name.len();
+            scope = scope.enter(scope.judge(&way.as_bytes()[..end], true));
+            start = end + 1;
+        }
+        scope
+    }
+
+    /// Adds the ignore files of a folder, whose path from the top ends with a slash unless empty.
+    fn add_ignore_files(&mut self, scope: &mut Scope, dir: &str, git: Option<&Path>, own: Option<&Path>) {
+        if let Some(path) = git {
+            scope.add_git(Patterns::parse(&text_of(path)).0, dir.len());
+        }
+        if let Some(path) = own {
+            let (patterns, wrong) = Patterns::parse(&text_of(path));
+            let shown = format!("{}{IGNORE_FILE}", dir.strip_prefix(self.inside).unwrap_or(dir));
+            self.refused.extend(wrong_patterns(&shown, wrong));
+            scope.add_own(patterns, dir.len());
+        }
+    }
+
+    /// Reads one folder: takes its files and adds its folders to `pending`.
+    fn folder(&mut self, folder: Pending, prefix: &str, pending: &mut Vec<Pending>) -> Result<()> {
+        let Pending { repo_path, mut scope } = folder;
+        let entries: Vec<DirEntry> =
+            match fs::read_dir(self.base.join(&repo_path)).and_then(Iterator::collect) {
+                Ok(entries) => entries,
+                Err(err) => {
+                    // A folder that is gone since it was seen holds nothing.
+                    if err.kind() != io::ErrorKind::NotFound {
+                        self.refused.push(unlistable(&repo_path, &err));
+                    }
+                    return Ok(());
+                }
+            };
+        let mut path = format!("{}{repo_path}", self.inside);
+        if !path.is_empty() && !path.ends_with('/') {
+            path.push('/');
+        }
+        let find = |name: &str| {
+            let is_it = |entry: &&DirEntry| {
+                entry.file_name() == name && entry.file_type().is_ok_and(|kind| kind.is_file())
+            };
+            entries.iter().find(is_it).map(DirEntry::path)
+        };
+        self.add_ignore_files(&mut scope, &path, find(GIT_IGNORE).as_deref(), find(IGNORE_FILE).as_deref());
+        let dir_len = path.len();
+        let mut path = path.into_bytes();
+        for entry in entries {
+            let name = entry.file_name();
+            // A repository's own records, or the pointer to them in a submodule.
+            if name == ".git" {
+                continue;
+            }
+            path.truncate(dir_len);
+            path.extend_from_slice(name.as_bytes());
+            self.entry(&entry, &path, &scope, prefix, pending)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what lies at `path`, which starts at the top of the work tree.
+    fn entry(
+        &mut self,
+        entry: &DirEntry,
+        path: &[u8],
+        scope: &Scope,
+        prefix: &str,
+        pending: &mut Vec<Pending>,
+    ) -> Result<()> {
+        let base_path = &path[self.inside.len()..];
+        let Ok(kind) = entry.file_type() else { return Ok(()) };
+        let verdict = scope.judge(path, kind.is_dir());
+        let wanted = verdict.is_wanted(|| self.tracked.holds(base_path))?;
+        let entered = kind.is_dir() && scope.may_include_below(self.filter, path);
+        if !wanted && !entered {
+            return Ok(());
+        }
+        let Ok(repo_path) = std::str::from_utf8(base_path) else {
+            self.refused.push(not_utf8(base_path));
+            return Ok(());
+        };
+        if kind.is_dir() {
+            pending.push(Pending { repo_path: repo_path.to_owned(), scope: scope.enter(verdict) });
+            return Ok(());
+        }
+        let what = if kind.is_symlink() {
+            match fs::read_link(entry.path()) {
+                Ok(target) => match target.to_str() {
+                    Some(target) => NodeWhat::Symlink { target: target.to_owned() },
+                    None => {
+                        self.refused.push(target_not_utf8(repo_path, target.as_os_str().as_bytes()));
+                        return Ok(());
+                    }
+                },
+                Err(err) => return self.unreadable(repo_path, &err),
+            }
+        } else if kind.is_file() {
+            match entry.metadata() {
+                Ok(found) => NodeWhat::File {
+                    executable: found.mode() & 0o100 != 0,
+                    private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, base_path)?,
+                    size: found.len(),
+                },
+                Err(err) => return self.unreadable(repo_path, &err),
+            }
+        } else {
+            self.refused.push(special(repo_path, kind));
+            return Ok(());
+        };
+        let below = repo_path[prefix.len()..].trim_start_matches('/');
+        match RootPath::new(below) {
+            Ok(root_path) => self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what })),
+            Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
+        }
+        Ok(())
+    }
+
+    /// Whether a file is there by `sync.include` alone, so that its permissions are its owner's choice
+    /// and not what git left behind.
+    fn is_brought_in(&mut self, verdict: Verdict, base_path: &[u8]) -> Result<bool> {
+        Ok(verdict.included && !self.tracked.holds(base_path)?)
+    }
+
+    /// A file that is gone since it was seen is not there; any other failure is one.
+    fn unreadable(&mut self, repo_path: &str, err: &io::Error) -> Result<()> {
+        if err.kind() != io::ErrorKind::NotFound {
+            self.refused.push(Diagnostic::error(format!("`{repo_path}` cannot be read: {err}"), None));
+        }
+        Ok(())
+    }
+}
+
+/// The text of an ignore file; what cannot be read excludes nothing, as in git.
+fn text_of(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+fn unlistable(dir: &str, err: &io::Error) -> Diagnostic {
+    Diagnostic::error(format!("folder `{dir}` cannot be listed: {err}"), None)
+        .help("make it readable, or list it in `.ghdeployignore`")
+}
+
+fn special(repo_path: &str, kind: fs::FileType) -> Diagnostic {
+    let kind = match () {
+        () if kind.is_socket() => "a socket",
+        () if kind.is_fifo() => "a named pipe",
+        () => "a device",
+    };
+    Diagnostic::error(format!("`{repo_path}` is {kind}, which cannot be deployed"), None)
+        .help("remove it, or list it in `.ghdeployignore`")
+}
+
+#[cfg(test)]
+mod tests;

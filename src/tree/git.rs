@@ -1,0 +1,370 @@
+//! The wanted files of a revision.
+//!
+//! Owns the reading of trees by git. An edge: starts one `git ls-tree` for each revision and one
+//! `git cat-file` for all of them, and never touches the work tree.
+
+pub(crate) mod command;
+mod objects;
+pub(crate) mod work_tree;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::filter::{Filter, IGNORE_FILE, Patterns, Scope};
+use super::{Node, NodeWhat, Snapshot, Tree};
+use crate::compose::{Files, NodeKind};
+use crate::config::FileRules;
+use crate::diagnostic::{Diagnostic, Location};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::manifest::{Digest, Entry, Manifest};
+use crate::path::RootPath;
+
+use command::{GitError, git, run};
+use objects::Objects;
+use work_tree::WorkTree;
+
+/// A git repository, read by the `git` command.
+#[derive(Debug)]
+pub struct Repository {
+    dir: PathBuf,
+    work_tree: WorkTree,
+    objects: Arc<Objects>,
+}
+
+/// The wanted files of a revision. The digests in its manifests are git's object names, comparable
+/// with those of other revisions only.
+#[derive(Debug)]
+pub struct GitTree {
+    tree: Tree,
+    names: HashMap<RootPath, Digest>,
+    objects: Arc<Objects>,
+    commit: String,
+    notes: Vec<Diagnostic>,
+}
+
+impl Repository {
+    /// Opens the repository around `dir`, which is the folder of `ghdeploy.yml`: the patterns of a
+    /// layout start there.
+    ///
+    /// # Errors
+    ///
+    /// When `dir` is in no git repository.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let work_tree = WorkTree::find(dir).ok_or_else(|| {
+            GitError::Failed("not a git repository".into()).into_error("read a revision", dir)
+        })?;
+        Ok(Self { dir: dir.to_owned(), work_tree, objects: Arc::new(Objects::new(dir)) })
+    }
+
+    /// The full name of the commit that a revision means.
+    ///
+    /// # Errors
+    ///
+    /// When git is missing, does not trust the repository, or knows no such commit.
+    pub fn commit(&self, rev: &str) -> Result<String> {
+        if rev.is_empty() || rev.starts_with('-') || rev.contains(char::is_control) {
+            return Err(Error::usage(format!("`{}` is not a revision", rev.escape_debug())));
+        }
+        let found = self
+            .objects
+            .find(&format!("{rev}^{{commit}}"))
+            .map_err(|err| err.into_error(&format!("find the revision `{rev}`"), &self.dir))?;
+        if let Some(object) = found.filter(|object| object.kind == "commit") {
+            return Ok(object.name);
+        }
+        let err = Error::usage(format!("the repository has no revision `{rev}`"));
+        Err(if self.work_tree.is_shallow() {
+            err.help("this clone is shallow: set `fetch-depth: 0` for actions/checkout, or run `git fetch --unshallow`")
+        } else {
+            err.help("name a commit, branch or tag that `git rev-parse` knows here, or fetch it first")
+        })
+    }
+
+    /// The wanted files of a revision.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::commit`]; and when something in the revision cannot be deployed, naming all of
+    /// it.
+    pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
+        let (tree, refused) = self.load(rev, layout, rules)?;
+        if refused.is_empty() { Ok(tree) } else { Err(Error::invalid(refused)) }
+    }
+
+    /// The files that were wanted in a revision that is only compared with: what could not be deployed
+    /// is left out of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::commit`].
+    pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
+        Ok(self.load(rev, layout, rules)?.0)
+    }
+
+    fn load(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<(GitTree, Vec<Diagnostic>)> {
+        let filter = Filter::new(rules)?;
+        let commit = self.commit(rev)?;
+        let fail = |err: GitError| err.into_error(&format!("read the files of {rev}"), &self.dir);
+        let listing = self.list(&commit, layout).map_err(fail)?;
+        let mut loading = Loading {
+            repository: self,
+            scopes: HashMap::new(),
+            ignore_files: HashMap::new(),
+            top: Scope::top(&filter, 0),
+            found: Vec::new(),
+            names: HashMap::new(),
+            refused: Vec::new(),
+            notes: Vec::new(),
+        };
+        let entries: Vec<Listed<'_>> = listing.split(|b| *b == 0).filter_map(Listed::read).collect();
+        loading.read_ignore_files(&entries).map_err(fail)?;
+        for entry in &entries {
+            loading.take(entry, layout).map_err(fail)?;
+        }
+        let Loading { found, names, mut refused, notes, .. } = loading;
+        let tree = Tree::new(layout, found, &mut refused);
+        refused.sort();
+        let objects = Arc::clone(&self.objects);
+        Ok((GitTree { tree, names, objects, commit, notes }, refused))
+    }
+
+    /// The output of `ls-tree` for all that lies below the fixed prefixes, and for the ignore files
+    /// above them.
+    fn list(&self, commit: &str, layout: &Layout) -> Result<Vec<u8>, GitError> {
+        let inside = &self.work_tree.inside;
+        let mut paths: Vec<String> = Vec::new();
+        for prefix in layout.prefixes() {
+            if prefix.is_empty() {
+                paths.push(inside.trim_end_matches('/').to_owned());
+                continue;
+            }
+            paths.push(format!("{inside}{prefix}"));
+            let ends = prefix.match_indices('/').map(|(end, _)| end + 1);
+            paths.extend(
+                std::iter::once(0).chain(ends).map(|end| format!("{inside}{}{IGNORE_FILE}", &prefix[..end])),
+            );
+        }
+        paths.sort();
+        paths.dedup();
+        let mut command = git(&self.dir);
+        // Sizes of blobs that a partial clone left out are not worth a download each.
+        command.env("GIT_NO_LAZY_FETCH", "1").args(["ls-tree", "-r", "-z", "-l", "--full-tree", commit]);
+        if !paths.iter().any(String::is_empty) {
+            command.arg("--").args(&paths);
+        }
+        run(&mut command)
+    }
+}
+
+/// One line of `git ls-tree -l -z`.
+struct Listed<'a> {
+    mode: &'a str,
+    name: &'a str,
+    size: u64,
+    /// From the top of the work tree.
+    path: &'a [u8],
+}
+
+impl<'a> Listed<'a> {
+    /// Reads `MODE TYPE NAME SIZE<TAB>PATH`.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let tab = line.iter().position(|byte| *byte == b'\t')?;
+        let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
+        let (mode, _, name, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        // `-` for a submodule, `BAD` for a blob that a partial clone left out. Equal names have equal
+        // sizes, so 0 never makes a difference.
+        Some(Self { mode, name, size: size.parse().unwrap_or(0), path: &line[tab + 1..] })
+    }
+}
+
+/// A revision while it is read.
+struct Loading<'r> {
+    repository: &'r Repository,
+    /// The scope of each folder that was asked for, named from the folder of `ghdeploy.yml`.
+    scopes: HashMap<Vec<u8>, Scope>,
+    ignore_files: HashMap<Vec<u8>, Patterns>,
+    top: Scope,
+    found: Vec<(RootPath, Node)>,
+    names: HashMap<RootPath, Digest>,
+    refused: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
+}
+
+impl Loading<'_> {
+    /// The path from the folder of `ghdeploy.yml`.
+    fn inside<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        path.strip_prefix(self.repository.work_tree.inside.as_bytes())
+    }
+
+    fn read_ignore_files(&mut self, entries: &[Listed<'_>]) -> Result<(), GitError> {
+        for entry in entries {
+            let Some(path) = self.inside(entry.path) else { continue };
+            let (dir, name) = split(path);
+            if name != IGNORE_FILE.as_bytes() || !entry.mode.starts_with("100") {
+                continue;
+            }
+            let content = self.repository.objects.blob(entry.name)?.unwrap_or_default();
+            let (patterns, wrong) = Patterns::parse(&String::from_utf8_lossy(&content));
+            self.refused.extend(wrong_patterns(&String::from_utf8_lossy(path), wrong));
+            self.ignore_files.insert(dir.to_vec(), patterns);
+        }
+        Ok(())
+    }
+
+    /// The rules that apply in a folder.
+    fn scope(&mut self, dir: &[u8]) -> Scope {
+        if let Some(scope) = self.scopes.get(dir) {
+            return scope.clone();
+        }
+        let mut scope = if dir.is_empty() {
+            self.top.clone()
+        } else {
+            let outer = self.scope(split(dir).0);
+            outer.enter(outer.judge(dir, true))
+        };
+        if let Some(patterns) = self.ignore_files.get(dir) {
+            let strip = if dir.is_empty() { 0 } else { dir.len() + 1 };
+            scope.add_own(patterns.clone(), strip);
+        }
+        self.scopes.insert(dir.to_vec(), scope.clone());
+        scope
+    }
+
+    fn take(&mut self, entry: &Listed<'_>, layout: &Layout) -> Result<(), GitError> {
+        let Some(path) = self.inside(entry.path) else { return Ok(()) };
+        let verdict = self.scope(split(path).0).judge(path, false);
+        if !verdict.is_wanted(|| Ok::<_, GitError>(true))? {
+            return Ok(());
+        }
+        let Ok(repo_path) = std::str::from_utf8(path) else {
+            self.refused.push(not_utf8(path));
+            return Ok(());
+        };
+        // The ignore files above a fixed prefix are listed, but not wanted.
+        let Some(root_path) = layout.root_path(repo_path) else { return Ok(()) };
+        if root_path.is_root() {
+            self.refused.push(not_a_folder(repo_path));
+            return Ok(());
+        }
+        let what = match entry.mode {
+            "160000" => {
+                let message =
+                    format!("`{repo_path}` is a submodule; its files are not part of this revision");
+                self.notes.push(Diagnostic::warning(message, None));
+                return Ok(());
+            }
+            "120000" => match self.repository.objects.blob(entry.name)? {
+                Some(target) => match std::str::from_utf8(&target) {
+                    Ok(target) => NodeWhat::Symlink { target: target.to_owned() },
+                    Err(_) => {
+                        self.refused.push(target_not_utf8(repo_path, &target));
+                        return Ok(());
+                    }
+                },
+                None => return Err(GitError::Failed(format!("object {} is missing", entry.name))),
+            },
+            mode => NodeWhat::File { executable: mode == "100755", private: false, size: entry.size },
+        };
+        self.names.insert(root_path.clone(), Digest::from_text(entry.name));
+        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
+        Ok(())
+    }
+}
+
+impl GitTree {
+    /// What is worth knowing: submodules, whose files are in no revision of this repository.
+    #[must_use]
+    pub fn notes(&self) -> &[Diagnostic] {
+        &self.notes
+    }
+}
+
+impl Files for GitTree {
+    fn kind(&self, path: &RootPath) -> Option<NodeKind> {
+        self.tree.kind(path)
+    }
+
+    fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+        let Some((path, node)) = self.tree.file(path)? else { return Ok(None) };
+        let Some(name) = self.names.get(&path) else { return Ok(None) };
+        match self.objects.blob(name.as_str()) {
+            Ok(Some(content)) => Ok(Some(content)),
+            Ok(None) => {
+                Err(format!("`{}` cannot be read: object {} is missing", node.repo_path, name.as_str()))
+            }
+            Err(err) => {
+                Err(err.into_error(&format!("read `{}`", node.repo_path), Path::new(".")).to_string())
+            }
+        }
+    }
+
+    fn shown(&self, path: &RootPath) -> String {
+        self.tree.shown(path)
+    }
+}
+
+impl Snapshot for GitTree {
+    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+        self.tree.nodes()
+    }
+
+    fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest> {
+        let mut entries = BTreeMap::new();
+        for path in paths {
+            let node = self.tree.entry(path)?;
+            let size = match &node.what {
+                NodeWhat::File { size, .. } => *size,
+                NodeWhat::Symlink { target } => target.len() as u64,
+            };
+            let Some(digest) = self.names.get(path).cloned() else {
+                return Err(Error::unforeseen(format!("`{}` has no object name", node.repo_path)));
+            };
+            entries.insert(path.clone(), Entry { kind: node.kind(), mode: node.mode(), size, digest });
+        }
+        Ok(Manifest(entries))
+    }
+
+    fn commit(&self) -> Option<&str> {
+        Some(&self.commit)
+    }
+}
+
+/// Splits a path into its folder and its name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&[], path),
+    }
+}
+
+/// Lines of an ignore file of ours that are no patterns.
+pub(super) fn wrong_patterns(path: &str, wrong: Vec<(usize, String)>) -> impl Iterator<Item = Diagnostic> {
+    wrong.into_iter().map(move |(line, reason)| {
+        let at = Location { path: path.to_owned(), line, column: 1 };
+        Diagnostic::error(format!("not a pattern: {reason}"), Some(at))
+    })
+}
+
+/// A name that cannot be shown, planned or written down.
+pub(super) fn not_utf8(path: &[u8]) -> Diagnostic {
+    Diagnostic::error(format!("the name `{}` is not UTF-8", path.escape_ascii()), None)
+        .help("rename it, or list it in `.ghdeployignore`")
+}
+
+/// A link whose target cannot be written down.
+pub(super) fn target_not_utf8(repo_path: &str, target: &[u8]) -> Diagnostic {
+    let target = target.escape_ascii();
+    Diagnostic::error(format!("symbolic link `{repo_path}` points to `{target}`, which is not UTF-8"), None)
+        .help("rename its target, or list the link in `.ghdeployignore`")
+}
+
+/// A fixed prefix that is something else than a folder.
+pub(super) fn not_a_folder(repo_path: &str) -> Diagnostic {
+    Diagnostic::error(format!("`{repo_path}`, which `services` names, is not a folder"), None)
+        .help("name the folder itself; symbolic links to it are not followed")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Runs the `git` command.
+//!
+//! Owns how git is started, so that it neither writes, pages, asks nor follows variables that a hook
+//! left behind, and what is said when it fails. An edge: starts processes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::error::{Error, Exit};
+
+/// Variables that would point git at another repository than the one around the folder: git sets them
+/// for its hooks.
+const FOREIGN: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_GLOB_PATHSPECS",
+];
+
+/// Why git did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum GitError {
+    /// There is no `git` command.
+    Missing,
+    /// It could not be run.
+    Io(io::Error),
+    /// It failed with this message.
+    Failed(String),
+}
+
+/// A git process in a folder.
+pub(crate) fn git(dir: &Path) -> Command {
+    let mut command = Command::new("git");
+    for name in FOREIGN {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(dir)
+        .args(["-c", "core.quotePath=false", "--no-pager"])
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        // Folders are named, never matched: one called `:(glob)` is just that.
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Starts a process.
+pub(crate) fn spawn(command: &mut Command) -> Result<Child, GitError> {
+    command.spawn().map_err(|err| match err.kind() {
+        io::ErrorKind::NotFound => GitError::Missing,
+        _ => GitError::Io(err),
+    })
+}
+
+/// Runs a process to its end and returns what it wrote.
+pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, GitError> {
+    finish(spawn(command)?)
+}
+
+/// Waits for a process and returns what it wrote.
+pub(crate) fn finish(child: Child) -> Result<Vec<u8>, GitError> {
+    let Output { status, stdout, stderr } = child.wait_with_output().map_err(GitError::Io)?;
+    if status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
+    Err(GitError::Failed(if stderr.is_empty() { status.to_string() } else { stderr }))
+}
+
+impl GitError {
+    /// Whether there is no repository, or no git to read it with.
+    pub(crate) fn is_without_git(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Io(_) => false,
+            Self::Failed(message) => message.contains("not a git repository"),
+        }
+    }
+
+    /// The failure for a person; `what` fits "failed to …".
+    pub(crate) fn into_error(self, what: &str, dir: &Path) -> Error {
+        match self {
+            Self::Missing => Error::usage(format!("failed to {what}: there is no `git` command"))
+                .help("install git, or run where it is on PATH"),
+            Self::Io(err) => Error::new(Exit::Unforeseen, format!("failed to {what}: {err}")),
+            Self::Failed(message) if message.contains("not a git repository") => {
+                Error::usage(format!("failed to {what}: {} is in no git repository", dir.display()))
+                    .help("run in a clone of the repository, or name one with -C")
+            }
+            Self::Failed(message)
+                if message.contains("dubious ownership") || message.contains("unsafe repository") =>
+            {
+                let owned = dir.canonicalize().unwrap_or_else(|_| PathBuf::from(dir));
+                let top = owned.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(&owned);
+                Error::usage(format!(
+                    "failed to {what}: {} belongs to another user, so git does not trust it",
+                    top.display()
+                ))
+                .help(format!("git config --global --add safe.directory '{}'", top.display()))
+            }
+            Self::Failed(message) => {
+                let first = message.lines().next().unwrap_or("").trim_start_matches("fatal: ");
+                Error::new(Exit::Unforeseen, format!("failed to {what}: git says: {first}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_of_another_user_says_how_to_trust_it() {
+        let failed = GitError::Failed(
+            "fatal: detected dubious ownership in repository at '/x'\nTo add an exception …".into(),
+        );
+        let err = failed.into_error("read the commit", Path::new("/"));
+        assert_eq!(
+            err.to_string(),
+            "failed to read the commit: / belongs to another user, so git does not trust it"
+        );
+        assert_eq!(err.diagnostics[0].help.as_deref(), Some("git config --global --add safe.directory '/'"));
+    }
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        let help = |err: GitError| err.into_error("read HEAD", Path::new("/")).diagnostics[0].help.clone();
+        assert!(help(GitError::Missing).unwrap().contains("install git"));
+        assert!(help(GitError::Failed("fatal: not a git repository (or …".into())).unwrap().contains("-C"));
+        assert!(GitError::Missing.is_without_git());
+        assert!(!GitError::Failed("fatal: bad".into()).is_without_git());
+    }
+
+    #[test]
+    fn a_failing_process_returns_its_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let err = run(git(dir.path()).args(["no-such-command"])).unwrap_err();
+        assert!(matches!(err, GitError::Failed(message) if message.contains("no-such-command")));
+    }
+}

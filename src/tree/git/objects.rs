@@ -1,0 +1,140 @@
+//! Reads objects of a git repository by one long-lived `git cat-file`.
+//!
+//! Owns that process and a cache of what it returned. An edge: starts a process on the first read.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::command::{GitError, git, spawn};
+
+/// Size in bytes of the largest object that is kept: compose files are small, and read again for every
+/// project that extends them.
+const CACHED: usize = 1 << 20;
+
+/// The objects of a repository.
+#[derive(Debug)]
+pub(super) struct Objects {
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    process: Option<Process>,
+    cache: HashMap<String, Arc<[u8]>>,
+}
+
+/// An object.
+pub(super) struct Object {
+    /// Its full name.
+    pub(super) name: String,
+    /// `blob`, `commit` and so on.
+    pub(super) kind: String,
+    /// What it holds.
+    pub(super) content: Vec<u8>,
+}
+
+impl Objects {
+    /// The objects of the repository around `dir`.
+    pub(super) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), state: Mutex::default() }
+    }
+
+    /// The content of a blob, by its full name; `None` when the repository does not have it.
+    pub(super) fn blob(&self, name: &str) -> Result<Option<Arc<[u8]>>, GitError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = state.cache.get(name) {
+            return Ok(Some(content.clone()));
+        }
+        let Some(object) = state.read(&self.dir, name)? else { return Ok(None) };
+        let content: Arc<[u8]> = object.content.into();
+        if content.len() <= CACHED {
+            state.cache.insert(name.to_owned(), content.clone());
+        }
+        Ok(Some(content))
+    }
+
+    /// An object by any name that git knows, which holds no newline; `None` when there is none or the
+    /// name is ambiguous.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Object>, GitError> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).read(&self.dir, name)
+    }
+}
+
+impl State {
+    fn read(&mut self, dir: &Path, name: &str) -> Result<Option<Object>, GitError> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            none => none.insert(Process::start(dir)?),
+        };
+        match process.read(name) {
+            Ok(found) => Ok(found),
+            // It is out of step or gone: the next read starts another.
+            Err(err) => Err(self.process.take().map_or(GitError::Io(err), Process::reason)),
+        }
+    }
+}
+
+/// A running `git cat-file --batch`.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(dir: &Path) -> Result<Self, GitError> {
+        let mut child = spawn(git(dir).args(["cat-file", "--batch"]).stdin(Stdio::piped()))?;
+        let questions = child.stdin.take();
+        let answers = child.stdout.take().ok_or_else(|| GitError::Io(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(Self { child, questions, answers: BufReader::with_capacity(64 << 10, answers) })
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Option<Object>> {
+        if let Some(questions) = &mut self.questions {
+            questions.write_all(format!("{name}\n").as_bytes())?;
+        }
+        let mut header = String::new();
+        self.answers.read_line(&mut header)?;
+        let Some(header) = header.strip_suffix('\n') else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        let fields: Vec<&str> = header.split(' ').collect();
+        let [full, kind, size] = fields[..] else { return Ok(None) };
+        // A name with one space in it, when missing, has as many words; its last one is no number.
+        let Ok(size) = size.parse::<usize>() else { return Ok(None) };
+        // Not allocated by what the header says: a broken answer must not cost memory.
+        let mut content = Vec::new();
+        let taken = self.answers.by_ref().take(size as u64 + 1).read_to_end(&mut content)?;
+        if taken != size + 1 || content.pop() != Some(b'\n') {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Some(Object { name: full.to_owned(), kind: kind.to_owned(), content }))
+    }
+
+    /// Why the process stopped.
+    fn reason(mut self) -> GitError {
+        self.questions = None;
+        let mut message = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = stderr.read_to_string(&mut message);
+        }
+        match message.trim() {
+            "" => GitError::Failed("git cat-file stopped".to_owned()),
+            message => GitError::Failed(message.to_owned()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Without questions it ends by itself; a kill spares the wait when it hangs in a fetch.
+        self.questions = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

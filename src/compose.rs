@@ -12,9 +12,14 @@ mod digest;
 mod discover;
 mod dotenv;
 mod environment;
+mod extends;
+#[cfg(test)]
+mod fake;
+mod include;
 mod keys;
 mod load;
 mod merge;
+mod mounts;
 mod project;
 mod scalar;
 mod service;

@@ -139,6 +139,7 @@ mod tests {
             restarts: 0,
             created: "2026-01-01T00:00:00Z".into(),
             started: "2026-01-01T00:00:00Z".into(),
+            stop_timeout: None,
             health: None,
         }
     }

@@ -15,7 +15,7 @@ use crate::error::{Error, Exit, Result};
 use crate::host::{Command, Container, Event, Place, Reply};
 use crate::outcome::ServiceLog;
 use crate::path::RootPath;
-use crate::plan::{Deed, ProjectPlan};
+use crate::plan::{Action, Deed, ProjectPlan};
 
 /// How often Docker is asked while services get well. One `docker inspect` costs the host some 50 ms.
 const POLL: Duration = Duration::from_millis(500);
@@ -81,7 +81,7 @@ impl Apply<'_> {
         }
         let acted = acted(plan);
         let failing = |sick: &[Sick]| {
-            let of = |action: &crate::plan::Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
+            let of = |action: &Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
             plan.actions.iter().position(of).unwrap_or(0)
         };
         self.wait(plan, &acted, self.task.settings.stable_for).await.map_err(|(failure, sick)| (failure, failing(&sick)))
@@ -90,11 +90,18 @@ impl Apply<'_> {
     /// Restarts what is owed a restart: first the services that others wait for to end, then, once
     /// those have, the others. A container that an `up` has renewed has everything new already.
     async fn restart(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
-        let owed: BTreeSet<&str> = plan.actions.iter().filter(|action| action.deed == Deed::Restart).filter_map(|action| action.service.as_deref()).collect();
+        let work = &self.task.work.projects[&plan.name];
+        let inputs = |service: &str| {
+            let recorded = work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
+            recorded.is_some_and(|recorded| recorded.inputs != work.state.services.get(service).map(|state| state.inputs.clone()).unwrap_or_default())
+        };
+        // An `up` that Compose sees no reason for leaves the container with its old content.
+        let owes = |action: &&Action| action.deed == Deed::Restart || (action.deed == Deed::Up && action.service.as_deref().is_some_and(inputs));
+        let owed: BTreeSet<&str> = plan.actions.iter().filter(owes).filter_map(|action| action.service.as_deref()).collect();
         if owed.is_empty() {
             return Ok(());
         }
-        let at = plan.actions.iter().position(|action| action.deed == Deed::Restart).unwrap_or(0);
+        let at = plan.actions.iter().position(|action| owes(&action)).unwrap_or(0);
         let Some(project) = self.project(plan) else { return Ok(()) };
         let ends: BTreeSet<&str> = owed
             .iter()
@@ -116,8 +123,8 @@ impl Apply<'_> {
     async fn restart_now(&self, plan: &ProjectPlan, services: &[&str], at: usize) -> Result<(), (Failure, usize)> {
         let state = &self.task.work.projects[&plan.name].state;
         let mut services = services.to_vec();
+        let before = self.before().await.map_err(|error| (error.into(), at))?;
         if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) && !services.is_empty() {
-            let before = self.before().await.map_err(|error| (error.into(), at))?;
             let now = self.containers().await.map_err(|error| (error.into(), at))?;
             let old: BTreeSet<&str> = before.iter().map(|container| container.id.as_str()).collect();
             services.retain(|service| now.iter().any(|c| c.project == state.project && c.service == *service && old.contains(c.id.as_str())));
@@ -126,9 +133,13 @@ impl Apply<'_> {
             return Ok(());
         }
         self.step(plan, format!("restart {}", services.join(", ")));
-        let argv: Vec<&str> = ["restart", "--no-deps"].into_iter().chain(services).collect();
-        let reply = self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
-        if reply.is_ok() { Ok(()) } else { Err((Failure::new(explain("docker compose restart", &reply.output)), at)) }
+        for argv in restarts(&services, &state.project, before) {
+            let reply = self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+            if !reply.is_ok() {
+                return Err((Failure::new(explain("docker compose restart", &reply.output)), at));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until `services` are well, or says which are not, with what they logged last.
@@ -207,10 +218,11 @@ impl Apply<'_> {
         let same = |service: &str| now.iter().any(|c| c.project == *project && c.service == service && before.iter().any(|old| old.id == c.id));
         let content: Vec<&str> = again.iter().copied().filter(|service| same(service)).collect();
         if !content.is_empty() {
-            let argv: Vec<&str> = ["restart", "--no-deps"].into_iter().chain(content).collect();
-            self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose restart")?;
+            for argv in restarts(&content, project, &now) {
+                self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose restart")?;
+            }
         }
-        let well: Vec<String> = again.iter().filter(|service| before.iter().any(|c| c.service == **service && c.state == "running")).map(ToString::to_string).collect();
+        let well: Vec<String> = again.iter().filter(|service| before.iter().any(|c| c.service == **service && c.state == "running" && c.health.as_deref() != Some("unhealthy"))).map(ToString::to_string).collect();
         match self.wait(plan, &well, self.task.settings.stable_for).await {
             Ok(()) => Ok(()),
             Err((failure, _)) => Err(failed(&failure.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))),
@@ -224,6 +236,16 @@ impl Apply<'_> {
             Err(error) => Err(Failure::new(back_failed(&error.to_string()))),
         }
     }
+}
+
+/// The commands that restart `services`. Those that are given no time to stop get one second: a
+/// restart without any makes Docker Engine 20.10 unmount the new root file system, so that nothing can
+/// be executed in the container any more, its healthcheck neither.
+fn restarts<'a>(services: &[&'a str], project: &str, containers: &[Container]) -> Vec<Vec<&'a str>> {
+    let at_once = |service: &&&str| containers.iter().any(|c| c.project == project && c.service == ***service && c.stop_timeout == Some(0));
+    let (hasty, patient): (Vec<&str>, Vec<&str>) = services.iter().partition(|service| at_once(&service));
+    let commands = [(vec!["restart", "--no-deps"], patient), (vec!["restart", "--no-deps", "--timeout", "1"], hasty)];
+    commands.into_iter().filter(|(_, services)| !services.is_empty()).map(|(argv, services)| argv.into_iter().chain(services).collect()).collect()
 }
 
 /// The services whose containers the plan starts, restarts or talks to.

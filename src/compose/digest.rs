@@ -73,7 +73,7 @@ impl Digest {
         self.add("attached");
     }
 
-    /// Adds a top-level network or volume by the name that Docker knows.
+    /// Adds the definition of a top-level network or volume, without its name.
     pub(super) fn resource(
         &mut self,
         context: &mut Context<'_>,

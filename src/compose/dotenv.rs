@@ -199,3 +199,81 @@ fn unescape(text: &str) -> String {
     out.push_str(rest);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Vec<(String, String)> {
+        let read = parse(text.as_bytes(), &Variables::default()).unwrap();
+        read.variables.iter().map(|(name, value)| (name.to_owned(), value.text.clone())).collect()
+    }
+
+    fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+        wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_form_of_assignment_is_read() {
+        let text = "\u{feff}# comment\nA=1\nexport B = two words  # tail\n\nC: yaml\nD=a#b\nE=\nF='$A \\n'\r\n9=x\n\
+                    G=\"say \\\"hi\\\"\\n${A} \\$A\"\nH=\"two\nlines\"\nI=$A-${NO:-d}\nJ=$$A";
+        let wanted = [
+            ("A", "1"),
+            ("B", "two words"),
+            ("C", "yaml"),
+            ("D", "a#b"),
+            ("E", ""),
+            ("F", "$A \\n"),
+            ("G", "say \"hi\"\n1 $A"),
+            ("H", "two\nlines"),
+            ("I", "1-d"),
+            ("J", "$A"),
+        ];
+        assert_eq!(read(text), pairs(&wanted));
+    }
+
+    #[test]
+    fn the_environment_wins_in_what_is_substituted() {
+        let mut environment = Variables::default();
+        environment.set("A", Value { text: "outer".to_owned(), ..Value::default() });
+        let read = parse(b"A=inner\nB=$A\nC=$HOST\nPASSED", &environment).unwrap();
+        assert_eq!(read.variables.get("A").unwrap().text, "inner");
+        assert_eq!(read.variables.get("B").unwrap().text, "outer");
+        assert_eq!(read.variables.get("C").unwrap().text, "${HOST}");
+        assert_eq!(read.variables.get("C").unwrap().unknown.len(), 1);
+        assert_eq!(read.inherited, ["PASSED"]);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_no_value() {
+        for (text, line, message) in [
+            ("A=1\nB=\"open secret", 2, "unterminated quoted value"),
+            ("A=1\n\nTWO WORDS=x", 3, "a variable name cannot contain a space"),
+            ("A!=x", 1, "unexpected character in a variable name"),
+        ] {
+            let problem = parse(text.as_bytes(), &Variables::default()).unwrap_err();
+            assert_eq!(problem, Problem { message: message.to_owned(), line }, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_that_multiply_end_in_an_error() {
+        let lines = (1..100).map(|i| format!("A{i}=${{A{}}}${{A{}}}\n", i - 1, i - 1));
+        let text = format!("A0=xxxxxxxx\n{}", lines.collect::<String>());
+        assert!(parse(text.as_bytes(), &Variables::default()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in ".*|([A-C=:'\"\\\\ #$\n]|export ){0,40}") {
+            let _ = parse(text.as_bytes(), &Variables::default());
+        }
+
+        #[test]
+        fn single_quotes_keep_any_text(text in "[^'\\\\]*") {
+            prop_assert_eq!(read(&format!("A='{text}'")), pairs(&[("A", &text)]));
+        }
+    }
+}

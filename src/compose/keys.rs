@@ -293,3 +293,18 @@ fn distance(a: &str, b: &str) -> usize {
     }
     rows[a.len()][b.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_the_one_that_was_meant() {
+        assert_eq!(nearest("volume", SERVICE), Some("volumes"));
+        assert_eq!(nearest("enviroment", SERVICE), Some("environment"));
+        assert_eq!(nearest("depends-on", SERVICE), Some("depends_on"));
+        assert_eq!(nearest("imaeg", SERVICE), Some("image"));
+        assert_eq!(nearest("something_else", SERVICE), None);
+        assert_eq!(nearest(&"x".repeat(10_000), SERVICE), None);
+    }
+}

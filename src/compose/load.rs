@@ -16,7 +16,7 @@ use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
 use crate::path::RootPath;
 
 /// Longest chain of `extends` or of `include`.
-const MAX_CHAIN: usize = 100;
+pub(super) const MAX_CHAIN: usize = 100;
 
 /// A project's files merged into one.
 #[derive(Debug, Default)]
@@ -47,14 +47,17 @@ pub(super) struct Definition {
     tag: Tag,
 }
 
-type Services = BTreeMap<Rc<str>, Definition>;
+/// Services by name.
+pub(super) type Services = BTreeMap<Rc<str>, Definition>;
 
 /// Loads files one over the other.
 pub(super) struct Loader<'c, 'a> {
-    context: &'c mut Context<'a>,
-    variables: Rc<Variables>,
+    /// The state of reading the project.
+    pub(super) context: &'c mut Context<'a>,
+    /// What is substituted.
+    pub(super) variables: Rc<Variables>,
     /// Services of extended files, in long form, before their own `extends`.
-    extended: BTreeMap<u32, Rc<Services>>,
+    pub(super) extended: BTreeMap<u32, Rc<Services>>,
 }
 
 impl<'c, 'a> Loader<'c, 'a> {
@@ -85,7 +88,7 @@ impl<'c, 'a> Loader<'c, 'a> {
                 if !self.context.pay(document.size(), document.at) {
                     return model;
                 }
-                let read = self.document(document, source, file, base, chain);
+                let read = self.document(document, source, file, chain);
                 self.merge(&mut model, read);
             }
         }
@@ -124,7 +127,6 @@ impl<'c, 'a> Loader<'c, 'a> {
         document: &Node,
         source: u32,
         file: &RootPath,
-        base: &RootPath,
         chain: &[RootPath],
     ) -> Model {
         let node = interpolate(self.context, document, &self.variables);
@@ -151,12 +153,13 @@ impl<'c, 'a> Loader<'c, 'a> {
         if let Some(include) = top.remove("include") {
             let mut chain = chain.to_vec();
             chain.push(file.clone());
-            self.includes(&mut model, include.node, base, &chain);
+            self.includes(&mut model, include.node, &chain);
         }
         model
     }
 
-    fn services(&mut self, entry: Option<Entry>) -> Services {
+    /// Services in long form, before `extends`.
+    pub(super) fn services(&mut self, entry: Option<Entry>) -> Services {
         let mut services = Services::new();
         let Some(entry) = entry else { return services };
         let map = match entry.node.value {
@@ -212,149 +215,8 @@ impl<'c, 'a> Loader<'c, 'a> {
         }
     }
 
-    /// The service with everything it extends merged below it.
-    fn extend(
-        &mut self,
-        source: u32,
-        services: &Services,
-        name: &str,
-        done: &mut Services,
-        links: &mut Vec<(u32, Rc<str>)>,
-    ) -> Option<Definition> {
-        if let Some(definition) = done.get(name) {
-            return Some(definition.clone());
-        }
-        let mut definition = services.get(name)?.clone();
-        let Some(extends) = definition.body.remove("extends") else {
-            if !self.context.pay(definition.body.len(), definition.at) {
-                return None;
-            }
-            done.insert(Rc::from(name), definition.clone());
-            return Some(definition);
-        };
-        let node = extends.node;
-        if node.tag == Tag::Reset || matches!(node.value, Value::Null) {
-            return Some(definition);
-        }
-        let (wanted, file) = match &node.value {
-            Value::Text(text) => (Some(Rc::clone(&text.text)), None),
-            Value::Map(map) => {
-                let service = map.get("service").and_then(|entry| match &entry.node.value {
-                    Value::Text(text) => Some(Rc::clone(&text.text)),
-                    _ => None,
-                });
-                (service, map.get("file").map(|entry| entry.node.clone()))
-            }
-            Value::Null | Value::List(_) => (None, None),
-        };
-        let Some(wanted) = wanted else {
-            self.context.error(node.at, format!("service `{name}`: `extends` needs the name of a service"));
-            return Some(definition);
-        };
-        let base = match file {
-            None if !services.contains_key(&wanted) => {
-                self.context.error(
-                    node.at,
-                    format!("service `{name}` extends `{wanted}`, which is not in this file"),
-                );
-                None
-            }
-            None => {
-                self.link(source, &wanted, node.at, links)?;
-                let base = self.extend(source, services, &wanted, done, links);
-                links.pop();
-                base
-            }
-            Some(file) => self.extend_from_file(name, &wanted, &file, links),
-        };
-        let Some(base) = base else { return Some(definition) };
-        let size: usize = base.body.values().map(|entry| entry.node.size()).sum();
-        if !self.context.pay(size, definition.at) {
-            return None;
-        }
-        definition.places.extend(base.places);
-        definition.body = merge::extended(self.context, base.body, definition.body);
-        if links.first().is_some_and(|(first, _)| *first == source) {
-            done.insert(Rc::from(name), definition.clone());
-        }
-        Some(definition)
-    }
-
-    fn extend_from_file(
-        &mut self,
-        name: &str,
-        wanted: &Rc<str>,
-        file: &Node,
-        links: &mut Vec<(u32, Rc<str>)>,
-    ) -> Option<Definition> {
-        let path = self.file_named(file, &format!("service `{name}`: `extends.file`"))?;
-        let base = path.parent().unwrap_or_default();
-        let (source, documents) = self.context.documents(&path, &base);
-        let Some(documents) = documents else {
-            let shown = self.context.files.shown(&path);
-            self.context
-                .error(file.at, format!("service `{name}` extends a file that does not exist: {shown}"));
-            return None;
-        };
-        let services = match self.extended.get(&source) {
-            Some(services) => Rc::clone(services),
-            None => {
-                let mut services = Services::new();
-                for document in documents.iter() {
-                    if !self.context.pay(document.size(), document.at) {
-                        return None;
-                    }
-                    let node = interpolate(self.context, document, &self.variables);
-                    if let Value::Map(mut top) = node.value {
-                        services.extend(self.services(top.remove("services")));
-                    }
-                }
-                let services = Rc::new(services);
-                self.extended.insert(source, Rc::clone(&services));
-                services
-            }
-        };
-        if !services.contains_key(wanted) {
-            let shown = self.context.files.shown(&path);
-            self.context
-                .error(file.at, format!("service `{name}` extends `{wanted}`, which is not in {shown}"));
-            return None;
-        }
-        self.link(source, wanted, file.at, links)?;
-        let found = self.extend(source, &services, wanted, &mut Services::new(), links);
-        links.pop();
-        found
-    }
-
-    /// Adds a link to a chain of `extends`, unless it closes a circle.
-    fn link(
-        &mut self,
-        source: u32,
-        service: &Rc<str>,
-        at: Mark,
-        links: &mut Vec<(u32, Rc<str>)>,
-    ) -> Option<()> {
-        let link = (source, Rc::clone(service));
-        if links.contains(&link) {
-            links.push(link);
-            let name = |(source, service): &(u32, Rc<str>)| {
-                let file = self.context.location(Mark { source: *source, line: 1, column: 1 }).path;
-                format!("`{service}` in {file}")
-            };
-            let chain: Vec<String> = links.iter().map(name).collect();
-            self.context
-                .error(at, format!("services extend each other in a circle: {}", chain.join(" extends ")));
-            return None;
-        }
-        if links.len() >= MAX_CHAIN {
-            self.context.error(at, format!("a chain of more than {MAX_CHAIN} `extends`"));
-            return None;
-        }
-        links.push(link);
-        Some(())
-    }
-
-    fn file_named(&mut self, node: &Node, what: &str) -> Option<RootPath> {
+    /// The path of a file that another file names; `None` when it cannot be read here.
+    pub(super) fn file_named(&mut self, node: &Node, what: &str) -> Option<RootPath> {
         let Value::Text(text) = &node.value else {
             self.context.error(node.at, format!("{what} must be the path of a file"));
             return None;
@@ -370,113 +232,6 @@ impl<'c, 'a> Loader<'c, 'a> {
                 None
             }
             Place::Invalid => None,
-        }
-    }
-
-    fn includes(&mut self, model: &mut Model, include: Node, base: &RootPath, chain: &[RootPath]) {
-        let at = include.at;
-        let Value::List(items) = include.value else {
-            self.context.error(at, "`include` must be a list");
-            return;
-        };
-        for item in items {
-            let (paths, directory, env_files) = match &item.value {
-                Value::Text(_) => (vec![item.clone()], None, Vec::new()),
-                Value::Map(map) => {
-                    let get = |key: &str| map.get(key).map(|entry| entry.node.clone());
-                    (texts(get("path")), get("project_directory"), texts(get("env_file")))
-                }
-                _ => (Vec::new(), None, Vec::new()),
-            };
-            if paths.is_empty() {
-                self.context.error(item.at, "an `include` needs a path");
-                continue;
-            }
-            let files: Vec<RootPath> =
-                paths.iter().filter_map(|path| self.file_named(path, "`include`")).collect();
-            let Some(first) = files.first().filter(|_| files.len() == paths.len()) else { continue };
-            if let Some(start) = chain.iter().position(|file| file == first) {
-                let shown = |file: &RootPath| self.context.files.shown(file);
-                let mut circle: Vec<String> = chain[start..].iter().map(shown).collect();
-                circle.push(shown(first));
-                self.context.error(
-                    item.at,
-                    format!("files include each other in a circle: {}", circle.join(" includes ")),
-                );
-                continue;
-            }
-            if chain.len() >= MAX_CHAIN {
-                self.context.error(item.at, format!("a chain of more than {MAX_CHAIN} `include`"));
-                continue;
-            }
-            let directory = match directory {
-                Some(node) => match self.file_named(&node, "`project_directory`") {
-                    Some(path) => path,
-                    None => continue,
-                },
-                None => first.parent().unwrap_or_default(),
-            };
-            let variables = self.included_variables(&env_files, &directory, base);
-            let mut loader = Loader::new(self.context, variables);
-            let included = loader.load(&files, &directory, Some(item.at), chain);
-            self.import(model, included, item.at);
-        }
-    }
-
-    /// The variables for included files: those of the includer win over the files' own.
-    fn included_variables(
-        &mut self,
-        env_files: &[Node],
-        directory: &RootPath,
-        _base: &RootPath,
-    ) -> Rc<Variables> {
-        let mut variables = (*self.variables).clone();
-        let mut paths = Vec::new();
-        for node in env_files {
-            paths.extend(self.file_named(node, "`include.env_file`"));
-        }
-        if env_files.is_empty() {
-            paths.extend(directory.join(".env"));
-        }
-        let own = read_env_files(self.context, &paths, &variables);
-        variables.fill(&own);
-        Rc::new(variables)
-    }
-
-    fn import(&mut self, model: &mut Model, from: Model, at: Mark) {
-        for (name, definition) in from.services {
-            match model.services.get(&name) {
-                Some(known) if !merge::same_map(&known.body, &definition.body) => {
-                    self.context
-                        .error(at, format!("included service `{name}` conflicts with another of that name"));
-                }
-                Some(_) => {}
-                None => {
-                    model.services.insert(name, definition);
-                }
-            }
-        }
-        let pairs = [
-            ("network", &mut model.networks, from.networks),
-            ("volume", &mut model.volumes, from.volumes),
-            ("config", &mut model.configs, from.configs),
-            ("secret", &mut model.secrets, from.secrets),
-        ];
-        for (kind, own, from) in pairs {
-            for (name, entry) in from {
-                match own.get(&name) {
-                    Some(known) if !merge::same(&known.node, &entry.node) => {
-                        self.context.error(
-                            at,
-                            format!("included {kind} `{name}` conflicts with another of that name"),
-                        );
-                    }
-                    Some(_) => {}
-                    None => {
-                        own.insert(name, entry);
-                    }
-                }
-            }
         }
     }
 }
@@ -514,7 +269,7 @@ pub(super) fn read_env_files(
 }
 
 /// The items of a scalar or a list.
-fn texts(node: Option<Node>) -> Vec<Node> {
+pub(super) fn texts(node: Option<Node>) -> Vec<Node> {
     match node {
         None => Vec::new(),
         Some(Node { value: Value::List(items), .. }) => items,

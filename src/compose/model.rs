@@ -61,7 +61,9 @@ pub struct Service {
     /// Every place of the files that make this definition, the main compose file first: the reasons
     /// to show when `definition` changes.
     pub defined_at: Vec<Location>,
-    /// Hex sha256 of inline `configs: content:`/`environment:` that it mounts; `None` without any.
+    /// Hex sha256 of what its containers are made of that Compose's hash leaves out, so that only a
+    /// recreate brings it: inline `content:`/`environment:` of its configs and secrets, the files
+    /// that the others come from, the names of its networks and volumes. `None` without any.
     pub inline_configs: Option<String>,
     /// The files and directories it reads.
     pub reads: Vec<Read>,

@@ -17,6 +17,9 @@ use super::yaml::{Map, Node};
 use crate::diagnostic::Diagnostic;
 use crate::path::RootPath;
 
+/// Services of a circle that a message names.
+const MAX_SHOWN: usize = 20;
+
 /// Loads the project in `dir`.
 pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     let mut context = Context::new(files, root);
@@ -126,6 +129,9 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Contex
             let mut circle = chain.split_off(start);
             circle.push(next);
             let at = services.get(*next).map(|service| service.at.clone());
+            if circle.len() > MAX_SHOWN {
+                circle.splice(MAX_SHOWN / 2..circle.len() - MAX_SHOWN / 2, ["…"]);
+            }
             let message = format!("services depend on each other in a circle: {}", circle.join(" -> "));
             context.note(Diagnostic::error(message, at));
             return;
@@ -150,7 +156,7 @@ fn networks(
         }
         for key in service::network_keys(&definition.body) {
             let node = model.networks.get(key).map_or(&none, |entry| &entry.node);
-            let docker = service::docker_name(project, key, node);
+            let docker = service::docker_name_of(project, key, node);
             if service::is_external(node) {
                 external.insert(docker)
             } else {

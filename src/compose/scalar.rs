@@ -163,3 +163,42 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
     words.extend(word);
     quote.is_none().then_some(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_value_has_one_form() {
+        let plain = |text: &str| display(&Text { plain: true, ..Text::quoted(text) });
+        for (text, wanted) in
+            [("0x10", "16"), ("010", "8"), ("1_000", "1000"), ("1.50", "1.5"), ("1e3", "1000"), ("True", "true")]
+        {
+            assert_eq!(plain(text), wanted);
+        }
+        for text in ["yes", "1.2.3", "-", "x1", "1-2", "127.0.0.1", ".", "0x", "1e"] {
+            assert_eq!(plain(text), text);
+        }
+        assert_eq!(plain("123456789.5"), "1.234567895e+08");
+        assert_eq!(display(&Text::quoted("0x10")), "0x10");
+    }
+
+    #[test]
+    fn sizes_and_durations_are_compared_by_value() {
+        assert_eq!(bytes("512m"), bytes("0.5GB"));
+        assert_eq!(bytes("1024"), bytes("1kib"));
+        assert_eq!(bytes("many"), None);
+        assert_eq!(duration("1m30s"), duration("90s"));
+        assert_eq!(duration("1.5s"), duration("1500ms"));
+        assert_eq!(duration("soon"), None);
+    }
+
+    #[test]
+    fn command_lines_are_split_like_go_shellwords() {
+        let split = |line: &str| words(line).unwrap();
+        assert_eq!(split("nginx -g 'daemon off;'"), ["nginx", "-g", "daemon off;"]);
+        assert_eq!(split("a\\ b \"c \\\" d\" ''"), ["a b", "c \" d", ""]);
+        assert_eq!(split("first && second"), ["first"]);
+        assert_eq!(words("an 'open quote"), None);
+    }
+}

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::context::{Context, Place};
-use super::digest::{Digest, bound_folder};
-use super::load::{Definition, Model, is_remote};
+use super::digest::Digest;
+use super::load::{Definition, Model};
 use super::model::{Dependency, How, Read, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
-use super::yaml::{Entry, Map, Mark, Node, Text, Value};
+use super::yaml::{Map, Mark, Node, Text, Value};
 use crate::diagnostic::Location;
 use crate::path::RootPath;
 
@@ -27,7 +27,17 @@ pub(super) struct Shared<'m> {
     /// Env files that were read, by path.
     pub(super) env_files: BTreeMap<RootPath, Rc<Variables>>,
     /// Digests of top-level networks and volumes, and the unknown variables in them.
-    resources: BTreeMap<(&'static str, Rc<str>), Rc<(String, BTreeSet<Rc<str>>)>>,
+    resources: BTreeMap<(&'static str, Rc<str>), Rc<Resource>>,
+}
+
+/// A top-level network or volume.
+struct Resource {
+    /// Its name for Docker.
+    docker_name: String,
+    /// The digest of its definition.
+    digest: String,
+    /// Unknown variables in it.
+    unknown: BTreeSet<Rc<str>>,
 }
 
 impl<'m> Shared<'m> {
@@ -54,6 +64,7 @@ pub(super) fn read(
         host_binds: Vec::new(),
         unknown: BTreeSet::new(),
         digest: Digest::new(),
+        unhashed: None,
     };
     reader.run(definition)
 }
@@ -68,11 +79,16 @@ pub(super) struct Reader<'r, 'm, 'a> {
     pub(super) unknown: BTreeSet<Rc<str>>,
     /// The digest of the definition.
     pub(super) digest: Digest,
-    model: &'m Model,
-    name: &'r str,
+    /// What the project's files say.
+    pub(super) model: &'m Model,
+    /// The name of the service.
+    pub(super) name: &'r str,
+    /// Everything it reads.
+    pub(super) reads: Vec<Read>,
     body: &'r Map,
-    reads: Vec<Read>,
-    host_binds: Vec<(String, Location)>,
+    unhashed: Option<Digest>,
+    /// What it reads elsewhere on the host.
+    pub(super) host_binds: Vec<(String, Location)>,
 }
 
 impl<'r> Reader<'r, '_, '_> {
@@ -91,7 +107,7 @@ impl<'r> Reader<'r, '_, '_> {
         self.labels();
         self.networks();
         self.volumes();
-        let inline_configs = self.file_objects();
+        self.file_objects();
         self.build();
         let depends_on = self.dependencies();
         let on_change = settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
@@ -107,7 +123,7 @@ impl<'r> Reader<'r, '_, '_> {
             active: false,
             definition: std::mem::replace(&mut self.digest, Digest::new()).hex(),
             defined_at,
-            inline_configs,
+            inline_configs: self.unhashed.take().map(Digest::hex),
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
@@ -185,157 +201,35 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// Adds a top-level network or volume to the digest: newer versions of Compose recreate what
-    /// uses one that changed.
-    fn resource(&mut self, kind: &'static str, name: &str, node: Option<&Node>) {
+    /// Adds a top-level network or volume: its definition to what Compose hashes, since newer
+    /// versions recreate what uses one that changed, its name to what none of them looks at.
+    pub(super) fn resource(&mut self, kind: &'static str, name: &str, node: Option<&Node>) {
         let key = (kind, Rc::from(name));
         let found = match self.shared.resources.get(&key) {
             Some(found) => Rc::clone(found),
             None => {
                 let mut unknown = BTreeSet::new();
                 let mut digest = Digest::new();
-                let mut docker = format!("{}_{name}", self.shared.project);
+                let mut docker_name = format!("{}_{name}", self.shared.project);
                 if let Some(node) = node {
                     collect_unknown(node, &mut unknown);
-                    docker = docker_name(self.shared.project, name, node);
+                    docker_name = docker_name_of(self.shared.project, name, node);
                 }
-                digest.resource(self.context, kind, &docker, node);
-                let found = Rc::new((digest.hex(), unknown));
+                digest.resource(self.context, kind, name, node);
+                let found = Rc::new(Resource { docker_name, digest: digest.hex(), unknown });
                 self.shared.resources.insert(key, Rc::clone(&found));
                 found
             }
         };
-        self.digest.add(&found.0);
-        self.unknown.extend(found.1.iter().cloned());
+        self.digest.add(&found.digest);
+        self.unhashed(&[kind, name, &found.docker_name]);
+        self.unknown.extend(found.unknown.iter().cloned());
     }
 
-    fn volumes(&mut self) {
-        for item in self.items("volumes") {
-            let Some(map) = item.as_map() else { continue };
-            let get = |key: &str| map.get(key).map(|entry| &entry.node);
-            let target = get("target").and_then(Node::as_str).map(str::to_owned);
-            let Some(Node { value: Value::Text(source), at, .. }) = get("source") else { continue };
-            match get("type").and_then(Node::as_str) {
-                Some("bind") => {
-                    self.read(source, *at, How::Bind, target, true);
-                }
-                Some("volume") => self.named_volume(source, *at, target),
-                _ => {}
-            }
-        }
-    }
-
-    fn named_volume(&mut self, source: &Text, at: Mark, target: Option<String>) {
-        let Some(entry) = self.model.volumes.get(&source.text) else {
-            if source.unknown.is_empty() {
-                let message =
-                    format!("service `{}` uses volume `{}`, which is not defined", self.name, source.text);
-                self.context.error(at, message);
-            } else {
-                let at = self.context.location(at);
-                self.host_binds.push((source.text.to_string(), at));
-            }
-            return;
-        };
-        self.resource("volume", &source.text, Some(&entry.node));
-        if let Some(Node { value: Value::Text(device), at, .. }) = bound_folder("volume", Some(&entry.node)) {
-            self.read(device, *at, How::Bind, target, true);
-        }
-    }
-
-    /// Configs and secrets; returns the digest of those whose content stands in the model.
-    fn file_objects(&mut self) -> Option<String> {
-        let mut inline: Option<Digest> = None;
-        let kinds = [
-            ("config", "configs", &self.model.configs, How::Config),
-            ("secret", "secrets", &self.model.secrets, How::Secret),
-        ];
-        for (kind, key, objects, how) in kinds {
-            for item in self.items(key) {
-                let Some(map) = item.as_map() else { continue };
-                let Some(Entry { node: source, .. }) = map.get("source") else { continue };
-                let Some(name) = source.as_str() else { continue };
-                let Some(object) = objects.get(name) else {
-                    let message =
-                        format!("service `{}` uses {kind} `{name}`, which is not defined", self.name);
-                    self.context.error(source.at, message);
-                    continue;
-                };
-                collect_unknown(&object.node, &mut self.unknown);
-                let given = map.get("target").and_then(|entry| entry.node.as_str());
-                let target = match given {
-                    Some(target) if target.starts_with('/') => target.to_owned(),
-                    target if kind == "secret" => format!("/run/secrets/{}", target.unwrap_or(name)),
-                    target => format!("/{}", target.unwrap_or(name)),
-                };
-                let text = |key: &str| match object.node.get(key).map(|node| (&node.value, node.at)) {
-                    Some((Value::Text(text), at)) => Some((text, at)),
-                    _ => None,
-                };
-                if let Some((file, at)) = text("file") {
-                    self.read(file, at, how, Some(target), true);
-                } else if let Some((content, _)) = text("content") {
-                    let inline = inline.get_or_insert_with(Digest::new);
-                    inline.add(&target);
-                    inline.add(&content.text);
-                } else if let Some((variable, _)) = text("environment") {
-                    let inline = inline.get_or_insert_with(Digest::new);
-                    inline.add(&target);
-                    match self.shared.variables.get(&variable.text) {
-                        Some(value) => inline.add(&value.text),
-                        None => {
-                            inline.add(&format!("${{{}}}", variable.text));
-                            self.unknown.insert(Rc::clone(&variable.text));
-                        }
-                    }
-                }
-            }
-        }
-        inline.map(Digest::hex)
-    }
-
-    fn build(&mut self) {
-        let Some(build) = self.set("build") else { return };
-        let text = |node: Option<&'r Node>| match node.map(|node| (&node.value, node.at)) {
-            Some((Value::Text(text), at)) => Some((text.clone(), at)),
-            _ => None,
-        };
-        let (context, at) = text(build.get("context")).unwrap_or_else(|| (Text::quoted("."), build.at));
-        let mut folder = None;
-        if !is_remote(&context.text) {
-            folder = self.read(&context, at, How::Build, None, true);
-        }
-        if let (Some(folder), Some((dockerfile, at))) = (&folder, text(build.get("dockerfile")))
-            && dockerfile.unknown.is_empty()
-        {
-            let path = match dockerfile.text.starts_with('/') {
-                true => match self.context.resolve(&dockerfile, at) {
-                    Place::Tree(path) => Some(path),
-                    Place::Host(_) | Place::Invalid => None,
-                },
-                false => folder.join(&dockerfile.text).ok(),
-            };
-            if let Some(path) = path {
-                let kind = self.context.files.kind(&path);
-                let at = self.context.location(at);
-                self.reads.push(Read { path, how: How::Build, at, kind, target: None, required: true });
-            }
-        }
-        for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
-            if let Value::Text(text) = &entry.node.value {
-                let elsewhere = ["docker-image:", "service:", "oci-layout:", "target:"];
-                if !is_remote(&text.text) && !elsewhere.iter().any(|scheme| text.text.starts_with(scheme)) {
-                    self.read(text, entry.node.at, How::Build, None, true);
-                }
-            }
-        }
-        for item in build.get("secrets").and_then(Node::as_list).unwrap_or(&[]) {
-            let name = item.as_str().or_else(|| item.get("source").and_then(Node::as_str));
-            let object = name.and_then(|name| self.model.secrets.get(name));
-            if let Some((file, at)) = object.and_then(|entry| text(entry.node.get("file"))) {
-                self.read(&file, at, How::Build, None, true);
-            }
-        }
+    /// Adds to what only a recreate brings.
+    pub(super) fn unhashed(&mut self, texts: &[&str]) {
+        let digest = self.unhashed.get_or_insert_with(Digest::new);
+        texts.iter().for_each(|text| digest.add(text));
     }
 
     fn dependencies(&mut self) -> BTreeMap<String, Dependency> {
@@ -402,7 +296,7 @@ pub(super) fn network_keys(body: &Map) -> Vec<&str> {
 }
 
 /// The name by which Docker knows a top-level network or volume.
-pub(super) fn docker_name(project: &str, key: &str, node: &Node) -> String {
+pub(super) fn docker_name_of(project: &str, key: &str, node: &Node) -> String {
     let name = node.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
     match name {
         Some(name) => name.to_owned(),
@@ -416,7 +310,8 @@ pub(super) fn is_external(node: &Node) -> bool {
     node.get("external").and_then(Node::as_str) == Some("true")
 }
 
-fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
+/// Collects the variables that stayed in a node.
+pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
     match &node.value {
         Value::Null => {}
         Value::Text(text) => out.extend(text.unknown.iter().cloned()),

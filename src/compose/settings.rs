@@ -196,3 +196,67 @@ fn unknown_reaction(context: &mut Context<'_>, node: &Node, word: &str) {
     };
     context.note(diagnostic.help(help));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{messages, project, web};
+    use super::*;
+
+    fn on_change(yaml: &str) -> OnChange {
+        let compose = format!("services:\n  web:\n    image: a\n    x-ghdeploy: {yaml}\n");
+        web(&project(&compose)).on_change.clone()
+    }
+
+    fn wrong(yaml: &str) -> String {
+        let compose = format!("services:\n  web:\n    image: a\n    x-ghdeploy: {yaml}\n");
+        messages(&project(&compose)).join("; ")
+    }
+
+    #[test]
+    fn every_reaction_can_be_written_in_every_way() {
+        let hup = Reaction::Signal("SIGHUP".to_owned());
+        let reload = Reaction::Exec(["nginx", "-s", "reload"].map(str::to_owned).to_vec());
+        for (yaml, wanted) in [
+            ("{}", Reaction::Restart),
+            ("{on-change: restart}", Reaction::Restart),
+            ("{on-change: recreate}", Reaction::Recreate),
+            ("{on-change: none}", Reaction::None),
+            ("{on-change: {signal: SIGHUP}}", hup.clone()),
+            ("{on-change: 'signal: SIGHUP'}", hup.clone()),
+            ("{on-change: 'signal:sighup'}", hup),
+            ("{on-change: {exec: [nginx, -s, reload]}}", reload.clone()),
+            ("{on-change: {exec: nginx -s reload}}", reload.clone()),
+            ("{on-change: 'exec: [nginx, -s, reload]'}", reload),
+        ] {
+            assert_eq!(on_change(yaml).default, wanted, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_path_comes_first() {
+        let paths = on_change("{paths: {'**': none, 'conf/**': restart, conf/a.yml: recreate, '*.yml': none, 'conf/*.yml': none}}").paths;
+        let globs: Vec<&str> = paths.iter().map(|(glob, _)| glob.as_str()).collect();
+        assert_eq!(globs, ["conf/a.yml", "conf/*.yml", "conf/**", "*.yml", "**"]);
+    }
+
+    #[test]
+    fn mistakes_are_errors_with_a_way_out() {
+        assert_eq!(
+            wrong("{on-chnage: restart}"),
+            "services/blog/compose.yml:4:18: unknown key `on-chnage` in `x-ghdeploy` (did you mean `on-change`?)"
+        );
+        assert!(wrong("{on-change: reload}").contains("not understood"));
+        assert!(wrong("{on-change: restrat}").ends_with("(did you mean `restart`?)"));
+        assert!(wrong("{on-change: {signal: '-9; rm'}}").contains("write the name of a signal"));
+        assert!(wrong("{on-change: {exec: []}}").contains("write a list of arguments"));
+        assert!(wrong("{paths: {'a[': none}}").contains("this is not a glob"));
+        assert!(wrong("5").contains("must be a mapping"));
+    }
+
+    #[test]
+    fn a_project_names_its_hosts_and_what_goes_before_it() {
+        let project = project("x-ghdeploy: {hosts: [web], after: traefik, hooks: {}}\nservices: {web: {image: a}}");
+        web(&project);
+        assert_eq!(project.settings, ProjectSettings { hosts: vec!["web".into()], after: vec!["traefik".into()] });
+    }
+}

@@ -223,3 +223,51 @@ pub(super) fn hosts(context: &mut Context<'_>, owner: &str, node: Node) -> Node 
     }
     Node { at, tag: if tag == Tag::Reset { Tag::None } else { tag }, value: Value::List(hosts) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Mark = Mark { source: 0, line: 1, column: 1 };
+
+    fn shown(node: &Node) -> String {
+        let map = node.as_map().unwrap();
+        let show = |(key, entry): (&Rc<str>, &Entry)| match entry.node.as_str() {
+            Some(text) => format!("{key}={text}"),
+            None => format!("{key}=({})", shown(&entry.node)),
+        };
+        map.iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn ports_are_written_out() {
+        let all = |text: &str| -> Vec<String> {
+            ports(AT, &Text::quoted(text)).unwrap().iter().map(|port| shown(port).replace("mode=ingress ", "")).collect()
+        };
+        assert_eq!(all("80"), ["protocol=tcp target=80"]);
+        assert_eq!(all("8080:80/udp"), ["protocol=udp published=8080 target=80"]);
+        assert_eq!(all("127.0.0.1::80"), ["host_ip=127.0.0.1 protocol=tcp target=80"]);
+        assert_eq!(all("[::1]:1:80"), ["host_ip=::1 protocol=tcp published=1 target=80"]);
+        assert_eq!(all("1-2:3-4"), ["protocol=tcp published=1 target=3", "protocol=tcp published=2 target=4"]);
+        assert_eq!(all("1-5:80"), ["protocol=tcp published=1-5 target=80"]);
+        for text in ["", "x", "1-3:1-2", "80:", "65536", "3-1"] {
+            assert!(ports(AT, &Text::quoted(text)).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn volumes_are_told_apart_by_their_source() {
+        let one = |text: &str| volume(AT, &Text::quoted(text)).map(|node| shown(&node));
+        assert_eq!(
+            one("./a:/a/:ro,Z").unwrap(),
+            "bind=(create_host_path=true selinux=Z) read_only=true source=./a target=/a type=bind"
+        );
+        assert_eq!(one("data:/a").unwrap(), "source=data target=/a type=volume volume=()");
+        assert_eq!(one("/anonymous").unwrap(), "target=/anonymous type=volume volume=()");
+        assert_eq!(one("~/a:/a").unwrap(), "bind=(create_host_path=true) source=~/a target=/a type=bind");
+        assert_eq!(one("${X:-a:b}/c:/a").unwrap(), "bind=(create_host_path=true) source=${X:-a:b}/c target=/a type=bind");
+        for text in ["", "a::b", "a:b:c:d", ":/a", "./a:"] {
+            assert!(one(text).is_err(), "{text}");
+        }
+    }
+}

@@ -230,3 +230,90 @@ impl<'a> Form<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn known() -> Variables {
+        let mut variables = Variables::default();
+        for (name, text) in [("A", "a"), ("EMPTY", ""), ("B", "b")] {
+            variables.set(name, Value { text: text.to_owned(), ..Value::default() });
+        }
+        variables
+    }
+
+    fn shown(text: &str) -> String {
+        let known = known();
+        match substitute(text, &|name| known.get(name)) {
+            Ok(value) => value.text,
+            Err(problem) => format!("error: {problem}"),
+        }
+    }
+
+    #[test]
+    fn every_form_is_substituted() {
+        for (text, wanted) in [
+            ("$A", "a"),
+            ("${A}", "a"),
+            ("x$A-${B}.y", "xa-b.y"),
+            ("$$A $${A}", "$A ${A}"),
+            ("${EMPTY:-d} ${EMPTY-d}", "d "),
+            ("${NO:-d} ${NO-d}", "d d"),
+            ("${A:-d} ${A-d}", "a a"),
+            ("${A:+r} ${A+r}", "r r"),
+            ("${EMPTY:+r}|${EMPTY+r}|${NO+r}", "|r|"),
+            ("${A:?message} ${EMPTY?message}", "a "),
+            ("${NO:-${ALSO:-deep $A}}", "deep a"),
+            ("${NO:-a}b ${NO:-c}d", "ab cd"),
+            ("${NO:-{\"a\": 1}}", "{\"a\": 1}"),
+            ("${NO:-}", ""),
+            ("5$ only, $1", "5$ only, $1"),
+        ] {
+            assert_eq!(shown(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_variables_stay_and_are_named() {
+        let known = known();
+        let value = substitute("$HOST:${PORT}/${A}/${MUST:?why}", &|name| known.get(name)).unwrap();
+        assert_eq!(value.text, "${HOST}:${PORT}/a/${MUST}");
+        let names: Vec<&str> = value.unknown.iter().map(|name| &**name).collect();
+        assert_eq!(names, ["HOST", "MUST", "PORT"]);
+    }
+
+    #[test]
+    fn what_is_no_reference_is_an_error_that_quotes_nothing() {
+        for text in ["${", "${}", "${A", "${A:-x", "${1}", "${A!}", "${A:}", "${A:-\n}"] {
+            assert!(shown(text).starts_with("error: invalid variable reference"), "{text}");
+        }
+        assert_eq!(shown("${EMPTY:?my secret}"), "error: required variable EMPTY is empty");
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        let text = "${A:-".repeat(10_000) + &"}".repeat(10_000);
+        assert_eq!(shown(&text), "error: variables nest too deeply or make the text too long");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in ".*|([${}:?+-]|A|B|NO|\n){0,40}") {
+            shown(&text);
+        }
+
+        #[test]
+        fn doubled_dollars_give_back_any_text(text in "[^$]*(\\$[^$]*){0,5}") {
+            prop_assert_eq!(shown(&text.replace('$', "$$")), text);
+        }
+
+        #[test]
+        fn a_default_is_used_only_where_the_variable_is_not_set(word in "[a-z/.:]{0,9}") {
+            prop_assert_eq!(shown(&format!("<${{NO:-{word}}}>")), format!("<{word}>"));
+            prop_assert_eq!(shown(&format!("<${{A:-{word}}}>")), "<a>");
+        }
+    }
+}

@@ -394,3 +394,78 @@ fn read_tag(tag: Option<&YamlTag>) -> (Tag, bool) {
 fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(text: &str) -> Node {
+        let (mut documents, problems) = parse(0, text.as_bytes());
+        assert!(problems.is_empty(), "{problems:?}");
+        documents.remove(0)
+    }
+
+    fn problem(text: &[u8]) -> String {
+        let (_, problems) = parse(0, text);
+        let first = problems.first().expect("a problem");
+        format!("{}:{} {}", first.at.line, first.at.column, first.message)
+    }
+
+    #[test]
+    fn nodes_know_where_they_stand() {
+        let node = one("a:\n  - x\n  - key: 'v'\n");
+        let list = node.get("a").unwrap().as_list().unwrap();
+        let entry = &list[1].as_map().unwrap()["key"];
+        assert_eq!((entry.at.line, entry.at.column), (3, 5));
+        assert_eq!((entry.node.at.line, entry.node.at.column), (3, 10));
+    }
+
+    #[test]
+    fn merges_lose_to_keys_of_the_mapping_and_to_earlier_merges() {
+        let node = one("x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 3\n");
+        let z = node.get("z").unwrap();
+        let get = |key: &str| z.get(key).and_then(Node::as_str).unwrap();
+        assert_eq!((get("a"), get("b"), get("c")), ("3", "1", "2"));
+        assert!(z.get("<<").is_none());
+    }
+
+    #[test]
+    fn tags_and_quotes_are_kept() {
+        let node = one("a: !reset null\nb: !override [x]\nc: !!str 5\nd: '5'\ne: 5\nf: ~");
+        let is_plain = |key: &str| matches!(&node.get(key).unwrap().value, Value::Text(text) if text.plain);
+        assert_eq!(node.get("a").unwrap().tag, Tag::Reset);
+        assert_eq!(node.get("b").unwrap().tag, Tag::Override);
+        assert!(!is_plain("c") && !is_plain("d") && is_plain("e"));
+        assert!(matches!(node.get("f").unwrap().value, Value::Null));
+    }
+
+    #[test]
+    fn problems_are_placed() {
+        assert_eq!(problem(b"a: 1\nb: 2\na: 3"), "3:1 key `a` is already defined at line 1");
+        assert_eq!(problem(b"a: {<<: 5}"), "1:9 `<<` needs a mapping or a list of mappings");
+        assert_eq!(problem(b"a: 1\nb: \xff"), "2:1 the file is not UTF-8");
+        assert_eq!(problem(b"a: 1\nb: x\0"), "2:5 control characters are not allowed in YAML");
+        assert!(problem(b"a: [1").starts_with("1:"));
+        assert!(problem(b"a: *no").contains("anchor"));
+        assert!(problem(b"a: &a [*a]").contains("this very alias"));
+    }
+
+    #[test]
+    fn hostile_files_end_in_an_error() {
+        let aliases: String = (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","))).collect();
+        assert!(problem(format!("a0: &a0 [x]\n{aliases}").as_bytes()).contains("grows to more than"));
+        for text in ["[".repeat(100_000), "- ".repeat(50_000), "{a: ".repeat(50_000), "? ".repeat(50_000)] {
+            problem(text.as_bytes());
+        }
+        assert!(problem(&vec![b'#'; MAX_BYTES + 1]).contains("larger than 4 MiB"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in ".*|([a-c:&*<>{}\\[\\],|!'\"\n -]|<<: |- ){0,60}") {
+            parse(0, text.as_bytes());
+        }
+    }
+}

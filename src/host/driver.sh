@@ -327,7 +327,7 @@ containers() {
   [ -n "$ids" ] || return 0
   label() { printf '{{with index .Config.Labels "com.docker.compose.%s"}}{{json .}}{{else}}""{{end}}' "$1"; }
   # shellcheck disable=SC2086 # a list of ids
-  out=$(docker inspect --type container --format '{"id":'"$id"',"event":"container","container":{"id":{{json .ID}},"name":{{json .Name}},"project":'"$(label project)"',"service":'"$(label service)"',"oneoff":'"$(label oneoff)"',"replaces":'"$(label replace)"',"image":{{json .Image}},"image_name":{{json .Config.Image}},"state":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"created":{{json .Created}},"started":{{json .State.StartedAt}},"health":{{with .State.Health}}{{json .Status}}{{else}}null{{end}}}}' $ids 2>&1) && { printf '%s\n' "$out"; return; }
+  out=$(docker inspect --type container --format '{"id":'"$id"',"event":"container","container":{"id":{{json .ID}},"name":{{json .Name}},"project":'"$(label project)"',"service":'"$(label service)"',"oneoff":'"$(label oneoff)"',"replaces":'"$(label replace)"',"image":{{json .Image}},"image_name":{{json .Config.Image}},"state":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"created":{{json .Created}},"started":{{json .State.StartedAt}},"stop_timeout":{{json .Config.StopTimeout}},"health":{{with .State.Health}}{{json .Status}}{{else}}null{{end}}}}' $ids 2>&1) && { printf '%s\n' "$out"; return; }
   printf '%s\n' "$out" | grep '^{'
   ! printf '%s\n' "$out" | grep -v '^{' | grep -v 'No such container'
 }

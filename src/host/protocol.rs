@@ -264,6 +264,8 @@ pub struct Container {
     pub created: String,
     /// When it was started last, RFC 3339.
     pub started: String,
+    /// How long it may take to stop, in seconds; `None`: Docker's default.
+    pub stop_timeout: Option<i64>,
     /// `starting`, `healthy` or `unhealthy`; `None` without a healthcheck.
     pub health: Option<String>,
 }

@@ -1,0 +1,62 @@
+//! A tree in memory for the tests of this module.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::model::{Project, Service};
+use super::{Files, NodeKind};
+use crate::path::RootPath;
+
+/// Files by path; directories are there when something is in them.
+pub(super) struct Tree(BTreeMap<String, Vec<u8>>);
+
+impl Tree {
+    /// A tree of these files.
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
+        Self(files.iter().map(|(path, content)| ((*path).to_owned(), content.as_bytes().to_vec())).collect())
+    }
+
+    /// The project in `blog`, below `/srv/services` on the host.
+    pub(super) fn load(&self) -> Project {
+        super::load(self, &RootPath::new("blog").unwrap(), "/srv/services")
+    }
+}
+
+impl Files for Tree {
+    fn kind(&self, path: &RootPath) -> Option<NodeKind> {
+        if self.0.contains_key(path.as_str()) {
+            return Some(NodeKind::File);
+        }
+        let below = format!("{path}/");
+        self.0.keys().any(|file| path.is_root() || file.starts_with(&below)).then_some(NodeKind::Dir)
+    }
+
+    fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+        Ok(self.0.get(path.as_str()).map(|content| Arc::from(content.as_slice())))
+    }
+
+    fn shown(&self, path: &RootPath) -> String {
+        format!("services/{path}")
+    }
+}
+
+/// The project that one compose file makes.
+pub(super) fn project(compose: &str) -> Project {
+    Tree::new(&[("blog/compose.yml", compose)]).load()
+}
+
+/// The service `web` of a project that has nothing wrong.
+pub(super) fn web(project: &Project) -> &Service {
+    assert_eq!(messages(project), Vec::<String>::new());
+    &project.services["web"]
+}
+
+/// What is wrong with a project, each with its place.
+pub(super) fn messages(project: &Project) -> Vec<String> {
+    let show = |found: &crate::diagnostic::Diagnostic| {
+        let at = found.at.as_ref().map(ToString::to_string).unwrap_or_default();
+        let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{at}: {}{help}", found.message)
+    };
+    project.diagnostics.iter().map(show).collect()
+}

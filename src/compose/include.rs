@@ -1,0 +1,120 @@
+//! Applies `include`.
+//!
+//! Owns the folder and the variables that an included file is read with, circles of files, and what
+//! happens when two files define the same thing.
+
+use std::rc::Rc;
+
+use super::load::{Loader, MAX_CHAIN, Model, read_env_files, texts};
+use super::merge;
+use super::variables::Variables;
+use super::yaml::{Mark, Node, Value};
+use crate::path::RootPath;
+
+impl Loader<'_, '_> {
+    /// Adds what `include` names. `chain` is the files that led here, this one last.
+    pub(super) fn includes(&mut self, model: &mut Model, include: Node, chain: &[RootPath]) {
+        let at = include.at;
+        let Value::List(items) = include.value else {
+            self.context.error(at, "`include` must be a list");
+            return;
+        };
+        for item in items {
+            let (paths, directory, env_files) = match &item.value {
+                Value::Text(_) => (vec![item.clone()], None, Vec::new()),
+                Value::Map(map) => {
+                    let get = |key: &str| map.get(key).map(|entry| entry.node.clone());
+                    (texts(get("path")), get("project_directory"), texts(get("env_file")))
+                }
+                _ => (Vec::new(), None, Vec::new()),
+            };
+            if paths.is_empty() {
+                self.context.error(item.at, "an `include` needs a path");
+                continue;
+            }
+            let files: Vec<RootPath> =
+                paths.iter().filter_map(|path| self.file_named(path, "`include`")).collect();
+            let Some(first) = files.first().filter(|_| files.len() == paths.len()) else { continue };
+            if let Some(start) = chain.iter().position(|file| file == first) {
+                let shown = |file: &RootPath| self.context.files.shown(file);
+                let mut circle: Vec<String> = chain[start..].iter().map(shown).collect();
+                circle.push(shown(first));
+                self.context.error(
+                    item.at,
+                    format!("files include each other in a circle: {}", circle.join(" includes ")),
+                );
+                continue;
+            }
+            if chain.len() >= MAX_CHAIN {
+                self.context.error(item.at, format!("a chain of more than {MAX_CHAIN} `include`"));
+                continue;
+            }
+            let directory = match directory {
+                Some(node) => match self.file_named(&node, "`project_directory`") {
+                    Some(path) => path,
+                    None => continue,
+                },
+                None => first.parent().unwrap_or_default(),
+            };
+            let variables = self.included_variables(&env_files, &directory);
+            let mut loader = Loader::new(self.context, variables);
+            let included = loader.load(&files, &directory, Some(item.at), chain);
+            self.import(model, included, item.at);
+        }
+    }
+
+    /// The variables for included files: those of the includer win over the files' own.
+    fn included_variables(
+        &mut self,
+        env_files: &[Node],
+        directory: &RootPath) -> Rc<Variables> {
+        let mut variables = (*self.variables).clone();
+        let mut paths = Vec::new();
+        for node in env_files {
+            paths.extend(self.file_named(node, "`include.env_file`"));
+        }
+        if env_files.is_empty() {
+            paths.extend(directory.join(".env"));
+        }
+        let own = read_env_files(self.context, &paths, &variables);
+        variables.fill(&own);
+        Rc::new(variables)
+    }
+
+    fn import(&mut self, model: &mut Model, from: Model, at: Mark) {
+        for (name, definition) in from.services {
+            match model.services.get(&name) {
+                Some(known) if !merge::same_map(&known.body, &definition.body) => {
+                    self.context
+                        .error(at, format!("included service `{name}` conflicts with another of that name"));
+                }
+                Some(_) => {}
+                None => {
+                    model.services.insert(name, definition);
+                }
+            }
+        }
+        let pairs = [
+            ("network", &mut model.networks, from.networks),
+            ("volume", &mut model.volumes, from.volumes),
+            ("config", &mut model.configs, from.configs),
+            ("secret", &mut model.secrets, from.secrets),
+        ];
+        for (kind, own, from) in pairs {
+            for (name, entry) in from {
+                match own.get(&name) {
+                    Some(known) if !merge::same(&known.node, &entry.node) => {
+                        self.context.error(
+                            at,
+                            format!("included {kind} `{name}` conflicts with another of that name"),
+                        );
+                    }
+                    Some(_) => {}
+                    None => {
+                        own.insert(name, entry);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -219,8 +219,17 @@ impl Transport for Ssh {
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        // The master goes when the last user of the session is dropped; only its directory is ours.
-        Box::pin(async { drop(self.directory.lock().await.take()) })
+        Box::pin(async {
+            let directory = self.directory.lock().await.take();
+            if let Some(session) = self.session.get() {
+                // Commands that are about to end hold on to the session; ssh waits for them by itself.
+                let master = Session::resume_mux(session.control_socket().into(), None);
+                if let Err(error) = master.close().await {
+                    tracing::debug!(%error, "the ssh master was gone already");
+                }
+            }
+            drop(directory);
+        })
     }
 }
 

@@ -4,10 +4,13 @@
 //! `tests/compose_fixtures/projects` and of `services` is read by both, and every document of
 //! `tests/compose_fixtures/digests` is compared with every other by digest and by `config --hash`.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ghdeploy::compose::model::{How, Project};
 use ghdeploy::compose::{self, Files, NodeKind};
@@ -113,13 +116,13 @@ fn projects() -> Vec<(PathBuf, String)> {
 
 /// Runs a check for every item on as many threads as there are cores, and collects what it says.
 fn all<T: Sync>(items: &[T], check: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     let found = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
-                    let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { break };
                     let said = check(item);
                     found.lock().unwrap().extend(said);
@@ -143,14 +146,16 @@ fn names(lines: &str) -> BTreeSet<String> {
 #[test]
 fn projects_are_read_as_compose_reads_them() {
     let projects = projects();
-    assert!(projects.len() > 30, "only {} projects found", projects.len());
+    let compared = AtomicUsize::new(0);
     expect_nothing(all(&projects, |(root, name)| {
-        let said = compare(root, name);
+        let said = compare(root, name, &compared);
         said.into_iter().map(|line| format!("{name}: {line}")).collect()
     }));
+    assert!(compared.into_inner() > 25, "Compose refused most of the projects");
 }
 
-fn compare(root: &Path, name: &str) -> Vec<String> {
+/// What the reader and Compose see differently in a project; counts those that Compose takes.
+fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
     let mut folder = Folder::new(root);
     let dir = folder.root.join(name);
     let lacks_env_file = lacks_env_file(&folder.load(name));
@@ -162,7 +167,10 @@ fn compare(root: &Path, name: &str) -> Vec<String> {
     let active = docker_compose(&dir, &[&env[..], &["config", "--services"]].concat());
     let json = docker_compose(&dir, &[&env[..], &["--profile", "*", "config", "--format", "json"]].concat());
     let (active, json) = match (active, json) {
-        (Ok(active), Ok(json)) => (names(&active), serde_json::from_str::<Value>(&json).unwrap()),
+        (Ok(active), Ok(json)) => {
+            compared.fetch_add(1, Ordering::Relaxed);
+            (names(&active), serde_json::from_str::<Value>(&json).unwrap())
+        }
         // An env file that only the host has is no error of the tree.
         _ if lacks_env_file => return Vec::new(),
         // What Compose refuses for a key or a name must at least be pointed at.
@@ -288,36 +296,37 @@ fn keys(value: &Value) -> BTreeSet<String> {
 /// must be the same definition as the files that it came from.
 #[test]
 fn a_resolved_project_has_the_digests_of_its_sources() {
-    expect_nothing(all(&projects(), |(root, name)| {
-        let mut folder = Folder::new(root);
-        let dir = folder.root.join(name);
-        let file = folder.define_unknown(name);
-        let before = folder.load(name);
-        let env: Vec<&str> =
-            file.iter().flat_map(|file| ["--env-file", file.path().to_str().unwrap()]).collect();
-        let args = [&env[..], &["--profile", "*", "config"]].concat();
-        let Ok(resolved) = docker_compose(&dir, &args) else { return Vec::new() };
-        let path = |file: &str| RootPath::new(&format!("{name}/{file}")).unwrap();
-        for file in before.definition_files {
-            folder.replaced.insert(file.path, None);
-        }
-        for file in ["compose.yaml", ".env", "compose.override.yml"] {
-            folder.replaced.insert(path(file), None);
-        }
-        folder.replaced.insert(path("compose.yaml"), Some(Arc::from(resolved.as_bytes())));
-        let after = folder.load(name);
-        let mut out = Vec::new();
-        for (service, before) in &before.services {
-            match after.services.get(service) {
-                Some(after) if after.definition != before.definition => {
-                    out.push(format!("{name}: `{service}` differs from what Compose makes of it"));
-                }
-                Some(_) => {}
-                None => out.push(format!("{name}: `{service}` is lost")),
+    expect_nothing(all(&projects(), |(root, name)| same_digests(root, name)));
+}
+
+fn same_digests(root: &Path, name: &str) -> Vec<String> {
+    let mut folder = Folder::new(root);
+    let dir = folder.root.join(name);
+    let file = folder.define_unknown(name);
+    let before = folder.load(name);
+    let env: Vec<&str> = file.iter().flat_map(|file| ["--env-file", file.path().to_str().unwrap()]).collect();
+    let args = [&env[..], &["--profile", "*", "config"]].concat();
+    let Ok(resolved) = docker_compose(&dir, &args) else { return Vec::new() };
+    let path = |file: &str| RootPath::new(&format!("{name}/{file}")).unwrap();
+    for file in before.definition_files {
+        folder.replaced.insert(file.path, None);
+    }
+    for file in ["compose.yaml", ".env", "compose.override.yml"] {
+        folder.replaced.insert(path(file), None);
+    }
+    folder.replaced.insert(path("compose.yaml"), Some(Arc::from(resolved.as_bytes())));
+    let after = folder.load(name);
+    let mut out = Vec::new();
+    for (service, before) in &before.services {
+        match after.services.get(service) {
+            Some(after) if after.definition != before.definition => {
+                out.push(format!("{name}: `{service}` differs from what Compose makes of it"));
             }
+            Some(_) => {}
+            None => out.push(format!("{name}: `{service}` is lost")),
         }
-        out
-    }));
+    }
+    out
 }
 
 #[test]
@@ -367,4 +376,139 @@ fn digests(document: &str) -> BTreeMap<String, String> {
     let folder = Folder { root: "/nonexistent".into(), replaced };
     let project = folder.load("proj");
     project.services.into_iter().map(|(name, service)| (name, service.definition)).collect()
+}
+
+/// Attributes of generated services, some with a variable, in short and long syntax.
+const ATTRIBUTES: &[&str] = &[
+    "command: run --flag '$A b'",
+    "command: [run, \"${B:-x y}\"]",
+    "environment: {A: \"${A}\", N: 1.50, E: , T: true}",
+    "environment: [A=1, \"B=${UNSET:-${A}}\", A]",
+    "env_file: one.env",
+    "env_file: [one.env, {path: two.env, required: false}]",
+    "volumes: [\"./one:/one\", \"named:/named:ro\", \"/etc/hosts:/h:ro\"]",
+    "volumes: [{type: bind, source: ../shared, target: /one}, {type: tmpfs, target: /t}]",
+    "volumes: [\"${DIR}/two:/two\", \"./one:/other\"]",
+    "ports: [\"80:80\", \"${PORT:-90}:90/udp\"]",
+    "ports: [{target: 80, published: \"80\"}, 443]",
+    "labels: {a: \"${A}\", b: 2}",
+    "labels: [b=3, c]",
+    "networks: [front]",
+    "networks: {front: {aliases: [x]}, default: {}}",
+    "configs: [conf]",
+    "configs: [{source: conf, target: /etc/conf}]",
+    "secrets: [key]",
+    "healthcheck: {test: check me, interval: 90s}",
+    "healthcheck: {test: [CMD, check], retries: 3}",
+    "logging: {driver: local, options: {max-size: 1m}}",
+    "logging: {options: {max-file: 3}}",
+    "deploy: {resources: {limits: {cpus: 0.50, memory: 64M}}}",
+    "mem_limit: ${MEM:-32m}",
+    "restart: unless-stopped",
+    "hostname: h-${A}",
+    "build: {context: ./app, args: {X: \"${A}\"}}",
+    "build: .",
+    "extra_hosts: [\"a:1.2.3.4\"]",
+    "extra_hosts: {b: 4.3.2.1}",
+    "tmpfs: /tmp",
+    "tmpfs: [/tmp, /run]",
+    "ulimits: {nofile: 5}",
+    "cap_add: [A, B]",
+    "dns: 1.1.1.1",
+    "profiles: [debug]",
+    "stop_grace_period: 1m",
+    "init: true",
+    "x-note: {a: b}",
+    "<<: *common",
+    "extends: base",
+    "extends: {file: other.yml, service: far}",
+    "volumes: !reset []",
+    "environment: !override {ONLY: me}",
+];
+
+/// Lines of generated `.env` files.
+const ASSIGNMENTS: &[&str] = &[
+    "A=one",
+    "A='single $B'",
+    "export B=\"two ${A:-none} \\\"q\\\"\"",
+    "B = spaced # note",
+    "DIR=./sub",
+    "PORT=91",
+    "MEM=\"48m\"",
+    "COMPOSE_PROFILES=debug,other",
+    "# nothing",
+    "A=$${B}",
+];
+
+#[test]
+fn generated_projects_are_read_as_compose_reads_them() {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+    let attributes = || vec(proptest::sample::select(ATTRIBUTES), 0..7);
+    let project = (
+        vec(attributes(), 1..4),
+        proptest::option::of(vec(attributes(), 1..3)),
+        vec(proptest::sample::select(ASSIGNMENTS), 0..5),
+        any::<bool>(),
+    );
+    // The same projects in every run: a failure must be one that can be looked at.
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let names: Vec<String> = (0..40).map(|index| format!("p{index}")).collect();
+    for name in &names {
+        let (services, over, env, includes) = project.new_tree(&mut runner).unwrap().current();
+        let dir = folder.path().join(name);
+        std::fs::create_dir_all(dir.join("app")).unwrap();
+        let write = |file: &str, content: &str| std::fs::write(dir.join(file), content).unwrap();
+        // DIR names a path, so it is always defined.
+        write(".env", &format!("DIR=./dir\n{}\n", env.join("\n")));
+        write("one.env", "FROM_FILE=1\nA=file ${A:-unset}\n");
+        write("conf", "");
+        write("key", "");
+        write("other.yml", "services: {far: {image: far, volumes: [\"./far:/far\"], env_file: one.env}}\n");
+        write("part.yml", "services: {part: {image: \"part:${A:-none}\", volumes: [\"./part:/part\"]}}\n");
+        let include = if includes { "include: [part.yml]\n" } else { "" };
+        let top = "x-common: &common {restart: always, environment: {C: c}}\n";
+        let bottom = "networks: {front: {}}\nvolumes: {named: {}}\nconfigs: {conf: {file: ./conf}}\nsecrets: {key: {file: key}}\n";
+        let base = "  base: {image: base, environment: {BASE: 1}, volumes: [\"./base:/one\"]}\n";
+        let main = format!("{include}{top}services:\n{base}{}{bottom}", written(&services, "image: a"));
+        write("compose.yaml", &main);
+        if let Some(over) = over {
+            let over: Vec<_> = over.into_iter().take(services.len()).collect();
+            let text = written(&over, "hostname: over").replace("extends: base", "init: false");
+            write("compose.override.yaml", &format!("{top}services:\n{text}"));
+        }
+    }
+    let compared = AtomicUsize::new(0);
+    let found = all(&names, |name| {
+        let mut said = compare(folder.path(), name, &compared);
+        said.extend(same_digests(folder.path(), name));
+        let dir = folder.path().join(name);
+        let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap_or_default();
+        let shown = format!("{}\n{}\n{}", read(".env"), read("compose.yaml"), read("compose.override.yaml"));
+        said.into_iter().map(|line| format!("{name}: {line}\n{shown}")).collect()
+    });
+    expect_nothing(found);
+    assert!(compared.into_inner() > 20, "Compose refused most of the projects");
+}
+
+/// Services of these attributes, each key once.
+fn written(services: &[Vec<&str>], first: &str) -> String {
+    let mut text = String::new();
+    for (index, attributes) in services.iter().enumerate() {
+        text += &format!("  s{index}:\n    {first}\n");
+        let mut keys = BTreeSet::from([first.split(':').next().unwrap()]);
+        for attribute in attributes {
+            if keys.insert(attribute.split(':').next().unwrap()) {
+                text += &format!("    {attribute}\n");
+            }
+        }
+    }
+    text
 }

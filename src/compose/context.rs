@@ -165,6 +165,20 @@ impl<'a> Context<'a> {
         (source, Some(documents))
     }
 
+    /// The folder that a relative path with an unknown variable in it cannot leave but by `..`: what
+    /// stands before the variable.
+    pub(super) fn certain_folder(&mut self, text: &Text, at: Mark) -> Option<RootPath> {
+        let certain = &text.text[..text.text.find("${")?];
+        let (folder, _) = certain.rsplit_once('/')?;
+        if text.unknown.is_empty() || !certain.starts_with('.') {
+            return None;
+        }
+        match self.resolve(&Text::quoted(folder), at) {
+            Place::Tree(path) => Some(path),
+            Place::Host(_) | Place::Invalid => None,
+        }
+    }
+
     /// Where a path that stands at `at` leads.
     pub(super) fn resolve(&mut self, text: &Text, at: Mark) -> Place {
         let path = &*text.text;

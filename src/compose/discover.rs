@@ -40,7 +40,7 @@ pub(super) struct Start {
 
 /// Whether `dir` holds a project.
 pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
-    if default_file(files, dir, &FILES).is_some() {
+    if default_files(files, dir, &FILES).next().is_some() {
         return true;
     }
     let Ok(dotenv) = dir.join(".env") else { return false };
@@ -49,7 +49,7 @@ pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
     }
     let mut context = Context::new(files, "/");
     let variables = read_env_files(&mut context, &[dotenv], &Variables::default());
-    variables.get("COMPOSE_FILE").is_some()
+    variables.get("COMPOSE_FILE").is_some_and(|value| !value.text.is_empty())
 }
 
 /// Finds what `docker compose` would load in `dir`.
@@ -73,8 +73,16 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
             }
         }
         None => {
-            files.extend(default_file(context.files, dir, &FILES));
-            files.extend(default_file(context.files, dir, &OVERRIDES));
+            for names in [&FILES, &OVERRIDES] {
+                let mut found = default_files(context.files, dir, names);
+                let Some(read) = found.next() else { break };
+                if let Some(ignored) = found.next() {
+                    let at = Mark { source: context.source(&ignored, dir), line: 1, column: 1 };
+                    let message = format!("Compose ignores this file for {}", read.file_name());
+                    context.warning(at, message);
+                }
+                files.push(read);
+            }
         }
     }
     let name = name(context, &files, &base, root, &variables);
@@ -95,9 +103,9 @@ fn dotenv(context: &mut Context<'_>, dir: &RootPath, environment: &Variables) ->
     }
 }
 
-fn default_file(files: &dyn Files, dir: &RootPath, names: &[&str]) -> Option<RootPath> {
-    let mut paths = names.iter().filter_map(|name| dir.join(name).ok());
-    paths.find(|path| files.kind(path) == Some(NodeKind::File))
+fn default_files(files: &dyn Files, dir: &RootPath, names: &[&str]) -> impl Iterator<Item = RootPath> {
+    let paths = names.iter().filter_map(|name| dir.join(name).ok());
+    paths.filter(|path| files.kind(path) == Some(NodeKind::File))
 }
 
 fn named_files(context: &mut Context<'_>, dir: &RootPath, list: &Variable, separator: &str) -> Vec<RootPath> {
@@ -160,4 +168,70 @@ fn normalised(name: &str) -> String {
         .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
         .collect();
     kept.trim_start_matches(['-', '_']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages};
+    use super::*;
+
+    fn name(files: &[(&str, &str)]) -> String {
+        let project = Tree::new(files).load();
+        assert_eq!(messages(&project), Vec::<String>::new());
+        project.name
+    }
+
+    #[test]
+    fn a_project_is_a_folder_with_a_compose_file() {
+        let tree = Tree::new(&[
+            ("a/docker-compose.yaml", ""),
+            ("b/.env", "COMPOSE_FILE=stack.yml"),
+            ("b/stack.yml", ""),
+            ("c/.env", "A=1"),
+            ("d/compose.yml/x", ""),
+        ]);
+        let found = |dir: &str| find(&tree, &RootPath::new(dir).unwrap());
+        assert_eq!(["a", "b", "c", "d", "e"].map(found), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn the_name_comes_from_the_environment_the_files_or_the_folder() {
+        let compose = "name: ${PREFIX:-my} Blog\nservices: {web: {image: a}}";
+        let plain = "services: {web: {image: a}}";
+        assert_eq!(name(&[("blog/compose.yml", plain)]), "blog");
+        assert_eq!(name(&[("blog/compose.yml", compose)]), "myblog");
+        assert_eq!(name(&[("blog/compose.yml", compose), ("blog/.env", "COMPOSE_PROJECT_NAME=x")]), "x");
+        assert_eq!(normalised("__My.Blog_1-a"), "myblog_1-a");
+        let invalid = Tree::new(&[("blog/compose.yml", plain), ("blog/.env", "COMPOSE_PROJECT_NAME=X y")]);
+        assert!(messages(&invalid.load())[0].contains("`COMPOSE_PROJECT_NAME` may hold only"));
+    }
+
+    #[test]
+    fn the_preferred_file_is_read_and_the_ignored_one_named() {
+        let files = [
+            ("blog/docker-compose.yml", "services: {old: {image: a}}"),
+            ("blog/compose.yml", "services: {new: {image: a}}"),
+        ];
+        let project = Tree::new(&files).load();
+        assert!(project.services.contains_key("new"));
+        let said = "services/blog/docker-compose.yml:1:1: Compose ignores this file for compose.yml";
+        assert_eq!(messages(&project), [said]);
+    }
+
+    #[test]
+    fn listed_files_are_merged_in_their_order() {
+        let project = Tree::new(&[
+            ("blog/.env", "COMPOSE_FILE=a.yml:sub/b.yml"),
+            ("blog/a.yml", "services: {web: {image: a, volumes: ['./x:/x']}}"),
+            ("blog/sub/b.yml", "services: {web: {image: b, volumes: ['./y:/y']}}"),
+            ("blog/compose.yml", "services: {other: {image: c}}"),
+        ])
+        .load();
+        let web = super::super::fake::web(&project);
+        assert_eq!(web.image.as_deref(), Some("b"));
+        let reads: Vec<&str> = web.reads.iter().map(|read| read.path.as_str()).collect();
+        assert_eq!(reads, ["blog/x", "blog/y"]);
+        let missing = Tree::new(&[("blog/.env", "COMPOSE_FILE=no.yml")]).load();
+        assert!(messages(&missing)[0].ends_with("there is no file services/blog/no.yml"));
+    }
 }

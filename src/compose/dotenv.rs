@@ -117,22 +117,24 @@ impl Reader<'_> {
             return Ok(value);
         };
         let body = &self.rest[1..];
-        let mut from = 0;
+        let mut raw = String::new();
+        let mut chars = body.char_indices();
         let end = loop {
-            let Some(found) = body[from..].find(quote) else {
-                return Err(self.fail("unterminated quoted value"));
-            };
-            let end = from + found;
-            if !self.rest[..=end].ends_with('\\') {
-                break end;
+            match chars.next() {
+                None => return Err(self.fail("unterminated quoted value")),
+                Some((end, c)) if c == quote => break end,
+                Some((_, '\\')) => match chars.next() {
+                    None => return Err(self.fail("unterminated quoted value")),
+                    Some((_, c)) if c == quote => raw.push(c),
+                    Some((_, c)) => raw.extend(['\\', c]),
+                },
+                Some((_, c)) => raw.push(c),
             }
-            from = end + 1;
         };
-        let raw = &body[..end];
         let value = if quote == '"' {
-            self.expand(&unescape(raw))?
+            self.expand(&unescape(&raw))?
         } else {
-            Value { text: raw.to_owned(), ..Value::default() }
+            Value { text: raw, ..Value::default() }
         };
         self.rest = &body[end + 1..];
         Ok(value)
@@ -181,13 +183,14 @@ fn unescape(text: &str) -> String {
             '"' | '\\' => out.push(c),
             '0' => {
                 let digits: String = rest.chars().take(3).take_while(char::is_ascii_digit).collect();
-                let byte = u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3);
-                match byte {
-                    Some(byte) => {
-                        out.push(char::from(byte));
-                        rest = &rest[3..];
+                rest = &rest[digits.len()..];
+                match u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3) {
+                    Some(byte) => out.push(char::from(byte)),
+                    // compose-go drops the zero of what it cannot read.
+                    None => {
+                        out.push('\\');
+                        out.push_str(&digits);
                     }
-                    None => out.push_str("\\0"),
                 }
             }
             c => {

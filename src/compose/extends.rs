@@ -127,13 +127,7 @@ impl Loader<'_, '_> {
     }
 
     /// Adds a link to a chain of `extends`, unless it closes a circle.
-    fn link(
-        &mut self,
-        source: u32,
-        service: &Rc<str>,
-        at: Mark,
-        links: &mut Links,
-    ) -> Option<()> {
+    fn link(&mut self, source: u32, service: &Rc<str>, at: Mark, links: &mut Links) -> Option<()> {
         let link = (source, Rc::clone(service));
         if links.contains(&link) {
             links.push(link);
@@ -152,5 +146,65 @@ impl Loader<'_, '_> {
         }
         links.push(link);
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages, project, web};
+
+    #[test]
+    fn a_chain_across_files_resolves_paths_in_each_of_them() {
+        let project = Tree::new(&[
+            (
+                "blog/compose.yml",
+                "services: {web: {extends: {file: ../shared/app.yml, service: app}, volumes: ['./a:/a']}}",
+            ),
+            (
+                "shared/app.yml",
+                "services: {app: {extends: {file: deep/base.yml, service: base}, volumes: ['./b:/b']}}",
+            ),
+            ("shared/deep/base.yml", "services: {base: {image: x, volumes: ['./c:/c']}}"),
+        ])
+        .load();
+        let reads: Vec<&str> = web(&project).reads.iter().map(|read| read.path.as_str()).collect();
+        assert_eq!(reads, ["shared/deep/c", "shared/b", "blog/a"]);
+    }
+
+    #[test]
+    fn circles_are_told_with_their_chain() {
+        let found =
+            messages(&project("services: {a: {image: x, extends: b}, b: {extends: c}, c: {extends: b}}"));
+        assert!(found[0].ends_with(
+            "services extend each other in a circle: `a` in services/blog/compose.yml extends `b` in \
+             services/blog/compose.yml extends `c` in services/blog/compose.yml extends `b` in services/blog/compose.yml"
+        ), "{found:?}");
+    }
+
+    #[test]
+    fn what_does_not_exist_cannot_be_extended() {
+        let found = messages(&project(
+            "services:\n  a: {image: x, extends: no}\n  b: {image: x, extends: {file: no.yml, service: c}}\n  \
+             c: {image: x, extends: {file: compose.yml, service: z}}\n",
+        ));
+        assert_eq!(
+            found,
+            [
+                "services/blog/compose.yml:2:26: service `a` extends `no`, which is not in this file",
+                "services/blog/compose.yml:3:33: service `b` extends a file that does not exist: services/blog/no.yml",
+                "services/blog/compose.yml:4:33: service `c` extends `z`, which is not in services/blog/compose.yml",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_chains_and_fans_end_in_an_error() {
+        let chain: String = (1..2_000).map(|i| format!("  s{i}: {{extends: s{}}}\n", i - 1)).collect();
+        let found = messages(&project(&format!("services:\n  s0: {{image: a}}\n{chain}")));
+        assert!(found[0].contains("a chain of more than 100 `extends`"), "{}", found[0]);
+        let variables: String = (0..1_000).map(|i| format!("A{i}: x, ")).collect();
+        let fan: String = (0..2_000).map(|i| format!("  s{i}: {{extends: base}}\n")).collect();
+        let fan = format!("services:\n  base: {{image: a, environment: {{{variables}}}}}\n{fan}");
+        assert!(messages(&project(&fan))[0].contains("the project grows to more than"));
     }
 }

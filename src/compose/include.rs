@@ -64,10 +64,7 @@ impl Loader<'_, '_> {
     }
 
     /// The variables for included files: those of the includer win over the files' own.
-    fn included_variables(
-        &mut self,
-        env_files: &[Node],
-        directory: &RootPath) -> Rc<Variables> {
+    fn included_variables(&mut self, env_files: &[Node], directory: &RootPath) -> Rc<Variables> {
         let mut variables = (*self.variables).clone();
         let mut paths = Vec::new();
         for node in env_files {
@@ -116,5 +113,45 @@ impl Loader<'_, '_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages, web};
+
+    #[test]
+    fn included_files_have_a_folder_and_variables_of_their_own() {
+        let project = Tree::new(&[
+            ("blog/compose.yml", "include: [parts/a.yml, {path: parts/b.yml, project_directory: ., env_file: b.env}]\nservices: {web: {image: w}}"),
+            ("blog/.env", "WHO=outer"),
+            ("blog/b.env", "WHO=b\nONLY=b"),
+            ("blog/parts/.env", "WHO=parts\nONLY=parts"),
+            ("blog/parts/a.yml", "services: {a: {image: '${WHO}-${ONLY}', volumes: ['./x:/x']}}"),
+            ("blog/parts/b.yml", "services: {b: {image: '${WHO}-${ONLY}', volumes: ['./x:/x']}}"),
+        ])
+        .load();
+        web(&project);
+        let shown = |name: &str| {
+            let service = &project.services[name];
+            format!("{} {}", service.image.as_deref().unwrap(), service.reads[0].path)
+        };
+        assert_eq!(shown("a"), "outer-parts blog/parts/x");
+        assert_eq!(shown("b"), "outer-b blog/x");
+    }
+
+    #[test]
+    fn circles_conflicts_and_missing_files_are_errors() {
+        let load = |part: &str| {
+            let compose = "include: [part.yml]\nservices: {web: {image: w}}";
+            messages(&Tree::new(&[("blog/compose.yml", compose), ("blog/part.yml", part)]).load()).join("\n")
+        };
+        assert_eq!(load("services: {web: {image: w}}"), "");
+        assert!(load("services: {web: {image: x}}").contains("included service `web` conflicts"));
+        assert!(load("include: [compose.yml]").contains(
+            "circle: services/blog/compose.yml includes services/blog/part.yml includes services/blog/compose.yml"
+        ));
+        assert!(load("include: [no.yml]").contains("there is no file services/blog/no.yml"));
+        assert!(load("include: ['https://example.org/x.git']").contains("is remote"));
     }
 }

@@ -97,18 +97,20 @@ impl<'c, 'a> Loader<'c, 'a> {
 
     fn merge(&mut self, model: &mut Model, over: Model) {
         for (name, over) in over.services {
-            match model.services.remove(&name) {
-                _ if over.tag == Tag::Reset => {}
-                Some(mut base) if over.tag == Tag::None => {
+            let below = model.services.remove(&name);
+            if over.tag == Tag::Reset {
+                continue;
+            }
+            let mut definition = match below.filter(|_| over.tag == Tag::None) {
+                Some(mut base) => {
                     let body = merge::service(self.context, base.body, over.body);
                     base.places.extend(over.places);
-                    let merged = Definition { at: over.at, places: base.places, body, tag: Tag::None };
-                    model.services.insert(name, merged);
+                    Definition { at: over.at, places: base.places, body, tag: Tag::None }
                 }
-                _ => {
-                    model.services.insert(name, Definition { tag: Tag::None, ..over });
-                }
-            }
+                None => Definition { tag: Tag::None, ..over },
+            };
+            merge::clear_tags(&mut definition.body);
+            model.services.insert(name, definition);
         }
         let pairs = [
             (&mut model.networks, over.networks),
@@ -118,17 +120,12 @@ impl<'c, 'a> Loader<'c, 'a> {
         ];
         for (base, over) in pairs {
             *base = merge::resources(self.context, std::mem::take(base), over);
+            merge::clear_tags(base);
         }
         model.settings = over.settings.or(model.settings.take());
     }
 
-    fn document(
-        &mut self,
-        document: &Node,
-        source: u32,
-        file: &RootPath,
-        chain: &[RootPath],
-    ) -> Model {
+    fn document(&mut self, document: &Node, source: u32, file: &RootPath, chain: &[RootPath]) -> Model {
         let node = interpolate(self.context, document, &self.variables);
         let at = node.at;
         let Value::Map(mut top) = node.value else {

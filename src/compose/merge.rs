@@ -4,7 +4,6 @@
 //! Works on long forms only: short syntax is gone before anything is merged.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use super::context::Context;
 use super::yaml::{Entry, Map, Node, Tag, Value};
@@ -173,41 +172,25 @@ fn identity(path: &str, item: &Node) -> Option<String> {
     }
 }
 
-fn clear_tags(map: &mut Map) {
+/// Forgets tags that have done their work, and what `!reset` marks.
+pub(super) fn clear_tags(map: &mut Map) {
     map.retain(|_, entry| entry.node.tag != Tag::Reset);
     for entry in map.values_mut() {
         entry.node.tag = Tag::None;
-        if let Value::Map(map) = &mut entry.node.value {
-            clear_tags(map);
+        match &mut entry.node.value {
+            Value::Map(map) => clear_tags(map),
+            Value::List(items) => items.retain(|item| item.tag != Tag::Reset),
+            Value::Null | Value::Text(_) => {}
         }
     }
 }
 
-/// Removes what `!reset` marks where nothing stood, and what a list says twice.
+/// Removes what a list says twice.
 pub(super) fn settle(map: &mut Map) {
     for (key, entry) in map.iter_mut() {
         if let Value::List(items) = &mut entry.node.value {
             *items = unique(key, std::mem::take(items));
         }
-    }
-    drop_resets(map);
-}
-
-fn drop_resets(map: &mut Map) {
-    map.retain(|_, entry| entry.node.tag != Tag::Reset);
-    for entry in map.values_mut() {
-        sweep(&mut entry.node);
-    }
-}
-
-fn sweep(node: &mut Node) {
-    match &mut node.value {
-        Value::Map(map) => drop_resets(map),
-        Value::List(items) => {
-            items.retain(|item| item.tag != Tag::Reset);
-            items.iter_mut().for_each(sweep);
-        }
-        Value::Null | Value::Text(_) => {}
     }
 }
 
@@ -224,6 +207,83 @@ pub(super) fn same(a: &Node, b: &Node) -> bool {
 
 /// Whether two mappings say the same.
 pub(super) fn same_map(a: &Map, b: &Map) -> bool {
-    let pair = |((a, x), (b, y)): ((&Rc<str>, &Entry), (&Rc<str>, &Entry))| a == b && same(&x.node, &y.node);
-    a.len() == b.len() && a.iter().zip(b).all(pair)
+    a.len() == b.len()
+        && a.iter().all(|(key, entry)| b.get(key).is_some_and(|other| same(&entry.node, &other.node)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fake::{Tree, web};
+    use crate::compose::model::Service;
+
+    fn merged(base: &str, over: &str) -> Service {
+        let base = format!("services: {{web: {{image: a, {base}}}}}");
+        let over = format!("services: {{web: {{{over}}}}}");
+        let tree = Tree::new(&[("blog/compose.yml", &base), ("blog/compose.override.yml", &over)]);
+        web(&tree.load()).clone()
+    }
+
+    fn alone(attributes: &str) -> Service {
+        merged(attributes, "")
+    }
+
+    #[test]
+    fn each_attribute_merges_by_its_own_rule() {
+        for (base, over, wanted) in [
+            ("command: [a, b]", "command: c", "command: [c]"),
+            ("environment: {A: 1, B: 2}", "environment: [B=3]", "environment: {A: 1, B: 3}"),
+            ("labels: [a=1]", "labels: {b: 2}", "labels: {a: 1, b: 2}"),
+            (
+                "ports: ['80:80']",
+                "ports: [{target: 80, published: 80}, '81:81']",
+                "ports: ['80:80', '81:81']",
+            ),
+            ("volumes: ['./a:/x', './b:/y']", "volumes: ['./c:/x:ro']", "volumes: ['./c:/x:ro', './b:/y']"),
+            ("dns: 1.1.1.1", "dns: [2.2.2.2, 1.1.1.1]", "dns: [1.1.1.1, 2.2.2.2]"),
+            (
+                "healthcheck: {test: a, retries: 3}",
+                "healthcheck: {test: [CMD, b]}",
+                "healthcheck: {test: [CMD, b], retries: 3}",
+            ),
+            (
+                "ulimits: {nofile: 5, nproc: 6}",
+                "ulimits: {nofile: {soft: 1, hard: 2}}",
+                "ulimits: {nofile: {soft: 1, hard: 2}, nproc: 6}",
+            ),
+            ("logging: {driver: a, options: {x: 1}}", "logging: {driver: b}", "logging: {driver: b}"),
+            (
+                "logging: {driver: a, options: {x: 1}}",
+                "logging: {options: {y: 2}}",
+                "logging: {driver: a, options: {x: 1, y: 2}}",
+            ),
+            ("hostname: a", "hostname: b", "hostname: b"),
+            ("ports: ['80:80']", "ports: !reset []", "tty: false"),
+            ("ports: ['80:80']", "ports: !override ['81:81']", "ports: ['81:81']"),
+            ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment: {B: 2}"),
+            ("tmpfs: /a", "tmpfs: [/a, /b]", "tmpfs: [/a, /b]"),
+            ("cap_add: [A]", "cap_add: [A, B]", "cap_add: [A, B]"),
+            ("expose: [80]", "expose: ['80', 81]", "expose: [80, 81]"),
+            ("devices: ['/dev/a:/dev/x']", "devices: ['/dev/b:/dev/x']", "devices: ['/dev/b:/dev/x']"),
+        ] {
+            assert_eq!(merged(base, over).definition, alone(wanted).definition, "{base} | {over}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_override_wins_name_by_name(
+            base in proptest::collection::btree_map("[A-D]", "[a-z]{0,3}", 0..4),
+            over in proptest::collection::btree_map("[A-D]", "[a-z]{0,3}", 0..4),
+        ) {
+            let shown = |map: &std::collections::BTreeMap<String, String>| {
+                let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}: '{value}'")).collect();
+                format!("environment: {{{}}}", pairs.join(", "))
+            };
+            let mut both = base.clone();
+            both.extend(over.clone());
+            prop_assert_eq!(merged(&shown(&base), &shown(&over)).definition, alone(&shown(&both)).definition);
+        }
+    }
 }

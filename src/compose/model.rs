@@ -65,7 +65,8 @@ pub struct Service {
     /// recreate brings it: inline `content:`/`environment:` of its configs and secrets, the files
     /// that the others come from, the names of its networks and volumes. `None` without any.
     pub inline_configs: Option<String>,
-    /// The files and directories it reads.
+    /// The files and directories it reads. Of a relative path that holds an unknown variable the
+    /// folder before the variable: any file in it may be meant.
     pub reads: Vec<Read>,
     /// Bind sources outside the root, or that hold a variable only the host knows: text after
     /// interpolation (unknown variables stay `${NAME}`), and the line.

@@ -137,3 +137,99 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages, project, web};
+    use super::*;
+
+    /// `how path target line:column`, with `?` where the tree holds nothing.
+    fn reads(compose: &str, files: &[&str]) -> Vec<String> {
+        let mut tree = vec![("blog/compose.yml", compose)];
+        tree.extend(files.iter().map(|file| (*file, "")));
+        let project = Tree::new(&tree).load();
+        let show = |read: &Read| {
+            let absent = if read.kind.is_none() { "?" } else { "" };
+            let target = read.target.as_deref().unwrap_or("-");
+            format!("{:?} {}{absent} {target} {}:{}", read.how, read.path, read.at.line, read.at.column)
+        };
+        web(&project).reads.iter().map(show).collect()
+    }
+
+    #[test]
+    fn every_read_names_the_line_that_says_so() {
+        let compose = "\
+services:
+  web:
+    image: a
+    build: {context: ./app, dockerfile: ../Dockerfile}
+    env_file: [web.env, {path: no.env, required: false}]
+    label_file: labels
+    volumes:
+      - ./conf:/conf
+      - {type: bind, source: one.txt, target: /one}
+      - data:/data
+    configs: [site, {source: site, target: /etc/site}]
+    secrets: [token]
+configs:
+  site: {file: site.conf}
+secrets:
+  token: {file: ../shared/token}
+volumes:
+  data:
+    driver_opts: {type: none, o: bind, device: /srv/services/blog/data}
+";
+        let files = ["blog/conf/x", "blog/site.conf", "blog/data/x", "blog/app/x", "blog/web.env"];
+        assert_eq!(
+            reads(compose, &files),
+            [
+                "EnvFile blog/web.env - 5:16",
+                "EnvFile blog/no.env? - 5:32",
+                "LabelFile blog/labels? - 6:17",
+                "Bind blog/conf /conf 8:9",
+                "Bind blog/one.txt? /one 9:30",
+                "Bind blog/data /data 19:48",
+                "Config blog/site.conf /site 14:16",
+                "Config blog/site.conf /etc/site 14:16",
+                "Secret shared/token? /run/secrets/token 16:17",
+                "Build blog/app - 4:22",
+                "Build blog/Dockerfile? - 4:41",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_lies_below_the_root_is_a_read() {
+        let project = project(
+            "services: {web: {image: a, volumes: ['/srv/services/../services/blog/x:/x', '/etc/hosts:/h', \
+             '~/y:/y', '${DATA}/z:/z', './${DATA}:/w', '/srv/services:/all', '/srv/servicesx:/n']}}",
+        );
+        let service = web(&project);
+        let reads: Vec<&str> = service.reads.iter().map(|read| read.path.as_str()).collect();
+        // Any folder of the project may be `./${DATA}`.
+        assert_eq!(reads, ["blog/x", "blog", ""]);
+        let elsewhere: Vec<&str> = service.host_binds.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(elsewhere, ["/etc/hosts", "~/y", "${DATA}/z", "./${DATA}", "/srv/servicesx"]);
+        assert_eq!(service.unknown_variables, ["DATA"]);
+    }
+
+    #[test]
+    fn a_relative_path_above_the_root_is_an_error() {
+        let found = messages(&project("services: {web: {image: a, volumes: ['../../etc:/etc']}}"));
+        assert!(
+            found[0].starts_with("services/blog/compose.yml:1:38: a relative path leads above"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn remote_contexts_and_images_are_no_reads() {
+        for context in ["https://github.com/a/b.git#main", "git@github.com:a/b.git", "github.com/a/b"] {
+            let compose = format!(
+                "services: {{web: {{build: {{context: '{context}', additional_contexts: \
+                 {{a: docker-image://x, b: 'service:y', c: ./c}}}}}}}}"
+            );
+            assert_eq!(reads(&compose, &["blog/c/x"]).len(), 1, "{context}");
+        }
+    }
+}

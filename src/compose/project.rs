@@ -166,3 +166,85 @@ fn networks(
     }
     (owned.into_iter().collect(), external.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages, project, web};
+
+    #[test]
+    fn profiles_decide_what_is_active() {
+        let compose = "services: {web: {image: a}, debug: {image: b, profiles: [debug, dev]}}";
+        let active = |dotenv: &str| {
+            let project = Tree::new(&[("blog/compose.yml", compose), ("blog/.env", dotenv)]).load();
+            web(&project);
+            project.services["debug"].active
+        };
+        assert!(!active(""));
+        assert!(active("COMPOSE_PROFILES=x, dev"));
+        assert!(active("COMPOSE_PROFILES=*"));
+        assert!(!active("COMPOSE_PROFILES=other"));
+    }
+
+    #[test]
+    fn networks_are_told_apart_by_who_makes_them() {
+        let project = project(
+            "services: {web: {image: a, networks: [front, web, named]}, b: {image: b}, \
+             off: {image: c, networks: [unused], profiles: [x]}, host: {image: d, network_mode: host}}\n\
+             networks: {front: {}, web: {external: true}, named: {external: true, name: other}, unused: {}, lone: {}}",
+        );
+        web(&project);
+        assert_eq!(project.owned_networks, ["blog_default", "blog_front"]);
+        assert_eq!(project.external_networks, ["other", "web"]);
+    }
+
+    #[test]
+    fn waiting_for_each_other_and_for_what_is_off_is_an_error() {
+        let found = messages(&project(
+            "services: {a: {image: a, depends_on: [b]}, b: {image: b, depends_on: [c]}, \
+             c: {image: c, depends_on: [b]}, d: {image: d, depends_on: [e]}, e: {image: e, profiles: [x]}}",
+        ));
+        assert!(found[0].contains("service `d` depends on `e`, whose profiles are not active"), "{found:?}");
+        assert!(found[1].ends_with("services depend on each other in a circle: b -> c -> b"), "{found:?}");
+    }
+
+    #[test]
+    fn the_files_of_the_model_are_listed_the_main_one_first() {
+        let tree = Tree::new(&[
+            ("blog/compose.override.yml", "services: {web: {hostname: h}}"),
+            (
+                "blog/compose.yaml",
+                "include: [part.yml]\nservices: {web: {extends: {file: ../shared/base.yml, service: base}}}",
+            ),
+            ("blog/part.yml", "services: {part: {image: p}}"),
+            ("shared/base.yml", "services: {base: {image: a}}"),
+        ]);
+        let project = tree.load();
+        let files: Vec<String> =
+            project.definition_files.iter().map(|file| format!("{} {}", file.path, file.present)).collect();
+        assert_eq!(
+            files,
+            [
+                "blog/compose.yaml true",
+                "blog/compose.override.yml true",
+                "blog/.env false",
+                "shared/base.yml true",
+                "blog/part.yml true",
+            ]
+        );
+        let places: Vec<String> = web(&project).defined_at.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            places,
+            [
+                "services/blog/compose.yaml:2:12",
+                "services/shared/base.yml:1:12",
+                "services/blog/compose.override.yml:1:12",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_without_a_compose_file_is_an_error() {
+        let found = messages(&Tree::new(&[("blog/readme", "")]).load());
+        assert_eq!(found, [": there is no compose file in services/blog"]);
+    }
+}

@@ -171,9 +171,14 @@ mod tests {
     #[test]
     fn the_same_value_has_one_form() {
         let plain = |text: &str| display(&Text { plain: true, ..Text::quoted(text) });
-        for (text, wanted) in
-            [("0x10", "16"), ("010", "8"), ("1_000", "1000"), ("1.50", "1.5"), ("1e3", "1000"), ("True", "true")]
-        {
+        for (text, wanted) in [
+            ("0x10", "16"),
+            ("010", "8"),
+            ("1_000", "1000"),
+            ("1.50", "1.5"),
+            ("1e3", "1000"),
+            ("True", "true"),
+        ] {
             assert_eq!(plain(text), wanted);
         }
         for text in ["yes", "1.2.3", "-", "x1", "1-2", "127.0.0.1", ".", "0x", "1e"] {

@@ -102,6 +102,7 @@ impl<'r> Reader<'r, '_, '_> {
             self.context
                 .error(definition.at, format!("service `{}` has neither an image nor a build", self.name));
         }
+        self.check_limits();
         self.digest.service(self.context, self.body);
         self.environment();
         self.labels();
@@ -131,6 +132,36 @@ impl<'r> Reader<'r, '_, '_> {
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Compose takes a limit by its old or its new key, but not two different ones.
+    fn check_limits(&mut self) {
+        let Some(resources) = self.set("deploy").and_then(|deploy| deploy.get("resources")) else { return };
+        for (old, parent, new) in [
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("cpus", "limits", "cpus"),
+            ("pids_limit", "limits", "pids"),
+        ] {
+            let text = |node: Option<&'r Node>| match node.map(|node| &node.value) {
+                Some(Value::Text(text)) => Some(text),
+                _ => None,
+            };
+            let Some(here) = text(self.set(old)) else { continue };
+            let Some(there) = text(resources.get(parent).and_then(|node| node.get(new))) else { continue };
+            let same = match new {
+                "memory" => scalar::bytes(&here.text) == scalar::bytes(&there.text),
+                _ => scalar::number(&here.text) == scalar::number(&there.text),
+            };
+            if !same && here.unknown.is_empty() && there.unknown.is_empty() {
+                let at = self.body.get(old).map_or(resources.at, |entry| entry.at);
+                let message = format!(
+                    "service `{}`: `{old}` and `deploy.resources.{parent}.{new}` say different things",
+                    self.name
+                );
+                self.context.error(at, message);
+            }
         }
     }
 
@@ -165,6 +196,21 @@ impl<'r> Reader<'r, '_, '_> {
                 Some(path)
             }
             Place::Host(path) => {
+                // It may be any of the files below what is certain: better one restart too many.
+                if let Some(folder) =
+                    self.context.certain_folder(text, at).filter(|_| how.is_input() || how == How::Build)
+                {
+                    let kind = self.context.files.kind(&folder);
+                    let at = self.context.location(at);
+                    self.reads.push(Read {
+                        path: folder,
+                        how,
+                        at,
+                        kind,
+                        target: target.clone(),
+                        required: false,
+                    });
+                }
                 if how.is_input() {
                     let at = self.context.location(at);
                     self.host_binds.push((path, at));
@@ -317,5 +363,144 @@ pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
         Value::Text(text) => out.extend(text.unknown.iter().cloned()),
         Value::List(items) => items.iter().for_each(|item| collect_unknown(item, out)),
         Value::Map(map) => map.values().for_each(|entry| collect_unknown(&entry.node, out)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Tree, messages, project, web};
+
+    fn digest(compose: &str) -> String {
+        web(&project(compose)).definition.clone()
+    }
+
+    #[test]
+    fn what_compose_does_not_hash_does_not_change_the_definition() {
+        let base = digest("services: {web: {image: a}, db: {image: b}}");
+        for attribute in [
+            "build: .",
+            "depends_on: [db]",
+            "profiles: [x]",
+            "pull_policy: always",
+            "scale: 3",
+            "x-anything: {a: b}",
+            "x-ghdeploy: {on-change: none}",
+        ] {
+            assert_eq!(
+                digest(&format!("services: {{web: {{image: a, {attribute}}}, db: {{image: b}}}}")),
+                base,
+                "{attribute}"
+            );
+        }
+    }
+
+    #[test]
+    fn comments_order_quotes_and_anchors_do_not_change_the_definition() {
+        let one = "services: {web: {image: a, hostname: h, environment: {A: '1', B: x}, restart: always}}";
+        let other = "\
+x-common: &common # shared
+  restart: \"always\"
+  environment: &env {B: x}
+services:
+  web:
+    <<: *common
+    hostname: 'h'
+    environment:
+      A: 1
+      <<: *env
+    image: a
+";
+        assert_eq!(digest(one), digest(other));
+    }
+
+    #[test]
+    fn the_content_of_env_files_is_part_of_the_definition_and_that_of_binds_is_not() {
+        let load = |env: &str, conf: &str| {
+            let compose = "services: {web: {image: a, env_file: e.env, volumes: ['./conf:/c'], configs: [c]}}\n\
+                           configs: {c: {file: conf}}";
+            let tree = Tree::new(&[("blog/compose.yml", compose), ("blog/e.env", env), ("blog/conf", conf)]);
+            let project = tree.load();
+            let service = web(&project);
+            (service.definition.clone(), service.inline_configs.clone())
+        };
+        assert_eq!(load("A=1", "x"), load("# note\nA='1'\n", "y"));
+        assert_ne!(load("A=1", "x").0, load("A=2", "x").0);
+    }
+
+    #[test]
+    fn what_only_a_recreate_brings_has_a_digest_of_its_own() {
+        let digests = |top: &str| {
+            let compose = format!("services: {{web: {{image: a, configs: [c], networks: [n]}}}}\n{top}");
+            let project = project(&compose);
+            let service = web(&project);
+            (service.definition.clone(), service.inline_configs.clone().unwrap())
+        };
+        let base = digests("configs: {c: {content: one}}\nnetworks: {n: {}}");
+        for top in [
+            "configs: {c: {content: two}}\nnetworks: {n: {}}",
+            "configs: {c: {file: ./one}}\nnetworks: {n: {}}",
+            "configs: {c: {content: one}}\nnetworks: {n: {name: other}}",
+        ] {
+            let other = digests(top);
+            assert_eq!(base.0, other.0, "{top}");
+            assert_ne!(base.1, other.1, "{top}");
+        }
+        assert_ne!(base.0, digests("configs: {c: {content: one}}\nnetworks: {n: {internal: true}}").0);
+    }
+
+    #[test]
+    fn one_changed_service_of_five_changes_one_definition() {
+        let load = |image: &str| {
+            let services = ["web", "b", "c", "d"].map(|name| format!("  {name}: {{image: x}}\n")).concat();
+            let project = project(&format!("services:\n{services}  e: {{image: {image}}}\n"));
+            project.services.into_iter().map(|(name, service)| (name, service.definition)).collect::<Vec<_>>()
+        };
+        let (before, after) = (load("y"), load("z"));
+        let changed: Vec<_> =
+            before.iter().zip(&after).filter(|(a, b)| a != b).map(|(a, _)| a.0.as_str()).collect();
+        assert_eq!(changed, ["e"]);
+    }
+
+    #[test]
+    fn what_refers_to_a_service_waits_for_it() {
+        let project = project(
+            "services: {web: {image: a, network_mode: 'service:b', links: ['c:alias'], volumes_from: ['d:ro', \
+             'container:x'], depends_on: {c: {condition: service_healthy}}}, b: {image: b}, c: {image: c}, \
+             d: {image: d}}",
+        );
+        let waits: Vec<String> = web(&project)
+            .depends_on
+            .iter()
+            .map(|(name, wait)| format!("{name} {} {}", wait.condition, wait.restart))
+            .collect();
+        assert_eq!(waits, ["b service_started true", "c service_healthy false", "d service_started false"]);
+    }
+
+    #[test]
+    fn references_to_nothing_are_errors_with_their_place() {
+        let found = messages(&project(
+            "services:\n  web:\n    image: a\n    networks: [n]\n    volumes: ['v1:/v']\n    configs: [c]\n    \
+             secrets: [s]\n    depends_on: [d]\n  bare: {hostname: h}\n",
+        ));
+        assert_eq!(
+            found,
+            [
+                "services/blog/compose.yml:9:3: service `bare` has neither an image nor a build",
+                "services/blog/compose.yml:4:16: service `web` uses network `n`, which is not defined",
+                "services/blog/compose.yml:5:15: service `web` uses volume `v1`, which is not defined",
+                "services/blog/compose.yml:6:15: service `web` uses config `c`, which is not defined",
+                "services/blog/compose.yml:7:15: service `web` uses secret `s`, which is not defined",
+                "services/blog/compose.yml:8:18: service `web` depends on `d`, which is not defined",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_a_warning_with_the_one_that_was_meant() {
+        let project = project("services: {web: {image: a, enviroment: {A: b}}}\nservice: {}");
+        assert!(project.diagnostics.iter().all(|found| !found.is_error()));
+        let found = messages(&project).join("\n");
+        assert!(found.contains("`service` (did you mean `services`?)"), "{found}");
+        assert!(found.contains("`enviroment` (did you mean `environment`?)"), "{found}");
     }
 }

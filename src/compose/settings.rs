@@ -255,8 +255,12 @@ mod tests {
 
     #[test]
     fn a_project_names_its_hosts_and_what_goes_before_it() {
-        let project = project("x-ghdeploy: {hosts: [web], after: traefik, hooks: {}}\nservices: {web: {image: a}}");
+        let project =
+            project("x-ghdeploy: {hosts: [web], after: traefik, hooks: {}}\nservices: {web: {image: a}}");
         web(&project);
-        assert_eq!(project.settings, ProjectSettings { hosts: vec!["web".into()], after: vec!["traefik".into()] });
+        assert_eq!(
+            project.settings,
+            ProjectSettings { hosts: vec!["web".into()], after: vec!["traefik".into()] }
+        );
     }
 }

@@ -447,14 +447,16 @@ mod tests {
         assert_eq!(problem(b"a: {<<: 5}"), "1:9 `<<` needs a mapping or a list of mappings");
         assert_eq!(problem(b"a: 1\nb: \xff"), "2:1 the file is not UTF-8");
         assert_eq!(problem(b"a: 1\nb: x\0"), "2:5 control characters are not allowed in YAML");
-        assert!(problem(b"a: [1").starts_with("1:"));
+        assert!(problem(b"a: [1").contains("invalid YAML"));
         assert!(problem(b"a: *no").contains("anchor"));
         assert!(problem(b"a: &a [*a]").contains("this very alias"));
     }
 
     #[test]
     fn hostile_files_end_in_an_error() {
-        let aliases: String = (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","))).collect();
+        let aliases: String = (1..12)
+            .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")))
+            .collect();
         assert!(problem(format!("a0: &a0 [x]\n{aliases}").as_bytes()).contains("grows to more than"));
         for text in ["[".repeat(100_000), "- ".repeat(50_000), "{a: ".repeat(50_000), "? ".repeat(50_000)] {
             problem(text.as_bytes());

@@ -7,12 +7,14 @@
 mod tracked;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirEntry};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use walkdir::{DirEntry, WalkDir};
 
 use super::filter::{Filter, IGNORE_FILE, Patterns, Scope, Verdict};
 use super::git::command::{self, git};
@@ -133,12 +135,6 @@ struct Walk<'a> {
     refused: Vec<Diagnostic>,
 }
 
-/// A folder that is to be read.
-struct Pending {
-    repo_path: String,
-    scope: Scope,
-}
-
 impl Walk<'_> {
     /// Takes everything below a fixed prefix.
     fn prefix(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Result<()> {
@@ -146,12 +142,40 @@ impl Walk<'_> {
             self.refused.push(problem);
             return Ok(());
         }
-        let scope = self.scope_of(prefix, work_tree);
-        let mut pending = vec![Pending { repo_path: prefix.to_owned(), scope }];
-        while let Some(folder) = pending.pop() {
-            self.folder(folder, prefix, &mut pending)?;
+        let mut scope = self.scope_of(prefix, work_tree);
+        let dir = format!("{}{prefix}", self.inside);
+        self.add_ignore_files_of(&mut scope, &dir);
+        // One scope for each folder from the prefix down to where the walk is.
+        let mut scopes = vec![scope];
+        let mut walk = WalkDir::new(self.base.join(prefix)).min_depth(1).into_iter();
+        while let Some(found) = walk.next() {
+            let entry = match found {
+                Ok(entry) => entry,
+                Err(err) => {
+                    self.unwalkable(&err);
+                    continue;
+                }
+            };
+            scopes.truncate(entry.depth());
+            let Some(scope) = scopes.last() else { continue };
+            match self.entry(&entry, scope, prefix)? {
+                Some(scope) => scopes.push(scope),
+                None if entry.file_type().is_dir() => walk.skip_current_dir(),
+                None => {}
+            }
         }
         Ok(())
+    }
+
+    /// A folder that cannot be listed is refused; one that is gone since it was seen holds nothing.
+    fn unwalkable(&mut self, err: &walkdir::Error) {
+        let path = err.path().unwrap_or(self.base);
+        let shown = path.strip_prefix(self.base).unwrap_or(path).to_string_lossy();
+        match err.io_error() {
+            Some(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Some(err) => self.refused.push(unlistable(&shown, err)),
+            None => self.refused.push(Diagnostic::error(format!("`{shown}` cannot be walked"), None)),
+        }
     }
 
     /// Why a fixed prefix cannot be walked: a link on the way to it would lead somewhere else than the
@@ -213,101 +237,80 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads one folder: takes its files and adds its folders to `pending`.
-    fn folder(&mut self, folder: Pending, prefix: &str, pending: &mut Vec<Pending>) -> Result<()> {
-        let Pending { repo_path, mut scope } = folder;
-        let entries: Vec<DirEntry> =
-            match fs::read_dir(self.base.join(&repo_path)).and_then(Iterator::collect) {
-                Ok(entries) => entries,
-                Err(err) => {
-                    // A folder that is gone since it was seen holds nothing.
-                    if err.kind() != io::ErrorKind::NotFound {
-                        self.refused.push(unlistable(&repo_path, &err));
-                    }
-                    return Ok(());
-                }
-            };
-        let mut path = format!("{}{repo_path}", self.inside);
-        if !path.is_empty() && !path.ends_with('/') {
-            path.push('/');
-        }
+    /// Adds the ignore files that lie in a folder, whose path starts at the top of the work tree.
+    fn add_ignore_files_of(&mut self, scope: &mut Scope, dir: &str) {
+        let folder = self.base.join(dir.strip_prefix(self.inside).unwrap_or(dir));
         let find = |name: &str| {
-            let is_it = |entry: &&DirEntry| {
-                entry.file_name() == name && entry.file_type().is_ok_and(|kind| kind.is_file())
-            };
-            entries.iter().find(is_it).map(DirEntry::path)
+            let path = folder.join(name);
+            path.symlink_metadata().is_ok_and(|found| found.is_file()).then_some(path)
         };
-        self.add_ignore_files(&mut scope, &path, find(GIT_IGNORE).as_deref(), find(IGNORE_FILE).as_deref());
-        let dir_len = path.len();
-        let mut path = path.into_bytes();
-        for entry in entries {
-            let name = entry.file_name();
-            // A repository's own records, or the pointer to them in a submodule.
-            if name == ".git" {
-                continue;
-            }
-            path.truncate(dir_len);
-            path.extend_from_slice(name.as_bytes());
-            self.entry(&entry, &path, &scope, prefix, pending)?;
-        }
-        Ok(())
+        let dir = if dir.is_empty() || dir.ends_with('/') { dir.to_owned() } else { format!("{dir}/") };
+        self.add_ignore_files(scope, &dir, find(GIT_IGNORE).as_deref(), find(IGNORE_FILE).as_deref());
     }
 
-    /// Takes what lies at `path`, which starts at the top of the work tree.
-    fn entry(
-        &mut self,
-        entry: &DirEntry,
-        path: &[u8],
-        scope: &Scope,
-        prefix: &str,
-        pending: &mut Vec<Pending>,
-    ) -> Result<()> {
-        let base_path = &path[self.inside.len()..];
-        let Ok(kind) = entry.file_type() else { return Ok(()) };
-        let verdict = scope.judge(path, kind.is_dir());
+    /// Takes one entry of a folder. Returns the scope of a folder that is to be entered.
+    fn entry(&mut self, entry: &DirEntry, scope: &Scope, prefix: &str) -> Result<Option<Scope>> {
+        // A repository's own records, or the pointer to them in a submodule.
+        if entry.file_name() == ".git" {
+            return Ok(None);
+        }
+        let base_path = entry.path().strip_prefix(self.base).unwrap_or(entry.path()).as_os_str().as_bytes();
+        let path = [self.inside.as_bytes(), base_path].concat();
+        let kind = entry.file_type();
+        let verdict = scope.judge(&path, kind.is_dir());
         let wanted = verdict.is_wanted(|| self.tracked.holds(base_path))?;
-        let entered = kind.is_dir() && scope.may_include_below(self.filter, path);
+        let entered = kind.is_dir() && scope.may_include_below(self.filter, &path);
         if !wanted && !entered {
-            return Ok(());
+            return Ok(None);
         }
         let Ok(repo_path) = std::str::from_utf8(base_path) else {
             self.refused.push(not_utf8(base_path));
-            return Ok(());
+            return Ok(None);
         };
         if kind.is_dir() {
-            pending.push(Pending { repo_path: repo_path.to_owned(), scope: scope.enter(verdict) });
-            return Ok(());
+            let mut scope = scope.enter(verdict);
+            self.add_ignore_files_of(&mut scope, &format!("{}{repo_path}", self.inside));
+            return Ok(Some(scope));
         }
-        let what = if kind.is_symlink() {
+        match self.file(entry, repo_path, verdict)? {
+            Some(what) => {
+                let below = repo_path[prefix.len()..].trim_start_matches('/');
+                match RootPath::new(below) {
+                    Ok(root_path) => self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what })),
+                    Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
+                }
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// What a wanted entry that is no folder is; `None` when it is refused or gone.
+    fn file(&mut self, entry: &DirEntry, repo_path: &str, verdict: Verdict) -> Result<Option<NodeWhat>> {
+        let kind = entry.file_type();
+        if kind.is_symlink() {
             match fs::read_link(entry.path()) {
                 Ok(target) => match target.to_str() {
-                    Some(target) => NodeWhat::Symlink { target: target.to_owned() },
-                    None => {
-                        self.refused.push(target_not_utf8(repo_path, target.as_os_str().as_bytes()));
-                        return Ok(());
-                    }
+                    Some(target) => return Ok(Some(NodeWhat::Symlink { target: target.to_owned() })),
+                    None => self.refused.push(target_not_utf8(repo_path, target.as_os_str().as_bytes())),
                 },
-                Err(err) => return self.unreadable(repo_path, &err),
+                Err(err) => self.unreadable(repo_path, &err),
             }
         } else if kind.is_file() {
-            match entry.metadata() {
-                Ok(found) => NodeWhat::File {
-                    executable: found.mode() & 0o100 != 0,
-                    private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, base_path)?,
-                    size: found.len(),
-                },
-                Err(err) => return self.unreadable(repo_path, &err),
+            match entry.path().symlink_metadata() {
+                Ok(found) => {
+                    return Ok(Some(NodeWhat::File {
+                        executable: found.mode() & 0o100 != 0,
+                        private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, repo_path.as_bytes())?,
+                        size: found.len(),
+                    }));
+                }
+                Err(err) => self.unreadable(repo_path, &err),
             }
         } else {
             self.refused.push(special(repo_path, kind));
-            return Ok(());
-        };
-        let below = repo_path[prefix.len()..].trim_start_matches('/');
-        match RootPath::new(below) {
-            Ok(root_path) => self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what })),
-            Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether a file is there by `sync.include` alone, so that its permissions are its owner's choice
@@ -317,11 +320,10 @@ impl Walk<'_> {
     }
 
     /// A file that is gone since it was seen is not there; any other failure is one.
-    fn unreadable(&mut self, repo_path: &str, err: &io::Error) -> Result<()> {
+    fn unreadable(&mut self, repo_path: &str, err: &io::Error) {
         if err.kind() != io::ErrorKind::NotFound {
             self.refused.push(Diagnostic::error(format!("`{repo_path}` cannot be read: {err}"), None));
         }
-        Ok(())
     }
 }
 

@@ -1,0 +1,24 @@
+//! The whole program against a real sshd, a real Docker Engine and a real Compose.
+//!
+//! Each test has a test bed of its own: see [`bed::Bed`]. What a test claims about containers it has
+//! seen in them: ids, start times, content. A missing sshd or Docker fails; nothing is skipped.
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+
+mod bed;
+mod call;
+mod conflicts;
+mod content;
+mod definitions;
+mod files;
+mod idle;
+mod invalid;
+mod killed;
+mod logins;
+mod names;
+mod projects;
+mod reach;
+mod reactions;
+mod seen;
+mod setbacks;
+mod sshd;
+mod users;

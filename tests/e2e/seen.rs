@@ -1,0 +1,156 @@
+//! What is to be seen of containers and files, and how that fits a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::bed::{Bed, privileged, ran};
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) started: String,
+    pub(crate) state: String,
+    pub(crate) health: String,
+}
+
+/// Containers by `project/service`.
+pub(crate) type Containers = BTreeMap<String, Container>;
+
+/// A deploy that went well.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// `restart app/web`, as in the plan.
+    pub(crate) actions: Vec<String>,
+    /// `app/web restarted`, as seen; containers that nothing happened to are left out.
+    pub(crate) fates: Vec<String>,
+    /// `modified services/app/web.conf`.
+    pub(crate) files: Vec<String>,
+}
+
+impl Bed {
+    /// All containers of this bed.
+    pub(crate) fn containers(&self) -> Containers {
+        let ids = ran(Command::new("docker").args(["ps", "-aq", "--no-trunc", "--filter", &format!("name={}-", self.id)]));
+        if ids.trim().is_empty() {
+            return Containers::new();
+        }
+        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}}"#;
+        let lines = ran(Command::new("docker").args(["inspect", "--type", "container", "--format", format]).args(ids.split_whitespace()));
+        let containers = lines.lines().map(|line| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let name = words[0].strip_prefix(&format!("{}-", self.id)).unwrap().to_owned();
+            (name, Container { id: words[1].clone(), started: words[2].clone(), state: words[3].clone(), health: words[4].clone() })
+        });
+        let all: Vec<_> = containers.collect();
+        let by_name: Containers = all.iter().cloned().collect();
+        assert_eq!(all.len(), by_name.len(), "a service has several containers: {all:?}");
+        by_name
+    }
+
+    /// What a command prints inside the container of `project/service`.
+    #[track_caller]
+    pub(crate) fn inside(&self, service: &str, argv: &[&str]) -> String {
+        let containers = self.containers();
+        let container = containers.get(service).unwrap_or_else(|| panic!("{service} has no container"));
+        ran(Command::new("docker").args(["exec", &container.id]).args(argv))
+    }
+
+    /// A field of `docker inspect` of the container of `project/service`.
+    pub(crate) fn inspect(&self, service: &str, format: &str) -> String {
+        ran(Command::new("docker").args(["inspect", "--format", format, &self.containers()[service].id])).trim().to_owned()
+    }
+
+    /// Deploys the repository as it is, and proves that the plan says what happens, that nothing else
+    /// happens, and that nothing is owed afterwards.
+    #[track_caller]
+    pub(crate) fn deploy(&self) -> Change {
+        self.deploy_with([])
+    }
+
+    /// The same with options.
+    #[track_caller]
+    pub(crate) fn deploy_with<const N: usize>(&self, options: [&str; N]) -> Change {
+        self.commit();
+        let before = self.containers();
+        let planned = self.call(["sync", "--dry-run", "--exit-code", "--format", "json"]).args(options).run().exits(10).json();
+        assert_eq!(self.containers(), before, "a dry run touched containers");
+        let outcome = self.call(["sync", "--format", "json"]).args(options).run().exits(0).json();
+        let fates = fates(&before, &self.containers());
+        let change = Change {
+            actions: actions(&planned),
+            files: files(&planned),
+            fates: fates.iter().map(|(name, fate)| format!("{name} {fate}")).collect(),
+        };
+        assert_eq!(actions(&outcome), change.actions, "done is not what was planned");
+        for action in each(&outcome, "actions") {
+            assert_eq!(action.1["result"], "done", "{action:?}");
+        }
+        assert_eq!(acting(&change.actions, &before), acted(&fates), "{change:?}");
+        self.call(["sync", "--dry-run", "--exit-code"]).args(options).run().exits(0);
+        change
+    }
+
+    /// Owner, mode, size, times, inode, link target and digest of all below a directory.
+    pub(crate) fn listing(&self, path: &str) -> String {
+        let script = r#"[ -e "$1" ] || exit 0; cd "$1" && find . -printf '%p %y %m %U:%G %s %T@ %C@ %i %l\n' && find . -type f -exec sha256sum {} +"#;
+        ran(privileged(["sh", "-c", script, "sh"]).arg(self.path(path)))
+    }
+}
+
+/// What happened to containers; those that nothing happened to are left out.
+pub(crate) fn fates(before: &Containers, after: &Containers) -> BTreeMap<String, &'static str> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let fate = |name: &String| match (before.get(name), after.get(name)) {
+        (None, _) => Some("started"),
+        (_, None) => Some("removed"),
+        (Some(old), Some(new)) if old.id != new.id => Some("recreated"),
+        (Some(old), Some(new)) if old.started != new.started => Some("restarted"),
+        _ => None,
+    };
+    names.into_iter().filter_map(|name| Some((name.clone(), fate(name)?))).collect()
+}
+
+/// `project/service` → what must be seen, from what a plan says.
+fn acting(actions: &[String], before: &Containers) -> BTreeMap<String, &'static str> {
+    let mut acting = BTreeMap::new();
+    for action in actions {
+        let (kind, name) = action.split_once(' ').unwrap();
+        let fate = match kind {
+            "up" | "recreate" if before.contains_key(name) => "recreated",
+            "up" => "started",
+            "restart" => "restarted",
+            "remove" => "removed",
+            "down" => {
+                let project = name.trim_end_matches('-');
+                acting.extend(before.keys().filter(|name| name.starts_with(project)).map(|name| (name.clone(), "removed")));
+                continue;
+            }
+            _ => continue,
+        };
+        acting.insert(name.to_owned(), fate);
+    }
+    acting
+}
+
+fn acted(fates: &BTreeMap<String, &'static str>) -> BTreeMap<String, &'static str> {
+    fates.clone()
+}
+
+/// The items of a list in every project of a plan or an outcome, with the project's name.
+pub(crate) fn each<'a>(value: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
+    let projects = value["hosts"].as_array().unwrap().iter().flat_map(|host| host["projects"].as_array().unwrap());
+    projects.flat_map(|project| project[list].as_array().unwrap().iter().map(|item| (project["name"].as_str().unwrap(), item))).collect()
+}
+
+/// The actions of a plan or an outcome: `restart app/web`, `down app/-`.
+pub(crate) fn actions(value: &Value) -> Vec<String> {
+    each(value, "actions").into_iter().map(|(project, action)| format!("{} {project}/{}", action["kind"].as_str().unwrap(), action["service"].as_str().unwrap_or("-"))).collect()
+}
+
+/// The files of a plan or an outcome: `modified services/app/web.conf`.
+pub(crate) fn files(value: &Value) -> Vec<String> {
+    each(value, "files").into_iter().map(|(_, file)| format!("{} {}", file["change"].as_str().unwrap(), file["path"].as_str().unwrap())).collect()
+}

@@ -27,9 +27,11 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, HostState, Result};
 use crate::event::{Event, Observer};
 use crate::host::{Command, Container, Driver, Transport, upload};
-use crate::outcome::{ActionOutcome, ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog};
+use crate::outcome::{
+    ActionOutcome, ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog,
+};
 use crate::path::RootPath;
-use crate::plan::{FileChange, ProjectPlan, Work};
+use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
 use crate::wanted::{Wanted, WantedProject};
 use stage::{Source, Unit};
 
@@ -132,7 +134,16 @@ impl Apply<'_> {
     /// The projects with something to do, in order.
     fn ready(&self) -> Vec<&ProjectPlan> {
         let works = &self.task.work.projects;
-        let busy = |plan: &&ProjectPlan| plan.problems.is_empty() && (!plan.files.is_empty() || !plan.actions.is_empty() || works.get(&plan.name).is_some_and(|work| work.needs_record));
+        let no_restart = self.task.settings.no_restart;
+        let acts = |plan: &ProjectPlan| if no_restart { false } else { !plan.actions.is_empty() };
+        let stays = |plan: &ProjectPlan| no_restart && plan.change == ProjectChange::Removed;
+        let busy = |plan: &&ProjectPlan| {
+            !stays(plan)
+                && plan.problems.is_empty()
+                && (!plan.files.is_empty()
+                    || acts(plan)
+                    || works.get(&plan.name).is_some_and(|work| work.needs_record))
+        };
         self.task.work.plan.projects.iter().filter(busy).collect()
     }
 
@@ -143,7 +154,10 @@ impl Apply<'_> {
         if ready.is_empty() && !has_shared {
             return self.outcome(results, false, None);
         }
-        self.task.observer.on(Event::Planned { host: self.host().to_owned(), projects: ready.iter().map(|plan| plan.name.clone()).collect() });
+        self.task.observer.on(Event::Planned {
+            host: self.host().to_owned(),
+            projects: ready.iter().map(|plan| plan.name.clone()).collect(),
+        });
         if let Err(error) = self.upload(&ready).await {
             return self.outcome(results, false, Some((error, HostState::Unchanged)));
         }
@@ -157,13 +171,18 @@ impl Apply<'_> {
         for (plan, check) in ready.into_iter().zip(checks.await) {
             match check {
                 Ok(()) => able.push(plan),
-                Err(failure) => drop(results.insert(plan.name.clone(), self.failed(plan, ProjectResult::NothingChanged, failure))),
+                Err(failure) => drop(
+                    results
+                        .insert(plan.name.clone(), self.failed(plan, ProjectResult::NothingChanged, failure)),
+                ),
             }
         }
         if has_shared && (!able.is_empty() || results.is_empty()) {
             if let Err((failure, result)) = self.swap(SHARED).await {
-                let state = if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
-                let error = Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
+                let state =
+                    if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
+                let error =
+                    Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
                 return self.outcome(results, false, Some((error, state)));
             }
         }
@@ -177,7 +196,8 @@ impl Apply<'_> {
 
     /// Brings projects up, each after those that come before it, the others side by side.
     async fn bring_up(&self, able: &[&ProjectPlan], permits: &Semaphore) -> Vec<(String, ProjectOutcome)> {
-        let gates: BTreeMap<&str, watch::Sender<bool>> = able.iter().map(|plan| (plan.name.as_str(), watch::Sender::new(false))).collect();
+        let gates: BTreeMap<&str, watch::Sender<bool>> =
+            able.iter().map(|plan| (plan.name.as_str(), watch::Sender::new(false))).collect();
         let one = async |plan: &&ProjectPlan| {
             for name in &plan.after {
                 if let Some(gate) = gates.get(name.as_str()) {
@@ -189,7 +209,11 @@ impl Apply<'_> {
                 let _permit = permits.acquire().await;
                 self.deploy(plan).await
             };
-            self.task.observer.on(Event::Finished { host: self.host().to_owned(), project: plan.name.clone(), result: outcome.result });
+            self.task.observer.on(Event::Finished {
+                host: self.host().to_owned(),
+                project: plan.name.clone(),
+                result: outcome.result,
+            });
             if let Some(gate) = gates.get(plan.name.as_str()) {
                 gate.send_replace(true);
             }
@@ -200,9 +224,18 @@ impl Apply<'_> {
 
     async fn upload(&self, ready: &[&ProjectPlan]) -> Result<()> {
         let mut units: Vec<Unit> = ready.iter().map(|plan| self.unit(plan)).collect();
-        if let Some(manifest) = self.task.work.shared.as_ref().or_else(|| self.task.deployed.manifests.get(SHARED)) {
+        if let Some(manifest) =
+            self.task.work.shared.as_ref().or_else(|| self.task.deployed.manifests.get(SHARED))
+        {
             let changes: Vec<&FileChange> = self.task.work.plan.shared.iter().collect();
-            units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed.manifests.get(SHARED), &[], &BTreeSet::new()));
+            units.push(Unit::new(
+                SHARED,
+                &changes,
+                manifest,
+                self.task.deployed.manifests.get(SHARED),
+                &[],
+                &BTreeSet::new(),
+            ));
         }
         let content = Arc::clone(&self.task.content);
         upload(self.task.transport, self.task.root, move |out| stage::pack(&units, &*content, out)).await
@@ -216,8 +249,12 @@ impl Apply<'_> {
         let reads = project.map(read_by_compose).unwrap_or_default();
         let name = unit(&plan.name);
         // A directory that a container mounts stays, or the container would hold on to a dead one.
-        let mounted = project.into_iter().flat_map(|project| project.model.services.values()).flat_map(|service| &service.reads);
-        let mut stays: BTreeSet<RootPath> = mounted.filter(|read| read.how.is_input()).map(|read| read.path.clone()).collect();
+        let mounted = project
+            .into_iter()
+            .flat_map(|project| project.model.services.values())
+            .flat_map(|service| &service.reads);
+        let mut stays: BTreeSet<RootPath> =
+            mounted.filter(|read| read.how.is_input()).map(|read| read.path.clone()).collect();
         for path in work.manifest.0.keys() {
             let mut dir = path.parent();
             while let Some(parent) = dir {
@@ -266,26 +303,49 @@ impl Apply<'_> {
         for reply in join_all(commands.iter().map(|command| self.task.driver.call(command))).await {
             let reply = reply?;
             if !reply.is_ok() {
-                return Err(Error::unforeseen(format!("the release could not be written down on the host: {}", reply.output.join("; "))));
+                return Err(Error::unforeseen(format!(
+                    "the release could not be written down on the host: {}",
+                    reply.output.join("; ")
+                )));
             }
         }
         Ok(())
     }
 
-    fn outcome(&self, mut results: BTreeMap<String, ProjectOutcome>, changed: bool, failure: Option<(Error, HostState)>) -> HostOutcome {
+    fn outcome(
+        &self,
+        mut results: BTreeMap<String, ProjectOutcome>,
+        changed: bool,
+        failure: Option<(Error, HostState)>,
+    ) -> HostOutcome {
         let plan = &self.task.work.plan;
+        let left = if self.task.settings.no_restart { ActionResult::Owed } else { ActionResult::Skipped };
         let projects = plan.projects.iter().map(|plan| {
-            results.remove(&plan.name).unwrap_or_else(|| match (&failure, plan.problems.is_empty(), plan.is_empty()) {
-                (None, true, _) | (Some(_), true, true) => told(plan, ProjectResult::Unchanged, ActionResult::Skipped),
-                _ => told(plan, ProjectResult::NothingChanged, ActionResult::Skipped),
+            results.remove(&plan.name).unwrap_or_else(|| {
+                match (&failure, plan.problems.is_empty(), plan.is_empty()) {
+                    (None, true, _) | (Some(_), true, true) => told(plan, ProjectResult::Unchanged, left),
+                    _ => told(plan, ProjectResult::NothingChanged, ActionResult::Skipped),
+                }
             })
         });
         let projects: Vec<ProjectOutcome> = projects.collect();
-        let done = projects.iter().any(|project| project.result == ProjectResult::Done) || (changed && !plan.shared.is_empty());
+        let done = projects.iter().any(|project| project.result == ProjectResult::Done)
+            || (changed && !plan.shared.is_empty());
         let before = self.task.deployed.state.release;
         let release = if done { Some(before + 1) } else { Some(before).filter(|release| *release > 0) };
-        let failure = failure.map(|(error, state)| HostFailure { exit: error.exit, diagnostics: error.diagnostics, state });
-        HostOutcome { name: plan.name.clone(), release, changed: done, notes: plan.notes.clone(), projects, failure }
+        let failure = failure.map(|(error, state)| HostFailure {
+            exit: error.exit,
+            diagnostics: error.diagnostics,
+            state,
+        });
+        HostOutcome {
+            name: plan.name.clone(),
+            release,
+            changed: done,
+            notes: plan.notes.clone(),
+            projects,
+            failure,
+        }
     }
 
     fn failed(&self, plan: &ProjectPlan, result: ProjectResult, failure: Failure) -> ProjectOutcome {
@@ -294,7 +354,11 @@ impl Apply<'_> {
     }
 
     fn step(&self, plan: &ProjectPlan, step: impl Into<String>) {
-        self.task.observer.on(Event::Step { host: self.host().to_owned(), project: plan.name.clone(), step: step.into() });
+        self.task.observer.on(Event::Step {
+            host: self.host().to_owned(),
+            project: plan.name.clone(),
+            step: step.into(),
+        });
     }
 }
 
@@ -305,7 +369,11 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
         path: plan.path.clone(),
         change: plan.change,
         files: plan.files.clone(),
-        actions: plan.actions.iter().map(|action| ActionOutcome { action: action.clone(), result: actions }).collect(),
+        actions: plan
+            .actions
+            .iter()
+            .map(|action| ActionOutcome { action: action.clone(), result: actions })
+            .collect(),
         result,
         problems: plan.problems.clone(),
         logs: Vec::new(),
@@ -316,6 +384,8 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
 fn read_by_compose(project: &WantedProject) -> Vec<RootPath> {
     let definition = project.model.definition_files.iter().map(|file| file.path.clone());
     let reads = project.model.services.values().flat_map(|service| &service.reads);
-    let others = reads.filter(|read| !read.how.is_input() && read.how != crate::compose::model::How::Build).map(|read| read.path.clone());
+    let others = reads
+        .filter(|read| !read.how.is_input() && read.how != crate::compose::model::How::Build)
+        .map(|read| read.path.clone());
     definition.chain(others).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -101,7 +101,8 @@ const CONFIG: &str = "ghdeploy.yml";
 fn read_config(args: &Args) -> Result<Config> {
     let dir = args.directory();
     if !dir.is_dir() {
-        return Err(Error::usage(format!("{} is no folder", dir.display())).help("-C names the folder of the repository"));
+        return Err(Error::usage(format!("{} is no folder", dir.display()))
+            .help("-C names the folder of the repository"));
     }
     let named = args.config();
     let (shown, path) = match &named {
@@ -110,8 +111,11 @@ fn read_config(args: &Args) -> Result<Config> {
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => Config::from_yaml(&text, &shown).map_err(Error::invalid),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Config::default()),
-        Err(error) => Err(Error::usage(format!("{shown} cannot be read: {error}")).help("--config names a file, relative to the folder of the repository")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            Ok(Config::default())
+        }
+        Err(error) => Err(Error::usage(format!("{shown} cannot be read: {error}"))
+            .help("--config names a file, relative to the folder of the repository")),
     }
 }
 
@@ -120,7 +124,9 @@ impl Context {
     fn print(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::unforeseen(format!("failed to write to stdout: {error}"))),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::unforeseen(format!("failed to write to stdout: {error}")))
+            }
             _ => Ok(()),
         }
     }
@@ -136,7 +142,9 @@ fn source(dir: &Path, path: &str) -> Option<String> {
 }
 
 fn colours(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    stream.is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn start_tracing(args: &Args, colour: bool) {
@@ -147,5 +155,9 @@ fn start_tracing(args: &Args, colour: bool) {
         _ => "ghdeploy=trace",
     };
     let filter = EnvFilter::try_from_env("GHDEPLOY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .try_init();
 }

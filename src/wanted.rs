@@ -59,11 +59,18 @@ impl WantedProject {
 ///
 /// When two folders are the same project, or a file cannot be read any more. What is wrong with a
 /// single project is in its model.
-pub fn read(tree: &dyn Snapshot, layout: &Layout, root: &str, runs: &dyn Fn(&str, &ProjectSettings) -> bool) -> Result<Wanted> {
+pub fn read(
+    tree: &dyn Snapshot,
+    layout: &Layout,
+    root: &str,
+    runs: &dyn Fn(&str, &ProjectSettings) -> bool,
+) -> Result<Wanted> {
     let dirs = project_dirs(tree, layout)?;
     let loaded = dirs.iter().map(|dir| (dir, compose::load(tree, &dir.dir, root)));
-    let loaded: Vec<(&ProjectDir, Project)> = loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
-    let mut files: BTreeMap<&RootPath, Vec<&RootPath>> = loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
+    let loaded: Vec<(&ProjectDir, Project)> =
+        loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
+    let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
+        loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
     for path in tree.nodes().keys() {
         if let Some(files) = owner(&dirs, path).and_then(|owner| files.get_mut(&owner.dir)) {
             files.push(path);
@@ -74,15 +81,22 @@ pub fn read(tree: &dyn Snapshot, layout: &Layout, root: &str, runs: &dyn Fn(&str
         let definition = model.definition_files.iter().map(|file| &file.path);
         let reads = model.services.values().flat_map(|service| &service.reads).map(|read| &read.path);
         for path in definition.chain(reads) {
-            let within = tree.nodes().range::<RootPath, _>(path..).map(|(path, _)| path).take_while(|below| below.as_str().starts_with(path.as_str()));
+            let within = tree
+                .nodes()
+                .range::<RootPath, _>(path..)
+                .map(|(path, _)| path)
+                .take_while(|below| below.as_str().starts_with(path.as_str()));
             shared.extend(within.filter(|below| below.is_within(path) && owner(&dirs, below).is_none()));
         }
     }
     // One call hashes all, side by side.
     let all = tree.manifest(&mut files.values().flatten().chain(&shared).copied())?;
-    let of = |paths: &mut dyn Iterator<Item = &&RootPath>| Manifest(paths.filter_map(|path| Some(((*path).clone(), all.get(path)?.clone()))).collect());
+    let of = |paths: &mut dyn Iterator<Item = &&RootPath>| {
+        Manifest(paths.filter_map(|path| Some(((*path).clone(), all.get(path)?.clone()))).collect())
+    };
     let shared = of(&mut shared.iter());
-    let manifests: BTreeMap<&RootPath, Manifest> = files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
+    let manifests: BTreeMap<&RootPath, Manifest> =
+        files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
     let projects = loaded.iter().map(|(dir, model)| WantedProject {
         name: dir.name.clone(),
         path: dir.repo_path.clone(),

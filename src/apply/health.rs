@@ -50,13 +50,24 @@ impl<'a> Watch<'a> {
     /// Judges what Docker says `now`, a time since the watch began.
     pub fn see(&mut self, containers: &[Container], now: Duration) -> Verdict {
         let (mut sick, mut waiting) = (Vec::new(), Vec::new());
-        let exists = |service: &&String| containers.iter().filter(self.concerns()).any(|container| container.service == **service);
-        waiting.extend(self.services.iter().filter(|service| !exists(service)).map(|service| format!("{service}: it has no container")));
+        let exists = |service: &&String| {
+            containers.iter().filter(self.concerns()).any(|container| container.service == **service)
+        };
+        waiting.extend(
+            self.services
+                .iter()
+                .filter(|service| !exists(service))
+                .map(|service| format!("{service}: it has no container")),
+        );
         for container in containers.iter().filter(self.concerns()) {
             match self.judge(container, now) {
                 Judgement::Well => {}
                 Judgement::Waiting(why) => waiting.push(format!("{}: {why}", container.service)),
-                Judgement::Sick(why) => sick.push(Sick { service: container.service.clone(), container: container.id.clone(), why }),
+                Judgement::Sick(why) => sick.push(Sick {
+                    service: container.service.clone(),
+                    container: container.id.clone(),
+                    why,
+                }),
             }
         }
         if !sick.is_empty() {
@@ -71,26 +82,44 @@ impl<'a> Watch<'a> {
     /// What to say when the time is over.
     #[must_use]
     pub fn overdue(&self, containers: &[Container]) -> Vec<Sick> {
-        let mut watch = Watch { since: self.since.clone(), ..Self::new(self.project, self.services, self.stable_for) };
-        let exists = |service: &&String| containers.iter().filter(self.concerns()).any(|container| container.service == **service);
+        let mut watch =
+            Watch { since: self.since.clone(), ..Self::new(self.project, self.services, self.stable_for) };
+        let exists = |service: &&String| {
+            containers.iter().filter(self.concerns()).any(|container| container.service == **service)
+        };
         let missing = self.services.iter().filter(|service| !exists(service));
-        let missing = missing.map(|service| Sick { service: service.clone(), container: String::new(), why: "it has no container".to_owned() });
-        let there = containers.iter().filter(self.concerns()).filter_map(|container| match watch.judge(container, Duration::ZERO) {
-            Judgement::Well => None,
-            Judgement::Waiting(why) | Judgement::Sick(why) => Some(Sick { service: container.service.clone(), container: container.id.clone(), why }),
+        let missing = missing.map(|service| Sick {
+            service: service.clone(),
+            container: String::new(),
+            why: "it has no container".to_owned(),
+        });
+        let there = containers.iter().filter(self.concerns()).filter_map(|container| {
+            match watch.judge(container, Duration::ZERO) {
+                Judgement::Well => None,
+                Judgement::Waiting(why) | Judgement::Sick(why) => {
+                    Some(Sick { service: container.service.clone(), container: container.id.clone(), why })
+                }
+            }
         });
         missing.chain(there).collect()
     }
 
     fn concerns(&self) -> impl Fn(&&Container) -> bool + use<'a> {
         let (project, services) = (self.project, self.services);
-        move |container| container.project == project && container.oneoff != "True" && services.contains(&container.service)
+        move |container| {
+            container.project == project
+                && container.oneoff != "True"
+                && services.contains(&container.service)
+        }
     }
 
     fn judge(&mut self, container: &Container, now: Duration) -> Judgement {
         match container.state.as_str() {
             "running" => {
-                let entry = self.since.entry(container.id.clone()).or_insert_with(|| (container.started.clone(), container.restarts, now));
+                let entry = self
+                    .since
+                    .entry(container.id.clone())
+                    .or_insert_with(|| (container.started.clone(), container.restarts, now));
                 if entry.0 != container.started || entry.1 != container.restarts {
                     *entry = (container.started.clone(), container.restarts, now);
                 }
@@ -99,7 +128,9 @@ impl<'a> Watch<'a> {
                     Some("unhealthy") => Judgement::Sick("its healthcheck says unhealthy".to_owned()),
                     Some("starting") => Judgement::Waiting("its healthcheck has not passed yet".to_owned()),
                     _ if stable => Judgement::Well,
-                    _ if container.restarts > 0 => Judgement::Waiting(format!("it keeps restarting ({} times)", container.restarts)),
+                    _ if container.restarts > 0 => {
+                        Judgement::Waiting(format!("it keeps restarting ({} times)", container.restarts))
+                    }
                     _ => Judgement::Waiting("it has not been up for long enough".to_owned()),
                 }
             }
@@ -107,7 +138,10 @@ impl<'a> Watch<'a> {
             "exited" | "dead" => Judgement::Sick(format!("it exited with status {}", container.exit_code)),
             "restarting" => {
                 self.since.remove(&container.id);
-                Judgement::Waiting(format!("it exited with status {} and keeps restarting ({} times)", container.exit_code, container.restarts))
+                Judgement::Waiting(format!(
+                    "it exited with status {} and keeps restarting ({} times)",
+                    container.exit_code, container.restarts
+                ))
             }
             state => Judgement::Waiting(format!("it is {state}")),
         }
@@ -147,26 +181,39 @@ mod tests {
     fn seen(steps: &[(u64, Container)]) -> Vec<Verdict> {
         let services = ["web".to_owned()];
         let mut watch = Watch::new("blog", &services, Duration::from_secs(5));
-        steps.iter().map(|(secs, container)| watch.see(std::slice::from_ref(container), Duration::from_secs(*secs))).collect()
+        steps
+            .iter()
+            .map(|(secs, container)| watch.see(std::slice::from_ref(container), Duration::from_secs(*secs)))
+            .collect()
     }
 
     #[test]
     fn running_for_long_enough_is_well() {
-        let verdicts = seen(&[(0, container("running")), (4, container("running")), (5, container("running"))]);
+        let verdicts =
+            seen(&[(0, container("running")), (4, container("running")), (5, container("running"))]);
         assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
     }
 
     #[test]
     fn a_crash_loop_never_gets_well() {
-        let again = |restarts, started: &str| Container { restarts, started: started.into(), ..container("running") };
-        let verdicts = seen(&[(0, again(0, "a")), (4, again(1, "b")), (8, again(2, "c")), (12, Container { exit_code: 1, ..container("restarting") }), (16, again(3, "d"))]);
+        let again =
+            |restarts, started: &str| Container { restarts, started: started.into(), ..container("running") };
+        let verdicts = seen(&[
+            (0, again(0, "a")),
+            (4, again(1, "b")),
+            (8, again(2, "c")),
+            (12, Container { exit_code: 1, ..container("restarting") }),
+            (16, again(3, "d")),
+        ]);
         assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Waiting(_))), "{verdicts:?}");
     }
 
     #[test]
     fn a_one_shot_that_ended_well_is_well_and_one_that_failed_is_sick() {
         assert_eq!(seen(&[(0, container("exited"))]), [Verdict::Well]);
-        assert!(matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Sick(sick) if sick[0].why == "it exited with status 3"));
+        assert!(
+            matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Sick(sick) if sick[0].why == "it exited with status 3")
+        );
     }
 
     #[test]
@@ -179,7 +226,10 @@ mod tests {
 
     #[test]
     fn other_services_and_one_off_containers_do_not_count() {
-        for other in [Container { service: "worker".into(), exit_code: 1, ..container("exited") }, Container { oneoff: "True".into(), exit_code: 1, ..container("exited") }] {
+        for other in [
+            Container { service: "worker".into(), exit_code: 1, ..container("exited") },
+            Container { oneoff: "True".into(), exit_code: 1, ..container("exited") },
+        ] {
             assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: it has no container".to_owned()])]);
         }
     }

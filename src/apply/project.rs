@@ -19,11 +19,16 @@ impl Apply<'_> {
     pub(super) async fn prepare(&self, plan: &ProjectPlan) -> Result<(), Failure> {
         let Some(project) = self.project(plan) else {
             // A project that is taken down: Compose is asked with the files that are there.
-            return if self.acts(plan) { self.before().await.map(drop).map_err(Failure::from) } else { Ok(()) };
+            return if self.acts(plan) {
+                self.before().await.map(drop).map_err(Failure::from)
+            } else {
+                Ok(())
+            };
         };
         let own_unit = unit(&plan.name);
         let defines = |path| super::read_by_compose(project).contains(path);
-        let redefined = plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
+        let redefined =
+            plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
         if self.acts(plan) {
             self.before().await?;
             self.check_sources(plan, project).await?;
@@ -44,9 +49,12 @@ impl Apply<'_> {
         let unset = unset_variables(&reply.output);
         if !unset.is_empty() {
             let names = unset.join(", ");
-            return Err(Failure::new(
-                Diagnostic::error(format!("not set on the host: {names}"), None).help(format!("set them in {}/{}/.env on the host, or give a default: ${{{}:-}}", self.task.root, project.model.dir, unset[0])),
-            ));
+            return Err(Failure::new(Diagnostic::error(format!("not set on the host: {names}"), None).help(
+                format!(
+                    "set them in {}/{}/.env on the host, or give a default: ${{{}:-}}",
+                    self.task.root, project.model.dir, unset[0]
+                ),
+            )));
         }
         self.pull(plan, project, place).await
     }
@@ -57,26 +65,40 @@ impl Apply<'_> {
     }
 
     async fn has_docker(&self) -> bool {
-        let reply = self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await;
+        let reply =
+            self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await;
         reply.is_ok_and(|reply| reply.is_ok())
     }
 
     async fn check_compose(&self, plan: &ProjectPlan) -> Result<(), Failure> {
         self.step(plan, "check Compose");
-        let reply = self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await?;
-        if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("docker compose version", &reply.output))) }
+        let reply =
+            self.task.driver.call(&Command::Docker(vec!["compose".to_owned(), "version".to_owned()])).await?;
+        if reply.is_ok() {
+            Ok(())
+        } else {
+            Err(Failure::new(explain("docker compose version", &reply.output)))
+        }
     }
 
     /// Pulls images that the host does not have. The old containers run on meanwhile.
     async fn pull(&self, plan: &ProjectPlan, project: &WantedProject, place: Place) -> Result<(), Failure> {
         let pulls = |service: &Service| service.image.is_some() && !service.builds;
-        let services = plan.actions.iter().filter(|action| action.deed == Deed::Up).filter_map(|action| action.service.as_deref());
-        let services: Vec<&str> = services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
+        let services = plan
+            .actions
+            .iter()
+            .filter(|action| action.deed == Deed::Up)
+            .filter_map(|action| action.service.as_deref());
+        let services: Vec<&str> =
+            services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
         if services.is_empty() || !self.acts(plan) {
             return Ok(());
         }
         self.step(plan, "pull images");
-        let argv: Vec<&str> = ["pull", "--quiet", "--policy", "missing", "--ignore-buildable"].into_iter().chain(services).collect();
+        let argv: Vec<&str> = ["pull", "--quiet", "--policy", "missing", "--ignore-buildable"]
+            .into_iter()
+            .chain(services)
+            .collect();
         let reply = self.compose_at(&project.model.dir, place, &argv).await?;
         if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("pulling images", &reply.output))) }
     }
@@ -84,11 +106,20 @@ impl Apply<'_> {
     /// Checks bind sources that only the host has: Docker makes a directory, owned by root, of what
     /// is missing, also where a file is meant.
     async fn check_sources(&self, plan: &ProjectPlan, project: &WantedProject) -> Result<(), Failure> {
-        let acting: BTreeSet<&str> = plan.actions.iter().filter(|action| !matches!(action.deed, Deed::Remove | Deed::None)).filter_map(|action| action.service.as_deref()).collect();
+        let acting: BTreeSet<&str> = plan
+            .actions
+            .iter()
+            .filter(|action| !matches!(action.deed, Deed::Remove | Deed::None))
+            .filter_map(|action| action.service.as_deref())
+            .collect();
         let mut asked = Vec::new();
-        for (name, service) in project.model.services.iter().filter(|(name, _)| acting.contains(name.as_str())) {
+        for (name, service) in
+            project.model.services.iter().filter(|(name, _)| acting.contains(name.as_str()))
+        {
             for read in service.reads.iter().filter(|read| read.kind.is_none() && read.how.is_input()) {
-                let must_be_file = matches!(read.how, How::Config | How::Secret) || looks_like_a_file(read.path.as_str()) || read.target.as_deref().is_some_and(looks_like_a_file);
+                let must_be_file = matches!(read.how, How::Config | How::Secret)
+                    || looks_like_a_file(read.path.as_str())
+                    || read.target.as_deref().is_some_and(looks_like_a_file);
                 asked.push((name, read.path.to_string(), must_be_file, &read.at));
             }
             for (source, at) in service.host_binds.iter().filter(|(source, _)| !source.contains("${")) {
@@ -107,8 +138,18 @@ impl Apply<'_> {
                 Found::Directory if must_be_file => "is a directory on the host, though a file is meant",
                 _ => continue,
             };
-            let help = if what.starts_with("is a dir") { "Docker makes such a directory when the file is missing: remove it if it is empty, and put the file there" } else { "add it to the repository, or put it on the host first; Docker would make a directory in its place" };
-            problems.push(Diagnostic::error(format!("service `{service}` mounts {path}, which {what}"), Some(at.clone())).help(help));
+            let help = if what.starts_with("is a dir") {
+                "Docker makes such a directory when the file is missing: remove it if it is empty, and put the file there"
+            } else {
+                "add it to the repository, or put it on the host first; Docker would make a directory in its place"
+            };
+            problems.push(
+                Diagnostic::error(
+                    format!("service `{service}` mounts {path}, which {what}"),
+                    Some(at.clone()),
+                )
+                .help(help),
+            );
         }
         if problems.is_empty() { Ok(()) } else { Err(Failure { problems, logs: Vec::new() }) }
     }
@@ -126,14 +167,23 @@ impl Apply<'_> {
                 return self.failed(plan, result, failure);
             }
         }
-        let mut outcome = told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
+        let mut outcome =
+            told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
         for action in outcome.actions.iter_mut().filter(|action| action.action.deed == Deed::None) {
             action.result = ActionResult::Done;
         }
         if acts && let Err((failure, at)) = self.act(plan).await {
             let back = self.roll_back(plan).await;
-            let problems = failure.problems.into_iter().chain(back.err().into_iter().flat_map(|failure| failure.problems)).collect::<Vec<_>>();
-            let result = if problems.iter().any(|problem| problem.message.starts_with(ROLLBACK_FAILED)) { ProjectResult::Unknown } else { ProjectResult::RolledBack };
+            let problems = failure
+                .problems
+                .into_iter()
+                .chain(back.err().into_iter().flat_map(|failure| failure.problems))
+                .collect::<Vec<_>>();
+            let result = if problems.iter().any(|problem| problem.message.starts_with(ROLLBACK_FAILED)) {
+                ProjectResult::Unknown
+            } else {
+                ProjectResult::RolledBack
+            };
             let mut outcome = self.failed(plan, result, Failure { problems, logs: failure.logs });
             for (number, action) in outcome.actions.iter_mut().enumerate() {
                 action.result = match number.cmp(&at) {
@@ -152,14 +202,15 @@ impl Apply<'_> {
 
     /// Takes a project down that has left the repository: containers, then managed files.
     async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
-        if self.task.settings.no_restart {
-            let mut outcome = told(plan, ProjectResult::Unchanged, ActionResult::Owed);
-            outcome.files.clear();
-            return outcome;
-        }
         self.step(plan, "take down");
         let down = self.compose_at(&state.dir, Place::Live, &["down"]).await;
-        let down = down.map_err(Failure::from).and_then(|reply| if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("docker compose down", &reply.output))) });
+        let down = down.map_err(Failure::from).and_then(|reply| {
+            if reply.is_ok() {
+                Ok(())
+            } else {
+                Err(Failure::new(explain("docker compose down", &reply.output)))
+            }
+        });
         if let Err(failure) = down {
             return self.failed(plan, ProjectResult::Unknown, failure);
         }
@@ -175,7 +226,10 @@ impl Apply<'_> {
         let driver = self.task.driver;
         let failure = match driver.call(&Command::Swap(unit.to_owned())).await {
             Ok(reply) if reply.is_ok() => return Ok(()),
-            Ok(reply) => Failure::new(Diagnostic::error(format!("the files could not be put in place: {}", reply.output.join("; ")), None)),
+            Ok(reply) => Failure::new(Diagnostic::error(
+                format!("the files could not be put in place: {}", reply.output.join("; ")),
+                None,
+            )),
             Err(error) => return Err((error.into(), ProjectResult::Unknown)),
         };
         match driver.call(&Command::Restore(unit.to_owned())).await {
@@ -191,7 +245,12 @@ impl Apply<'_> {
         let work = &self.task.work.projects[&plan.name];
         let mut project = work.state.clone();
         if owed {
-            for service in plan.actions.iter().filter(|action| action.deed != Deed::None).filter_map(|action| action.service.as_ref()) {
+            for service in plan
+                .actions
+                .iter()
+                .filter(|action| action.deed != Deed::None)
+                .filter_map(|action| action.service.as_ref())
+            {
                 match work.recorded.as_ref().and_then(|recorded| recorded.services.get(service)) {
                     Some(recorded) => drop(project.services.insert(service.clone(), recorded.clone())),
                     None => drop(project.services.remove(service)),
@@ -210,7 +269,10 @@ impl Apply<'_> {
         if write {
             let reply = self.task.driver.call(&Command::State(json)).await?;
             if !reply.is_ok() {
-                return Err(Error::unforeseen(format!("the state could not be written on the host: {}", reply.output.join("; "))));
+                return Err(Error::unforeseen(format!(
+                    "the state could not be written on the host: {}",
+                    reply.output.join("; ")
+                )));
             }
         }
         Ok(())
@@ -238,7 +300,14 @@ fn with(mut failure: Failure, more: Diagnostic) -> Failure {
 fn looks_like_a_file(path: &str) -> bool {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     match name.trim_start_matches('.').rsplit_once('.') {
-        Some((stem, ending)) => !path.ends_with('/') && !stem.is_empty() && ending != "d" && (1..=5).contains(&ending.len()) && ending.chars().all(|c| c.is_ascii_alphanumeric()) && !ending.chars().all(|c| c.is_ascii_digit()),
+        Some((stem, ending)) => {
+            !path.ends_with('/')
+                && !stem.is_empty()
+                && ending != "d"
+                && (1..=5).contains(&ending.len())
+                && ending.chars().all(|c| c.is_ascii_alphanumeric())
+                && !ending.chars().all(|c| c.is_ascii_digit())
+        }
         None => false,
     }
 }

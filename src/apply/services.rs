@@ -45,12 +45,24 @@ impl Apply<'_> {
     pub(super) async fn act(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
         let dir = &work.state.dir;
-        let number = |wanted: &dyn Fn(&Deed) -> bool| plan.actions.iter().position(|action| wanted(&action.deed)).unwrap_or(0);
-        let named = |wanted: &dyn Fn(&Deed) -> bool| -> Vec<&str> { plan.actions.iter().filter(|action| wanted(&action.deed)).filter_map(|action| action.service.as_deref()).collect() };
+        let number = |wanted: &dyn Fn(&Deed) -> bool| {
+            plan.actions.iter().position(|action| wanted(&action.deed)).unwrap_or(0)
+        };
+        let named = |wanted: &dyn Fn(&Deed) -> bool| -> Vec<&str> {
+            plan.actions
+                .iter()
+                .filter(|action| wanted(&action.deed))
+                .filter_map(|action| action.service.as_deref())
+                .collect()
+        };
         let run = async |step: String, argv: Vec<&str>, at: usize| {
             self.step(plan, &step);
             let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
-            if reply.is_ok() { Ok(()) } else { Err((Failure::new(explain(&format!("docker compose {}", argv[0]), &reply.output)), at)) }
+            if reply.is_ok() {
+                Ok(())
+            } else {
+                Err((Failure::new(explain(&format!("docker compose {}", argv[0]), &reply.output)), at))
+            }
         };
         let groups: [(&str, &dyn Fn(&Deed) -> bool, &[&str]); 3] = [
             ("build", &|deed| *deed == Deed::Build, &["build"]),
@@ -68,11 +80,21 @@ impl Apply<'_> {
         for (at, action) in plan.actions.iter().enumerate() {
             let Some(service) = action.service.as_deref() else { continue };
             match &action.deed {
-                Deed::Signal { signal } => run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?,
-                Deed::Exec { argv } => run(format!("exec in {service}"), ["exec", "-T", service].into_iter().chain(argv.iter().map(String::as_str)).collect(), at).await?,
+                Deed::Signal { signal } => {
+                    run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?
+                }
+                Deed::Exec { argv } => {
+                    run(
+                        format!("exec in {service}"),
+                        ["exec", "-T", service].into_iter().chain(argv.iter().map(String::as_str)).collect(),
+                        at,
+                    )
+                    .await?
+                }
                 Deed::Remove => {
                     self.step(plan, format!("remove {service}"));
-                    let command = Command::Remove { project: work.state.project.clone(), service: service.to_owned() };
+                    let command =
+                        Command::Remove { project: work.state.project.clone(), service: service.to_owned() };
                     let reply = self.task.driver.call(&command).await.map_err(|error| (error.into(), at))?;
                     self.expect(&format!("removing {service}"), reply).map_err(|failure| (failure, at))?;
                 }
@@ -81,10 +103,13 @@ impl Apply<'_> {
         }
         let acted = acted(plan);
         let failing = |sick: &[Sick]| {
-            let of = |action: &Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
+            let of =
+                |action: &Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
             plan.actions.iter().position(of).unwrap_or(0)
         };
-        self.wait(plan, &acted, self.task.settings.stable_for).await.map_err(|(failure, sick)| (failure, failing(&sick)))
+        self.wait(plan, &acted, self.task.settings.stable_for)
+            .await
+            .map_err(|(failure, sick)| (failure, failing(&sick)))
     }
 
     /// Restarts what is owed a restart: first the services that others wait for to end, then, once
@@ -93,11 +118,18 @@ impl Apply<'_> {
         let work = &self.task.work.projects[&plan.name];
         let inputs = |service: &str| {
             let recorded = work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
-            recorded.is_some_and(|recorded| recorded.inputs != work.state.services.get(service).map(|state| state.inputs.clone()).unwrap_or_default())
+            recorded.is_some_and(|recorded| {
+                recorded.inputs
+                    != work.state.services.get(service).map(|state| state.inputs.clone()).unwrap_or_default()
+            })
         };
         // An `up` that Compose sees no reason for leaves the container with its old content.
-        let owes = |action: &&Action| action.deed == Deed::Restart || (action.deed == Deed::Up && action.service.as_deref().is_some_and(inputs));
-        let owed: BTreeSet<&str> = plan.actions.iter().filter(owes).filter_map(|action| action.service.as_deref()).collect();
+        let owes = |action: &&Action| {
+            action.deed == Deed::Restart
+                || (action.deed == Deed::Up && action.service.as_deref().is_some_and(inputs))
+        };
+        let owed: BTreeSet<&str> =
+            plan.actions.iter().filter(owes).filter_map(|action| action.service.as_deref()).collect();
         if owed.is_empty() {
             return Ok(());
         }
@@ -112,7 +144,8 @@ impl Apply<'_> {
             .collect();
         let first: Vec<&str> = owed.intersection(&ends).copied().collect();
         self.restart_now(plan, &first, at).await?;
-        let running: Vec<String> = acted(plan).into_iter().filter(|name| ends.contains(name.as_str())).collect();
+        let running: Vec<String> =
+            acted(plan).into_iter().filter(|name| ends.contains(name.as_str())).collect();
         if !running.is_empty() {
             self.wait(plan, &running, Duration::ZERO).await.map_err(|(failure, _)| (failure, at))?;
         }
@@ -120,21 +153,33 @@ impl Apply<'_> {
         self.restart_now(plan, &then, at).await
     }
 
-    async fn restart_now(&self, plan: &ProjectPlan, services: &[&str], at: usize) -> Result<(), (Failure, usize)> {
+    async fn restart_now(
+        &self,
+        plan: &ProjectPlan,
+        services: &[&str],
+        at: usize,
+    ) -> Result<(), (Failure, usize)> {
         let state = &self.task.work.projects[&plan.name].state;
         let mut services = services.to_vec();
         let before = self.before().await.map_err(|error| (error.into(), at))?;
-        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) && !services.is_empty() {
+        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate))
+            && !services.is_empty()
+        {
             let now = self.containers().await.map_err(|error| (error.into(), at))?;
             let old: BTreeSet<&str> = before.iter().map(|container| container.id.as_str()).collect();
-            services.retain(|service| now.iter().any(|c| c.project == state.project && c.service == *service && old.contains(c.id.as_str())));
+            services.retain(|service| {
+                now.iter().any(|c| {
+                    c.project == state.project && c.service == *service && old.contains(c.id.as_str())
+                })
+            });
         }
         if services.is_empty() {
             return Ok(());
         }
         self.step(plan, format!("restart {}", services.join(", ")));
         for argv in restarts(&services, &state.project, before) {
-            let reply = self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+            let reply =
+                self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
             if !reply.is_ok() {
                 return Err((Failure::new(explain("docker compose restart", &reply.output)), at));
             }
@@ -143,7 +188,12 @@ impl Apply<'_> {
     }
 
     /// Waits until `services` are well, or says which are not, with what they logged last.
-    async fn wait(&self, plan: &ProjectPlan, services: &[String], stable_for: Duration) -> Result<(), (Failure, Vec<Sick>)> {
+    async fn wait(
+        &self,
+        plan: &ProjectPlan,
+        services: &[String],
+        stable_for: Duration,
+    ) -> Result<(), (Failure, Vec<Sick>)> {
         if services.is_empty() {
             return Ok(());
         }
@@ -156,7 +206,11 @@ impl Apply<'_> {
             match watch.see(&containers, begin.elapsed()) {
                 Verdict::Well => return Ok(()),
                 Verdict::Sick(sick) => break sick,
-                Verdict::Waiting(_) if begin.elapsed() > self.task.settings.health_timeout.max(stable_for) => break watch.overdue(&containers),
+                Verdict::Waiting(_)
+                    if begin.elapsed() > self.task.settings.health_timeout.max(stable_for) =>
+                {
+                    break watch.overdue(&containers);
+                }
                 Verdict::Waiting(_) => sleep(POLL).await,
             }
         };
@@ -177,7 +231,13 @@ impl Apply<'_> {
         let mut log = ServiceLog { service: sick.service.clone(), lines: Vec::new() };
         if lines > 0 && !sick.container.is_empty() {
             let argv = ["logs", "--tail", &lines.to_string(), &sick.container].map(str::to_owned).to_vec();
-            log.lines = self.task.driver.call(&Command::Docker(argv)).await.map(|reply| reply.output).unwrap_or_default();
+            log.lines = self
+                .task
+                .driver
+                .call(&Command::Docker(argv))
+                .await
+                .map(|reply| reply.output)
+                .unwrap_or_default();
         }
         log
     }
@@ -188,7 +248,13 @@ impl Apply<'_> {
         let work = &self.task.work.projects[&plan.name];
         let (project, dir) = (&work.state.project, &work.state.dir);
         let failed = |what: &str| Failure::new(back_failed(what));
-        let before: Vec<&Container> = self.before().await.map_err(|error| failed(&error.to_string()))?.iter().filter(|c| c.project == *project && c.oneoff != "True").collect();
+        let before: Vec<&Container> = self
+            .before()
+            .await
+            .map_err(|error| failed(&error.to_string()))?
+            .iter()
+            .filter(|c| c.project == *project && c.oneoff != "True")
+            .collect();
         let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
         // What this deploy has brought goes while the files that describe it are still there.
         let acted = acted(plan);
@@ -199,33 +265,67 @@ impl Apply<'_> {
         if before.is_empty() {
             self.done(self.compose_at(dir, Place::Live, &["down"]).await, "docker compose down")?;
         }
-        self.done(self.task.driver.call(&Command::Restore(unit(&plan.name))).await, "putting the files back")?;
+        self.done(
+            self.task.driver.call(&Command::Restore(unit(&plan.name))).await,
+            "putting the files back",
+        )?;
         let mut tags: BTreeSet<(&str, &str)> = BTreeSet::new();
-        for container in before.iter().filter(|c| !c.image_name.starts_with("sha256:") && !c.image_name.contains('@') && c.image_name != c.image) {
+        for container in before.iter().filter(|c| {
+            !c.image_name.starts_with("sha256:") && !c.image_name.contains('@') && c.image_name != c.image
+        }) {
             tags.insert((&container.image, &container.image_name));
         }
         for (image, name) in tags {
             // An image that is gone cannot be tagged; the `up` below says so if that matters.
-            let _ = self.task.driver.call(&Command::Docker(["tag", image, name].map(str::to_owned).to_vec())).await;
+            let _ = self
+                .task
+                .driver
+                .call(&Command::Docker(["tag", image, name].map(str::to_owned).to_vec()))
+                .await;
         }
-        let again: Vec<&str> = acted.iter().map(String::as_str).chain(removed(plan)).filter(|service| ran.contains(service)).collect();
+        let again: Vec<&str> = acted
+            .iter()
+            .map(String::as_str)
+            .chain(removed(plan))
+            .filter(|service| ran.contains(service))
+            .collect();
         if again.is_empty() {
             return Ok(());
         }
-        let argv: Vec<&str> = ["up", "-d", "--no-build", "--pull", "never"].into_iter().chain(again.iter().copied()).collect();
+        let argv: Vec<&str> =
+            ["up", "-d", "--no-build", "--pull", "never"].into_iter().chain(again.iter().copied()).collect();
         self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose up")?;
         let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;
-        let same = |service: &str| now.iter().any(|c| c.project == *project && c.service == service && before.iter().any(|old| old.id == c.id));
+        let same = |service: &str| {
+            now.iter().any(|c| {
+                c.project == *project && c.service == service && before.iter().any(|old| old.id == c.id)
+            })
+        };
         let content: Vec<&str> = again.iter().copied().filter(|service| same(service)).collect();
         if !content.is_empty() {
             for argv in restarts(&content, project, &now) {
                 self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose restart")?;
             }
         }
-        let well: Vec<String> = again.iter().filter(|service| before.iter().any(|c| c.service == **service && c.state == "running" && c.health.as_deref() != Some("unhealthy"))).map(ToString::to_string).collect();
+        let well: Vec<String> = again
+            .iter()
+            .filter(|service| {
+                before.iter().any(|c| {
+                    c.service == **service && c.state == "running" && c.health.as_deref() != Some("unhealthy")
+                })
+            })
+            .map(ToString::to_string)
+            .collect();
         match self.wait(plan, &well, self.task.settings.stable_for).await {
             Ok(()) => Ok(()),
-            Err((failure, _)) => Err(failed(&failure.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))),
+            Err((failure, _)) => Err(failed(
+                &failure
+                    .problems
+                    .iter()
+                    .map(|problem| problem.message.clone())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )),
         }
     }
 
@@ -242,18 +342,31 @@ impl Apply<'_> {
 /// restart without any makes Docker Engine 20.10 unmount the new root file system, so that nothing can
 /// be executed in the container any more, its healthcheck neither.
 fn restarts<'a>(services: &[&'a str], project: &str, containers: &[Container]) -> Vec<Vec<&'a str>> {
-    let at_once = |service: &&&str| containers.iter().any(|c| c.project == project && c.service == ***service && c.stop_timeout == Some(0));
+    let at_once = |service: &&&str| {
+        containers
+            .iter()
+            .any(|c| c.project == project && c.service == ***service && c.stop_timeout == Some(0))
+    };
     let (hasty, patient): (Vec<&str>, Vec<&str>) = services.iter().partition(|service| at_once(&service));
-    let commands = [(vec!["restart", "--no-deps"], patient), (vec!["restart", "--no-deps", "--timeout", "1"], hasty)];
-    commands.into_iter().filter(|(_, services)| !services.is_empty()).map(|(argv, services)| argv.into_iter().chain(services).collect()).collect()
+    let commands =
+        [(vec!["restart", "--no-deps"], patient), (vec!["restart", "--no-deps", "--timeout", "1"], hasty)];
+    commands
+        .into_iter()
+        .filter(|(_, services)| !services.is_empty())
+        .map(|(argv, services)| argv.into_iter().chain(services).collect())
+        .collect()
 }
 
 /// The services whose containers the plan starts, restarts or talks to.
 fn acted(plan: &ProjectPlan) -> Vec<String> {
-    let acts = plan.actions.iter().filter(|action| !matches!(action.deed, Deed::None | Deed::Remove | Deed::Down));
+    let acts =
+        plan.actions.iter().filter(|action| !matches!(action.deed, Deed::None | Deed::Remove | Deed::Down));
     acts.filter_map(|action| action.service.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn removed(plan: &ProjectPlan) -> impl Iterator<Item = &str> {
-    plan.actions.iter().filter(|action| action.deed == Deed::Remove).filter_map(|action| action.service.as_deref())
+    plan.actions
+        .iter()
+        .filter(|action| action.deed == Deed::Remove)
+        .filter_map(|action| action.service.as_deref())
 }

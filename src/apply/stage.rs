@@ -46,11 +46,33 @@ impl Unit {
     /// The stage of a unit whose files go through `changes`. `reads` are the files that Compose reads
     /// of it, `stays` the directories that are not removed when they become empty.
     #[must_use]
-    pub fn new(name: &str, changes: &[&FileChange], new: &Manifest, old: Option<&Manifest>, reads: &[RootPath], stays: &BTreeSet<RootPath>) -> Self {
+    pub fn new(
+        name: &str,
+        changes: &[&FileChange],
+        new: &Manifest,
+        old: Option<&Manifest>,
+        reads: &[RootPath],
+        stays: &BTreeSet<RootPath>,
+    ) -> Self {
         let mut unit = Self { name: name.to_owned(), ..Self::default() };
-        let mut lists: BTreeMap<&'static str, String> =
-            ["put", "in_place", "keep", "del", "sweep", "undo", "undo_in_place", "undel", "undo_sweep", "reads", "gone"].map(|name| (name, String::new())).into();
-        let mut add = |list: &'static str, path: &RootPath, entry: &Entry| push_line(lists.entry(list).or_default(), path, entry);
+        let mut lists: BTreeMap<&'static str, String> = [
+            "put",
+            "in_place",
+            "keep",
+            "del",
+            "sweep",
+            "undo",
+            "undo_in_place",
+            "undel",
+            "undo_sweep",
+            "reads",
+            "gone",
+        ]
+        .map(|name| (name, String::new()))
+        .into();
+        let mut add = |list: &'static str, path: &RootPath, entry: &Entry| {
+            push_line(lists.entry(list).or_default(), path, entry)
+        };
         let (mut deleted, mut created) = (Vec::new(), Vec::new());
         for change in changes.iter().filter(|change| change.change != FileChangeKind::Conflict) {
             if let Some(before) = &change.before {
@@ -118,7 +140,11 @@ fn path_lines(paths: &[RootPath]) -> String {
 /// # Errors
 ///
 /// When a file cannot be read any more or has another size now, or the stream breaks off.
-pub fn pack(units: &[Unit], source: &dyn Fn(&RootPath) -> Option<Source>, out: &mut dyn Write) -> std::io::Result<()> {
+pub fn pack(
+    units: &[Unit],
+    source: &dyn Fn(&RootPath) -> Option<Source>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let mut tar = tar::Builder::new(out);
     tar.mode(tar::HeaderMode::Deterministic);
     for unit in units {
@@ -130,19 +156,30 @@ pub fn pack(units: &[Unit], source: &dyn Fn(&RootPath) -> Option<Source>, out: &
             let to = format!("{}/{dir}/{path}", unit.name);
             match (entry.kind, source(path)) {
                 (Kind::File, Some(Source::File(from))) => {
-                    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", from.display()));
+                    let named = |error: std::io::Error| {
+                        std::io::Error::new(error.kind(), format!("{}: {error}", from.display()))
+                    };
                     let file = File::open(&from).map_err(named)?;
                     if file.metadata().map_err(named)?.len() != entry.size {
-                        return Err(std::io::Error::other(format!("{} changed while it was being deployed", from.display())));
+                        return Err(std::io::Error::other(format!(
+                            "{} changed while it was being deployed",
+                            from.display()
+                        )));
                     }
-                    tar.append_data(&mut header(entry.size, u32::from(entry.mode)), to, Exactly { file, left: entry.size })?;
+                    tar.append_data(
+                        &mut header(entry.size, u32::from(entry.mode)),
+                        to,
+                        Exactly { file, left: entry.size },
+                    )?;
                 }
                 (Kind::Symlink, Some(Source::Link(target))) => {
                     let mut header = header(0, 0o777);
                     header.set_entry_type(tar::EntryType::Symlink);
                     tar.append_link(&mut header, to, target)?;
                 }
-                _ => return Err(std::io::Error::other(format!("{path} is gone or has become something else"))),
+                _ => {
+                    return Err(std::io::Error::other(format!("{path} is gone or has become something else")));
+                }
             }
         }
     }

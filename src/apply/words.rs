@@ -6,24 +6,36 @@ use crate::diagnostic::Diagnostic;
 pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
     let says = |needle: &str| output.iter().any(|line| line.contains(needle));
     if says("docker: not found") || says("docker: command not found") {
-        return Diagnostic::error("the host has no docker", None).help("install Docker Engine there; `--no-restart` syncs files without it");
+        return Diagnostic::error("the host has no docker", None)
+            .help("install Docker Engine there; `--no-restart` syncs files without it");
     }
-    if says("'compose' is not a docker command") || says("unknown shorthand flag: 'd' in -d") || says("unknown command: docker compose") {
+    if says("'compose' is not a docker command")
+        || says("unknown shorthand flag: 'd' in -d")
+        || says("unknown command: docker compose")
+    {
         return Diagnostic::error("the host has Docker but no Compose v2", None).help("install the package docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)");
     }
     if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
-        return Diagnostic::error("Docker Engine does not run on the host", None).help("start it: systemctl start docker");
+        return Diagnostic::error("Docker Engine does not run on the host", None)
+            .help("start it: systemctl start docker");
     }
     if says("permission denied while trying to connect to the Docker") {
-        return Diagnostic::error("the user of the connection may not use Docker", None).help("on the host, as root: usermod -aG docker <user>");
+        return Diagnostic::error("the user of the connection may not use Docker", None)
+            .help("on the host, as root: usermod -aG docker <user>");
     }
     if says("no space left on device") {
-        return Diagnostic::error(format!("{what} failed: the host's disk is full"), None).help("make room; `docker system df` shows what images and containers take");
+        return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)
+            .help("make room; `docker system df` shows what images and containers take");
     }
     let words = essence(output);
-    let diagnostic = Diagnostic::error(if words.is_empty() { format!("{what} failed") } else { format!("{what} failed: {words}") }, None);
+    let diagnostic = Diagnostic::error(
+        if words.is_empty() { format!("{what} failed") } else { format!("{what} failed: {words}") },
+        None,
+    );
     if says("port is already allocated") || says("address already in use") {
-        diagnostic.help("another container or program has that port; `docker ps` and `ss -ltnp` on the host show which")
+        diagnostic.help(
+            "another container or program has that port; `docker ps` and `ss -ltnp` on the host show which",
+        )
     } else if says("manifest unknown") || says("pull access denied") || says("not found: manifest") {
         diagnostic.help("check the name and the tag of the image, and that the host is logged in to its registry (docker login)")
     } else {
@@ -34,8 +46,19 @@ pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
 /// The lines that say what went wrong.
 fn essence(output: &[String]) -> String {
     let lines: Vec<String> = output.iter().map(|line| safe(line)).filter(|line| !line.is_empty()).collect();
-    let telling: Vec<&String> = lines.iter().filter(|line| ["rror", "ailed", "invalid", "denied", "not found", "nable to"].iter().any(|word| line.contains(word))).collect();
-    let mut chosen: Vec<&str> = if telling.is_empty() { lines.iter().rev().take(3).rev().map(String::as_str).collect() } else { telling.iter().rev().take(3).rev().map(|line| line.as_str()).collect() };
+    let telling: Vec<&String> = lines
+        .iter()
+        .filter(|line| {
+            ["rror", "ailed", "invalid", "denied", "not found", "nable to"]
+                .iter()
+                .any(|word| line.contains(word))
+        })
+        .collect();
+    let mut chosen: Vec<&str> = if telling.is_empty() {
+        lines.iter().rev().take(3).rev().map(String::as_str).collect()
+    } else {
+        telling.iter().rev().take(3).rev().map(|line| line.as_str()).collect()
+    };
     chosen.dedup();
     chosen.join("; ")
 }
@@ -60,7 +83,13 @@ pub(super) fn unset_variables(output: &[String]) -> Vec<String> {
         .filter(|line| line.contains("variable is not set"))
         .filter_map(|line| {
             let (before, _) = line.split_once("variable is not set")?;
-            let name: String = before.trim_end().trim_end_matches(['\\', '"']).chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let name: String = before
+                .trim_end()
+                .trim_end_matches(['\\', '"'])
+                .chars()
+                .rev()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
             Some(name.chars().rev().collect())
         })
         .collect();
@@ -79,13 +108,20 @@ mod tests {
 
     #[test]
     fn names_of_unset_variables_are_found() {
-        let output = lines("time=\"2026-01-01T00:00:00Z\" level=warning msg=\"The \\\"DB_URL\\\" variable is not set. Defaulting to a blank string.\"\nWARN[0000] The \"TAG\" variable is not set. Defaulting to a blank string.");
+        let output = lines(
+            "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"The \\\"DB_URL\\\" variable is not set. Defaulting to a blank string.\"\nWARN[0000] The \"TAG\" variable is not set. Defaulting to a blank string.",
+        );
         assert_eq!(unset_variables(&output), ["DB_URL", "TAG"]);
     }
 
     #[test]
     fn values_are_cut_from_errors() {
-        let told = explain("checking", &lines("failed to read .env: line 3: unexpected character \"!\" in variable name near \"PASSWORD!=hunter2\""));
+        let told = explain(
+            "checking",
+            &lines(
+                "failed to read .env: line 3: unexpected character \"!\" in variable name near \"PASSWORD!=hunter2\"",
+            ),
+        );
         assert!(!told.message.contains("hunter2"), "{}", told.message);
         assert!(told.message.contains("line 3"));
     }
@@ -93,7 +129,14 @@ mod tests {
     #[test]
     fn known_causes_come_with_what_to_do() {
         assert!(explain("up", &lines("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")).help.is_some());
-        assert!(explain("up", &lines("Error response from daemon: Bind for 0.0.0.0:80 failed: port is already allocated")).help.is_some());
+        assert!(
+            explain(
+                "up",
+                &lines("Error response from daemon: Bind for 0.0.0.0:80 failed: port is already allocated")
+            )
+            .help
+            .is_some()
+        );
         assert_eq!(explain("up", &[]).message, "up failed");
     }
 }

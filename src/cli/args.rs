@@ -37,7 +37,14 @@ pub struct Args {
     format: Option<Format>,
     /// Works on this host: a name from ghdeploy.yml, user@address[:port], an alias of ~/.ssh/config,
     /// local or local:/path; may be repeated [default: all of ghdeploy.yml]
-    #[arg(long, global = true, env = "GHDEPLOY_HOST", hide_env = true, value_name = "HOST", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        env = "GHDEPLOY_HOST",
+        hide_env = true,
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
     host: Vec<String>,
     /// The directory on the host that holds the projects [default: /srv/services]
     #[arg(long, global = true, env = "GHDEPLOY_ROOT", hide_env = true, value_name = "DIR")]
@@ -240,7 +247,17 @@ mod tests {
 
     #[test]
     fn options_may_stand_before_and_after_the_command() {
-        let args = Args::try_parse_from(["ghdeploy", "--host", "web", "sync", "--root", "/srv/x", "--project", "a,b"]).unwrap();
+        let args = Args::try_parse_from([
+            "ghdeploy",
+            "--host",
+            "web",
+            "sync",
+            "--root",
+            "/srv/x",
+            "--project",
+            "a,b",
+        ])
+        .unwrap();
         assert_eq!(args.hosts().collect::<Vec<_>>(), ["web"]);
         assert_eq!(args.root(), Some("/srv/x"));
         let Command::Sync(sync) = args.command else { panic!("another command") };

@@ -18,15 +18,25 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report.services += project.services.len();
         report.diagnostics.extend(project.diagnostics);
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
-            report.diagnostics.push(Diagnostic::warning(format!("`after` of project `{}` names `{name}`, which is no project", dir.name), None).help("write the path of its folder below the services folder"));
+            report.diagnostics.push(
+                Diagnostic::warning(
+                    format!("`after` of project `{}` names `{name}`, which is no project", dir.name),
+                    None,
+                )
+                .help("write the path of its folder below the services folder"),
+            );
         }
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");
-        report.diagnostics.push(Diagnostic::error(format!("no project is found in {places}"), None).help("a project is a folder with a compose file; `services` in ghdeploy.yml says where they are"));
+        report.diagnostics.push(Diagnostic::error(format!("no project is found in {places}"), None).help(
+            "a project is a folder with a compose file; `services` in ghdeploy.yml says where they are",
+        ));
     }
     report.diagnostics.sort_by(|a, b| (&a.at, &a.message).cmp(&(&b.at, &b.message)));
     report.diagnostics.dedup();
-    context.print(|out| render_check(context.format, out, &report, &|path| context.source(path), context.style))?;
+    context.print(|out| {
+        render_check(context.format, out, &report, &|path| context.source(path), context.style)
+    })?;
     Ok(if report.is_ok() { Exit::Done } else { Exit::Usage })
 }

@@ -44,20 +44,40 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         Err(error) => return steps.push(failed(&way, error)),
     };
     // A host without `sh` or a login shell that prints nonsense shows here.
-    if let Err(error) = open(&driver, &Command::OpenToRead { root: target.root.clone() }, &target.root, |_| {}).await {
+    if let Err(error) =
+        open(&driver, &Command::OpenToRead { root: target.root.clone() }, &target.root, |_| {}).await
+    {
         return steps.push(failed(&way, error));
     }
     steps.push(step(&way, CheckupResult::Ok, "connected, the host key is known", None));
-    steps.push(step("tools", CheckupResult::Ok, "sh, tar, sha256sum, flock, stat, find, awk, sed, xargs", None));
+    steps.push(step(
+        "tools",
+        CheckupResult::Ok,
+        "sh, tar, sha256sum, flock, stat, find, awk, sed, xargs",
+        None,
+    ));
     steps.push(root(&driver, &target.root).await);
     for (what, argv, help) in [
-        ("docker engine", &["version", "--format", "{{.Server.Version}}"][..], "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)"),
-        ("docker compose", &["compose", "version", "--short"][..], "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)"),
+        (
+            "docker engine",
+            &["version", "--format", "{{.Server.Version}}"][..],
+            "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)",
+        ),
+        (
+            "docker compose",
+            &["compose", "version", "--short"][..],
+            "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)",
+        ),
     ] {
         let reply = driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await;
         steps.push(match reply {
             Ok(reply) if reply.is_ok() => step(what, CheckupResult::Ok, reply.output.join(" "), None),
-            Ok(reply) => step(what, CheckupResult::Failed, reply.output.last().cloned().unwrap_or_default(), Some(help.to_owned())),
+            Ok(reply) => step(
+                what,
+                CheckupResult::Failed,
+                reply.output.last().cloned().unwrap_or_default(),
+                Some(help.to_owned()),
+            ),
             Err(error) => failed(what, error),
         });
     }
@@ -68,7 +88,12 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
 async fn root(driver: &Driver, root: &str) -> CheckupStep {
     match driver.call(&Command::Writable { root: root.to_owned() }).await {
         Ok(reply) if reply.is_ok() => step("root", CheckupResult::Ok, reply.output.join("; "), None),
-        Ok(reply) => step("root", CheckupResult::Failed, reply.output.join("; "), Some(format!("on the host, as root: install -d -o <user> {root}"))),
+        Ok(reply) => step(
+            "root",
+            CheckupResult::Failed,
+            reply.output.join("; "),
+            Some(format!("on the host, as root: install -d -o <user> {root}")),
+        ),
         Err(error) => failed("root", error),
     }
 }

@@ -19,14 +19,17 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
     let dirs = project_dirs(&tree, &context.config.services)?;
     let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
-    let projects: Vec<(&ProjectDir, Project)> = dirs.iter().map(|dir| (dir, compose::load(&tree, &dir.dir, &root))).collect();
+    let projects: Vec<(&ProjectDir, Project)> =
+        dirs.iter().map(|dir| (dir, compose::load(&tree, &dir.dir, &root))).collect();
     let mut explanations = Vec::new();
     for text in &args.paths {
         let path = repo_path(&context.dir, text)?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
         let at = context.config.services.root_path(&path);
         let readers: Vec<Reader> = at.iter().flat_map(|at| readers(&projects, at)).collect();
-        let synced = at.as_ref().is_some_and(|at| tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty()));
+        let synced = at.as_ref().is_some_and(|at| {
+            tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
+        });
         explanations.push(Explanation { path, known, managed: synced, readers });
     }
     context.print(|out| render_explanations(context.format, out, &explanations, context.style))?;
@@ -38,15 +41,21 @@ fn repo_path(dir: &Path, text: &str) -> Result<String> {
     let path = Path::new(text);
     let relative = if path.is_absolute() {
         let top = dir.canonicalize().map_err(|error| Error::usage(format!("{}: {error}", dir.display())))?;
-        path.strip_prefix(&top).map(Path::to_owned).map_err(|_| Error::usage(format!("{text} does not lie in the repository")))?
+        path.strip_prefix(&top)
+            .map(Path::to_owned)
+            .map_err(|_| Error::usage(format!("{text} does not lie in the repository")))?
     } else {
         path.to_owned()
     };
     let mut parts: Vec<&str> = Vec::new();
     for component in relative.components() {
         match component {
-            Component::Normal(part) => parts.push(part.to_str().ok_or_else(|| Error::usage(format!("{text:?} is not UTF-8")))?),
-            Component::ParentDir if parts.pop().is_none() => return Err(Error::usage(format!("{text} does not lie in the repository"))),
+            Component::Normal(part) => {
+                parts.push(part.to_str().ok_or_else(|| Error::usage(format!("{text:?} is not UTF-8")))?)
+            }
+            Component::ParentDir if parts.pop().is_none() => {
+                return Err(Error::usage(format!("{text} does not lie in the repository")));
+            }
             _ => {}
         }
     }
@@ -60,7 +69,14 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath) -> Vec<Reader> {
         for (name, service) in &project.services {
             let mut push = |how: Reading, line: &crate::diagnostic::Location, deed: Deed| {
                 let detail = (!service.active).then(|| "only while its profile is active".to_owned());
-                readers.push(Reader { project: dir.name.clone(), service: name.clone(), how, at: line.clone(), deed, detail });
+                readers.push(Reader {
+                    project: dir.name.clone(),
+                    service: name.clone(),
+                    how,
+                    at: line.clone(),
+                    deed,
+                    detail,
+                });
             };
             for read in service.reads.iter().filter(|read| covers(read, at)) {
                 push(read.how.into(), &read.at, deed(project, service, read.how, at));

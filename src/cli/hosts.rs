@@ -72,7 +72,8 @@ impl Context {
             targets = self.config.hosts.iter().map(|host| self.named(host)).collect::<Result<_>>()?;
         }
         if targets.is_empty() {
-            return Err(Error::usage("no host is given").help("name one with --host user@address, or list hosts in ghdeploy.yml"));
+            return Err(Error::usage("no host is given")
+                .help("name one with --host user@address, or list hosts in ghdeploy.yml"));
         }
         Ok(targets)
     }
@@ -80,7 +81,13 @@ impl Context {
     /// The same, but where no host is given, one that stands for whatever it will be.
     pub(super) fn targets_or_any(&self) -> Result<Vec<Target>> {
         if self.args.hosts().next().is_none() && self.config.hosts.is_empty() {
-            return Ok(vec![Target { name: "any".to_owned(), address: HostAddress::Local { root: None }, root: self.root(None)?, projects: ProjectGlobs::default(), named: false }]);
+            return Ok(vec![Target {
+                name: "any".to_owned(),
+                address: HostAddress::Local { root: None },
+                root: self.root(None)?,
+                projects: ProjectGlobs::default(),
+                named: false,
+            }]);
         }
         self.targets()
     }
@@ -90,7 +97,13 @@ impl Context {
             HostAddress::Local { root: Some(root) } => root,
             _ => &host.root,
         };
-        Ok(Target { name: host.name.clone(), address: host.address.clone(), root: self.root(Some(root))?, projects: host.projects.clone(), named: true })
+        Ok(Target {
+            name: host.name.clone(),
+            address: host.address.clone(),
+            root: self.root(Some(root))?,
+            projects: host.projects.clone(),
+            named: true,
+        })
     }
 
     fn by_address(&self, text: &str) -> Result<Target> {
@@ -102,12 +115,22 @@ impl Context {
             HostAddress::Local { root } => ("local".to_owned(), root.clone()),
             HostAddress::Ssh { destination, .. } => (destination.clone(), None),
         };
-        Ok(Target { name, root: self.root(root.as_ref())?, address, projects: ProjectGlobs::default(), named: false })
+        Ok(Target {
+            name,
+            root: self.root(root.as_ref())?,
+            address,
+            projects: ProjectGlobs::default(),
+            named: false,
+        })
     }
 
     fn root(&self, otherwise: Option<&HostRoot>) -> Result<String> {
         match self.args.root() {
-            Some(text) => Ok(text.parse::<HostRoot>().map_err(|error| Error::usage(format!("--root: {error}")))?.as_str().to_owned()),
+            Some(text) => Ok(text
+                .parse::<HostRoot>()
+                .map_err(|error| Error::usage(format!("--root: {error}")))?
+                .as_str()
+                .to_owned()),
             None => Ok(otherwise.cloned().unwrap_or_default().as_str().to_owned()),
         }
     }

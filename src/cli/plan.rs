@@ -22,7 +22,9 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
-        let read = |tree: &dyn Snapshot| wanted::read(tree, layout, &target.root, &|name, settings| target.runs(name, settings));
+        let read = |tree: &dyn Snapshot| {
+            wanted::read(tree, layout, &target.root, &|name, settings| target.runs(name, settings))
+        };
         let wanted = read(&head)?;
         let mut deployed = match &base {
             Some(base) => Deployed::from_wanted(&read(base)?),
@@ -34,7 +36,10 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
         let options = Options { selects: &selects, force: false, prune: context.config.prune, adopt: false };
         let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan;
         if base.is_none() {
-            host.notes.push(Diagnostic::warning("no base revision is given, so everything counts as added", None).help("--base names the revision to compare with"));
+            host.notes.push(
+                Diagnostic::warning("no base revision is given, so everything counts as added", None)
+                    .help("--base names the revision to compare with"),
+            );
         }
         any |= !host.projects.is_empty();
         hosts.push(host);
@@ -44,7 +49,8 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     }
     let plan = Plan { version: VERSION, commit: head.commit().map(str::to_owned), hosts };
     context.print(|out| render_plan(context.format, out, &plan, context.style))?;
-    let broken = plan.hosts.iter().flat_map(|host| &host.projects).any(|project| !project.problems.is_empty());
+    let broken =
+        plan.hosts.iter().flat_map(|host| &host.projects).any(|project| !project.problems.is_empty());
     Ok(if broken {
         Exit::Usage
     } else if args.select.exit_code && !plan.is_empty() {

@@ -24,7 +24,14 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         let transport = target.transport(context);
         let status = host(context, target, &*transport).await;
         transport.close().await;
-        status.unwrap_or_else(|error| HostStatus { name: target.name.clone(), release: None, commit: None, deployed_at: None, projects: Vec::new(), problems: error.diagnostics })
+        status.unwrap_or_else(|error| HostStatus {
+            name: target.name.clone(),
+            release: None,
+            commit: None,
+            deployed_at: None,
+            projects: Vec::new(),
+            problems: error.diagnostics,
+        })
     }));
     let status = Status { hosts: hosts.await };
     context.print(|out| render_status(context.format, out, &status, context.style))?;
@@ -38,16 +45,33 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
     let reply = driver.call(&Command::Containers).await?;
     let mut problems = Vec::new();
     if !reply.is_ok() && !deployed.state.projects.is_empty() {
-        problems.push(Diagnostic::error(format!("Docker on the host does not tell of its containers: {}", reply.output.join("; ")), None).help("run ghdeploy doctor"));
+        problems.push(
+            Diagnostic::error(
+                format!("Docker on the host does not tell of its containers: {}", reply.output.join("; ")),
+                None,
+            )
+            .help("run ghdeploy doctor"),
+        );
     }
-    let containers: Vec<host::Container> = reply.events.into_iter().filter_map(|event| if let Event::Container { container } = event { Some(container) } else { None }).collect();
+    let containers: Vec<host::Container> = reply
+        .events
+        .into_iter()
+        .filter_map(|event| if let Event::Container { container } = event { Some(container) } else { None })
+        .collect();
     driver.end().await;
     let owed = owed(context, target, &deployed);
     let state = &deployed.state;
     let projects = state.projects.iter().map(|(name, project)| {
         let unit = unit(name);
-        let drift = deployed.manifests.get(&unit).into_iter().flat_map(|manifest| manifest.0.keys()).filter(|&path| deployed.found.contains_key(path));
-        let own = containers.iter().filter(|container| container.project == project.project && container.oneoff != "True");
+        let drift = deployed
+            .manifests
+            .get(&unit)
+            .into_iter()
+            .flat_map(|manifest| manifest.0.keys())
+            .filter(|&path| deployed.found.contains_key(path));
+        let own = containers
+            .iter()
+            .filter(|container| container.project == project.project && container.oneoff != "True");
         ProjectStatus {
             name: name.clone(),
             path: project.dir.to_string(),
@@ -58,7 +82,14 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
             containers: own.map(shown).collect(),
         }
     });
-    Ok(HostStatus { name: target.name.clone(), release: Some(state.release).filter(|release| *release > 0), commit: state.commit.clone(), deployed_at: state.at.clone(), projects: projects.collect(), problems })
+    Ok(HostStatus {
+        name: target.name.clone(),
+        release: Some(state.release).filter(|release| *release > 0),
+        commit: state.commit.clone(),
+        deployed_at: state.at.clone(),
+        projects: projects.collect(),
+        problems,
+    })
 }
 
 fn shown(container: &host::Container) -> Container {
@@ -77,14 +108,23 @@ fn shown(container: &host::Container) -> Container {
 fn owed(context: &Context, target: &Target, deployed: &Deployed) -> BTreeMap<String, Vec<Owed>> {
     let read = || -> Result<_, Error> {
         let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
-        let wanted = wanted::read(&tree, &context.config.services, &target.root, &|name, settings| target.runs(name, settings))?;
-        let same = |name: &str| wanted.projects.iter().any(|project| project.name == name && deployed.manifests.get(&unit(name)) == Some(&project.manifest));
+        let wanted = wanted::read(&tree, &context.config.services, &target.root, &|name, settings| {
+            target.runs(name, settings)
+        })?;
+        let same = |name: &str| {
+            wanted.projects.iter().any(|project| {
+                project.name == name && deployed.manifests.get(&unit(name)) == Some(&project.manifest)
+            })
+        };
         let options = Options { selects: &same, force: false, prune: false, adopt: false };
         Ok(plan::host(&target.name, &wanted, deployed, &options, &|path| tree.shown(path)).plan)
     };
     let Ok(plan) = read() else { return BTreeMap::new() };
     let of = |project: crate::plan::ProjectPlan| {
-        let owed = project.actions.into_iter().filter_map(|action| Some(Owed { service: action.service?, deed: action.deed }));
+        let owed = project
+            .actions
+            .into_iter()
+            .filter_map(|action| Some(Owed { service: action.service?, deed: action.deed }));
         (project.name, owed.collect())
     };
     plan.projects.into_iter().map(of).collect()

@@ -29,6 +29,7 @@ use crate::plan::{self, HostPlan, Options, Plan, VERSION, Work};
 use crate::report::progress::observer;
 use crate::report::{render_outcome, render_plan};
 use crate::tree::disk::DiskTree;
+use crate::tree::git::Repository;
 use crate::tree::{NodeWhat, Snapshot};
 use crate::wanted::{self, Wanted};
 
@@ -54,7 +55,8 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     let observer = observer(context.progress, targets.len(), context.stderr);
     let run = Run { context, args, selection, tree: OnceCell::new(), observer };
     let results = join_all(targets.iter().map(|target| run.host(target))).await;
-    let commit = run.tree.get().and_then(|tree| tree.as_ref().ok()).and_then(|tree| tree.commit().map(str::to_owned));
+    let commit =
+        run.tree.get().and_then(|tree| tree.as_ref().ok()).and_then(|tree| tree.commit().map(str::to_owned));
     // Spinners go before results are written.
     drop(run.observer);
     let (mut plans, mut outcomes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
@@ -63,14 +65,26 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
             Ok(Reached::Planned(plan)) => plans.push(plan),
             Ok(Reached::Applied(outcome)) => outcomes.push(outcome),
             Err(error) => {
-                let failure = HostFailure { exit: error.exit, diagnostics: error.diagnostics.clone(), state: HostState::Unchanged };
-                outcomes.push(HostOutcome { name: target.name.clone(), release: None, changed: false, notes: Vec::new(), projects: Vec::new(), failure: Some(failure) });
+                let failure = HostFailure {
+                    exit: error.exit,
+                    diagnostics: error.diagnostics.clone(),
+                    state: HostState::Unchanged,
+                };
+                outcomes.push(HostOutcome {
+                    name: target.name.clone(),
+                    release: None,
+                    changed: false,
+                    notes: Vec::new(),
+                    projects: Vec::new(),
+                    failure: Some(failure),
+                });
                 errors.push(error.on_host(&target.name, HostState::Unchanged));
             }
         }
     }
     // With one host there is nothing beside its failure that a report could tell.
-    if targets.len() == 1 && context.format != crate::report::Format::Json
+    if targets.len() == 1
+        && context.format != crate::report::Format::Json
         && let Some(error) = errors.pop()
     {
         return Err(error);
@@ -118,13 +132,16 @@ impl Run<'_> {
         let driver = driver?;
         let wants = self.wants(&wanted);
         let command = self.opening(target, &wanted);
-        let opened = open(&driver, &command, &target.root, |holder| self.observer.on(Event::Waiting { host: target.name.clone(), holder: describe(holder) }));
+        let opened = open(&driver, &command, &target.root, |holder| {
+            self.observer.on(Event::Waiting { host: target.name.clone(), holder: describe(holder) })
+        });
         // Both go out at once: one round trip brings the lock and the facts.
         let (opened, asked) = tokio::join!(opened, facts(&driver, &wants));
         opened?;
         let mut deployed = asked?;
         probe_new(&driver, &wants, &mut deployed).await?;
         let work = self.plan(target, &tree, &wanted, &deployed)?;
+        self.refuse_older(&wanted, &deployed, &work)?;
         if self.args.dry_run {
             driver.end().await;
             self.observer.on(Event::Done { host: target.name.clone() });
@@ -138,7 +155,17 @@ impl Run<'_> {
             })
         };
         let settings = self.settings();
-        let task = Task { work: &work, wanted: &wanted, deployed: &deployed, settings: &settings, root: &target.root, transport, driver: &driver, observer: &*self.observer, content };
+        let task = Task {
+            work: &work,
+            wanted: &wanted,
+            deployed: &deployed,
+            settings: &settings,
+            root: &target.root,
+            transport,
+            driver: &driver,
+            observer: &*self.observer,
+            content,
+        };
         let outcome = apply(task).await;
         driver.end().await;
         Ok(Reached::Applied(outcome))
@@ -147,18 +174,25 @@ impl Run<'_> {
     async fn read(&self, target: &Target) -> Result<(Arc<DiskTree>, Arc<Wanted>)> {
         let config = &self.context.config;
         let tree = self.tree.get_or_init(|| async {
-            let (dir, layout, rules): (PathBuf, _, _) = (self.context.dir.clone(), config.services.clone(), config.sync.clone());
+            let (dir, layout, rules): (PathBuf, _, _) =
+                (self.context.dir.clone(), config.services.clone(), config.sync.clone());
             in_background(move || DiskTree::open(&dir, &layout, &rules).map(Arc::new)).await
         });
         let tree = Arc::clone(tree.await.as_ref().map_err(Clone::clone)?);
         let (snapshot, layout, target) = (Arc::clone(&tree), config.services.clone(), target.clone());
-        let wanted = in_background(move || wanted::read(&*snapshot, &layout, &target.root, &|name, settings| target.runs(name, settings))).await?;
+        let wanted = in_background(move || {
+            wanted::read(&*snapshot, &layout, &target.root, &|name, settings| target.runs(name, settings))
+        })
+        .await?;
         Ok((tree, Arc::new(wanted)))
     }
 
     fn wants(&self, wanted: &Wanted) -> BTreeMap<String, Manifest> {
         let projects = wanted.projects.iter().filter(|project| self.selects(&project.name));
-        projects.map(|project| (unit(&project.name), project.manifest.clone())).chain([(SHARED.to_owned(), wanted.shared.clone())]).collect()
+        projects
+            .map(|project| (unit(&project.name), project.manifest.clone()))
+            .chain([(SHARED.to_owned(), wanted.shared.clone())])
+            .collect()
     }
 
     fn selects(&self, project: &str) -> bool {
@@ -170,17 +204,52 @@ impl Run<'_> {
             return Command::OpenToRead { root: target.root.clone() };
         }
         let holder = json!({"actor": actor(), "commit": wanted.commit, "run": run_url(), "since": now(), "pid": std::process::id()});
-        Command::OpenToWrite { root: target.root.clone(), wait_secs: self.args.lock_wait.as_secs(), holder: holder.to_string() }
+        Command::OpenToWrite {
+            root: target.root.clone(),
+            wait_secs: self.args.lock_wait.as_secs(),
+            holder: holder.to_string(),
+        }
     }
 
     fn plan(&self, target: &Target, tree: &DiskTree, wanted: &Wanted, deployed: &Deployed) -> Result<Work> {
         let selects = |name: &str| self.selects(name);
-        if !wanted.projects.iter().map(|project| &project.name).chain(deployed.state.projects.keys()).any(|name| selects(name)) {
-            let error = if self.selection.is_some() { Error::usage("--project matches no project") } else { Error::usage(format!("no project is to run on {}", target.name)) };
+        if !wanted
+            .projects
+            .iter()
+            .map(|project| &project.name)
+            .chain(deployed.state.projects.keys())
+            .any(|name| selects(name))
+        {
+            let error = if self.selection.is_some() {
+                Error::usage("--project matches no project")
+            } else {
+                Error::usage(format!("no project is to run on {}", target.name))
+            };
             return Err(error.help("`ghdeploy check` tells how many projects there are; `services` in ghdeploy.yml says where they are"));
         }
-        let options = Options { selects: &selects, force: self.args.force, prune: self.args.prune || self.context.config.prune, adopt: self.args.adopt };
+        let options = Options {
+            selects: &selects,
+            force: self.args.force,
+            prune: self.args.prune || self.context.config.prune,
+            adopt: self.args.adopt,
+        };
         Ok(plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path)))
+    }
+
+    /// Refuses to go back to a commit that the deployed one was made from: a re-run of an old workflow
+    /// must not undo a newer deploy.
+    fn refuse_older(&self, wanted: &Wanted, deployed: &Deployed, work: &Work) -> Result<()> {
+        let (Some(wanted), Some(deployed)) = (&wanted.commit, &deployed.state.commit) else { return Ok(()) };
+        if self.args.allow_older || wanted == deployed || work.is_idle() {
+            return Ok(());
+        }
+        let is_older = Repository::open(&self.context.dir)
+            .is_ok_and(|repository| repository.is_ancestor(wanted, deployed) == Some(true));
+        if !is_older {
+            return Ok(());
+        }
+        Err(Error::usage(format!("commit {wanted:.10} is older than {deployed:.10}, which is deployed"))
+            .help("check out the newer commit, or go back on purpose with --allow-older"))
     }
 
     fn settings(&self) -> Settings {
@@ -198,7 +267,9 @@ impl Run<'_> {
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::unforeseen(format!("failed to read the repository: {error}")))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::unforeseen(format!("failed to read the repository: {error}")))?
 }
 
 /// The present time, RFC 3339 in UTC, to the second.
@@ -218,7 +289,12 @@ fn actor() -> Option<String> {
 
 /// The page of the workflow run.
 fn run_url() -> Option<String> {
-    Some(format!("{}/{}/actions/runs/{}", variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?, variable("GITHUB_RUN_ID")?))
+    Some(format!(
+        "{}/{}/actions/runs/{}",
+        variable("GITHUB_SERVER_URL")?,
+        variable("GITHUB_REPOSITORY")?,
+        variable("GITHUB_RUN_ID")?
+    ))
 }
 
 /// Who holds a lock, in words.

@@ -114,7 +114,11 @@ impl Driver {
                 Event::Done { rc } => {
                     lock(&self.waiting).remove(&id);
                     reply.rc = rc;
-                    return if unread { Err(Error::unforeseen("an answer of the host cannot be understood")) } else { Ok(reply) };
+                    return if unread {
+                        Err(Error::unforeseen("an answer of the host cannot be understood"))
+                    } else {
+                        Ok(reply)
+                    };
                 }
                 Event::Out { text } => reply.output.push(text),
                 Event::Trouble { what } if what == UNREAD => unread = true,

@@ -14,7 +14,12 @@ use crate::path::RootPath;
 /// # Errors
 ///
 /// When the host lacks a tool, the root cannot be written, or the lock is not had in time.
-pub async fn open(driver: &Driver, command: &Command, root: &str, mut on_busy: impl FnMut(&serde_json::Value) + Send) -> Result<()> {
+pub async fn open(
+    driver: &Driver,
+    command: &Command,
+    root: &str,
+    mut on_busy: impl FnMut(&serde_json::Value) + Send,
+) -> Result<()> {
     let reply = driver
         .call_with(command, |event| {
             if let Event::Busy { holder } = event {
@@ -46,7 +51,12 @@ pub async fn open(driver: &Driver, command: &Command, root: &str, mut on_busy: i
 ///
 /// When the connection is lost, or the records on the host are not ours to read.
 pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
-    let command = Command::Facts { wants: wants.iter().map(|(unit, manifest)| (unit.clone(), manifest.digest().as_str().to_owned())).collect() };
+    let command = Command::Facts {
+        wants: wants
+            .iter()
+            .map(|(unit, manifest)| (unit.clone(), manifest.digest().as_str().to_owned()))
+            .collect(),
+    };
     let reply = driver.call(&command).await?;
     let mut deployed = Deployed::default();
     // Where the entries that follow belong.
@@ -85,8 +95,14 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
 
 fn read_state(state: serde_json::Value) -> Result<State> {
     match state.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(STATE_VERSION) => serde_json::from_value(state).map_err(|_| broken("state.json")),
-        Some(version) => Err(Error::new(Exit::Unreachable, format!("the host's state has version {version}, which this ghdeploy does not know")).help("use the ghdeploy that wrote it, or a newer one")),
+        Some(version) if version == u64::from(STATE_VERSION) => {
+            serde_json::from_value(state).map_err(|_| broken("state.json"))
+        }
+        Some(version) => Err(Error::new(
+            Exit::Unreachable,
+            format!("the host's state has version {version}, which this ghdeploy does not know"),
+        )
+        .help("use the ghdeploy that wrote it, or a newer one")),
         None => Err(broken("state.json")),
     }
 }
@@ -101,18 +117,41 @@ fn broken(what: &str) -> Error {
 /// # Errors
 ///
 /// When the connection is lost.
-pub async fn probe_new(driver: &Driver, wants: &BTreeMap<String, Manifest>, deployed: &mut Deployed) -> Result<()> {
+pub async fn probe_new(
+    driver: &Driver,
+    wants: &BTreeMap<String, Manifest>,
+    deployed: &mut Deployed,
+) -> Result<()> {
     let mut new: Vec<&RootPath> = Vec::new();
     for (unit, manifest) in wants {
-        new.extend(manifest.0.keys().filter(|&path| !deployed.found.contains_key(path) && deployed.manifests.get(unit).is_none_or(|known| known.get(path).is_none())));
+        new.extend(manifest.0.keys().filter(|&path| {
+            !deployed.found.contains_key(path)
+                && deployed.manifests.get(unit).is_none_or(|known| known.get(path).is_none())
+        }));
     }
     if new.is_empty() {
         return Ok(());
     }
-    let tops: std::collections::BTreeSet<&str> = new.iter().filter_map(|path| path.components().next()).collect();
-    let reply = driver.call(&Command::Probe { hash: false, paths: tops.into_iter().map(str::to_owned).collect() }).await?;
-    let there: std::collections::BTreeSet<RootPath> = found(&reply).into_iter().filter(|(_, found)| *found != Found::Missing).map(|(path, _)| path).collect();
-    let asked: Vec<String> = new.into_iter().filter(|path| path.components().next().and_then(|top| RootPath::new(top).ok()).is_some_and(|top| there.contains(&top))).map(ToString::to_string).collect();
+    let tops: std::collections::BTreeSet<&str> =
+        new.iter().filter_map(|path| path.components().next()).collect();
+    let reply = driver
+        .call(&Command::Probe { hash: false, paths: tops.into_iter().map(str::to_owned).collect() })
+        .await?;
+    let there: std::collections::BTreeSet<RootPath> = found(&reply)
+        .into_iter()
+        .filter(|(_, found)| *found != Found::Missing)
+        .map(|(path, _)| path)
+        .collect();
+    let asked: Vec<String> = new
+        .into_iter()
+        .filter(|path| {
+            path.components()
+                .next()
+                .and_then(|top| RootPath::new(top).ok())
+                .is_some_and(|top| there.contains(&top))
+        })
+        .map(ToString::to_string)
+        .collect();
     if asked.is_empty() {
         return Ok(());
     }
@@ -147,7 +186,12 @@ pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
         _ => None,
     });
     let found = paths.iter().map(|_| match by_line.next() {
-        Some('f' | 'F') => Found::Entry(Entry { kind: crate::manifest::Kind::File, mode: 0o644, size: 0, digest: crate::manifest::Digest::from_text("-") }),
+        Some('f' | 'F') => Found::Entry(Entry {
+            kind: crate::manifest::Kind::File,
+            mode: 0o644,
+            size: 0,
+            digest: crate::manifest::Digest::from_text("-"),
+        }),
         Some('d' | 'D') => Found::Directory,
         Some('o' | 'O') => Found::Other,
         _ => Found::Missing,

@@ -75,7 +75,15 @@ impl Files<'_> {
         let managed = self.deployed.manages(self.unit, path);
         match there {
             // What a run that was cut off was about to add is not on the host yet.
-            Found::Missing if self.deployed.manifests.get(self.unit).is_some_and(|manifest| manifest.get(path).is_some()) => FileChangeKind::Drift,
+            Found::Missing
+                if self
+                    .deployed
+                    .manifests
+                    .get(self.unit)
+                    .is_some_and(|manifest| manifest.get(path).is_some()) =>
+            {
+                FileChangeKind::Drift
+            }
             Found::Missing => FileChangeKind::Added,
             Found::Entry(entry) if self.deployed.put(self.unit, path, entry) => FileChangeKind::Modified,
             Found::Entry(_) if managed => FileChangeKind::Drift,

@@ -276,7 +276,9 @@ impl Walk<'_> {
             Some(what) => {
                 let below = repo_path[prefix.len()..].trim_start_matches('/');
                 match RootPath::new(below) {
-                    Ok(root_path) => self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what })),
+                    Ok(root_path) => {
+                        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }))
+                    }
                     Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
                 }
                 Ok(None)
@@ -301,7 +303,8 @@ impl Walk<'_> {
                 Ok(found) => {
                     return Ok(Some(NodeWhat::File {
                         executable: found.mode() & 0o100 != 0,
-                        private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, repo_path.as_bytes())?,
+                        private: found.mode() & 0o077 == 0
+                            && self.is_brought_in(verdict, repo_path.as_bytes())?,
                         size: found.len(),
                     }));
                 }

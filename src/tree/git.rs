@@ -82,6 +82,24 @@ impl Repository {
         })
     }
 
+    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` when the clone
+    /// does not hold both, or not all that is between them.
+    #[must_use]
+    pub fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
+        let is_name = |name: &str| name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_name(older) || !is_name(newer) {
+            return None;
+        }
+        match command::run(command::git(&self.dir).args(["merge-base", "--is-ancestor", older, newer])) {
+            Ok(_) => Some(true),
+            // In a shallow clone the way from one to the other may be cut off.
+            Err(GitError::Failed(message)) if message == "exit status: 1" => {
+                (!self.work_tree.is_shallow()).then_some(false)
+            }
+            Err(_) => None,
+        }
+    }
+
     /// The wanted files of a revision.
     ///
     /// # Errors

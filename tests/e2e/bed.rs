@@ -14,8 +14,31 @@ use crate::sshd::{Sshd, is_root};
 
 /// All that the host has in its PATH, besides docker. What ghdeploy needs beyond is a bug.
 const TOOLS: [&str; 25] = [
-    "sh", "tar", "gzip", "sha256sum", "flock", "stat", "xargs", "find", "awk", "sed", "tr", "readlink", "mkdir", "rm", "rmdir",
-    "mv", "cp", "ln", "cat", "chmod", "sleep", "grep", "id", "dirname", "df",
+    "sh",
+    "tar",
+    "gzip",
+    "sha256sum",
+    "flock",
+    "stat",
+    "xargs",
+    "find",
+    "awk",
+    "sed",
+    "tr",
+    "readlink",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "mv",
+    "cp",
+    "ln",
+    "cat",
+    "chmod",
+    "sleep",
+    "grep",
+    "id",
+    "dirname",
+    "df",
 ];
 
 /// A repository and a host. When it is dropped, all that it has brought to Docker goes.
@@ -33,7 +56,9 @@ impl Bed {
     /// A bed for the test of this name, with an empty repository.
     pub(crate) fn new(test: &str) -> Self {
         static IMAGES: Once = Once::new();
-        IMAGES.call_once(|| drop(ran(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh")))));
+        IMAGES.call_once(|| {
+            drop(ran(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh"))))
+        });
         let turn = Turn::take();
         let dir = tempfile::Builder::new().prefix("ghdt-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -45,10 +70,20 @@ impl Bed {
             symlink(which(tool), dir.path().join("bin").join(tool)).unwrap();
         }
         let sshd = Sshd::start(&dir.path().join("ssh"), &dir.path().join("bin"), &dir.path().join("home"));
-        let bed = Self { id: format!("ghdt-{test}-{}", std::process::id()), sshd, dir, guarded: RefCell::default(), _turn: turn };
+        let bed = Self {
+            id: format!("ghdt-{test}-{}", std::process::id()),
+            sshd,
+            dir,
+            guarded: RefCell::default(),
+            _turn: turn,
+        };
         std::fs::write(bed.path("docker.log"), "").unwrap();
         std::fs::set_permissions(bed.path("docker.log"), PermissionsExt::from_mode(0o666)).unwrap();
-        bed.docker_is(&format!("echo \"$*\" >>{}\nexec {} \"$@\"", bed.path("docker.log").display(), which("docker").display()));
+        bed.docker_is(&format!(
+            "echo \"$*\" >>{}\nexec {} \"$@\"",
+            bed.path("docker.log").display(),
+            which("docker").display()
+        ));
         bed.git(&["init", "-q", "-b", "main"]);
         bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 15s}\n");
         bed
@@ -103,7 +138,10 @@ impl Bed {
     /// unmanaged `.env` and a data directory of another owner there, which nothing may touch.
     pub(crate) fn compose(&self, project: &str, text: &str) -> &Self {
         let sleeps = "x-s: &s {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none}";
-        self.write(&format!("services/{project}/compose.yml"), format!("name: {}-{project}\n{sleeps}\n{}\n", self.id, text.trim()));
+        self.write(
+            &format!("services/{project}/compose.yml"),
+            format!("name: {}-{project}\n{sleeps}\n{}\n", self.id, text.trim()),
+        );
         if !self.root(project).exists() {
             self.guard(&format!("{project}/.env"), "SECRET=only-the-host-knows\n");
             self.guard(&format!("{project}/data/rows.db"), "precious");
@@ -141,8 +179,14 @@ impl Bed {
 
     /// Runs `git` in the repository.
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"];
-        ran(Command::new("git").args(identity).arg("-C").arg(self.path("repo")).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null"))
+        let identity =
+            ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"];
+        ran(Command::new("git")
+            .args(identity)
+            .arg("-C")
+            .arg(self.path("repo"))
+            .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null"))
     }
 
     /// Commits the repository as it is.
@@ -179,7 +223,8 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         let list = |args: &[&str]| {
-            let output = Command::new("docker").args(args).output().map(|output| output.stdout).unwrap_or_default();
+            let output =
+                Command::new("docker").args(args).output().map(|output| output.stdout).unwrap_or_default();
             String::from_utf8_lossy(&output).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         let name = format!("name={}-", self.id);
@@ -233,7 +278,12 @@ pub(crate) fn privileged<const N: usize>(argv: [&str; N]) -> Command {
 /// What a command that must succeed writes to stdout.
 pub(crate) fn ran(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, ran};
 
 /// One run of `ghdeploy`, to be.
 #[must_use]
@@ -19,9 +19,14 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(bed: &'a Bed, args: &[&str]) -> Self {
-        let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "root".to_owned());
-        let host = Some(format!("{user}@127.0.0.1:{}", bed.sshd.port));
-        Self { bed, host, known_hosts: Some(bed.sshd.known_hosts().into()), args: args.iter().map(OsString::from).collect() }
+        let user = ran(std::process::Command::new("id").arg("-un"));
+        let host = Some(format!("{}@127.0.0.1:{}", user.trim(), bed.sshd.port));
+        Self {
+            bed,
+            host,
+            known_hosts: Some(bed.sshd.known_hosts().into()),
+            args: args.iter().map(OsString::from).collect(),
+        }
     }
 
     /// With more arguments.
@@ -56,7 +61,11 @@ impl<'a> Call<'a> {
         if let Some(host) = &self.host {
             command.args(["--host", host]);
             if !host.starts_with("local:") {
-                command.arg("--root").arg(self.bed.path("root")).arg("--ssh-key").arg(self.bed.sshd.client_key());
+                command
+                    .arg("--root")
+                    .arg(self.bed.path("root"))
+                    .arg("--ssh-key")
+                    .arg(self.bed.sshd.client_key());
             }
         }
         if let Some(file) = &self.known_hosts {
@@ -121,6 +130,9 @@ impl Ran {
     }
 
     pub(crate) fn all(&self) -> String {
-        format!("ghdeploy {} (exit {:?})\n--- stdout\n{}\n--- stderr\n{}", self.shown, self.code, self.stdout, self.stderr)
+        format!(
+            "ghdeploy {} (exit {:?})\n--- stdout\n{}\n--- stderr\n{}",
+            self.shown, self.code, self.stdout, self.stderr
+        )
     }
 }

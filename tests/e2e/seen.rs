@@ -33,16 +33,32 @@ pub(crate) struct Change {
 impl Bed {
     /// All containers of this bed.
     pub(crate) fn containers(&self) -> Containers {
-        let ids = ran(Command::new("docker").args(["ps", "-aq", "--no-trunc", "--filter", &format!("name={}-", self.id)]));
+        let ids = ran(Command::new("docker").args([
+            "ps",
+            "-aq",
+            "--no-trunc",
+            "--filter",
+            &format!("name={}-", self.id),
+        ]));
         if ids.trim().is_empty() {
             return Containers::new();
         }
         let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}}"#;
-        let lines = ran(Command::new("docker").args(["inspect", "--type", "container", "--format", format]).args(ids.split_whitespace()));
+        let lines = ran(Command::new("docker")
+            .args(["inspect", "--type", "container", "--format", format])
+            .args(ids.split_whitespace()));
         let containers = lines.lines().map(|line| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let name = words[0].strip_prefix(&format!("{}-", self.id)).unwrap().to_owned();
-            (name, Container { id: words[1].clone(), started: words[2].clone(), state: words[3].clone(), health: words[4].clone() })
+            (
+                name,
+                Container {
+                    id: words[1].clone(),
+                    started: words[2].clone(),
+                    state: words[3].clone(),
+                    health: words[4].clone(),
+                },
+            )
         });
         let all: Vec<_> = containers.collect();
         let by_name: Containers = all.iter().cloned().collect();
@@ -60,7 +76,9 @@ impl Bed {
 
     /// A field of `docker inspect` of the container of `project/service`.
     pub(crate) fn inspect(&self, service: &str, format: &str) -> String {
-        ran(Command::new("docker").args(["inspect", "--format", format, &self.containers()[service].id])).trim().to_owned()
+        ran(Command::new("docker").args(["inspect", "--format", format, &self.containers()[service].id]))
+            .trim()
+            .to_owned()
     }
 
     /// Deploys the repository as it is, and proves that the plan says what happens, that nothing else
@@ -75,7 +93,12 @@ impl Bed {
     pub(crate) fn deploy_with<const N: usize>(&self, options: [&str; N]) -> Change {
         self.commit();
         let before = self.containers();
-        let planned = self.call(["sync", "--dry-run", "--exit-code", "--format", "json"]).args(options).run().exits(10).json();
+        let planned = self
+            .call(["sync", "--dry-run", "--exit-code", "--format", "json"])
+            .args(options)
+            .run()
+            .exits(10)
+            .json();
         assert_eq!(self.containers(), before, "a dry run touched containers");
         let outcome = self.call(["sync", "--format", "json"]).args(options).run().exits(0).json();
         let fates = fates(&before, &self.containers());
@@ -88,7 +111,7 @@ impl Bed {
         for action in each(&outcome, "actions") {
             assert_eq!(action.1["result"], "done", "{action:?}");
         }
-        assert_eq!(acting(&change.actions, &before), acted(&fates), "{change:?}");
+        assert_eq!(fates, acting(&change.actions, &before), "seen is not what was planned: {change:?}");
         self.call(["sync", "--dry-run", "--exit-code"]).args(options).run().exits(0);
         change
     }
@@ -125,7 +148,12 @@ fn acting(actions: &[String], before: &Containers) -> BTreeMap<String, &'static 
             "remove" => "removed",
             "down" => {
                 let project = name.trim_end_matches('-');
-                acting.extend(before.keys().filter(|name| name.starts_with(project)).map(|name| (name.clone(), "removed")));
+                acting.extend(
+                    before
+                        .keys()
+                        .filter(|name| name.starts_with(project))
+                        .map(|name| (name.clone(), "removed")),
+                );
                 continue;
             }
             _ => continue,
@@ -135,22 +163,35 @@ fn acting(actions: &[String], before: &Containers) -> BTreeMap<String, &'static 
     acting
 }
 
-fn acted(fates: &BTreeMap<String, &'static str>) -> BTreeMap<String, &'static str> {
-    fates.clone()
-}
-
 /// The items of a list in every project of a plan or an outcome, with the project's name.
 pub(crate) fn each<'a>(value: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
-    let projects = value["hosts"].as_array().unwrap().iter().flat_map(|host| host["projects"].as_array().unwrap());
-    projects.flat_map(|project| project[list].as_array().unwrap().iter().map(|item| (project["name"].as_str().unwrap(), item))).collect()
+    let projects =
+        value["hosts"].as_array().unwrap().iter().flat_map(|host| host["projects"].as_array().unwrap());
+    projects
+        .flat_map(|project| {
+            project[list].as_array().unwrap().iter().map(|item| (project["name"].as_str().unwrap(), item))
+        })
+        .collect()
 }
 
 /// The actions of a plan or an outcome: `restart app/web`, `down app/-`.
 pub(crate) fn actions(value: &Value) -> Vec<String> {
-    each(value, "actions").into_iter().map(|(project, action)| format!("{} {project}/{}", action["kind"].as_str().unwrap(), action["service"].as_str().unwrap_or("-"))).collect()
+    each(value, "actions")
+        .into_iter()
+        .map(|(project, action)| {
+            format!(
+                "{} {project}/{}",
+                action["kind"].as_str().unwrap(),
+                action["service"].as_str().unwrap_or("-")
+            )
+        })
+        .collect()
 }
 
 /// The files of a plan or an outcome: `modified services/app/web.conf`.
 pub(crate) fn files(value: &Value) -> Vec<String> {
-    each(value, "files").into_iter().map(|(_, file)| format!("{} {}", file["change"].as_str().unwrap(), file["path"].as_str().unwrap())).collect()
+    each(value, "files")
+        .into_iter()
+        .map(|(_, file)| format!("{} {}", file["change"].as_str().unwrap(), file["path"].as_str().unwrap()))
+        .collect()
 }

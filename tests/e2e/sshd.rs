@@ -21,14 +21,18 @@ impl Sshd {
     pub(crate) fn start(dir: &Path, path: &Path, home: &Path) -> Self {
         std::fs::create_dir(dir).unwrap();
         for key in ["host_key", "client_key"] {
-            ran(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"]).arg(dir.join(key)));
+            ran(Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"])
+                .arg(dir.join(key)));
         }
         std::fs::copy(dir.join("client_key.pub"), dir.join("authorized_keys")).unwrap();
         if !Path::new("/run/sshd").exists() && is_root() {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         // Between the choice of a port and its use somebody else may take it.
-        (0..5).find_map(|_| Self::try_start(dir, path, home)).expect("sshd does not start; its log is shown above")
+        (0..5)
+            .find_map(|_| Self::try_start(dir, path, home))
+            .expect("sshd does not start; its log is shown above")
     }
 
     fn try_start(dir: &Path, path: &Path, home: &Path) -> Option<Self> {
@@ -44,13 +48,25 @@ impl Sshd {
         std::fs::write(dir.join("sshd_config"), config).unwrap();
         let key = std::fs::read_to_string(dir.join("host_key.pub")).unwrap();
         std::fs::write(dir.join("known_hosts"), format!("[127.0.0.1]:{port} {key}")).unwrap();
-        let program = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"].into_iter().find(|path| Path::new(path).exists());
+        let program = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
         let program = program.expect("sshd is missing: run tests/setup.sh");
-        let mut child = Command::new(program).args(["-D", "-f"]).arg(dir.join("sshd_config")).arg("-E").arg(dir.join("log")).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(program)
+            .args(["-D", "-f"])
+            .arg(dir.join("sshd_config"))
+            .arg("-E")
+            .arg(dir.join("log"))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) && child.try_wait().unwrap().is_none() {
             let mut banner = [0; 4];
-            if TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| stream.read_exact(&mut banner)).is_ok() {
+            if TcpStream::connect(("127.0.0.1", port))
+                .and_then(|mut stream| stream.read_exact(&mut banner))
+                .is_ok()
+            {
                 return Some(Self { child, port, dir: dir.to_owned() });
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -82,7 +98,8 @@ impl Drop for Sshd {
         // The connection of a client that was killed may still be there: it goes with its sshd.
         let pid = self.child.id();
         let ours = Command::new("ps").args(["-o", "pid=", "--ppid", &pid.to_string()]).output();
-        let ours = ours.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let ours =
+            ours.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let _ = self.child.kill();
         let _ = self.child.wait();
         for pid in ours.split_whitespace() {
@@ -98,7 +115,8 @@ pub(crate) fn free_port() -> u16 {
 
 /// Whether the tests run as root.
 pub(crate) fn is_root() -> bool {
-    static ROOT: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| ran(Command::new("id").arg("-u")).trim() == "0");
+    static ROOT: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| ran(Command::new("id").arg("-u")).trim() == "0");
     *ROOT
 }
 

@@ -1,0 +1,112 @@
+//! Projects that come and go, and what several of them read.
+
+use std::process::Command;
+
+use crate::bed::{Bed, ran};
+
+#[test]
+fn a_project_that_appears_is_brought_up_and_the_others_run_on() {
+    let bed = Bed::new("appears");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.deploy();
+    bed.compose("blog", "services:\n  web: {<<: *s}\n  worker: {<<: *s}");
+    let change = bed.deploy();
+    assert_eq!(change.actions, ["up blog/web", "up blog/worker"]);
+    assert_eq!(change.fates, ["blog/web started", "blog/worker started"]);
+}
+
+#[test]
+fn a_project_that_disappears_is_reported_and_only_prune_takes_it_down() {
+    let bed = Bed::new("disappears");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.compose("old", "services:\n  db: {<<: *s, volumes: ['rows:/rows']}\nvolumes: {rows: {}}");
+    bed.write("services/old/sub/db.conf", "x");
+    bed.deploy();
+    bed.inside("old/db", &["sh", "-c", "echo precious >/rows/file"]);
+    let before = bed.containers();
+    std::fs::remove_dir_all(bed.repo("services/old")).unwrap();
+    bed.sync([]).exits(0).says("services/old").says("--prune");
+    assert_eq!(bed.containers(), before, "a project that left was touched");
+    assert_eq!(bed.on_host("old/sub/db.conf"), "x");
+    bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(0);
+
+    let change = bed.deploy_with(["--prune"]);
+    assert_eq!(
+        (change.actions, change.fates),
+        (vec!["down old/-".to_owned()], vec!["old/db removed".to_owned()])
+    );
+    // Managed files are gone with their directories; the rest is guarded by the bed.
+    assert!(!bed.root("old/compose.yml").exists() && !bed.root("old/sub").exists());
+    assert_eq!(bed.on_host("old/.env"), "SECRET=only-the-host-knows\n");
+    let volume = format!("{}-old_rows", bed.id);
+    assert_eq!(
+        ran(Command::new("docker").args([
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-v",
+            &format!("{volume}:/rows"),
+            "ghdeploy-test/busybox:1",
+            "cat",
+            "/rows/file"
+        ])),
+        "precious\n"
+    );
+}
+
+#[test]
+fn a_shared_file_restarts_its_readers_in_every_project() {
+    let bed = Bed::new("shared");
+    for project in ["app", "blog"] {
+        bed.compose(
+            project,
+            "services:\n  web: {<<: *s, volumes: ['../shared/tz:/tz:ro']}\n  worker: {<<: *s}",
+        );
+    }
+    bed.compose("none", "services:\n  web: {<<: *s}");
+    bed.write("services/shared/tz", "UTC").write("services/shared/unread", "x");
+    bed.deploy();
+    assert!(!bed.root("shared/unread").exists());
+    bed.write("services/shared/tz", "CET");
+    let change = bed.deploy();
+    assert_eq!(change.actions, ["restart app/web", "restart blog/web"]);
+    assert_eq!(change.fates, ["app/web restarted", "blog/web restarted"]);
+    for service in ["app/web", "blog/web"] {
+        assert_eq!(bed.inside(service, &["cat", "/tz"]), "CET");
+    }
+}
+
+#[test]
+fn a_shared_definition_recreates_those_who_extend_it() {
+    let bed = Bed::new("common");
+    let common = |mode: &str| {
+        bed.write(
+            "services/shared/common.yml",
+            format!("services: {{base: {{environment: {{MODE: {mode}}}}}}}"),
+        );
+    };
+    for project in ["app", "blog"] {
+        bed.compose(project, "services:\n  web: {<<: *s, extends: {file: ../shared/common.yml, service: base}}\n  worker: {<<: *s}");
+    }
+    common("one");
+    bed.deploy();
+    common("two");
+    assert_eq!(bed.deploy().fates, ["app/web recreated", "blog/web recreated"]);
+    assert_eq!(bed.inside("blog/web", &["printenv", "MODE"]), "two\n");
+}
+
+#[test]
+fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
+    let bed = Bed::new("order");
+    let network = format!("{}-edge", bed.id);
+    // By name, the user of the network would come first.
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, network_mode: !reset null, networks: [edge]}}\nnetworks: {{edge: {{external: true, name: {network}}}}}"));
+    bed.compose("proxy", &format!("services:\n  web: {{<<: *s, network_mode: !reset null, networks: [edge]}}\nnetworks: {{edge: {{name: {network}}}}}"));
+    bed.write("services/app/notes", "one").write("services/proxy/notes", "one");
+    bed.deploy();
+    bed.write("services/app/notes", "two").write("services/proxy/notes", "two");
+    bed.sync(["--project", "proxy"]).exits(0);
+    assert_eq!((bed.on_host("app/notes"), bed.on_host("proxy/notes")), ("one".to_owned(), "two".to_owned()));
+    assert_eq!(bed.deploy().files, ["modified services/app/notes"]);
+}

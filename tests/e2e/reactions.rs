@@ -1,0 +1,89 @@
+//! What `x-ghdeploy` makes of a change: signals, commands, nothing, a new container.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
+
+use crate::bed::Bed;
+
+/// Waits until a file in a container has this content.
+#[track_caller]
+fn comes(bed: &Bed, service: &str, file: &str, content: &str) {
+    let begin = Instant::now();
+    while bed.inside(service, &["sh", "-c", &format!("cat {file} 2>/dev/null || true")]) != content {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{file} in {service} never became {content:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn signals_commands_and_none_leave_the_container_running_and_it_sees_the_new_content() {
+    let bed = Bed::new("mild");
+    let mounts = "volumes: ['./conf:/conf.txt:ro']";
+    bed.compose("app", &format!(r#"services:
+  signal: {{<<: *s, {mounts}, command: ["sh", "-c", "trap 'cat /conf.txt >/seen' HUP; while :; do sleep 0.1; done"], x-ghdeploy: {{on-change: "signal: SIGHUP"}}}}
+  exec: {{<<: *s, {mounts}, x-ghdeploy: {{on-change: {{exec: [cp, /conf.txt, /seen]}}}}}}
+  none: {{<<: *s, {mounts}, x-ghdeploy: {{on-change: none}}}}
+  worker: {{<<: *s}}"#));
+    bed.write("services/app/conf", "one");
+    bed.deploy();
+    let (before, inode) = (bed.containers(), bed.root("app/conf").metadata().unwrap().ino());
+    bed.write("services/app/conf", "two, which is longer");
+    let change = bed.deploy();
+    assert_eq!(change.actions, ["signal app/signal", "exec app/exec", "none app/none"]);
+    assert_eq!(bed.containers(), before);
+    assert_eq!(bed.root("app/conf").metadata().unwrap().ino(), inode, "the file was not written in place");
+    comes(&bed, "app/signal", "/seen", "two, which is longer");
+    comes(&bed, "app/exec", "/seen", "two, which is longer");
+    assert_eq!(bed.inside("app/none", &["cat", "/conf.txt"]), "two, which is longer");
+    bed.write("services/app/conf", "3");
+    bed.deploy();
+    assert_eq!(bed.inside("app/none", &["cat", "/conf.txt"]), "3");
+}
+
+#[test]
+fn recreate_makes_a_new_container() {
+    let bed = Bed::new("recreate");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./t:/t:ro'], x-ghdeploy: {on-change: recreate}}\n  worker: {<<: *s}");
+    bed.write("services/app/t/a.template", "one");
+    bed.deploy();
+    bed.write("services/app/t/a.template", "two");
+    let change = bed.deploy();
+    assert_eq!(
+        (change.actions, change.fates),
+        (vec!["recreate app/web".to_owned()], vec!["app/web recreated".to_owned()])
+    );
+    assert_eq!(bed.inside("app/web", &["cat", "/t/a.template"]), "two");
+}
+
+#[test]
+fn the_most_specific_path_decides() {
+    let bed = Bed::new("paths");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro'], x-ghdeploy: {paths: {'conf/dynamic/**': none}}}");
+    bed.write("services/app/conf/main.yml", "one").write("services/app/conf/dynamic/a.yml", "one");
+    bed.deploy();
+    bed.write("services/app/conf/dynamic/a.yml", "two");
+    let change = bed.deploy();
+    assert_eq!((change.actions, change.fates), (vec!["none app/web".to_owned()], vec![]));
+    assert_eq!(bed.inside("app/web", &["cat", "/conf/dynamic/a.yml"]), "two");
+    bed.write("services/app/conf/main.yml", "two");
+    assert_eq!(bed.deploy().fates, ["app/web restarted"]);
+}
+
+#[test]
+fn what_waits_for_a_one_shot_restarts_after_it_ran_again() {
+    let bed = Bed::new("oneshot");
+    bed.compose("app", "services:
+  init: {<<: *s, command: [sh, -c, 'sleep 0.5; cp /src.conf /shared/app.conf'], volumes: ['./app.conf:/src.conf:ro', 'shared:/shared']}
+  web: {<<: *s, command: [sh, -c, 'cp /shared/app.conf /started-with; sleep 100000'], volumes: ['shared:/shared'], depends_on: {init: {condition: service_completed_successfully}}}
+  worker: {<<: *s}
+volumes: {shared: {}}");
+    bed.write("services/app/app.conf", "one");
+    bed.deploy();
+    assert_eq!(bed.inside("app/web", &["cat", "/started-with"]), "one");
+    bed.write("services/app/app.conf", "two");
+    let change = bed.deploy();
+    assert_eq!(change.actions, ["restart app/init", "restart app/web"]);
+    assert_eq!(change.fates, ["app/init restarted", "app/web restarted"]);
+    assert_eq!(bed.inside("app/web", &["cat", "/started-with"]), "two");
+    assert_eq!(bed.containers()["app/init"].state, "exited");
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location};
 use crate::layout::Layout;
-use crate::tree::filter::Patterns;
+use crate::patterns::Patterns;
 
 use address::{HostAddress, HostRoot};
 use duration::parse_duration;

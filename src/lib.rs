@@ -15,6 +15,7 @@ pub mod layout;
 pub mod manifest;
 pub mod outcome;
 pub mod path;
+mod patterns;
 pub mod plan;
 pub mod report;
 pub mod tree;

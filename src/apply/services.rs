@@ -81,7 +81,7 @@ impl Apply<'_> {
             let Some(service) = action.service.as_deref() else { continue };
             match &action.deed {
                 Deed::Signal { signal } => {
-                    run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?
+                    run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?;
                 }
                 Deed::Exec { argv } => {
                     run(
@@ -89,7 +89,7 @@ impl Apply<'_> {
                         ["exec", "-T", service].into_iter().chain(argv.iter().map(String::as_str)).collect(),
                         at,
                     )
-                    .await?
+                    .await?;
                 }
                 Deed::Remove => {
                     self.step(plan, format!("remove {service}"));
@@ -347,7 +347,7 @@ fn restarts<'a>(services: &[&'a str], project: &str, containers: &[Container]) -
             .iter()
             .any(|c| c.project == project && c.service == ***service && c.stop_timeout == Some(0))
     };
-    let (hasty, patient): (Vec<&str>, Vec<&str>) = services.iter().partition(|service| at_once(&service));
+    let (hasty, patient): (Vec<&str>, Vec<&str>) = services.iter().partition(|service| at_once(service));
     let commands =
         [(vec!["restart", "--no-deps"], patient), (vec!["restart", "--no-deps", "--timeout", "1"], hasty)];
     commands

@@ -71,7 +71,7 @@ impl Unit {
         .map(|name| (name, String::new()))
         .into();
         let mut add = |list: &'static str, path: &RootPath, entry: &Entry| {
-            push_line(lists.entry(list).or_default(), path, entry)
+            push_line(lists.entry(list).or_default(), path, entry);
         };
         let (mut deleted, mut created) = (Vec::new(), Vec::new());
         for change in changes.iter().filter(|change| change.change != FileChangeKind::Conflict) {
@@ -178,7 +178,9 @@ pub fn pack(
                     tar.append_link(&mut header, to, target)?;
                 }
                 _ => {
-                    return Err(std::io::Error::other(format!("{path} is gone or has become something else")));
+                    return Err(std::io::Error::other(format!(
+                        "{path} is gone or has become something else"
+                    )));
                 }
             }
         }

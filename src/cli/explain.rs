@@ -51,7 +51,7 @@ fn repo_path(dir: &Path, text: &str) -> Result<String> {
     for component in relative.components() {
         match component {
             Component::Normal(part) => {
-                parts.push(part.to_str().ok_or_else(|| Error::usage(format!("{text:?} is not UTF-8")))?)
+                parts.push(part.to_str().ok_or_else(|| Error::usage(format!("{text:?} is not UTF-8")))?);
             }
             Component::ParentDir if parts.pop().is_none() => {
                 return Err(Error::usage(format!("{text} does not lie in the repository")));

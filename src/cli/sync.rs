@@ -133,7 +133,7 @@ impl Run<'_> {
         let wants = self.wants(&wanted);
         let command = self.opening(target, &wanted);
         let opened = open(&driver, &command, &target.root, |holder| {
-            self.observer.on(Event::Waiting { host: target.name.clone(), holder: describe(holder) })
+            self.observer.on(Event::Waiting { host: target.name.clone(), holder: describe(holder) });
         });
         // Both go out at once: one round trip brings the lock and the facts.
         let (opened, asked) = tokio::join!(opened, facts(&driver, &wants));

@@ -99,7 +99,7 @@ impl Command {
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
             Self::OpenToWrite { root, wait_secs, holder } => {
-                push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root])
+                push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root]);
             }
             Self::Facts { wants } => {
                 text.push_str("facts");
@@ -132,7 +132,7 @@ impl Command {
                 );
             }
             Self::Docker(argv) => {
-                push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)))
+                push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)));
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),

@@ -139,7 +139,7 @@ impl Actions<'_> {
                 Reaction::Recreate => owed.recreate.extend(reasons),
                 // What a service notices by itself is of interest only while the file changes.
                 Reaction::None => {
-                    owed.none.extend(reasons.into_iter().filter(|reason| reason.note.is_none()))
+                    owed.none.extend(reasons.into_iter().filter(|reason| reason.note.is_none()));
                 }
                 mild => owed.mild.entry(mild.clone()).or_default().extend(reasons),
             }
@@ -220,7 +220,7 @@ impl Actions<'_> {
         loop {
             let mut more = Vec::new();
             for (name, service) in &self.model.services {
-                if !owed.get(name.as_str()).is_some_and(|own| !own.starts()) {
+                if owed.get(name.as_str()).is_none_or(|own| own.starts()) {
                     continue;
                 }
                 for (dependency, how) in &service.depends_on {

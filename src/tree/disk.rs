@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::filter::{Filter, IGNORE_FILE, Patterns, Scope, Verdict};
+use super::filter::{Filter, IGNORE_FILE, Scope, Verdict};
 use super::git::command::{self, git};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::manifest::Manifest;
 use crate::path::RootPath;
+use crate::patterns::Patterns;
 
 use tracked::Tracked;
 
@@ -277,7 +278,7 @@ impl Walk<'_> {
                 let below = repo_path[prefix.len()..].trim_start_matches('/');
                 match RootPath::new(below) {
                     Ok(root_path) => {
-                        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }))
+                        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
                     }
                     Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
                 }

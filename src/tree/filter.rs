@@ -11,87 +11,14 @@
 //! what git ignores, so that nothing secret is deployed by accident. Pure: whoever walks a tree hands
 //! in the text of the ignore files and asks about each path.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::Arc;
-
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::config::FileRules;
 use crate::error::{Error, Result};
+use crate::patterns::Patterns;
 
 /// The name of the files that keep other files out.
 pub(crate) const IGNORE_FILE: &str = ".ghdeployignore";
-
-/// The patterns of one ignore file, in the syntax of `.gitignore`.
-#[derive(Debug, Clone)]
-pub(crate) struct Patterns(Gitignore);
-
-impl Patterns {
-    /// Reads patterns, one a line. Lines that git would never match are left out, and listed with
-    /// their number, counted from 1, and what is wrong with them.
-    pub(crate) fn parse(text: &str) -> (Self, Vec<(usize, String)>) {
-        // Paths are handed in relative to the file's own folder; `.` keeps the matcher from stripping.
-        let mut builder = GitignoreBuilder::new(".");
-        // A class without its bracket never matches in git.
-        builder.allow_unclosed_class(false);
-        let mut wrong = Vec::new();
-        for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
-            if let Err(err) = builder.add_line(None, &without_braces(line)) {
-                let reason = match &err {
-                    ignore::Error::Glob { err, .. } => err.clone(),
-                    err => err.to_string(),
-                };
-                wrong.push((index + 1, reason));
-            }
-        }
-        match builder.build() {
-            Ok(patterns) => (Self(patterns), wrong),
-            Err(err) => {
-                wrong.push((1, err.to_string()));
-                (Self(Gitignore::empty()), wrong)
-            }
-        }
-    }
-
-    /// The patterns, unless there are none.
-    fn non_empty(self) -> Option<Self> {
-        (!self.0.is_empty()).then_some(self)
-    }
-
-    /// Whether the last pattern that matches is a plain one (`true`) or a `!` (`false`). The path is
-    /// relative to the file's folder.
-    fn verdict(&self, path: &[u8], is_dir: bool) -> Option<bool> {
-        let matched = self.0.matched(Path::new(OsStr::from_bytes(path)), is_dir);
-        if matched.is_none() { None } else { Some(matched.is_ignore()) }
-    }
-}
-
-/// Escapes braces, which are plain characters to git and a choice to the matcher.
-fn without_braces(line: &str) -> std::borrow::Cow<'_, str> {
-    if !line.contains(['{', '}']) {
-        return line.into();
-    }
-    let mut plain = String::with_capacity(line.len() + 8);
-    let mut chars = line.chars();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                plain.push(c);
-                plain.extend(chars.next());
-                continue;
-            }
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '{' | '}' if !in_class => plain.push('\\'),
-            _ => {}
-        }
-        plain.push(c);
-    }
-    plain.into()
-}
 
 /// The patterns of the configuration, compiled once.
 #[derive(Debug, Clone)]

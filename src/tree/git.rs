@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::filter::{Filter, IGNORE_FILE, Patterns, Scope};
+use super::filter::{Filter, IGNORE_FILE, Scope};
 use super::{Node, NodeWhat, Snapshot, Tree};
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::manifest::{Digest, Entry, Manifest};
 use crate::path::RootPath;
+use crate::patterns::Patterns;
 
 use command::{GitError, git, run};
 use objects::Objects;

@@ -177,14 +177,16 @@ impl Apply<'_> {
                 ),
             }
         }
-        if has_shared && (!able.is_empty() || results.is_empty())
-            && let Err((failure, result)) = self.swap(SHARED).await {
-                let state =
-                    if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
-                let error =
-                    Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
-                return self.outcome(results, false, Some((error, state)));
-            }
+        if has_shared
+            && (!able.is_empty() || results.is_empty())
+            && let Err((failure, result)) = self.swap(SHARED).await
+        {
+            let state =
+                if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
+            let error =
+                Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
+            return self.outcome(results, false, Some((error, state)));
+        }
         let changed = !able.is_empty() || has_shared;
         for (name, outcome) in self.bring_up(&able, &permits).await {
             results.insert(name, outcome);

@@ -34,7 +34,7 @@ impl Apply<'_> {
             return Err(Error { exit: Exit::Unreachable, diagnostics: vec![problem], host: None });
         }
         let containers = reply.events.into_iter().filter_map(|event| match event {
-            Event::Container { container } => Some(container),
+            Event::Container { container } => Some(*container),
             _ => None,
         });
         Ok(containers.collect())
@@ -45,16 +45,6 @@ impl Apply<'_> {
     pub(super) async fn act(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
         let dir = &work.state.dir;
-        let number = |wanted: &dyn Fn(&Deed) -> bool| {
-            plan.actions.iter().position(|action| wanted(&action.deed)).unwrap_or(0)
-        };
-        let named = |wanted: &dyn Fn(&Deed) -> bool| -> Vec<&str> {
-            plan.actions
-                .iter()
-                .filter(|action| wanted(&action.deed))
-                .filter_map(|action| action.service.as_deref())
-                .collect()
-        };
         let run = async |step: String, argv: Vec<&str>, at: usize| {
             self.step(plan, &step);
             let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
@@ -64,16 +54,18 @@ impl Apply<'_> {
                 Err((Failure::new(explain(&format!("docker compose {}", argv[0]), &reply.output)), at))
             }
         };
-        let groups: [(&str, &dyn Fn(&Deed) -> bool, &[&str]); 3] = [
-            ("build", &|deed| *deed == Deed::Build, &["build"]),
-            ("up", &|deed| *deed == Deed::Up, &["up", "-d", "--quiet-pull"]),
-            ("recreate", &|deed| *deed == Deed::Recreate, &["up", "-d", "--force-recreate", "--no-deps"]),
+        let groups = [
+            (Deed::Build, &["build"][..]),
+            (Deed::Up, &["up", "-d", "--quiet-pull"]),
+            (Deed::Recreate, &["up", "-d", "--force-recreate", "--no-deps"]),
         ];
-        for (word, deed, argv) in groups {
-            let services = named(deed);
-            if !services.is_empty() {
-                let step = format!("{word} {}", services.join(", "));
-                run(step, argv.iter().copied().chain(services).collect(), number(deed)).await?;
+        for (deed, argv) in groups {
+            let of_group = |action: &&Action| action.deed == deed;
+            let services: Vec<&str> =
+                plan.actions.iter().filter(of_group).filter_map(|action| action.service.as_deref()).collect();
+            if let Some(at) = plan.actions.iter().position(|action| of_group(&action)) {
+                let step = format!("{} {}", deed.word(), services.join(", "));
+                run(step, argv.iter().copied().chain(services).collect(), at).await?;
             }
         }
         self.restart(plan).await?;

@@ -56,7 +56,7 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
     let containers: Vec<host::Container> = reply
         .events
         .into_iter()
-        .filter_map(|event| if let Event::Container { container } = event { Some(container) } else { None })
+        .filter_map(|event| if let Event::Container { container } = event { Some(*container) } else { None })
         .collect();
     driver.end().await;
     let owed = owed(context, target, &deployed);

@@ -231,7 +231,7 @@ pub enum Event {
     /// A container.
     Container {
         /// The container.
-        container: Container,
+        container: Box<Container>,
     },
 }
 

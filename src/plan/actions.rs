@@ -220,7 +220,7 @@ impl Actions<'_> {
         loop {
             let mut more = Vec::new();
             for (name, service) in &self.model.services {
-                if owed.get(name.as_str()).is_none_or(|own| own.starts()) {
+                if owed.get(name.as_str()).is_none_or(Owed::starts) {
                     continue;
                 }
                 for (dependency, how) in &service.depends_on {

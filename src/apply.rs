@@ -11,6 +11,7 @@
 
 pub mod health;
 mod project;
+mod rollback;
 mod services;
 pub mod stage;
 mod words;

@@ -33,6 +33,11 @@ use std::sync::Arc;
 use crate::path::RootPath;
 use model::Project;
 
+/// The way in which the digests of a service are made. It changes with every change that gives an
+/// unchanged definition another digest: then Compose is asked what is to be recreated, instead of
+/// everything being recreated.
+pub const DIGEST_SCHEME: u32 = 1;
+
 /// Whether `dir` holds a project: a compose file by one of Compose's names, or a `.env` that names
 /// one.
 #[must_use]

@@ -77,11 +77,15 @@ pub struct ProjectState {
 /// What the running containers of a service were started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceState {
+    /// The [`crate::compose::DIGEST_SCHEME`] of the next two digests: those of another can't be compared.
+    #[serde(default)]
+    pub scheme: u32,
     /// The digest of its definition.
     pub definition: String,
-    /// The digest of its inline configs.
+    /// The digest of what Compose does not see as a reason to recreate; see
+    /// [`crate::compose::model::Service::unhashed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inline: Option<String>,
+    pub unhashed: Option<String>,
     /// The digest of the content of its build context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,

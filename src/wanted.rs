@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest as _, Sha256};
 
 use crate::compose::model::{How, Project, ProjectSettings, Reaction, Read, Service};
-use crate::compose::{self, NodeKind};
+use crate::compose::{self, DIGEST_SCHEME, NodeKind};
 use crate::deployed::ServiceState;
 use crate::error::Result;
 use crate::layout::Layout;
@@ -147,8 +147,9 @@ pub fn service_state(
     }
     let short = |hasher: Sha256| Digest::from_hasher(hasher).as_str()[..DIGEST_CHARS].to_owned();
     ServiceState {
+        scheme: DIGEST_SCHEME,
         definition: service.definition.chars().take(DIGEST_CHARS).collect(),
-        inline: service.inline_configs.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
+        unhashed: service.unhashed.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
         build: build.filter(|_| service.builds).map(short),
         inputs: by.into_iter().map(|(key, hasher)| (key, short(hasher))).collect(),
     }

@@ -6,10 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::health::{Sick, Verdict, Watch};
-use super::project::back_failed;
 use super::words::explain;
 use super::{Apply, Failure};
-use crate::deployed::unit;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
 use crate::host::{Command, Container, Event, Place, Reply};
@@ -68,6 +66,7 @@ impl Apply<'_> {
                 run(step, argv.iter().copied().chain(services).collect(), at).await?;
             }
         }
+        self.recreate_left(plan).await?;
         self.restart(plan).await?;
         for (at, action) in plan.actions.iter().enumerate() {
             let Some(service) = action.service.as_deref() else { continue };
@@ -145,6 +144,50 @@ impl Apply<'_> {
         self.restart_now(plan, &then, at).await
     }
 
+    /// Recreates what an `up` has left as it was, though it changes in a way that Compose does not see.
+    async fn recreate_left(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
+        let work = &self.task.work.projects[&plan.name];
+        let differs = |service: &str| {
+            let recorded = work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
+            recorded
+                .zip(work.state.services.get(service))
+                .is_some_and(|(old, new)| old.scheme == new.scheme && old.unhashed != new.unhashed)
+        };
+        let ups = plan.actions.iter().filter(|action| action.deed == Deed::Up);
+        let services: Vec<&str> =
+            ups.filter_map(|action| action.service.as_deref()).filter(|service| differs(service)).collect();
+        let at = plan.actions.iter().position(|action| action.deed == Deed::Up).unwrap_or(0);
+        let left = self.not_renewed(plan, services).await.map_err(|error| (error.into(), at))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.step(plan, format!("recreate {}", left.join(", ")));
+        let argv: Vec<&str> = ["up", "-d", "--force-recreate", "--no-deps"].into_iter().chain(left).collect();
+        let dir = &work.state.dir;
+        let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+        if reply.is_ok() {
+            Ok(())
+        } else {
+            Err((Failure::new(explain("docker compose up", &reply.output)), at))
+        }
+    }
+
+    /// Those of `services` that still have a container from before.
+    async fn not_renewed<'s>(&self, plan: &ProjectPlan, mut services: Vec<&'s str>) -> Result<Vec<&'s str>> {
+        if services.is_empty() {
+            return Ok(services);
+        }
+        let project = &self.task.work.projects[&plan.name].state.project;
+        let old: BTreeSet<&str> =
+            self.before().await?.iter().map(|container| container.id.as_str()).collect();
+        let now = self.containers().await?;
+        let stays = |service: &str| {
+            now.iter().any(|c| c.project == *project && c.service == service && old.contains(c.id.as_str()))
+        };
+        services.retain(|service| stays(service));
+        Ok(services)
+    }
+
     async fn restart_now(
         &self,
         plan: &ProjectPlan,
@@ -154,16 +197,8 @@ impl Apply<'_> {
         let state = &self.task.work.projects[&plan.name].state;
         let mut services = services.to_vec();
         let before = self.before().await.map_err(|error| (error.into(), at))?;
-        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate))
-            && !services.is_empty()
-        {
-            let now = self.containers().await.map_err(|error| (error.into(), at))?;
-            let old: BTreeSet<&str> = before.iter().map(|container| container.id.as_str()).collect();
-            services.retain(|service| {
-                now.iter().any(|c| {
-                    c.project == state.project && c.service == *service && old.contains(c.id.as_str())
-                })
-            });
+        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) {
+            services = self.not_renewed(plan, services).await.map_err(|error| (error.into(), at))?;
         }
         if services.is_empty() {
             return Ok(());
@@ -180,7 +215,7 @@ impl Apply<'_> {
     }
 
     /// Waits until `services` are well, or says which are not, with what they logged last.
-    async fn wait(
+    pub(super) async fn wait(
         &self,
         plan: &ProjectPlan,
         services: &[String],
@@ -233,107 +268,16 @@ impl Apply<'_> {
         }
         log
     }
-
-    /// Brings back what was there before: files, images, containers.
-    pub(super) async fn roll_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
-        self.step(plan, "roll back");
-        let work = &self.task.work.projects[&plan.name];
-        let (project, dir) = (&work.state.project, &work.state.dir);
-        let failed = |what: &str| Failure::new(back_failed(what));
-        let before: Vec<&Container> = self
-            .before()
-            .await
-            .map_err(|error| failed(&error.to_string()))?
-            .iter()
-            .filter(|c| c.project == *project && c.oneoff != "True")
-            .collect();
-        let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
-        // What this deploy has brought goes while the files that describe it are still there.
-        let acted = acted(plan);
-        for service in acted.iter().filter(|service| !ran.contains(service.as_str())) {
-            let command = Command::Remove { project: project.clone(), service: service.clone() };
-            self.done(self.task.driver.call(&command).await, "removing what is new")?;
-        }
-        if before.is_empty() {
-            self.done(self.compose_at(dir, Place::Live, &["down"]).await, "docker compose down")?;
-        }
-        self.done(
-            self.task.driver.call(&Command::Restore(unit(&plan.name))).await,
-            "putting the files back",
-        )?;
-        let mut tags: BTreeSet<(&str, &str)> = BTreeSet::new();
-        for container in before.iter().filter(|c| {
-            !c.image_name.starts_with("sha256:") && !c.image_name.contains('@') && c.image_name != c.image
-        }) {
-            tags.insert((&container.image, &container.image_name));
-        }
-        for (image, name) in tags {
-            // An image that is gone cannot be tagged; the `up` below says so if that matters.
-            let _ = self
-                .task
-                .driver
-                .call(&Command::Docker(["tag", image, name].map(str::to_owned).to_vec()))
-                .await;
-        }
-        let again: Vec<&str> = acted
-            .iter()
-            .map(String::as_str)
-            .chain(removed(plan))
-            .filter(|service| ran.contains(service))
-            .collect();
-        if again.is_empty() {
-            return Ok(());
-        }
-        let argv: Vec<&str> =
-            ["up", "-d", "--no-build", "--pull", "never"].into_iter().chain(again.iter().copied()).collect();
-        self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose up")?;
-        let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;
-        let same = |service: &str| {
-            now.iter().any(|c| {
-                c.project == *project && c.service == service && before.iter().any(|old| old.id == c.id)
-            })
-        };
-        let content: Vec<&str> = again.iter().copied().filter(|service| same(service)).collect();
-        if !content.is_empty() {
-            for argv in restarts(&content, project, &now) {
-                self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose restart")?;
-            }
-        }
-        let well: Vec<String> = again
-            .iter()
-            .filter(|service| {
-                before.iter().any(|c| {
-                    c.service == **service && c.state == "running" && c.health.as_deref() != Some("unhealthy")
-                })
-            })
-            .map(ToString::to_string)
-            .collect();
-        match self.wait(plan, &well, self.task.settings.stable_for).await {
-            Ok(()) => Ok(()),
-            Err((failure, _)) => Err(failed(
-                &failure
-                    .problems
-                    .iter()
-                    .map(|problem| problem.message.clone())
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            )),
-        }
-    }
-
-    fn done(&self, reply: Result<Reply>, what: &str) -> Result<(), Failure> {
-        match reply {
-            Ok(reply) if reply.is_ok() => Ok(()),
-            Ok(reply) => Err(Failure::new(back_failed(&explain(what, &reply.output).message))),
-            Err(error) => Err(Failure::new(back_failed(&error.to_string()))),
-        }
-    }
 }
 
 /// The commands that restart `services`. Those that are given no time to stop get one second: a
 /// restart without any makes Docker Engine 20.10 unmount the new root file system, so that nothing can
 /// be executed in the container any more, its healthcheck neither.
-fn restarts<'a>(services: &[&'a str], project: &str, containers: &[Container]) -> Vec<Vec<&'a str>> {
+pub(super) fn restarts<'a>(
+    services: &[&'a str],
+    project: &str,
+    containers: &[Container],
+) -> Vec<Vec<&'a str>> {
     let at_once = |service: &&&str| {
         containers
             .iter()
@@ -350,15 +294,8 @@ fn restarts<'a>(services: &[&'a str], project: &str, containers: &[Container]) -
 }
 
 /// The services whose containers the plan starts, restarts or talks to.
-fn acted(plan: &ProjectPlan) -> Vec<String> {
+pub(super) fn acted(plan: &ProjectPlan) -> Vec<String> {
     let acts =
         plan.actions.iter().filter(|action| !matches!(action.deed, Deed::None | Deed::Remove | Deed::Down));
     acts.filter_map(|action| action.service.clone()).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-fn removed(plan: &ProjectPlan) -> impl Iterator<Item = &str> {
-    plan.actions
-        .iter()
-        .filter(|action| action.deed == Deed::Remove)
-        .filter_map(|action| action.service.as_deref())
 }

@@ -64,7 +64,7 @@ pub struct Service {
     /// Hex sha256 of what its containers are made of that Compose's hash leaves out, so that only a
     /// recreate brings it: inline `content:`/`environment:` of its configs and secrets, the files
     /// that the others come from, the names of its networks and volumes. `None` without any.
-    pub inline_configs: Option<String>,
+    pub unhashed: Option<String>,
     /// The files and directories it reads. Of a relative path that holds an unknown variable the
     /// folder before the variable: any file in it may be meant.
     pub reads: Vec<Read>,

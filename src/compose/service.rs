@@ -124,7 +124,7 @@ impl<'r> Reader<'r, '_, '_> {
             active: false,
             definition: std::mem::replace(&mut self.digest, Digest::new()).hex(),
             defined_at,
-            inline_configs: self.unhashed.take().map(Digest::hex),
+            unhashed: self.unhashed.take().map(Digest::hex),
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
@@ -421,7 +421,7 @@ services:
             let tree = Tree::new(&[("blog/compose.yml", compose), ("blog/e.env", env), ("blog/conf", conf)]);
             let project = tree.load();
             let service = web(&project);
-            (service.definition.clone(), service.inline_configs.clone())
+            (service.definition.clone(), service.unhashed.clone())
         };
         assert_eq!(load("A=1", "x"), load("# note\nA='1'\n", "y"));
         assert_ne!(load("A=1", "x").0, load("A=2", "x").0);
@@ -433,7 +433,7 @@ services:
             let compose = format!("services: {{web: {{image: a, configs: [c], networks: [n]}}}}\n{top}");
             let project = project(&compose);
             let service = web(&project);
-            (service.definition.clone(), service.inline_configs.clone().unwrap())
+            (service.definition.clone(), service.unhashed.clone().unwrap())
         };
         let base = digests("configs: {c: {content: one}}\nnetworks: {n: {}}");
         for top in [

@@ -99,14 +99,15 @@ impl Actions<'_> {
         if self.force {
             owed.recreate.push(at(&service.at, "--force"));
         }
-        if recorded.definition != wanted.definition {
+        if recorded.scheme != wanted.scheme {
+            owed.up.push(at(&service.at, "recorded by another version of ghdeploy: Compose decides"));
+        } else if recorded.definition != wanted.definition {
             owed.up = self.definition_reasons(service);
-        }
-        if recorded.inline != wanted.inline && wanted.inline.is_some() && owed.up.is_empty() {
+        } else if recorded.unhashed != wanted.unhashed && wanted.unhashed.is_some() {
             owed.recreate.extend(
                 self.definition_reasons(service)
                     .into_iter()
-                    .map(|reason| Reason { note: Some("inline config".to_owned()), ..reason }),
+                    .map(|reason| Reason { note: Some("not taken up by a plain `up`".to_owned()), ..reason }),
             );
         }
         if recorded.build != wanted.build && service.builds {

@@ -61,11 +61,11 @@ impl Bed {
         });
         let turn = Turn::take();
         let dir = tempfile::Builder::new().prefix("ghdt-").tempdir_in("/tmp").unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        chmod(dir.path(), 0o755);
         for name in ["bin", "home", "repo"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        std::fs::set_permissions(dir.path().join("home"), PermissionsExt::from_mode(0o1777)).unwrap();
+        chmod(dir.path().join("home"), 0o1777);
         for tool in TOOLS {
             symlink(which(tool), dir.path().join("bin").join(tool)).unwrap();
         }
@@ -78,7 +78,7 @@ impl Bed {
             _turn: turn,
         };
         std::fs::write(bed.path("docker.log"), "").unwrap();
-        std::fs::set_permissions(bed.path("docker.log"), PermissionsExt::from_mode(0o666)).unwrap();
+        chmod(bed.path("docker.log"), 0o666);
         bed.docker_is(&format!(
             "echo \"$*\" >>{}\nexec {} \"$@\"",
             bed.path("docker.log").display(),
@@ -108,7 +108,7 @@ impl Bed {
     pub(crate) fn docker_is(&self, script: &str) {
         let new = self.path("docker.new");
         std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).unwrap();
+        chmod(&new, 0o755);
         std::fs::rename(new, self.path("bin/docker")).unwrap();
     }
 
@@ -134,10 +134,10 @@ impl Bed {
         self
     }
 
-    /// Writes a project's compose file. `&s`, in every one, is a service that sleeps. The host gets an
-    /// unmanaged `.env` and a data directory of another owner there, which nothing may touch.
+    /// Writes a project's compose file. `&s`, in every one, is a service that sleeps and has no network,
+    /// `&n` one that may have. The host gets an unmanaged `.env` and a data directory of another owner there, which nothing may touch.
     pub(crate) fn compose(&self, project: &str, text: &str) -> &Self {
-        let sleeps = "x-s: &s {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none}";
+        let sleeps = "x-n: &n {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL}\nx-s: &s {<<: *n, network_mode: none}";
         self.write(
             &format!("services/{project}/compose.yml"),
             format!("name: {}-{project}\n{sleeps}\n{}\n", self.id, text.trim()),
@@ -146,7 +146,7 @@ impl Bed {
             self.guard(&format!("{project}/.env"), "SECRET=only-the-host-knows\n");
             self.guard(&format!("{project}/data/rows.db"), "precious");
             let data = self.root(&format!("{project}/data"));
-            std::fs::set_permissions(&data, PermissionsExt::from_mode(0o700)).unwrap();
+            chmod(&data, 0o700);
             ran(privileged(["chown", "-R", "12345:12345"]).arg(&data));
             self.guarded.borrow_mut().insert(format!("{project}/data"));
         }
@@ -161,9 +161,14 @@ impl Bed {
         self.guarded.borrow_mut().insert(path.to_owned());
     }
 
-    /// Gives an unmanaged path up: the test is about to do something to it.
-    pub(crate) fn unguard(&self, path: &str) {
+    /// Lets an unmanaged path be touched from now on.
+    pub(crate) fn guarded_no_more(&self, path: &str) {
         assert!(self.guarded.borrow_mut().remove(path), "{path} was not guarded");
+    }
+
+    /// Removes an unmanaged path.
+    pub(crate) fn unguard(&self, path: &str) {
+        self.guarded_no_more(path);
         ran(privileged(["rm", "-rf"]).arg(self.root(path)));
     }
 
@@ -285,6 +290,11 @@ pub(crate) fn ran(command: &mut Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Sets the permission bits of a file.
+pub(crate) fn chmod(path: impl AsRef<Path>, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn which(tool: &str) -> PathBuf {

@@ -1,1 +1,110 @@
-//! x
+//! Files on the host that are not as they were deployed, and files that nobody deployed.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::bed::{Bed, ran};
+
+/// Whether the host keeps this content among the objects, under its digest.
+#[track_caller]
+fn is_kept(bed: &Bed, content: &str) {
+    let mut sum = std::process::Command::new("sha256sum");
+    let file = bed.path("content");
+    std::fs::write(&file, content).unwrap();
+    let digest = ran(sum.arg(file)).split(' ').next().unwrap().to_owned();
+    assert_eq!(bed.on_host(&format!(".ghdeploy/objects/{digest}")), content);
+}
+
+#[test]
+fn drift_is_shown_and_overwritten_and_the_hosts_version_is_kept() {
+    let bed = Bed::new("drift");
+    bed.compose(
+        "app",
+        "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}",
+    );
+    bed.write("services/app/web.conf", "one").write("services/app/notes", "one");
+    bed.sync([]).exits(0);
+    // Of the same size, so that only times and content tell.
+    std::fs::write(bed.root("app/web.conf"), "two").unwrap();
+    std::fs::remove_file(bed.root("app/notes")).unwrap();
+    bed.call(["sync", "--dry-run"]).run().exits(0).says("drift").says("services/app/web.conf");
+    let change = bed.deploy();
+    assert_eq!(change.files, ["drift services/app/notes", "drift services/app/web.conf"]);
+    assert_eq!((bed.on_host("app/web.conf"), bed.on_host("app/notes")), ("one".to_owned(), "one".to_owned()));
+    is_kept(&bed, "two");
+    assert!(!change.fates.contains(&"app/worker restarted".to_owned()), "{change:?}");
+}
+
+#[test]
+fn drift_of_what_a_container_reads_ends_with_the_content_of_the_repository_inside() {
+    let bed = Bed::new("driftseen");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
+    bed.write("services/app/web.conf", "one");
+    bed.sync([]).exits(0);
+    std::fs::write(bed.root("app/web.conf"), "changed by hand").unwrap();
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "changed by hand");
+    bed.sync([]).exits(0);
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+}
+
+#[test]
+fn an_unmanaged_file_in_the_way_stops_its_project_until_it_is_adopted() {
+    let bed = Bed::new("conflict");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    bed.write("services/app/site.conf", "repository").write("services/app/equal.conf", "equal");
+    bed.guard("app/site.conf", "host");
+    bed.guard("app/equal.conf", "equal");
+    let files = bed.listing("root/app");
+    bed.call(["sync", "--dry-run"]).run().exits(2).says("site.conf").says("--adopt");
+    bed.sync([])
+        .exits(5)
+        .says("services/app/site.conf")
+        .says("--adopt")
+        .ends_with("nothing was changed: app");
+    assert_eq!(bed.listing("root/app"), files);
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["blog/web"]);
+
+    let inode = bed.root("app/equal.conf").metadata().unwrap().ino();
+    bed.guarded_no_more("app/site.conf");
+    bed.sync(["--adopt"]).exits(0);
+    assert_eq!(bed.on_host("app/site.conf"), "repository");
+    assert_eq!(bed.root("app/equal.conf").metadata().unwrap().ino(), inode, "an equal file was replaced");
+    is_kept(&bed, "host");
+    // Adopted is managed: it goes with the repository's.
+    bed.guarded_no_more("app/equal.conf");
+    std::fs::remove_file(bed.repo("services/app/equal.conf")).unwrap();
+    assert_eq!(bed.deploy().files, ["removed services/app/equal.conf"]);
+    assert!(!bed.root("app/equal.conf").exists());
+}
+
+#[test]
+fn a_directory_or_a_link_where_a_file_is_wanted_is_a_conflict() {
+    let bed = Bed::new("inway");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.write("services/app/web.conf", "x").write("services/app/link.conf", "x");
+    bed.guard("app/web.conf/made-by-docker", "x");
+    std::os::unix::fs::symlink("/etc/hostname", bed.root("app/link.conf")).unwrap();
+    let hostname = std::fs::read_to_string("/etc/hostname").unwrap();
+    for options in [[].as_slice(), &["--adopt"]] {
+        bed.commit();
+        let ran = options.iter().fold(bed.call(["sync"]), |call, option| call.args([*option])).run();
+        ran.exits(5).says("web.conf");
+    }
+    assert_eq!(std::fs::read_to_string("/etc/hostname").unwrap(), hostname);
+    assert!(bed.containers().is_empty());
+}
+
+#[test]
+fn a_managed_directory_that_became_a_link_is_not_followed() {
+    let bed = Bed::new("linked");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.write("services/app/conf/a", "one");
+    bed.sync([]).exits(0);
+    std::fs::create_dir(bed.path("outside")).unwrap();
+    std::fs::write(bed.path("outside/a"), "precious").unwrap();
+    std::fs::remove_dir_all(bed.root("app/conf")).unwrap();
+    std::os::unix::fs::symlink(bed.path("outside"), bed.root("app/conf")).unwrap();
+    bed.write("services/app/conf/a", "two");
+    let ran = bed.sync([]);
+    assert_eq!(std::fs::read_to_string(bed.path("outside/a")).unwrap(), "precious", "{}", ran.all());
+}

@@ -24,7 +24,7 @@ fn a_changed_definition_recreates_only_its_service() {
     assert_eq!(bed.inspect("app/web", "{{.Config.Image}}"), "ghdeploy-test/web:2");
     compose("2", "fast", "a");
     assert_eq!(bed.deploy().fates, ["app/worker recreated"]);
-    assert_eq!(bed.inside("app/worker", &["printenv", "MODE"]), "fast\n");
+    assert_eq!(bed.env("app/worker", "MODE"), "fast");
     compose("2", "fast", "b");
     assert_eq!(bed.deploy().fates, ["app/cron recreated"]);
     assert_eq!(bed.inspect("app/cron", "{{index .Config.Labels \"team\"}}"), "b");
@@ -49,7 +49,7 @@ fn an_override_file_recreates_the_services_it_changes() {
     bed.deploy();
     bed.write("services/app/compose.override.yml", "services: {web: {environment: {MODE: two}}}");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
-    assert_eq!(bed.inside("app/web", &["printenv", "MODE"]), "two\n");
+    assert_eq!(bed.env("app/web", "MODE"), "two");
     std::fs::remove_file(bed.repo("services/app/compose.override.yml")).unwrap();
     let change = bed.deploy();
     assert_eq!(
@@ -78,10 +78,10 @@ fn an_extended_and_an_included_file_recreate_what_they_define() {
     bed.deploy();
     write("two", "one");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
-    assert_eq!(bed.inside("app/web", &["printenv", "FROM"]), "two\n");
+    assert_eq!(bed.env("app/web", "FROM"), "two");
     write("two", "two");
     assert_eq!(bed.deploy().fates, ["app/metrics recreated"]);
-    assert_eq!(bed.inside("app/metrics", &["printenv", "FROM"]), "two\n");
+    assert_eq!(bed.env("app/metrics", "FROM"), "two");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn an_env_file_recreates_its_readers() {
         (change.actions, change.fates),
         (vec!["up app/web".to_owned()], vec!["app/web recreated".to_owned()])
     );
-    assert_eq!(bed.inside("app/web", &["printenv", "MODE"]), "two\n");
+    assert_eq!(bed.env("app/web", "MODE"), "two");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_value_in_the_env_of_the_repository_recreates_the_services_that_use_it() {
     bed.deploy();
     bed.write("services/app/.env", "MODE=two\nUNUSED=1\n");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
-    assert_eq!(bed.inside("app/web", &["printenv", "MODE"]), "two\n");
+    assert_eq!(bed.env("app/web", "MODE"), "two");
     bed.write("services/app/.env", "MODE=two\nUNUSED=2\n");
     assert!(bed.deploy().fates.is_empty());
 }
@@ -121,7 +121,7 @@ fn a_value_that_only_the_host_has_is_used_and_never_shown() {
         "services:\n  web: {<<: *s, environment: {TOKEN: '${SECRET}', MODE: one}}\n  worker: {<<: *s}",
     );
     bed.sync([]).exits(0).never_says("only-the-host-knows");
-    assert_eq!(bed.inside("app/web", &["printenv", "TOKEN"]), "only-the-host-knows\n");
+    assert_eq!(bed.env("app/web", "TOKEN"), "only-the-host-knows");
     bed.compose(
         "app",
         "services:\n  web: {<<: *s, environment: {TOKEN: '${SECRET}', MODE: two}}\n  worker: {<<: *s}",

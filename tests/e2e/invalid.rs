@@ -1,1 +1,88 @@
-//! x
+//! What is found before anything is touched: the project stays as it is, the others are deployed.
+
+use crate::bed::Bed;
+use crate::call::Ran;
+use crate::seen::fates;
+
+/// A bed with the projects `app` and `blog`, both running.
+fn two_projects(test: &str) -> Bed {
+    let bed = Bed::new(test);
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    bed.write("services/app/web.conf", "one").write("services/blog/notes", "one");
+    bed.sync([]).exits(0);
+    bed
+}
+
+/// Syncs and claims: `app` is as it was, to the last byte, `blog` is deployed.
+#[track_caller]
+fn leaves_app_alone(bed: &Bed) -> Ran {
+    bed.write("services/blog/notes", "two");
+    let (before, files) = (bed.containers(), bed.listing("root/app"));
+    let ran = bed.sync([]).exits(5);
+    assert_eq!(bed.listing("root/app"), files, "{}", ran.all());
+    assert!(fates(&before, &bed.containers()).is_empty(), "{}", ran.all());
+    assert_eq!(bed.on_host("blog/notes"), "two", "{}", ran.all());
+    ran.ends_with("nothing was changed: app")
+}
+
+#[test]
+fn a_typo_in_yaml_stops_only_its_project() {
+    let bed = two_projects("typo");
+    bed.compose("app", "services:\n  web: {<<: *s\n  worker: [");
+    leaves_app_alone(&bed).says("services/app/compose.yml:");
+    bed.call(["check"]).run().exits(2).says("services/app/compose.yml:");
+}
+
+#[test]
+fn what_compose_refuses_stops_only_its_project() {
+    let bed = two_projects("badkey");
+    bed.compose("app", "services:\n  web: {<<: *s, imagge: x}");
+    leaves_app_alone(&bed).says("imagge");
+    bed.compose("app", "services:\n  web: {<<: *s, depends_on: [nobody]}");
+    leaves_app_alone(&bed).says("nobody");
+}
+
+#[test]
+fn an_unset_variable_stops_its_project_and_is_named() {
+    let bed = two_projects("unset");
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {TOKEN: '${NOBODY_SETS_ME}'}}");
+    leaves_app_alone(&bed).says("NOBODY_SETS_ME").says(".env").never_says("only-the-host-knows");
+}
+
+#[test]
+fn a_file_that_is_missing_under_a_mount_stops_its_project() {
+    let bed = two_projects("nosource");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
+    leaves_app_alone(&bed).says("nginx.conf").says("services/app/compose.yml:");
+    assert!(!bed.root("app/nginx.conf").exists(), "Docker has made a directory of it");
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_leaves_the_old_container_running() {
+    let bed = two_projects("nopull");
+    bed.compose("app", "services:\n  web: {<<: *s, image: '127.0.0.1:1/nobody/nothing:1'}");
+    leaves_app_alone(&bed).says("127.0.0.1:1");
+}
+
+#[test]
+fn a_first_deploy_that_is_refused_leaves_no_trace_of_the_project() {
+    let bed = Bed::new("firstbad");
+    bed.compose("app", "services:\n  web: {<<: *s, imagge: x}");
+    let files = bed.listing("root/app");
+    bed.sync([]).exits(5).ends_with("nothing was changed");
+    assert_eq!(bed.listing("root/app"), files);
+    assert!(bed.containers().is_empty());
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    assert_eq!(bed.deploy().fates, ["app/web started"]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_with_its_line() {
+    let bed = Bed::new("badconfig");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.write("ghdeploy.yml", "health: {stable_for: 1s}\nsinc: {ignore: []}\n");
+    bed.sync([]).exits(2).says("ghdeploy.yml:2").says("sync");
+    bed.call(["sync", "--project", "nobody"]).run().exits(2);
+    bed.call(["sync", "--no-such-option"]).run().exits(2);
+}

@@ -93,7 +93,7 @@ fn a_shared_definition_recreates_those_who_extend_it() {
     bed.deploy();
     common("two");
     assert_eq!(bed.deploy().fates, ["app/web recreated", "blog/web recreated"]);
-    assert_eq!(bed.inside("blog/web", &["printenv", "MODE"]), "two\n");
+    assert_eq!(bed.env("blog/web", "MODE"), "two");
 }
 
 #[test]
@@ -101,8 +101,11 @@ fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
     let bed = Bed::new("order");
     let network = format!("{}-edge", bed.id);
     // By name, the user of the network would come first.
-    bed.compose("app", &format!("services:\n  web: {{<<: *s, network_mode: !reset null, networks: [edge]}}\nnetworks: {{edge: {{external: true, name: {network}}}}}"));
-    bed.compose("proxy", &format!("services:\n  web: {{<<: *s, network_mode: !reset null, networks: [edge]}}\nnetworks: {{edge: {{name: {network}}}}}"));
+    bed.compose("app", &format!("services:\n  web: {{<<: *n, networks: [edge]}}\nnetworks: {{edge: {{external: true, name: {network}}}}}"));
+    bed.compose(
+        "proxy",
+        &format!("services:\n  web: {{<<: *n, networks: [edge]}}\nnetworks: {{edge: {{name: {network}}}}}"),
+    );
     bed.write("services/app/notes", "one").write("services/proxy/notes", "one");
     bed.deploy();
     bed.write("services/app/notes", "two").write("services/proxy/notes", "two");

@@ -43,7 +43,7 @@ impl Bed {
         if ids.trim().is_empty() {
             return Containers::new();
         }
-        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}}"#;
+        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}}"#;
         let lines = ran(Command::new("docker")
             .args(["inspect", "--type", "container", "--format", format])
             .args(ids.split_whitespace()));
@@ -72,6 +72,12 @@ impl Bed {
         let containers = self.containers();
         let container = containers.get(service).unwrap_or_else(|| panic!("{service} has no container"));
         ran(Command::new("docker").args(["exec", &container.id]).args(argv))
+    }
+
+    /// A variable of the environment inside the container of `project/service`.
+    #[track_caller]
+    pub(crate) fn env(&self, service: &str, name: &str) -> String {
+        self.inside(service, &["sh", "-c", &format!("printf %s \"${name}\"")])
     }
 
     /// A field of `docker inspect` of the container of `project/service`.

@@ -1,1 +1,156 @@
-//! x
+//! What fails after the swap: files and services go back to what they were, and the report says so.
+
+use crate::bed::Bed;
+use crate::call::Ran;
+
+/// A bed with the project `app`, running, in which `web` mounts `web.conf`.
+fn running(test: &str) -> Bed {
+    let bed = Bed::new(test);
+    compose(&bed, "one", "");
+    bed.write("services/app/web.conf", "one");
+    bed.sync([]).exits(0);
+    bed
+}
+
+fn compose(bed: &Bed, mode: &str, more: &str) {
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, volumes: ['./web.conf:/web.conf:ro']{more}}}\n  worker: {{<<: *s}}"));
+}
+
+/// Syncs and claims: it fails, and what ran before runs again, with its old definition and content.
+#[track_caller]
+fn goes_back(bed: &Bed) -> Ran {
+    let (old_compose, old_conf, before) =
+        (bed.on_host("app/compose.yml"), bed.on_host("app/web.conf"), bed.containers());
+    let ran = bed.sync([]).exits(5).ends_with("rolled back to release 1");
+    assert_eq!(
+        (bed.on_host("app/compose.yml"), bed.on_host("app/web.conf")),
+        (old_compose, old_conf),
+        "{}",
+        ran.all()
+    );
+    let after = bed.containers();
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{}", ran.all());
+    for (name, container) in &after {
+        assert_eq!(
+            (&container.state, &container.health),
+            (&before[name].state, &before[name].health),
+            "{name}: {}",
+            ran.all()
+        );
+    }
+    assert_eq!(after["app/worker"], before["app/worker"], "a service that is not concerned was touched");
+    assert_eq!(bed.env("app/web", "MODE"), "one");
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+    ran
+}
+
+#[test]
+fn a_service_that_exits_is_brought_back_and_its_last_words_are_shown() {
+    let bed = running("exits");
+    compose(&bed, "two", ", command: [sh, -c, 'echo famous last words; exit 3']");
+    goes_back(&bed).says("famous last words").says("status 3");
+    // Mended, it goes through.
+    compose(&bed, "two", "");
+    assert_eq!(bed.deploy().fates, ["app/web recreated"]);
+    assert_eq!(bed.env("app/web", "MODE"), "two");
+}
+
+#[test]
+fn a_crash_loop_is_not_taken_for_health_and_logs_are_shown_only_if_wanted() {
+    let bed = running("crashes");
+    bed.write("ghdeploy.yml", "health: {stable_for: 2s, timeout: 5s, log_lines: 0}\n");
+    compose(&bed, "two", ", restart: always, command: [sh, -c, 'echo famous last words; sleep 0.3; exit 1']");
+    goes_back(&bed).never_says("famous last words");
+}
+
+#[test]
+fn content_that_a_service_cannot_live_with_is_taken_back() {
+    let bed = Bed::new("badcontent");
+    let command = r#"command: [sh, -c, 'grep -q one /web.conf && exec sleep 100000; echo bad conf; exit 1'], environment: {MODE: one}"#;
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, {command}, volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s}}"));
+    bed.write("services/app/web.conf", "one");
+    bed.sync([]).exits(0);
+    bed.write("services/app/web.conf", "two");
+    goes_back(&bed).says("bad conf");
+}
+
+#[test]
+fn a_failing_healthcheck_is_a_failure() {
+    let bed = running("unhealthy");
+    compose(&bed, "two", ", healthcheck: {test: [CMD, 'false'], interval: 1s, retries: 2}");
+    goes_back(&bed).says("unhealthy");
+}
+
+#[test]
+fn a_one_shot_that_fails_is_a_failure_and_its_dependants_run_on() {
+    let bed = Bed::new("migration");
+    let compose = |command: &str, mode: &str| {
+        bed.compose("app", &format!("services:
+  init: {{<<: *s, command: {command}}}
+  web: {{<<: *s, environment: {{MODE: {mode}}}, volumes: ['./web.conf:/web.conf:ro'], depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+  worker: {{<<: *s}}"));
+    };
+    compose("[sh, -c, 'exit 0']", "one");
+    bed.write("services/app/web.conf", "one");
+    bed.sync([]).exits(0);
+    compose("[sh, -c, 'echo the migration failed; exit 1']", "two");
+    goes_back(&bed).says("the migration failed");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_and_the_old_definition_is_back() {
+    let bed = running("port");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    bed.compose("app", &format!("services:\n  web: {{<<: *n, environment: {{MODE: two}}, ports: ['127.0.0.1:{port}:80'], volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s}}"));
+    bed.write("services/app/web.conf", "two");
+    goes_back(&bed).says("port");
+}
+
+#[test]
+fn a_new_project_that_fails_leaves_nothing_running_and_its_files_go() {
+    let bed = running("newfails");
+    bed.compose("blog", "services:\n  web: {<<: *s, command: [sh, -c, 'exit 7']}\n  worker: {<<: *s}");
+    bed.write("services/app/notes", "new");
+    bed.sync([]).exits(5).says("status 7").ends_with("rolled back: blog");
+    assert!(!bed.root("blog/compose.yml").exists());
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["app/web", "app/worker"]);
+    assert_eq!(bed.on_host("app/notes"), "new");
+}
+
+#[test]
+fn a_moved_tag_is_put_back() {
+    let bed = Bed::new("tag");
+    let image = format!("{}-app:latest", bed.id);
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: one}}, image: '{image}', build: ./image}}\n  worker: {{<<: *s}}"));
+    bed.write("services/app/web.conf", "one").write(
+        "services/app/image/Dockerfile",
+        "FROM ghdeploy-test/busybox:1\nCOPY run /run.sh\nCMD [\"sh\", \"/run.sh\"]\n",
+    );
+    bed.write("services/app/image/run", "sleep 100000");
+    bed.write(
+        "services/app/compose.yml",
+        std::fs::read_to_string(bed.repo("services/app/compose.yml"))
+            .unwrap()
+            .replace("command: sleep 100000, ", ""),
+    );
+    let fixed = std::fs::read_to_string(bed.repo("services/app/compose.yml"))
+        .unwrap()
+        .replace("worker: {<<: *s}", "worker: {<<: *s, command: sleep 100000}");
+    bed.write(
+        "services/app/compose.yml",
+        fixed.replace("build: ./image", "build: ./image, volumes: ['./web.conf:/web.conf:ro']"),
+    );
+    bed.sync([]).exits(0);
+    let before = bed.inspect("app/web", "{{.Image}}");
+    bed.write("services/app/image/run", "exit 4");
+    goes_back(&bed).says("status 4");
+    assert_eq!(bed.inspect("app/web", "{{.Image}}"), before);
+    assert_eq!(
+        crate::bed::ran(
+            std::process::Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &image])
+        )
+        .trim(),
+        before
+    );
+}

@@ -1,0 +1,234 @@
+//! A repository in a temporary folder, a host as a value, and plans in a few words.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use ghdeploy::compose::Files as _;
+use ghdeploy::config::FileRules;
+use ghdeploy::deployed::{Deployed, Found, SHARED, unit};
+use ghdeploy::layout::Layout;
+use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
+use ghdeploy::path::RootPath;
+use ghdeploy::plan::{self, FileChangeKind, HostPlan, Options, ProjectPlan, Reason, Work};
+use ghdeploy::tree::disk::DiskTree;
+use ghdeploy::wanted::{self, Wanted};
+
+pub(crate) const ROOT: &str = "/srv/services";
+
+/// A repository with projects below `services/`.
+pub(crate) struct Repo {
+    dir: tempfile::TempDir,
+}
+
+impl Repo {
+    /// Paths are those below `services/`.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let repo = Self { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir(repo.dir.path().join("services")).unwrap();
+        for (path, content) in files {
+            repo.write(path, content);
+        }
+        repo
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
+        let path = self.dir.path().join("services").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub(crate) fn make_executable(&self, path: &str) -> &Self {
+        fs::set_permissions(self.dir.path().join("services").join(path), fs::Permissions::from_mode(0o755))
+            .unwrap();
+        self
+    }
+
+    pub(crate) fn remove(&self, path: &str) -> &Self {
+        let path = self.dir.path().join("services").join(path);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
+        self
+    }
+
+    fn tree(&self) -> DiskTree {
+        DiskTree::open(self.dir.path(), &Layout::default(), &FileRules::default()).unwrap()
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        self.wanted_where(&|_| true)
+    }
+
+    /// What a host wants on which not every project runs.
+    pub(crate) fn wanted_where(&self, runs: &dyn Fn(&str) -> bool) -> Wanted {
+        wanted::read(&self.tree(), &Layout::default(), ROOT, &|name, _| runs(name)).unwrap()
+    }
+
+    /// A host on which all of this was deployed, in release 7.
+    pub(crate) fn deployed(&self) -> Deployed {
+        let mut deployed = Deployed::from_wanted(&self.wanted());
+        deployed.state.release = 7;
+        deployed.state.projects.values_mut().for_each(|project| project.release = 7);
+        deployed
+    }
+
+    /// The plan for a host, with nothing special asked for.
+    pub(crate) fn plan(&self, deployed: &Deployed) -> Work {
+        self.plan_with(deployed, |_| {})
+    }
+
+    pub(crate) fn plan_with(&self, deployed: &Deployed, ask: impl FnOnce(&mut Asked)) -> Work {
+        self.plan_of(&self.wanted(), deployed, ask)
+    }
+
+    pub(crate) fn plan_of(&self, wanted: &Wanted, deployed: &Deployed, ask: impl FnOnce(&mut Asked)) -> Work {
+        let mut asked = Asked::default();
+        ask(&mut asked);
+        let selects = |name: &str| asked.projects.is_empty() || asked.projects.contains(&name);
+        let options =
+            Options { selects: &selects, force: asked.force, prune: asked.prune, adopt: asked.adopt };
+        let tree = self.tree();
+        plan::host("web", wanted, deployed, &options, &|path| tree.shown(path))
+    }
+}
+
+/// What the command line may ask of a plan.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) projects: Vec<&'static str>,
+    pub(crate) force: bool,
+    pub(crate) prune: bool,
+    pub(crate) adopt: bool,
+}
+
+pub(crate) fn path(text: &str) -> RootPath {
+    RootPath::new(text).unwrap()
+}
+
+pub(crate) fn entry(content: &str) -> Entry {
+    Entry {
+        kind: Kind::File,
+        mode: 0o644,
+        size: content.len() as u64,
+        digest: Digest::of(content.as_bytes()),
+    }
+}
+
+pub(crate) fn found(content: &str) -> Found {
+    Found::Entry(entry(content))
+}
+
+pub(crate) fn project<'w>(work: &'w Work, name: &str) -> &'w ProjectPlan {
+    work.plan
+        .projects
+        .iter()
+        .find(|project| project.name == name)
+        .unwrap_or_else(|| panic!("no project {name}"))
+}
+
+/// A plan in lines: `blog changed`, `  modified x`, `  restart web: why`. Unchanged projects are left
+/// out. Paths are those below `services/`.
+pub(crate) fn told(work: &Work) -> Vec<String> {
+    tell(&work.plan)
+}
+
+pub(crate) fn tell(plan: &HostPlan) -> Vec<String> {
+    let mut lines = Vec::new();
+    let short = |path: &str| path.strip_prefix("services/").unwrap_or(path).to_owned();
+    for project in &plan.projects {
+        let change = format!("{:?}", project.change).to_lowercase();
+        if change == "unchanged" && project.is_empty() {
+            continue;
+        }
+        lines.push(format!("{} {change}", project.name));
+        for file in &project.files {
+            let kind = format!("{:?}", file.change).to_lowercase();
+            lines.push(format!(
+                "  {kind} {}{}",
+                short(&file.path),
+                if file.in_place { " in place" } else { "" }
+            ));
+        }
+        for action in &project.actions {
+            let why: Vec<String> = action.reasons.iter().map(|reason| short(&why(reason))).collect();
+            let service = action.service.as_deref().map(|service| format!(" {service}")).unwrap_or_default();
+            lines.push(format!("  {}{service}: {}", action.deed.word(), why.join(", ")));
+        }
+        lines.extend(project.problems.iter().map(|problem| format!("  problem: {}", problem.message)));
+    }
+    lines
+}
+
+/// `path:line how@line (note)`, each part only if there is one.
+fn why(reason: &Reason) -> String {
+    let mut text = reason.path.clone();
+    if let Some(line) = reason.line {
+        text += &format!(":{line}");
+    }
+    if let Some(how) = reason.how {
+        text += &format!(" {}", format!("{how:?}").to_lowercase());
+    }
+    if let Some(by) = &reason.by {
+        text += &format!("@{}", by.line);
+    }
+    if let Some(note) = &reason.note {
+        text += &format!(" ({note})");
+    }
+    text
+}
+
+/// The host once the plan was carried out in full.
+pub(crate) fn applied(work: &Work, deployed: &Deployed) -> Deployed {
+    let mut after = Deployed {
+        state: deployed.state.clone(),
+        manifests: deployed.manifests.clone(),
+        ..Deployed::default()
+    };
+    after.state.release += 1;
+    for plan in work.plan.projects.iter().filter(|plan| plan.problems.is_empty()) {
+        let of = &work.projects[&plan.name];
+        if plan.actions.iter().any(|action| action.deed.word() == "down") {
+            after.manifests.remove(&unit(&plan.name));
+            after.state.projects.remove(&plan.name);
+        } else if format!("{:?}", plan.change) != "Removed" {
+            after.manifests.insert(unit(&plan.name), of.manifest.clone());
+            after.state.projects.insert(plan.name.clone(), of.state.clone());
+        }
+    }
+    if let Some(shared) = &work.shared {
+        after.manifests.insert(SHARED.to_owned(), shared.clone());
+    }
+    after
+}
+
+/// What the files of a unit are once the changes are made to what the host has.
+pub(crate) fn changed(work: &Work, deployed: &Deployed, unit_name: &str) -> Manifest {
+    let mut files = deployed.manifests.get(unit_name).cloned().unwrap_or_default().0;
+    for (path, found) in &deployed.found {
+        match found {
+            Found::Entry(entry) if files.contains_key(path) => {
+                drop(files.insert(path.clone(), entry.clone()))
+            }
+            Found::Missing => drop(files.remove(path)),
+            _ => {}
+        }
+    }
+    let own =
+        work.plan.projects.iter().filter(|plan| unit(&plan.name) == unit_name).flat_map(|plan| &plan.files);
+    let shared = work.plan.shared.iter().filter(|_| unit_name == SHARED);
+    let is_shared = |path: &RootPath| work.plan.shared.iter().any(|file| file.at == *path);
+    for file in own
+        .filter(|file| !is_shared(&file.at))
+        .chain(shared)
+        .filter(|file| file.change != FileChangeKind::Conflict)
+    {
+        match &file.after {
+            Some(entry) => drop(files.insert(file.at.clone(), entry.clone())),
+            None => drop(files.remove(&file.at)),
+        }
+    }
+    Manifest(files)
+}

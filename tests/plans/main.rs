@@ -1,0 +1,13 @@
+//! Plans of small real trees: what is made of which change, and why.
+
+mod bench;
+mod command_line;
+mod files;
+mod order;
+mod projects;
+mod properties;
+mod reactions;
+mod records;
+mod rows;
+mod shared;
+mod whole;

@@ -1,0 +1,92 @@
+//! The order in which projects are brought up.
+
+use crate::bench::{Repo, project};
+
+fn order(repo: &Repo) -> Vec<String> {
+    repo.plan(&Default::default()).plan.projects.iter().map(|project| project.name.clone()).collect()
+}
+
+fn plain(after: &str) -> String {
+    format!("x-ghdeploy: {{after: [{after}]}}\nservices: {{web: {{image: a}}}}\n")
+}
+
+#[test]
+fn projects_go_by_name_if_nothing_orders_them() {
+    let repo = Repo::new(&[
+        ("c/compose.yml", &plain("")),
+        ("a/compose.yml", &plain("")),
+        ("b/compose.yml", &plain("")),
+    ]);
+    assert_eq!(order(&repo), ["a", "b", "c"]);
+}
+
+#[test]
+fn after_puts_a_project_behind_others() {
+    let repo = Repo::new(&[
+        ("a/compose.yml", &plain("c")),
+        ("b/compose.yml", &plain("a, nowhere")),
+        ("c/compose.yml", &plain("c")),
+    ]);
+    assert_eq!(order(&repo), ["c", "a", "b"]);
+    let work = repo.plan(&Default::default());
+    assert_eq!(project(&work, "b").after, ["a"]);
+    assert_eq!(project(&work, "c").after, Vec::<String>::new());
+    assert!(work.plan.notes.is_empty(), "{:?}", work.plan.notes);
+}
+
+#[test]
+fn who_makes_a_network_goes_before_those_who_join_it() {
+    let repo = Repo::new(&[
+        (
+            "app/compose.yml",
+            "services: {web: {image: a, networks: [edge]}}\nnetworks: {edge: {external: true, name: web}}\n",
+        ),
+        (
+            "blog/compose.yml",
+            "services: {web: {image: a, networks: [z_back]}}\nnetworks: {z_back: {external: true}}\n",
+        ),
+        ("proxy/compose.yml", "services: {p: {image: p, networks: [web]}}\nnetworks: {web: {name: web}}\n"),
+        ("z/compose.yml", "services: {p: {image: p, networks: [back]}}\nnetworks: {back: {}}\n"),
+    ]);
+    assert_eq!(order(&repo), ["proxy", "z", "app", "blog"]);
+    let work = repo.plan(&Default::default());
+    assert_eq!(project(&work, "app").after, ["proxy"]);
+    assert_eq!(project(&work, "blog").after, ["z"]);
+}
+
+#[test]
+fn a_cycle_is_cut_and_told() {
+    let repo = Repo::new(&[
+        ("a/compose.yml", &plain("b")),
+        ("b/compose.yml", &plain("c")),
+        ("c/compose.yml", &plain("a")),
+        ("d/compose.yml", &plain("c")),
+    ]);
+    let work = repo.plan(&Default::default());
+    let notes: Vec<&str> = work.plan.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(notes, ["the order of projects has a cycle: a comes after b"]);
+    assert_eq!(order(&repo), ["a", "c", "b", "d"]);
+    // Nobody waits for ever: what each waits for comes before it.
+    for (number, plan) in work.plan.projects.iter().enumerate() {
+        assert!(
+            plan.after
+                .iter()
+                .all(|name| work.plan.projects[..number].iter().any(|before| before.name == *name)),
+            "{}: {:?}",
+            plan.name,
+            plan.after
+        );
+    }
+}
+
+#[test]
+fn the_order_holds_among_the_selected_ones() {
+    let repo = Repo::new(&[
+        ("a/compose.yml", &plain("b")),
+        ("b/compose.yml", &plain("c")),
+        ("c/compose.yml", &plain("")),
+    ]);
+    let work = repo.plan_with(&Default::default(), |asked| asked.projects = vec!["a", "b"]);
+    let names: Vec<&str> = work.plan.projects.iter().map(|project| project.name.as_str()).collect();
+    assert_eq!(names, ["b", "a"]);
+}

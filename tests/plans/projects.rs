@@ -1,0 +1,129 @@
+//! Projects as a whole: names that change, folders that move, projects that are broken.
+
+use crate::bench::{Repo, project, told};
+
+const COMPOSE: &str = "services:\n  web: {image: a, volumes: ['./x:/x']}\n";
+
+#[test]
+fn a_renamed_folder_is_a_new_project_and_one_that_is_gone() {
+    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.remove("blog").write("site/compose.yml", COMPOSE).write("site/x", "1");
+    assert_eq!(
+        told(&repo.plan(&host)),
+        [
+            "site added",
+            "  added site/compose.yml",
+            "  added site/x",
+            "  up web: site/compose.yml:2 (new project)",
+            "blog removed"
+        ]
+    );
+}
+
+#[test]
+fn a_renamed_folder_whose_compose_name_stays_is_not_taken_down_under_its_new_self() {
+    let named = format!("name: blog\n{COMPOSE}");
+    let repo = Repo::new(&[("blog/compose.yml", &named), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.remove("blog").write("site/compose.yml", &named).write("site/x", "1");
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    // Both are Compose's project `blog`: a `down` of the old folder would stop the new containers.
+    let downs = project(&work, "blog").actions.len();
+    let waits = project(&work, "site").after.contains(&"blog".to_owned());
+    assert!(downs == 0 || waits, "{:?}", told(&work));
+}
+
+#[test]
+fn another_compose_name_is_refused() {
+    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &format!("name: other\n{COMPOSE}"));
+    let work = repo.plan(&host);
+    let problems = &project(&work, "blog").problems;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(
+        problems[0].message,
+        "Compose's project name changes from \"blog\" to \"other\": volumes and containers of the old name would be left behind"
+    );
+    assert!(problems[0].help.as_deref().unwrap().contains("`name: blog`"));
+}
+
+#[test]
+fn another_compose_name_by_dotenv_is_refused_too() {
+    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.write("blog/.env", "COMPOSE_PROJECT_NAME=other\n");
+    assert_eq!(project(&repo.plan(&host), "blog").problems.len(), 1);
+}
+
+#[test]
+fn a_broken_project_is_not_touched_and_stops_no_other() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", COMPOSE),
+        ("blog/x", "1"),
+        ("shop/compose.yml", COMPOSE),
+        ("shop/x", "1"),
+    ]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", "services:\n  web: {imgae: a}\n")
+        .write("blog/x", "2")
+        .write("shop/x", "2");
+    let work = repo.plan(&host);
+    assert!(!project(&work, "blog").problems.is_empty());
+    assert!(project(&work, "blog").actions.is_empty());
+    assert_eq!(
+        told(&work)[told(&work).len() - 3..],
+        ["shop changed", "  modified shop/x", "  restart web: shop/x bind@2"]
+    );
+}
+
+#[test]
+fn two_folders_with_one_compose_name_are_told() {
+    let named = format!("name: blog\n{COMPOSE}");
+    let repo = Repo::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
+    let work = repo.plan(&Default::default());
+    let told =
+        work.plan.notes.iter().chain(work.plan.projects.iter().flat_map(|plan| &plan.problems)).count();
+    assert!(told > 0, "the containers of one would be taken for those of the other");
+}
+
+#[test]
+fn only_selected_projects_are_in_the_plan() {
+    let repo =
+        Repo::new(&[("a/compose.yml", COMPOSE), ("b/compose.yml", COMPOSE), ("c/compose.yml", COMPOSE)]);
+    let host = repo.deployed();
+    repo.remove("c").write("a/x", "1").write("b/x", "1");
+    let work = repo.plan_with(&host, |asked| {
+        asked.projects = vec!["a"];
+        asked.prune = true;
+    });
+    let names: Vec<&str> = work.plan.projects.iter().map(|project| project.name.as_str()).collect();
+    assert_eq!(names, ["a"]);
+    let work = repo.plan_with(&host, |asked| {
+        asked.projects = vec!["c"];
+        asked.prune = true;
+    });
+    assert_eq!(
+        told(&work),
+        ["c removed", "  removed c/compose.yml", "  down: c (no longer in the repository)"]
+    );
+}
+
+#[test]
+fn a_project_that_moves_below_another_folder_keeps_nothing_of_the_old_place() {
+    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.remove("blog/compose.yml");
+    // `blog` is no project any more, and nobody reads what is left of it.
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert_eq!(
+        told(&work),
+        [
+            "blog removed",
+            "  removed blog/compose.yml",
+            "  removed blog/x",
+            "  down: blog (no longer in the repository)"
+        ]
+    );
+}

@@ -1,0 +1,194 @@
+//! What the records on the host say: what is owed, what was cut off, what is not looked at now.
+
+use ghdeploy::deployed::{Found, unit};
+
+use crate::bench::{Repo, applied, entry, found, path, project, told};
+
+const COMPOSE: &str = "\
+services:
+  web:
+    image: nginx:1
+    volumes: [./conf:/conf]
+  debug:
+    image: d
+    profiles: [debug]
+    volumes: [./conf:/conf]
+";
+
+fn repo() -> Repo {
+    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
+}
+
+#[test]
+fn a_restart_is_owed_until_it_is_recorded() {
+    let repo = repo();
+    let old = repo.deployed();
+    repo.write("blog/conf/a", "2");
+    // The files arrived, the manifest was recorded, and then the run was cut off.
+    let mut host = repo.deployed();
+    host.state = old.state;
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]);
+    assert_eq!(told(&repo.plan(&applied(&work, &host))), Vec::<String>::new());
+}
+
+#[test]
+fn an_up_is_owed_until_it_is_recorded() {
+    let repo = repo();
+    let old = repo.deployed();
+    repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2"));
+    let mut host = repo.deployed();
+    host.state = old.state;
+    assert_eq!(
+        told(&repo.plan(&host)),
+        ["blog changed", "  up web: blog/compose.yml:2 (owed since release 7)"]
+    );
+}
+
+#[test]
+fn what_was_owed_and_what_changes_now_are_told_together() {
+    let repo = repo();
+    let old = repo.deployed();
+    repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2"));
+    let mut host = repo.deployed();
+    host.state = old.state;
+    repo.write("blog/conf/a", "2");
+    assert_eq!(
+        told(&repo.plan(&host))[1..],
+        ["  modified blog/conf/a", "  up web: blog/compose.yml:2 (owed since release 7)"]
+    );
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_owed() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.state.projects.clear();
+    assert_eq!(told(&repo.plan(&host)), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
+    let mut host = repo.deployed();
+    host.state.projects.get_mut("blog").unwrap().services.clear();
+    assert_eq!(told(&repo.plan(&host)), ["blog changed", "  up web: blog/compose.yml:2 (new service)"]);
+}
+
+#[test]
+fn a_swap_that_was_cut_off_is_finished() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    repo.write("blog/conf/a", "2").write("blog/conf/b", "b");
+    let next = repo.deployed().manifests[&unit("blog")].clone();
+    // One file is in place, the other is not.
+    host.pending.insert(unit("blog"), next);
+    host.found.insert(path("blog/conf/a"), found("2"));
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  added blog/conf/b", "  restart web: blog/conf/b bind@4"]);
+    assert!(work.projects["blog"].needs_record);
+}
+
+#[test]
+fn a_swap_that_was_cut_off_and_is_no_longer_wanted_is_taken_back() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    repo.write("blog/conf/a", "2").write("blog/conf/b", "b");
+    host.pending.insert(unit("blog"), repo.deployed().manifests[&unit("blog")].clone());
+    host.found.insert(path("blog/conf/a"), found("2"));
+    host.found.insert(path("blog/conf/b"), found("b"));
+    repo.write("blog/conf/a", "1").remove("blog/conf/b");
+    let work = repo.plan(&host);
+    // Both are ours: neither is drift, and neither needs --adopt.
+    assert_eq!(told(&work), ["blog changed", "  modified blog/conf/a", "  removed blog/conf/b"]);
+}
+
+#[test]
+fn a_cut_off_swap_that_changed_nothing_still_has_its_record_replaced() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.pending.insert(unit("blog"), host.manifests[&unit("blog")].clone());
+    let work = repo.plan(&host);
+    assert!(work.plan.is_empty() && !work.is_idle());
+}
+
+#[test]
+fn force_recreates_every_active_service() {
+    let repo = repo();
+    let work = repo.plan_with(&repo.deployed(), |asked| asked.force = true);
+    assert_eq!(told(&work), ["blog changed", "  recreate web: blog/compose.yml:2 (--force)"]);
+}
+
+#[test]
+fn force_recreates_a_service_once_whatever_else_it_owes() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2")).write("blog/conf/a", "2");
+    let work = repo.plan_with(&host, |asked| asked.force = true);
+    let deeds: Vec<&str> = project(&work, "blog").actions.iter().map(|action| action.deed.word()).collect();
+    assert_eq!(deeds, ["recreate"], "{:?}", told(&work));
+}
+
+#[test]
+fn a_service_with_an_inactive_profile_keeps_its_record() {
+    let repo = repo();
+    repo.write("blog/.env", "COMPOSE_PROFILES=debug\n");
+    let host = repo.deployed();
+    assert_eq!(host.state.projects["blog"].services.len(), 2);
+    repo.write("blog/.env", "");
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  modified blog/.env"]);
+    assert_eq!(work.projects["blog"].state.services["debug"], host.state.projects["blog"].services["debug"]);
+    // It is owed what it missed once it is active again.
+    let host = applied(&work, &host);
+    repo.write("blog/conf/a", "2");
+    let work = repo.plan(&host);
+    assert_eq!(told(&work)[2..], ["  restart web: blog/conf/a bind@4"]);
+    let host = applied(&work, &host);
+    repo.write("blog/.env", "COMPOSE_PROFILES=debug\n");
+    assert_eq!(told(&repo.plan(&host))[2..], ["  restart debug: blog/compose.yml:8 (owed since release 9)"]);
+}
+
+#[test]
+fn drift_is_told_and_the_repository_wins() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.found.insert(path("blog/conf/a"), found("by hand"));
+    let work = repo.plan(&host);
+    // What runs was started with what is wanted: the content is put back, and nothing is owed.
+    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a"]);
+    assert_eq!(
+        work.plan.notes[0].message,
+        "services/blog/conf/a was changed on the host since it was deployed"
+    );
+    assert_eq!(project(&work, "blog").files[0].before, Some(entry("by hand")));
+    repo.write("blog/conf/a", "2");
+    assert_eq!(told(&repo.plan(&host))[1..], ["  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
+}
+
+#[test]
+fn drift_that_is_what_is_wanted_is_none() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    repo.write("blog/conf/a", "2");
+    host.found.insert(path("blog/conf/a"), found("2"));
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]);
+}
+
+#[test]
+fn a_file_that_was_deleted_on_the_host_comes_back() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.found.insert(path("blog/conf/a"), Found::Missing);
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a"]);
+    assert!(work.plan.notes.is_empty(), "there is nothing to keep: {:?}", work.plan.notes);
+}
+
+#[test]
+fn drift_in_a_file_that_goes_is_kept_aside_too() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.found.insert(path("blog/conf/a"), found("by hand"));
+    repo.remove("blog/conf/a").write("blog/conf/b", "b");
+    let work = repo.plan(&host);
+    assert_eq!(told(&work)[1..3], ["  drift blog/conf/a", "  added blog/conf/b"]);
+    assert_eq!(project(&work, "blog").files[0].after, None);
+    assert_eq!(work.plan.notes.len(), 1);
+}

@@ -1,0 +1,213 @@
+//! Files outside the projects' folders, selections of projects, and files that change owners.
+
+use ghdeploy::deployed::{Found, SHARED, unit};
+
+use crate::bench::{Repo, applied, found, path, project, told};
+
+fn two() -> Repo {
+    let reads = "services:\n  web:\n    image: a\n    volumes: ['../shared/tz:/tz']\n";
+    Repo::new(&[
+        ("blog/compose.yml", reads),
+        ("shop/compose.yml", reads),
+        ("lone/compose.yml", "services:\n  web: {image: a}\n"),
+        ("shared/tz", "1"),
+        ("shared/unread", "1"),
+    ])
+}
+
+#[test]
+fn a_shared_file_is_synced_once_and_every_reader_is_affected() {
+    let repo = two();
+    let host = repo.deployed();
+    assert_eq!(host.manifests[SHARED].0.keys().map(|path| path.as_str()).collect::<Vec<_>>(), ["shared/tz"]);
+    repo.write("shared/tz", "2");
+    let work = repo.plan(&host);
+    assert_eq!(
+        told(&work),
+        [
+            "blog changed",
+            "  modified shared/tz",
+            "  restart web: shared/tz bind@4",
+            "shop changed",
+            "  modified shared/tz",
+            "  restart web: shared/tz bind@4"
+        ]
+    );
+    assert_eq!(work.plan.shared.len(), 1);
+    assert!(work.shared.is_some());
+}
+
+#[test]
+fn a_file_that_is_shared_by_definition_is_an_up_of_every_reader() {
+    let extends = "services:\n  web:\n    extends: {file: ../shared/common.yml, service: base}\n";
+    let repo = Repo::new(&[
+        ("blog/compose.yml", extends),
+        ("shop/compose.yml", extends),
+        ("shared/common.yml", "services:\n  base: {image: a}\n"),
+    ]);
+    let host = repo.deployed();
+    repo.write("shared/common.yml", "services:\n  base: {image: b}\n");
+    assert_eq!(
+        told(&repo.plan(&host)),
+        [
+            "blog changed",
+            "  modified shared/common.yml",
+            "  up web: shared/common.yml:2",
+            "shop changed",
+            "  modified shared/common.yml",
+            "  up web: shared/common.yml:2"
+        ]
+    );
+}
+
+#[test]
+fn who_is_not_selected_owes_what_it_missed() {
+    let repo = two();
+    let host = repo.deployed();
+    repo.write("shared/tz", "2")
+        .write("shop/compose.yml", "services:\n  web:\n    image: b\n    volumes: ['../shared/tz:/tz']\n");
+    let work = repo.plan_with(&host, |asked| asked.projects = vec!["blog"]);
+    assert_eq!(told(&work), ["blog changed", "  modified shared/tz", "  restart web: shared/tz bind@4"]);
+    let host = applied(&work, &host);
+    assert_eq!(
+        told(&repo.plan(&host)),
+        ["shop changed", "  modified shop/compose.yml", "  up web: shop/compose.yml:2"]
+    );
+    let work = repo.plan_with(&host, |asked| asked.projects = vec!["blog"]);
+    assert!(work.is_idle());
+}
+
+#[test]
+fn a_shared_file_that_no_selected_project_reads_stays() {
+    let repo = two();
+    let host = repo.deployed();
+    repo.write("shared/tz", "2");
+    let work = repo.plan_with(&host, |asked| asked.projects = vec!["lone"]);
+    assert!(work.is_idle(), "{:?}", told(&work));
+}
+
+#[test]
+fn who_missed_the_change_of_a_shared_file_is_restarted_later() {
+    let repo = two();
+    let host = repo.deployed();
+    repo.write("shared/tz", "2");
+    let host = applied(&repo.plan_with(&host, |asked| asked.projects = vec!["blog"]), &host);
+    assert_eq!(
+        told(&repo.plan(&host)),
+        ["shop changed", "  restart web: shop/compose.yml:4 (owed since release 7)"]
+    );
+}
+
+#[test]
+fn a_shared_file_goes_with_its_last_reader() {
+    let repo = two();
+    let host = repo.deployed();
+    let alone = "services:\n  web:\n    image: a\n";
+    repo.write("blog/compose.yml", alone);
+    let work = repo.plan(&host);
+    assert!(work.plan.shared.is_empty() && work.shared.is_none());
+    repo.write("shop/compose.yml", alone);
+    let work = repo.plan(&host);
+    assert_eq!(work.plan.shared.len(), 1);
+    assert_eq!(format!("{:?}", work.plan.shared[0].change), "Removed");
+}
+
+#[test]
+fn a_conflict_over_a_shared_file_stops_its_readers_alone() {
+    let repo = two();
+    let mut host = repo.deployed();
+    host.manifests.remove(SHARED);
+    host.found.insert(path("shared/tz"), found("theirs"));
+    let work = repo.plan(&host);
+    assert_eq!(project(&work, "blog").problems.len(), 1);
+    assert_eq!(project(&work, "shop").problems.len(), 1);
+    assert!(project(&work, "lone").problems.is_empty());
+    // What was not put there must not be recorded as ours, or the next sync would overwrite it.
+    let recorded = work.shared.as_ref().and_then(|shared| shared.get(&path("shared/tz")));
+    assert_eq!(recorded, None);
+}
+
+#[test]
+fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../lib/x:/x']}\n"),
+        ("lib/compose.yml", "services:\n  l: {image: l}\n"),
+        ("lib/x", "1"),
+    ]);
+    let mut host = repo.deployed();
+    assert!(host.manifests[&unit("lib")].get(&path("lib/x")).is_some());
+    // `lib` is no project any more; what it has is still read. The host is asked what lies at a path
+    // that is new to its unit.
+    repo.remove("lib/compose.yml");
+    host.found.insert(path("lib/x"), found("1"));
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert_eq!(
+        told(&work),
+        ["lib removed", "  removed lib/compose.yml", "  down: lib (no longer in the repository)"]
+    );
+    assert!(work.shared.as_ref().unwrap().get(&path("lib/x")).is_some());
+    let host = applied(&work, &host);
+    repo.write("lib/compose.yml", "services:\n  l: {image: l}\n");
+    let mut host = host;
+    host.found.insert(path("lib/x"), found("1"));
+    let work = repo.plan(&host);
+    assert_eq!(
+        told(&work),
+        ["lib added", "  added lib/compose.yml", "  up l: lib/compose.yml:2 (new project)"]
+    );
+    assert!(work.plan.shared.is_empty(), "the file is elsewhere now: {:?}", work.plan.shared);
+}
+
+#[test]
+fn a_managed_file_that_changes_its_owner_and_its_content_is_no_conflict() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../lib/x:/x']}\n"),
+        ("lib/compose.yml", "services:\n  l: {image: l}\n"),
+        ("lib/x", "1"),
+    ]);
+    let mut host = repo.deployed();
+    repo.remove("lib/compose.yml").write("lib/x", "2");
+    host.found.insert(path("lib/x"), found("1"));
+    let work = repo.plan(&host);
+    assert_eq!(project(&work, "blog").problems, []);
+    assert_eq!(format!("{:?}", project(&work, "blog").files[0].change), "Modified");
+}
+
+#[test]
+fn a_file_of_a_project_that_does_not_run_on_the_host_is_synced_for_its_readers() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca.pem']}\n"),
+        ("db/compose.yml", "services:\n  db: {image: d}\n"),
+        ("db/ca.pem", "1"),
+    ]);
+    let wanted = repo.wanted_where(&|name| name == "blog");
+    assert!(wanted.shared.get(&path("db/ca.pem")).is_some(), "{:?}", wanted.shared);
+    assert!(wanted.shared.get(&path("db/compose.yml")).is_none());
+}
+
+#[test]
+fn a_file_of_another_project_is_an_input_without_being_shared() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca.pem']}\n"),
+        ("db/compose.yml", "services:\n  db: {image: d}\n"),
+        ("db/ca.pem", "1"),
+    ]);
+    let host = repo.deployed();
+    repo.write("db/ca.pem", "2");
+    let work = repo.plan(&host);
+    assert!(work.plan.shared.is_empty());
+    let plan = told(&work);
+    assert!(plan.contains(&"  modified db/ca.pem".to_owned()), "{plan:?}");
+    let restart =
+        plan.iter().find(|line| line.starts_with("  restart web")).unwrap_or_else(|| panic!("{plan:?}"));
+    assert_eq!(restart, "  restart web: db/ca.pem bind@2");
+}
+
+#[test]
+fn a_shared_file_that_was_deleted_on_the_host_comes_back() {
+    let repo = two();
+    let mut host = repo.deployed();
+    host.found.insert(path("shared/tz"), Found::Missing);
+    let work = repo.plan(&host);
+    assert_eq!(told(&work), ["blog changed", "  drift shared/tz", "shop changed", "  drift shared/tz"]);
+}

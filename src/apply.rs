@@ -188,6 +188,14 @@ impl Apply<'_> {
                 Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
             return self.outcome(results, false, Some((error, state)));
         }
+        // Files that other projects read are there before anybody acts on them.
+        for plan in able.iter().filter(|plan| self.task.work.projects[&plan.name].goes_first) {
+            self.step(plan, "swap files");
+            if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
+                results.insert(plan.name.clone(), self.failed(plan, result, failure));
+            }
+        }
+        able.retain(|plan| !results.contains_key(&plan.name));
         let changed = !able.is_empty() || has_shared;
         for (name, outcome) in self.bring_up(&able, &permits).await {
             results.insert(name, outcome);

@@ -150,7 +150,7 @@ impl Deployed {
         if let Some(found) = self.found.get(path) {
             return found.clone();
         }
-        match self.manifests.get(unit).and_then(|manifest| manifest.get(path)) {
+        match self.known(&self.manifests, unit, path) {
             Some(entry) => Found::Entry(entry.clone()),
             None => Found::Missing,
         }
@@ -159,17 +159,25 @@ impl Deployed {
     /// Whether `entry` is what a run has put at `path`.
     #[must_use]
     pub fn put(&self, unit: &str, path: &RootPath, entry: &Entry) -> bool {
-        [&self.manifests, &self.pending].into_iter().any(|manifests| {
-            manifests.get(unit).and_then(|m| m.get(path)).is_some_and(|known| known.same_content(entry))
-        })
+        let all = [&self.manifests, &self.pending];
+        all.into_iter().any(|all| self.known(all, unit, path).is_some_and(|known| known.same_content(entry)))
     }
 
     /// Whether a run has put anything at `path`.
     #[must_use]
     pub fn manages(&self, unit: &str, path: &RootPath) -> bool {
-        [&self.manifests, &self.pending]
-            .into_iter()
-            .any(|manifests| manifests.get(unit).is_some_and(|m| m.get(path).is_some()))
+        [&self.manifests, &self.pending].into_iter().any(|all| self.known(all, unit, path).is_some())
+    }
+
+    /// The entry of `unit`, or else of the unit that the file belonged to until now.
+    fn known<'m>(
+        &self,
+        all: &'m BTreeMap<String, Manifest>,
+        unit: &str,
+        path: &RootPath,
+    ) -> Option<&'m Entry> {
+        let own = all.get(unit).and_then(|manifest| manifest.get(path));
+        own.or_else(|| all.values().find_map(|manifest| manifest.get(path)))
     }
 }
 

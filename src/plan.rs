@@ -15,8 +15,10 @@ mod actions;
 mod files;
 mod host;
 mod order;
+mod problems;
 
 pub use host::{Options, ProjectWork, Work, host};
+pub use problems::same_name;
 
 use serde::Serialize;
 

@@ -76,6 +76,8 @@ pub fn read(
             files.push(path);
         }
     }
+    // The folder of a project that does not run here is nobody's.
+    let is_shared = |path: &RootPath| owner(&dirs, path).is_none_or(|owner| !files.contains_key(&owner.dir));
     let mut shared: BTreeSet<&RootPath> = BTreeSet::new();
     for (_, model) in &loaded {
         let definition = model.definition_files.iter().map(|file| &file.path);
@@ -86,7 +88,7 @@ pub fn read(
                 .range::<RootPath, _>(path..)
                 .map(|(path, _)| path)
                 .take_while(|below| below.as_str().starts_with(path.as_str()));
-            shared.extend(within.filter(|below| below.is_within(path) && owner(&dirs, below).is_none()));
+            shared.extend(within.filter(|below| below.is_within(path) && is_shared(below)));
         }
     }
     // One call hashes all, side by side.
@@ -146,11 +148,17 @@ pub fn service_state(
         }
     }
     let short = |hasher: Sha256| Digest::from_hasher(hasher).as_str()[..DIGEST_CHARS].to_owned();
+    // A service is built anew when its `build:` changes or anything in its context does.
+    let build = service.build.as_ref().map(|definition| {
+        let mut build = build.unwrap_or_default();
+        build.update(definition.as_bytes());
+        short(build)
+    });
     ServiceState {
         scheme: DIGEST_SCHEME,
         definition: service.definition.chars().take(DIGEST_CHARS).collect(),
         unhashed: service.unhashed.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
-        build: build.filter(|_| service.builds).map(short),
+        build,
         inputs: by.into_iter().map(|(key, hasher)| (key, short(hasher))).collect(),
     }
 }

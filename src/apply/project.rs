@@ -83,11 +83,11 @@ impl Apply<'_> {
 
     /// Pulls images that the host does not have. The old containers run on meanwhile.
     async fn pull(&self, plan: &ProjectPlan, project: &WantedProject, place: Place) -> Result<(), Failure> {
-        let pulls = |service: &Service| service.image.is_some() && !service.builds;
+        let pulls = |service: &Service| service.image.is_some() && service.build.is_none();
         let services = plan
             .actions
             .iter()
-            .filter(|action| action.deed == Deed::Up)
+            .filter(|action| matches!(action.deed, Deed::Up | Deed::Recreate))
             .filter_map(|action| action.service.as_deref());
         let services: Vec<&str> =
             services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
@@ -161,7 +161,7 @@ impl Apply<'_> {
         if plan.change == ProjectChange::Removed {
             return self.take_down(plan, &work.state).await;
         }
-        if work.needs_record || !plan.files.is_empty() {
+        if !work.goes_first && self.has_files(plan) {
             self.step(plan, "swap files");
             if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
                 return self.failed(plan, result, failure);
@@ -200,19 +200,19 @@ impl Apply<'_> {
         outcome
     }
 
+    /// Whether the files of the project's own unit, or the books about them, change.
+    pub(super) fn has_files(&self, plan: &ProjectPlan) -> bool {
+        self.task.work.projects[&plan.name].needs_record || !plan.files.is_empty()
+    }
+
     /// Takes a project down that has left the repository: containers, then managed files.
     async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
         self.step(plan, "take down");
-        let down = self.compose_at(&state.dir, Place::Live, &["down"]).await;
-        let down = down.map_err(Failure::from).and_then(|reply| {
-            if reply.is_ok() {
-                Ok(())
-            } else {
-                Err(Failure::new(explain("docker compose down", &reply.output)))
+        if plan.actions.iter().any(|action| action.deed == Deed::Down) {
+            let down = self.compose_at(&state.dir, Place::Live, &["down"]).await.map_err(Failure::from);
+            if let Err(failure) = down.and_then(|reply| self.expect("docker compose down", reply)) {
+                return self.failed(plan, ProjectResult::Unknown, failure);
             }
-        });
-        if let Err(failure) = down {
-            return self.failed(plan, ProjectResult::Unknown, failure);
         }
         if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
             return self.failed(plan, result, failure);

@@ -92,7 +92,13 @@ impl Apply<'_> {
                 _ => {}
             }
         }
-        let acted = acted(plan);
+        let project = self.project(plan);
+        let runs = |name: &String| {
+            project
+                .and_then(|project| project.model.services.get(name))
+                .is_none_or(|service| !service.scaled_to_zero)
+        };
+        let acted: Vec<String> = acted(plan).into_iter().filter(runs).collect();
         let failing = |sick: &[Sick]| {
             let of =
                 |action: &Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));

@@ -2,11 +2,13 @@
 
 use super::Context;
 use crate::answers::CheckReport;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, Result};
+use crate::plan::same_name;
 use crate::report::render_check;
 use crate::tree::disk::DiskTree;
 use crate::tree::project_dirs;
-use crate::{compose, diagnostic::Diagnostic};
+use crate::{compose, wanted};
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
@@ -26,6 +28,14 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
                 .help("write the path of its folder below the services folder"),
             );
         }
+    }
+    for target in context.targets_or_any()? {
+        let wanted = wanted::read(&tree, &context.config.services, &target.root, &|name, settings| {
+            target.runs(name, settings)
+        })?;
+        report
+            .diagnostics
+            .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");

@@ -62,6 +62,11 @@ impl Digest {
         }
     }
 
+    /// Adds how a service is built, without the content of the context.
+    pub(super) fn build(&mut self, context: &mut Context<'_>, node: &Node) {
+        self.node(context, "build", "build", node);
+    }
+
     /// Adds how a service joins a network.
     pub(super) fn attachment(&mut self, context: &mut Context<'_>, options: Option<&Node>) {
         if let Some(Node { value: Value::Map(map), .. }) = options {

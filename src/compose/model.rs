@@ -73,8 +73,10 @@ pub struct Service {
     pub host_binds: Vec<(String, Location)>,
     /// The image reference after interpolation.
     pub image: Option<String>,
-    /// Whether it has `build:`.
-    pub builds: bool,
+    /// Hex sha256 of `build:`, without the content of what it names; `None` when it is not built.
+    pub build: Option<String>,
+    /// Whether it asks for no container at all (`scale: 0`, `deploy: {replicas: 0}`).
+    pub scaled_to_zero: bool,
     /// What it waits for.
     pub depends_on: BTreeMap<String, Dependency>,
     /// What a change of its inputs means (`x-ghdeploy` of the service).

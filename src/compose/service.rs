@@ -128,11 +128,24 @@ impl<'r> Reader<'r, '_, '_> {
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
-            builds: self.set("build").is_some(),
+            build: self.build_digest(),
+            scaled_to_zero: self.scaled_to_zero(),
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    fn build_digest(&mut self) -> Option<String> {
+        let build = self.set("build")?;
+        let mut digest = Digest::new();
+        digest.build(self.context, build);
+        Some(digest.hex())
+    }
+
+    fn scaled_to_zero(&self) -> bool {
+        let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
+        self.set("scale").or(replicas).and_then(Node::as_str) == Some("0")
     }
 
     /// Compose takes a limit by its old or its new key, but not two different ones.

@@ -8,127 +8,139 @@
 #
 # It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr and,
 # where services have to act, Docker Compose v2. It never prints the content of a file.
+#
+# It may be killed between any two commands, and any write may find the disk full. So what is put
+# into place is complete and on the disk before, and renamed; and what is done is written down after.
 set -u -f
 export LC_ALL=C
-umask 022
+# What it keeps for itself is nobody else's business; what is made in the live tree says so itself.
+umask 077
 # A client that is gone must not stop a step half way: a write to nowhere fails and is passed over.
 trap '' HUP PIPE
 nl='
 '
-locked=
-jobs=
+locked='' jobs='' missing='' unsealed='' have='' root='' d='' st=''
 
 decode() { case $1 in *\\*) v=$(printf '%b.' "$1"); v=${v%.} ;; *) v=$1 ;; esac; }
 
-# Events. Jobs print too, so once there are any, each one prints under a lock of its own.
-say() { if [ -n "$jobs" ]; then { flock 8; printf '%s\n' "$1"; } 8>>"$st/print.lock"; else printf '%s\n' "$1"; fi; }
+# Events. Jobs print too, so once there are any, each one prints under a lock of its own: only short
+# writes to a pipe stay in one piece by themselves.
+say() { if [ -n "$jobs" ]; then { flock 8; printf '%s\n' "$1"; } 8>>"$d/print" || printf '%s\n' "$1"; else printf '%s\n' "$1"; fi; }
 answer() { say "{\"id\":$id,\"event\":\"done\",\"rc\":$1}"; }
-# text EVENT < lines: one event a line, whatever bytes are in it.
+# text EVENT < lines: one event a line, whatever bytes are in it. The last line must end, too.
 text() {
   tr -d '\000-\010\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/\\t/g' -e "s/^/{\"id\":$id,\"event\":\"$1\",\"text\":\"/" -e 's/$/"}/'
 }
-trouble() { say "{\"id\":$id,\"event\":\"trouble\",\"what\":\"$1\"}"; [ -z "${2-}" ] || say "$(printf '%s\n' "$2" | text out)"; }
+tell() { if [ -n "$jobs" ]; then { flock 8; text "$1"; } 8>>"$d/print"; else text "$1"; fi; }
+trouble() { say "{\"id\":$id,\"event\":\"trouble\",\"what\":\"$1\"}"; [ -z "${2-}" ] || printf '%s\n' "$2" | tell out; }
 
-# The digests of all manifests, in the form "SHA256  UNIT".
-digests() { (cd "$d/manifest" 2>/dev/null || exit 0; set +f; set -- *; [ ! -e "$1" ] || sha256sum -- "$@"); }
-manifests() { (cd "$d/manifest" 2>/dev/null || exit 0; set +f; set -- *; [ ! -e "$1" ] || cat -- "$@"); }
-# What must change when a managed file is touched in any way: inode, size, type and mode, times to
-# the nanosecond. A write or a rename cannot leave the ctime as it was.
-listing() { xargs -0 -r stat -c '%i %s %f %.9Y %.9Z %n' 2>/dev/null <"$d/names"; }
+# have: the digests of all manifests, in the form "SHA256  UNIT".
+digest() { have=$(cd "$d/manifest" 2>/dev/null && set +f && sha256sum -- * 2>/dev/null); }
+# names: the managed files, each with a NUL behind it. Names with escapes are looked at one by one.
+names() { (set +f; sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /.\//p' "$d/manifest"/* 2>/dev/null) | tr '\n' '\0'; }
+# listing < names: what must change when a file is touched in any way: inode, size, type and mode, times
+# to the nanosecond. A write or a rename cannot leave the ctime as it was.
+listing() { xargs -0 -r stat -c '%i %s %f %.9Y %.9Z %n' 2>/dev/null; }
 
-# clean: whether the host provably has, byte for byte, what was deployed last.
+# clean: whether the host provably has, byte for byte, what was deployed last: the manifests and the
+# listing are those of which seal has noted the digest.
 clean() {
-  seen=; [ ! -r "$d/seen.sum" ] || read -r seen <"$d/seen.sum"
-  [ -n "$seen" ] && [ "$seen" != - ] || return 1
-  v=$({ printf '%s' "$have"; listing; } | sha256sum)
-  [ "${v%% *}" = "$seen" ]
+  [ -n "$have" ] || return 0
+  [ -s "$d/seen.sum" ] && [ -r "$d/names" ] || return 1
+  { printf '%s\n' "$have"; listing <"$d/names"; } | sha256sum -c "$d/seen.sum" >/dev/null 2>&1
 }
 
-# suspects [LISTING] < manifest lines: those whose entry in the listing (a file, or made now) is not
-# the one that was seen last. "x LINE" is missing or of another type or mode, "h LINE" is to be hashed.
-suspects() {
-  { sed 's/^/m /'; [ ! -r "$d/seen" ] || sed 's/^/s /' "$d/seen"
-    if [ $# = 1 ]; then cat -- "$1"; else listing; fi | sed 's/^/n /'
-  } | awk '
-    function name(l) { sub(/^([^ ]* )([^ ]* )([^ ]* )([^ ]* )([^ ]* )([^ ]* )\.\//, "", l); return l }
-    $1 == "m" { line[++count] = substr($0, 3); next }
-    $1 == "s" { seen[name($0)] = substr($0, 3); next }
-    $1 == "n" { now[name($0)] = substr($0, 3); type[name($0)] = $4 }
-    END { for (i = 1; i <= count; i++) {
-      p = line[i]; sub(/^([^ ]* )([^ ]* )([^ ]* )([^ ]* )/, "", p)
-      if (line[i] !~ /^f/) { print "x " line[i]; continue }
-      if (p in seen && p in now && seen[p] == now[p]) continue
+# deviations [LISTING]: a line for each managed file that is not what was deployed last. Only a file
+# whose entry in the listing (that file, or made now) is the one that was seen last is not hashed.
+deviations() {
+  known=$d/seen; [ -r "$known" ] || known=/dev/null
+  # "h LINE" is a plain file of the right mode: its content decides. At all others one must look.
+  lines=$(if [ $# = 1 ]; then cat -- "$1"; else names | listing; fi | (set +f; awk '
+    function name(l) { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* \.\//, "", l); return l }
+    k == "s" { seen[name($0)] = $0; next }
+    k == "n" { p = name($0); now[p] = $0; type[p] = $3; next }
+    { p = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", p) }
+    /^[fl]/ && p in now && p in seen && seen[p] == now[p] { next }
+    /^f/ && p in now && type[p] ~ /^8/ {
       x = index("4567cdef", substr(type[p], length(type[p]) - 1, 1)) > 0
-      print (p in now && type[p] ~ /^8/ && x == (line[i] ~ /^f 7/) ? "h " : "x ") line[i] } }'
+      if (x == ($2 ~ /^7/)) { print "h " $0; next }
+    }
+    { print "x " $0 }' k=s "$known" k=n - k=m "$d/manifest"/*))
+  [ -n "$lines" ] || return 0
+  { printf '%s\n' "$lines" | sed -n 's/^x //p'; printf '%s\n' "$lines" | sed -n 's/^h //p' | failing; } | each differs
 }
 
-# failing < manifest lines of plain files: the lines whose content is not so below the working directory.
+# sums < manifest lines: plain files in the format of sha256sum, which leaves their names as they are.
+sums() { sed -n 's/^f [0-7]* [0-9]* \([0-9a-f]*\) /\1  .\//p'; }
+# failing < manifest lines of plain files: those whose content is not proven to be so.
 failing() {
-  lines=$(cat)
-  { printf '%s\n' "$lines" | sed 's/^/m /'
-    printf '%s\n' "$lines" | sed -n 's/^f [0-7]* [0-9]* \([0-9a-f]*\) /\1  .\//p' | sha256sum -c 2>/dev/null |
-      sed -n -e '/: OK$/d' -e 's/: FAILED\( open or read\)*$//' -e 's/^\.\//b /p'
-  } | awk '$1 == "m" { l = substr($0, 3); p = l; sub(/^([^ ]* )([^ ]* )([^ ]* )([^ ]* )/, "", p); line[p] = l; next } { print line[substr($0, 3)] }'
+  plain=$(cat)
+  { printf '%s\n' "$plain" | sums | sha256sum -c 2>/dev/null | sed -n 's/^\.\/\(.*\): OK$/g \1/p'; printf '%s\n' "$plain" | sed 's/^/m /'
+  } | awk '{ l = substr($0, 3); p = l } $1 == "g" { good[l]; next } { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", p) } l != "" && !(p in good) { print l }'
 }
 
 # each COMMAND < manifest lines: calls it with kind, mode, digest, path, and the path in text form.
 each() {
   while IFS= read -r line; do
-    name=${line#* * * * }; hash=${line#* * * }; mode=${line#* }
-    case $line in [A-Z]*) decode "$name"; path=$v ;; *) path=$name ;; esac
+    entry
     "$1" "${line%% *}" "${mode%% *}" "${hash%% *}" "$path" "$name" || return 1
   done
 }
+entry() {
+  name=${line#* * * * }; hash=${line#* * * }; mode=${line#* }
+  case $line in [A-Z]*) decode "$name"; path=$v ;; *) path=$name ;; esac
+}
+# where: takes a line "p PATH", or "P PATH" in text form, apart.
+where() { name=${line#? }; case $line in P*) decode "$name"; path=$v ;; *) path=$name ;; esac; }
 
-# look PATH NAME: one manifest line about what lies at PATH below the working directory. Beside f and
-# l the kinds are m missing, d directory, o something else, u unreadable.
+# look PATH NAME: now, a manifest line about what lies at PATH below the working directory. Beside f
+# and l the kinds are m missing, d directory, o something else, u unreadable.
 look() {
   k=f; m=644; h=-
   if [ -L "./$1" ]; then k=l; m=777; h=$(readlink -n "./$1" | sha256sum)
   elif [ -d "./$1" ]; then k=d
-  elif [ -f "./$1" ]; then [ ! -x "./$1" ] || m=755; h=$(sha256sum <"./$1" 2>/dev/null) || { k=u; h=-; }
+  elif [ -f "./$1" ]; then [ ! -x "./$1" ] || m=755; h=$(sha256sum 2>/dev/null <"./$1") || { k=u; h=-; }
   elif [ -e "./$1" ]; then k=o
   else k=m; fi
-  case $2 in *\\*) case $k in f) k=F ;; l) k=L ;; m) k=M ;; d) k=D ;; o) k=O ;; u) k=U ;; esac ;; esac
-  printf '%s\n' "$k $m 0 ${h%% *} $2"
+  capital "$2"
+  now="$k $m 0 ${h%% *} $2"
 }
-# compare KIND MODE DIGEST PATH NAME: what lies there, if that is not it. Of the mode only the
+capital() { case $1 in *\\*) case $k in f) k=F ;; l) k=L ;; m) k=M ;; d) k=D ;; o) k=O ;; u) k=U ;; esac ;; esac; }
+# unlike KIND MODE DIGEST PATH NAME: whether something else lies there. Of the mode only the
 # executable bit counts.
-compare() {
-  now=$(look "$4" "$5")
+unlike() {
+  look "$4" "$5"
   case $2 in 7*) want="$1 7?? 0 $3 *" ;; *) want="$1 6?? 0 $3 *" ;; esac
   # shellcheck disable=SC2254 # a pattern is meant
-  case $now in $want) ;; *) printf '%s\n' "$now" ;; esac
+  case $now in $want) return 1 ;; esac
 }
+differs() { ! unlike "$@" || printf '%s\n' "$now"; }
 
-# deviations [LISTING]: a line for each managed file that is not what was deployed last.
-deviations() {
-  lines=$(manifests | suspects "$@")
-  [ -n "$lines" ] || return 0
-  { printf '%s\n' "$lines" | sed -n 's/^x //p'; printf '%s\n' "$lines" | sed -n 's/^h //p' | failing; } | each compare
-}
-
-# seal: notes the listing, so that the next run can prove that nothing changed since. It holds only
-# files that are as recorded: what does not look as it was seen last is hashed once more.
+# seal: notes the listing, so that the next run can prove that nothing changed since. Nothing is
+# noted of a file that is not as recorded: what does not look as it was seen last is hashed once more.
 seal() {
-  printf -- '-\n' >"$d/seen.sum"
-  case $(stat -c %.9Z . 2>/dev/null) in *.?????????) ;; *) return 0 ;; esac # no nanoseconds, no proof
-  { manifests | sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /.\//p' | tr '\n' '\0'; manifests | sed -n '/^[FL]/p' | each name; } >"$d/names.new"
-  mv -f "$d/names.new" "$d/names"
-  sleep 0.02 # past the tick of the last write: a later one has another ctime
-  listing >"$d/seen.new"
-  bad=$(deviations "$d/seen.new")
-  if [ -z "$bad" ]; then
-    v=$({ digests; cat "$d/seen.new"; } | sha256sum)
-    mv -f "$d/seen.new" "$d/seen" && printf '%s\n' "${v%% *}" >"$d/seen.sum"
-  else
-    { printf '%s\n' "$bad" | sed 's/^/b /'; sed 's/^/n /' "$d/seen.new"; } | awk '
-      $1 == "b" { l = $0; sub(/^([^ ]* )([^ ]* )([^ ]* )([^ ]* )([^ ]* )/, "", l); bad["./" l]; next }
-      { l = $0; sub(/^([^ ]* )([^ ]* )([^ ]* )([^ ]* )([^ ]* )([^ ]* )/, "", l); if (!(l in bad)) print substr($0, 3) }' >"$d/seen.less"
-    mv -f "$d/seen.less" "$d/seen"; rm -f "$d/seen.new"
+  unsealed=
+  digest
+  [ -n "$have" ] || return 0
+  names >"$d/names.new" && mv -f "$d/names.new" "$d/names" || return 0
+  at=$(stat -c %.9Z "$d/names" 2>/dev/null)
+  case $at in *.?????????) ;; *) return 0 ;; esac # no nanoseconds, no proof
+  # Past the tick of the clock in which the last write was: any later one has another ctime.
+  sleep 0.02 2>/dev/null || sleep 1
+  listing <"$d/names" >"$d/seen.new"
+  deviations "$d/seen.new" >"$d/seen.bad" || return 0
+  # What was written since the names were is too fresh to tell a later write by its ctime.
+  if (set +f; awk -v at="$at" '
+    k == "b" { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, ""); bad["./" $0]; less = 1; next }
+    k == "m" { if (/^[FL]/) less = 1; next }
+    { p = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* /, "", p) }
+    p in bad || ($5 "") > (at "") { less = 1; next }
+    { print }
+    END { exit less }' k=b "$d/seen.bad" k=n "$d/seen.new" k=m "$d/manifest"/* >"$d/seen.less"); then
+    v=$({ printf '%s\n' "$have"; cat -- "$d/seen.new"; } | sha256sum) && printf '%s\n' "$v" >"$d/seen.sum"
   fi
+  mv -f "$d/seen.less" "$d/seen"; rm -f "$d/seen.new" "$d/seen.bad"
 }
-name() { printf './%s\0' "$4"; }
 
 # open read|write WAIT HOLDER ROOT: goes to the root; to write, makes it and takes the lock.
 open_() {
@@ -136,181 +148,256 @@ open_() {
   for tool in tar sha256sum flock stat xargs find awk sed tr readlink; do command -v $tool >/dev/null || missing="$missing $tool"; done
   [ -z "$missing" ] || { trouble tools "$missing"; return 1; }
   holder=$3 root=$4 d=$4/.ghdeploy st=$4/.ghdeploy/stage
-  if [ "$1" = read ]; then cd "$root" 2>/dev/null || cd /; return 0; fi
-  out=$({ mkdir -p -- "$root" && { [ -d "$d" ] || mkdir -m 700 -- "$d"; } && mkdir -p -- "$d/manifest" "$d/pending" "$d/objects" && : >>"$d/lock"; } 2>&1) || { trouble write "$out"; return 1; }
-  cd "$root" || { trouble write; return 1; }
+  if [ "$1" = read ]; then
+    # What may not be looked at must not pass for empty.
+    for dir in "$root" "$d"; do
+      [ ! -e "$dir" ] || { [ -r "$dir" ] && [ -x "$dir" ]; } || { trouble write "$dir: Permission denied"; return 1; }
+    done
+    cd "$root" 2>/dev/null || cd /
+    return 0
+  fi
+  if ! { [ -d "$d/manifest" ] && [ -d "$d/pending" ] && [ -d "$d/objects" ] && [ -w "$d/lock" ] && [ -w "$d/print" ]; }; then
+    out=$({ (umask 022; mkdir -p -- "$root") && mkdir -p -- "$d/manifest" "$d/pending" "$d/objects" && : >>"$d/lock" && : >>"$d/print"; } 2>&1) || { trouble write "$out"; return 1; }
+  fi
+  out=$(cd "$root" 2>&1) || { trouble write "$out"; return 1; }
+  cd "$root" || return 1
   exec 9>>"$d/lock"
   waited=0 last='' tries=0
   until flock -n 9; do
     # A run that is through may still be sealing: that takes no second.
     if [ "$tries" -lt 20 ] && sleep 0.05 2>/dev/null; then tries=$((tries + 1)); continue; fi
+    # Written while it is read it may be half.
     now=$(cat "$d/lock.json" 2>/dev/null)
-    [ "$now" = "$last" ] || { last=$now; say "{\"id\":$id,\"event\":\"busy\",\"holder\":${now:-null}}"; }
+    case $now in *"$nl"*) now=null ;; '{'*'}') ;; *) now=null ;; esac
+    [ "$now" = "$last" ] || { last=$now; say "{\"id\":$id,\"event\":\"busy\",\"holder\":$now}"; }
     [ "$waited" -lt "$2" ] || { trouble busy; return 1; }
     sleep 1; waited=$((waited + 1))
   done
   locked=1
-  printf '%s\n' "$holder" >"$d/lock.json"
+  printf '%s\n' "$holder" 2>/dev/null >"$d/lock.json"
+}
+# leave: what a run leaves behind, also one that was cut off before. Nobody waits for this.
+leave() {
+  wait; jobs=
+  [ -n "$locked" ] || return 0
+  [ ! -d "$st" ] || rm -rf "$st"
+  [ -z "$unsealed" ] || seal
+  printf '' >"$d/lock.json"
 }
 
 # facts, then "UNIT DIGEST" lines up to "end": the state, "same" for all units whose manifest has that
 # digest or else their manifest, the manifests of all other units, pending ones, and what deviates.
 facts() {
-  wants=$nl
+  wants=$nl pending=
   while IFS= read -r line && [ "$line" != end ]; do wants="$wants$line$nl"; done
-  have=$(digests)$nl
-  [ ! -r "$d/state.json" ] || say "{\"id\":$id,\"event\":\"state\",\"state\":$(cat "$d/state.json")}"
+  digest
+  [ ! -e "$d/state.json" ] || say "{\"id\":$id,\"event\":\"state\",\"state\":$(cat "$d/state.json")}"
   set +f
   for file in "$d/manifest"/* "$d/pending"/*; do
-    [ -e "$file" ] || continue
+    [ -f "$file" ] || continue
     unit=${file##*/} which=${file%/*} which=${which##*/}
     if [ "$which" = manifest ]; then
-      digest=${have%%"  $unit$nl"*}; digest=${digest##*"$nl"}
-      case $wants in *"$nl$unit $digest$nl"*) say "{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}"; continue ;; esac
-    fi
+      v=$have$nl; v=${v%%"  $unit$nl"*}; v=${v##*"$nl"}
+      case $wants in *"$nl$unit $v$nl"*) say "{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}"; continue ;; esac
+    else pending=1; fi
     say "{\"id\":$id,\"event\":\"$which\",\"unit\":\"$unit\"}"
-    text entry <"$file"
+    tell entry <"$file"
   done
+  # Of a swap that was cut off, one must look what has come.
+  [ -z "$pending" ] || sed -e 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /' -e 's/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$d/pending"/* | probed hash | tell found
   set -f
-  clean || deviations | text found
+  clean || { unsealed=1; deviations | tell found; }
 }
 
-# probe, then lines "p PATH" (P: in text form) up to "end": what lies there. With "type" as its
-# argument nothing is hashed. Absolute paths are taken as they are, "~/" is the home directory.
-probe() {
+# probed hash|type, then lines "p PATH" (P: in text form) up to "end": what lies there. With "type"
+# nothing is hashed, and absolute paths are taken as they are, "~/" is the home directory.
+probed() {
   out=$(while IFS= read -r line && [ "$line" != end ]; do
-    name=${line#? }
-    case $line in P*) decode "$name"; path=$v ;; *) path=$name ;; esac
+    where
     # shellcheck disable=SC2088 # a literal tilde is meant
-    case $path in '~/'*) full=$HOME/${path#??} ;; /*) full=$path ;; *) full=./$path ;; esac
-    if [ -f "$full" ] && [ ! -L "$full" ] && [ -r "$full" ]; then
-      if [ "$1" = type ]; then printf '%s\n' "f 644 0 - $name"
-      else case $line in P*) look "$path" "$name" ;; *) if [ -x "$full" ]; then printf '%s\n' "+x $name"; else printf '%s\n' "+f $name"; fi ;; esac; fi
-    elif [ "$1" = type ]; then if [ -d "$full" ]; then printf '%s\n' "d 0 0 - $name"; elif [ -e "$full" ]; then printf '%s\n' "o 0 0 - $name"; else printf '%s\n' "m 0 0 - $name"; fi
-    elif [ -L "$full" ] || [ -e "$full" ]; then look "$path" "$name"; fi
+    case $path in '~/'*) full=${HOME-}/${path#??} ;; /*) full=$path ;; *) full=$root/$path ;; esac
+    if [ "$1" = type ]; then
+      if [ -f "$full" ]; then k=f; elif [ -d "$full" ]; then k=d; elif [ -e "$full" ]; then k=o; elif [ -L "$full" ]; then k=l; else k=m; fi
+      capital "$name"
+      printf '%s\n' "$k 644 0 - $name"
+    elif [ -f "$full" ] && [ ! -L "$full" ] && [ -r "$full" ] && [ "${line%% *}" = p ]; then
+      if [ -x "$full" ]; then printf '%s\n' "+x $name"; else printf '%s\n' "+f $name"; fi
+    elif [ -L "$full" ] || [ -e "$full" ]; then look "$path" "$name"; printf '%s\n' "$now"; fi
   done)
-  { printf '%s\n' "$out" | sed -n '/^[^+]/p'
-    for x in f:644 x:755; do
-      printf '%s\n' "$out" | sed -n "s/^+${x%:*} /.\\//p" | tr '\n' '\0' | xargs -0 -r sha256sum -- 2>/dev/null | sed "s/^\\([0-9a-f]*\\)  \\.\\//f ${x#*:} 0 \\1 /"
-    done
-  } | text found
+  printf '%s\n' "$out" | sed -n '/^[^+]/p'
+  [ "$1" = type ] || for v in f:644 x:755; do
+    printf '%s\n' "$out" | sed -n "s/^+${v%:*} /.\\//p" | tr '\n' '\0' | xargs -0 -r sha256sum -- 2>/dev/null | sed "s/^\\([0-9a-f]*\\)  \\.\\//f ${v#*:} 0 \\1 /"
+  done
 }
 
-# arrived UNIT: whether every staged file is as it was sent.
+# What follows works on a unit in the stage, u, and its lists there. Those that end in _in_place are
+# of files that are written in place; put, keep and undo are of files, reads and sweep of paths.
+
+# arrived: whether every staged file is as it was sent.
 arrived() {
+  [ -d "$u" ] || { printf 'nothing is staged\n'; return 1; }
   bad=
   for list in put:files in_place:inplace; do
-    [ -s "$st/$1/${list%:*}" ] || continue
-    bad=$bad$(cd "$st/$1/${list#*:}" && { sed -n '/^f/p' "../${list%:*}" | failing; sed -n '/^[FLl]/p' "../${list%:*}"; } | each compare) || bad=none
+    [ -s "$u/${list%:*}" ] || continue
+    bad=$bad$(cd "$u/${list#*:}" && { sums <"$u/${list%:*}" | sha256sum -c >/dev/null 2>&1 || plain=; each arrives <"$u/${list%:*}"; }) || bad=none
   done
   [ -z "$bad" ] || { printf 'staged files did not arrive as they were sent:\n%s\n' "$bad"; return 1; }
 }
+# With plain set, the content of plain files is proven already.
+arrives() { [ "$1$plain" = f1 ] || differs "$@"; }
 
 # candidate UNIT: in stage/UNIT/candidate, the files that Compose reads, as they will be: staged ones
 # over the live ones. Lists: reads (paths in text form), gone (files that will be removed).
 candidate() {
-  arrived "$1" || return 1
-  c=$st/$1/candidate
-  mkdir -p "$c" || return 1
+  u=$st/$1 c=$st/$1/candidate plain=1
+  arrived && into "$c" || return 1
   while IFS= read -r line; do
-    case $line in P*) decode "${line#? }"; path=$v ;; *) path=${line#? } ;; esac
-    case $path in */*) mkdir -p -- "$c/${path%/*}" || return 1 ;; esac
-    for from in "$st/$1/files/$path" "$st/$1/inplace/$path" "$st/+shared/files/$path" "$root/$path"; do
+    where
+    case $path in */*) into "$c/${path%/*}" || return 1 ;; esac
+    for from in "$u/files/$path" "$u/inplace/$path" "$st/+shared/files/$path" "$root/$path"; do
       [ -e "$from" ] || continue
-      ! grep -qxF -- "$line" "$st/$1/gone" 2>/dev/null || [ "$from" != "$root/$path" ] || continue
+      [ "$from" != "$root/$path" ] || ! grep -qxF -- "$line" "$u/gone" 2>/dev/null || continue
       ln -sf -- "$from" "$c/$path" || return 1
       break
     done
-  done <"$st/$1/reads"
+  done <"$u/reads"
 }
 
-# keep KIND MODE DIGEST PATH NAME: puts what lies at PATH among the objects, under its digest. If it
-# is no longer what was found there, somebody is at work on it: nothing is replaced then.
+# keep KIND MODE DIGEST PATH NAME: copies what lies at PATH, for the objects; store takes the copies in.
+# If it is no longer what was found there, somebody is at work on it: nothing is replaced then.
 keep() {
-  [ ! -e "$d/objects/$3" ] || return 0
-  case $1 in
-    [lL]) readlink -n "./$4" >"$d/objects/new" ;;
-    *) cp -- "./$4" "$d/objects/new" ;;
-  esac || return 1
-  v=$(sha256sum <"$d/objects/new")
-  [ "${v%% *}" = "$3" ] || { rm -f "$d/objects/new"; printf 'changed while it was to be replaced: %s\n' "$5"; return 1; }
-  mv -f "$d/objects/new" "$d/objects/$3"
+  case " $kept " in *" $3 "*) ! unlike "$@" || other "$5"; return ;; esac
+  if [ -L "./$4" ]; then case $1 in [lL]) readlink -n "./$4" >"$u/kept/$3" || return 1 ;; *) other "$5"; return ;; esac
+  elif [ -f "./$4" ]; then case $1 in [fF]) cp -p -- "./$4" "$u/kept/$3" || return 1 ;; *) other "$5"; return ;; esac
+  else other "$5"; return; fi
+  kept="$kept $3" count=$((count + 1))
+  [ $count -lt 500 ] || store
 }
+other() { printf 'changed while it was to be replaced: %s\n' "$1"; return 1; }
+# store: the copies become objects once they are proven to be what they are called.
+store() {
+  [ $count -gt 0 ] || return 0
+  cd "$u/kept" || return 1
+  # shellcheck disable=SC2046,SC2086 # digests
+  set -- $(sha256sum -- $kept)
+  while [ $# -gt 1 ] && [ "$1" = "$2" ]; do shift 2; count=$((count - 1)); done
+  [ $count = 0 ] || { other "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$u/keep")"; return 1; }
+  # shellcheck disable=SC2086
+  { flush $kept; mv -f -- $kept "$d/objects/" && cd "$root"; } || return 1
+  kept=
+}
+# flush FILE…: to the disk. Where sync takes no files, a crash of the host may lose what is new.
+flush() { sync -- "$@" 2>/dev/null || :; }
 into() { [ -d "$1" ] || mkdir -p -- "$1"; }
-# place FROM: renames every file below FROM to the same path below the root, a directory at a time.
+
+# place FROM < manifest lines: renames each file below FROM to the same path below the root.
 place() {
-  [ -d "$1" ] || return 0
-  (cd "$1" && find . -type d -exec sh -c '
-    from=$1 root=$2; shift 2
-    move() { [ $# = 1 ] || { to=$1; shift; mv -f -- "$@" "$to/"; }; }
-    for dir do
-      [ -d "$root/$dir" ] || mkdir -p -- "$root/$dir" || exit 1
-      cd "$from/$dir" || exit 1
-      set -- "$root/$dir"
-      for file in * .[!.]* ..?*; do
-        if [ -f "$file" ] || [ -L "$file" ]; then set -- "$@" "$file"; fi
-        if [ $# -gt 200 ]; then move "$@" || exit 1; set -- "$root/$dir"; fi
-      done
-      move "$@" || exit 1
-    done' sh "$1" "$root" {} +)
+  from=$1 to=.
+  set --
+  while IFS= read -r line; do
+    entry
+    case $path in */*) dir=./${path%/*} ;; *) dir=. ;; esac
+    if [ "$dir" != "$to" ] || [ $# = 200 ]; then
+      [ $# = 0 ] || mv -f -- "$@" "$to/" || return 1
+      set --
+      to=$dir
+      [ -d "$to" ] || { made "$to" && mkdir -p -- "$to"; } || return 1
+    fi
+    set -- "$@" "$from/$path"
+  done
+  [ $# = 0 ] || mv -f -- "$@" "$to/"
 }
-# in_place KIND MODE DIGEST PATH NAME: writes staged content into the file that is there.
-in_place() { cat -- "$from/$4" >"./$4"; }
+# made DIR: notes which directories are about to be made, for the way back.
+made() {
+  p=$1
+  case $p in *"$nl"*) return 0 ;; esac
+  until [ -d "$p" ]; do printf 'p %s\n' "${p#./}" >>"$u/made" || return 1; p=${p%/*}; done
+}
+# fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
+fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }
+# write FILE MODE PATH: puts the content into the file that is there.
+write() { fit "$2" "./$3" && cat -- "$1" >"./$3" && flush "./$3"; }
+write_staged() { write "$u/inplace/$4" "$2" "$4"; }
+write_kept() { write "$d/objects/$3" "$2" "$4"; }
+# vacant … PATH NAME: whether a file that is to come would overwrite nobody's.
+vacant() {
+  [ -L "./$4" ] || { [ -e "./$4" ] && [ ! -d "./$4" ]; } || return 0
+  printf 'appeared while the files were being put in place: %s\n' "$5"
+  return 1
+}
 # A directory goes with its last file; what holds anything else stays, for rmdir refuses it.
-remove() { rm -f -- "./$4"; }
-sweep() { while IFS= read -r line; do case $line in P*) decode "${line#? }"; path=$v ;; *) path=${line#? } ;; esac; rmdir -- "./$path" 2>/dev/null || :; done; }
+sweep() { while IFS= read -r line; do where; rmdir -- "./$path" 2>/dev/null || :; done; }
 delete() {
+  [ -s "$1" ] || return 0
   sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f-]* /.\//p' "$1" | tr '\n' '\0' | xargs -0 -r rm -f -- || return 1
   sed -n '/^[FL]/p' "$1" | each remove
 }
+remove() { rm -f -- "./$4"; }
 
-# swap UNIT: the one moment in which live files change. Lists in the stage: keep (what is replaced or
-# removed), del, sweep (directories that may be empty then), in_place; files; new (the manifest).
-swap() {
-  u=$st/$1
-  [ -d "$u/candidate" ] || arrived "$1" || return 1
-  each keep <"$u/keep" || return 1
-  cp -- "$u/new" "$d/pending/$1.new" && mv -f "$d/pending/$1.new" "$d/pending/$1" || return 1
-  delete "$u/del" && sweep <"$u/sweep" || return 1
-  from=$u/inplace; each in_place <"$u/in_place" || return 1
-  place "$u/files" || return 1
-  record "$1"
+# claim UNIT LIST: what is listed may be on the host from now on, and is ours, until that is recorded.
+# What a run that was cut off has claimed stays so.
+claim() {
+  fresh=
+  if [ -e "$d/pending/$1" ]; then cat -- "$d/pending/$1" "$u/$2" >"$u/claim"
+  elif ln -- "$u/$2" "$d/pending/$1" 2>/dev/null; then fresh=1; return 0
+  else cp -- "$u/$2" "$u/claim"; fi && flush "$u/claim" && mv -f -- "$u/claim" "$d/pending/$1"
 }
 record() {
-  if [ -s "$d/pending/$1" ]; then mv -f "$d/pending/$1" "$d/manifest/$1"; else rm -f "$d/pending/$1" "$d/manifest/$1"; fi
+  if [ ! -s "$u/$2" ]; then rm -f -- "$d/manifest/$1" "$d/pending/$1"
+  elif [ -n "$fresh" ]; then mv -f -- "$d/pending/$1" "$d/manifest/$1"
+  else mv -f -- "$u/$2" "$d/manifest/$1" && rm -f -- "$d/pending/$1"; fi
 }
-# restore UNIT: undoes a swap, also half of one. Lists: undo (what was there before), new (what goes).
+
+# swap UNIT: the one moment in which live files change. Lists: keep (what is replaced or removed), del,
+# sweep (directories that may be empty then), undel (what comes where nothing was), in_place, put; new
+# (the manifest).
+swap() {
+  u=$st/$1 plain=1 kept='' count=0
+  [ -d "$u/candidate" ] || arrived || return 1
+  into "$u/kept" && each keep <"$u/keep" && store && claim "$1" new && printf '' >"$u/begun" || return 1
+  umask 022
+  delete "$u/del" && sweep <"$u/sweep" && each vacant <"$u/undel" &&
+    each write_staged <"$u/in_place" && place "$u/files" <"$u/put" && record "$1" new || return 1
+  printf '' >"$u/through" || :
+}
+# restore UNIT: undoes a swap, also half of one. Lists: undo, undo_in_place (what was there before),
+# undel (what has come); old (the manifest).
 restore() {
-  u=$st/$1
-  rm -rf "$u/back"; mkdir -p "$u/back" || return 1
-  delete "$u/undel" || return 1
-  each back <"$u/undo" || return 1
-  from=$u/back; each in_place <"$u/undo_in_place" || return 1
-  each drop_back <"$u/undo_in_place" || return 1
-  place "$u/back" && sweep <"$u/undo_sweep" || return 1
-  cp -- "$u/old" "$d/pending/$1.new" && mv -f "$d/pending/$1.new" "$d/pending/$1" || return 1
-  record "$1"
+  u=$st/$1 kept='' count=0
+  [ -e "$u/begun" ] || return 0
+  rm -rf "$u/back" && mkdir "$u/back" || return 1
+  # Services may have written to the new files meanwhile; that is not lost, either.
+  if [ -e "$u/through" ]; then each spare <"$u/put" && each spare <"$u/in_place" && store || return 1; fi
+  claim "$1" old || return 1
+  umask 022
+  each came <"$u/undel" >"$u/went" && delete "$u/went" || return 1
+  [ ! -e "$u/made" ] || sort -r "$u/made" | sweep
+  each lost <"$u/undo" >"$u/lost" && each back <"$u/lost" && place "$u/back" <"$u/lost" || return 1
+  each overwritten <"$u/undo_in_place" >"$u/lost" && each write_kept <"$u/lost" || return 1
+  record "$1" old
 }
+spare() {
+  unlike "$@" || return 0
+  case $now in [fFlL]*) v=${now#* * * }; keep "${now%% *}" - "${v%% *}" "$4" "$5" ;; esac
+}
+# came: what a swap has put there is no longer in the stage; anything else at that path is not ours.
+came() { [ -e "$u/files/$4" ] || [ -L "$u/files/$4" ] || printf '%s\n' "$line"; }
+overwritten() { ! unlike "$@" || printf '%s\n' "$line"; }
+lost() { [ -e "$u/inplace/$4" ] || overwritten "$@"; }
 back() {
   case $4 in */*) into "$u/back/${4%/*}" || return 1 ;; esac
   case $1 in
-    [lL]) v=$(cat -- "$d/objects/$3"; printf .); ln -s -- "${v%.}" "$u/back/$4" ;;
-    *) cp -- "$d/objects/$3" "$u/back/$4" && chmod "$2" "$u/back/$4" ;;
+    [lL]) v=$(cat -- "$d/objects/$3" && printf .) && ln -s -- "${v%.}" "$u/back/$4" ;;
+    *) cp -p -- "$d/objects/$3" "$u/back/$4" && fit "$2" "$u/back/$4" && flush "$u/back/$4" ;;
   esac
 }
-drop_back() { rm -f -- "$u/back/$4"; }
 
 # job COMMAND…: runs it beside the others; its output and its exit status are told when it ends.
 job() {
   jobs=1
   (
-    exec 8>>"$st/print.lock" </dev/null
-    "$@" >"$st/job.$id" 2>&1
-    rc=$?
-    flock 8
-    text out <"$st/job.$id"
-    printf '%s\n' "{\"id\":$id,\"event\":\"done\",\"rc\":$rc}"
-    rm -f "$st/job.$id"
+    out=$("$@" 2>&1 </dev/null); rc=$?
+    { flock 8; [ -z "$out" ] || printf '%s\n' "$out" | text out; printf '%s\n' "{\"id\":$id,\"event\":\"done\",\"rc\":$rc}"; } 8>>"$d/print"
   ) &
 }
 compose() { cd "$1" && shift && docker compose "$@"; }
@@ -334,8 +421,8 @@ containers() {
 
 # quietly COMMAND…: what it prints is told as text, whatever it is.
 quietly() {
-  out=$("$@" 2>&1); rc=$?
-  [ -z "$out" ] || say "$(printf '%s\n' "$out" | text out)"
+  out=$("$@" 2>&1 </dev/null); rc=$?
+  [ -z "$out" ] || printf '%s\n' "$out" | tell out
   return $rc
 }
 # writable ROOT: whether the user may write there, told without writing.
@@ -350,27 +437,39 @@ writable() {
   free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
   if [ "$at" = "$1" ]; then printf '%s may be written, %s\n' "$1" "$free"; else printf '%s will be made, %s\n' "$1" "$free"; fi
 }
-write_state() { printf '%s\n' "$1" >"$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
+# write_state JSON, append_history JSON: one line each.
+write_state() { printf '%s\n' "$1" >"$d/state.json.new" && flush "$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
+append_history() {
+  f=$d/history.jsonl
+  # A line that found the disk full has no end.
+  [ ! -s "$f" ] || [ -z "$(tail -c 1 -- "$f")" ] || printf '\n' >>"$f"
+  printf '%s\n' "$1" >>"$f" && flush "$f"
+}
 
 while IFS= read -r line; do
   IFS=' '
   # shellcheck disable=SC2086 # to be split
   set -- $line
   unset IFS
+  [ $# -gt 1 ] || continue
   id=$1 command=$2; shift 2
-  rest=${line#* * }
+  case $command in
+    state) quietly write_state "${line#* * }"; answer $?; continue ;;
+    history) quietly append_history "${line#* * }"; answer $?; continue ;;
+  esac
   left=$#
   while [ $left -gt 0 ]; do decode "$1"; shift; set -- "$@" "$v"; left=$((left - 1)); done
   case $command in
     open) open_ "$@" || { answer 1; exit 1; }; answer 0 ;;
-    receive) st=$1/.ghdeploy/stage; rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" && exec tar -xzpmof -; exit 1 ;;
+    receive) st=$1/.ghdeploy/stage; rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" || exit 1
+      # What has not come in full makes room again. One flush for all is before any of it goes live.
+      tar -xzpmof - && { sync -f . 2>/dev/null; exit 0; }
+      rc=$?; cd / && rm -rf "$st"; exit $rc ;;
     facts) facts; answer 0 ;;
-    probe) probe "${1-hash}"; answer 0 ;;
+    probe) probed "${1-hash}" | tell found; answer 0 ;;
     candidate | swap | restore) quietly "$command" "$1"; answer $? ;;
-    state) quietly write_state "$rest"; answer $? ;;
-    history) printf '%s\n' "$rest" >>"$d/history.jsonl"; answer $? ;;
-    containers) out=$(containers 2>&1); rc=$?
-      if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else say "$(printf '%s\n' "$out" | text out)"; fi; answer $rc ;;
+    containers) out=$(containers 2>&1 </dev/null); rc=$?
+      if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
     writable) quietly writable "$1"; answer $? ;;
@@ -379,5 +478,4 @@ while IFS= read -r line; do
     *) trouble command "$command"; answer 2 ;;
   esac
 done
-wait
-[ -z "$locked" ] || rm -f "$d/lock.json"
+leave

@@ -68,7 +68,9 @@ impl Actions<'_> {
             let (recreates, starts) = (!owed.recreate.is_empty(), owed.starts());
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(Deed::Build, owed.build);
-            push(Deed::Up, owed.up);
+            if !recreates {
+                push(Deed::Up, owed.up);
+            }
             push(Deed::Recreate, owed.recreate);
             if !renewed {
                 push(Deed::Restart, owed.restart);
@@ -91,7 +93,7 @@ impl Actions<'_> {
         let Some(recorded) = self.recorded.and_then(|project| project.services.get(name)) else {
             let note = if self.recorded.is_none() { "new project" } else { "new service" };
             owed.up.push(at(&service.at, note));
-            if service.builds {
+            if service.build.is_some() {
                 owed.build.push(at(&service.at, note));
             }
             return owed;
@@ -110,7 +112,7 @@ impl Actions<'_> {
                     .map(|reason| Reason { note: Some("not taken up by a plain `up`".to_owned()), ..reason }),
             );
         }
-        if recorded.build != wanted.build && service.builds {
+        if recorded.build != wanted.build && service.build.is_some() {
             owed.build = self.input_reasons(service, |read, _| read.how == crate::compose::model::How::Build);
             if owed.up.is_empty() {
                 owed.up.clone_from(&owed.build);

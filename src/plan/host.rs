@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::actions::Actions;
 use super::files::Files;
 use super::order::{before, order};
+use super::problems;
 use super::{Action, Deed, FileChange, FileChangeKind, HostPlan, ProjectChange, ProjectPlan, Reason};
 use crate::compose::model::Reaction;
-use crate::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, unit};
+use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Entry, Manifest};
 use crate::path::RootPath;
@@ -57,6 +58,8 @@ pub struct ProjectWork {
     pub state: ProjectState,
     /// What was recorded; `None`: it is new.
     pub recorded: Option<ProjectState>,
+    /// Whether another project reads a file of it that changes: then its files go first.
+    pub goes_first: bool,
 }
 
 impl Work {
@@ -78,164 +81,240 @@ pub fn host(
     options: &Options<'_>,
     shown: &dyn Fn(&RootPath) -> String,
 ) -> Work {
-    let selected: Vec<&WantedProject> =
-        wanted.projects.iter().filter(|project| (options.selects)(&project.name)).collect();
-    let known: BTreeSet<&str> = wanted.projects.iter().map(|project| project.name.as_str()).collect();
-    let gone: Vec<(&String, &ProjectState)> = deployed
+    let (selected, others): (Vec<&WantedProject>, Vec<&WantedProject>) =
+        wanted.projects.iter().partition(|project| (options.selects)(&project.name));
+    let shared = shared_manifest(wanted, deployed, &selected, others.is_empty());
+    let is_gone = |name: &str| !wanted.projects.iter().any(|project| project.name == name);
+    let gone: Vec<(&str, &ProjectState)> = deployed
         .state
         .projects
         .iter()
-        .filter(|(name, _)| !known.contains(name.as_str()) && (options.selects)(name))
+        .map(|(name, state)| (name.as_str(), state))
+        .filter(|(name, _)| is_gone(name) && (options.selects)(name))
         .collect();
-    let all_selected = selected.len() == wanted.projects.len();
-    let shared = shared_manifest(wanted, deployed, &selected, all_selected);
-    // What the host will have once this plan is carried out: the others stay as they are.
-    let others = wanted.projects.iter().filter(|project| !(options.selects)(&project.name));
-    let others: Vec<&Manifest> = others
-        .map(|project| deployed.manifests.get(&unit(&project.name)).unwrap_or(&project.manifest))
-        .collect();
-    let kept =
-        gone.iter().filter(|_| !options.prune).filter_map(|(name, _)| deployed.manifests.get(&unit(name)));
-    let files =
-        union(kept.chain(others).chain(selected.iter().map(|project| &project.manifest)).chain([&shared]));
-    let elsewhere = |path: &RootPath| files.contains_key(path);
-    let of_unit = |unit: &str, manifest: &Manifest| {
-        let files =
-            Files { unit, wanted: manifest, deployed, elsewhere: &elsewhere, shown, adopt: options.adopt };
-        (files.changes(), files.needs_record())
-    };
+    // What the host will have once this plan is carried out: what is not selected stays as it is.
+    let stays = others
+        .iter()
+        .map(|project| deployed.manifests.get(&unit(&project.name)).unwrap_or(&project.manifest));
+    let kept = deployed
+        .state
+        .projects
+        .keys()
+        .filter(|name| is_gone(name) && !(options.prune && (options.selects)(name)));
+    let kept = kept.filter_map(|name| deployed.manifests.get(&unit(name)));
+    let comes = selected.iter().map(|project| &project.manifest);
+    let files = union(kept.chain(stays).chain(comes).chain([&shared]));
+    Planner { name, wanted, deployed, options, shown, selected, gone, shared: &shared, files }.work()
+}
 
-    let (shared_changes, shared_record) = of_unit(SHARED, &shared);
-    let mut after = before(&wanted.projects);
-    let (names, mut notes) = order(&mut after);
-    let mut plans = Vec::new();
-    let mut works = BTreeMap::new();
-    for project in names.iter().filter_map(|name| selected.iter().find(|project| project.name == *name)) {
-        let (changes, needs_record) = of_unit(&unit(&project.name), &project.manifest);
-        let recorded = deployed.state.projects.get(&project.name);
-        let states = states(project, recorded, &files);
-        let mut changes: Vec<FileChange> = changes
-            .into_iter()
-            .chain(shared_changes.iter().filter(|file| project.reads(&file.at)).cloned())
+/// A plan in the making.
+struct Planner<'a> {
+    name: &'a str,
+    wanted: &'a Wanted,
+    deployed: &'a Deployed,
+    options: &'a Options<'a>,
+    shown: &'a dyn Fn(&RootPath) -> String,
+    selected: Vec<&'a WantedProject>,
+    gone: Vec<(&'a str, &'a ProjectState)>,
+    shared: &'a Manifest,
+    /// Every file that the host will have.
+    files: BTreeMap<&'a RootPath, &'a Entry>,
+}
+
+impl Planner<'_> {
+    fn work(&self) -> Work {
+        let (mut shared_changes, shared_record) = self.unit(SHARED, self.shared);
+        let mut own: BTreeMap<&str, (Vec<FileChange>, bool)> = self
+            .selected
+            .iter()
+            .map(|project| (project.name.as_str(), self.unit(&unit(&project.name), &project.manifest)))
             .collect();
-        let mut problems: Vec<Diagnostic> =
-            project.model.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
-        let actions = if problems.is_empty() {
-            Actions {
-                model: &project.model,
-                wanted: &states,
-                recorded,
-                files: &changes,
-                force: options.force,
+        let mut owed: BTreeMap<&str, (BTreeMap<String, ServiceState>, Vec<Action>)> = BTreeMap::new();
+        let mut read_by_others: BTreeSet<&str> = BTreeSet::new();
+        for project in &self.selected {
+            let own_changes = own.get(project.name.as_str()).into_iter().flat_map(|(changes, _)| changes);
+            let mut changes: Vec<FileChange> = own_changes.cloned().collect();
+            changes.extend(shared_changes.iter().filter(|file| project.reads(&file.at)).cloned());
+            for (other, (theirs, _)) in own.iter().filter(|(other, _)| **other != project.name) {
+                let before = changes.len();
+                changes.extend(theirs.iter().filter(|file| project.reads(&file.at)).cloned());
+                if changes.len() > before {
+                    read_by_others.insert(other);
+                }
             }
-            .list()
-        } else {
-            Vec::new()
-        };
-        if changes.is_empty() && actions.is_empty() && recorded.is_some() {
-            problems.clear();
+            owed.insert(&project.name, self.actions(project, &changes));
         }
-        problems.extend(
-            changes
-                .iter()
-                .filter(|file| file.change == FileChangeKind::Conflict)
-                .map(|file| conflict(file, deployed)),
-        );
-        write_in_place(project, &actions, &mut changes);
-        notes.extend(
-            changes
-                .iter()
-                .filter(|file| file.change == FileChangeKind::Drift && file.before.is_some())
-                .map(|file| kept_aside(&file.path)),
-        );
-        let change = if recorded.is_none() {
-            ProjectChange::Added
-        } else if changes.is_empty() && actions.is_empty() {
-            ProjectChange::Unchanged
-        } else {
-            ProjectChange::Changed
+        for project in &self.selected {
+            let actions =
+                owed.get(project.name.as_str()).map(|(_, actions)| actions.as_slice()).unwrap_or_default();
+            let all = own.values_mut().flat_map(|(changes, _)| changes).chain(&mut shared_changes);
+            write_in_place(project, actions, all);
+        }
+        let mut before = before(&self.wanted.projects);
+        let (names, mut notes) = order(&mut before);
+        let (mut plans, mut works) = (Vec::new(), BTreeMap::new());
+        for project in
+            names.iter().filter_map(|name| self.selected.iter().find(|project| project.name == *name))
+        {
+            let name = project.name.as_str();
+            let (own, needs_record) = own.remove(name).unwrap_or_default();
+            let (services, actions) = owed.remove(name).unwrap_or_default();
+            let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
+            let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
+            let after = before.get(name).into_iter().flatten().cloned().collect();
+            let state = self.state(project, services);
+            let plan = self.project(project, &state, files, actions, after);
+            let recorded = self.deployed.state.projects.get(name).cloned();
+            let goes_first = read_by_others.contains(name);
+            works.insert(
+                name.to_owned(),
+                ProjectWork { manifest: project.manifest.clone(), needs_record, state, recorded, goes_first },
+            );
+            plans.push(plan);
+        }
+        for (name, recorded) in &self.gone {
+            let (plan, note) = self.gone(name, recorded);
+            notes.extend(note);
+            let state = ProjectState { services: BTreeMap::new(), ..(*recorded).clone() };
+            let recorded = Some((*recorded).clone());
+            works.insert(
+                (*name).to_owned(),
+                ProjectWork {
+                    manifest: Manifest::default(),
+                    needs_record: self.options.prune,
+                    state,
+                    recorded,
+                    goes_first: false,
+                },
+            );
+            plans.push(plan);
+        }
+        let drifted = plans
+            .iter()
+            .flat_map(|plan| &plan.files)
+            .filter(|file| file.change == FileChangeKind::Drift && file.before.is_some());
+        notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
+        notes.sort();
+        let shared = shared_record.then(|| self.without_conflicts(&shared_changes));
+        let plan = HostPlan { name: self.name.to_owned(), notes, projects: plans, shared: shared_changes };
+        Work { plan, projects: works, shared }
+    }
+
+    /// The changes of a unit, and whether its manifest has to be replaced.
+    fn unit(&self, unit: &str, wanted: &Manifest) -> (Vec<FileChange>, bool) {
+        let elsewhere = |path: &RootPath| self.files.contains_key(path);
+        let files = Files {
+            unit,
+            wanted,
+            deployed: self.deployed,
+            elsewhere: &elsewhere,
+            shown: self.shown,
+            adopt: self.options.adopt,
         };
-        let state = ProjectState {
+        (files.changes(), files.needs_record())
+    }
+
+    /// What a project's services are to be started with, and what they owe.
+    fn actions(
+        &self,
+        project: &WantedProject,
+        files: &[FileChange],
+    ) -> (BTreeMap<String, ServiceState>, Vec<Action>) {
+        let recorded = self.deployed.state.projects.get(&project.name);
+        let states = states(project, recorded, &self.files);
+        // Of a project that cannot be read nobody knows which services it has.
+        if project.model.diagnostics.iter().any(Diagnostic::is_error) {
+            return (states, Vec::new());
+        }
+        let actions =
+            Actions { model: &project.model, wanted: &states, recorded, files, force: self.options.force }
+                .list();
+        (states, actions)
+    }
+
+    fn state(&self, project: &WantedProject, services: BTreeMap<String, ServiceState>) -> ProjectState {
+        ProjectState {
             dir: project.model.dir.clone(),
             path: project.path.clone(),
             project: project.model.name.clone(),
-            release: deployed.state.release + 1,
-            commit: wanted.commit.clone(),
-            services: states,
-        };
-        if let Some(recorded) =
-            recorded.filter(|recorded| recorded.project != state.project && !recorded.services.is_empty())
-        {
-            problems.push(renamed(recorded, &state, project));
+            release: self.deployed.state.release + 1,
+            commit: self.wanted.commit.clone(),
+            services,
         }
-        works.insert(
-            project.name.clone(),
-            ProjectWork {
-                manifest: project.manifest.clone(),
-                needs_record,
-                state,
-                recorded: recorded.cloned(),
-            },
-        );
-        let after = after.get(&project.name).into_iter().flatten().cloned().collect();
-        plans.push(ProjectPlan {
+    }
+
+    fn project(
+        &self,
+        project: &WantedProject,
+        state: &ProjectState,
+        files: Vec<FileChange>,
+        actions: Vec<Action>,
+        after: Vec<String>,
+    ) -> ProjectPlan {
+        let recorded = self.deployed.state.projects.get(&project.name);
+        let is_idle = files.is_empty() && actions.is_empty();
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        if !is_idle || recorded.is_none() {
+            problems.extend(project.model.diagnostics.iter().filter(|d| d.is_error()).cloned());
+            problems.extend(problems::same_name(project, &self.wanted.projects));
+        }
+        let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
+        problems.extend(conflicts.map(|file| problems::conflict(file, self.deployed)));
+        problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));
+        let change = match (recorded.is_none(), is_idle) {
+            (true, _) => ProjectChange::Added,
+            (false, true) => ProjectChange::Unchanged,
+            (false, false) => ProjectChange::Changed,
+        };
+        ProjectPlan {
             name: project.name.clone(),
             path: project.path.clone(),
             change,
-            files: changes,
+            files,
             actions,
             problems,
             after,
-        });
+        }
     }
-    for (name, recorded) in gone {
-        let (changes, _) = of_unit(&unit(name), &Manifest::default());
-        let (files, actions) = if options.prune {
-            let reason = Reason {
-                path: recorded.path.clone(),
-                line: None,
-                how: None,
-                by: None,
-                note: Some("no longer in the repository".to_owned()),
-            };
-            (changes, vec![Action { deed: Deed::Down, service: None, reasons: vec![reason] }])
-        } else {
-            notes.push(
-                Diagnostic::warning(
-                    format!(
-                        "{} is no longer in the repository and stays as it is on the host",
-                        recorded.path
-                    ),
-                    None,
-                )
-                .help("--prune takes it down: its managed files go, its volumes and all other files stay"),
-            );
-            (Vec::new(), Vec::new())
-        };
-        let state = ProjectState { services: BTreeMap::new(), ..recorded.clone() };
-        works.insert(
-            name.clone(),
-            ProjectWork {
-                manifest: Manifest::default(),
-                needs_record: options.prune,
-                state,
-                recorded: Some(recorded.clone()),
-            },
-        );
-        plans.push(ProjectPlan {
-            name: name.clone(),
-            path: recorded.path.clone(),
+
+    /// The plan of a project that has left the repository. Its containers go only if no other project
+    /// has taken over Compose's name, as after a folder was renamed.
+    fn gone(&self, name: &str, recorded: &ProjectState) -> (ProjectPlan, Option<Diagnostic>) {
+        let (mut files, mut actions) = (Vec::new(), Vec::new());
+        if self.options.prune {
+            files = self.unit(&unit(name), &Manifest::default()).0;
+            if !self.wanted.projects.iter().any(|project| project.model.name == recorded.project) {
+                let note = Some("no longer in the repository".to_owned());
+                let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, note };
+                actions.push(Action { deed: Deed::Down, service: None, reasons: vec![reason] });
+            }
+        }
+        let note = (!self.options.prune).then(|| problems::gone(recorded));
+        let (name, path) = (name.to_owned(), recorded.path.clone());
+        let plan = ProjectPlan {
+            name,
+            path,
             change: ProjectChange::Removed,
             files,
             actions,
             problems: Vec::new(),
             after: Vec::new(),
-        });
+        };
+        (plan, note)
     }
-    notes.sort();
-    notes.dedup();
-    let plan = HostPlan { name: name.to_owned(), notes, projects: plans, shared: shared_changes };
-    Work { plan, projects: works, shared: shared_record.then_some(shared) }
+
+    /// The shared manifest that is recorded: a file that somebody else's is in the way of is not ours.
+    fn without_conflicts(&self, changes: &[FileChange]) -> Manifest {
+        let mut shared = self.shared.clone();
+        for file in changes.iter().filter(|file| file.change == FileChangeKind::Conflict) {
+            let old = self.deployed.manifests.get(SHARED).and_then(|old| old.get(&file.at));
+            match old {
+                Some(old) => drop(shared.0.insert(file.at.clone(), old.clone())),
+                None => drop(shared.0.remove(&file.at)),
+            }
+        }
+        shared
+    }
 }
 
 /// The shared files once the plan is carried out: those that no selected project reads stay.
@@ -271,58 +350,32 @@ fn states(
 }
 
 /// Marks the files that a container keeps running with: it holds on to the inode.
-fn write_in_place(project: &WantedProject, actions: &[Action], changes: &mut [FileChange]) {
+fn write_in_place<'f>(
+    project: &WantedProject,
+    actions: &[Action],
+    files: impl Iterator<Item = &'f mut FileChange>,
+) {
     let starts = |name: &str| {
-        actions.iter().any(|action| {
-            action.service.as_deref() == Some(name)
-                && matches!(action.deed, Deed::Up | Deed::Recreate | Deed::Restart)
-        })
+        let starting = |action: &&Action| matches!(action.deed, Deed::Up | Deed::Recreate | Deed::Restart);
+        actions.iter().filter(starting).any(|action| action.service.as_deref() == Some(name))
     };
-    for (name, service) in
-        project.model.services.iter().filter(|(name, service)| service.active && !starts(name))
-    {
-        let reactions = Reactions::new(&project.model, service);
-        for file in changes.iter_mut() {
-            let is_replaced =
-                file.before.as_ref().is_some_and(is_file) && file.after.as_ref().is_some_and(is_file);
-            let keeps_running =
-                matches!(reactions.to(&file.at), Reaction::Signal(_) | Reaction::Exec(_) | Reaction::None);
-            if is_replaced && keeps_running && reactions.mounts_file(&file.at) {
-                tracing::trace!(service = name, "written in place");
-                file.in_place = true;
-            }
-        }
+    let running: Vec<Reactions<'_>> = project
+        .model
+        .services
+        .iter()
+        .filter(|(name, service)| service.active && !starts(name))
+        .map(|(_, service)| Reactions::new(&project.model, service))
+        .collect();
+    for file in files {
+        let is_replaced =
+            file.before.as_ref().is_some_and(is_file) && file.after.as_ref().is_some_and(is_file);
+        let keeps_running =
+            |to: &Reaction| matches!(to, Reaction::Signal(_) | Reaction::Exec(_) | Reaction::None);
+        file.in_place |= is_replaced
+            && running
+                .iter()
+                .any(|service| service.mounts_file(&file.at) && keeps_running(service.to(&file.at)));
     }
-}
-
-fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
-    let what = match deployed.found.get(&file.at) {
-        Some(Found::Directory) => "a directory that is not managed lies where the host should have the file",
-        Some(Found::Unreadable) => "a file that cannot be read lies where the host should have",
-        Some(Found::Other) => "something that is no regular file lies where the host should have",
-        _ => "the host has another, unmanaged version of",
-    };
-    let help = match deployed.found.get(&file.at) {
-        Some(Found::Directory) => {
-            "if Docker made it because the file was missing, remove the empty directory on the host"
-        }
-        Some(Found::Unreadable | Found::Other) => {
-            "look at it on the host; `ghdeploy` touches nothing that it did not put there"
-        }
-        _ => "--adopt lets the repository win and keeps the host's version in .ghdeploy/objects",
-    };
-    Diagnostic::error(format!("{what} {}", file.path), None).help(help)
-}
-
-fn kept_aside(path: &str) -> Diagnostic {
-    Diagnostic::warning(format!("{path} was changed on the host since it was deployed"), None)
-        .help("the host's version is kept in .ghdeploy/objects when it is replaced")
-}
-
-fn renamed(recorded: &ProjectState, state: &ProjectState, project: &WantedProject) -> Diagnostic {
-    let at = project.model.services.values().next().map(|service| service.at.clone());
-    Diagnostic::error(format!("Compose's project name changes from {:?} to {:?}: volumes and containers of the old name would be left behind", recorded.project, state.project), at)
-        .help(format!("keep the name (`name: {}`), or take the old project down on the host first and move its volumes", recorded.project))
 }
 
 impl Deployed {

@@ -14,6 +14,7 @@ pub(crate) struct Call<'a> {
     bed: &'a Bed,
     host: Option<String>,
     known_hosts: Option<OsString>,
+    key: OsString,
     args: Vec<OsString>,
 }
 
@@ -38,6 +39,18 @@ impl<'a> Call<'a> {
     /// To another host, with the usual port if it has none.
     pub(crate) fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
+        self
+    }
+
+    /// To the hosts of the configuration.
+    pub(crate) fn without_host(mut self) -> Self {
+        (self.host, self.known_hosts) = (None, None);
+        self
+    }
+
+    /// With another key.
+    pub(crate) fn ssh_key(mut self, key: &str) -> Self {
+        self.key = key.into();
         self
     }
 

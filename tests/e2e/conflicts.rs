@@ -95,16 +95,33 @@ fn a_directory_or_a_link_where_a_file_is_wanted_is_a_conflict() {
 }
 
 #[test]
-fn a_managed_directory_that_became_a_link_is_not_followed() {
+fn what_lies_behind_a_directory_that_became_a_link_is_kept() {
     let bed = Bed::new("linked");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/conf/a", "one");
     bed.sync([]).exits(0);
-    std::fs::create_dir(bed.path("outside")).unwrap();
+    // The owner of the host has moved a directory to another disk.
+    bed.guard("../outside/b", "precious");
     std::fs::write(bed.path("outside/a"), "precious").unwrap();
     std::fs::remove_dir_all(bed.root("app/conf")).unwrap();
     std::os::unix::fs::symlink(bed.path("outside"), bed.root("app/conf")).unwrap();
     bed.write("services/app/conf/a", "two");
-    let ran = bed.sync([]);
-    assert_eq!(std::fs::read_to_string(bed.path("outside/a")).unwrap(), "precious", "{}", ran.all());
+    bed.sync([]);
+    assert!(std::fs::read_link(bed.root("app/conf")).is_ok(), "the link is gone");
+    is_kept(&bed, "precious");
+}
+
+#[test]
+fn drift_of_a_compose_file_that_was_brought_up_by_hand_is_brought_up_again() {
+    let bed = Bed::new("driftup");
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: one}}\n  worker: {<<: *s}");
+    bed.sync([]).exits(0);
+    std::fs::write(bed.root("app/compose.yml"), bed.on_host("app/compose.yml").replace("MODE: one", "MODE: by hand"))
+        .unwrap();
+    ran(std::process::Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    assert_eq!(bed.env("app/web", "MODE"), "by hand");
+    let before = bed.containers();
+    bed.sync([]).exits(0);
+    assert_eq!(bed.env("app/web", "MODE"), "one");
+    assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
 }

@@ -17,12 +17,13 @@ fn two_projects(test: &str) -> Bed {
 /// Syncs and claims: `app` is as it was, to the last byte, `blog` is deployed.
 #[track_caller]
 fn leaves_app_alone(bed: &Bed) -> Ran {
-    bed.write("services/blog/notes", "two");
+    let notes = format!("{} and more", bed.on_host("blog/notes"));
+    bed.write("services/blog/notes", &notes);
     let (before, files) = (bed.containers(), bed.listing("root/app"));
     let ran = bed.sync([]).exits(5);
     assert_eq!(bed.listing("root/app"), files, "{}", ran.all());
     assert!(fates(&before, &bed.containers()).is_empty(), "{}", ran.all());
-    assert_eq!(bed.on_host("blog/notes"), "two", "{}", ran.all());
+    assert_eq!(bed.on_host("blog/notes"), notes, "{}", ran.all());
     ran.ends_with("nothing was changed: app")
 }
 

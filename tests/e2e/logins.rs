@@ -1,1 +1,105 @@
-//! x
+//! Ways to a host: login shells, users, aliases, jump hosts, and no ssh at all.
+
+use crate::bed::{Bed, chmod};
+use crate::users::User;
+
+/// The project `app` with a file that only a shell that quotes well can deal with. It has no unmanaged
+/// files: the root is another user's.
+fn repository(bed: &Bed) {
+    let compose = format!("name: {}-app\nservices: {{web: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none, volumes: ['./web.conf:/web.conf:ro']}}}}\n", bed.id);
+    bed.write("services/app/compose.yml", compose).write("services/app/web.conf", "one").write("services/app/it's $HOME `x` !1", "x");
+}
+
+/// Syncs twice as a user with this shell; the second time a file has changed.
+fn syncs_under(test: &str, shell: &str) {
+    let bed = Bed::new(test);
+    let user = User::new(&bed, test, shell, true);
+    user.own_root(&bed);
+    repository(&bed);
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+    bed.write("services/app/web.conf", "two");
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
+    let calls = bed.docker_calls();
+    bed.call(["sync"]).user(&user.name).run().exits(0).says("nothing to do");
+    assert_eq!(bed.docker_calls(), calls);
+}
+
+#[test]
+fn a_login_shell_that_is_fish_changes_nothing() {
+    syncs_under("fish", "/usr/bin/fish");
+}
+
+#[test]
+fn a_login_shell_that_is_csh_changes_nothing() {
+    syncs_under("tcsh", "/usr/bin/tcsh");
+}
+
+#[test]
+fn rc_files_that_print_something_change_nothing() {
+    let bed = Bed::new("noisy");
+    std::fs::write(bed.path("home/.bashrc"), "echo welcome to this server\necho '{\"id\":1}' >&2\n").unwrap();
+    let user = User::new(&bed, "noisy", "/bin/bash", true);
+    user.own_root(&bed);
+    repository(&bed);
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+}
+
+#[test]
+fn the_local_host_is_a_host_like_any_other() {
+    let bed = Bed::new("local");
+    let local = || format!("local:{}", bed.path("root").display());
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}");
+    bed.write("services/app/web.conf", "one");
+    bed.commit();
+    bed.call(["sync"]).host(local()).run().exits(0);
+    let before = bed.containers();
+    bed.write("services/app/web.conf", "two");
+    bed.commit();
+    bed.call(["sync"]).host(local()).run().exits(0);
+    let after = bed.containers();
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
+    assert_eq!(after["app/worker"], before["app/worker"]);
+    assert_eq!(after["app/web"].id, before["app/web"].id);
+    // Over ssh it is the same host: nothing is left to do.
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    assert_eq!(bed.sshd.logins_and_commands(), (1, 1));
+}
+
+#[test]
+fn an_alias_of_an_ssh_config_with_a_jump_host_is_followed() {
+    let bed = Bed::new("jump");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.commit();
+    let (port, key, known) = (bed.sshd.port, bed.sshd.client_key(), bed.sshd.known_hosts());
+    let all = format!("  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {}\n  UserKnownHostsFile {}\n  StrictHostKeyChecking yes\n", key.display(), known.display());
+    let config = bed.path("ssh_config");
+    std::fs::write(&config, format!("Host jump\n{all}Host web\n{all}  ProxyJump jump\n")).unwrap();
+    chmod(&config, 0o600);
+    let config = config.display().to_string();
+    bed.call(["sync", "--no-restart", "--ssh-config", &config]).host("web").known_hosts(None).run().exits(0);
+    // One login is the jump's, one the host's.
+    assert_eq!(bed.sshd.logins_and_commands().0, 2);
+    assert!(bed.root("app/compose.yml").exists());
+}
+
+#[test]
+fn hosts_of_the_configuration_are_found_by_name_and_run_their_own_projects() {
+    let bed = Bed::new("named");
+    for project in ["app", "blog"] {
+        bed.compose(project, "services:\n  web: {<<: *s}");
+    }
+    let (a, b) = (bed.path("root").display().to_string(), bed.path("other").display().to_string());
+    bed.write("ghdeploy.yml", format!("hosts:\n  web: {{ssh: local, root: {a}, projects: ['*', '!blog']}}\n  db: {{ssh: local, root: {b}, projects: [blog]}}\n"));
+    bed.commit();
+    let both = bed.call(["sync", "--no-restart", "--format", "json"]).without_host().run().exits(0).json();
+    let names: Vec<&str> = both["hosts"].as_array().unwrap().iter().map(|host| host["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["web", "db"]);
+    assert!(bed.root("app/compose.yml").exists() && !bed.root("blog/compose.yml").exists());
+    assert!(bed.path("other/blog/compose.yml").exists() && !bed.path("other/app").exists());
+}

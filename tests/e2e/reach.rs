@@ -1,1 +1,151 @@
-//! x
+//! Hosts that are not reached, or lack something: what is said, how it exits, and that nothing changed.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::bed::Bed;
+use crate::call::{Call, Ran};
+use crate::sshd::free_port;
+use crate::users::User;
+
+fn bed(test: &str) -> Bed {
+    let bed = Bed::new(test);
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
+    bed.write("services/app/web.conf", "one");
+    bed.commit();
+    bed
+}
+
+/// Runs it and claims: exit 4, the host is as it was, and that is said at the end.
+#[track_caller]
+fn does_not_reach(bed: &Bed, call: Call<'_>) -> Ran {
+    let root = bed.listing("root");
+    let ran = call.run().exits(4).ends_with("nothing was changed").says("help: ");
+    assert_eq!(bed.listing("root"), root);
+    ran
+}
+
+#[test]
+fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
+    let bed = bed("hostkey");
+    let known = bed.path("known");
+    std::fs::write(&known, "").unwrap();
+    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).says("is not known").says("ssh-keyscan");
+    let other = std::fs::read_to_string(bed.sshd.client_key().with_extension("pub")).unwrap();
+    std::fs::write(&known, format!("[127.0.0.1]:{} {other}", bed.sshd.port)).unwrap();
+    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).says("is not the one that is known");
+    // Not even then is a key that has changed accepted.
+    does_not_reach(&bed, bed.call(["sync", "--accept-new-host-key"]).known_hosts(Some(&known)));
+    std::fs::write(&known, "").unwrap();
+    bed.call(["sync", "--no-restart", "--accept-new-host-key"]).known_hosts(Some(&known)).run().exits(0);
+    assert!(std::fs::read_to_string(&known).unwrap().contains("127.0.0.1"));
+    bed.call(["sync", "--no-restart"]).known_hosts(Some(&known)).run().exits(0);
+}
+
+#[test]
+fn a_host_that_refuses_or_has_no_address_is_told_apart() {
+    let bed = bed("refused");
+    does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port()))).says("refuses the connection");
+    does_not_reach(&bed, bed.call(["sync"]).host("root@no-such-host.invalid")).says("cannot be resolved");
+    does_not_reach(&bed, bed.call(["sync"]).user("ghdt-nobody")).says("permission denied");
+    bed.call(["sync"]).host("-oProxyCommand=x").run().exits(2);
+    let key = bed.path("no-such-key").display().to_string();
+    bed.call(["sync"]).ssh_key(&key).run().exits(4);
+}
+
+#[test]
+fn a_root_that_may_not_be_written_is_said_before_anything_happens() {
+    let bed = bed("notmine");
+    let user = User::new(&bed, "notmine", "/bin/sh", false);
+    does_not_reach(&bed, bed.call(["sync"]).user(&user.name)).says("may not write").says("install -d -o");
+}
+
+#[test]
+fn a_user_who_may_not_use_docker_is_told_so() {
+    let bed = Bed::new("nogroup");
+    let user = User::new(&bed, "nogroup", "/bin/sh", false);
+    user.own_root(&bed);
+    bed.write("services/app/compose.yml", "services: {web: {image: 'ghdeploy-test/busybox:1'}}\n");
+    bed.commit();
+    let ran = bed.call(["sync"]).user(&user.name).run().says("usermod -aG docker").ends_with("nothing was changed");
+    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    assert!(!bed.root("app").exists());
+}
+
+#[test]
+fn a_host_without_docker_or_without_compose_is_told_what_to_install() {
+    let bed = bed("nodocker");
+    let files = bed.listing("root/app");
+    bed.take_docker_away();
+    let ran = bed.call(["sync"]).run().says("the host has no docker").ends_with("nothing was changed");
+    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    bed.put_docker_back();
+    bed.docker_is("case $1 in compose) echo \"docker: 'compose' is not a docker command.\" >&2; exit 1 ;; ps) exit 0 ;; esac; exit 1");
+    let ran = bed.call(["sync"]).run().says("no Compose v2").ends_with("nothing was changed");
+    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    assert_eq!(bed.listing("root/app"), files);
+}
+
+#[test]
+fn an_engine_that_does_not_run_is_said() {
+    let bed = bed("noengine");
+    let files = bed.listing("root/app");
+    bed.docker_is("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
+    let ran = bed.call(["sync"]).run().says("Docker Engine does not run").ends_with("nothing was changed");
+    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    assert_eq!(bed.listing("root/app"), files);
+}
+
+/// Somebody who holds a lock until dropped.
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
+    let bed = bed("busy");
+    bed.call(["sync"]).run().exits(0);
+    let lock = bed.root(".ghdeploy/lock");
+    // `cat` waits for the end of a stdin that nobody closes; without `-o` it would hold the lock, too.
+    let holder = Command::new("flock").arg("--no-fork").arg(&lock).arg("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let holder = Holder(holder);
+    std::fs::write(bed.root(".ghdeploy/lock.json"), r#"{"actor":"alice","commit":"abc","run":"https://example.org/runs/7","since":"2026-01-01T00:00:00Z","pid":1}"#).unwrap();
+    bed.write("services/app/web.conf", "two");
+    bed.commit();
+    does_not_reach(&bed, bed.call(["sync", "--lock-wait", "1s"])).says("alice").says("https://example.org/runs/7");
+    assert_eq!(bed.on_host("app/web.conf"), "one");
+    // A look needs no lock.
+    bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        drop(holder);
+    });
+    bed.call(["sync"]).run().exits(0);
+    release.join().unwrap();
+    assert_eq!(bed.on_host("app/web.conf"), "two");
+}
+
+#[test]
+fn two_syncs_at_once_go_one_after_the_other() {
+    let bed = bed("twice");
+    let calls: Vec<_> = (0..2).map(|_| bed.call(["sync"]).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    let outputs: Vec<_> = calls.into_iter().map(|call| call.wait_with_output().unwrap()).collect();
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+    let idle = outputs.iter().filter(|output| String::from_utf8_lossy(&output.stdout).contains("nothing to do")).count();
+    assert_eq!(idle, 1, "{outputs:?}");
+}
+
+#[test]
+fn doctor_tells_what_is_well_and_what_is_not() {
+    let bed = bed("doctor");
+    let root = bed.listing("root");
+    bed.call(["doctor"]).run().exits(0);
+    bed.take_docker_away();
+    bed.call(["doctor"]).run().exits(4);
+    bed.call(["doctor"]).host(format!("root@127.0.0.1:{}", free_port())).run().exits(4).says("refuses the connection");
+    assert_eq!(bed.listing("root"), root);
+}

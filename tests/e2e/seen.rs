@@ -122,11 +122,41 @@ impl Bed {
         change
     }
 
-    /// Owner, mode, size, times, inode, link target and digest of all below a directory.
+    /// Owner, mode, size, times, inode, link target and digest of all below a directory. The driver of a
+    /// run that is through may still be writing its books: that is waited for.
     pub(crate) fn listing(&self, path: &str) -> String {
+        let lock = self.root(".ghdeploy/lock");
+        if lock.exists() {
+            ran(privileged(["flock"]).arg(lock).arg("true"));
+        }
         let script = r#"[ -e "$1" ] || exit 0; cd "$1" && find . -printf '%p %y %m %U:%G %s %T@ %C@ %i %l\n' && find . -type f -exec sha256sum {} +"#;
         ran(privileged(["sh", "-c", script, "sh"]).arg(self.path(path)))
     }
+}
+
+/// The paths that differ in two listings, without those that taking the lock and proving that nothing
+/// has drifted may touch.
+pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
+    let (before, after): (BTreeSet<&str>, BTreeSet<&str>) =
+        (before.lines().collect(), after.lines().collect());
+    let path = |line: &&'a str| {
+        if line.starts_with("./") {
+            line.split(' ').next().unwrap()
+        } else {
+            line.rsplit("  ").next().unwrap()
+        }
+    };
+    let books = [
+        "./.ghdeploy",
+        "./.ghdeploy/lock",
+        "./.ghdeploy/lock.json",
+        "./.ghdeploy/seen",
+        "./.ghdeploy/seen.sum",
+        "./.ghdeploy/names",
+    ];
+    let paths: BTreeSet<&str> =
+        before.symmetric_difference(&after).map(path).filter(|path| !books.contains(path)).collect();
+    paths.into_iter().collect()
 }
 
 /// What happened to containers; those that nothing happened to are left out.

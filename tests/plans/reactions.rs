@@ -103,7 +103,10 @@ fn a_change_of_a_file_and_of_what_it_means_acts_by_what_is_said_now() {
     assert_eq!(told(&repo.plan(&deployed))[3..], ["  restart web: blog/one bind@4"]);
     repo.write("blog/compose.yml", &compose("{paths: {one: none}}"));
     // The record says nothing of single files: what means a restart now may have changed. Erring is acting.
-    assert_eq!(told(&repo.plan(&deployed))[3..], ["  restart web: blog/compose.yml:4 (owed since release 7)"]);
+    assert_eq!(
+        told(&repo.plan(&deployed))[3..],
+        ["  restart web: blog/compose.yml:4 (owed since release 7)"]
+    );
 }
 
 #[test]

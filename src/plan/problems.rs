@@ -1,0 +1,87 @@
+//! What a plan has to say besides changes and actions.
+
+use super::FileChange;
+use crate::deployed::{Deployed, Found, ProjectState};
+use crate::diagnostic::{Diagnostic, Location};
+use crate::wanted::WantedProject;
+
+/// Somebody else's file is in the way of ours.
+pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
+    let (what, help) = match deployed.found.get(&file.at) {
+        Some(Found::Directory) => (
+            "a directory that is not managed lies where the host should have the file",
+            "if Docker made it because the file was missing, remove the empty directory on the host",
+        ),
+        Some(Found::Unreadable) => (
+            "a file that cannot be read lies where the host should have",
+            "look at it on the host; ghdeploy touches nothing that it did not put there",
+        ),
+        Some(Found::Other) => (
+            "something that is no regular file lies where the host should have",
+            "look at it on the host; ghdeploy touches nothing that it did not put there",
+        ),
+        _ => (
+            "the host has another, unmanaged version of",
+            "--adopt lets the repository win and keeps the host's version in .ghdeploy/objects",
+        ),
+    };
+    Diagnostic::error(format!("{what} {}", file.path), None).help(help)
+}
+
+/// Files were changed on the host behind our back.
+pub(super) fn drift(files: usize) -> Option<Diagnostic> {
+    let message = match files {
+        0 => return None,
+        1 => "1 file was changed on the host since it was deployed".to_owned(),
+        files => format!("{files} files were changed on the host since they were deployed"),
+    };
+    Some(
+        Diagnostic::warning(message, None)
+            .help("the host's version is kept in .ghdeploy/objects when it is replaced"),
+    )
+}
+
+/// A project has left the repository, and nobody has said that it is to go.
+pub(super) fn gone(recorded: &ProjectState) -> Diagnostic {
+    Diagnostic::warning(
+        format!("{} is no longer in the repository and stays as it is on the host", recorded.path),
+        None,
+    )
+    .help("--prune takes it down: its managed files go, its volumes and all other files stay")
+}
+
+/// Compose would take the project for another one.
+pub(super) fn renamed(
+    recorded: &ProjectState,
+    state: &ProjectState,
+    project: &WantedProject,
+) -> Option<Diagnostic> {
+    if recorded.project == state.project || recorded.services.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "Compose's project name changes from {:?} to {:?}: volumes and containers of the old name would be left behind",
+        recorded.project, state.project
+    );
+    let help = format!(
+        "keep the name (`name: {}`), or take the old project down on the host first and move its volumes",
+        recorded.project
+    );
+    Some(Diagnostic::error(message, place(project)).help(help))
+}
+
+/// Compose would take two projects for one: each would act on the other's containers.
+#[must_use]
+pub fn same_name(project: &WantedProject, projects: &[WantedProject]) -> Option<Diagnostic> {
+    let other =
+        projects.iter().find(|other| other.name != project.name && other.model.name == project.model.name)?;
+    let message = format!(
+        "{} and {} have the same Compose project name {:?}: each would act on the other's containers",
+        project.path, other.path, project.model.name
+    );
+    Some(Diagnostic::error(message, place(project)).help("give one of them another `name:`"))
+}
+
+fn place(project: &WantedProject) -> Option<Location> {
+    project.model.services.values().next().map(|service| service.at.clone())
+}

@@ -1,0 +1,190 @@
+//! A repository, a host, and one sync after the other between them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ghdeploy::apply::stage::Source;
+use ghdeploy::apply::{Content, Settings, Task, apply};
+use ghdeploy::compose::Files as _;
+use ghdeploy::compose::model::Reaction;
+use ghdeploy::config::FileRules;
+use ghdeploy::deployed::{Deployed, SHARED, unit};
+use ghdeploy::error::{Error, Exit};
+use ghdeploy::event::Silent;
+use ghdeploy::host::{Command, Driver, facts};
+use ghdeploy::layout::Layout;
+use ghdeploy::manifest::Manifest;
+use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
+use ghdeploy::path::RootPath;
+use ghdeploy::plan::{self, Options, VERSION};
+use ghdeploy::tree::disk::DiskTree;
+use ghdeploy::wanted::{self, Reactions, Wanted, covers};
+
+use crate::host::{Files, Host};
+use crate::peer::{Fault, Peer};
+
+pub(crate) const ROOT: &str = "/srv/services";
+
+/// A repository with projects below `services/`.
+pub(crate) struct Repo(tempfile::TempDir);
+
+/// What is asked of a sync.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ask {
+    pub(crate) force: bool,
+    pub(crate) prune: bool,
+    pub(crate) no_restart: bool,
+    /// Which commands go wrong, counted from 0, and how.
+    pub(crate) faults: [Option<(usize, Fault)>; 2],
+}
+
+/// What came of a sync.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) commands: Vec<String>,
+    pub(crate) outcome: HostOutcome,
+    pub(crate) exit: Exit,
+    pub(crate) host: Host,
+}
+
+impl Repo {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let repo = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(repo.0.path().join("services")).unwrap();
+        for (path, content) in files {
+            repo.write(path, content);
+        }
+        repo
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
+        let path = self.0.path().join("services").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub(crate) fn remove(&self, path: &str) -> &Self {
+        let path = self.0.path().join("services").join(path);
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        self
+    }
+
+    fn tree(&self) -> Arc<DiskTree> {
+        Arc::new(DiskTree::open(self.0.path(), &Layout::default(), &FileRules::default()).unwrap())
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        wanted::read(&*self.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap()
+    }
+
+    /// A host to which all of this was deployed.
+    pub(crate) fn deployed(&self) -> Host {
+        let run = self.sync(&Host::default(), Ask::default());
+        assert_eq!(run.exit, Exit::Done, "{run:#?}");
+        run.host
+    }
+
+    /// A sync, in a runtime of its own.
+    pub(crate) fn sync(&self, host: &Host, ask: Ask) -> Run {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let peer = Peer::new(host.clone(), ask.faults);
+        let result = runtime.block_on(self.run(&peer, ask));
+        let line = peer.line();
+        let outcome = result.unwrap_or_else(|error| panic!("{error}"));
+        let all = Outcome { version: VERSION, commit: None, hosts: vec![outcome.clone()] };
+        Run { commands: line.commands.clone(), exit: all.exit(), outcome, host: line.host.clone() }
+    }
+
+    async fn run(&self, peer: &Peer, ask: Ask) -> Result<HostOutcome, Error> {
+        let (tree, wanted) = (self.tree(), self.wanted());
+        let driver = Driver::start(peer).await?;
+        let open = Command::OpenToWrite { root: ROOT.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
+        facts::open(&driver, &open, ROOT, |_| {}).await?;
+        let units = wanted.projects.iter().map(|project| (unit(&project.name), project.manifest.clone()));
+        let wants: BTreeMap<String, Manifest> = units.chain([(SHARED.to_owned(), wanted.shared.clone())]).collect();
+        let mut deployed: Deployed = facts::facts(&driver, &wants).await?;
+        facts::probe_new(&driver, &wants, &mut deployed).await?;
+        let options = Options { selects: &|_| true, force: ask.force, prune: ask.prune, adopt: false };
+        let work = plan::host("web", &wanted, &deployed, &options, &|path| tree.shown(path));
+        let settings = Settings {
+            no_restart: ask.no_restart,
+            health_timeout: Duration::from_secs(3),
+            stable_for: Duration::ZERO,
+            log_lines: 0,
+            at: "2026-01-01T00:00:00Z".to_owned(),
+            actor: None,
+            run_url: None,
+        };
+        let content: Content = Arc::new({
+            let tree = Arc::clone(&tree);
+            move |path| tree.source(path).map(Source::File)
+        });
+        peer.line().is_armed = true;
+        let task = Task { work: &work, wanted: &wanted, deployed: &deployed, settings: &settings, root: ROOT, transport: peer, driver: &driver, observer: &Silent, content };
+        let outcome = apply(task).await;
+        driver.end().await;
+        Ok(outcome)
+    }
+
+    /// What on the host is not as the repository wants it: files, records, containers that run with
+    /// something else.
+    pub(crate) fn misses(&self, host: &Host) -> Vec<String> {
+        let wanted = self.wanted();
+        let mut misses = host.wrong.clone();
+        let manifests = wanted.projects.iter().map(|project| &project.manifest).chain([&wanted.shared]);
+        for (path, entry) in manifests.flat_map(|manifest| &manifest.0).filter(|(path, entry)| host.files.get(*path) != Some(*entry)) {
+            misses.push(format!("{path} is not {}", entry.digest.as_str()));
+        }
+        misses.extend(host.pending.keys().map(|unit| format!("{unit} is pending")));
+        for project in &wanted.projects {
+            let recorded = host.state.as_ref().map(|state| &state["projects"][&project.name]["services"]);
+            for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
+                if recorded.is_none_or(|services| services[name].is_null()) {
+                    misses.push(format!("{}/{name} is not recorded", project.name));
+                }
+                let Some(container) = host.containers.iter().find(|c| c.project == project.model.name && c.service == *name) else {
+                    misses.push(format!("{}/{name} does not run", project.name));
+                    continue;
+                };
+                let reactions = Reactions::new(&project.model, service);
+                let input = |path: &RootPath| *reactions.to(path) != Reaction::None && service.reads.iter().any(|read| read.how.is_input() && covers(read, path));
+                let defines = |path: &RootPath| service.reads.iter().any(|read| !read.how.is_input() && covers(read, path));
+                for (seen, what, counts) in [(&container.seen, "inputs", &input as &dyn Fn(&RootPath) -> bool), (&container.created, "definition", &defines)] {
+                    let of = |files: &Files| files.iter().filter(|(path, _)| counts(path)).map(|(path, entry)| (path.clone(), entry.digest.clone())).collect::<Vec<_>>();
+                    if of(seen) != of(&host.files) {
+                        misses.push(format!("{}/{name} runs with other {what}", project.name));
+                    }
+                }
+            }
+        }
+        misses
+    }
+}
+
+impl Run {
+    pub(crate) fn project(&self, name: &str) -> &ProjectOutcome {
+        self.outcome.projects.iter().find(|project| project.name == name).unwrap()
+    }
+
+    pub(crate) fn result(&self, name: &str) -> ProjectResult {
+        self.project(name).result
+    }
+
+    /// `kind service: result` of each action of a project.
+    pub(crate) fn actions(&self, name: &str) -> Vec<(String, ActionResult)> {
+        let actions = self.project(name).actions.iter();
+        actions.map(|of| (format!("{} {}", of.action.deed.word(), of.action.service.as_deref().unwrap_or("-")), of.result)).collect()
+    }
+
+    /// Where a command is among the commands.
+    pub(crate) fn at(&self, command: &str) -> usize {
+        self.commands.iter().position(|there| there == command).unwrap_or_else(|| panic!("no {command:?} in {:#?}", self.commands))
+    }
+
+    pub(crate) fn did(&self, start: &str) -> bool {
+        self.commands.iter().any(|command| command.starts_with(start))
+    }
+}

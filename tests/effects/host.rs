@@ -1,0 +1,365 @@
+//! A model of a host: files, records, containers, and what each command of the driver does to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ghdeploy::manifest::{Digest, Entry, Kind, Manifest, push_line};
+use ghdeploy::path::RootPath;
+use serde_json::{Value, json};
+
+/// Path → entry.
+pub(crate) type Files = BTreeMap<RootPath, Entry>;
+
+/// A container of some project.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) project: String,
+    pub(crate) service: String,
+    /// What lay on the host when it was created, and when it last took its inputs up.
+    pub(crate) created: Files,
+    pub(crate) seen: Files,
+    /// How often it is asked for until it has ended; `None`: it runs on.
+    pub(crate) runs_for: Option<u32>,
+    pub(crate) started: u64,
+}
+
+/// What arrived in one unit of the stage.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Stage {
+    lists: BTreeMap<String, String>,
+    /// `files/PATH` or `inplace/PATH` → digest of what arrived.
+    files: BTreeMap<String, Digest>,
+    is_candidate: bool,
+}
+
+/// The host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Host {
+    pub(crate) files: Files,
+    pub(crate) manifests: BTreeMap<String, String>,
+    pub(crate) pending: BTreeMap<String, String>,
+    pub(crate) state: Option<Value>,
+    pub(crate) history: Vec<Value>,
+    pub(crate) containers: Vec<Container>,
+    objects: BTreeSet<Digest>,
+    stage: BTreeMap<String, Stage>,
+    clock: u64,
+    /// A container that was started while this content lies there exits at once.
+    pub(crate) poison: Vec<(RootPath, Digest)>,
+    /// Services that do their work and end, and how often they are asked for until they have.
+    pub(crate) one_shots: BTreeMap<String, u32>,
+    /// Whether Docker is there at all.
+    pub(crate) has_no_docker: bool,
+    /// Compose's names of projects whose folder has another.
+    pub(crate) names: BTreeMap<String, String>,
+    /// What a step did that it must not.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// What the driver answers: lines of events, and the exit status.
+pub(crate) type Answer = (Vec<Value>, i32);
+
+fn ok() -> Answer {
+    (Vec::new(), 0)
+}
+
+fn refused(why: &str) -> Answer {
+    (vec![json!({"event": "out", "text": why})], 1)
+}
+
+fn listed(text: &str) -> Manifest {
+    Manifest::from_text(text).unwrap()
+}
+
+impl Host {
+    /// Carries out a command. `half`: it stops in the middle and fails.
+    pub(crate) fn obey(&mut self, words: &[&str], rest: &str, list: &[String], half: bool) -> Answer {
+        match words {
+            ["open", ..] => ok(),
+            ["facts"] => self.facts(list),
+            ["probe", how] => self.probe(*how == "hash", list),
+            ["candidate", unit] => match self.arrived(unit) {
+                Ok(()) => {
+                    self.stage.get_mut(*unit).unwrap().is_candidate = true;
+                    ok()
+                }
+                Err(why) => refused(&why),
+            },
+            ["swap", unit] => self.swap(unit, half),
+            ["restore", unit] => self.restore(unit),
+            ["state", ..] => {
+                self.state = Some(serde_json::from_str(rest).unwrap());
+                ok()
+            }
+            ["history", ..] => {
+                self.history.push(serde_json::from_str(rest).unwrap());
+                ok()
+            }
+            ["finish"] => {
+                self.stage.clear();
+                ok()
+            }
+            _ if self.has_no_docker => refused("sh: docker: not found"),
+            ["containers"] => self.tell_containers(),
+            ["docker", ..] => ok(),
+            ["remove", project, service] => {
+                self.containers.retain(|container| (&*container.project, &*container.service) != (*project, *service));
+                ok()
+            }
+            ["compose", dir, place, _, "--ansi", "never", argv @ ..] => self.compose(dir, *place == "live", argv, half),
+            words => refused(&format!("unknown command {words:?}")),
+        }
+    }
+
+    fn facts(&self, wants: &[String]) -> Answer {
+        let mut events = Vec::new();
+        events.extend(self.state.iter().map(|state| json!({"event": "state", "state": state})));
+        for (which, manifests) in [("manifest", &self.manifests), ("pending", &self.pending)] {
+            for (unit, text) in manifests {
+                let digest = listed(text).digest();
+                if which == "manifest" && wants.contains(&format!("{unit} {}", digest.as_str())) {
+                    events.push(json!({"event": "same", "unit": unit}));
+                    continue;
+                }
+                events.push(json!({"event": which, "unit": unit}));
+                events.extend(text.lines().map(|line| json!({"event": "entry", "text": line})));
+            }
+        }
+        for (path, entry) in self.manifests.values().flat_map(|text| listed(text).0) {
+            if self.files.get(&path) != Some(&entry) {
+                events.push(json!({"event": "found", "text": self.look(&path)}));
+            }
+        }
+        (events, 0)
+    }
+
+    fn look(&self, path: &RootPath) -> String {
+        let mut line = String::new();
+        match self.files.get(path) {
+            Some(entry) => push_line(&mut line, path, &Entry { size: 0, ..entry.clone() }),
+            None if self.files.keys().any(|file| file.is_within(path)) => line = format!("d 644 0 - {path}"),
+            None => line = format!("m 644 0 - {path}"),
+        }
+        line.trim_end().to_owned()
+    }
+
+    fn probe(&self, hash: bool, list: &[String]) -> Answer {
+        let look = |line: &String| {
+            let name = line.split_once(' ').unwrap().1;
+            let text = if name.starts_with('/') { format!("m 0 0 - {name}") } else { self.look(&RootPath::new(name).unwrap()) };
+            (!hash || !text.starts_with('m')).then(|| json!({"event": "found", "text": text}))
+        };
+        (list.iter().filter_map(look).collect(), 0)
+    }
+
+    /// Takes an upload as the new stage.
+    pub(crate) fn receive(&mut self, tar: &[u8]) -> Result<(), String> {
+        self.stage.clear();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(tar));
+        for entry in archive.entries().map_err(|error| error.to_string())? {
+            let mut entry = entry.map_err(|error| error.to_string())?;
+            let path = entry.path().unwrap().to_string_lossy().into_owned();
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut content).map_err(|error| error.to_string())?;
+            let (unit, name) = path.split_once('/').unwrap();
+            let stage = self.stage.entry(unit.to_owned()).or_default();
+            if name.contains('/') {
+                stage.files.insert(name.to_owned(), Digest::of(&content));
+            } else {
+                stage.lists.insert(name.to_owned(), String::from_utf8(content).unwrap());
+            }
+        }
+        Ok(())
+    }
+
+    fn arrived(&self, unit: &str) -> Result<(), String> {
+        let stage = self.stage.get(unit).ok_or("nothing is staged")?;
+        for (list, dir) in [("put", "files"), ("in_place", "inplace")] {
+            for (path, entry) in listed(&stage.lists[list]).0 {
+                if stage.files.get(&format!("{dir}/{path}")) != Some(&entry.digest) {
+                    return Err(format!("staged files did not arrive as they were sent: {path}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn swap(&mut self, unit: &str, half: bool) -> Answer {
+        if let Err(why) = self.arrived(unit) {
+            return refused(&why);
+        }
+        let stage = self.stage[unit].clone();
+        let list = |name: &str| listed(&stage.lists[name]).0;
+        for (path, entry) in list("keep") {
+            if self.files.get(&path).is_none_or(|there| there.digest != entry.digest) {
+                return refused(&format!("changed while it was to be replaced: {path}"));
+            }
+            self.objects.insert(entry.digest);
+        }
+        self.pending.insert(unit.to_owned(), stage.lists["new"].clone());
+        for path in list("del").keys() {
+            self.files.remove(path);
+        }
+        for (number, (path, entry)) in list("in_place").into_iter().chain(list("put")).enumerate() {
+            if half && number > 0 {
+                break;
+            }
+            if let Some(there) = self.files.get(&path)
+                && !self.objects.contains(&there.digest)
+                && there.digest != entry.digest
+            {
+                self.wrong.push(format!("{path} was overwritten and is not kept"));
+            }
+            self.files.insert(path, entry);
+        }
+        if half {
+            return refused("No space left on device");
+        }
+        self.record(unit);
+        ok()
+    }
+
+    fn record(&mut self, unit: &str) {
+        match self.pending.remove(unit) {
+            Some(text) if !text.is_empty() => drop(self.manifests.insert(unit.to_owned(), text)),
+            _ => drop(self.manifests.remove(unit)),
+        }
+    }
+
+    fn restore(&mut self, unit: &str) -> Answer {
+        let Some(stage) = self.stage.get(unit).cloned() else { return refused("nothing is staged") };
+        let list = |name: &str| listed(&stage.lists[name]).0;
+        for path in list("undel").keys() {
+            self.files.remove(path);
+        }
+        for (path, entry) in list("undo") {
+            // What was not replaced is as it was, or somebody else's by now.
+            let came = |list: &str| listed(&stage.lists[list]).get(&path).map(|entry| entry.digest.clone());
+            let there = self.files.get(&path).map(|entry| entry.digest.clone());
+            if there.is_some() && there != came("put") && there != came("in_place") {
+                continue;
+            }
+            if !self.objects.contains(&entry.digest) {
+                return refused(&format!("{path} is not kept"));
+            }
+            self.files.insert(path, entry);
+        }
+        self.pending.insert(unit.to_owned(), stage.lists["old"].clone());
+        self.record(unit);
+        ok()
+    }
+
+    fn project(&self, dir: &str) -> String {
+        self.names.get(dir).cloned().unwrap_or_else(|| dir.to_owned())
+    }
+
+    fn is_poisoned(&self, container: &Container) -> bool {
+        self.poison.iter().any(|(path, digest)| container.seen.get(path).is_some_and(|entry| entry.digest == *digest))
+    }
+
+    fn compose(&mut self, dir: &str, live: bool, argv: &[&str], half: bool) -> Answer {
+        let compose = RootPath::new(&format!("{dir}/compose.yml")).unwrap();
+        if live && !self.files.contains_key(&compose) {
+            return refused("no configuration file provided: not found");
+        }
+        if !live && !self.stage.get(dir).is_some_and(|stage| stage.is_candidate) {
+            return refused("there is no candidate");
+        }
+        let project = self.project(dir);
+        let mut services: Vec<&str> = Vec::new();
+        let mut words = argv[1..].iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--pull" | "-s" | "--timeout" | "--policy" => drop(words.next()),
+                word if word.starts_with('-') => {}
+                word => services.push(word),
+            }
+        }
+        if half {
+            services.truncate(1);
+        }
+        match argv[0] {
+            "config" | "pull" | "build" => {}
+            "up" => services.iter().for_each(|service| self.up(&project, service, &compose, argv.contains(&"--force-recreate"))),
+            "restart" | "kill" | "exec" => {
+                let services = if argv[0] == "exec" { vec![services[0]] } else { services };
+                self.clock += 1;
+                for service in services {
+                    if !self.containers.iter().any(|c| (&*c.project, &*c.service) == (&*project, service)) && argv[0] != "restart" {
+                        return refused(&format!("service {service:?} is not running"));
+                    }
+                    let (files, ends, clock) = (self.files.clone(), self.one_shots.get(service).copied(), self.clock);
+                    for container in self.containers.iter_mut().filter(|c| (&*c.project, &*c.service) == (&*project, service)) {
+                        container.seen = files.clone();
+                        if argv[0] == "restart" {
+                            container.runs_for = ends;
+                            container.started = clock;
+                        }
+                    }
+                }
+            }
+            "down" => self.containers.retain(|container| container.project != project),
+            word => return refused(&format!("unknown docker command: compose {word}")),
+        }
+        if half { refused("it stopped half way") } else { ok() }
+    }
+
+    /// Compose recreates what has another definition, starts what is missing or down, and leaves the rest.
+    fn up(&mut self, project: &str, service: &str, compose: &RootPath, force: bool) {
+        let defined = |files: &Files| files.iter().filter(|(path, _)| *path == compose || path.as_str().ends_with(".env")).map(|(path, entry)| (path.clone(), entry.digest.clone())).collect::<Vec<_>>();
+        let there = self.containers.iter().position(|c| c.project == project && c.service == service);
+        if let Some(at) = there
+            && !force
+            && defined(&self.containers[at].created) == defined(&self.files)
+        {
+            if !self.is_poisoned(&self.containers[at]) && self.containers[at].runs_for != Some(0) {
+                return;
+            }
+            self.clock += 1;
+            self.containers[at].seen = self.files.clone();
+            self.containers[at].runs_for = self.one_shots.get(service).copied();
+            self.containers[at].started = self.clock;
+            return;
+        }
+        if let Some(at) = there {
+            self.containers.remove(at);
+        }
+        self.clock += 1;
+        self.containers.push(Container {
+            id: format!("id{}", self.clock),
+            project: project.to_owned(),
+            service: service.to_owned(),
+            created: self.files.clone(),
+            seen: self.files.clone(),
+            runs_for: self.one_shots.get(service).copied(),
+            started: self.clock,
+        });
+    }
+
+    fn tell_containers(&mut self) -> Answer {
+        let mut events = Vec::new();
+        for container in &self.containers {
+            let (state, code) = match container.runs_for {
+                _ if self.is_poisoned(container) => ("exited", 1),
+                Some(0) => ("exited", 0),
+                _ => ("running", 0),
+            };
+            events.push(json!({"event": "container", "container": {
+                "id": container.id, "name": format!("/{}-{}-1", container.project, container.service), "project": container.project,
+                "service": container.service, "oneoff": "False", "replaces": "", "image": "sha256:1", "image_name": "image:1",
+                "state": state, "exit_code": code, "restarts": 0, "created": "-", "started": container.started.to_string(),
+                "stop_timeout": null, "health": null,
+            }}));
+        }
+        for left in self.containers.iter_mut().filter_map(|container| container.runs_for.as_mut()) {
+            *left = left.saturating_sub(1);
+        }
+        (events, 0)
+    }
+
+    /// Whether somebody put a file there by hand.
+    pub(crate) fn put_by_hand(&mut self, path: &str, content: &str) {
+        let entry = Entry { kind: Kind::File, mode: 0o644, size: content.len() as u64, digest: Digest::of(content.as_bytes()) };
+        self.files.insert(RootPath::new(path).unwrap(), entry);
+    }
+}

@@ -1,0 +1,12 @@
+//! The order of effects of a sync, and what is left when any of them fails: over a transport whose other
+//! end is a small model of a host.
+
+mod bench;
+mod every_step;
+mod finish;
+mod host;
+mod one_shots;
+mod order;
+mod peer;
+mod setbacks;
+mod without_docker;

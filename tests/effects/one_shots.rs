@@ -1,0 +1,57 @@
+//! Services that do their work and end, and those that wait for them.
+
+use ghdeploy::error::Exit;
+use ghdeploy::outcome::ProjectResult;
+
+use crate::bench::{Ask, Repo};
+use crate::host::Host;
+
+const COMPOSE: &str = "\
+services:
+  init:
+    image: i
+    volumes: [./conf:/conf]
+  web:
+    image: w
+    depends_on: {init: {condition: service_completed_successfully}}
+";
+
+fn repo() -> Repo {
+    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
+}
+
+#[test]
+fn a_one_shot_that_ended_well_is_well() {
+    let repo = repo();
+    let host = Host { one_shots: [("init".to_owned(), 0)].into(), ..Host::default() };
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!((run.exit, repo.misses(&run.host)), (Exit::Done, Vec::new()));
+}
+
+#[test]
+fn who_waits_for_a_one_shot_is_restarted_once_that_has_ended() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    host.one_shots.insert("init".to_owned(), 2);
+    repo.write("blog/conf/a", "2");
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!((run.exit, repo.misses(&run.host)), (Exit::Done, Vec::new()));
+    let (first, then) = (run.at("blog: restart --no-deps init"), run.at("blog: restart --no-deps web"));
+    // It runs on while it is asked for twice: only the third answer says that it has ended.
+    let asked = run.commands[first..then].iter().filter(|command| *command == "containers").count();
+    assert!(asked >= 3, "`web` was restarted while `init` was at work: {:#?}", run.commands);
+}
+
+#[test]
+fn a_one_shot_that_fails_stops_who_waits_for_it() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    repo.write("blog/conf/a", "bad");
+    host.one_shots.insert("init".to_owned(), 0);
+    host.poison = repo.wanted().projects[0].manifest.0.iter().filter(|(path, _)| path.as_str() == "blog/conf/a").map(|(path, entry)| (path.clone(), entry.digest.clone())).collect();
+    // `web` lives on the same host, and is not restarted into the failure.
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
+    let restarts: Vec<&String> = run.commands[..run.at("restore blog")].iter().filter(|command| command.contains("restart")).collect();
+    assert_eq!(restarts, ["blog: restart --no-deps init"]);
+}

@@ -1,0 +1,166 @@
+//! The sequence of commands of each sort of change.
+
+use ghdeploy::error::Exit;
+
+use crate::bench::{Ask, Repo, Run};
+use crate::host::Host;
+
+const BLOG: &str = "\
+services:
+  web:
+    image: web:1
+    volumes: [./conf:/conf]
+  worker:
+    image: worker:1
+";
+
+fn repo() -> Repo {
+    Repo::new(&[("blog/compose.yml", BLOG), ("blog/conf/a", "1")])
+}
+
+/// The commands of a sync after a change, each on a line; everything is as wanted afterwards.
+fn commands(repo: &Repo, host: &Host, ask: Ask) -> String {
+    let run = repo.sync(host, ask);
+    well(repo, &run);
+    run.commands.join("\n")
+}
+
+fn well(repo: &Repo, run: &Run) {
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert_eq!(repo.misses(&run.host), Vec::<String>::new());
+    assert!(run.host.state.is_some());
+}
+
+#[test]
+fn a_first_sync() {
+    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @"");
+}
+
+#[test]
+fn a_sync_without_a_change_is_not_an_apply() {
+    let repo = repo();
+    assert_eq!(repo.sync(&repo.deployed(), Ask::default()).commands, Vec::<String>::new());
+}
+
+#[test]
+fn a_mounted_file() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/conf/a", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_file_that_nobody_reads() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/README.md", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_definition() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_definition_and_a_mounted_file_of_another_service() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn an_image_that_is_built() {
+    let repo = Repo::new(&[("app/compose.yml", "services:\n  web: {build: image}\n"), ("app/image/Dockerfile", "FROM a\n")]);
+    let host = repo.deployed();
+    repo.write("app/image/Dockerfile", "FROM b\n");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn inline_content() {
+    let inline = "services:\n  web: {image: a, configs: [c]}\nconfigs: {c: {content: one}}\n";
+    let repo = Repo::new(&[("blog/compose.yml", inline)]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &inline.replace("one", "two"));
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_service_that_leaves() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_signal_and_a_command() {
+    let compose = "services:\n  a: {image: a, volumes: ['./x:/x'], x-ghdeploy: {on-change: {signal: HUP}}}\n  b: {image: b, volumes: ['./x:/x'], x-ghdeploy: {on-change: {exec: [reload, now]}}}\n";
+    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.write("blog/x", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_change_that_a_service_watches_needs_no_docker() {
+    let compose = "services:\n  a: {image: a, volumes: ['./x:/x'], x-ghdeploy: {on-change: none}}\n";
+    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
+    let host = repo.deployed();
+    repo.write("blog/x", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn a_project_that_is_pruned() {
+    let repo = repo();
+    repo.write("shop/compose.yml", "services:\n  web: {image: a}\n");
+    let host = repo.deployed();
+    repo.remove("shop");
+    let run = repo.sync(&host, Ask { prune: true, ..Ask::default() });
+    well(&repo, &run);
+    assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
+    assert!(run.host.containers.iter().all(|container| container.project != "shop"));
+    insta::assert_snapshot!(run.commands.join("\n"), @"");
+}
+
+#[test]
+fn projects_go_after_each_other_and_shared_files_before_all() {
+    let plain = |after: &str| format!("x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz']}}\n");
+    let repo = Repo::new(&[("a/compose.yml", &plain("c")), ("b/compose.yml", &plain("a")), ("c/compose.yml", &plain("")), ("shared/tz", "1")]);
+    let host = repo.deployed();
+    repo.write("shared/tz", "2");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+}
+
+#[test]
+fn force_is_one_recreation() {
+    let repo = repo();
+    let host = repo.deployed();
+    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @"");
+}
+
+#[test]
+fn an_owed_restart_is_made_without_an_upload_of_files() {
+    let repo = repo();
+    let old = repo.deployed();
+    repo.write("blog/conf/a", "2");
+    let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
+    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @"");
+}
+
+#[test]
+fn who_reads_a_file_of_another_project_acts_after_it_has_arrived() {
+    let repo = Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca']}\n"), ("db/compose.yml", "services:\n  db: {image: d}\n"), ("db/ca.pem", "1")]);
+    let host = repo.deployed();
+    repo.write("db/ca.pem", "2");
+    let run = repo.sync(&host, Ask::default());
+    well(&repo, &run);
+    assert!(run.at("swap db") < run.at("blog: restart --no-deps web"), "{:#?}", run.commands);
+}

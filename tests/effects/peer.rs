@@ -1,0 +1,174 @@
+//! The transport to the model of a host: every command is recorded, and one of them may go wrong.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use std::future::Future;
+use std::pin::Pin;
+
+use ghdeploy::error::{Error, Exit};
+use ghdeploy::host::{Remote, Starting, Transport};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::sync::oneshot;
+
+use crate::host::Host;
+
+/// How a command goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It fails and does nothing.
+    Refused,
+    /// It fails in the middle.
+    Half,
+    /// The connection breaks before the host sees it.
+    CutBefore,
+    /// The host carries it out, and the connection breaks before the answer.
+    CutAfter,
+    /// Nothing is wrong with it, but somebody edits `blog/x` meanwhile.
+    Meddle,
+}
+
+/// What both ends share.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) host: Host,
+    /// The commands of the apply, in order.
+    pub(crate) commands: Vec<String>,
+    /// Whether commands are recorded and counted, and which of them goes wrong.
+    pub(crate) is_armed: bool,
+    pub(crate) faults: [Option<(usize, Fault)>; 2],
+    is_cut: bool,
+}
+
+/// The way to the model.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer(Arc<Mutex<Line>>);
+
+impl Peer {
+    pub(crate) fn new(host: Host, faults: [Option<(usize, Fault)>; 2]) -> Self {
+        Self(Arc::new(Mutex::new(Line { host, faults, ..Line::default() })))
+    }
+
+    pub(crate) fn line(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap()
+    }
+
+    /// Records a command; how it goes wrong, if it does.
+    fn takes(&self, command: String) -> Option<Fault> {
+        let mut line = self.line();
+        if !line.is_armed {
+            return None;
+        }
+        line.commands.push(command);
+        let fault = line.faults.iter().flatten().find(|(at, _)| *at + 1 == line.commands.len()).map(|(_, fault)| *fault);
+        if fault == Some(Fault::Meddle) {
+            line.host.put_by_hand("blog/x", "by hand");
+        }
+        line.is_cut |= matches!(fault, Some(Fault::CutBefore | Fault::CutAfter));
+        fault
+    }
+
+    /// Plays the driver until its stdin ends; its exit status, or `None` if the connection broke.
+    async fn play(self, input: DuplexStream, mut output: DuplexStream) -> Option<i32> {
+        let mut input = BufReader::new(input);
+        let mut text = String::new();
+        input.read_line(&mut text).await.unwrap();
+        assert!(text.starts_with("# shellcheck shell=sh\\n"), "the driver comes first");
+        loop {
+            text.clear();
+            if input.read_line(&mut text).await.unwrap() == 0 {
+                return Some(0);
+            }
+            let command = text.trim_end_matches('\n').to_owned();
+            let (id, rest) = command.split_once(' ').unwrap();
+            let words: Vec<&str> = rest.split(' ').collect();
+            if words[0] == "receive" {
+                return self.receive(&mut input).await;
+            }
+            let mut list = Vec::new();
+            while ["facts", "probe"].contains(&words[0]) {
+                text.clear();
+                input.read_line(&mut text).await.unwrap();
+                match text.trim_end_matches('\n') {
+                    "end" => break,
+                    item => list.push(item.to_owned()),
+                }
+            }
+            let fault = self.takes(shown(&words));
+            if fault == Some(Fault::CutBefore) || self.line().is_cut && fault.is_none() {
+                return None;
+            }
+            let json = rest.split_once(' ').map_or("", |(_, json)| json);
+            let (mut events, rc) = match fault {
+                Some(Fault::Refused) => (vec![json!({"event": "out", "text": "refused"})], 1),
+                fault => {
+                    let (events, rc) = self.line().host.obey(&words, json, &list, fault == Some(Fault::Half));
+                    (events, if fault == Some(Fault::Half) { rc.max(1) } else { rc })
+                }
+            };
+            if fault == Some(Fault::CutAfter) {
+                return None;
+            }
+            events.push(json!({"event": "done", "rc": rc}));
+            for mut event in events {
+                event["id"] = Value::from(id.parse::<u64>().unwrap());
+                output.write_all(format!("{event}\n").as_bytes()).await.ok()?;
+            }
+        }
+    }
+
+    async fn receive(&self, input: &mut BufReader<DuplexStream>) -> Option<i32> {
+        let fault = self.takes("upload".to_owned());
+        if fault == Some(Fault::CutBefore) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).await.unwrap();
+        match fault {
+            Some(Fault::Refused) => return Some(2),
+            Some(Fault::Half) => bytes.truncate(bytes.len() / 2),
+            _ => {}
+        }
+        let arrived = self.line().host.receive(&bytes);
+        match fault {
+            Some(Fault::CutAfter) => None,
+            _ => Some(if arrived.is_ok() { 0 } else { 2 }),
+        }
+    }
+}
+
+/// A command without what differs from run to run.
+fn shown(words: &[&str]) -> String {
+    match words {
+        ["compose", dir, place, _, "--ansi", "never", argv @ ..] => format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" ")),
+        ["state" | "history", ..] => words[0].to_owned(),
+        words => words.join(" "),
+    }
+}
+
+impl Transport for Peer {
+    fn start(&self) -> Starting<'_> {
+        Box::pin(async {
+            if self.line().is_cut {
+                return Err(Error::new(Exit::Unreachable, "the host cannot be reached"));
+            }
+            let (stdin, input) = tokio::io::duplex(1 << 20);
+            let (output, stdout) = tokio::io::duplex(1 << 20);
+            let (tell, told) = oneshot::channel();
+            let peer = self.clone();
+            tokio::spawn(async move {
+                let _ = tell.send(peer.play(input, output).await);
+            });
+            Ok(Remote {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                stderr: Box::new(tokio::io::empty()),
+                exit: Box::pin(async { told.await.ok().flatten().ok_or_else(|| "the connection was lost".to_owned()) }),
+            })
+        })
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}

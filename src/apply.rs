@@ -190,8 +190,7 @@ impl Apply<'_> {
         }
         // Files that other projects read are there before anybody acts on them.
         for plan in able.iter().filter(|plan| self.task.work.projects[&plan.name].goes_first) {
-            self.step(plan, "swap files");
-            if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
+            if let Err((failure, result)) = self.swap_project(plan).await {
                 results.insert(plan.name.clone(), self.failed(plan, result, failure));
             }
         }

@@ -72,3 +72,17 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// The known word that was probably meant: the one that takes the fewest edits, if those are at most a
+/// third of its length.
+#[must_use]
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Longer words are no slips, and the work grows with the square.
+    if word.len() > 64 {
+        return None;
+    }
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let edits = |candidate: &str| strsim::osa_distance(&plain(word), &plain(candidate));
+    let (edits, candidate) = known.iter().map(|candidate| (edits(candidate), *candidate)).min()?;
+    (edits <= (candidate.len() / 3).max(1)).then_some(candidate)
+}

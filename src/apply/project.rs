@@ -161,18 +161,20 @@ impl Apply<'_> {
         if plan.change == ProjectChange::Removed {
             return self.take_down(plan, &work.state).await;
         }
-        if !work.goes_first && self.has_files(plan) {
-            self.step(plan, "swap files");
-            if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
-                return self.failed(plan, result, failure);
-            }
+        if !work.goes_first
+            && let Err((failure, result)) = self.swap_project(plan).await
+        {
+            return self.failed(plan, result, failure);
         }
         let mut outcome =
             told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
         for action in outcome.actions.iter_mut().filter(|action| action.action.deed == Deed::None) {
             action.result = ActionResult::Done;
         }
-        if acts && let Err((failure, at)) = self.act(plan).await {
+        if acts && let Err((mut failure, at)) = self.act(plan).await {
+            if failure.logs.is_empty() {
+                failure.logs = self.logs_of_failed(plan).await;
+            }
             let back = self.roll_back(plan).await;
             let problems = failure
                 .problems
@@ -200,9 +202,18 @@ impl Apply<'_> {
         outcome
     }
 
-    /// Whether the files of the project's own unit, or the books about them, change.
-    pub(super) fn has_files(&self, plan: &ProjectPlan) -> bool {
-        self.task.work.projects[&plan.name].needs_record || !plan.files.is_empty()
+    /// Swaps the files of a project in, if any of them or the books about them change.
+    pub(super) async fn swap_project(&self, plan: &ProjectPlan) -> Result<(), (Failure, ProjectResult)> {
+        let work = &self.task.work.projects[&plan.name];
+        if work.drifted {
+            let noted = self.note_drift(plan).await;
+            noted.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
+        }
+        if !work.needs_record && plan.files.is_empty() {
+            return Ok(());
+        }
+        self.step(plan, "swap files");
+        self.swap(&unit(&plan.name)).await
     }
 
     /// Takes a project down that has left the repository: containers, then managed files.
@@ -239,6 +250,28 @@ impl Apply<'_> {
         }
     }
 
+    /// Notes that drift has made records void, before the files that show it are replaced.
+    async fn note_drift(&self, plan: &ProjectPlan) -> Result<(), Error> {
+        let Some(recorded) = self.task.work.projects[&plan.name].recorded.clone() else { return Ok(()) };
+        let json = {
+            let mut state = self.state.lock().await;
+            state.projects.insert(plan.name.clone(), recorded);
+            serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
+        };
+        self.write_state(json).await
+    }
+
+    async fn write_state(&self, json: String) -> Result<(), Error> {
+        let reply = self.task.driver.call(&Command::State(json)).await?;
+        if reply.is_ok() {
+            return Ok(());
+        }
+        Err(Error::unforeseen(format!(
+            "the state could not be written on the host: {}",
+            reply.output.join("; ")
+        )))
+    }
+
     /// Notes what the containers run with now; a service with an action that was not carried out
     /// keeps its old record, so that the next sync owes it.
     async fn record(&self, plan: &ProjectPlan, owed: bool, write: bool) -> Result<(), Error> {
@@ -266,16 +299,7 @@ impl Apply<'_> {
             serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
         };
         // Without actions nothing is lost if the run ends here: the closing write has it.
-        if write {
-            let reply = self.task.driver.call(&Command::State(json)).await?;
-            if !reply.is_ok() {
-                return Err(Error::unforeseen(format!(
-                    "the state could not be written on the host: {}",
-                    reply.output.join("; ")
-                )));
-            }
-        }
-        Ok(())
+        if write { self.write_state(json).await } else { Ok(()) }
     }
 
     pub(super) fn expect(&self, what: &str, reply: Reply) -> Result<Reply, Failure> {

@@ -259,6 +259,23 @@ impl Apply<'_> {
         self.project(plan)?.model.services.get(service).map(|service| service.at.clone())
     }
 
+    /// What the containers of a project logged last that have failed since this run began.
+    pub(super) async fn logs_of_failed(&self, plan: &ProjectPlan) -> Vec<ServiceLog> {
+        let project = &self.task.work.projects[&plan.name].state.project;
+        let (Ok(before), Ok(now)) = (self.before().await, self.containers().await) else { return Vec::new() };
+        let is_old = |c: &Container| before.iter().any(|old| old.id == c.id && old.started == c.started);
+        let failed = |c: &&Container| match c.state.as_str() {
+            "exited" | "dead" => c.exit_code != 0,
+            state => state == "restarting" || c.health.as_deref() == Some("unhealthy"),
+        };
+        let mut logs = Vec::new();
+        for container in now.iter().filter(|c| c.project == *project && !is_old(c)).filter(failed) {
+            let (service, id) = (container.service.clone(), container.id.clone());
+            logs.push(self.log(&Sick { service, container: id, why: String::new() }).await);
+        }
+        logs
+    }
+
     async fn log(&self, sick: &Sick) -> ServiceLog {
         let lines = self.task.settings.log_lines;
         let mut log = ServiceLog { service: sick.service.clone(), lines: Vec::new() };

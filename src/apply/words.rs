@@ -43,23 +43,29 @@ pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
     }
 }
 
-/// The lines that say what went wrong.
+/// The lines that say what went wrong: at most three, each once.
 fn essence(output: &[String]) -> String {
-    let lines: Vec<String> = output.iter().map(|line| safe(line)).filter(|line| !line.is_empty()).collect();
-    let telling: Vec<&String> = lines
-        .iter()
-        .filter(|line| {
-            ["rror", "ailed", "invalid", "denied", "not found", "nable to"]
-                .iter()
-                .any(|word| line.contains(word))
-        })
-        .collect();
-    let mut chosen: Vec<&str> = if telling.is_empty() {
-        lines.iter().rev().take(3).rev().map(String::as_str).collect()
-    } else {
-        telling.iter().rev().take(3).rev().map(|line| line.as_str()).collect()
+    // What Compose tells of its progress: ` Container blog-web-1  Started`.
+    let is_progress = |line: &str| {
+        ["Container ", "Network ", "Volume "].iter().any(|word| line.starts_with(word))
+            && !line.contains("Error")
     };
-    chosen.dedup();
+    let lines: Vec<String> =
+        output.iter().map(|line| safe(line)).filter(|line| !line.is_empty() && !is_progress(line)).collect();
+    let tells = |line: &&String| {
+        ["rror", "ailed", "invalid", "denied", "not found", "nable to", "didn't"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let telling: Vec<&String> = lines.iter().filter(tells).collect();
+    let lines = if telling.is_empty() { lines.iter().collect() } else { telling };
+    let mut chosen: Vec<&str> = Vec::new();
+    for line in lines.iter().rev().map(|line| line.as_str()) {
+        if chosen.len() < 3 && !chosen.iter().any(|there| there.contains(line) || line.contains(there)) {
+            chosen.push(line);
+        }
+    }
+    chosen.reverse();
     chosen.join("; ")
 }
 

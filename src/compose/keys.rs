@@ -1,12 +1,12 @@
 //! The keys of the Compose Specification.
 //!
 //! Owns the lists of what any version of Compose knows
-//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>) and the search
-//! for the key that was meant. A key that is newer than these lists must stay a warning.
+//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>). A key that is newer
+//! than these lists must stay a warning.
 
 use super::context::Context;
 use super::yaml::Map;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 
 /// Top-level keys.
 pub(super) const TOP: &[&str] =
@@ -243,7 +243,7 @@ pub(super) const FILE_OBJECT: &[&str] = &[
     "template_driver",
 ];
 
-/// Warns of keys that no version of Compose knows.
+/// Tells of keys that no version of Compose knows.
 pub(super) fn check(context: &mut Context<'_>, map: &Map, known: &[&str], owner: &str) {
     for (key, entry) in map {
         if context.is_full() {
@@ -252,46 +252,14 @@ pub(super) fn check(context: &mut Context<'_>, map: &Map, known: &[&str], owner:
         if !key.starts_with("x-") && !known.contains(&&**key) {
             let at = context.location(entry.at);
             let message = format!("{owner}: no version of Compose known here has the key `{key}`");
-            let mut diagnostic = Diagnostic::warning(message, Some(at));
-            if let Some(near) = nearest(key, known) {
-                diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-            }
-            context.note(diagnostic);
+            // What is close to a known key is a slip, which Compose would refuse. Anything else may be
+            // a key of a newer Compose.
+            context.note(match nearest(key, known) {
+                Some(near) => Diagnostic::error(message, Some(at)).help(format!("did you mean `{near}`?")),
+                None => Diagnostic::warning(message, Some(at)),
+            });
         }
     }
-}
-
-/// The known key that takes the fewest edits, if that is at most a third of its length.
-pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    if key.len() > 64 {
-        return None;
-    }
-    known
-        .iter()
-        .map(|candidate| (distance(key, candidate), *candidate))
-        .min()
-        .filter(|(edits, candidate)| *edits <= (candidate.len() / 3).max(1))
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.to_lowercase().replace('-', "_").chars().collect();
-    let b: Vec<char> = b.replace('-', "_").chars().collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

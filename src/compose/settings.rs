@@ -3,10 +3,9 @@
 //! Owns the only keys of a compose file that are ghdeploy's own, so here an unknown key is an error.
 
 use super::context::Context;
-use super::keys::nearest;
 use super::model::{OnChange, ProjectSettings, Reaction};
 use super::yaml::{Map, Node, Value};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 
 const PROJECT: &[&str] = &["hosts", "after", "hooks"];
 const SERVICE: &[&str] = &["on-change", "paths"];

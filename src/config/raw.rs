@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Location, nearest};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -194,33 +194,6 @@ fn reworded(message: &str) -> (String, Option<String>) {
         message = message.replace(theirs, ours);
     }
     (message, None)
-}
-
-/// The known word that needs the fewest edits, unless it needs so many that it is another word.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let lower = word.to_lowercase().replace('-', "_");
-    known
-        .iter()
-        .map(|candidate| (edits(&lower, candidate), *candidate))
-        .min()
-        .filter(|(edits, candidate)| *edits <= 1 + candidate.len() / 3)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

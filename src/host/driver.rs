@@ -179,10 +179,10 @@ struct Numbered {
     event: Event,
 }
 
-/// A numbered line whose event is not understood.
-#[derive(serde::Deserialize)]
-struct Unread {
-    id: u64,
+/// The number of a line that is not understood, if it was meant for a caller: such a line starts
+/// like an event, whatever is broken behind that. Other lines are what a login shell's rc files print.
+fn number_of(line: &str) -> Option<u64> {
+    line.strip_prefix("{\"id\":")?.split_once(',')?.0.parse().ok()
 }
 
 /// The trouble of an event that is not understood: what it said must not be passed over.
@@ -207,8 +207,7 @@ async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiti
             }
             Err(error) => {
                 tracing::debug!(%error, "a line from the host that is no event");
-                // Other lines are what a login shell's rc files print.
-                if let Ok(Unread { id }) = serde_json::from_str(&text)
+                if let Some(id) = number_of(&text)
                     && let Some(caller) = lock(&waiting).get(&id)
                 {
                     let _ = caller.send(Event::Trouble { what: UNREAD.to_owned() });

@@ -65,7 +65,7 @@ deviations() {
       x = index("4567cdef", substr(type[p], length(type[p]) - 1, 1)) > 0
       if (x == ($2 ~ /^7/)) { print "h " $0; next }
     }
-    { print "x " $0 }' k=s "$known" k=n - k=m "$d/manifest"/*))
+    { print "x " $0 }' k=s "$known" k=n - k=m "$d/manifest"/*)) || return 1
   [ -n "$lines" ] || return 0
   { printf '%s\n' "$lines" | sed -n 's/^x //p'; printf '%s\n' "$lines" | sed -n 's/^h //p' | failing; } | each differs
 }
@@ -74,8 +74,8 @@ deviations() {
 sums() { sed -n 's/^f [0-7]* [0-9]* \([0-9a-f]*\) /\1  .\//p'; }
 # failing < manifest lines of plain files: those whose content is not proven to be so.
 failing() {
-  plain=$(cat)
-  { printf '%s\n' "$plain" | sums | sha256sum -c 2>/dev/null | sed -n 's/^\.\/\(.*\): OK$/g \1/p'; printf '%s\n' "$plain" | sed 's/^/m /'
+  all=$(cat)
+  { printf '%s\n' "$all" | sums | sha256sum -c 2>/dev/null | sed -n 's/^\.\/\(.*\): OK$/g \1/p'; printf '%s\n' "$all" | sed 's/^/m /'
   } | awk '{ l = substr($0, 3); p = l } $1 == "g" { good[l]; next } { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", p) } l != "" && !(p in good) { print l }'
 }
 
@@ -159,8 +159,7 @@ open_() {
   if ! { [ -d "$d/manifest" ] && [ -d "$d/pending" ] && [ -d "$d/objects" ] && [ -w "$d/lock" ] && [ -w "$d/print" ]; }; then
     out=$({ (umask 022; mkdir -p -- "$root") && mkdir -p -- "$d/manifest" "$d/pending" "$d/objects" && : >>"$d/lock" && : >>"$d/print"; } 2>&1) || { trouble write "$out"; return 1; }
   fi
-  out=$(cd "$root" 2>&1) || { trouble write "$out"; return 1; }
-  cd "$root" || return 1
+  cd "$root" || { trouble write "$root cannot be entered"; return 1; }
   exec 9>>"$d/lock"
   waited=0 last='' tries=0
   until flock -n 9; do
@@ -206,7 +205,10 @@ facts() {
   # Of a swap that was cut off, one must look what has come.
   [ -z "$pending" ] || sed -e 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /' -e 's/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$d/pending"/* | probed hash | tell found
   set -f
-  clean || { unsealed=1; deviations | tell found; }
+  clean && return
+  unsealed=1
+  out=$(deviations) || { printf 'the files could not be compared with the records\n' | tell out; return 1; }
+  [ -z "$out" ] || printf '%s\n' "$out" | tell found
 }
 
 # probed hash|type, then lines "p PATH" (P: in text form) up to "end": what lies there. With "type"
@@ -239,17 +241,18 @@ arrived() {
   bad=
   for list in put:files in_place:inplace; do
     [ -s "$u/${list%:*}" ] || continue
-    bad=$bad$(cd "$u/${list#*:}" && { sums <"$u/${list%:*}" | sha256sum -c >/dev/null 2>&1 || plain=; each arrives <"$u/${list%:*}"; }) || bad=none
+    bad=$bad$(cd "$u/${list#*:}" || exit
+      if sums <"$u/${list%:*}" | sha256sum -c >/dev/null 2>&1; then each arrives <"$u/${list%:*}"; else each differs <"$u/${list%:*}"; fi) || bad=none
   done
   [ -z "$bad" ] || { printf 'staged files did not arrive as they were sent:\n%s\n' "$bad"; return 1; }
 }
-# With plain set, the content of plain files is proven already.
-arrives() { [ "$1$plain" = f1 ] || differs "$@"; }
+# The content of plain files is proven by then.
+arrives() { [ "$1" = f ] || differs "$@"; }
 
 # candidate UNIT: in stage/UNIT/candidate, the files that Compose reads, as they will be: staged ones
 # over the live ones. Lists: reads (paths in text form), gone (files that will be removed).
 candidate() {
-  u=$st/$1 c=$st/$1/candidate plain=1
+  u=$st/$1 c=$st/$1/candidate
   arrived && into "$c" || return 1
   while IFS= read -r line; do
     where
@@ -271,17 +274,17 @@ keep() {
   elif [ -f "./$4" ]; then case $1 in [fF]) cp -p -- "./$4" "$u/kept/$3" || return 1 ;; *) other "$5"; return ;; esac
   else other "$5"; return; fi
   kept="$kept $3" count=$((count + 1))
-  [ $count -lt 500 ] || store
+  [ "$count" -lt 500 ] || store
 }
 other() { printf 'changed while it was to be replaced: %s\n' "$1"; return 1; }
 # store: the copies become objects once they are proven to be what they are called.
 store() {
-  [ $count -gt 0 ] || return 0
+  [ "$count" -gt 0 ] || return 0
   cd "$u/kept" || return 1
   # shellcheck disable=SC2046,SC2086 # digests
   set -- $(sha256sum -- $kept)
   while [ $# -gt 1 ] && [ "$1" = "$2" ]; do shift 2; count=$((count - 1)); done
-  [ $count = 0 ] || { other "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$u/keep")"; return 1; }
+  [ "$count" = 0 ] || { other "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$u/keep")"; return 1; }
   # shellcheck disable=SC2086
   { flush $kept; mv -f -- $kept "$d/objects/" && cd "$root"; } || return 1
   kept=
@@ -316,7 +319,7 @@ made() {
 # fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
 fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }
 # write FILE MODE PATH: puts the content into the file that is there.
-write() { fit "$2" "./$3" && cat -- "$1" >"./$3" && flush "./$3"; }
+write() { { [ -e "./$3" ] || printf '' >"./$3"; } && fit "$2" "./$3" && cat -- "$1" >"./$3" && flush "./$3"; }
 write_staged() { write "$u/inplace/$4" "$2" "$4"; }
 write_kept() { write "$d/objects/$3" "$2" "$4"; }
 # vacant … PATH NAME: whether a file that is to come would overwrite nobody's.
@@ -352,7 +355,7 @@ record() {
 # sweep (directories that may be empty then), undel (what comes where nothing was), in_place, put; new
 # (the manifest).
 swap() {
-  u=$st/$1 plain=1 kept='' count=0
+  u=$st/$1 kept='' count=0
   [ -d "$u/candidate" ] || arrived || return 1
   into "$u/kept" && each keep <"$u/keep" && store && claim "$1" new && printf '' >"$u/begun" || return 1
   umask 022
@@ -400,7 +403,7 @@ job() {
     { flock 8; [ -z "$out" ] || printf '%s\n' "$out" | text out; printf '%s\n' "{\"id\":$id,\"event\":\"done\",\"rc\":$rc}"; } 8>>"$d/print"
   ) &
 }
-compose() { cd "$1" && shift && docker compose "$@"; }
+compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
 # remove_service PROJECT SERVICE: stops and removes its containers; volumes stay.
 remove_service() {
   ids=$(docker ps -aq --filter "label=com.docker.compose.project=$1" --filter "label=com.docker.compose.service=$2") || return 1
@@ -465,7 +468,7 @@ while IFS= read -r line; do
       # What has not come in full makes room again. One flush for all is before any of it goes live.
       tar -xzpmof - && { sync -f . 2>/dev/null; exit 0; }
       rc=$?; cd / && rm -rf "$st"; exit $rc ;;
-    facts) facts; answer 0 ;;
+    facts) facts; answer $? ;;
     probe) probed "${1-hash}" | tell found; answer 0 ;;
     candidate | swap | restore) quietly "$command" "$1"; answer $? ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?

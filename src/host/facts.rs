@@ -58,6 +58,9 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
             .collect(),
     };
     let reply = driver.call(&command).await?;
+    if !reply.is_ok() {
+        return Err(broken("the records"));
+    }
     let mut deployed = Deployed::default();
     // Where the entries that follow belong.
     let mut current: Option<(bool, String)> = None;

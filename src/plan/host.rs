@@ -7,12 +7,14 @@ use super::files::Files;
 use super::order::{before, order};
 use super::problems;
 use super::{Action, Deed, FileChange, FileChangeKind, HostPlan, ProjectChange, ProjectPlan, Reason};
-use crate::compose::model::Reaction;
+use crate::compose::model::{How, Reaction};
 use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Entry, Manifest};
 use crate::path::RootPath;
-use crate::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
+use crate::wanted::{
+    ALL, Reactions, Wanted, WantedProject, covers, is_file, reaction_key, service_state, union,
+};
 
 /// What decides about a plan besides facts.
 pub struct Options<'a> {
@@ -56,8 +58,11 @@ pub struct ProjectWork {
     pub needs_record: bool,
     /// What to record of it; each service's part only once it has no action left.
     pub state: ProjectState,
-    /// What was recorded; `None`: it is new.
+    /// What was recorded, without what drift has made void; `None`: it is new.
     pub recorded: Option<ProjectState>,
+    /// Whether drift has made some of the record void: then that is noted before the drift goes, or a
+    /// run that is cut off would lose what is owed for it.
+    pub drifted: bool,
     /// Whether another project reads a file of it that changes: then its files go first.
     pub goes_first: bool,
 }
@@ -121,6 +126,15 @@ struct Planner<'a> {
     files: BTreeMap<&'a RootPath, &'a Entry>,
 }
 
+/// What the services of a project owe.
+#[derive(Default)]
+struct Owed {
+    /// What they are to be started with.
+    services: BTreeMap<String, ServiceState>,
+    actions: Vec<Action>,
+    recorded: Option<ProjectState>,
+}
+
 impl Planner<'_> {
     fn work(&self) -> Work {
         let (mut shared_changes, shared_record) = self.unit(SHARED, self.shared);
@@ -129,7 +143,7 @@ impl Planner<'_> {
             .iter()
             .map(|project| (project.name.as_str(), self.unit(&unit(&project.name), &project.manifest)))
             .collect();
-        let mut owed: BTreeMap<&str, (BTreeMap<String, ServiceState>, Vec<Action>)> = BTreeMap::new();
+        let mut owed: BTreeMap<&str, Owed> = BTreeMap::new();
         let mut read_by_others: BTreeSet<&str> = BTreeSet::new();
         for project in &self.selected {
             let own_changes = own.get(project.name.as_str()).into_iter().flat_map(|(changes, _)| changes);
@@ -142,11 +156,11 @@ impl Planner<'_> {
                     read_by_others.insert(other);
                 }
             }
-            owed.insert(&project.name, self.actions(project, &changes));
+            owed.insert(&project.name, self.owed(project, &changes));
         }
         for project in &self.selected {
             let actions =
-                owed.get(project.name.as_str()).map(|(_, actions)| actions.as_slice()).unwrap_or_default();
+                owed.get(project.name.as_str()).map(|owed| owed.actions.as_slice()).unwrap_or_default();
             let all = own.values_mut().flat_map(|(changes, _)| changes).chain(&mut shared_changes);
             write_in_place(project, actions, all);
         }
@@ -158,17 +172,24 @@ impl Planner<'_> {
         {
             let name = project.name.as_str();
             let (own, needs_record) = own.remove(name).unwrap_or_default();
-            let (services, actions) = owed.remove(name).unwrap_or_default();
+            let Owed { services, actions, recorded } = owed.remove(name).unwrap_or_default();
+            let drifted = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
             let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
             let after = before.get(name).into_iter().flatten().cloned().collect();
             let state = self.state(project, services);
             let plan = self.project(project, &state, files, actions, after);
-            let recorded = self.deployed.state.projects.get(name).cloned();
             let goes_first = read_by_others.contains(name);
             works.insert(
                 name.to_owned(),
-                ProjectWork { manifest: project.manifest.clone(), needs_record, state, recorded, goes_first },
+                ProjectWork {
+                    manifest: project.manifest.clone(),
+                    needs_record,
+                    state,
+                    recorded,
+                    drifted,
+                    goes_first,
+                },
             );
             plans.push(plan);
         }
@@ -184,6 +205,7 @@ impl Planner<'_> {
                     needs_record: self.options.prune,
                     state,
                     recorded,
+                    drifted: false,
                     goes_first: false,
                 },
             );
@@ -215,21 +237,20 @@ impl Planner<'_> {
     }
 
     /// What a project's services are to be started with, and what they owe.
-    fn actions(
-        &self,
-        project: &WantedProject,
-        files: &[FileChange],
-    ) -> (BTreeMap<String, ServiceState>, Vec<Action>) {
-        let recorded = self.deployed.state.projects.get(&project.name);
-        let states = states(project, recorded, &self.files);
-        // Of a project that cannot be read nobody knows which services it has.
-        if project.model.diagnostics.iter().any(Diagnostic::is_error) {
-            return (states, Vec::new());
+    fn owed(&self, project: &WantedProject, files: &[FileChange]) -> Owed {
+        let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
+        let services = states(project, recorded.as_ref(), &self.files);
+        if let Some(recorded) = &mut recorded {
+            void_drifted(project, recorded, files);
         }
-        let actions =
-            Actions { model: &project.model, wanted: &states, recorded, files, force: self.options.force }
-                .list();
-        (states, actions)
+        // Of a project that cannot be read nobody knows which services it has.
+        let actions = if project.model.diagnostics.iter().any(Diagnostic::is_error) {
+            Vec::new()
+        } else {
+            let (model, recorded) = (&project.model, recorded.as_ref());
+            Actions { model, wanted: &services, recorded, files, force: self.options.force }.list()
+        };
+        Owed { services, actions, recorded }
     }
 
     fn state(&self, project: &WantedProject, services: BTreeMap<String, ServiceState>) -> ProjectState {
@@ -347,6 +368,33 @@ fn states(
         recorded.and_then(|recorded| recorded.services.get(name)).map(|state| (name.clone(), state.clone()))
     };
     project.model.services.iter().filter_map(of).collect()
+}
+
+/// Voids what was recorded of services that read a file which was changed on the host: nobody knows
+/// whether they run with that change.
+fn void_drifted(project: &WantedProject, recorded: &mut ProjectState, files: &[FileChange]) {
+    const VOID: &str = "void";
+    for file in files.iter().filter(|file| file.change == FileChangeKind::Drift) {
+        let defines = project.model.definition_files.iter().any(|definition| definition.path == file.at);
+        for (name, service) in &project.model.services {
+            let Some(record) = recorded.services.get_mut(name) else { continue };
+            if defines {
+                VOID.clone_into(&mut record.definition);
+            }
+            let reactions = Reactions::new(&project.model, service);
+            for read in service.reads.iter().filter(|read| covers(read, &file.at)) {
+                if read.how.is_input() {
+                    for key in [reaction_key(reactions.to(&file.at)), ALL.to_owned()] {
+                        record.inputs.insert(key, VOID.to_owned());
+                    }
+                } else if read.how == How::Build {
+                    record.build = Some(VOID.to_owned());
+                } else {
+                    VOID.clone_into(&mut record.definition);
+                }
+            }
+        }
+    }
 }
 
 /// Marks the files that a container keeps running with: it holds on to the inode.

@@ -26,6 +26,7 @@ impl<'a> Call<'a> {
             bed,
             host,
             known_hosts: Some(bed.sshd.known_hosts().into()),
+            key: bed.sshd.client_key().into(),
             args: args.iter().map(OsString::from).collect(),
         }
     }

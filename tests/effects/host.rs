@@ -25,7 +25,7 @@ pub(crate) struct Container {
 
 /// What arrived in one unit of the stage.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Stage {
+pub(crate) struct Stage {
     lists: BTreeMap<String, String>,
     /// `files/PATH` or `inplace/PATH` → digest of what arrived.
     files: BTreeMap<String, Digest>,
@@ -41,9 +41,9 @@ pub(crate) struct Host {
     pub(crate) state: Option<Value>,
     pub(crate) history: Vec<Value>,
     pub(crate) containers: Vec<Container>,
-    objects: BTreeSet<Digest>,
-    stage: BTreeMap<String, Stage>,
-    clock: u64,
+    pub(crate) objects: BTreeSet<Digest>,
+    pub(crate) stage: BTreeMap<String, Stage>,
+    pub(crate) clock: u64,
     /// A container that was started while this content lies there exits at once.
     pub(crate) poison: Vec<(RootPath, Digest)>,
     /// Services that do their work and end, and how often they are asked for until they have.
@@ -52,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) has_no_docker: bool,
     /// Compose's names of projects whose folder has another.
     pub(crate) names: BTreeMap<String, String>,
+    /// Services whose image was built and is not run yet.
+    pub(crate) built: BTreeSet<(String, String)>,
     /// What a step did that it must not.
     pub(crate) wrong: Vec<String>,
 }
@@ -279,7 +281,8 @@ impl Host {
             services.truncate(1);
         }
         match argv[0] {
-            "config" | "pull" | "build" => {}
+            "config" | "pull" => {}
+            "build" => self.built.extend(services.iter().map(|service| (project.clone(), (*service).to_owned()))),
             "up" => services.iter().for_each(|service| self.up(&project, service, &compose, argv.contains(&"--force-recreate"))),
             "restart" | "kill" | "exec" => {
                 let services = if argv[0] == "exec" { vec![services[0]] } else { services };
@@ -310,6 +313,7 @@ impl Host {
         let there = self.containers.iter().position(|c| c.project == project && c.service == service);
         if let Some(at) = there
             && !force
+            && !self.built.contains(&(project.to_owned(), service.to_owned()))
             && defined(&self.containers[at].created) == defined(&self.files)
         {
             if !self.is_poisoned(&self.containers[at]) && self.containers[at].runs_for != Some(0) {
@@ -324,6 +328,7 @@ impl Host {
         if let Some(at) = there {
             self.containers.remove(at);
         }
+        self.built.remove(&(project.to_owned(), service.to_owned()));
         self.clock += 1;
         self.containers.push(Container {
             id: format!("id{}", self.clock),

@@ -3,10 +3,10 @@
 
 mod bench;
 mod every_step;
-mod finish;
 mod host;
 mod one_shots;
 mod order;
 mod peer;
+mod real_driver;
 mod setbacks;
 mod without_docker;

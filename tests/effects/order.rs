@@ -33,7 +33,20 @@ fn well(repo: &Repo, run: &Run) {
 
 #[test]
 fn a_first_sync() {
-    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable web worker
+    swap blog
+    blog: up -d --quiet-pull web worker
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -47,7 +60,18 @@ fn a_mounted_file() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    docker compose version
+    swap blog
+    blog: restart --no-deps web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -55,7 +79,13 @@ fn a_file_that_nobody_reads() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/README.md", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    swap blog
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -63,7 +93,20 @@ fn a_definition() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable web
+    swap blog
+    blog: up -d --quiet-pull web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -71,7 +114,22 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable worker
+    swap blog
+    blog: up -d --quiet-pull worker
+    containers
+    blog: restart --no-deps web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -88,7 +146,20 @@ fn inline_content() {
     let repo = Repo::new(&[("blog/compose.yml", inline)]);
     let host = repo.deployed();
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable web
+    swap blog
+    blog: up -d --force-recreate --no-deps web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -96,7 +167,18 @@ fn a_service_that_leaves() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    swap blog
+    remove blog worker
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -105,7 +187,19 @@ fn a_signal_and_a_command() {
     let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    docker compose version
+    swap blog
+    blog: kill -s HUP a
+    blog: exec -T b reload now
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -114,7 +208,13 @@ fn a_change_that_a_service_watches_needs_no_docker() {
     let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    swap blog
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -127,7 +227,15 @@ fn a_project_that_is_pruned() {
     well(&repo, &run);
     assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
-    insta::assert_snapshot!(run.commands.join("\n"), @"");
+    insta::assert_snapshot!(run.commands.join("\n"), @r"
+    upload
+    containers
+    shop: down
+    swap shop
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -136,14 +244,46 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     let repo = Repo::new(&[("a/compose.yml", &plain("c")), ("b/compose.yml", &plain("a")), ("c/compose.yml", &plain("")), ("shared/tz", "1")]);
     let host = repo.deployed();
     repo.write("shared/tz", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    docker compose version
+    docker compose version
+    docker compose version
+    swap +shared
+    swap c
+    c: restart --no-deps web
+    containers
+    state
+    swap a
+    a: restart --no-deps web
+    containers
+    state
+    swap b
+    b: restart --no-deps web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
 fn force_is_one_recreation() {
     let repo = repo();
     let host = repo.deployed();
-    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r"
+    upload
+    containers
+    docker compose version
+    blog: up -d --force-recreate --no-deps web worker
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]
@@ -152,7 +292,17 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
     let old = repo.deployed();
     repo.write("blog/conf/a", "2");
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
-    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r"
+    upload
+    containers
+    docker compose version
+    blog: restart --no-deps web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]

@@ -23,7 +23,21 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     let run = repo.sync(&before, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
     assert_eq!(run.actions("blog"), [("restart web".to_owned(), ActionResult::Failed)]);
-    insta::assert_snapshot!(run.commands.join("\n"), @"");
+    insta::assert_snapshot!(run.commands.join("\n"), @r"
+    upload
+    containers
+    docker compose version
+    swap blog
+    blog: restart --no-deps web
+    containers
+    restore blog
+    docker tag sha256:1 image:1
+    blog: up -d --no-build --pull never web
+    containers
+    blog: restart --no-deps web
+    containers
+    finish
+    ");
     assert_eq!((&run.host.files, &run.host.manifests, &run.host.state), (&before.files, &before.manifests, &before.state));
     repo.write("blog/x", "good");
     assert_eq!(repo.misses(&run.host), Vec::<String>::new());

@@ -201,7 +201,7 @@ fn the_folders_that_come_with_the_project_are_clean() {
 #[test]
 fn check_names_the_line_and_fails() {
     let git = Git::new();
-    git.write("services/blog/compose.yml", "services:\n  web:\n    image: a\n    prots: [1]\n");
+    git.write("services/blog/compose.yml", "services:\n  web:\n    image: a\n    ports: [http]\n");
     let report = json(&ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2));
     let wrong = &report["diagnostics"][0];
     assert_eq!(

@@ -151,7 +151,7 @@ fn drift_is_told_and_the_repository_wins() {
     host.found.insert(path("blog/conf/a"), found("by hand"));
     let work = repo.plan(&host);
     // What runs was started with what is wanted: the content is put back, and nothing is owed.
-    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a"]);
+    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
     assert_eq!(
         work.plan.notes[0].message,
         "services/blog/conf/a was changed on the host since it was deployed"
@@ -177,7 +177,7 @@ fn a_file_that_was_deleted_on_the_host_comes_back() {
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), Found::Missing);
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a"]);
+    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
     assert!(work.plan.notes.is_empty(), "there is nothing to keep: {:?}", work.plan.notes);
 }
 

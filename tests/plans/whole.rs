@@ -45,7 +45,7 @@ fn a_plan_in_json() {
           "notes": [
             {
               "severity": "warning",
-              "message": "services/blog/README.md was changed on the host since it was deployed",
+              "message": "1 file was changed on the host since it was deployed",
               "at": null,
               "help": "the host's version is kept in .ghdeploy/objects when it is replaced"
             },

@@ -11,6 +11,7 @@
 
 pub mod health;
 mod project;
+mod release;
 mod rollback;
 mod services;
 pub mod stage;
@@ -25,12 +26,10 @@ use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
 use crate::deployed::{Deployed, SHARED, State, unit};
 use crate::diagnostic::Diagnostic;
-use crate::error::{Error, HostState, Result};
+use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
-use crate::host::{Command, Container, Driver, Transport, upload};
-use crate::outcome::{
-    ActionOutcome, ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog,
-};
+use crate::host::{Container, Driver, Transport, upload};
+use crate::outcome::{ActionOutcome, ActionResult, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog};
 use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
 use crate::wanted::{Wanted, WantedProject};
@@ -97,6 +96,17 @@ struct Apply<'a> {
     state: Mutex<State>,
     /// The containers as they were before anything was done.
     before: OnceCell<Result<Vec<Container>>>,
+    /// What became of the shared files.
+    shared: Mutex<Shared>,
+}
+
+/// What became of the shared files so far.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether they are in place.
+    swapped: bool,
+    /// The projects that act on changed ones and have not failed.
+    readers: BTreeSet<String>,
 }
 
 /// Why a project was not deployed, and what of it is on the host.
@@ -104,24 +114,26 @@ struct Apply<'a> {
 struct Failure {
     problems: Vec<Diagnostic>,
     logs: Vec<ServiceLog>,
+    /// Whether the host is gone, so that nothing more can be done there.
+    lost: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { problems: error.diagnostics, logs: Vec::new() }
+        Self { lost: error.exit == Exit::Unreachable, problems: error.diagnostics, logs: Vec::new() }
     }
 }
 
 impl Failure {
     fn new(problem: Diagnostic) -> Self {
-        Self { problems: vec![problem], logs: Vec::new() }
+        Self { problems: vec![problem], ..Self::default() }
     }
 }
 
 /// Carries out a plan. What fails is in the outcome.
 pub async fn apply(task: Task<'_>) -> HostOutcome {
     let state = Mutex::new(task.deployed.state.clone());
-    let apply = Apply { task, state, before: OnceCell::new() };
+    let apply = Apply { task, state, before: OnceCell::new(), shared: Mutex::default() };
     let outcome = apply.run().await;
     apply.task.observer.on(Event::Done { host: apply.task.work.plan.name.clone() });
     outcome
@@ -169,23 +181,29 @@ impl Apply<'_> {
             self.prepare(plan).await
         }));
         let mut able = Vec::new();
+        let mut lost = None;
         for (plan, check) in ready.into_iter().zip(checks.await) {
             match check {
                 Ok(()) => able.push(plan),
-                Err(failure) => drop(
-                    results
-                        .insert(plan.name.clone(), self.failed(plan, ProjectResult::NothingChanged, failure)),
-                ),
+                Err(failure) => {
+                    lost = lost.or_else(|| failure.lost.then(|| failure.problems.clone()));
+                    let failed = self.failed(plan, ProjectResult::NothingChanged, failure);
+                    results.insert(plan.name.clone(), failed);
+                }
             }
         }
+        if let Some(diagnostics) = lost {
+            let error = Error { exit: Exit::Unreachable, diagnostics, host: None };
+            return self.outcome(BTreeMap::new(), false, Some((error, HostState::Unchanged)));
+        }
+        self.hold_back(&mut able, &mut results);
         if has_shared
             && (!able.is_empty() || results.is_empty())
-            && let Err((failure, result)) = self.swap(SHARED).await
+            && let Err((failure, result)) = self.swap_shared(&able).await
         {
             let state =
                 if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
-            let error =
-                Error { exit: crate::error::Exit::RolledBack, diagnostics: failure.problems, host: None };
+            let error = Error { exit: Exit::RolledBack, diagnostics: failure.problems, host: None };
             return self.outcome(results, false, Some((error, state)));
         }
         // Files that other projects read are there before anybody acts on them.
@@ -195,12 +213,66 @@ impl Apply<'_> {
             }
         }
         able.retain(|plan| !results.contains_key(&plan.name));
-        let changed = !able.is_empty() || has_shared;
         for (name, outcome) in self.bring_up(&able, &permits).await {
             results.insert(name, outcome);
         }
-        let closing = self.close(&results).await;
-        self.outcome(results, changed, closing.err().map(|error| (error, HostState::Unknown)))
+        let shared = self.shared.lock().await.swapped;
+        let closing = self.close(&results, shared).await;
+        self.outcome(results, shared, closing.err().map(|error| (error, HostState::Unknown)))
+    }
+
+    /// Changed shared files go in for all of their readers or for none: a project that failed its check
+    /// must not find new files below it. So whoever shares one with it waits, too.
+    fn hold_back<'p>(&self, able: &mut Vec<&'p ProjectPlan>, results: &mut BTreeMap<String, ProjectOutcome>) {
+        let shared = &self.task.work.plan.shared;
+        let changes = |plan: &ProjectPlan| -> Vec<RootPath> {
+            let is_shared = |file: &&FileChange| shared.iter().any(|shared| shared.at == file.at);
+            plan.files.iter().filter(is_shared).map(|file| file.at.clone()).collect()
+        };
+        let plans = &self.task.work.plan.projects;
+        loop {
+            let failed: Vec<&ProjectPlan> = plans
+                .iter()
+                .filter(|plan| results.contains_key(&plan.name) || !plan.problems.is_empty())
+                .collect();
+            let held = able.iter().enumerate().find_map(|(index, plan)| {
+                let mine = changes(plan);
+                let with =
+                    failed.iter().find(|failed| changes(failed).iter().any(|path| mine.contains(path)))?;
+                Some((index, with.name.clone()))
+            });
+            let Some((index, with)) = held else { return };
+            let plan: &'p ProjectPlan = able.remove(index);
+            let problem = Diagnostic::error(
+                format!("it shares a changed file with {with}, which failed its check"),
+                None,
+            )
+            .help(format!("mend {with} first: shared files go in for all of their readers at once"));
+            results.insert(
+                plan.name.clone(),
+                self.failed(plan, ProjectResult::NothingChanged, Failure::new(problem)),
+            );
+        }
+    }
+
+    async fn swap_shared(&self, able: &[&ProjectPlan]) -> Result<(), (Failure, ProjectResult)> {
+        let is_able = |plan: &ProjectPlan| able.iter().any(|able| able.name == plan.name);
+        let waits = self.task.work.plan.projects.iter().any(|plan| self.reads_shared(plan) && !is_able(plan));
+        if waits {
+            return Ok(());
+        }
+        self.swap(SHARED).await?;
+        let mut shared = self.shared.lock().await;
+        shared.swapped = true;
+        let acts = |plan: &&&ProjectPlan| self.reads_shared(plan) && !plan.actions.is_empty();
+        shared.readers = able.iter().filter(acts).map(|plan| plan.name.clone()).collect();
+        Ok(())
+    }
+
+    /// Whether a project reads a shared file that changes.
+    fn reads_shared(&self, plan: &ProjectPlan) -> bool {
+        let shared = &self.task.work.plan.shared;
+        plan.files.iter().any(|file| shared.iter().any(|shared| shared.at == file.at))
     }
 
     /// Brings projects up, each after those that come before it, the others side by side.
@@ -285,76 +357,6 @@ impl Apply<'_> {
     /// When Docker does not answer.
     async fn before(&self) -> Result<&Vec<Container>> {
         self.before.get_or_init(|| self.containers()).await.as_ref().map_err(Clone::clone)
-    }
-
-    /// Writes the release down and clears the stage.
-    async fn close(&self, results: &BTreeMap<String, ProjectOutcome>) -> Result<()> {
-        let through = results.values().filter(|outcome| outcome.result == ProjectResult::Done);
-        let names: Vec<&str> = through.map(|outcome| outcome.name.as_str()).collect();
-        if names.is_empty() && self.task.work.plan.shared.is_empty() {
-            return self.task.driver.call(&Command::Finish).await.map(drop);
-        }
-        let release = self.task.deployed.state.release + 1;
-        let state = {
-            let mut state = self.state.lock().await;
-            state.release = release;
-            state.commit.clone_from(&self.task.wanted.commit);
-            state.at = Some(self.task.settings.at.clone());
-            serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
-        };
-        let settings = self.task.settings;
-        let line = serde_json::json!({
-            "release": release, "commit": self.task.wanted.commit, "at": settings.at, "actor": settings.actor, "run_url": settings.run_url,
-            "projects": results.values().map(|outcome| (outcome.name.clone(), serde_json::json!({"change": outcome.change, "result": outcome.result}))).collect::<BTreeMap<_, _>>(),
-        });
-        // Sent together: the driver takes them one after the other.
-        let commands = [Command::State(state), Command::History(line.to_string()), Command::Finish];
-        for reply in join_all(commands.iter().map(|command| self.task.driver.call(command))).await {
-            let reply = reply?;
-            if !reply.is_ok() {
-                return Err(Error::unforeseen(format!(
-                    "the release could not be written down on the host: {}",
-                    reply.output.join("; ")
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn outcome(
-        &self,
-        mut results: BTreeMap<String, ProjectOutcome>,
-        changed: bool,
-        failure: Option<(Error, HostState)>,
-    ) -> HostOutcome {
-        let plan = &self.task.work.plan;
-        let left = if self.task.settings.no_restart { ActionResult::Owed } else { ActionResult::Skipped };
-        let projects = plan.projects.iter().map(|plan| {
-            results.remove(&plan.name).unwrap_or_else(|| {
-                match (&failure, plan.problems.is_empty(), plan.is_empty()) {
-                    (None, true, _) | (Some(_), true, true) => told(plan, ProjectResult::Unchanged, left),
-                    _ => told(plan, ProjectResult::NothingChanged, ActionResult::Skipped),
-                }
-            })
-        });
-        let projects: Vec<ProjectOutcome> = projects.collect();
-        let done = projects.iter().any(|project| project.result == ProjectResult::Done)
-            || (changed && !plan.shared.is_empty());
-        let before = self.task.deployed.state.release;
-        let release = if done { Some(before + 1) } else { Some(before).filter(|release| *release > 0) };
-        let failure = failure.map(|(error, state)| HostFailure {
-            exit: error.exit,
-            diagnostics: error.diagnostics,
-            state,
-        });
-        HostOutcome {
-            name: plan.name.clone(),
-            release,
-            changed: done,
-            notes: plan.notes.clone(),
-            projects,
-            failure,
-        }
     }
 
     fn failed(&self, plan: &ProjectPlan, result: ProjectResult, failure: Failure) -> ProjectOutcome {

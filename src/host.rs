@@ -37,7 +37,8 @@ pub const BOOTSTRAP: &str = r#"IFS= read -r s; eval "$(printf %b "$s")""#;
 #[must_use]
 pub fn driver_line() -> String {
     let mut line = String::with_capacity(DRIVER.len());
-    for code in DRIVER.lines().map(str::trim_start).filter(|code| !code.is_empty() && !code.starts_with('#')) {
+    for code in DRIVER.lines().map(str::trim_start).filter(|code| !code.is_empty() && !code.starts_with('#'))
+    {
         line.push_str(&code.replace('\\', "\\\\"));
         line.push_str("\\n");
     }

@@ -131,12 +131,18 @@ impl Outcome {
 
 impl HostOutcome {
     fn exit(&self) -> Exit {
-        let failure = self.failure.iter().map(|failure| failure.exit);
+        match &self.failure {
+            Some(failure) if failure.state == HostState::Unknown => return Exit::NeedsLook,
+            // Nothing of any project was reached.
+            Some(failure) if failure.state == HostState::Unchanged => return failure.exit,
+            _ => {}
+        }
         let projects = self.projects.iter().map(|project| match project.result {
             ProjectResult::Unchanged | ProjectResult::Done => Exit::Done,
             ProjectResult::NothingChanged | ProjectResult::RolledBack => Exit::RolledBack,
             ProjectResult::Unknown => Exit::NeedsLook,
         });
+        let failure = self.failure.iter().map(|failure| failure.exit);
         failure.chain(projects).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done)
     }
 }

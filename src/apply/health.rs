@@ -36,6 +36,8 @@ pub struct Watch<'a> {
     project: &'a str,
     services: &'a [String],
     stable_for: Duration,
+    /// Whether only an end is well: others wait for it.
+    must_end: bool,
     /// By container: when it was first seen running as it is now (start time and restart count).
     since: BTreeMap<String, (String, u64, Duration)>,
 }
@@ -44,7 +46,19 @@ impl<'a> Watch<'a> {
     /// Watches `services` of Compose's `project`; each must be well for `stable_for`.
     #[must_use]
     pub fn new(project: &'a str, services: &'a [String], stable_for: Duration) -> Self {
-        Self { project, services, stable_for, since: BTreeMap::new() }
+        Self { project, services, stable_for, must_end: false, since: BTreeMap::new() }
+    }
+
+    /// Watches one-shots until they have ended.
+    #[must_use]
+    pub fn until_ended(project: &'a str, services: &'a [String]) -> Self {
+        Self { must_end: true, ..Self::new(project, services, Duration::ZERO) }
+    }
+
+    /// How long a service must run without a restart.
+    #[must_use]
+    pub fn stable_for(&self) -> Duration {
+        self.stable_for
     }
 
     /// Judges what Docker says `now`, a time since the watch began.
@@ -115,6 +129,7 @@ impl<'a> Watch<'a> {
 
     fn judge(&mut self, container: &Container, now: Duration) -> Judgement {
         match container.state.as_str() {
+            "running" if self.must_end => Judgement::Waiting("it has not ended yet".to_owned()),
             "running" => {
                 let entry = self
                     .since

@@ -151,7 +151,7 @@ impl Apply<'_> {
                 .help(help),
             );
         }
-        if problems.is_empty() { Ok(()) } else { Err(Failure { problems, logs: Vec::new() }) }
+        if problems.is_empty() { Ok(()) } else { Err(Failure { problems, ..Failure::default() }) }
     }
 
     /// Deploys a project that has been checked.
@@ -176,8 +176,7 @@ impl Apply<'_> {
                 failure.logs = self.logs_of_failed(plan).await;
             }
             let back = self.roll_back(plan).await;
-            let problems = failure
-                .problems
+            let problems = std::mem::take(&mut failure.problems)
                 .into_iter()
                 .chain(back.err().into_iter().flat_map(|failure| failure.problems))
                 .collect::<Vec<_>>();
@@ -186,7 +185,7 @@ impl Apply<'_> {
             } else {
                 ProjectResult::RolledBack
             };
-            let mut outcome = self.failed(plan, result, Failure { problems, logs: failure.logs });
+            let mut outcome = self.failed(plan, result, Failure { problems, ..failure });
             for (number, action) in outcome.actions.iter_mut().enumerate() {
                 action.result = match number.cmp(&at) {
                     std::cmp::Ordering::Less => ActionResult::Done,
@@ -219,17 +218,43 @@ impl Apply<'_> {
     /// Takes a project down that has left the repository: containers, then managed files.
     async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
         self.step(plan, "take down");
-        if plan.actions.iter().any(|action| action.deed == Deed::Down) {
-            let down = self.compose_at(&state.dir, Place::Live, &["down"]).await.map_err(Failure::from);
-            if let Err(failure) = down.and_then(|reply| self.expect("docker compose down", reply)) {
-                return self.failed(plan, ProjectResult::Unknown, failure);
-            }
+        if plan.actions.iter().any(|action| action.deed == Deed::Down)
+            && let Err(failure) = self.down(&plan.name, state).await
+        {
+            return self.failed(plan, ProjectResult::Unknown, failure);
         }
-        if let Err((failure, result)) = self.swap(&unit(&plan.name)).await {
-            return self.failed(plan, result, failure);
+        // The containers are gone by now, whatever became of the files.
+        if let Err((failure, _)) = self.swap(&unit(&plan.name)).await {
+            return self.failed(plan, ProjectResult::Unknown, failure);
         }
-        self.state.lock().await.projects.remove(&plan.name);
+        let json = {
+            let mut state = self.state.lock().await;
+            state.projects.remove(&plan.name);
+            serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))
+        };
+        let written = async { self.write_state(json?).await };
+        if let Err(error) = written.await {
+            return self.failed(plan, ProjectResult::Unknown, error.into());
+        }
         told(plan, ProjectResult::Done, ActionResult::Done)
+    }
+
+    async fn down(&self, name: &str, state: &ProjectState) -> Result<(), Failure> {
+        if self.task.deployed.manifests.contains_key(&unit(name)) {
+            let down = self.compose_at(&state.dir, Place::Live, &["down"]).await?;
+            return self.expect("docker compose down", down).map(drop);
+        }
+        // An earlier run was cut off after the files had gone: there is nothing left to ask Compose with.
+        for service in self.recorded_services(name) {
+            let command = Command::Remove { project: state.project.clone(), service };
+            self.expect("removing containers", self.task.driver.call(&command).await?)?;
+        }
+        Ok(())
+    }
+
+    fn recorded_services(&self, name: &str) -> Vec<String> {
+        let recorded = self.task.deployed.state.projects.get(name);
+        recorded.into_iter().flat_map(|recorded| recorded.services.keys().cloned()).collect()
     }
 
     /// Swaps the files of a unit in; half a swap is undone.

@@ -6,7 +6,7 @@ use super::project::back_failed;
 use super::services::{acted, restarts};
 use super::words::explain;
 use super::{Apply, Failure};
-use crate::deployed::unit;
+use crate::deployed::{SHARED, unit};
 use crate::error::Result;
 use crate::host::{Command, Container, Place, Reply};
 use crate::plan::{Deed, ProjectPlan};
@@ -39,6 +39,12 @@ impl Apply<'_> {
             self.task.driver.call(&Command::Restore(unit(&plan.name))).await,
             "putting the files back",
         )?;
+        if self.is_last_reader(plan).await {
+            self.done(
+                self.task.driver.call(&Command::Restore(SHARED.to_owned())).await,
+                "putting shared files back",
+            )?;
+        }
         let mut tags: BTreeSet<(&str, &str)> = BTreeSet::new();
         for container in before.iter().filter(|c| {
             !c.image_name.starts_with("sha256:") && !c.image_name.contains('@') && c.image_name != c.image
@@ -97,6 +103,14 @@ impl Apply<'_> {
                     .join("; "),
             )),
         }
+    }
+
+    /// Whether shared files have changed for this project and for no other that still acts on them.
+    async fn is_last_reader(&self, plan: &ProjectPlan) -> bool {
+        let mut shared = self.shared.lock().await;
+        let is_last = shared.swapped && shared.readers.remove(&plan.name) && shared.readers.is_empty();
+        shared.swapped &= !is_last;
+        is_last
     }
 
     fn done(&self, reply: Result<Reply>, what: &str) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ impl Apply<'_> {
         let reply = self.task.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
             let problem = explain("asking Docker for its containers", &reply.output);
-            return Err(Error { exit: Exit::Unreachable, diagnostics: vec![problem], host: None });
+            return Err(Error { exit: Exit::RolledBack, diagnostics: vec![problem], host: None });
         }
         let containers = reply.events.into_iter().filter_map(|event| match event {
             Event::Container { container } => Some(*container),
@@ -144,7 +144,9 @@ impl Apply<'_> {
         let running: Vec<String> =
             acted(plan).into_iter().filter(|name| ends.contains(name.as_str())).collect();
         if !running.is_empty() {
-            self.wait(plan, &running, Duration::ZERO).await.map_err(|(failure, _)| (failure, at))?;
+            let project = &self.task.work.projects[&plan.name].state.project;
+            let ended = Watch::until_ended(project, &running);
+            self.watch(plan, ended).await.map_err(|(failure, _)| (failure, at))?;
         }
         let then: Vec<&str> = owed.difference(&ends).copied().collect();
         self.restart_now(plan, &then, at).await
@@ -230,9 +232,12 @@ impl Apply<'_> {
         if services.is_empty() {
             return Ok(());
         }
-        self.step(plan, "wait until well");
         let project = &self.task.work.projects[&plan.name].state.project;
-        let mut watch = Watch::new(project, services, stable_for);
+        self.watch(plan, Watch::new(project, services, stable_for)).await
+    }
+
+    async fn watch(&self, plan: &ProjectPlan, mut watch: Watch<'_>) -> Result<(), (Failure, Vec<Sick>)> {
+        self.step(plan, "wait until well");
         let begin = Instant::now();
         let sick = loop {
             let containers = self.containers().await.map_err(|error| (error.into(), Vec::new()))?;
@@ -240,7 +245,7 @@ impl Apply<'_> {
                 Verdict::Well => return Ok(()),
                 Verdict::Sick(sick) => break sick,
                 Verdict::Waiting(_)
-                    if begin.elapsed() > self.task.settings.health_timeout.max(stable_for) =>
+                    if begin.elapsed() > self.task.settings.health_timeout.max(watch.stable_for()) =>
                 {
                     break watch.overdue(&containers);
                 }

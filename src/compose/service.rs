@@ -381,7 +381,8 @@ pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, project, web};
+    use super::super::fake::{Tree, messages, project, project as project_of, web};
+    use crate::diagnostic::Diagnostic;
 
     fn digest(compose: &str) -> String {
         web(&project(compose)).definition.clone()
@@ -509,9 +510,12 @@ services:
     }
 
     #[test]
-    fn a_key_that_nobody_knows_is_a_warning_with_the_one_that_was_meant() {
+    fn a_slip_in_a_key_is_an_error_with_the_one_that_was_meant_and_a_newer_key_a_warning() {
         let project = project("services: {web: {image: a, enviroment: {A: b}}}\nservice: {}");
-        assert!(project.diagnostics.iter().all(|found| !found.is_error()));
+        assert!(project.diagnostics.iter().all(Diagnostic::is_error));
+        let newer = project_of("services: {web: {image: a, quantum_link: {A: b}}}");
+        assert!(newer.diagnostics.iter().any(|found| !found.is_error()));
+        assert!(!newer.diagnostics.iter().any(Diagnostic::is_error));
         let found = messages(&project).join("\n");
         assert!(found.contains("`service` (did you mean `services`?)"), "{found}");
         assert!(found.contains("`enviroment` (did you mean `environment`?)"), "{found}");

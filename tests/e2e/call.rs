@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
                     .arg("--root")
                     .arg(self.bed.path("root"))
                     .arg("--ssh-key")
-                    .arg(self.bed.sshd.client_key());
+                    .arg(&self.key);
             }
         }
         if let Some(file) = &self.known_hosts {

@@ -69,7 +69,11 @@ fn an_empty_file_and_a_large_binary_one_arrive_and_memory_does_not_grow_with_the
 fn a_thousand_files_cost_no_more_commands_than_one() {
     let bed = Bed::new("thousand");
     bed.compose("app", "services:\n  web: {<<: *s}");
-    let write = |content: &str| (0..1000).for_each(|n| drop(bed.write(&format!("services/app/d{}/f{n}", n % 30), format!("{content}{n}"))));
+    let write = |content: &str| {
+        for n in 0..1000 {
+            bed.write(&format!("services/app/d{}/f{n}", n % 30), format!("{content}{n}"));
+        }
+    };
     write("one");
     bed.sync(["--no-restart"]).exits(0);
     let before = bed.sshd.logins_and_commands();

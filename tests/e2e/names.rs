@@ -31,7 +31,7 @@ fn hostile_names_go_all_the_way_there_and_away_again() {
     let write = |content: &str| {
         for name in hostile() {
             bed.write(&format!("services/app/conf/{name}"), content);
-            if name.len() < 255 {
+            if name.len() < 200 {
                 bed.write(&format!("services/app/conf/{name}.d/{name}"), content);
             }
         }

@@ -37,7 +37,7 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
     does_not_reach(&bed, bed.call(["sync", "--accept-new-host-key"]).known_hosts(Some(&known)));
     std::fs::write(&known, "").unwrap();
     bed.call(["sync", "--no-restart", "--accept-new-host-key"]).known_hosts(Some(&known)).run().exits(0);
-    assert!(std::fs::read_to_string(&known).unwrap().contains("127.0.0.1"));
+    assert!(known.metadata().unwrap().len() > 0, "the key was not kept");
     bed.call(["sync", "--no-restart"]).known_hosts(Some(&known)).run().exits(0);
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Container {
     /// How often it is asked for until it has ended; `None`: it runs on.
     pub(crate) runs_for: Option<u32>,
     pub(crate) started: u64,
+    /// Which image it runs.
+    pub(crate) image: u32,
 }
 
 /// What arrived in one unit of the stage.
@@ -52,8 +54,8 @@ pub(crate) struct Host {
     pub(crate) has_no_docker: bool,
     /// Compose's names of projects whose folder has another.
     pub(crate) names: BTreeMap<String, String>,
-    /// Services whose image was built and is not run yet.
-    pub(crate) built: BTreeSet<(String, String)>,
+    /// The name of an image → which one it names now, counted from 0: another with every build.
+    pub(crate) images: BTreeMap<String, u32>,
     /// What a step did that it must not.
     pub(crate) wrong: Vec<String>,
 }
@@ -103,6 +105,10 @@ impl Host {
             }
             _ if self.has_no_docker => refused("sh: docker: not found"),
             ["containers"] => self.tell_containers(),
+            ["docker", "tag", image, name] => {
+                self.images.insert((*name).to_owned(), image.strip_prefix("sha256:").unwrap().parse().unwrap());
+                ok()
+            }
             ["docker", ..] => ok(),
             ["remove", project, service] => {
                 self.containers.retain(|container| (&*container.project, &*container.service) != (*project, *service));
@@ -282,7 +288,7 @@ impl Host {
         }
         match argv[0] {
             "config" | "pull" => {}
-            "build" => self.built.extend(services.iter().map(|service| (project.clone(), (*service).to_owned()))),
+            "build" => services.iter().for_each(|service| *self.images.entry(format!("{project}-{service}")).or_default() += 1),
             "up" => services.iter().for_each(|service| self.up(&project, service, &compose, argv.contains(&"--force-recreate"))),
             "restart" | "kill" | "exec" => {
                 let services = if argv[0] == "exec" { vec![services[0]] } else { services };
@@ -311,9 +317,10 @@ impl Host {
     fn up(&mut self, project: &str, service: &str, compose: &RootPath, force: bool) {
         let defined = |files: &Files| files.iter().filter(|(path, _)| *path == compose || path.as_str().ends_with(".env")).map(|(path, entry)| (path.clone(), entry.digest.clone())).collect::<Vec<_>>();
         let there = self.containers.iter().position(|c| c.project == project && c.service == service);
+        let image = self.images.get(&format!("{project}-{service}")).copied().unwrap_or_default();
         if let Some(at) = there
             && !force
-            && !self.built.contains(&(project.to_owned(), service.to_owned()))
+            && self.containers[at].image == image
             && defined(&self.containers[at].created) == defined(&self.files)
         {
             if !self.is_poisoned(&self.containers[at]) && self.containers[at].runs_for != Some(0) {
@@ -328,7 +335,6 @@ impl Host {
         if let Some(at) = there {
             self.containers.remove(at);
         }
-        self.built.remove(&(project.to_owned(), service.to_owned()));
         self.clock += 1;
         self.containers.push(Container {
             id: format!("id{}", self.clock),
@@ -338,6 +344,7 @@ impl Host {
             seen: self.files.clone(),
             runs_for: self.one_shots.get(service).copied(),
             started: self.clock,
+            image,
         });
     }
 
@@ -351,7 +358,7 @@ impl Host {
             };
             events.push(json!({"event": "container", "container": {
                 "id": container.id, "name": format!("/{}-{}-1", container.project, container.service), "project": container.project,
-                "service": container.service, "oneoff": "False", "replaces": "", "image": "sha256:1", "image_name": "image:1",
+                "service": container.service, "oneoff": "False", "replaces": "", "image": format!("sha256:{}", container.image), "image_name": format!("{}-{}", container.project, container.service),
                 "state": state, "exit_code": code, "restarts": 0, "created": "-", "started": container.started.to_string(),
                 "stop_timeout": null, "health": null,
             }}));

@@ -137,7 +137,19 @@ fn an_image_that_is_built() {
     let repo = Repo::new(&[("app/compose.yml", "services:\n  web: {build: image}\n"), ("app/image/Dockerfile", "FROM a\n")]);
     let host = repo.deployed();
     repo.write("app/image/Dockerfile", "FROM b\n");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"");
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    upload
+    containers
+    docker compose version
+    swap app
+    app: build web
+    app: up -d --quiet-pull web
+    containers
+    state
+    state
+    history
+    finish
+    ");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use ghdeploy::error::{Error, Exit};
-use ghdeploy::host::{Remote, Starting, Transport};
+use ghdeploy::host::{Remote, Starting, Transport, driver_line};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::oneshot;
@@ -73,7 +73,7 @@ impl Peer {
         let mut input = BufReader::new(input);
         let mut text = String::new();
         input.read_line(&mut text).await.unwrap();
-        assert!(text.starts_with("# shellcheck shell=sh\\n"), "the driver comes first");
+        assert_eq!(text, driver_line(), "the driver comes first");
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {

@@ -31,7 +31,7 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     blog: restart --no-deps web
     containers
     restore blog
-    docker tag sha256:1 image:1
+    docker tag sha256:0 blog-web
     blog: up -d --no-build --pull never web
     containers
     blog: restart --no-deps web

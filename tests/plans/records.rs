@@ -150,12 +150,9 @@ fn drift_is_told_and_the_repository_wins() {
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), found("by hand"));
     let work = repo.plan(&host);
-    // What runs was started with what is wanted: the content is put back, and nothing is owed.
+    // Nobody knows what the service has read meanwhile: it starts anew with what is put back.
     assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
-    assert_eq!(
-        work.plan.notes[0].message,
-        "services/blog/conf/a was changed on the host since it was deployed"
-    );
+    assert_eq!(work.plan.notes[0].message, "1 file was changed on the host since it was deployed");
     assert_eq!(project(&work, "blog").files[0].before, Some(entry("by hand")));
     repo.write("blog/conf/a", "2");
     assert_eq!(told(&repo.plan(&host))[1..], ["  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);

@@ -1,0 +1,394 @@
+//! A host in a temporary directory, the way to it, and the little that a client does with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ghdeploy::apply::stage::{Source, Unit, pack};
+use ghdeploy::deployed::{Deployed, Found, has_content, is_same};
+use ghdeploy::host::{Command, Driver, Local, Reply, facts, upload};
+use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
+use ghdeploy::path::RootPath;
+use ghdeploy::plan::{FileChange, FileChangeKind};
+
+/// Makes one test of each shell out of an `async fn(Bed)`.
+macro_rules! under_every_shell {
+    ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn run($bed: crate::bed::Bed) $body
+
+            #[tokio::test]
+            async fn dash() { run(crate::bed::Bed::new(crate::bed::Shell::Dash)).await; }
+            #[tokio::test]
+            async fn bash() { run(crate::bed::Bed::new(crate::bed::Shell::Bash)).await; }
+            #[tokio::test]
+            async fn bash_as_sh() { run(crate::bed::Bed::new(crate::bed::Shell::Posix)).await; }
+            #[tokio::test]
+            async fn busybox() { run(crate::bed::Bed::new(crate::bed::Shell::BusyBox)).await; }
+        }
+    )+};
+}
+pub(crate) use under_every_shell;
+
+/// A shell that the driver is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shell {
+    Dash,
+    Bash,
+    Posix,
+    BusyBox,
+}
+
+/// What lies at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    File { content: String, mode: u16 },
+    Link(String),
+    /// A directory with nothing in it.
+    Hollow,
+}
+
+/// Path → what lies there.
+pub(crate) type Tree = BTreeMap<String, Node>;
+
+pub(crate) fn file(content: &str) -> Node {
+    Node::File { content: content.to_owned(), mode: 0o644 }
+}
+
+pub(crate) fn program(content: &str) -> Node {
+    Node::File { content: content.to_owned(), mode: 0o755 }
+}
+
+pub(crate) fn link(target: &str) -> Node {
+    Node::Link(target.to_owned())
+}
+
+pub(crate) fn tree<const N: usize>(nodes: [(&str, Node); N]) -> Tree {
+    nodes.into_iter().map(|(path, node)| (path.to_owned(), node)).collect()
+}
+
+pub(crate) fn entry(node: &Node) -> Entry {
+    match node {
+        Node::File { content, mode } => Entry { kind: Kind::File, mode: *mode, size: content.len() as u64, digest: Digest::of(content.as_bytes()) },
+        Node::Link(target) => Entry { kind: Kind::Symlink, mode: 0o777, size: target.len() as u64, digest: Digest::of(target.as_bytes()) },
+        Node::Hollow => unreachable!("a manifest holds no directories"),
+    }
+}
+
+pub(crate) fn manifest(tree: &Tree) -> Manifest {
+    Manifest(tree.iter().map(|(path, node)| (RootPath::new(path).unwrap(), entry(node))).collect())
+}
+
+/// A swap that has been staged, and what its plan was made of.
+pub(crate) struct Staged {
+    pub(crate) deployed: Deployed,
+    pub(crate) changes: Vec<FileChange>,
+}
+
+/// A host.
+pub(crate) struct Bed {
+    dir: tempfile::TempDir,
+    pub(crate) shell: Shell,
+    pub(crate) root: PathBuf,
+    /// Programs here come before all others.
+    pub(crate) bin: PathBuf,
+}
+
+impl Bed {
+    pub(crate) fn new(shell: Shell) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        if shell == Shell::BusyBox {
+            let tools = dir.path().join("tools");
+            fs::create_dir(&tools).unwrap();
+            let busybox = which("busybox");
+            let list = std::process::Command::new(&busybox).arg("--list").output().unwrap();
+            for applet in String::from_utf8(list.stdout).unwrap().lines() {
+                symlink(&busybox, tools.join(applet)).unwrap();
+            }
+            // Debian's BusyBox is built without it; that of Alpine has it.
+            if !tools.join("flock").exists() {
+                symlink(which("flock"), tools.join("flock")).unwrap();
+            }
+        }
+        let root = dir.path().join("srv");
+        Self { dir, shell, root, bin }
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// What the driver keeps.
+    pub(crate) fn state(&self, path: &str) -> PathBuf {
+        self.root.join(".ghdeploy").join(path)
+    }
+
+    /// A file beside the root.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The directories in which the host finds its programs.
+    fn search_path(&self) -> String {
+        let system = match self.shell {
+            Shell::BusyBox => self.dir.path().join("tools").to_str().unwrap().to_owned(),
+            _ => std::env::var("PATH").unwrap(),
+        };
+        format!("{}:{system}", self.bin.display())
+    }
+
+    pub(crate) fn local(&self) -> Local {
+        let shell = match self.shell {
+            Shell::Dash => vec![which("dash")],
+            Shell::Bash => vec![which("bash")],
+            Shell::Posix => vec![which("bash"), "--posix".into()],
+            Shell::BusyBox => vec![self.dir.path().join("tools/ash")],
+        };
+        let path = format!("PATH={}", self.search_path());
+        let shell = shell.into_iter().map(|word| word.to_str().unwrap().to_owned());
+        Local { shell: [which("env").to_str().unwrap().to_owned(), path].into_iter().chain(shell).collect() }
+    }
+
+    /// Puts a program of the test's own before the one of the host. `$real` is that one.
+    pub(crate) fn wrap(&self, name: &str, script: &str) {
+        let real = match self.shell {
+            Shell::BusyBox => self.dir.path().join("tools").join(name),
+            _ => std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(name)).find(|path| path.exists()).unwrap_or_default(),
+        };
+        let script = format!("#!{}\nreal='{}'\nbed='{}'\n{script}\n", which("dash").display(), real.display(), self.dir.path().display());
+        let to = self.bin.join(name);
+        fs::write(&to, script).unwrap();
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) async fn start(&self) -> Driver {
+        Driver::start(&self.local()).await.unwrap()
+    }
+
+    pub(crate) fn open_to_write(&self) -> Command {
+        Command::OpenToWrite { root: self.root.to_str().unwrap().to_owned(), wait_secs: 20, holder: r#"{"actor":"a test"}"#.to_owned() }
+    }
+
+    /// A driver that holds the lock.
+    pub(crate) async fn opened(&self) -> Driver {
+        let driver = self.start().await;
+        facts::open(&driver, &self.open_to_write(), self.root.to_str().unwrap(), |_| {}).await.unwrap();
+        driver
+    }
+
+    /// A driver that only looks.
+    pub(crate) async fn looking(&self) -> Driver {
+        let driver = self.start().await;
+        let root = self.root.to_str().unwrap().to_owned();
+        facts::open(&driver, &Command::OpenToRead { root: root.clone() }, &root, |_| {}).await.unwrap();
+        driver
+    }
+
+    /// The facts, when this is wanted.
+    pub(crate) async fn facts(&self, driver: &Driver, unit: &str, wanted: &Tree) -> Deployed {
+        let wants = BTreeMap::from([(unit.to_owned(), manifest(wanted))]);
+        let mut deployed = facts::facts(driver, &wants).await.unwrap();
+        facts::probe_new(driver, &wants, &mut deployed).await.unwrap();
+        deployed
+    }
+
+    /// Uploads what turns the host into `wanted`. Files in `in_place` are written in place.
+    pub(crate) async fn stage(&self, driver: &Driver, unit: &str, wanted: &Tree, in_place: &[&str]) -> Staged {
+        let staged = self.plan(driver, unit, wanted, in_place).await;
+        self.send(unit, wanted, &staged).await.unwrap();
+        staged
+    }
+
+    /// What would turn the host into `wanted`.
+    pub(crate) async fn plan(&self, driver: &Driver, unit: &str, wanted: &Tree, in_place: &[&str]) -> Staged {
+        let deployed = self.facts(driver, unit, wanted).await;
+        let changes = changes(&deployed, unit, &manifest(wanted), in_place);
+        Staged { deployed, changes }
+    }
+
+    pub(crate) async fn send(&self, unit: &str, wanted: &Tree, staged: &Staged) -> Result<(), ghdeploy::error::Error> {
+        let stays = manifest(wanted).0.keys().flat_map(parents).collect();
+        let list: Vec<&FileChange> = staged.changes.iter().collect();
+        let packed = Unit::new(unit, &list, &manifest(wanted), staged.deployed.manifests.get(unit), &[], &stays);
+        let from = tempfile::tempdir().unwrap();
+        let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();
+        for (number, (path, node)) in wanted.iter().enumerate() {
+            let source = match node {
+                Node::File { content, .. } => {
+                    let at = from.path().join(number.to_string());
+                    fs::write(&at, content).unwrap();
+                    Source::File(at)
+                }
+                Node::Link(target) => Source::Link(target.clone()),
+                Node::Hollow => continue,
+            };
+            sources.insert(RootPath::new(path).unwrap(), source);
+        }
+        let sent = upload(&self.local(), self.root.to_str().unwrap(), move |out| pack(&[packed], &|path| sources.get(path).cloned(), out)).await;
+        drop(from);
+        sent
+    }
+
+    /// Brings the host to `wanted` in one run.
+    pub(crate) async fn sync(&self, unit: &str, wanted: &Tree) {
+        let driver = self.opened().await;
+        self.stage(&driver, unit, wanted, &[]).await;
+        expect_ok(&driver.call(&Command::Swap(unit.to_owned())).await.unwrap());
+        self.finish(driver).await;
+    }
+
+    pub(crate) async fn finish(&self, driver: Driver) {
+        expect_ok(&driver.call(&Command::Finish).await.unwrap());
+        driver.end().await;
+        self.settle().await;
+    }
+
+    /// Waits until no driver is at work.
+    pub(crate) async fn settle(&self) {
+        let lock = self.state("lock");
+        for _ in 0..400 {
+            let free = !lock.exists() || std::process::Command::new(which("flock")).arg("-n").arg(&lock).arg("true").status().unwrap().success();
+            if free {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the lock does not get free");
+    }
+
+    /// What is deployed and deviates, to someone who only looks.
+    pub(crate) async fn look(&self, unit: &str, wanted: &Tree) -> Deployed {
+        let driver = self.looking().await;
+        let deployed = self.facts(&driver, unit, wanted).await;
+        driver.end().await;
+        deployed
+    }
+
+    /// All that lies below the root, but for what the driver keeps.
+    pub(crate) fn live(&self) -> Tree {
+        let mut tree = Tree::new();
+        if self.root.exists() {
+            collect(&self.root, &self.root, &mut tree);
+        }
+        tree
+    }
+
+    /// Puts files there by hand.
+    pub(crate) fn put(&self, nodes: &Tree) {
+        for (path, node) in nodes {
+            let to = self.root.join(path);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            match node {
+                Node::File { content, mode } => {
+                    fs::write(&to, content).unwrap();
+                    fs::set_permissions(&to, fs::Permissions::from_mode(u32::from(*mode))).unwrap();
+                }
+                Node::Link(target) => symlink(target, &to).unwrap(),
+                Node::Hollow => fs::create_dir(&to).unwrap(),
+            }
+        }
+    }
+
+    /// The content that is kept under this content's digest.
+    pub(crate) fn kept(&self, content: &str) -> Option<String> {
+        let bytes = fs::read(self.state("objects").join(Digest::of(content.as_bytes()).as_str())).ok()?;
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    /// Fails unless nothing is on its way and a look finds `wanted`, and nothing besides.
+    pub(crate) async fn expect_deployed(&self, unit: &str, wanted: &Tree) {
+        let deployed = self.look(unit, wanted).await;
+        assert_eq!(deployed.manifests.get(unit).cloned().unwrap_or_default(), manifest(wanted));
+        assert!(deployed.pending.is_empty(), "{:?}", deployed.pending);
+        assert!(deployed.found.is_empty(), "{:?}", deployed.found);
+    }
+}
+
+fn collect(root: &Path, dir: &Path, tree: &mut Tree) {
+    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.retain(|path| path != &root.join(".ghdeploy"));
+    if entries.is_empty() && dir != root {
+        tree.insert(below(root, dir), Node::Hollow);
+    }
+    for path in entries {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            collect(root, &path, tree);
+        } else if meta.is_symlink() {
+            tree.insert(below(root, &path), Node::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned()));
+        } else {
+            let mode = u16::try_from(meta.permissions().mode() & 0o7777).unwrap();
+            tree.insert(below(root, &path), Node::File { content: fs::read_to_string(&path).unwrap(), mode });
+        }
+    }
+}
+
+fn below(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+}
+
+fn parents(path: &RootPath) -> Vec<RootPath> {
+    std::iter::successors(path.parent(), RootPath::parent).collect()
+}
+
+/// What each file goes through: what the planner does, without conflicts, for the repository wins here.
+pub(crate) fn changes(deployed: &Deployed, unit: &str, wanted: &Manifest, in_place: &[&str]) -> Vec<FileChange> {
+    let known = [deployed.manifests.get(unit), deployed.pending.get(unit)];
+    let paths: BTreeSet<&RootPath> = known.into_iter().flatten().flat_map(|manifest| manifest.0.keys()).chain(wanted.0.keys()).collect();
+    let change = |path: &RootPath| {
+        let there = deployed.at(unit, path);
+        let after = wanted.get(path).cloned();
+        match &after {
+            Some(after) if is_same(&there, after) => return None,
+            None if !matches!(there, Found::Entry(_)) => return None,
+            _ => {}
+        }
+        let change = match &after {
+            None => FileChangeKind::Removed,
+            Some(after) if has_content(&there, after) => FileChangeKind::Mode,
+            Some(_) => FileChangeKind::Modified,
+        };
+        let before = if let Found::Entry(entry) = there { Some(entry) } else { None };
+        let in_place = in_place.contains(&path.as_str()) && before.is_some() && after.is_some();
+        Some(FileChange { path: path.to_string(), change, at: path.clone(), before, after, in_place })
+    };
+    paths.into_iter().filter_map(change).collect()
+}
+
+pub(crate) fn expect_ok(reply: &Reply) {
+    assert!(reply.is_ok(), "{reply:?}");
+}
+
+/// What was found, readably.
+pub(crate) fn told(deployed: &Deployed) -> String {
+    let mut text = String::new();
+    for (path, found) in &deployed.found {
+        let what = match found {
+            Found::Missing => "missing".to_owned(),
+            Found::Directory => "a directory".to_owned(),
+            Found::Unreadable => "unreadable".to_owned(),
+            Found::Other => "something else".to_owned(),
+            Found::Entry(entry) => format!("{:?} {:o} {}", entry.kind, entry.mode, &entry.digest.as_str()[..6]),
+        };
+        writeln!(text, "{path}: {what}").unwrap();
+    }
+    text
+}
+
+/// The path of a program.
+///
+/// # Panics
+///
+/// When there is none: a test that cannot run has failed.
+pub(crate) fn which(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is missing; these tests need it"))
+}

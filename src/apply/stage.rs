@@ -9,7 +9,7 @@
 //! | `put`, `in_place` | manifest lines of those two |
 //! | `keep` | manifest lines of what is replaced or removed: content that goes to `objects` first |
 //! | `del`, `sweep` | files that go, and directories that may be empty then |
-//! | `undo`, `undo_in_place`, `undel`, `undo_sweep` | the way back |
+//! | `undo`, `undo_in_place`, `undel` | the way back |
 //! | `new`, `old` | the manifests after and before |
 //! | `reads`, `gone` | what Compose reads of the project, and what of it will be gone |
 
@@ -55,25 +55,14 @@ impl Unit {
         stays: &BTreeSet<RootPath>,
     ) -> Self {
         let mut unit = Self { name: name.to_owned(), ..Self::default() };
-        let mut lists: BTreeMap<&'static str, String> = [
-            "put",
-            "in_place",
-            "keep",
-            "del",
-            "sweep",
-            "undo",
-            "undo_in_place",
-            "undel",
-            "undo_sweep",
-            "reads",
-            "gone",
-        ]
-        .map(|name| (name, String::new()))
-        .into();
+        let mut lists: BTreeMap<&'static str, String> =
+            ["put", "in_place", "keep", "del", "sweep", "undo", "undo_in_place", "undel", "reads", "gone"]
+                .map(|name| (name, String::new()))
+                .into();
         let mut add = |list: &'static str, path: &RootPath, entry: &Entry| {
             push_line(lists.entry(list).or_default(), path, entry);
         };
-        let (mut deleted, mut created) = (Vec::new(), Vec::new());
+        let mut deleted = Vec::new();
         for change in changes.iter().filter(|change| change.change != FileChangeKind::Conflict) {
             if let Some(before) = &change.before {
                 add("keep", &change.at, before);
@@ -100,11 +89,9 @@ impl Unit {
             }
             if let (None, Some(after)) = (&change.before, &change.after) {
                 add("undel", &change.at, after);
-                created.push(&change.at);
             }
         }
         lists.insert("sweep", path_lines(&emptied(&deleted, stays)));
-        lists.insert("undo_sweep", path_lines(&emptied(&created, &BTreeSet::new())));
         lists.insert("reads", path_lines(reads));
         lists.insert("gone", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
         lists.insert("new", new.to_text());

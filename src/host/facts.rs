@@ -6,7 +6,7 @@ use super::driver::{Driver, Reply};
 use super::protocol::{Command, Event};
 use crate::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 use crate::error::{Error, Exit, Result};
-use crate::manifest::{Entry, Manifest, read_line};
+use crate::manifest::{Entry, Kind, Manifest, read_line};
 use crate::path::RootPath;
 
 /// Goes to the root, to read or with the lock to write. `on_busy` is told who holds the lock.
@@ -127,10 +127,17 @@ pub async fn probe_new(
 ) -> Result<()> {
     let mut new: Vec<&RootPath> = Vec::new();
     for (unit, manifest) in wants {
-        new.extend(manifest.0.keys().filter(|&path| {
-            !deployed.found.contains_key(path)
-                && deployed.manifests.get(unit).is_none_or(|known| known.get(path).is_none())
-        }));
+        let known = deployed.manifests.get(unit);
+        // What lies behind a link of ours that goes does not lie where the new file will.
+        let behind_link = |path: &RootPath| {
+            std::iter::successors(path.parent(), RootPath::parent).any(|dir| {
+                known.and_then(|known| known.get(&dir)).is_some_and(|entry| entry.kind == Kind::Symlink)
+            })
+        };
+        let is_new = |path: &&RootPath| {
+            !deployed.found.contains_key(*path) && known.is_none_or(|known| known.get(path).is_none())
+        };
+        new.extend(manifest.0.keys().filter(is_new).filter(|path| !behind_link(path)));
     }
     if new.is_empty() {
         return Ok(());
@@ -190,7 +197,7 @@ pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
     });
     let found = paths.iter().map(|_| match by_line.next() {
         Some('f' | 'F') => Found::Entry(Entry {
-            kind: crate::manifest::Kind::File,
+            kind: Kind::File,
             mode: 0o644,
             size: 0,
             digest: crate::manifest::Digest::from_text("-"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{FileChange, FileChangeKind};
 use crate::deployed::{Deployed, Found, has_content, is_same};
-use crate::manifest::Manifest;
+use crate::manifest::{Entry, Manifest};
 use crate::path::RootPath;
 
 /// What decides about the files of one unit.
@@ -46,7 +46,7 @@ impl Files<'_> {
         let there = self.deployed.at(self.unit, path);
         let after = self.wanted.get(path);
         let kind = match after {
-            Some(wanted) if is_same(&there, wanted) => return None,
+            Some(wanted) if is_same(&there, wanted) && !self.other_mode(path, wanted) => return None,
             Some(wanted) if has_content(&there, wanted) => FileChangeKind::Mode,
             Some(_) => self.kind(path, &there),
             None if (self.elsewhere)(path) || there == Found::Missing => return None,
@@ -69,6 +69,13 @@ impl Files<'_> {
             after: after.cloned(),
             in_place: false,
         })
+    }
+
+    /// Whether the file was put there with other permissions than are wanted now. What the driver finds
+    /// tells no more of them than the executable bit.
+    fn other_mode(&self, path: &RootPath, wanted: &Entry) -> bool {
+        let put = self.deployed.manifests.get(self.unit).and_then(|manifest| manifest.get(path));
+        put.is_some_and(|put| put.same_content(wanted) && put.mode != wanted.mode)
     }
 
     fn kind(&self, path: &RootPath, there: &Found) -> FileChangeKind {

@@ -75,11 +75,7 @@ impl<'a> Call<'a> {
         if let Some(host) = &self.host {
             command.args(["--host", host]);
             if !host.starts_with("local:") {
-                command
-                    .arg("--root")
-                    .arg(self.bed.path("root"))
-                    .arg("--ssh-key")
-                    .arg(&self.key);
+                command.arg("--root").arg(self.bed.path("root")).arg("--ssh-key").arg(&self.key);
             }
         }
         if let Some(file) = &self.known_hosts {

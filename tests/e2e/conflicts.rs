@@ -116,8 +116,11 @@ fn drift_of_a_compose_file_that_was_brought_up_by_hand_is_brought_up_again() {
     let bed = Bed::new("driftup");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: one}}\n  worker: {<<: *s}");
     bed.sync([]).exits(0);
-    std::fs::write(bed.root("app/compose.yml"), bed.on_host("app/compose.yml").replace("MODE: one", "MODE: by hand"))
-        .unwrap();
+    std::fs::write(
+        bed.root("app/compose.yml"),
+        bed.on_host("app/compose.yml").replace("MODE: one", "MODE: by hand"),
+    )
+    .unwrap();
     ran(std::process::Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
     assert_eq!(bed.env("app/web", "MODE"), "by hand");
     let before = bed.containers();

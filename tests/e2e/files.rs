@@ -10,12 +10,33 @@ fn ignored_files_stay_at_home_unless_they_are_asked_for() {
     let bed = Bed::new("ignored");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write(".gitignore", "*.log\n.env.*\n").write("services/app/.ghdeployignore", "drafts/\n");
-    bed.write("ghdeploy.yml", "health: {stable_for: 1s}\nsync: {ignore: ['*.md'], include: ['.env.production']}\n");
-    for path in ["kept", "debug.log", ".env.staging", ".env.production", "README.md", "drafts/one", "docs/page.md", "untracked"] {
+    bed.write(
+        "ghdeploy.yml",
+        "health: {stable_for: 1s}\nsync: {ignore: ['*.md'], include: ['.env.production']}\n",
+    );
+    for path in [
+        "kept",
+        "debug.log",
+        ".env.staging",
+        ".env.production",
+        "README.md",
+        "drafts/one",
+        "docs/page.md",
+        "untracked",
+    ] {
         bed.write(&format!("services/app/{path}"), path);
     }
     bed.sync(["--no-restart"]).exits(0);
-    for (path, wanted) in [("kept", true), ("untracked", true), (".env.production", true), ("debug.log", false), (".env.staging", false), ("README.md", false), ("drafts/one", false), ("docs", false)] {
+    for (path, wanted) in [
+        ("kept", true),
+        ("untracked", true),
+        (".env.production", true),
+        ("debug.log", false),
+        (".env.staging", false),
+        ("README.md", false),
+        ("drafts/one", false),
+        ("docs", false),
+    ] {
         assert_eq!(bed.root("app").join(path).exists(), wanted, "{path}");
     }
     // What is ignored from now on leaves the host; the host's own version of it would not.
@@ -41,7 +62,13 @@ fn an_empty_file_and_a_large_binary_one_arrive_and_memory_does_not_grow_with_the
     bed.write("services/app/large.bin", &bytes);
     bed.commit();
     let peak = bed.guarding(|| {
-        let mut sync = bed.call(["sync", "--no-restart"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut sync = bed
+            .call(["sync", "--no-restart"])
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut peak = 0;
         let status = loop {
             if let Some(status) = sync.try_wait().unwrap() {
@@ -49,7 +76,10 @@ fn an_empty_file_and_a_large_binary_one_arrive_and_memory_does_not_grow_with_the
             }
             // Gone between two looks: what was seen before counts.
             let status = std::fs::read_to_string(format!("/proc/{}/status", sync.id())).unwrap_or_default();
-            let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+            let high = status
+                .lines()
+                .find_map(|line| line.strip_prefix("VmHWM:"))
+                .and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
             peak = peak.max(high.unwrap_or_default());
             std::thread::sleep(Duration::from_millis(10));
         };
@@ -62,7 +92,10 @@ fn an_empty_file_and_a_large_binary_one_arrive_and_memory_does_not_grow_with_the
     bed.call(["sync", "--no-restart"]).run().exits(0);
     bed.write("services/app/empty", "no longer").write("services/app/large.bin", "");
     bed.sync(["--no-restart"]).exits(0);
-    assert_eq!((bed.on_host("app/empty"), bed.on_host("app/large.bin")), ("no longer".to_owned(), String::new()));
+    assert_eq!(
+        (bed.on_host("app/empty"), bed.on_host("app/large.bin")),
+        ("no longer".to_owned(), String::new())
+    );
 }
 
 #[test]
@@ -82,6 +115,18 @@ fn a_thousand_files_cost_no_more_commands_than_one() {
     let after = bed.sshd.logins_and_commands();
     assert_eq!(after.0 - before.0, 1);
     assert!(after.1 - before.1 <= 2, "{before:?} {after:?}");
-    let differ = std::process::Command::new("diff").arg("-r").arg(bed.repo("services/app")).arg(bed.root("app")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&differ.stdout).lines().filter(|line| !line.ends_with(": .env") && !line.ends_with(": data")).count(), 0, "{differ:?}");
+    let differ = std::process::Command::new("diff")
+        .arg("-r")
+        .arg(bed.repo("services/app"))
+        .arg(bed.root("app"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&differ.stdout)
+            .lines()
+            .filter(|line| !line.ends_with(": .env") && !line.ends_with(": data"))
+            .count(),
+        0,
+        "{differ:?}"
+    );
 }

@@ -21,7 +21,8 @@ fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend()
     for (n, millis) in [250, 500, 750, 1000, 1400, 2000].into_iter().enumerate() {
         change(n + 1);
         bed.guarding(|| {
-            let mut sync = bed.call(["sync"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut sync =
+                bed.call(["sync"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(millis));
             sync.kill().unwrap();
             sync.wait().unwrap();

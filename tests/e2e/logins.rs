@@ -6,8 +6,13 @@ use crate::users::User;
 /// The project `app` with a file that only a shell that quotes well can deal with. It has no unmanaged
 /// files: the root is another user's.
 fn repository(bed: &Bed) {
-    let compose = format!("name: {}-app\nservices: {{web: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none, volumes: ['./web.conf:/web.conf:ro']}}}}\n", bed.id);
-    bed.write("services/app/compose.yml", compose).write("services/app/web.conf", "one").write("services/app/it's $HOME `x` !1", "x");
+    let compose = format!(
+        "name: {}-app\nservices: {{web: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none, volumes: ['./web.conf:/web.conf:ro']}}}}\n",
+        bed.id
+    );
+    bed.write("services/app/compose.yml", compose)
+        .write("services/app/web.conf", "one")
+        .write("services/app/it's $HOME `x` !1", "x");
 }
 
 /// Syncs twice as a user with this shell; the second time a file has changed.
@@ -54,7 +59,10 @@ fn rc_files_that_print_something_change_nothing() {
 fn the_local_host_is_a_host_like_any_other() {
     let bed = Bed::new("local");
     let local = || format!("local:{}", bed.path("root").display());
-    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}");
+    bed.compose(
+        "app",
+        "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}",
+    );
     bed.write("services/app/web.conf", "one");
     bed.commit();
     bed.call(["sync"]).host(local()).run().exits(0);
@@ -77,7 +85,11 @@ fn an_alias_of_an_ssh_config_with_a_jump_host_is_followed() {
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
     let (port, key, known) = (bed.sshd.port, bed.sshd.client_key(), bed.sshd.known_hosts());
-    let all = format!("  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {}\n  UserKnownHostsFile {}\n  StrictHostKeyChecking yes\n", key.display(), known.display());
+    let all = format!(
+        "  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {}\n  UserKnownHostsFile {}\n  StrictHostKeyChecking yes\n",
+        key.display(),
+        known.display()
+    );
     let config = bed.path("ssh_config");
     std::fs::write(&config, format!("Host jump\n{all}Host web\n{all}  ProxyJump jump\n")).unwrap();
     chmod(&config, 0o600);
@@ -98,7 +110,8 @@ fn hosts_of_the_configuration_are_found_by_name_and_run_their_own_projects() {
     bed.write("ghdeploy.yml", format!("hosts:\n  web: {{ssh: local, root: {a}, projects: ['*', '!blog']}}\n  db: {{ssh: local, root: {b}, projects: [blog]}}\n"));
     bed.commit();
     let both = bed.call(["sync", "--no-restart", "--format", "json"]).without_host().run().exits(0).json();
-    let names: Vec<&str> = both["hosts"].as_array().unwrap().iter().map(|host| host["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        both["hosts"].as_array().unwrap().iter().map(|host| host["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["web", "db"]);
     assert!(bed.root("app/compose.yml").exists() && !bed.root("blog/compose.yml").exists());
     assert!(bed.path("other/blog/compose.yml").exists() && !bed.path("other/app").exists());

@@ -7,10 +7,52 @@ use crate::bed::{Bed, chmod};
 /// What shells, `xargs`, `printf`, `sed`, `awk`, `tar` and `sha256sum` have tripped over.
 fn hostile() -> Vec<String> {
     let mut names: Vec<String> = [
-        "with blanks  and two", " leading blank", "trailing blank ", "it's", "\"quoted\"", "$(touch x)", "`touch x`", "${HOME}", "; touch x", "a&b|c>d<e",
-        "-n", "--help", "*", "?", "[a]", "{a,b}", "~", "#comment", "!bang", "%s%n%b", "back\\slash", "\\n", "\\0101", "new\nline", "\nleading newline", "trailing newline\n",
-        "tab\tbed", "\u{1b}[31mred", "carriage\rreturn", "ünïcödé", "日本語", "e\u{301}", "\u{202e}rtl", "🦀", "f 644 1 -", "end", "a: OK", "a: FAILED", "...", ".hidden", "..x",
-        "\u{1}", "\u{7f}", "a=b", "x\\", "\\",
+        "with blanks  and two",
+        " leading blank",
+        "trailing blank ",
+        "it's",
+        "\"quoted\"",
+        "$(touch x)",
+        "`touch x`",
+        "${HOME}",
+        "; touch x",
+        "a&b|c>d<e",
+        "-n",
+        "--help",
+        "*",
+        "?",
+        "[a]",
+        "{a,b}",
+        "~",
+        "#comment",
+        "!bang",
+        "%s%n%b",
+        "back\\slash",
+        "\\n",
+        "\\0101",
+        "new\nline",
+        "\nleading newline",
+        "trailing newline\n",
+        "tab\tbed",
+        "\u{1b}[31mred",
+        "carriage\rreturn",
+        "ünïcödé",
+        "日本語",
+        "e\u{301}",
+        "\u{202e}rtl",
+        "🦀",
+        "f 644 1 -",
+        "end",
+        "a: OK",
+        "a: FAILED",
+        "...",
+        ".hidden",
+        "..x",
+        "\u{1}",
+        "\u{7f}",
+        "a=b",
+        "x\\",
+        "\\",
     ]
     .map(str::to_owned)
     .into();
@@ -21,8 +63,19 @@ fn hostile() -> Vec<String> {
 
 /// All files below a folder, with their content.
 fn tree(dir: &std::path::Path) -> Vec<(String, String)> {
-    let files = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
-    files.map(|entry| (entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(entry.path()).unwrap())).collect()
+    let files = walkdir::WalkDir::new(dir)
+        .sort_by_file_name()
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().is_file());
+    files
+        .map(|entry| {
+            (
+                entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned(),
+                std::fs::read_to_string(entry.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -54,7 +107,10 @@ fn hostile_names_go_all_the_way_there_and_away_again() {
     std::fs::write(bed.root("app/conf/new\nline"), "drift").unwrap();
     std::fs::remove_file(bed.root("app/conf/back\\slash")).unwrap();
     let drift = bed.call(["sync", "--dry-run", "--format", "json"]).run().exits(0).json();
-    assert_eq!(crate::seen::files(&drift), ["drift services/app/conf/back\\slash", "drift services/app/conf/new\nline"]);
+    assert_eq!(
+        crate::seen::files(&drift),
+        ["drift services/app/conf/back\\slash", "drift services/app/conf/new\nline"]
+    );
     bed.sync([]).exits(0);
     same();
     std::fs::remove_dir_all(bed.repo("services/app/conf")).unwrap();
@@ -91,7 +147,8 @@ fn links_files_and_directories_turn_into_each_other() {
     symlink("real", repo("link")).unwrap();
     symlink("nowhere at all", repo("dangling")).unwrap();
     bed.deploy();
-    let link = |path: &str| std::fs::read_link(bed.root(&format!("app/conf/{path}"))).unwrap().display().to_string();
+    let link =
+        |path: &str| std::fs::read_link(bed.root(&format!("app/conf/{path}"))).unwrap().display().to_string();
     assert_eq!((link("link"), link("dangling")), ("real".to_owned(), "nowhere at all".to_owned()));
 
     std::fs::remove_file(repo("link")).unwrap();
@@ -102,7 +159,10 @@ fn links_files_and_directories_turn_into_each_other() {
     std::fs::remove_file(repo("dangling")).unwrap();
     symlink("real", repo("dangling")).unwrap();
     assert_eq!(bed.deploy().fates, ["app/web restarted"]);
-    assert_eq!((bed.on_host("app/conf/link"), bed.on_host("app/conf/thing/inside"), link("dangling")), ("a file now".to_owned(), "dir now".to_owned(), "real".to_owned()));
+    assert_eq!(
+        (bed.on_host("app/conf/link"), bed.on_host("app/conf/thing/inside"), link("dangling")),
+        ("a file now".to_owned(), "dir now".to_owned(), "real".to_owned())
+    );
 
     std::fs::remove_file(repo("link")).unwrap();
     symlink("thing", repo("link")).unwrap();

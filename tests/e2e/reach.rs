@@ -29,7 +29,9 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
     let bed = bed("hostkey");
     let known = bed.path("known");
     std::fs::write(&known, "").unwrap();
-    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).says("is not known").says("ssh-keyscan");
+    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known)))
+        .says("is not known")
+        .says("ssh-keyscan");
     let other = std::fs::read_to_string(bed.sshd.client_key().with_extension("pub")).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{} {other}", bed.sshd.port)).unwrap();
     does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).says("is not the one that is known");
@@ -44,7 +46,8 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
 #[test]
 fn a_host_that_refuses_or_has_no_address_is_told_apart() {
     let bed = bed("refused");
-    does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port()))).says("refuses the connection");
+    does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port())))
+        .says("refuses the connection");
     does_not_reach(&bed, bed.call(["sync"]).host("root@no-such-host.invalid")).says("cannot be resolved");
     does_not_reach(&bed, bed.call(["sync"]).user("ghdt-nobody")).says("permission denied");
     bed.call(["sync"]).host("-oProxyCommand=x").run().exits(2);
@@ -66,7 +69,8 @@ fn a_user_who_may_not_use_docker_is_told_so() {
     user.own_root(&bed);
     bed.write("services/app/compose.yml", "services: {web: {image: 'ghdeploy-test/busybox:1'}}\n");
     bed.commit();
-    let ran = bed.call(["sync"]).user(&user.name).run().says("usermod -aG docker").ends_with("nothing was changed");
+    let ran =
+        bed.call(["sync"]).user(&user.name).run().says("usermod -aG docker").ends_with("nothing was changed");
     assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
     assert!(!bed.root("app").exists());
 }
@@ -110,13 +114,27 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
     let bed = bed("busy");
     bed.call(["sync"]).run().exits(0);
     let lock = bed.root(".ghdeploy/lock");
-    // `cat` waits for the end of a stdin that nobody closes; without `-o` it would hold the lock, too.
-    let holder = Command::new("flock").arg("--no-fork").arg(&lock).arg("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let holder = Holder(holder);
-    std::fs::write(bed.root(".ghdeploy/lock.json"), r#"{"actor":"alice","commit":"abc","run":"https://example.org/runs/7","since":"2026-01-01T00:00:00Z","pid":1}"#).unwrap();
+    // `cat` waits for the end of a stdin that nobody closes.
+    let details = r#"{"actor":"alice","commit":"abc","run":"https://example.org/runs/7","since":"2026-01-01T00:00:00Z","pid":1}"#;
+    let script = r#"printf '%s\n' "$1" >"$2"; exec cat"#;
+    let holder = Command::new("flock")
+        .arg("--no-fork")
+        .arg(&lock)
+        .args(["sh", "-c", script, "sh", details])
+        .arg(bed.root(".ghdeploy/lock.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn();
+    let holder = Holder(holder.unwrap());
+    // The driver of the first run may still be proving that nothing has drifted.
+    while !std::fs::read_to_string(bed.root(".ghdeploy/lock.json")).is_ok_and(|text| text.contains("alice")) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     bed.write("services/app/web.conf", "two");
     bed.commit();
-    does_not_reach(&bed, bed.call(["sync", "--lock-wait", "1s"])).says("alice").says("https://example.org/runs/7");
+    does_not_reach(&bed, bed.call(["sync", "--lock-wait", "1s"]))
+        .says("alice")
+        .says("https://example.org/runs/7");
     assert_eq!(bed.on_host("app/web.conf"), "one");
     // A look needs no lock.
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
@@ -132,10 +150,15 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
 #[test]
 fn two_syncs_at_once_go_one_after_the_other() {
     let bed = bed("twice");
-    let calls: Vec<_> = (0..2).map(|_| bed.call(["sync"]).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    let calls: Vec<_> = (0..2)
+        .map(|_| bed.call(["sync"]).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
     let outputs: Vec<_> = calls.into_iter().map(|call| call.wait_with_output().unwrap()).collect();
     assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
-    let idle = outputs.iter().filter(|output| String::from_utf8_lossy(&output.stdout).contains("nothing to do")).count();
+    let idle = outputs
+        .iter()
+        .filter(|output| String::from_utf8_lossy(&output.stdout).contains("nothing to do"))
+        .count();
     assert_eq!(idle, 1, "{outputs:?}");
 }
 
@@ -146,6 +169,10 @@ fn doctor_tells_what_is_well_and_what_is_not() {
     bed.call(["doctor"]).run().exits(0);
     bed.take_docker_away();
     bed.call(["doctor"]).run().exits(4);
-    bed.call(["doctor"]).host(format!("root@127.0.0.1:{}", free_port())).run().exits(4).says("refuses the connection");
+    bed.call(["doctor"])
+        .host(format!("root@127.0.0.1:{}", free_port()))
+        .run()
+        .exits(4)
+        .says("refuses the connection");
     assert_eq!(bed.listing("root"), root);
 }

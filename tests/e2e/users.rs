@@ -41,8 +41,19 @@ impl Drop for User {
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // A session that is just ending would keep the user from going.
         for _ in 0..40 {
-            let gone = privileged(["userdel"]).arg(&self.name).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-            if gone || !Command::new("id").arg(&self.name).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            let gone = privileged(["userdel"])
+                .arg(&self.name)
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success());
+            if gone
+                || !Command::new("id")
+                    .arg(&self.name)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status()
+                    .is_ok_and(|status| status.success())
+            {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(100));

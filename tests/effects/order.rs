@@ -245,6 +245,7 @@ fn a_project_that_is_pruned() {
     shop: down
     swap shop
     state
+    state
     history
     finish
     ");

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// Nothing is wrong with it, but somebody edits `blog/x` meanwhile.
     Meddle,
+    /// What is uploaded arrives in full, but one file has other content.
+    Garbled,
 }
 
 /// What both ends share.
@@ -130,6 +132,9 @@ impl Peer {
             _ => {}
         }
         let arrived = self.line().host.receive(&bytes);
+        if fault == Some(Fault::Garbled) {
+            self.line().host.garble();
+        }
         match fault {
             Some(Fault::CutAfter) => None,
             _ => Some(if arrived.is_ok() { 0 } else { 2 }),

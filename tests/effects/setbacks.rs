@@ -31,6 +31,7 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     blog: restart --no-deps web
     containers
     restore blog
+    docker tag sha256:0 blog-idle
     docker tag sha256:0 blog-web
     blog: up -d --no-build --pull never web
     containers
@@ -143,4 +144,18 @@ fn shared_files_that_cannot_be_put_back_need_a_look() {
     let lost = repo.sync(&host, Ask { faults: [Some((swap, Fault::Half)), Some((swap + 1, Fault::Refused))], ..Ask::default() });
     assert_eq!(lost.outcome.failure.as_ref().unwrap().state, HostState::Unknown);
     assert_eq!(lost.exit, Exit::NeedsLook);
+}
+
+#[test]
+fn nothing_is_done_with_an_upload_that_arrived_otherwise_than_it_was_sent() {
+    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
+    let host = repo.deployed();
+    for (path, content) in [("blog/x", "2"), ("blog/compose.yml", "services:\n  web: {image: a2}\n")] {
+        repo.write(path, content);
+        let run = repo.sync(&host, Ask { faults: [Some((0, Fault::Garbled)), None], ..Ask::default() });
+        assert_eq!((run.result("blog"), run.exit), (ProjectResult::NothingChanged, Exit::RolledBack));
+        assert_eq!((&run.host.files, &run.host.containers), (&host.files, &host.containers));
+        let said = &run.project("blog").problems[0].message;
+        assert!(said.contains("did not arrive as they were sent"), "{said}");
+    }
 }

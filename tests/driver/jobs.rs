@@ -1,0 +1,118 @@
+//! Jobs beside the driver: a stand-in for Docker runs in them.
+
+use std::fs;
+use std::process::Command as Program;
+use std::time::Duration;
+
+use ghdeploy::host::{Command, Event, Place, facts};
+
+use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
+
+fn compose(words: &[&str]) -> Command {
+    Command::Compose { dir: "blog".to_owned(), place: Place::Live, argv: words.iter().map(|word| (*word).to_owned()).collect() }
+}
+
+async fn wait_for(bed: &Bed, name: &str) {
+    for _ in 0..500 {
+        if bed.beside(name).exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{name} does not come");
+}
+
+/// A Docker that says when it has started, and ends when it is told to.
+fn slow_docker(bed: &Bed) {
+    bed.wrap("docker", "echo $$ >\"$bed/started\"; cut -d' ' -f5 /proc/$$/stat >\"$bed/group\"\nuntil [ -e \"$bed/go\" ]; do sleep 0.02; done\necho says docker; touch \"$bed/ended\"");
+}
+
+async fn is_busy(bed: &Bed) -> bool {
+    let driver = bed.start().await;
+    let root = bed.root.to_str().unwrap();
+    let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
+    facts::open(&driver, &command, root, |_| {}).await.is_err()
+}
+
+under_every_shell! {
+    async fn a_client_that_dies_leaves_the_lock_to_the_job(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        slow_docker(&bed);
+        let driver = bed.opened().await;
+        tokio::select! {
+            _ = driver.call(&compose(&["up", "-d"])) => panic!("the job is not through"),
+            () = wait_for(&bed, "started") => {}
+        }
+        drop(driver);
+        assert!(is_busy(&bed).await);
+        fs::write(bed.beside("go"), "").unwrap();
+        let next = bed.opened().await;
+        assert!(bed.beside("ended").exists(), "the job came to its end");
+        next.end().await;
+    }
+
+    async fn a_driver_that_is_killed_leaves_the_lock_to_the_job(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        slow_docker(&bed);
+        let driver = bed.opened().await;
+        tokio::select! {
+            _ = driver.call(&compose(&["up", "-d"])) => panic!("the job is not through"),
+            () = wait_for(&bed, "group") => {}
+        }
+        // The driver leads the process group; it alone is killed.
+        let group = fs::read_to_string(bed.beside("group")).unwrap();
+        assert!(Program::new(which("kill")).args(["-9", group.trim()]).status().unwrap().success());
+        assert!(is_busy(&bed).await);
+        fs::write(bed.beside("go"), "").unwrap();
+        let next = bed.opened().await;
+        assert!(bed.beside("ended").exists(), "the job came to its end");
+        next.end().await;
+    }
+
+    async fn answers_of_jobs_and_of_the_driver_do_not_mix(bed: Bed) {
+        let long = "long ".repeat(300);
+        bed.sync("blog", &(0..60).map(|n| (format!("blog/{n}{}", "n".repeat(200)), file(&n.to_string()))).collect()).await;
+        let names: Vec<String> = bed.live().into_keys().collect();
+        bed.wrap("docker", &format!("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo \"$3 $n {long}\"; done; printf 'no\\tnewline \\001\\\\ \\\" \\377'; exit \"$3\""));
+        let driver = bed.opened().await;
+        let jobs: Vec<Command> = (1..9).map(|n| compose(&["up", &n.to_string()])).collect();
+        let probes = vec![Command::Probe { hash: true, paths: names.clone() }; 4];
+        let jobs = futures_util::future::join_all(jobs.iter().map(|job| driver.call(job)));
+        let probes = futures_util::future::join_all(probes.iter().map(|probe| driver.call(probe)));
+        let (jobs, probes) = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(jobs, probes) }).await.unwrap();
+        for (number, reply) in jobs.into_iter().enumerate() {
+            let reply = reply.unwrap();
+            assert_eq!(reply.rc, i32::try_from(number).unwrap() + 1);
+            assert_eq!(reply.output.len(), 21);
+            assert!(reply.output[..20].iter().all(|line| line.ends_with(&long) && line.starts_with(&format!("{} ", reply.rc))));
+            assert_eq!(reply.output[20], "no\tnewline \\ \" \u{fffd}");
+        }
+        for reply in probes {
+            assert_eq!(reply.unwrap().events.iter().filter(|event| matches!(event, Event::Found { .. })).count(), names.len());
+        }
+        driver.end().await;
+    }
+
+    async fn a_job_cannot_eat_commands(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        bed.wrap("docker", "cat");
+        let driver = bed.opened().await;
+        for _ in 0..3 {
+            let (job, direct, containers) = (compose(&["up"]), Command::Docker(vec!["version".to_owned()]), Command::Containers);
+            let replies = tokio::join!(driver.call(&job), driver.call(&direct), driver.call(&containers));
+            expect_ok(&replies.0.unwrap());
+            expect_ok(&replies.1.unwrap());
+            expect_ok(&replies.2.unwrap());
+        }
+        driver.end().await;
+    }
+
+    async fn arguments_reach_docker_as_they_are(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        bed.wrap("docker", "for word; do printf '<%s>' \"$word\"; done; pwd; umask");
+        let driver = bed.opened().await;
+        let reply = driver.call(&compose(&["exec", "", "a b", "*", "$(x)", "-T", "\\", "\\c", "it's", "\""])).await.unwrap();
+        assert_eq!(reply.output, [format!("<compose><exec><><a b><*><$(x)><-T><\\><\\c><it's><\">{}", bed.path("blog").display()), "0022".to_owned()]);
+        driver.end().await;
+    }
+}

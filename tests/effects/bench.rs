@@ -68,7 +68,11 @@ impl Repo {
 
     pub(crate) fn remove(&self, path: &str) -> &Self {
         let path = self.0.path().join("services").join(path);
-        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
         self
     }
 
@@ -104,7 +108,8 @@ impl Repo {
         let open = Command::OpenToWrite { root: ROOT.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
         facts::open(&driver, &open, ROOT, |_| {}).await?;
         let units = wanted.projects.iter().map(|project| (unit(&project.name), project.manifest.clone()));
-        let wants: BTreeMap<String, Manifest> = units.chain([(SHARED.to_owned(), wanted.shared.clone())]).collect();
+        let wants: BTreeMap<String, Manifest> =
+            units.chain([(SHARED.to_owned(), wanted.shared.clone())]).collect();
         let mut deployed: Deployed = facts::facts(&driver, &wants).await?;
         facts::probe_new(&driver, &wants, &mut deployed).await?;
         let options = Options { selects: &|_| true, force: ask.force, prune: ask.prune, adopt: false };
@@ -123,7 +128,17 @@ impl Repo {
             move |path| tree.source(path).map(Source::File)
         });
         peer.line().is_armed = true;
-        let task = Task { work: &work, wanted: &wanted, deployed: &deployed, settings: &settings, root: ROOT, transport: peer, driver: &driver, observer: &Silent, content };
+        let task = Task {
+            work: &work,
+            wanted: &wanted,
+            deployed: &deployed,
+            settings: &settings,
+            root: ROOT,
+            transport: peer,
+            driver: &driver,
+            observer: &Silent,
+            content,
+        };
         let outcome = apply(task).await;
         driver.end().await;
         Ok(outcome)
@@ -135,7 +150,10 @@ impl Repo {
         let wanted = self.wanted();
         let mut misses = host.wrong.clone();
         let manifests = wanted.projects.iter().map(|project| &project.manifest).chain([&wanted.shared]);
-        for (path, entry) in manifests.flat_map(|manifest| &manifest.0).filter(|(path, entry)| host.files.get(*path) != Some(*entry)) {
+        for (path, entry) in manifests
+            .flat_map(|manifest| &manifest.0)
+            .filter(|(path, entry)| host.files.get(*path) != Some(*entry))
+        {
             misses.push(format!("{path} is not {}", entry.digest.as_str()));
         }
         misses.extend(host.pending.keys().map(|unit| format!("{unit} is pending")));
@@ -145,15 +163,31 @@ impl Repo {
                 if recorded.is_none_or(|services| services[name].is_null()) {
                     misses.push(format!("{}/{name} is not recorded", project.name));
                 }
-                let Some(container) = host.containers.iter().find(|c| c.project == project.model.name && c.service == *name) else {
+                let Some(container) =
+                    host.containers.iter().find(|c| c.project == project.model.name && c.service == *name)
+                else {
                     misses.push(format!("{}/{name} does not run", project.name));
                     continue;
                 };
                 let reactions = Reactions::new(&project.model, service);
-                let input = |path: &RootPath| *reactions.to(path) != Reaction::None && service.reads.iter().any(|read| read.how.is_input() && covers(read, path));
-                let defines = |path: &RootPath| service.reads.iter().any(|read| !read.how.is_input() && covers(read, path));
-                for (seen, what, counts) in [(&container.seen, "inputs", &input as &dyn Fn(&RootPath) -> bool), (&container.created, "definition", &defines)] {
-                    let of = |files: &Files| files.iter().filter(|(path, _)| counts(path)).map(|(path, entry)| (path.clone(), entry.digest.clone())).collect::<Vec<_>>();
+                let input = |path: &RootPath| {
+                    *reactions.to(path) != Reaction::None
+                        && service.reads.iter().any(|read| read.how.is_input() && covers(read, path))
+                };
+                let defines = |path: &RootPath| {
+                    service.reads.iter().any(|read| !read.how.is_input() && covers(read, path))
+                };
+                for (seen, what, counts) in [
+                    (&container.seen, "inputs", &input as &dyn Fn(&RootPath) -> bool),
+                    (&container.created, "definition", &defines),
+                ] {
+                    let of = |files: &Files| {
+                        files
+                            .iter()
+                            .filter(|(path, _)| counts(path))
+                            .map(|(path, entry)| (path.clone(), entry.digest.clone()))
+                            .collect::<Vec<_>>()
+                    };
                     if of(seen) != of(&host.files) {
                         misses.push(format!("{}/{name} runs with other {what}", project.name));
                     }
@@ -176,12 +210,22 @@ impl Run {
     /// `kind service: result` of each action of a project.
     pub(crate) fn actions(&self, name: &str) -> Vec<(String, ActionResult)> {
         let actions = self.project(name).actions.iter();
-        actions.map(|of| (format!("{} {}", of.action.deed.word(), of.action.service.as_deref().unwrap_or("-")), of.result)).collect()
+        actions
+            .map(|of| {
+                (
+                    format!("{} {}", of.action.deed.word(), of.action.service.as_deref().unwrap_or("-")),
+                    of.result,
+                )
+            })
+            .collect()
     }
 
     /// Where a command is among the commands.
     pub(crate) fn at(&self, command: &str) -> usize {
-        self.commands.iter().position(|there| there == command).unwrap_or_else(|| panic!("no {command:?} in {:#?}", self.commands))
+        self.commands
+            .iter()
+            .position(|there| there == command)
+            .unwrap_or_else(|| panic!("no {command:?} in {:#?}", self.commands))
     }
 
     pub(crate) fn did(&self, start: &str) -> bool {

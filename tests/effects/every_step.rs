@@ -8,7 +8,7 @@ use ghdeploy::error::{Exit, HostState};
 use ghdeploy::outcome::ProjectResult;
 
 use crate::bench::{Ask, Repo, Run};
-use crate::host::Host;
+use crate::host::{Files, Host};
 use crate::peer::Fault;
 
 /// A change, not yet on the host.
@@ -26,7 +26,8 @@ fn case(files: &[(&str, &str)], change: impl for<'r> FnOnce(&'r Repo) -> &'r Rep
 }
 
 const BLOG: &str = "services:\n  web: {image: 'web:1', volumes: ['./conf:/conf']}\n  worker: {image: 'worker:1', env_file: [e.env]}\n";
-const FILES: &[(&str, &str)] = &[("blog/compose.yml", BLOG), ("blog/conf/a", "1"), ("blog/conf/b", "1"), ("blog/e.env", "A=1\n")];
+const FILES: &[(&str, &str)] =
+    &[("blog/compose.yml", BLOG), ("blog/conf/a", "1"), ("blog/conf/b", "1"), ("blog/e.env", "A=1\n")];
 
 /// What a command is about: a project, or nothing in particular.
 fn project(command: &str) -> &str {
@@ -43,75 +44,111 @@ fn recorded<'h>(host: &'h Host, name: &str) -> Option<&'h serde_json::Value> {
     host.state.as_ref().map(|state| &state["projects"][name]).filter(|project| !project.is_null())
 }
 
-/// What a person, or data, would suffer from.
-fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> Vec<String> {
-    let mut wrong = run.host.wrong.clone();
-    let mut check = |holds: bool, what: &str| {
+/// What a person, or data, would suffer from, in words.
+#[derive(Default)]
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn unless(&mut self, holds: bool, what: &str) {
         if !holds {
-            wrong.push(what.to_owned());
+            self.0.push(what.to_owned());
         }
-    };
+    }
+}
+
+fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> Vec<String> {
+    let mut wrong = Wrong(run.host.wrong.clone());
     let is_cut = matches!(fault, Fault::CutBefore | Fault::CutAfter);
     let later = &run.commands[at + 1..];
-    check(run.commands[..=at] == clean[..=at], "the same run went another way before anything failed");
-    check(run.exit != Exit::Done, "the failure is not told");
-    check(!is_cut || later.is_empty(), "commands were sent over a connection that was lost");
-
-    // What failed is known by its place in the order.
+    wrong.unless(run.commands[..=at] == clean[..=at], "the same run went another way before anything failed");
+    wrong.unless(!is_cut || later.is_empty(), "commands were sent over a connection that was lost");
     let command = clean[at].as_str();
-    let first_swap = clean.iter().position(|command| command.starts_with("swap") || command.contains(": down")).unwrap_or(clean.len());
-    // If the connection breaks at the swap, nobody here knows whether it was made.
-    let is_swapped = at > first_swap || (at == first_swap && fault != Fault::Refused);
-    let is_closing = ["history", "finish"].contains(&command) || (command == "state" && clean.get(at + 1).is_some_and(|next| next == "history"));
-    let results: BTreeMap<&str, ProjectResult> = run.outcome.projects.iter().map(|project| (project.name.as_str(), project.result)).collect();
-    let unknown = results.values().any(|result| *result == ProjectResult::Unknown) || run.outcome.failure.as_ref().is_some_and(|failure| failure.state == HostState::Unknown);
+    if command == "finish" {
+        // All is done and written down; what is left in the stage harms nobody.
+        wrong.unless(run.exit == Exit::Done, "a deploy that is through is told as failed");
+        wrong.0.extend(case.repo.misses(&run.host));
+        return wrong.0;
+    }
+    wrong.unless(run.exit != Exit::Done, "the failure is not told");
 
-    check(unknown == (run.exit == Exit::NeedsLook), "the state is unknown, and the exit code is not 6, or the other way round");
-    if is_cut && !is_swapped {
-        check(run.exit == Exit::Unreachable, "the connection broke before anything was changed: 4");
-        check(!unknown, "nothing was changed, and that is known");
+    let changes = |command: &String| command.starts_with("swap") || command.contains(": down");
+    let first_change = clean.iter().position(changes).unwrap_or(clean.len());
+    // If the connection breaks at the swap, nobody here knows whether it was made.
+    let is_changed = at > first_change || (at == first_change && fault != Fault::Refused);
+    let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);
+    let unknown_host =
+        run.outcome.failure.as_ref().is_some_and(|failure| failure.state == HostState::Unknown);
+    let is_unknown = has(ProjectResult::Unknown) || unknown_host;
+    wrong.unless(
+        is_unknown == (run.exit == Exit::NeedsLook),
+        "6 means that the state is unknown, and nothing else does",
+    );
+    if is_cut && is_changed {
+        wrong.unless(is_unknown, "the connection broke in the middle: nobody knows");
     }
-    if is_cut && is_swapped {
-        check(unknown, "the connection broke in the middle: nobody knows");
+    if is_cut && !is_changed {
+        wrong.unless(run.exit == Exit::Unreachable, "the connection broke before anything was changed: 4");
+        wrong.unless(!is_unknown, "nothing was changed, and that is known");
     }
-    if !is_cut && at < first_swap {
-        check(matches!(run.exit, Exit::RolledBack | Exit::Unreachable), "a failed check: 5, or 4 for the host itself");
+    if !is_cut && at < first_change {
+        let told = matches!(run.exit, Exit::RolledBack | Exit::Unreachable);
+        wrong.unless(told, "a failed check: 5, or 4 if it is the host's");
+        // After a failed check of a project nothing of it may be touched.
+        let name = project(command);
+        let touches = |later: &String| project(later) == name && !later.contains("candidate");
+        wrong.unless(
+            name.is_empty() || !later.iter().any(touches),
+            "a project was touched whose check failed",
+        );
     }
-    if !is_swapped {
-        let same = |of: fn(&Host) -> String| of(&run.host) == of(&case.host);
-        let touched = results.values().any(|result| *result == ProjectResult::Done);
-        check(touched || same(|host| format!("{:?}{:?}{:?}", host.files, host.manifests, host.pending)), "files changed before the swap");
-        check(touched || same(|host| format!("{:?}{:?}{:?}", host.containers, host.state, host.history)), "services acted or a release was recorded before the swap");
-        check(results.values().all(|result| *result != ProjectResult::RolledBack), "there was nothing to roll back");
+    if !is_changed && !has(ProjectResult::Done) {
+        let files = |host: &Host| format!("{:?}{:?}{:?}", host.files, host.manifests, host.pending);
+        wrong.unless(files(&run.host) == files(&case.host), "files changed before the swap");
+        let effects = |host: &Host| format!("{:?}{:?}{:?}", host.containers, host.state, host.history);
+        wrong.unless(
+            effects(&run.host) == effects(&case.host),
+            "something acted or was recorded before the swap",
+        );
+        wrong.unless(!has(ProjectResult::RolledBack), "there was nothing to roll back");
     }
-    // After a failed check of a project nothing of it may be touched.
-    let name = project(command);
-    if !is_closing && !is_cut && at < first_swap && !name.is_empty() && fault != Fault::Meddle {
-        let touches = later.iter().any(|command| project(command) == name && !command.contains("candidate"));
-        check(!touches, "a project was touched whose check failed");
+    for project in &run.outcome.projects {
+        judge_project(case, run, &project.name, project.result, &mut wrong);
     }
-    for (name, result) in results {
-        let (before, after) = (recorded(&case.host, name), recorded(&run.host, name));
-        match result {
-            ProjectResult::Done => check(run.exit != Exit::Done, "unreachable"),
-            ProjectResult::Unchanged => check(before == after, "the record of a project changed that was not worked on"),
-            ProjectResult::NothingChanged | ProjectResult::RolledBack => {
-                check(before == after, "a failed project was recorded as deployed");
-                let files = |host: &Host| host.files.iter().filter(|(path, _)| path.as_str().starts_with(&format!("{name}/"))).map(|(path, entry)| (path.clone(), entry.clone())).collect::<Vec<_>>();
-                check(files(&run.host) == files(&case.host), "a project that is said to be as before is not");
-                check(run.host.pending.is_empty() || is_cut, "something is pending though the way back went well");
-                let services = |host: &Host| host.containers.iter().filter(|container| container.project == name).map(|container| container.service.clone()).collect::<std::collections::BTreeSet<_>>();
-                check(services(&run.host) == services(&case.host), "other services run than before");
-                for container in run.host.containers.iter().filter(|container| container.project == name) {
-                    let own = |files: &crate::host::Files| files.iter().filter(|(path, _)| path.as_str().starts_with(&format!("{name}/"))).map(|(path, entry)| (path.clone(), entry.digest.clone())).collect::<Vec<_>>();
-                    let ran = case.host.containers.iter().any(|old| old.service == container.service && own(&old.seen) == own(&container.seen));
-                    check(ran, "a service of a project that is said to be as before runs with other content");
-                }
-            }
-            ProjectResult::Unknown => {}
-        }
+    wrong.unless(
+        is_unknown || is_cut || run.host.pending.is_empty(),
+        "something is pending, and nobody says so",
+    );
+    wrong.0
+}
+
+/// Whether what is said of one project is true.
+fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wrong: &mut Wrong) {
+    let (before, after) = (&case.host, &run.host);
+    if matches!(result, ProjectResult::Done | ProjectResult::Unknown) {
+        return;
     }
-    wrong
+    wrong.unless(
+        recorded(before, name) == recorded(after, name),
+        "a project that was not deployed has another record",
+    );
+    if result == ProjectResult::Unchanged {
+        return;
+    }
+    let own = |files: &Files| -> Files {
+        let files = files.iter().filter(|(path, _)| path.as_str().starts_with(&format!("{name}/")));
+        files.map(|(path, entry)| (path.clone(), entry.clone())).collect()
+    };
+    wrong.unless(
+        own(&before.files) == own(&after.files),
+        "the files of a project are said to be as before, and are not",
+    );
+    let services = |host: &Host| -> BTreeMap<String, (Files, u32)> {
+        let containers = host.containers.iter().filter(|container| container.project == name);
+        containers
+            .map(|container| (container.service.clone(), (own(&container.seen), container.image)))
+            .collect()
+    };
+    wrong.unless(services(before) == services(after), "services are said to be as before, and are not");
 }
 
 /// Tries every command with every fault.
@@ -123,13 +160,31 @@ fn try_all(case: &Case) {
         for fault in [Fault::Refused, Fault::Half, Fault::CutBefore, Fault::CutAfter] {
             let run = case.repo.sync(&case.host, Ask { faults: [Some((at, fault)), None], ..case.ask });
             let place = format!("{fault:?} at {at} {:?}", clean.commands[at]);
-            wrong.extend(judge(case, &clean.commands, at, fault, &run).into_iter().map(|what| format!("{place}: {what}")));
+            wrong.extend(
+                judge(case, &clean.commands, at, fault, &run)
+                    .into_iter()
+                    .map(|what| format!("{place}: {what}")),
+            );
             let again = case.repo.sync(&run.host, case.ask);
             if again.exit != Exit::Done {
-                let why: Vec<_> = again.outcome.projects.iter().flat_map(|project| &project.problems).map(|problem| &problem.message).collect();
-                wrong.push(format!("{place}: the next sync fails: {:?} {why:?} {:?}", again.exit, again.commands));
+                let why: Vec<_> = again
+                    .outcome
+                    .projects
+                    .iter()
+                    .flat_map(|project| &project.problems)
+                    .map(|problem| &problem.message)
+                    .collect();
+                wrong.push(format!(
+                    "{place}: the next sync fails: {:?} {why:?} {:?}",
+                    again.exit, again.commands
+                ));
             }
-            wrong.extend(case.repo.misses(&again.host).into_iter().map(|what| format!("{place}: after the next sync {what}")));
+            wrong.extend(
+                case.repo
+                    .misses(&again.host)
+                    .into_iter()
+                    .map(|what| format!("{place}: after the next sync {what}")),
+            );
         }
     }
     assert!(wrong.is_empty(), "{:#?}\n{}", clean.commands, wrong.join("\n"));
@@ -138,13 +193,17 @@ fn try_all(case: &Case) {
 #[test]
 fn of_a_first_sync() {
     let repo = Repo::new(FILES);
-    repo.write("shop/compose.yml", &format!("x-ghdeploy: {{after: [blog]}}\n{BLOG}")).write("shop/conf/a", "1").write("shop/e.env", "");
+    repo.write("shop/compose.yml", &format!("x-ghdeploy: {{after: [blog]}}\n{BLOG}"))
+        .write("shop/conf/a", "1")
+        .write("shop/e.env", "");
     try_all(&Case { repo, host: Host::default(), ask: Ask::default() });
 }
 
 #[test]
 fn of_a_mounted_file() {
-    try_all(&case(FILES, |repo| repo.write("blog/conf/a", "2").write("blog/conf/c", "new").remove("blog/conf/b")));
+    try_all(&case(FILES, |repo| {
+        repo.write("blog/conf/a", "2").write("blog/conf/c", "new").remove("blog/conf/b")
+    }));
 }
 
 #[test]
@@ -154,7 +213,9 @@ fn of_a_file_that_nobody_reads() {
 
 #[test]
 fn of_a_definition_and_a_mounted_file() {
-    try_all(&case(FILES, |repo| repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2")));
+    try_all(&case(FILES, |repo| {
+        repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2")
+    }));
 }
 
 #[test]
@@ -164,7 +225,13 @@ fn of_an_env_file() {
 
 #[test]
 fn of_an_image_that_is_built() {
-    try_all(&case(&[("app/compose.yml", "services:\n  web: {build: image}\n  db: {image: d}\n"), ("app/image/Dockerfile", "FROM a\n")], |repo| repo.write("app/image/Dockerfile", "FROM b\n")));
+    try_all(&case(
+        &[
+            ("app/compose.yml", "services:\n  web: {build: image}\n  db: {image: d}\n"),
+            ("app/image/Dockerfile", "FROM a\n"),
+        ],
+        |repo| repo.write("app/image/Dockerfile", "FROM b\n"),
+    ));
 }
 
 #[test]
@@ -180,8 +247,20 @@ fn of_a_signal_and_a_command() {
 
 #[test]
 fn of_several_projects_and_a_shared_file() {
-    let reads = |after: &str| format!("x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz', './own:/own']}}\n");
-    let files: [(&str, &str); 7] = [("a/compose.yml", &reads("c")), ("a/own", "1"), ("b/compose.yml", &reads("a")), ("b/own", "1"), ("c/compose.yml", &reads("")), ("c/own", "1"), ("shared/tz", "1")];
+    let reads = |after: &str| {
+        format!(
+            "x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz', './own:/own']}}\n"
+        )
+    };
+    let files: [(&str, &str); 7] = [
+        ("a/compose.yml", &reads("c")),
+        ("a/own", "1"),
+        ("b/compose.yml", &reads("a")),
+        ("b/own", "1"),
+        ("c/compose.yml", &reads("")),
+        ("c/own", "1"),
+        ("shared/tz", "1"),
+    ];
     try_all(&case(&files, |repo| repo.write("shared/tz", "2").write("a/own", "2")));
 }
 
@@ -203,7 +282,8 @@ fn of_a_project_that_is_pruned() {
 
 #[test]
 fn of_files_alone() {
-    let Case { repo, host, .. } = case(FILES, |repo| repo.write("blog/conf/a", "2").write("blog/README.md", "2"));
+    let Case { repo, host, .. } =
+        case(FILES, |repo| repo.write("blog/conf/a", "2").write("blog/README.md", "2"));
     let ask = Ask { no_restart: true, ..Ask::default() };
     // Owed is not lost: the sync with restarts comes last.
     let clean = repo.sync(&host, ask);
@@ -211,7 +291,12 @@ fn of_files_alone() {
         for fault in [Fault::Refused, Fault::Half, Fault::CutBefore, Fault::CutAfter] {
             let run = repo.sync(&host, Ask { faults: [Some((at, fault)), None], ..ask });
             let last = repo.sync(&run.host, Ask::default());
-            assert_eq!((last.exit, repo.misses(&last.host)), (Exit::Done, Vec::new()), "{fault:?} at {:?}", clean.commands[at]);
+            assert_eq!(
+                (last.exit, repo.misses(&last.host)),
+                (Exit::Done, Vec::new()),
+                "{fault:?} at {:?}",
+                clean.commands[at]
+            );
         }
     }
 }

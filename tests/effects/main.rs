@@ -2,6 +2,7 @@
 //! end is a small model of a host.
 
 mod bench;
+mod docker;
 mod every_step;
 mod host;
 mod one_shots;

@@ -48,10 +48,17 @@ fn a_one_shot_that_fails_stops_who_waits_for_it() {
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "bad");
     host.one_shots.insert("init".to_owned(), 0);
-    host.poison = repo.wanted().projects[0].manifest.0.iter().filter(|(path, _)| path.as_str() == "blog/conf/a").map(|(path, entry)| (path.clone(), entry.digest.clone())).collect();
+    host.poison = repo.wanted().projects[0]
+        .manifest
+        .0
+        .iter()
+        .filter(|(path, _)| path.as_str() == "blog/conf/a")
+        .map(|(path, entry)| (path.clone(), entry.digest.clone()))
+        .collect();
     // `web` lives on the same host, and is not restarted into the failure.
     let run = repo.sync(&host, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
-    let restarts: Vec<&String> = run.commands[..run.at("restore blog")].iter().filter(|command| command.contains("restart")).collect();
+    let restarts: Vec<&String> =
+        run.commands[..run.at("restore blog")].iter().filter(|command| command.contains("restart")).collect();
     assert_eq!(restarts, ["blog: restart --no-deps init"]);
 }

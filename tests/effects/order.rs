@@ -134,7 +134,10 @@ fn a_definition_and_a_mounted_file_of_another_service() {
 
 #[test]
 fn an_image_that_is_built() {
-    let repo = Repo::new(&[("app/compose.yml", "services:\n  web: {build: image}\n"), ("app/image/Dockerfile", "FROM a\n")]);
+    let repo = Repo::new(&[
+        ("app/compose.yml", "services:\n  web: {build: image}\n"),
+        ("app/image/Dockerfile", "FROM a\n"),
+    ]);
     let host = repo.deployed();
     repo.write("app/image/Dockerfile", "FROM b\n");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
@@ -253,8 +256,17 @@ fn a_project_that_is_pruned() {
 
 #[test]
 fn projects_go_after_each_other_and_shared_files_before_all() {
-    let plain = |after: &str| format!("x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz']}}\n");
-    let repo = Repo::new(&[("a/compose.yml", &plain("c")), ("b/compose.yml", &plain("a")), ("c/compose.yml", &plain("")), ("shared/tz", "1")]);
+    let plain = |after: &str| {
+        format!(
+            "x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz']}}\n"
+        )
+    };
+    let repo = Repo::new(&[
+        ("a/compose.yml", &plain("c")),
+        ("b/compose.yml", &plain("a")),
+        ("c/compose.yml", &plain("")),
+        ("shared/tz", "1"),
+    ]);
     let host = repo.deployed();
     repo.write("shared/tz", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
@@ -320,7 +332,11 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
 
 #[test]
 fn who_reads_a_file_of_another_project_acts_after_it_has_arrived() {
-    let repo = Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca']}\n"), ("db/compose.yml", "services:\n  db: {image: d}\n"), ("db/ca.pem", "1")]);
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca']}\n"),
+        ("db/compose.yml", "services:\n  db: {image: d}\n"),
+        ("db/ca.pem", "1"),
+    ]);
     let host = repo.deployed();
     repo.write("db/ca.pem", "2");
     let run = repo.sync(&host, Ask::default());

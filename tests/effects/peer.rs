@@ -62,7 +62,12 @@ impl Peer {
             return None;
         }
         line.commands.push(command);
-        let fault = line.faults.iter().flatten().find(|(at, _)| *at + 1 == line.commands.len()).map(|(_, fault)| *fault);
+        let fault = line
+            .faults
+            .iter()
+            .flatten()
+            .find(|(at, _)| *at + 1 == line.commands.len())
+            .map(|(_, fault)| *fault);
         if fault == Some(Fault::Meddle) {
             line.host.put_by_hand("blog/x", "by hand");
         }
@@ -145,7 +150,9 @@ impl Peer {
 /// A command without what differs from run to run.
 fn shown(words: &[&str]) -> String {
     match words {
-        ["compose", dir, place, _, "--ansi", "never", argv @ ..] => format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" ")),
+        ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
+            format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
+        }
         ["state" | "history", ..] => words[0].to_owned(),
         words => words.join(" "),
     }
@@ -168,7 +175,9 @@ impl Transport for Peer {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
-                exit: Box::pin(async { told.await.ok().flatten().ok_or_else(|| "the connection was lost".to_owned()) }),
+                exit: Box::pin(async {
+                    told.await.ok().flatten().ok_or_else(|| "the connection was lost".to_owned())
+                }),
             })
         })
     }

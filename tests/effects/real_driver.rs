@@ -10,7 +10,12 @@ use ghdeploy::path::RootPath;
 use ghdeploy::plan::{FileChange, FileChangeKind};
 
 fn entry(content: &str) -> Entry {
-    Entry { kind: Kind::File, mode: 0o644, size: content.len() as u64, digest: Digest::of(content.as_bytes()) }
+    Entry {
+        kind: Kind::File,
+        mode: 0o644,
+        size: content.len() as u64,
+        digest: Digest::of(content.as_bytes()),
+    }
 }
 
 fn manifest(files: &[(&str, &str)]) -> Manifest {
@@ -43,15 +48,27 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
         })
         .collect();
     let (old, new) = (manifest(&files.map(|path| (path, "old"))), manifest(&files.map(|path| (path, "new"))));
-    let unit = Unit::new("blog", &changes.iter().collect::<Vec<_>>(), &new, Some(&old), &[], &Default::default());
+    let unit =
+        Unit::new("blog", &changes.iter().collect::<Vec<_>>(), &new, Some(&old), &[], &Default::default());
     let text = root.to_str().unwrap().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let replies = runtime.block_on(async {
         let local = Local::default();
         let driver = Driver::start(&local).await.unwrap();
-        facts::open(&driver, &Command::OpenToWrite { root: text.clone(), wait_secs: 0, holder: "{}".to_owned() }, &text, |_| {}).await.unwrap();
+        facts::open(
+            &driver,
+            &Command::OpenToWrite { root: text.clone(), wait_secs: 0, holder: "{}".to_owned() },
+            &text,
+            |_| {},
+        )
+        .await
+        .unwrap();
         let from = repo.path().to_owned();
-        upload(&local, &text, move |out| pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)).await.unwrap();
+        upload(&local, &text, move |out| {
+            pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
+        })
+        .await
+        .unwrap();
         meanwhile(&root);
         let swap = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
         let restore = driver.call(&Command::Restore("blog".to_owned())).await.unwrap();
@@ -74,15 +91,21 @@ fn a_swap_is_undone() {
 
 #[test]
 fn a_swap_that_stopped_before_anything_was_replaced_is_undone_too() {
-    let (host, swap, restore) = swap_and_restore(|_| {}, |root| fs::write(root.join("blog/x"), "by hand").unwrap());
+    let (host, swap, restore) =
+        swap_and_restore(|_| {}, |root| fs::write(root.join("blog/x"), "by hand").unwrap());
     assert!(!swap.is_ok());
     assert!(restore.is_ok(), "{restore:?}");
-    assert_eq!((content(&host, "blog/a"), content(&host, "blog/x")), ("old".to_owned(), "by hand".to_owned()));
+    assert_eq!(
+        (content(&host, "blog/a"), content(&host, "blog/x")),
+        ("old".to_owned(), "by hand".to_owned())
+    );
 }
 
 #[test]
 fn what_somebody_changes_meanwhile_is_seen_also_if_the_old_content_is_kept_already() {
-    let kept = |root: &Path| fs::write(root.join(".ghdeploy/objects").join(Digest::of(b"old").as_str()), "old").unwrap();
+    let kept = |root: &Path| {
+        fs::write(root.join(".ghdeploy/objects").join(Digest::of(b"old").as_str()), "old").unwrap()
+    };
     let (host, swap, _) = swap_and_restore(kept, |root| fs::write(root.join("blog/x"), "by hand").unwrap());
     assert!(!swap.is_ok(), "the edit was overwritten and is kept nowhere");
     assert_eq!(content(&host, "blog/x"), "by hand");

@@ -39,7 +39,10 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     containers
     finish
     ");
-    assert_eq!((&run.host.files, &run.host.manifests, &run.host.state), (&before.files, &before.manifests, &before.state));
+    assert_eq!(
+        (&run.host.files, &run.host.manifests, &run.host.state),
+        (&before.files, &before.manifests, &before.state)
+    );
     repo.write("blog/x", "good");
     assert_eq!(repo.misses(&run.host), Vec::<String>::new());
     // What failed is tried again, for the host is not as wanted.
@@ -53,17 +56,29 @@ fn a_first_deploy_that_fails_leaves_nothing() {
     let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "bad")]);
     let run = repo.sync(&Host { poison: poison("blog/x", "bad"), ..Host::default() }, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
-    assert!(run.host.files.is_empty() && run.host.manifests.is_empty() && run.host.containers.is_empty(), "{:#?}", run.host);
+    assert!(
+        run.host.files.is_empty() && run.host.manifests.is_empty() && run.host.containers.is_empty(),
+        "{:#?}",
+        run.host
+    );
     assert!(run.host.state.is_none() || run.host.state.as_ref().unwrap()["projects"]["blog"].is_null());
 }
 
 #[test]
 fn one_project_that_fails_stops_no_other() {
-    let repo = Repo::new(&[("a/compose.yml", WEB), ("a/x", "good"), ("b/compose.yml", &format!("x-ghdeploy: {{after: [a]}}\n{WEB}")), ("b/x", "good")]);
+    let repo = Repo::new(&[
+        ("a/compose.yml", WEB),
+        ("a/x", "good"),
+        ("b/compose.yml", &format!("x-ghdeploy: {{after: [a]}}\n{WEB}")),
+        ("b/x", "good"),
+    ]);
     let host = Host { poison: poison("a/x", "bad"), ..repo.deployed() };
     repo.write("a/x", "bad").write("b/x", "better");
     let run = repo.sync(&host, Ask::default());
-    assert_eq!((run.result("a"), run.result("b"), run.exit), (ProjectResult::RolledBack, ProjectResult::Done, Exit::RolledBack));
+    assert_eq!(
+        (run.result("a"), run.result("b"), run.exit),
+        (ProjectResult::RolledBack, ProjectResult::Done, Exit::RolledBack)
+    );
     let project = |host: &Host, name: &str| host.state.as_ref().unwrap()["projects"][name].clone();
     assert_eq!(project(&run.host, "a"), project(&host, "a"));
     assert_ne!(project(&run.host, "b"), project(&host, "b"));
@@ -72,7 +87,10 @@ fn one_project_that_fails_stops_no_other() {
 
 #[test]
 fn a_shared_file_that_breaks_its_only_reader_comes_back_too() {
-    let repo = Repo::new(&[("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"), ("shared/x", "good")]);
+    let repo = Repo::new(&[
+        ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
+        ("shared/x", "good"),
+    ]);
     let before = Host { poison: poison("shared/x", "bad"), ..repo.deployed() };
     repo.write("shared/x", "bad");
     let run = repo.sync(&before, Ask::default());
@@ -82,15 +100,25 @@ fn a_shared_file_that_breaks_its_only_reader_comes_back_too() {
 
 #[test]
 fn a_failed_check_leaves_the_shared_files_of_that_project_alone() {
-    let repo = Repo::new(&[("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"), ("shared/x", "1"), ("b/compose.yml", WEB), ("b/x", "1")]);
+    let repo = Repo::new(&[
+        ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
+        ("shared/x", "1"),
+        ("b/compose.yml", WEB),
+        ("b/x", "1"),
+    ]);
     let before = repo.deployed();
-    repo.write("shared/x", "2").write("b/x", "2").write("a/compose.yml", "services:\n  web: {image: a2, volumes: ['../shared/x:/x']}\n");
+    repo.write("shared/x", "2")
+        .write("b/x", "2")
+        .write("a/compose.yml", "services:\n  web: {image: a2, volumes: ['../shared/x:/x']}\n");
     let clean = repo.sync(&before, Ask::default());
     let check = clean.at("a (candidate): config -q");
     let run = repo.sync(&before, Ask { faults: [Some((check, Fault::Refused)), None], ..Ask::default() });
     assert_eq!((run.result("a"), run.result("b")), (ProjectResult::NothingChanged, ProjectResult::Done));
     let shared = RootPath::new("shared/x").unwrap();
-    assert_eq!(run.host.files[&shared], before.files[&shared], "`a` is said to be unchanged, and its file is another");
+    assert_eq!(
+        run.host.files[&shared], before.files[&shared],
+        "`a` is said to be unchanged, and its file is another"
+    );
 }
 
 #[test]
@@ -106,13 +134,30 @@ fn a_way_back_that_fails_needs_a_look() {
             if plain.commands[at].starts_with("docker tag") && fault == Fault::Refused {
                 continue;
             }
-            assert_eq!((run.result("blog"), run.exit), (ProjectResult::Unknown, Exit::NeedsLook), "{fault:?} at {:?}", plain.commands[at]);
+            assert_eq!(
+                (run.result("blog"), run.exit),
+                (ProjectResult::Unknown, Exit::NeedsLook),
+                "{fault:?} at {:?}",
+                plain.commands[at]
+            );
             assert_eq!(run.host.state, before.state);
-            assert!(run.project("blog").problems.iter().any(|problem| problem.message.starts_with("the way back failed")), "{:?}", run.project("blog").problems);
+            assert!(
+                run.project("blog")
+                    .problems
+                    .iter()
+                    .any(|problem| problem.message.starts_with("the way back failed")),
+                "{:?}",
+                run.project("blog").problems
+            );
             // The repository is mended, and so is the host by the next sync.
             repo.write("blog/x", "mended");
             let run = repo.sync(&run.host, Ask::default());
-            assert_eq!((run.exit, repo.misses(&run.host)), (Exit::Done, Vec::new()), "{fault:?} at {:?}", plain.commands[at]);
+            assert_eq!(
+                (run.exit, repo.misses(&run.host)),
+                (Exit::Done, Vec::new()),
+                "{fault:?} at {:?}",
+                plain.commands[at]
+            );
             repo.write("blog/x", "bad");
         }
     }
@@ -125,7 +170,19 @@ fn a_file_that_changes_meanwhile_is_not_overwritten() {
     repo.write("blog/x", "2").write("blog/compose.yml", &WEB.replace("image: a", "image: a2"));
     // Between the facts and the swap somebody edits the file: the model takes it at the pull.
     let clean = repo.sync(&host, Ask::default());
-    let run = repo.sync(&host, Ask { faults: [Some((clean.at("blog (candidate): pull --quiet --policy missing --ignore-buildable web"), Fault::Meddle)), None], ..Ask::default() });
+    let run = repo.sync(
+        &host,
+        Ask {
+            faults: [
+                Some((
+                    clean.at("blog (candidate): pull --quiet --policy missing --ignore-buildable web"),
+                    Fault::Meddle,
+                )),
+                None,
+            ],
+            ..Ask::default()
+        },
+    );
     assert_eq!((run.result("blog"), run.exit), (ProjectResult::NothingChanged, Exit::RolledBack));
     assert!(run.did("restore blog") && !run.did("blog: up"), "{:#?}", run.commands);
     let x = RootPath::new("blog/x").unwrap();
@@ -134,14 +191,20 @@ fn a_file_that_changes_meanwhile_is_not_overwritten() {
 
 #[test]
 fn shared_files_that_cannot_be_put_back_need_a_look() {
-    let repo = Repo::new(&[("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"), ("shared/x", "1")]);
+    let repo = Repo::new(&[
+        ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
+        ("shared/x", "1"),
+    ]);
     let host = repo.deployed();
     repo.write("shared/x", "2");
     let swap = repo.sync(&host, Ask::default()).at("swap +shared");
     let refused = repo.sync(&host, Ask { faults: [Some((swap, Fault::Half)), None], ..Ask::default() });
     assert_eq!(refused.outcome.failure.as_ref().unwrap().state, HostState::Unchanged);
     assert_eq!((refused.exit, &refused.host.files), (Exit::RolledBack, &host.files));
-    let lost = repo.sync(&host, Ask { faults: [Some((swap, Fault::Half)), Some((swap + 1, Fault::Refused))], ..Ask::default() });
+    let lost = repo.sync(
+        &host,
+        Ask { faults: [Some((swap, Fault::Half)), Some((swap + 1, Fault::Refused))], ..Ask::default() },
+    );
     assert_eq!(lost.outcome.failure.as_ref().unwrap().state, HostState::Unknown);
     assert_eq!(lost.exit, Exit::NeedsLook);
 }

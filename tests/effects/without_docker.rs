@@ -18,7 +18,13 @@ fn no_restart_asks_docker_for_nothing_that_changes_anything() {
     let run = repo.sync(&Host::default(), FILES_ONLY);
     assert_eq!(run.exit, Exit::Done);
     assert!(run.host.containers.is_empty());
-    let live: Vec<&String> = run.commands.iter().filter(|command| command.starts_with("blog: ") || command.starts_with("remove") || *command == "containers").collect();
+    let live: Vec<&String> = run
+        .commands
+        .iter()
+        .filter(|command| {
+            command.starts_with("blog: ") || command.starts_with("remove") || *command == "containers"
+        })
+        .collect();
     assert!(live.is_empty(), "{live:?}");
     assert_eq!(run.actions("blog"), [("up web".to_owned(), ActionResult::Owed)]);
 }

@@ -133,7 +133,13 @@ fn the_changes_make_the_wanted_manifest_of_what_the_host_has() {
     let work = repo.plan(&host);
     assert_eq!(
         told(&work)[1..],
-        ["  removed blog/a", "  drift blog/b", "  added blog/c", "  drift blog/conf/x", "  restart web: blog/conf/x bind@2"]
+        [
+            "  removed blog/a",
+            "  drift blog/b",
+            "  added blog/c",
+            "  drift blog/conf/x",
+            "  restart web: blog/conf/x bind@2"
+        ]
     );
     assert_eq!(changed(&work, &host, &unit("blog")), work.projects["blog"].manifest);
 }

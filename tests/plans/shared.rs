@@ -209,5 +209,15 @@ fn a_shared_file_that_was_deleted_on_the_host_comes_back() {
     let mut host = repo.deployed();
     host.found.insert(path("shared/tz"), Found::Missing);
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  drift shared/tz", "  restart web: shared/tz bind@4", "shop changed", "  drift shared/tz", "  restart web: shared/tz bind@4"]);
+    assert_eq!(
+        told(&work),
+        [
+            "blog changed",
+            "  drift shared/tz",
+            "  restart web: shared/tz bind@4",
+            "shop changed",
+            "  drift shared/tz",
+            "  restart web: shared/tz bind@4"
+        ]
+    );
 }

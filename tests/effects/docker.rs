@@ -1,0 +1,141 @@
+//! Docker on the model of a host: images, containers, and what Compose does to them.
+
+use ghdeploy::path::RootPath;
+use serde_json::json;
+
+use crate::host::{Answer, Container, Files, Host, refused};
+
+impl Host {
+    fn project(&self, dir: &str) -> String {
+        self.names.get(dir).cloned().unwrap_or_else(|| dir.to_owned())
+    }
+
+    fn is_poisoned(&self, container: &Container) -> bool {
+        self.poison
+            .iter()
+            .any(|(path, digest)| container.seen.get(path).is_some_and(|entry| entry.digest == *digest))
+    }
+
+    /// `docker compose` in a project's folder.
+    pub(crate) fn compose(&mut self, dir: &str, live: bool, argv: &[&str], half: bool) -> Answer {
+        let compose = RootPath::new(&format!("{dir}/compose.yml")).unwrap();
+        if live && !self.files.contains_key(&compose) {
+            return refused("no configuration file provided: not found");
+        }
+        if !live && !self.stage.get(dir).is_some_and(|stage| stage.is_candidate) {
+            return refused("there is no candidate");
+        }
+        let project = self.project(dir);
+        let mut services: Vec<&str> = Vec::new();
+        let mut words = argv[1..].iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--pull" | "-s" | "--timeout" | "--policy" => drop(words.next()),
+                word if word.starts_with('-') => {}
+                word => services.push(word),
+            }
+        }
+        if half {
+            services.truncate(1);
+        }
+        match argv[0] {
+            "config" | "pull" => {}
+            "build" => services
+                .iter()
+                .for_each(|service| *self.images.entry(format!("{project}-{service}")).or_default() += 1),
+            "up" => services
+                .iter()
+                .for_each(|service| self.up(&project, service, &compose, argv.contains(&"--force-recreate"))),
+            "restart" | "kill" | "exec" => {
+                let services = if argv[0] == "exec" { vec![services[0]] } else { services };
+                self.clock += 1;
+                for service in services {
+                    if !self.containers.iter().any(|c| (&*c.project, &*c.service) == (&*project, service))
+                        && argv[0] != "restart"
+                    {
+                        return refused(&format!("service {service:?} is not running"));
+                    }
+                    let (files, ends, clock) =
+                        (self.files.clone(), self.one_shots.get(service).copied(), self.clock);
+                    for container in self
+                        .containers
+                        .iter_mut()
+                        .filter(|c| (&*c.project, &*c.service) == (&*project, service))
+                    {
+                        container.seen = files.clone();
+                        if argv[0] == "restart" {
+                            container.runs_for = ends;
+                            container.started = clock;
+                        }
+                    }
+                }
+            }
+            "down" => self.containers.retain(|container| container.project != project),
+            word => return refused(&format!("unknown docker command: compose {word}")),
+        }
+        if half { refused("it stopped half way") } else { (Vec::new(), 0) }
+    }
+
+    /// Compose recreates what has another definition, starts what is missing or down, and leaves the rest.
+    fn up(&mut self, project: &str, service: &str, compose: &RootPath, force: bool) {
+        let defined = |files: &Files| {
+            files
+                .iter()
+                .filter(|(path, _)| *path == compose || path.as_str().ends_with(".env"))
+                .map(|(path, entry)| (path.clone(), entry.digest.clone()))
+                .collect::<Vec<_>>()
+        };
+        let there = self.containers.iter().position(|c| c.project == project && c.service == service);
+        let image = self.images.get(&format!("{project}-{service}")).copied().unwrap_or_default();
+        if let Some(at) = there
+            && !force
+            && self.containers[at].image == image
+            && defined(&self.containers[at].created) == defined(&self.files)
+        {
+            if !self.is_poisoned(&self.containers[at]) && self.containers[at].runs_for != Some(0) {
+                return;
+            }
+            self.clock += 1;
+            self.containers[at].seen = self.files.clone();
+            self.containers[at].runs_for = self.one_shots.get(service).copied();
+            self.containers[at].started = self.clock;
+            return;
+        }
+        if let Some(at) = there {
+            self.containers.remove(at);
+        }
+        self.clock += 1;
+        self.containers.push(Container {
+            id: format!("id{}", self.clock),
+            project: project.to_owned(),
+            service: service.to_owned(),
+            created: self.files.clone(),
+            seen: self.files.clone(),
+            runs_for: self.one_shots.get(service).copied(),
+            started: self.clock,
+            image,
+        });
+    }
+
+    /// Every container, as `docker inspect` tells.
+    pub(crate) fn tell_containers(&mut self) -> Answer {
+        let mut events = Vec::new();
+        for container in &self.containers {
+            let (state, code) = match container.runs_for {
+                _ if self.is_poisoned(container) => ("exited", 1),
+                Some(0) => ("exited", 0),
+                _ => ("running", 0),
+            };
+            events.push(json!({"event": "container", "container": {
+                "id": container.id, "name": format!("/{}-{}-1", container.project, container.service), "project": container.project,
+                "service": container.service, "oneoff": "False", "replaces": "", "image": format!("sha256:{}", container.image), "image_name": format!("{}-{}", container.project, container.service),
+                "state": state, "exit_code": code, "restarts": 0, "created": "-", "started": container.started.to_string(),
+                "stop_timeout": null, "health": null,
+            }}));
+        }
+        for left in self.containers.iter_mut().filter_map(|container| container.runs_for.as_mut()) {
+            *left = left.saturating_sub(1);
+        }
+        (events, 0)
+    }
+}

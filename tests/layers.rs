@@ -3,6 +3,8 @@
 //! Reads the sources, not the program: a comment, a string and what is compiled for tests only do not
 //! count.
 
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

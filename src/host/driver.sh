@@ -441,13 +441,15 @@ writable() {
   if [ "$at" = "$1" ]; then printf '%s may be written, %s\n' "$1" "$free"; else printf '%s will be made, %s\n' "$1" "$free"; fi
 }
 # write_state JSON, append_history JSON: one line each.
-write_state() { printf '%s\n' "$1" >"$d/state.json.new" && flush "$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
+write_state() { printed "$1" >"$d/state.json.new" && flush "$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
 append_history() {
   f=$d/history.jsonl
   # A line that found the disk full has no end.
   [ ! -s "$f" ] || [ -z "$(tail -c 1 -- "$f")" ] || printf '\n' >>"$f"
-  printf '%s\n' "$1" >>"$f" && flush "$f"
+  printed "$1" >>"$f" && flush "$f"
 }
+# A shell that cannot print does not say why; cat does.
+printed() { printf '%s\n' "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
 
 while IFS= read -r line; do
   IFS=' '

@@ -24,17 +24,22 @@ macro_rules! under_every_shell {
             async fn run($bed: crate::bed::Bed) $body
 
             #[tokio::test]
-            async fn dash() { run(crate::bed::Bed::new(crate::bed::Shell::Dash)).await; }
+            async fn dash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Dash))).await; }
             #[tokio::test]
-            async fn bash() { run(crate::bed::Bed::new(crate::bed::Shell::Bash)).await; }
+            async fn bash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Bash))).await; }
             #[tokio::test]
-            async fn bash_as_sh() { run(crate::bed::Bed::new(crate::bed::Shell::Posix)).await; }
+            async fn bash_as_sh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Posix))).await; }
             #[tokio::test]
-            async fn busybox() { run(crate::bed::Bed::new(crate::bed::Shell::BusyBox)).await; }
+            async fn busybox() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::BusyBox))).await; }
         }
     )+};
 }
 pub(crate) use under_every_shell;
+
+/// A driver that does not answer fails its test.
+pub(crate) async fn in_time(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(120), test).await.expect("the driver has answered in time");
+}
 
 /// A shell that the driver is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -39,8 +39,9 @@ under_every_shell! {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         slow_docker(&bed);
         let driver = bed.opened().await;
+        let up = compose(&["up", "-d"]);
         tokio::select! {
-            _ = driver.call(&compose(&["up", "-d"])) => panic!("the job is not through"),
+            _ = driver.call(&up) => panic!("the job is not through"),
             () = wait_for(&bed, "started") => {}
         }
         drop(driver);
@@ -55,8 +56,9 @@ under_every_shell! {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         slow_docker(&bed);
         let driver = bed.opened().await;
+        let up = compose(&["up", "-d"]);
         tokio::select! {
-            _ = driver.call(&compose(&["up", "-d"])) => panic!("the job is not through"),
+            _ = driver.call(&up) => panic!("the job is not through"),
             () = wait_for(&bed, "group") => {}
         }
         // The driver leads the process group; it alone is killed.

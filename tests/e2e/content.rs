@@ -10,7 +10,7 @@ fn a_mounted_file_restarts_only_the_services_that_mount_it() {
         "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}",
     );
     bed.write("services/app/web.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/web.conf", "two");
     let change = bed.deploy();
     assert_eq!(change.files, ["modified services/app/web.conf"]);
@@ -28,7 +28,7 @@ fn a_file_below_a_mounted_directory_restarts_the_services_that_mount_it() {
     let bed = Bed::new("dir");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro']}\n  sub: {<<: *s, volumes: ['./conf/b:/b:ro']}\n  worker: {<<: *s}");
     bed.write("services/app/conf/a/x.conf", "one").write("services/app/conf/b/y.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/conf/a/x.conf", "two");
     assert_eq!(bed.deploy().fates, ["app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/conf/a/x.conf"]), "two");
@@ -48,7 +48,7 @@ fn a_file_of_a_config_or_a_secret_restarts_its_reader() {
     let bed = Bed::new("configs");
     bed.compose("app", "services:\n  web: {<<: *s, configs: [page]}\n  db: {<<: *s, secrets: [word]}\n  worker: {<<: *s}\nconfigs: {page: {file: ./page.txt}}\nsecrets: {word: {file: ./word.txt}}");
     bed.write("services/app/page.txt", "one").write("services/app/word.txt", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/page.txt", "two");
     assert_eq!(bed.deploy().fates, ["app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "two");
@@ -68,7 +68,7 @@ fn an_inline_config_recreates_its_reader() {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, configs: [{{source: page, target: /page}}]}}\n  worker: {{<<: *s}}\nconfigs: {{page: {{content: '{text}'}}}}"));
     };
     compose("one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     compose("two");
     let change = bed.deploy();
     assert_eq!(
@@ -83,7 +83,7 @@ fn a_file_that_no_service_reads_is_synced_and_restarts_nothing() {
     let bed = Bed::new("readme");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/README.md", "one").write("services/app/run.sh", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/README.md", "two");
     let change = bed.deploy();
     assert_eq!(change.files, ["modified services/app/README.md"]);
@@ -99,7 +99,7 @@ fn a_definition_and_content_that_change_together_act_once() {
     };
     compose("one");
     bed.write("services/app/web.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     compose("two");
     bed.write("services/app/web.conf", "two");
     let change = bed.deploy();
@@ -118,7 +118,7 @@ fn a_service_without_time_to_stop_can_be_restarted() {
         "services:\n  web: {<<: *s, stop_grace_period: 0s, volumes: ['./web.conf:/web.conf:ro']}",
     );
     bed.write("services/app/web.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/web.conf", "two");
     assert_eq!(bed.deploy().fates, ["app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
@@ -132,7 +132,7 @@ fn a_missed_restart_is_made_up_for() {
         "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}\n  worker: {<<: *s}",
     );
     bed.write("services/app/web.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/web.conf", "two");
     bed.sync(["--no-restart"]).exits(0);
     assert_eq!(bed.on_host("app/web.conf"), "two");

@@ -34,7 +34,7 @@ fn a_changed_definition_recreates_only_its_service() {
 fn comments_and_order_in_a_compose_file_restart_nothing() {
     let bed = Bed::new("comments");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {A: '1', B: '2'}}");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.compose("app", "# the same\nservices:\n  web: {<<: *s, environment: ['B=2', 'A=1']}");
     let change = bed.deploy();
     assert_eq!(change.files, ["modified services/app/compose.yml"]);
@@ -46,7 +46,7 @@ fn an_override_file_recreates_the_services_it_changes() {
     let bed = Bed::new("override");
     bed.compose("app", "services:\n  web: {<<: *s}\n  worker: {<<: *s}");
     bed.write("services/app/compose.override.yml", "services: {web: {environment: {MODE: one}}}");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/compose.override.yml", "services: {web: {environment: {MODE: two}}}");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
     assert_eq!(bed.env("app/web", "MODE"), "two");
@@ -75,7 +75,7 @@ fn an_extended_and_an_included_file_recreate_what_they_define() {
     };
     bed.compose("app", "include: [metrics.yml]\nservices:\n  web: {extends: {file: base.yml, service: base}}\n  worker: {<<: *s}");
     write("one", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     write("two", "one");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
     assert_eq!(bed.env("app/web", "FROM"), "two");
@@ -89,7 +89,7 @@ fn an_env_file_recreates_its_readers() {
     let bed = Bed::new("envfile");
     bed.compose("app", "services:\n  web: {<<: *s, env_file: web.env}\n  worker: {<<: *s}");
     bed.write("services/app/web.env", "MODE=one\n");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/web.env", "MODE=two\n");
     let change = bed.deploy();
     assert_eq!(
@@ -105,7 +105,7 @@ fn a_value_in_the_env_of_the_repository_recreates_the_services_that_use_it() {
     bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: '${MODE}'}}\n  worker: {<<: *s}");
     bed.unguard("app/.env");
     bed.write("services/app/.env", "MODE=one\n");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/.env", "MODE=two\nUNUSED=1\n");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
     assert_eq!(bed.env("app/web", "MODE"), "two");
@@ -137,7 +137,7 @@ fn a_build_context_is_built_and_its_service_recreated() {
     bed.write("services/app/image/Dockerfile", "FROM ghdeploy-test/busybox:1\nCOPY page /page\n")
         .write("services/app/image/page", "one");
     bed.write("services/app/image/.dockerignore", "notes\n");
-    bed.deploy();
+    bed.sync([]).exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "one");
     bed.write("services/app/image/page", "two");
     let change = bed.deploy();
@@ -153,7 +153,7 @@ fn a_service_that_leaves_is_removed_and_its_volume_stays() {
         "app",
         "services:\n  web: {<<: *s}\n  old: {<<: *s, volumes: ['kept:/kept']}\nvolumes: {kept: {}}",
     );
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.inside("app/old", &["sh", "-c", "echo precious >/kept/file"]);
     bed.compose("app", "services:\n  web: {<<: *s}\nvolumes: {kept: {}}");
     let change = bed.deploy();

@@ -3,25 +3,20 @@
 use crate::bed::{Bed, chmod};
 use crate::users::User;
 
-/// The project `app` with a file that only a shell that quotes well can deal with. It has no unmanaged
-/// files: the root is another user's.
-fn repository(bed: &Bed) {
-    let compose = format!(
-        "name: {}-app\nservices: {{web: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none, volumes: ['./web.conf:/web.conf:ro']}}}}\n",
-        bed.id
-    );
-    bed.write("services/app/compose.yml", compose)
-        .write("services/app/web.conf", "one")
-        .write("services/app/it's $HOME `x` !1", "x");
+/// The project `app` with a file that only a shell that quotes well can deal with, and with a data
+/// directory that the user of the connection may not read.
+fn repository(bed: &Bed, user: &User) {
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
+    bed.write("services/app/web.conf", "one").write("services/app/it's $HOME `x` !1", "x");
+    bed.commit();
+    user.own_root(bed);
 }
 
 /// Syncs twice as a user with this shell; the second time a file has changed.
 fn syncs_under(test: &str, shell: &str) {
     let bed = Bed::new(test);
     let user = User::new(&bed, test, shell, true);
-    user.own_root(&bed);
-    repository(&bed);
-    bed.commit();
+    repository(&bed, &user);
     bed.call(["sync"]).user(&user.name).run().exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
     bed.write("services/app/web.conf", "two");
@@ -48,9 +43,7 @@ fn rc_files_that_print_something_change_nothing() {
     let bed = Bed::new("noisy");
     std::fs::write(bed.path("home/.bashrc"), "echo welcome to this server\necho '{\"id\":1}' >&2\n").unwrap();
     let user = User::new(&bed, "noisy", "/bin/bash", true);
-    user.own_root(&bed);
-    repository(&bed);
-    bed.commit();
+    repository(&bed, &user);
     bed.call(["sync"]).user(&user.name).run().exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
 }

@@ -146,7 +146,7 @@ fn links_files_and_directories_turn_into_each_other() {
     bed.write("services/app/conf/real", "real").write("services/app/conf/thing", "file");
     symlink("real", repo("link")).unwrap();
     symlink("nowhere at all", repo("dangling")).unwrap();
-    bed.deploy();
+    bed.sync([]).exits(0);
     let link =
         |path: &str| std::fs::read_link(bed.root(&format!("app/conf/{path}"))).unwrap().display().to_string();
     assert_eq!((link("link"), link("dangling")), ("real".to_owned(), "nowhere at all".to_owned()));
@@ -178,7 +178,7 @@ fn the_executable_bit_is_synced_and_restarts_its_reader() {
     let bed = Bed::new("mode");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./run.sh:/run.sh:ro']}\n  worker: {<<: *s}");
     bed.write("services/app/run.sh", "#!/bin/sh\necho ran\n");
-    bed.deploy();
+    bed.sync([]).exits(0);
     let mode = || bed.root("app/run.sh").metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(), 0o644);
     chmod(bed.repo("services/app/run.sh"), 0o755);

@@ -8,7 +8,7 @@ use crate::bed::{Bed, ran};
 fn a_project_that_appears_is_brought_up_and_the_others_run_on() {
     let bed = Bed::new("appears");
     bed.compose("app", "services:\n  web: {<<: *s}");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.compose("blog", "services:\n  web: {<<: *s}\n  worker: {<<: *s}");
     let change = bed.deploy();
     assert_eq!(change.actions, ["up blog/web", "up blog/worker"]);
@@ -21,7 +21,7 @@ fn a_project_that_disappears_is_reported_and_only_prune_takes_it_down() {
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.compose("old", "services:\n  db: {<<: *s, volumes: ['rows:/rows']}\nvolumes: {rows: {}}");
     bed.write("services/old/sub/db.conf", "x");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.inside("old/db", &["sh", "-c", "echo precious >/rows/file"]);
     let before = bed.containers();
     std::fs::remove_dir_all(bed.repo("services/old")).unwrap();
@@ -66,7 +66,7 @@ fn a_shared_file_restarts_its_readers_in_every_project() {
     }
     bed.compose("none", "services:\n  web: {<<: *s}");
     bed.write("services/shared/tz", "UTC").write("services/shared/unread", "x");
-    bed.deploy();
+    bed.sync([]).exits(0);
     assert!(!bed.root("shared/unread").exists());
     bed.write("services/shared/tz", "CET");
     let change = bed.deploy();
@@ -90,7 +90,7 @@ fn a_shared_definition_recreates_those_who_extend_it() {
         bed.compose(project, "services:\n  web: {<<: *s, extends: {file: ../shared/common.yml, service: base}}\n  worker: {<<: *s}");
     }
     common("one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     common("two");
     assert_eq!(bed.deploy().fates, ["app/web recreated", "blog/web recreated"]);
     assert_eq!(bed.env("blog/web", "MODE"), "two");
@@ -107,7 +107,7 @@ fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
         &format!("services:\n  web: {{<<: *n, networks: [edge]}}\nnetworks: {{edge: {{name: {network}}}}}"),
     );
     bed.write("services/app/notes", "one").write("services/proxy/notes", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/notes", "two").write("services/proxy/notes", "two");
     bed.sync(["--project", "proxy"]).exits(0);
     assert_eq!((bed.on_host("app/notes"), bed.on_host("proxy/notes")), ("one".to_owned(), "two".to_owned()));

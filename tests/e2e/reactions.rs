@@ -25,7 +25,7 @@ fn signals_commands_and_none_leave_the_container_running_and_it_sees_the_new_con
   none: {{<<: *s, {mounts}, x-ghdeploy: {{on-change: none}}}}
   worker: {{<<: *s}}"#));
     bed.write("services/app/conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     let (before, inode) = (bed.containers(), bed.root("app/conf").metadata().unwrap().ino());
     bed.write("services/app/conf", "two, which is longer");
     let change = bed.deploy();
@@ -45,7 +45,7 @@ fn recreate_makes_a_new_container() {
     let bed = Bed::new("recreate");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./t:/t:ro'], x-ghdeploy: {on-change: recreate}}\n  worker: {<<: *s}");
     bed.write("services/app/t/a.template", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/t/a.template", "two");
     let change = bed.deploy();
     assert_eq!(
@@ -60,7 +60,7 @@ fn the_most_specific_path_decides() {
     let bed = Bed::new("paths");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro'], x-ghdeploy: {paths: {'conf/dynamic/**': none}}}");
     bed.write("services/app/conf/main.yml", "one").write("services/app/conf/dynamic/a.yml", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     bed.write("services/app/conf/dynamic/a.yml", "two");
     let change = bed.deploy();
     assert_eq!((change.actions, change.fates), (vec!["none app/web".to_owned()], vec![]));
@@ -78,7 +78,7 @@ fn what_waits_for_a_one_shot_restarts_after_it_ran_again() {
   worker: {<<: *s}
 volumes: {shared: {}}");
     bed.write("services/app/app.conf", "one");
-    bed.deploy();
+    bed.sync([]).exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/started-with"]), "one");
     bed.write("services/app/app.conf", "two");
     let change = bed.deploy();

@@ -30,9 +30,20 @@ impl User {
         user
     }
 
-    /// Makes the root theirs.
+    /// Makes the root and the folders in it theirs; what lies in those stays its owners'.
     pub(crate) fn own_root(&self, bed: &Bed) {
         ran(privileged(["install", "-d", "-o", &self.name]).arg(bed.root("")));
+        ran(privileged(["find"]).arg(bed.root("")).args([
+            "-mindepth",
+            "1",
+            "-maxdepth",
+            "1",
+            "-exec",
+            "chown",
+            &self.name,
+            "{}",
+            "+",
+        ]));
     }
 }
 

@@ -69,9 +69,9 @@ impl Repo {
     pub(crate) fn remove(&self, path: &str) -> &Self {
         let path = self.0.path().join("services").join(path);
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
+            fs::remove_dir_all(path).unwrap();
         } else {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }
         self
     }

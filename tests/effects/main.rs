@@ -1,6 +1,8 @@
 //! The order of effects of a sync, and what is left when any of them fails: over a transport whose other
 //! end is a small model of a host.
 
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+
 mod bench;
 mod docker;
 mod every_step;

@@ -104,7 +104,7 @@ fn a_swap_that_stopped_before_anything_was_replaced_is_undone_too() {
 #[test]
 fn what_somebody_changes_meanwhile_is_seen_also_if_the_old_content_is_kept_already() {
     let kept = |root: &Path| {
-        fs::write(root.join(".ghdeploy/objects").join(Digest::of(b"old").as_str()), "old").unwrap()
+        fs::write(root.join(".ghdeploy/objects").join(Digest::of(b"old").as_str()), "old").unwrap();
     };
     let (host, swap, _) = swap_and_restore(kept, |root| fs::write(root.join("blog/x"), "by hand").unwrap());
     assert!(!swap.is_ok(), "the edit was overwritten and is kept nowhere");

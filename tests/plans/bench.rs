@@ -47,9 +47,9 @@ impl Repo {
     pub(crate) fn remove(&self, path: &str) -> &Self {
         let path = self.dir.path().join("services").join(path);
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
+            fs::remove_dir_all(path).unwrap();
         } else {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }
         self
     }
@@ -210,7 +210,7 @@ pub(crate) fn changed(work: &Work, deployed: &Deployed, unit_name: &str) -> Mani
     for (path, found) in &deployed.found {
         match found {
             Found::Entry(entry) if files.contains_key(path) => {
-                drop(files.insert(path.clone(), entry.clone()))
+                drop(files.insert(path.clone(), entry.clone()));
             }
             Found::Missing => drop(files.remove(path)),
             _ => {}

@@ -1,5 +1,7 @@
 //! Plans of small real trees: what is made of which change, and why.
 
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+
 mod bench;
 mod command_line;
 mod files;

@@ -1,6 +1,7 @@
 //! Files outside the projects' folders, selections of projects, and files that change owners.
 
 use ghdeploy::deployed::{Found, SHARED, unit};
+use ghdeploy::path::RootPath;
 
 use crate::bench::{Repo, applied, found, path, project, told};
 
@@ -19,7 +20,7 @@ fn two() -> Repo {
 fn a_shared_file_is_synced_once_and_every_reader_is_affected() {
     let repo = two();
     let host = repo.deployed();
-    assert_eq!(host.manifests[SHARED].0.keys().map(|path| path.as_str()).collect::<Vec<_>>(), ["shared/tz"]);
+    assert_eq!(host.manifests[SHARED].0.keys().map(RootPath::as_str).collect::<Vec<_>>(), ["shared/tz"]);
     repo.write("shared/tz", "2");
     let work = repo.plan(&host);
     assert_eq!(

@@ -8,6 +8,7 @@ use super::{Apply, told};
 use crate::error::{Error, HostState, Result};
 use crate::host::Command;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
+use crate::plan::ProjectPlan;
 
 impl Apply<'_> {
     /// Writes the release down and clears the stage.
@@ -53,17 +54,21 @@ impl Apply<'_> {
         failure: Option<(Error, HostState)>,
     ) -> HostOutcome {
         let plan = &self.task.work.plan;
-        let left = if self.task.settings.no_restart { ActionResult::Owed } else { ActionResult::Skipped };
+        let done = shared || results.values().any(|project| project.result == ProjectResult::Done);
+        let owes = |plan: &ProjectPlan| self.task.settings.no_restart && !plan.actions.is_empty();
         let projects = plan.projects.iter().map(|plan| {
             results.remove(&plan.name).unwrap_or_else(|| {
                 match (&failure, plan.problems.is_empty(), plan.is_empty()) {
-                    (None, true, _) | (Some(_), true, true) => told(plan, ProjectResult::Unchanged, left),
+                    // Nothing but what stays owed.
+                    (None, true, _) if owes(plan) => told(plan, ProjectResult::Done, ActionResult::Owed),
+                    (None, true, _) | (Some(_), true, true) => {
+                        told(plan, ProjectResult::Unchanged, ActionResult::Skipped)
+                    }
                     _ => told(plan, ProjectResult::NothingChanged, ActionResult::Skipped),
                 }
             })
         });
         let projects: Vec<ProjectOutcome> = projects.collect();
-        let done = projects.iter().any(|project| project.result == ProjectResult::Done) || shared;
         let before = self.task.deployed.state.release;
         let release = if done { Some(before + 1) } else { Some(before).filter(|release| *release > 0) };
         let failure = failure.map(|(error, state)| HostFailure {

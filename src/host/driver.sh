@@ -301,15 +301,16 @@ place() {
     entry
     case $path in */*) dir=./${path%/*} ;; *) dir=. ;; esac
     if [ "$dir" != "$to" ] || [ $# = 200 ]; then
-      [ $# = 0 ] || mv -f -- "$@" "$to/" || return 1
+      move "$@" || return 1
       set --
       to=$dir
       [ -d "$to" ] || { made "$to" && mkdir -p -- "$to"; } || return 1
     fi
     set -- "$@" "$from/$path"
   done
-  [ $# = 0 ] || mv -f -- "$@" "$to/"
+  move "$@"
 }
+move() { [ $# = 0 ] || { flush "$@"; mv -f -- "$@" "$to/"; }; }
 # made DIR: notes which directories are about to be made, for the way back.
 made() {
   p=$1
@@ -341,6 +342,7 @@ remove() { rm -f -- "./$4"; }
 # What a run that was cut off has claimed stays so.
 claim() {
   fresh=
+  flush "$u/$2"
   if [ -e "$d/pending/$1" ]; then cat -- "$d/pending/$1" "$u/$2" >"$u/claim"
   elif ln -- "$u/$2" "$d/pending/$1" 2>/dev/null; then fresh=1; return 0
   else cp -- "$u/$2" "$u/claim"; fi && flush "$u/claim" && mv -f -- "$u/claim" "$d/pending/$1"
@@ -391,7 +393,7 @@ back() {
   case $4 in */*) into "$u/back/${4%/*}" || return 1 ;; esac
   case $1 in
     [lL]) v=$(cat -- "$d/objects/$3" && printf .) && ln -s -- "${v%.}" "$u/back/$4" ;;
-    *) cp -p -- "$d/objects/$3" "$u/back/$4" && fit "$2" "$u/back/$4" && flush "$u/back/$4" ;;
+    *) cp -p -- "$d/objects/$3" "$u/back/$4" && fit "$2" "$u/back/$4" ;;
   esac
 }
 
@@ -467,8 +469,8 @@ while IFS= read -r line; do
   case $command in
     open) open_ "$@" || { answer 1; exit 1; }; answer 0 ;;
     receive) st=$1/.ghdeploy/stage; rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" || exit 1
-      # What has not come in full makes room again. One flush for all is before any of it goes live.
-      tar -xzpmof - && { sync -f . 2>/dev/null; exit 0; }
+      # What has not come in full makes room again.
+      tar -xzpmof - && exit 0
       rc=$?; cd / && rm -rf "$st"; exit $rc ;;
     facts) facts; answer $? ;;
     probe) probed "${1-hash}" | tell found; answer 0 ;;

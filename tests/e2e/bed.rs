@@ -57,12 +57,12 @@ impl Bed {
     pub(crate) fn new(test: &str) -> Self {
         static IMAGES: Once = Once::new();
         IMAGES.call_once(|| {
-            drop(ran(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh"))))
+            drop(ran(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh"))));
         });
         let turn = Turn::take();
         let dir = tempfile::Builder::new().prefix("ghdt-").tempdir_in("/tmp").unwrap();
         chmod(dir.path(), 0o755);
-        for name in ["bin", "home", "repo"] {
+        for name in ["bin", "home", "repo", "tmp"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         chmod(dir.path().join("home"), 0o1777);

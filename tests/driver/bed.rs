@@ -53,7 +53,10 @@ pub(crate) enum Shell {
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
-    File { content: String, mode: u16 },
+    File {
+        content: String,
+        mode: u16,
+    },
     Link(String),
     /// A directory with nothing in it.
     Hollow,
@@ -80,8 +83,18 @@ pub(crate) fn tree<const N: usize>(nodes: [(&str, Node); N]) -> Tree {
 
 pub(crate) fn entry(node: &Node) -> Entry {
     match node {
-        Node::File { content, mode } => Entry { kind: Kind::File, mode: *mode, size: content.len() as u64, digest: Digest::of(content.as_bytes()) },
-        Node::Link(target) => Entry { kind: Kind::Symlink, mode: 0o777, size: target.len() as u64, digest: Digest::of(target.as_bytes()) },
+        Node::File { content, mode } => Entry {
+            kind: Kind::File,
+            mode: *mode,
+            size: content.len() as u64,
+            digest: Digest::of(content.as_bytes()),
+        },
+        Node::Link(target) => Entry {
+            kind: Kind::Symlink,
+            mode: 0o777,
+            size: target.len() as u64,
+            digest: Digest::of(target.as_bytes()),
+        },
         Node::Hollow => unreachable!("a manifest holds no directories"),
     }
 }
@@ -166,9 +179,17 @@ impl Bed {
     pub(crate) fn wrap(&self, name: &str, script: &str) {
         let real = match self.shell {
             Shell::BusyBox => self.dir.path().join("tools").join(name),
-            _ => std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(name)).find(|path| path.exists()).unwrap_or_default(),
+            _ => std::env::split_paths(&std::env::var_os("PATH").unwrap())
+                .map(|dir| dir.join(name))
+                .find(|path| path.exists())
+                .unwrap_or_default(),
         };
-        let script = format!("#!{}\nreal='{}'\nbed='{}'\n{script}\n", which("dash").display(), real.display(), self.dir.path().display());
+        let script = format!(
+            "#!{}\nreal='{}'\nbed='{}'\n{script}\n",
+            which("dash").display(),
+            real.display(),
+            self.dir.path().display()
+        );
         let to = self.bin.join(name);
         fs::write(&to, script).unwrap();
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
@@ -179,7 +200,11 @@ impl Bed {
     }
 
     pub(crate) fn open_to_write(&self) -> Command {
-        Command::OpenToWrite { root: self.root.to_str().unwrap().to_owned(), wait_secs: 20, holder: r#"{"actor":"a test"}"#.to_owned() }
+        Command::OpenToWrite {
+            root: self.root.to_str().unwrap().to_owned(),
+            wait_secs: 20,
+            holder: r#"{"actor":"a test"}"#.to_owned(),
+        }
     }
 
     /// A driver that holds the lock.
@@ -206,7 +231,13 @@ impl Bed {
     }
 
     /// Uploads what turns the host into `wanted`. Files in `in_place` are written in place.
-    pub(crate) async fn stage(&self, driver: &Driver, unit: &str, wanted: &Tree, in_place: &[&str]) -> Staged {
+    pub(crate) async fn stage(
+        &self,
+        driver: &Driver,
+        unit: &str,
+        wanted: &Tree,
+        in_place: &[&str],
+    ) -> Staged {
         let staged = self.plan(driver, unit, wanted, in_place).await;
         self.send(unit, wanted, &staged).await.unwrap();
         staged
@@ -219,10 +250,16 @@ impl Bed {
         Staged { deployed, changes }
     }
 
-    pub(crate) async fn send(&self, unit: &str, wanted: &Tree, staged: &Staged) -> Result<(), ghdeploy::error::Error> {
+    pub(crate) async fn send(
+        &self,
+        unit: &str,
+        wanted: &Tree,
+        staged: &Staged,
+    ) -> Result<(), ghdeploy::error::Error> {
         let stays = manifest(wanted).0.keys().flat_map(parents).collect();
         let list: Vec<&FileChange> = staged.changes.iter().collect();
-        let packed = Unit::new(unit, &list, &manifest(wanted), staged.deployed.manifests.get(unit), &[], &stays);
+        let packed =
+            Unit::new(unit, &list, &manifest(wanted), staged.deployed.manifests.get(unit), &[], &stays);
         let from = tempfile::tempdir().unwrap();
         let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();
         for (number, (path, node)) in wanted.iter().enumerate() {
@@ -237,7 +274,10 @@ impl Bed {
             };
             sources.insert(RootPath::new(path).unwrap(), source);
         }
-        let sent = upload(&self.local(), self.root.to_str().unwrap(), move |out| pack(&[packed], &|path| sources.get(path).cloned(), out)).await;
+        let sent = upload(&self.local(), self.root.to_str().unwrap(), move |out| {
+            pack(&[packed], &|path| sources.get(path).cloned(), out)
+        })
+        .await;
         drop(from);
         sent
     }
@@ -260,7 +300,14 @@ impl Bed {
     pub(crate) async fn settle(&self) {
         let lock = self.state("lock");
         for _ in 0..400 {
-            let free = !lock.exists() || std::process::Command::new(which("flock")).arg("-n").arg(&lock).arg("true").status().unwrap().success();
+            let free = !lock.exists()
+                || std::process::Command::new(which("flock"))
+                    .arg("-n")
+                    .arg(&lock)
+                    .arg("true")
+                    .status()
+                    .unwrap()
+                    .success();
             if free {
                 return;
             }
@@ -328,7 +375,10 @@ fn collect(root: &Path, dir: &Path, tree: &mut Tree) {
         if meta.is_dir() {
             collect(root, &path, tree);
         } else if meta.is_symlink() {
-            tree.insert(below(root, &path), Node::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned()));
+            tree.insert(
+                below(root, &path),
+                Node::Link(fs::read_link(&path).unwrap().to_str().unwrap().to_owned()),
+            );
         } else {
             let mode = u16::try_from(meta.permissions().mode() & 0o7777).unwrap();
             tree.insert(below(root, &path), Node::File { content: fs::read_to_string(&path).unwrap(), mode });
@@ -345,9 +395,15 @@ fn parents(path: &RootPath) -> Vec<RootPath> {
 }
 
 /// What each file goes through: what the planner does, without conflicts, for the repository wins here.
-pub(crate) fn changes(deployed: &Deployed, unit: &str, wanted: &Manifest, in_place: &[&str]) -> Vec<FileChange> {
+pub(crate) fn changes(
+    deployed: &Deployed,
+    unit: &str,
+    wanted: &Manifest,
+    in_place: &[&str],
+) -> Vec<FileChange> {
     let known = [deployed.manifests.get(unit), deployed.pending.get(unit)];
-    let paths: BTreeSet<&RootPath> = known.into_iter().flatten().flat_map(|manifest| manifest.0.keys()).chain(wanted.0.keys()).collect();
+    let paths: BTreeSet<&RootPath> =
+        known.into_iter().flatten().flat_map(|manifest| manifest.0.keys()).chain(wanted.0.keys()).collect();
     let change = |path: &RootPath| {
         let there = deployed.at(unit, path);
         let after = wanted.get(path).cloned();
@@ -381,7 +437,9 @@ pub(crate) fn told(deployed: &Deployed) -> String {
             Found::Directory => "a directory".to_owned(),
             Found::Unreadable => "unreadable".to_owned(),
             Found::Other => "something else".to_owned(),
-            Found::Entry(entry) => format!("{:?} {:o} {}", entry.kind, entry.mode, &entry.digest.as_str()[..6]),
+            Found::Entry(entry) => {
+                format!("{:?} {:o} {}", entry.kind, entry.mode, &entry.digest.as_str()[..6])
+            }
         };
         writeln!(text, "{path}: {what}").unwrap();
     }
@@ -395,5 +453,8 @@ pub(crate) fn told(deployed: &Deployed) -> String {
 /// When there is none: a test that cannot run has failed.
 pub(crate) fn which(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is missing; these tests need it"))
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing; these tests need it"))
 }

@@ -32,7 +32,11 @@ impl Disk {
     fn mount(bed: &mut Bed, kib: u32) -> Self {
         let at = bed.beside("disk");
         fs::create_dir(&at).unwrap();
-        let status = as_root("mount").args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=1777"), "tmpfs"]).arg(&at).status().unwrap();
+        let status = as_root("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=1777"), "tmpfs"])
+            .arg(&at)
+            .status()
+            .unwrap();
         assert!(status.success(), "these tests mount small filesystems: run them as root or let sudo do so");
         bed.root = at.join("srv");
         Self { at }

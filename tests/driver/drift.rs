@@ -7,7 +7,10 @@ use std::process::Command as Program;
 use ghdeploy::deployed::Found;
 use ghdeploy::host::Command;
 
-use crate::bed::{Bed, Node, Shell, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell, which};
+use crate::bed::{
+    Bed, Node, Shell, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell,
+    which,
+};
 
 fn deployed() -> Tree {
     tree([
@@ -22,8 +25,8 @@ fn deployed() -> Tree {
 /// Notes which programs the driver starts, and which files it has hashed.
 fn watch(bed: &Bed) {
     for tool in [
-        "awk", "cat", "chmod", "cp", "cut", "date", "find", "flock", "grep", "head", "ln", "mkdir", "mv", "readlink", "rm", "rmdir", "sed", "sleep",
-        "sort", "stat", "sync", "tail", "tr", "wc", "xargs",
+        "awk", "cat", "chmod", "cp", "cut", "date", "find", "flock", "grep", "head", "ln", "mkdir", "mv",
+        "readlink", "rm", "rmdir", "sed", "sleep", "sort", "stat", "sync", "tail", "tr", "wc", "xargs",
     ] {
         bed.wrap(tool, &format!("printf '%s\\n' {tool} >>\"$bed/started\"\nexec \"$real\" \"$@\""));
     }
@@ -40,7 +43,8 @@ esac"#,
 
 /// What was noted since the last time.
 fn noted(bed: &Bed, what: &str) -> Vec<String> {
-    let mut lines: Vec<String> = fs::read_to_string(bed.beside(what)).unwrap_or_default().lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        fs::read_to_string(bed.beside(what)).unwrap_or_default().lines().map(str::to_owned).collect();
     let _ = fs::remove_file(bed.beside(what));
     lines.sort();
     lines
@@ -48,7 +52,10 @@ fn noted(bed: &Bed, what: &str) -> Vec<String> {
 
 /// The names of the files that were hashed since the last time.
 fn hashed(bed: &Bed) -> Vec<String> {
-    noted(bed, "hashed").iter().map(|line| line.split_once("  ./").map_or(line.clone(), |(_, name)| name.to_owned())).collect()
+    noted(bed, "hashed")
+        .iter()
+        .map(|line| line.split_once("  ./").map_or(line.clone(), |(_, name)| name.to_owned()))
+        .collect()
 }
 
 /// A run that finds nothing to do.

@@ -9,7 +9,11 @@ use ghdeploy::host::{Command, Event, Place, facts};
 use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
 
 fn compose(words: &[&str]) -> Command {
-    Command::Compose { dir: "blog".to_owned(), place: Place::Live, argv: words.iter().map(|word| (*word).to_owned()).collect() }
+    Command::Compose {
+        dir: "blog".to_owned(),
+        place: Place::Live,
+        argv: words.iter().map(|word| (*word).to_owned()).collect(),
+    }
 }
 
 async fn wait_for(bed: &Bed, name: &str) {

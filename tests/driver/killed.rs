@@ -107,7 +107,10 @@ async fn converge(bed: &Bed, wanted: &Tree) {
     for (path, node) in old() {
         let (Node::File { content, .. } | Node::Link(content)) = &node else { continue };
         let there = live.get(&path).is_some_and(|there| *there == node);
-        assert!(there || bed.kept(content).as_ref() == Some(content) || content == "old mode", "{path} is lost");
+        assert!(
+            there || bed.kept(content).as_ref() == Some(content) || content == "old mode",
+            "{path} is lost"
+        );
     }
 }
 

@@ -20,7 +20,8 @@ fn node() -> impl Strategy<Value = Node> {
 }
 
 fn nodes() -> impl Strategy<Value = Vec<(String, Node)>> {
-    let path = prop::collection::vec(prop::sample::select(NAMES.to_vec()), 1..4).prop_map(|parts| format!("p/{}", parts.join("/")));
+    let path = prop::collection::vec(prop::sample::select(NAMES.to_vec()), 1..4)
+        .prop_map(|parts| format!("p/{}", parts.join("/")));
     prop::collection::vec((path, node()), 0..10)
 }
 
@@ -28,7 +29,9 @@ fn nodes() -> impl Strategy<Value = Vec<(String, Node)>> {
 fn fitting(nodes: Vec<(String, Node)>, there: &[&Tree]) -> Tree {
     let mut tree = Tree::new();
     for (path, node) in nodes {
-        let clashes = |other: &String| *other == path || other.starts_with(&format!("{path}/")) || path.starts_with(&format!("{other}/"));
+        let clashes = |other: &String| {
+            *other == path || other.starts_with(&format!("{path}/")) || path.starts_with(&format!("{other}/"))
+        };
         if !tree.keys().any(clashes) && !there.iter().flat_map(|tree| tree.keys()).any(clashes) {
             tree.insert(path, node);
         }
@@ -44,7 +47,11 @@ async fn there_and_back(old: Tree, new: Tree, theirs: Tree, in_place: BTreeSet<S
     assert_eq!(bed.live(), with_theirs(&old));
     let driver = bed.opened().await;
     let is_file = |tree: &Tree, path: &str| matches!(tree.get(path), Some(Node::File { .. }));
-    let in_place: Vec<&str> = in_place.iter().map(String::as_str).filter(|path| is_file(&old, path) && is_file(&new, path)).collect();
+    let in_place: Vec<&str> = in_place
+        .iter()
+        .map(String::as_str)
+        .filter(|path| is_file(&old, path) && is_file(&new, path))
+        .collect();
     bed.stage(&driver, "p", &new, &in_place).await;
     expect_ok(&driver.call(&Command::Swap("p".to_owned())).await.unwrap());
     assert_eq!(exact(bed.live(), &new), with_theirs(&new));
@@ -56,7 +63,8 @@ async fn there_and_back(old: Tree, new: Tree, theirs: Tree, in_place: BTreeSet<S
     bed.expect_deployed("p", &new).await;
     for node in old.values().filter(|node| !new.values().any(|other| other == *node)) {
         let (Node::File { content, .. } | Node::Link(content)) = node else { continue };
-        let is_live = new.values().any(|other| matches!(other, Node::File { content: other, .. } if other == content));
+        let is_live =
+            new.values().any(|other| matches!(other, Node::File { content: other, .. } if other == content));
         assert!(is_live || bed.kept(content).as_ref() == Some(content));
     }
 }

@@ -49,7 +49,12 @@ fn new() -> Tree {
 }
 
 fn theirs() -> Tree {
-    tree([("blog/.env", private("SECRET=1")), ("blog/gone/data", file("data")), ("blog/volume", Node::Hollow), ("other/x", file("x"))])
+    tree([
+        ("blog/.env", private("SECRET=1")),
+        ("blog/gone/data", file("data")),
+        ("blog/volume", Node::Hollow),
+        ("other/x", file("x")),
+    ])
 }
 
 fn with_theirs(ours: &Tree) -> Tree {

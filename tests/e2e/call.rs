@@ -70,7 +70,10 @@ impl<'a> Call<'a> {
     pub(crate) fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.bed.path("home"));
-        command.env("USER", "tester").env("GIT_CONFIG_GLOBAL", "/dev/null").env("TMPDIR", self.bed.path("tmp"));
+        command
+            .env("USER", "tester")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("TMPDIR", self.bed.path("tmp"));
         command.arg("-C").arg(self.bed.path("repo")).args(&self.args);
         if let Some(host) = &self.host {
             command.args(["--host", host]);

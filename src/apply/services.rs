@@ -203,8 +203,19 @@ impl Apply<'_> {
         at: usize,
     ) -> Result<(), (Failure, usize)> {
         let state = &self.task.work.projects[&plan.name].state;
-        let mut services = services.to_vec();
         let before = self.before().await.map_err(|error| (error.into(), at))?;
+        let is_there =
+            |service: &&str| before.iter().any(|c| c.project == state.project && c.service == **service);
+        let (mut services, gone): (Vec<&str>, Vec<&str>) =
+            services.iter().partition(|service| is_there(service));
+        // What was removed by hand cannot be restarted.
+        if !gone.is_empty() {
+            self.step(plan, format!("up {}", gone.join(", ")));
+            let argv: Vec<&str> = ["up", "-d", "--no-deps"].into_iter().chain(gone).collect();
+            let reply =
+                self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+            self.expect("docker compose up", reply).map_err(|failure| (failure, at))?;
+        }
         if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) {
             services = self.not_renewed(plan, services).await.map_err(|error| (error.into(), at))?;
         }

@@ -156,7 +156,7 @@ open_() {
     cd "$root" 2>/dev/null || cd /
     return 0
   fi
-  if ! { [ -d "$d/manifest" ] && [ -d "$d/pending" ] && [ -d "$d/objects" ] && [ -w "$d/lock" ] && [ -w "$d/print" ]; }; then
+  if ! { [ -d "$d/manifest" ] && [ -d "$d/pending" ] && [ -d "$d/objects" ] && printf '' 2>/dev/null >>"$d/lock" && printf '' 2>/dev/null >>"$d/print"; }; then
     out=$({ (umask 022; mkdir -p -- "$root") && mkdir -p -- "$d/manifest" "$d/pending" "$d/objects" && : >>"$d/lock" && : >>"$d/print"; } 2>&1) || { trouble write "$out"; return 1; }
   fi
   cd "$root" || { trouble write "$root cannot be entered"; return 1; }
@@ -315,7 +315,7 @@ move() { [ $# = 0 ] || { flush "$@"; mv -f -- "$@" "$to/"; }; }
 made() {
   p=$1
   case $p in *"$nl"*) return 0 ;; esac
-  until [ -d "$p" ]; do printf 'p %s\n' "${p#./}" >>"$u/made" || return 1; p=${p%/*}; done
+  until [ -d "$p" ]; do printf 'p %s\n' "${p#./}" >>"$notes" || return 1; p=${p%/*}; done
 }
 # fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
 fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }
@@ -332,9 +332,10 @@ vacant() {
 # A directory goes with its last file; what holds anything else stays, for rmdir refuses it.
 sweep() { while IFS= read -r line; do where; rmdir -- "./$path" 2>/dev/null || :; done; }
 delete() {
-  [ -s "$1" ] || return 0
-  sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f-]* /.\//p' "$1" | tr '\n' '\0' | xargs -0 -r rm -f -- || return 1
-  sed -n '/^[FL]/p' "$1" | each remove
+  all=$(cat)
+  [ -n "$all" ] || return 0
+  printf '%s\n' "$all" | sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /.\//p' | tr '\n' '\0' | xargs -0 -r rm -f -- || return 1
+  printf '%s\n' "$all" | sed -n '/^[FL]/p' | each remove
 }
 remove() { rm -f -- "./$4"; }
 
@@ -357,28 +358,29 @@ record() {
 # sweep (directories that may be empty then), undel (what comes where nothing was), in_place, put; new
 # (the manifest).
 swap() {
-  u=$st/$1 kept='' count=0
+  u=$st/$1 kept='' count=0 notes=$st/$1/made
   [ -d "$u/candidate" ] || arrived || return 1
   into "$u/kept" && each keep <"$u/keep" && store && claim "$1" new && printf '' >"$u/begun" || return 1
   umask 022
-  delete "$u/del" && sweep <"$u/sweep" && each vacant <"$u/undel" &&
+  delete <"$u/del" && sweep <"$u/sweep" && each vacant <"$u/undel" &&
     each write_staged <"$u/in_place" && place "$u/files" <"$u/put" && record "$1" new || return 1
   printf '' >"$u/through" || :
 }
 # restore UNIT: undoes a swap, also half of one. Lists: undo, undo_in_place (what was there before),
-# undel (what has come); old (the manifest).
+# undel (what has come); old (the manifest). It writes no more than it frees, for the disk may be full.
 restore() {
-  u=$st/$1 kept='' count=0
+  u=$st/$1 kept='' count=0 fresh='' notes=/dev/null
   [ -e "$u/begun" ] || return 0
-  rm -rf "$u/back" && mkdir "$u/back" || return 1
   # Services may have written to the new files meanwhile; that is not lost, either.
   if [ -e "$u/through" ]; then each spare <"$u/put" && each spare <"$u/in_place" && store || return 1; fi
-  claim "$1" old || return 1
+  # While a swap is pending the manifest is the old one still.
+  [ -e "$d/pending/$1" ] || claim "$1" old || return 1
   umask 022
-  each came <"$u/undel" >"$u/went" && delete "$u/went" || return 1
+  each overwritten <"$u/undo_in_place" | each write_kept || return 1
+  each came <"$u/undel" | delete || return 1
   [ ! -e "$u/made" ] || sort -r "$u/made" | sweep
-  each lost <"$u/undo" >"$u/lost" && each back <"$u/lost" && place "$u/back" <"$u/lost" || return 1
-  each overwritten <"$u/undo_in_place" >"$u/lost" && each write_kept <"$u/lost" || return 1
+  lost=$(each lost <"$u/undo")
+  [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && printf '%s\n' "$lost" | place "$u/back"; } || return 1
   record "$1" old
 }
 spare() {
@@ -390,7 +392,7 @@ came() { [ -e "$u/files/$4" ] || [ -L "$u/files/$4" ] || printf '%s\n' "$line"; 
 overwritten() { ! unlike "$@" || printf '%s\n' "$line"; }
 lost() { [ -e "$u/inplace/$4" ] || overwritten "$@"; }
 back() {
-  case $4 in */*) into "$u/back/${4%/*}" || return 1 ;; esac
+  case $4 in */*) into "$u/back/${4%/*}" ;; *) into "$u/back" ;; esac || return 1
   case $1 in
     [lL]) v=$(cat -- "$d/objects/$3" && printf .) && ln -s -- "${v%.}" "$u/back/$4" ;;
     *) cp -p -- "$d/objects/$3" "$u/back/$4" && fit "$2" "$u/back/$4" ;;

@@ -43,7 +43,7 @@ cat >"$work/Dockerfile" <<'D'
 FROM ghdeploy-test/busybox:1
 ARG VERSION
 RUN echo "version $VERSION" > /www/index.html
-HEALTHCHECK --interval=1s --timeout=1s --retries=10 --start-period=1s \
+HEALTHCHECK --interval=1s --timeout=10s --retries=30 --start-period=1s \
   CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"]
 STOPSIGNAL SIGKILL
 EXPOSE 8080

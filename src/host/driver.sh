@@ -129,13 +129,14 @@ seal() {
   sleep 0.02 2>/dev/null || sleep 1
   listing <"$d/names" >"$d/seen.new"
   deviations "$d/seen.new" >"$d/seen.bad" || return 0
-  # What was written since the names were is too fresh to tell a later write by its ctime.
+  # What was written since the names were is too fresh to tell a later write by its ctime. There is
+  # proof only when the list is complete.
   if (set +f; awk -v at="$at" '
     k == "b" { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, ""); bad["./" $0]; less = 1; next }
-    k == "m" { if (/^[FL]/) less = 1; next }
+    k == "m" { sub(/^[fl] [^ ]* [^ ]* [^ ]* /, "./"); if (!($0 in good)) less = 1; next }
     { p = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* /, "", p) }
     p in bad || ($5 "") > (at "") { less = 1; next }
-    { print }
+    { good[p]; print }
     END { exit less }' k=b "$d/seen.bad" k=n "$d/seen.new" k=m "$d/manifest"/* >"$d/seen.less"); then
     v=$({ printf '%s\n' "$have"; cat -- "$d/seen.new"; } | sha256sum) && printf '%s\n' "$v" >"$d/seen.sum"
   fi
@@ -304,18 +305,17 @@ place() {
       move "$@" || return 1
       set --
       to=$dir
-      [ -d "$to" ] || { made "$to" && mkdir -p -- "$to"; } || return 1
+      [ -d "$to" ] || { made && mkdir -p -- "$to"; } || return 1
     fi
     set -- "$@" "$from/$path"
   done
   move "$@"
 }
 move() { [ $# = 0 ] || { flush "$@"; mv -f -- "$@" "$to/"; }; }
-# made DIR: notes which directories are about to be made, for the way back.
+# made: notes which directories are about to be made for PATH, for the way back.
 made() {
-  p=$1
-  case $p in *"$nl"*) return 0 ;; esac
-  until [ -d "$p" ]; do printf 'p %s\n' "${p#./}" >>"$notes" || return 1; p=${p%/*}; done
+  p=$path n=$name
+  while p=./${p%/*} n=${n%/*}; [ ! -d "$p" ]; do printed "P $n" >>"$notes" || return 1; p=${p#./}; done
 }
 # fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
 fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }
@@ -362,7 +362,7 @@ swap() {
   [ -d "$u/candidate" ] || arrived || return 1
   into "$u/kept" && each keep <"$u/keep" && store && claim "$1" new && printf '' >"$u/begun" || return 1
   umask 022
-  delete <"$u/del" && sweep <"$u/sweep" && each vacant <"$u/undel" &&
+  { [ ! -s "$u/del" ] || delete <"$u/del"; } && sweep <"$u/sweep" && each vacant <"$u/undel" &&
     each write_staged <"$u/in_place" && place "$u/files" <"$u/put" && record "$1" new || return 1
   printf '' >"$u/through" || :
 }

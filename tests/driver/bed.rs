@@ -23,18 +23,38 @@ macro_rules! under_every_shell {
 
             async fn run($bed: crate::bed::Bed) $body
 
-            #[tokio::test]
-            async fn dash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Dash))).await; }
-            #[tokio::test]
-            async fn bash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Bash))).await; }
-            #[tokio::test]
-            async fn bash_as_sh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Posix))).await; }
+            crate::bed::under_shells_with_tools!();
             #[tokio::test]
             async fn busybox() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::BusyBox))).await; }
         }
     )+};
 }
 pub(crate) use under_every_shell;
+
+/// The same, but for BusyBox: where a test puts programs of its own in the place of the host's, its
+/// shell goes by its own all the same.
+macro_rules! under_shells_with_tools {
+    ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn run($bed: crate::bed::Bed) $body
+
+            crate::bed::under_shells_with_tools!();
+        }
+    )+};
+    () => {
+
+        #[tokio::test]
+        async fn dash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Dash))).await; }
+        #[tokio::test]
+        async fn bash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Bash))).await; }
+        #[tokio::test]
+        async fn bash_as_sh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Posix))).await; }
+    };
+}
+pub(crate) use under_shells_with_tools;
 
 /// A driver that does not answer fails its test.
 pub(crate) async fn in_time(test: impl Future<Output = ()>) {
@@ -172,7 +192,10 @@ impl Bed {
         };
         let path = format!("PATH={}", self.search_path());
         let shell = shell.into_iter().map(|word| word.to_str().unwrap().to_owned());
-        Local { shell: [which("env").to_str().unwrap().to_owned(), path].into_iter().chain(shell).collect() }
+        // The shell's process number is that of the last one that was started.
+        let noted = format!("echo $$ >'{}'; exec \"$@\"", self.beside("pid").display());
+        let start = [which("dash").to_str().unwrap().to_owned(), "-c".to_owned(), noted, "sh".to_owned(), which("env").to_str().unwrap().to_owned(), path];
+        Local { shell: start.into_iter().chain(shell).collect() }
     }
 
     /// Puts a program of the test's own before the one of the host. `$real` is that one.
@@ -299,7 +322,7 @@ impl Bed {
     /// Waits until no driver is at work.
     pub(crate) async fn settle(&self) {
         let lock = self.state("lock");
-        for _ in 0..400 {
+        for _ in 0..4000 {
             let free = !lock.exists()
                 || std::process::Command::new(which("flock"))
                     .arg("-n")

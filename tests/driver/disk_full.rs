@@ -173,7 +173,7 @@ under_every_shell! {
 
     async fn notes_that_do_not_fit_hide_nothing(bed: Bed) {
         let mut bed = bed;
-        let disk = Disk::mount(&mut bed, 2048);
+        let disk = Disk::mount(&mut bed, 8192);
         let of = |content: &str| -> Tree { (0..200).map(|n| (format!("blog/{n}-{}", "n".repeat(60)), file(&format!("{content} {n}")))).collect() };
         bed.sync("blog", &of("old")).await;
         for room in [0, 1, 2, 4, 7, 10, 16] {

@@ -79,7 +79,7 @@ under_every_shell! {
         let long = "long ".repeat(300);
         bed.sync("blog", &(0..60).map(|n| (format!("blog/{n}{}", "n".repeat(200)), file(&n.to_string()))).collect()).await;
         let names: Vec<String> = bed.live().into_keys().collect();
-        bed.wrap("docker", &format!("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo \"$3 $n {long}\"; done; printf 'no\\tnewline \\001\\\\ \\\" \\377'; exit \"$3\""));
+        bed.wrap("docker", &format!("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo \"$3 $n {long}\"; done; printf 'no\\tnewline \\001\\\\ \" \\377'; exit \"$3\""));
         let driver = bed.opened().await;
         let jobs: Vec<Command> = (1..9).map(|n| compose(&["up", &n.to_string()])).collect();
         let probes = vec![Command::Probe { hash: true, paths: names.clone() }; 4];

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command as Program;
+use std::time::Duration;
 
 use ghdeploy::host::Command;
 
-use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_every_shell, which};
+use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_every_shell, under_shells_with_tools, which};
 
 fn old() -> Tree {
     tree([
@@ -66,6 +67,37 @@ fn copy(from: &Path, to: &Path) {
     assert!(Program::new(which("cp")).arg("-a").args([from, to]).status().unwrap().success());
 }
 
+/// Kills all that belongs to the driver whose process number was noted last.
+fn kill(pid: &str) {
+    assert!(Program::new(which("kill")).args(["-9", "--", &format!("-{pid}")]).status().unwrap().success());
+}
+
+/// The same without programs of the test's own: the driver is killed after some time, a little later
+/// each time.
+async fn at_some_time(bed: &Bed, way_back: bool) {
+    bed.put(&theirs());
+    bed.sync("blog", &old()).await;
+    let start = bed.beside("start");
+    copy(&bed.root, &start);
+    for round in 0..12 {
+        copy(&start, &bed.root);
+        let driver = bed.opened().await;
+        let pid = fs::read_to_string(bed.beside("pid")).unwrap();
+        bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
+        if way_back {
+            expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        }
+        let command = if way_back { Command::Restore("blog".to_owned()) } else { Command::Swap("blog".to_owned()) };
+        tokio::select! {
+            _ = driver.call(&command) => {}
+            () = tokio::time::sleep(Duration::from_millis(4 * round)) => kill(pid.trim()),
+        }
+        drop(driver);
+        bed.settle().await;
+        converge(bed, &targets()[round as usize % 3]).await;
+    }
+}
+
 /// Kills the driver at every step of a swap, or of the way back, and lets the next run come.
 async fn enumerate(bed: &Bed, way_back: bool) {
     bed.put(&theirs());
@@ -115,6 +147,16 @@ async fn converge(bed: &Bed, wanted: &Tree) {
 }
 
 under_every_shell! {
+    async fn at_some_time_of_a_swap(bed: Bed) {
+        at_some_time(&bed, false).await;
+    }
+
+    async fn at_some_time_of_the_way_back(bed: Bed) {
+        at_some_time(&bed, true).await;
+    }
+}
+
+under_shells_with_tools! {
     async fn at_any_step_of_a_swap(bed: Bed) {
         enumerate(&bed, false).await;
     }

@@ -78,7 +78,7 @@ fn hostile(content: &str) -> Tree {
         let node = if number % 2 == 0 { file } else { program };
         tree.insert(format!("blog/{name}"), node(&format!("{content} {number}")));
         tree.insert(format!("blog/in/{name}/{name}"), file(content));
-        tree.insert(format!("blog/links/{name}"), link(&format!("{content}{name}")));
+        tree.insert(format!("blog/links/{name}"), link(&format!("{content} {}", &name[..name.len().min(8)])));
     }
     tree
 }

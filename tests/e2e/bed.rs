@@ -85,7 +85,7 @@ impl Bed {
             which("docker").display()
         ));
         bed.git(&["init", "-q", "-b", "main"]);
-        bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 15s}\n");
+        bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 90s}\n");
         bed
     }
 

@@ -194,7 +194,14 @@ impl Bed {
         let shell = shell.into_iter().map(|word| word.to_str().unwrap().to_owned());
         // The shell's process number is that of the last one that was started.
         let noted = format!("echo $$ >'{}'; exec \"$@\"", self.beside("pid").display());
-        let start = [which("dash").to_str().unwrap().to_owned(), "-c".to_owned(), noted, "sh".to_owned(), which("env").to_str().unwrap().to_owned(), path];
+        let start = [
+            which("dash").to_str().unwrap().to_owned(),
+            "-c".to_owned(),
+            noted,
+            "sh".to_owned(),
+            which("env").to_str().unwrap().to_owned(),
+            path,
+        ];
         Local { shell: start.into_iter().chain(shell).collect() }
     }
 

@@ -8,8 +8,8 @@ use ghdeploy::deployed::Found;
 use ghdeploy::host::Command;
 
 use crate::bed::{
-    Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell, under_shells_with_tools,
-    which,
+    Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell,
+    under_shells_with_tools, which,
 };
 
 fn deployed() -> Tree {

@@ -315,7 +315,10 @@ move() { [ $# = 0 ] || { flush "$@"; mv -f -- "$@" "$to/"; }; }
 # made: notes which directories are about to be made for PATH, for the way back.
 made() {
   p=$path n=$name
-  while p=./${p%/*} n=${n%/*}; [ ! -d "$p" ]; do printed "P $n" >>"$notes" || return 1; p=${p#./}; done
+  until p=${p%/*} n=${n%/*}; [ -d "./$p" ]; do
+    printed "P $n" >>"$notes" || return 1
+    case $p in */*) ;; *) return 0 ;; esac
+  done
 }
 # fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
 fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }

@@ -309,14 +309,7 @@ impl Apply<'_> {
             self.task.work.shared.as_ref().or_else(|| self.task.deployed.manifests.get(SHARED))
         {
             let changes: Vec<&FileChange> = self.task.work.plan.shared.iter().collect();
-            units.push(Unit::new(
-                SHARED,
-                &changes,
-                manifest,
-                self.task.deployed.manifests.get(SHARED),
-                &[],
-                &BTreeSet::new(),
-            ));
+            units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed, &[], &BTreeSet::new()));
         }
         let content = Arc::clone(&self.task.content);
         upload(self.task.transport, self.task.root, move |out| stage::pack(&units, &*content, out)).await
@@ -343,7 +336,7 @@ impl Apply<'_> {
                 stays.insert(parent);
             }
         }
-        Unit::new(&name, &own, &work.manifest, self.task.deployed.manifests.get(&name), &reads, &stays)
+        Unit::new(&name, &own, &work.manifest, self.task.deployed, &reads, &stays)
     }
 
     fn project(&self, plan: &ProjectPlan) -> Option<&WantedProject> {

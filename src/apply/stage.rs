@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use crate::deployed::Deployed;
 use crate::manifest::{Entry, Kind, Manifest, push_line};
 use crate::path::RootPath;
 use crate::plan::{FileChange, FileChangeKind};
@@ -44,13 +45,14 @@ pub struct Unit {
 
 impl Unit {
     /// The stage of a unit whose files go through `changes`. `reads` are the files that Compose reads
-    /// of it, `stays` the directories that are not removed when they become empty.
+    /// of it, `stays` the directories that are not removed when they become empty. Those of a file that
+    /// is gone already go, too: a run that was cut off leaves them.
     #[must_use]
     pub fn new(
         name: &str,
         changes: &[&FileChange],
         new: &Manifest,
-        old: Option<&Manifest>,
+        deployed: &Deployed,
         reads: &[RootPath],
         stays: &BTreeSet<RootPath>,
     ) -> Self {
@@ -91,7 +93,10 @@ impl Unit {
                 add("undel", &change.at, after);
             }
         }
-        lists.insert("sweep", path_lines(&emptied(&deleted, stays)));
+        let old = deployed.manifests.get(name);
+        let ours = old.into_iter().chain(deployed.pending.get(name)).flat_map(|manifest| manifest.0.keys());
+        let gone = ours.filter(|path| new.get(path).is_none()).chain(deleted.iter().copied());
+        lists.insert("sweep", path_lines(&emptied(gone, stays)));
         lists.insert("reads", path_lines(reads));
         lists.insert("gone", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
         lists.insert("new", new.to_text());
@@ -102,7 +107,7 @@ impl Unit {
 }
 
 /// The directories that hold `paths`, deepest first, without the root and those that stay.
-fn emptied(paths: &[&RootPath], stays: &BTreeSet<RootPath>) -> Vec<RootPath> {
+fn emptied<'p>(paths: impl Iterator<Item = &'p RootPath>, stays: &BTreeSet<RootPath>) -> Vec<RootPath> {
     let mut dirs = BTreeSet::new();
     for path in paths {
         let mut dir = path.parent();

@@ -80,15 +80,11 @@ impl Files<'_> {
 
     fn kind(&self, path: &RootPath, there: &Found) -> FileChangeKind {
         let managed = self.deployed.manages(self.unit, path);
+        let recorded = self.deployed.manifests.get(self.unit);
+        let ours = || recorded.into_iter().chain(self.deployed.pending.get(self.unit));
         match there {
             // What a run that was cut off was about to add is not on the host yet.
-            Found::Missing
-                if self
-                    .deployed
-                    .manifests
-                    .get(self.unit)
-                    .is_some_and(|manifest| manifest.get(path).is_some()) =>
-            {
+            Found::Missing if recorded.is_some_and(|manifest| manifest.get(path).is_some()) => {
                 FileChangeKind::Drift
             }
             Found::Missing => FileChangeKind::Added,
@@ -96,13 +92,7 @@ impl Files<'_> {
             Found::Entry(_) if managed => FileChangeKind::Drift,
             Found::Entry(_) if self.adopt => FileChangeKind::Modified,
             // A directory of our own files makes room for a file: they go first.
-            Found::Directory
-                if self
-                    .deployed
-                    .manifests
-                    .get(self.unit)
-                    .is_some_and(|manifest| manifest.within(path).next().is_some()) =>
-            {
+            Found::Directory if ours().any(|manifest| manifest.within(path).next().is_some()) => {
                 FileChangeKind::Added
             }
             Found::Entry(_) | Found::Directory | Found::Unreadable | Found::Other => FileChangeKind::Conflict,

@@ -288,8 +288,7 @@ impl Bed {
     ) -> Result<(), ghdeploy::error::Error> {
         let stays = manifest(wanted).0.keys().flat_map(parents).collect();
         let list: Vec<&FileChange> = staged.changes.iter().collect();
-        let packed =
-            Unit::new(unit, &list, &manifest(wanted), staged.deployed.manifests.get(unit), &[], &stays);
+        let packed = Unit::new(unit, &list, &manifest(wanted), &staged.deployed, &[], &stays);
         let from = tempfile::tempdir().unwrap();
         let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();
         for (number, (path, node)) in wanted.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ghdeploy::apply::stage::{Source, Unit, pack};
+use ghdeploy::deployed::Deployed;
 use ghdeploy::host::{Command, Driver, Local, Reply, facts, upload};
 use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::path::RootPath;
@@ -48,8 +49,9 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
         })
         .collect();
     let (old, new) = (manifest(&files.map(|path| (path, "old"))), manifest(&files.map(|path| (path, "new"))));
+    let deployed = Deployed { manifests: [("blog".to_owned(), old)].into(), ..Deployed::default() };
     let unit =
-        Unit::new("blog", &changes.iter().collect::<Vec<_>>(), &new, Some(&old), &[], &Default::default());
+        Unit::new("blog", &changes.iter().collect::<Vec<_>>(), &new, &deployed, &[], &Default::default());
     let text = root.to_str().unwrap().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let replies = runtime.block_on(async {

@@ -1,0 +1,197 @@
+//! A driver that is killed anywhere on its way: the next run brings the host to what is wanted then.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command as Program;
+use std::time::Duration;
+
+use ghdeploy::host::Command;
+
+use crate::bed::{
+    Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_every_shell, under_shells_with_tools,
+    which,
+};
+
+fn old() -> Tree {
+    tree([
+        ("blog/changed", file("old changed")),
+        ("blog/bound", file("old bound")),
+        ("blog/gone/x", file("old gone")),
+        ("blog/link", link("changed")),
+        ("blog/turns", file("old turns")),
+        ("blog/mode", file("old mode")),
+    ])
+}
+
+fn new() -> Tree {
+    tree([
+        ("blog/changed", file("new changed")),
+        ("blog/bound", file("new bound")),
+        ("blog/added/y", file("new added")),
+        ("blog/link", link("bound")),
+        ("blog/turns/z", file("new turns")),
+        ("blog/mode", program("old mode")),
+    ])
+}
+
+/// What is wanted by the time of the next run.
+fn targets() -> [Tree; 3] {
+    [new(), old(), tree([("blog/changed", file("third")), ("blog/bound", file("new bound"))])]
+}
+
+fn theirs() -> Tree {
+    tree([("blog/.env", file("SECRET=1")), ("blog/gone/data", file("data")), ("x", file("x"))])
+}
+
+/// Every program that changes anything kills the driver and all that it has started, when its turn
+/// comes: before its work, or with half or all of it done.
+fn arm(bed: &Bed) {
+    for tool in ["mv", "cp", "rm", "ln", "rmdir", "mkdir", "cat", "chmod", "sync", "sort"] {
+        let half = match tool {
+            "cat" => "for last; do :; done; head -c 3 \"$last\"; kill -9 0",
+            "cp" => "for last; do from=${to-} to=$last; done; head -c 3 \"$from\" >\"$to\"; kill -9 0",
+            _ => "\"$real\" \"$@\"; kill -9 0",
+        };
+        bed.wrap(
+            tool,
+            &format!("read -r n <\"$bed/count\"; n=$((n + 1)); echo $n >\"$bed/count\"\nread -r at how <\"$bed/kill\"\n[ $n != $at ] || [ $how = half ] || kill -9 0\n[ $n != $at ] || {{ {half}; }}\nexec \"$real\" \"$@\""),
+        );
+    }
+    aim(bed, 0, "never");
+}
+
+fn aim(bed: &Bed, at: usize, how: &str) {
+    fs::write(bed.beside("count"), "0\n").unwrap();
+    fs::write(bed.beside("kill"), format!("{at} {how}\n")).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap();
+    }
+    assert!(Program::new(which("cp")).arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// Kills all that belongs to the driver whose process number was noted last.
+fn kill(pid: &str) {
+    assert!(Program::new(which("kill")).args(["-9", "--", &format!("-{pid}")]).status().unwrap().success());
+}
+
+/// The same without programs of the test's own: the driver is killed after some time, a little later
+/// each time.
+async fn at_some_time(bed: &Bed, way_back: bool) {
+    bed.put(&theirs());
+    bed.sync("blog", &old()).await;
+    let start = bed.beside("start");
+    copy(&bed.root, &start);
+    for round in 0..12 {
+        copy(&start, &bed.root);
+        let driver = bed.opened().await;
+        let pid = fs::read_to_string(bed.beside("pid")).unwrap();
+        bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
+        if way_back {
+            expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        }
+        let command =
+            if way_back { Command::Restore("blog".to_owned()) } else { Command::Swap("blog".to_owned()) };
+        tokio::select! {
+            _ = driver.call(&command) => {}
+            () = tokio::time::sleep(Duration::from_millis(4 * round)) => kill(pid.trim()),
+        }
+        drop(driver);
+        bed.settle().await;
+        converge(bed, &targets()[round as usize % 3]).await;
+    }
+}
+
+/// Kills the driver at every step of a swap, or of the way back, and lets the next run come.
+async fn enumerate(bed: &Bed, way_back: bool) {
+    bed.put(&theirs());
+    bed.sync("blog", &old()).await;
+    let start = bed.beside("start");
+    copy(&bed.root, &start);
+    arm(bed);
+    // Dash goes through all of them; where the others differ is not in what is done when.
+    let stride = if bed.shell == Shell::Dash { 1 } else { 7 };
+    for how in ["before", "half"] {
+        for at in (1..).step_by(stride) {
+            copy(&start, &bed.root);
+            aim(bed, 0, "never");
+            let driver = bed.opened().await;
+            bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
+            if way_back {
+                expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+            }
+            aim(bed, at, how);
+            let command = if way_back { Command::Restore } else { Command::Swap };
+            let reply = driver.call(&command("blog".to_owned())).await;
+            aim(bed, 0, "never");
+            drop(driver);
+            if let Ok(reply) = reply {
+                assert!(reply.is_ok() && at > 15, "{reply:?} {at}");
+                bed.settle().await;
+                break;
+            }
+            converge(bed, &targets()[at % 3]).await;
+        }
+    }
+}
+
+async fn converge(bed: &Bed, wanted: &Tree) {
+    bed.sync("blog", wanted).await;
+    let live = bed.live();
+    let expected: Tree = theirs().into_iter().chain(wanted.clone()).collect();
+    assert_eq!(live, expected);
+    bed.expect_deployed("blog", wanted).await;
+    for (path, node) in old() {
+        let (Node::File { content, .. } | Node::Link(content)) = &node else { continue };
+        let there = live.get(&path).is_some_and(|there| *there == node);
+        assert!(
+            there || bed.kept(content).as_ref() == Some(content) || content == "old mode",
+            "{path} is lost"
+        );
+    }
+}
+
+under_every_shell! {
+    async fn at_some_time_of_a_swap(bed: Bed) {
+        at_some_time(&bed, false).await;
+    }
+
+    async fn at_some_time_of_the_way_back(bed: Bed) {
+        at_some_time(&bed, true).await;
+    }
+}
+
+under_shells_with_tools! {
+    async fn at_any_step_of_a_swap(bed: Bed) {
+        enumerate(&bed, false).await;
+    }
+
+    async fn at_any_step_of_the_way_back(bed: Bed) {
+        enumerate(&bed, true).await;
+    }
+
+    async fn while_it_writes_its_notes(bed: Bed) {
+        bed.sync("blog", &old()).await;
+        arm(&bed);
+        for at in 1..8 {
+            aim(&bed, 0, "never");
+            let (wanted, other) = if at % 2 == 0 { (old(), new()) } else { (new(), old()) };
+            let driver = bed.opened().await;
+            bed.stage(&driver, "blog", &wanted, &[]).await;
+            expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+            aim(&bed, at, "before");
+            let _ = driver.call(&Command::Finish).await;
+            driver.end().await;
+            bed.settle().await;
+            aim(&bed, 0, "never");
+            bed.expect_deployed("blog", &wanted).await;
+            // What is noted by now hides nothing.
+            fs::write(bed.path("blog/changed"), "drift drift").unwrap();
+            assert_eq!(bed.look("blog", &wanted).await.found.len(), 1);
+            bed.sync("blog", &other).await;
+            bed.sync("blog", &wanted).await;
+        }
+    }
+}

@@ -67,6 +67,9 @@ cargo fmt --check
 gate "lints: cargo clippy"
 cargo clippy --all-targets --locked -- -D warnings
 
+gate "dependencies: cargo deny"
+cargo deny --locked --config .cargo/deny.toml check licenses bans sources
+
 gate "shell: shellcheck"
 mapfile -d '' files < <(shell_files | sort -z)
 printf '%s\n' "${files[@]}"

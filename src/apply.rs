@@ -312,7 +312,9 @@ impl Apply<'_> {
             units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed, &[], &BTreeSet::new()));
         }
         let content = Arc::clone(&self.task.content);
-        upload(self.task.transport, self.task.root, move |out| stage::pack(&units, &*content, out)).await
+        let files = units.iter().map(|unit| unit.files.len()).sum();
+        upload(self.task.transport, self.task.root, files, move |out| stage::pack(&units, &*content, out))
+            .await
     }
 
     fn unit(&self, plan: &ProjectPlan) -> Unit {

@@ -22,26 +22,25 @@ pub use upload::upload;
 /// The script that runs on the host; see its own opening comment.
 pub const DRIVER: &str = include_str!("host/driver.sh");
 
-/// What the shell on the host is given to execute: it reads the driver from the first line of its
-/// stdin.
+/// The script at the other end of an upload; see its own opening comment.
+const RECEIVE: &str = include_str!("host/receive.sh");
+
+/// What the shell on the host is given to execute: it reads a script from its stdin, as [`script`] has it.
 ///
 /// The login shell of the user may be fish or csh, which quote differently from `sh`; within single
 /// quotes this text holds nothing that any of them would change, and no word that is too long for
-/// csh. The driver itself would be both.
-pub const BOOTSTRAP: &str = r#"IFS= read -r s; eval "$(printf %b "$s")""#;
+/// csh. The script itself would be both. A shell reads its stdin byte by byte, so the one line that it
+/// reads is short.
+pub const BOOTSTRAP: &str = r#"IFS= read -r n; eval "$(dd bs=$n count=1 iflag=fullblock status=none)""#;
 
-/// [`DRIVER`] as the one line that [`BOOTSTRAP`] reads.
-///
-/// A shell reads a pipe byte by byte, which takes a millisecond for each KiB here: what is there for
-/// readers only, comments and indentation, stays at home.
+/// A script as [`BOOTSTRAP`] reads it: its size in bytes, and its code. What is there for readers only,
+/// comments and indentation, stays at home.
 #[must_use]
-pub fn driver_line() -> String {
-    let mut line = String::with_capacity(DRIVER.len());
-    for code in DRIVER.lines().map(str::trim_start).filter(|code| !code.is_empty() && !code.starts_with('#'))
-    {
-        line.push_str(&code.replace('\\', "\\\\"));
-        line.push_str("\\n");
-    }
-    line.push('\n');
-    line
+pub fn script(source: &str) -> String {
+    let lines = source.lines().map(str::trim_start);
+    let code: String = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    format!("{}\n{code}", code.len())
 }

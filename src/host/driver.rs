@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::protocol::{Command, Event};
 use super::transport::{Remote, Transport};
-use super::{DRIVER, driver_line};
+use super::{DRIVER, script};
 use crate::error::{Error, Exit};
 
 /// All that a driver answered to one command.
@@ -74,7 +74,7 @@ impl Driver {
             }
         });
         // If the other side is gone already, the first call says so.
-        let _ = stdin.write_all(driver_line().as_bytes()).await;
+        let _ = stdin.write_all(script(DRIVER).as_bytes()).await;
         tracing::debug!(bytes = DRIVER.len(), "driver sent");
         Ok(Self { stdin: Mutex::new(stdin), waiting, next: AtomicU64::new(1), reader, complaints, words })
     }

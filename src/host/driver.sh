@@ -3,10 +3,12 @@
 #
 # It reads one command a line from stdin, "ID COMMAND ARGUMENT…", and answers with JSON events, one
 # a line, the last of them {"id":ID,"event":"done","rc":RC}. Arguments that hold blanks, backslashes
-# or control characters are written with the escapes of printf %b. At EOF it waits for the jobs it
-# has started and goes. Every child inherits fd 9, the lock: it is free only when all are gone.
+# or control characters are written with the escapes of printf %b. What is long comes behind the line,
+# and the last argument tells how many bytes it has: a shell reads its stdin byte by byte. At EOF it
+# waits for the jobs it has started and goes. Every child inherits fd 9, the lock: it is free only when
+# all are gone.
 #
-# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr and,
+# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd and,
 # where services have to act, Docker Compose v2. It never prints the content of a file.
 #
 # It may be killed between any two commands, and any write may find the disk full. So what is put
@@ -21,6 +23,12 @@ nl='
 '
 locked='' jobs='' missing='' unsealed='' have='' root='' d='' st=''
 
+# take BYTES: v, the lines that come behind a command. The last of them is "end": what was cut off is
+# not taken for the whole.
+take() {
+  v=$nl$(dd bs="$1" count=1 iflag=fullblock status=none)
+  case $v in *"${nl}end") v=${v%"${nl}end"} v=${v#"$nl"} ;; *) return 1 ;; esac
+}
 decode() { case $1 in *\\*) v=$(printf '%b.' "$1"); v=${v%.} ;; *) v=$1 ;; esac; }
 
 # Events. Jobs print too, so once there are any, each one prints under a lock of its own: only short
@@ -36,26 +44,29 @@ trouble() { say "{\"id\":$id,\"event\":\"trouble\",\"what\":\"$1\"}"; [ -z "${2-
 
 # have: the digests of all manifests, in the form "SHA256  UNIT".
 digest() { have=$(cd "$d/manifest" 2>/dev/null && set +f && sha256sum -- * 2>/dev/null); }
-# names: the managed files, each with a NUL behind it. Names with escapes are looked at one by one.
-names() { (set +f; sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /.\//p' "$d/manifest"/* 2>/dev/null) | tr '\n' '\0'; }
+# names [PARTS PART]: the managed files, each with a NUL behind it. Names with escapes are looked at one
+# by one.
+names() {
+  (set +f; awk -v parts="${1-1}" -v part="${2-0}" '
+    FNR == 1 { unit++ }
+    unit % parts == part && /^[fl]/ { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, ""); print "./" $0 }' "$d/manifest"/* 2>/dev/null) | tr '\n' '\0'
+}
 # listing < names: what must change when a file is touched in any way: inode, size, type and mode, times
 # to the nanosecond. A write or a rename cannot leave the ctime as it was.
 listing() { xargs -0 -r stat -c '%i %s %f %.9Y %.9Z %n' 2>/dev/null; }
 
-# clean: whether the host provably has, byte for byte, what was deployed last: the manifests and the
-# listing are those of which seal has noted the digest.
-clean() {
-  [ -n "$have" ] || return 0
-  [ -s "$d/seen.sum" ] && [ -r "$d/names" ] || return 1
-  { printf '%s\n' "$have"; listing <"$d/names"; } | sha256sum -c "$d/seen.sum" >/dev/null 2>&1
-}
+# Whether the host provably has, byte for byte, what was deployed last: the manifests and the listing are
+# those of which seal has noted the digests. Of many files, there are two halves at a time.
+clean() { [ -z "$have" ] || { { printf '%s\n' "$have"; listing <"$d/names"; } | proves seen.sum; }; } 2>/dev/null
+clean_too() { [ ! -s "$d/names.too" ] || { listing <"$d/names.too" | proves seen.too; }; } 2>/dev/null
+proves() { [ -s "$d/$1" ] && sha256sum -c "$d/$1" >/dev/null 2>&1; }
 
-# deviations [LISTING]: a line for each managed file that is not what was deployed last. Only a file
-# whose entry in the listing (that file, or made now) is the one that was seen last is not hashed.
+# deviations [LISTING…]: a line for each managed file that is not what was deployed last. Only a file
+# whose entry in the listing (those files, or made now) is the one that was seen last is not hashed.
 deviations() {
   known=$d/seen; [ -r "$known" ] || known=/dev/null
   # "h LINE" is a plain file of the right mode: its content decides. At all others one must look.
-  lines=$(if [ $# = 1 ]; then cat -- "$1"; else names | listing; fi | (set +f; awk '
+  lines=$(if [ $# -gt 0 ]; then cat -- "$@"; else names | listing; fi | (set +f; awk '
     function name(l) { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* \.\//, "", l); return l }
     k == "s" { seen[name($0)] = $0; next }
     k == "n" { p = name($0); now[p] = $0; type[p] = $3; next }
@@ -121,14 +132,19 @@ differs() { ! unlike "$@" || printf '%s\n' "$now"; }
 seal() {
   unsealed=
   digest
+  rm -f "$d/seen.sum"
   [ -n "$have" ] || return 0
-  names >"$d/names.new" && mv -f "$d/names.new" "$d/names" || return 0
+  parts=1
+  [ "$(set +f; cat -- "$d/manifest"/* | wc -l)" -lt 2000 ] || parts=2
+  names $parts 1 >"$d/names.new" && mv -f "$d/names.new" "$d/names.too" || return 0
+  names $parts 0 >"$d/names.new" && mv -f "$d/names.new" "$d/names" || return 0
   at=$(stat -c %.9Z "$d/names" 2>/dev/null)
   case $at in *.?????????) ;; *) return 0 ;; esac # no nanoseconds, no proof
   # Past the tick of the clock in which the last write was: any later one has another ctime.
   sleep 0.02 2>/dev/null || sleep 1
   listing <"$d/names" >"$d/seen.new"
-  deviations "$d/seen.new" >"$d/seen.bad" || return 0
+  listing <"$d/names.too" >"$d/seen.more"
+  deviations "$d/seen.new" "$d/seen.more" >"$d/seen.bad" || return 0
   # What was written since the names were is too fresh to tell a later write by its ctime. There is
   # proof only when the list is complete.
   if (set +f; awk -v at="$at" '
@@ -137,10 +153,11 @@ seal() {
     { p = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* /, "", p) }
     p in bad || ($5 "") > (at "") { less = 1; next }
     { good[p]; print }
-    END { exit less }' k=b "$d/seen.bad" k=n "$d/seen.new" k=m "$d/manifest"/* >"$d/seen.less"); then
-    v=$({ printf '%s\n' "$have"; cat -- "$d/seen.new"; } | sha256sum) && printf '%s\n' "$v" >"$d/seen.sum"
+    END { exit less }' k=b "$d/seen.bad" k=n "$d/seen.new" "$d/seen.more" k=m "$d/manifest"/* >"$d/seen.less"); then
+    v=$(sha256sum <"$d/seen.more") && printf '%s\n' "$v" >"$d/seen.too" &&
+      v=$({ printf '%s\n' "$have"; cat -- "$d/seen.new"; } | sha256sum) && printf '%s\n' "$v" >"$d/seen.sum"
   fi
-  mv -f "$d/seen.less" "$d/seen"; rm -f "$d/seen.new" "$d/seen.bad"
+  mv -f "$d/seen.less" "$d/seen"; rm -f "$d/seen.new" "$d/seen.more" "$d/seen.bad"
 }
 
 # open read|write WAIT HOLDER ROOT: goes to the root; to write, makes it and takes the lock.
@@ -185,11 +202,12 @@ leave() {
   printf '' >"$d/lock.json"
 }
 
-# facts, then "UNIT DIGEST" lines up to "end": the state, "same" for all units whose manifest has that
-# digest or else their manifest, the manifests of all other units, pending ones, and what deviates.
+# facts, with "UNIT DIGEST" lines: the state, "same" for all units whose manifest has that digest or else
+# their manifest, the manifests of all other units, pending ones, and what deviates.
 facts() {
-  wants=$nl pending=
-  while IFS= read -r line && [ "$line" != end ]; do wants="$wants$line$nl"; done
+  clean_too & too=$!
+  take "$1" || return 1
+  wants=$nl$v$nl pending=
   digest
   [ ! -e "$d/state.json" ] || say "{\"id\":$id,\"event\":\"state\",\"state\":$(cat "$d/state.json")}"
   set +f
@@ -204,18 +222,25 @@ facts() {
     tell entry <"$file"
   done
   # Of a swap that was cut off, one must look what has come.
-  [ -z "$pending" ] || sed -e 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /' -e 's/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$d/pending"/* | probed hash | tell found
+  [ -z "$pending" ] || sed -e 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /' -e 's/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$d/pending"/* | present | probed hash | tell found
   set -f
-  clean && return
+  clean && wait "$too" && return
   unsealed=1
   out=$(deviations) || { printf 'the files could not be compared with the records\n' | tell out; return 1; }
   [ -z "$out" ] || printf '%s\n' "$out" | tell found
 }
 
-# probed hash|type, then lines "p PATH" (P: in text form) up to "end": what lies there. With "type"
-# nothing is hashed, and absolute paths are taken as they are, "~/" is the home directory.
+# present < lines "p PATH" (P: in text form) below the root: those that name anything, and those in text
+# form.
+present() {
+  all=$(cat)
+  printf '%s\n' "$all" | sed -n '/^P/p'
+  printf '%s\n' "$all" | (cd "$root" 2>/dev/null || exit; sed -n 's/^p /.\//p' | tr '\n' '\0' | xargs -0 -r stat -c '%n' 2>/dev/null) | sed 's/^\.\//p /'
+}
+# probed hash|type < such lines: what lies there. With "type" nothing is hashed, and absolute paths are
+# taken as they are, "~/" is the home directory.
 probed() {
-  out=$(while IFS= read -r line && [ "$line" != end ]; do
+  out=$(while IFS= read -r line; do
     where
     # shellcheck disable=SC2088 # a literal tilde is meant
     case $path in '~/'*) full=${HOME-}/${path#??} ;; /*) full=$path ;; *) full=$root/$path ;; esac
@@ -243,12 +268,10 @@ arrived() {
   for list in put:files in_place:inplace; do
     [ -s "$u/${list%:*}" ] || continue
     bad=$bad$(cd "$u/${list#*:}" || exit
-      if sums <"$u/${list%:*}" | sha256sum -c >/dev/null 2>&1; then each arrives <"$u/${list%:*}"; else each differs <"$u/${list%:*}"; fi) || bad=none
+      if sums <"$u/${list%:*}" | sha256sum -c >/dev/null 2>&1; then sed '/^f /d' "$u/${list%:*}"; else cat -- "$u/${list%:*}"; fi | each differs) || bad=none
   done
   [ -z "$bad" ] || { printf 'staged files did not arrive as they were sent:\n%s\n' "$bad"; return 1; }
 }
-# The content of plain files is proven by then.
-arrives() { [ "$1" = f ] || differs "$@"; }
 
 # candidate UNIT: in stage/UNIT/candidate, the files that Compose reads, as they will be: staged ones
 # over the live ones. Lists: reads (paths in text form), gone (files that will be removed).
@@ -292,46 +315,40 @@ store() {
 }
 # flush FILE…: to the disk. Where sync takes no files, a crash of the host may lose what is new.
 flush() { sync -- "$@" 2>/dev/null || :; }
+flush_all() { find "$1" -type f -print0 | xargs -0 -r sync -- 2>/dev/null || :; }
 into() { [ -d "$1" ] || mkdir -p -- "$1"; }
 
-# place FROM < manifest lines: renames each file below FROM to the same path below the root.
-place() {
-  from=$1 to=.
+# place FROM DIR: renames what is in FROM/DIR into DIR, which is there below the root; whole directories
+# where there is none of the name. Those are noted, for the way back.
+place() (
+  set +f
+  from=$1 dir=$2
   set --
-  while IFS= read -r line; do
-    entry
-    case $path in */*) dir=./${path%/*} ;; *) dir=. ;; esac
-    if [ "$dir" != "$to" ] || [ $# = 200 ]; then
-      move "$@" || return 1
-      set --
-      to=$dir
-      [ -d "$to" ] || { made && mkdir -p -- "$to"; } || return 1
-    fi
-    set -- "$@" "$from/$path"
+  for entry in "$from/$dir"/* "$from/$dir"/.[!.]* "$from/$dir"/..?*; do
+    at=$dir/${entry##*/}
+    if [ -L "$entry" ] || [ ! -d "$entry" ]; then [ -L "$entry" ] || [ -e "$entry" ] || continue
+    elif [ -d "$at" ]; then place "$from" "$at" || exit 1; continue
+    else (cd "$from" && find "$at" -type d -print0) >>"$notes" || exit 1; fi
+    set -- "$@" "$entry"
+    [ $# -lt 200 ] || { mv -f -- "$@" "$dir/" || exit 1; set --; }
   done
-  move "$@"
-}
-move() { [ $# = 0 ] || { flush "$@"; mv -f -- "$@" "$to/"; }; }
-# made: notes which directories are about to be made for PATH, for the way back.
-made() {
-  p=$path n=$name
-  until p=${p%/*} n=${n%/*}; [ -d "./$p" ]; do
-    printed "P $n" >>"$notes" || return 1
-    case $p in */*) ;; *) return 0 ;; esac
-  done
-}
+  [ $# = 0 ] || mv -f -- "$@" "$dir/"
+)
 # fit MODE FILE: of the mode only the executable bit counts, unless the file is private.
 fit() { case $1 in ?00) chmod "$1" "$2" ;; 7*) [ -x "$2" ] || chmod "$1" "$2" ;; *) [ ! -x "$2" ] || chmod "$1" "$2" ;; esac; }
 # write FILE MODE PATH: puts the content into the file that is there.
 write() { { [ -e "./$3" ] || printf '' >"./$3"; } && fit "$2" "./$3" && cat -- "$1" >"./$3" && flush "./$3"; }
 write_staged() { write "$u/inplace/$4" "$2" "$4"; }
 write_kept() { write "$d/objects/$3" "$2" "$4"; }
-# vacant … PATH NAME: whether a file that is to come would overwrite nobody's.
+# vacant < manifest lines: whether no file that is to come would overwrite anybody's.
 vacant() {
-  [ -L "./$4" ] || { [ -e "./$4" ] && [ ! -d "./$4" ]; } || return 0
-  printf 'appeared while the files were being put in place: %s\n' "$5"
-  return 1
+  all=$(cat)
+  [ -n "$all" ] || return 0
+  all=$(printf '%s\n' "$all" | sed -n 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /.\//p' | tr '\n' '\0' | xargs -0 -r stat -c '%f %n' 2>/dev/null | sed -n '/^4/d; s/^[^ ]* \.\///p'
+    printf '%s\n' "$all" | sed -n '/^[FL]/p' | each occupied)
+  [ -z "$all" ] || { printf 'appeared while the files were being put in place: %s\n' "$all"; return 1; }
 }
+occupied() { [ ! -L "./$4" ] && { [ ! -e "./$4" ] || [ -d "./$4" ]; } || printf '%s\n' "$5"; }
 # A directory goes with its last file; what holds anything else stays, for rmdir refuses it.
 sweep() { while IFS= read -r line; do where; rmdir -- "./$path" 2>/dev/null || :; done; }
 delete() {
@@ -346,7 +363,6 @@ remove() { rm -f -- "./$4"; }
 # What a run that was cut off has claimed stays so.
 claim() {
   fresh=
-  flush "$u/$2"
   if [ -e "$d/pending/$1" ]; then cat -- "$d/pending/$1" "$u/$2" >"$u/claim"
   elif ln -- "$u/$2" "$d/pending/$1" 2>/dev/null; then fresh=1; return 0
   else cp -- "$u/$2" "$u/claim"; fi && flush "$u/claim" && mv -f -- "$u/claim" "$d/pending/$1"
@@ -365,8 +381,8 @@ swap() {
   [ -d "$u/candidate" ] || arrived || return 1
   into "$u/kept" && each keep <"$u/keep" && store && claim "$1" new && printf '' >"$u/begun" || return 1
   umask 022
-  { [ ! -s "$u/del" ] || delete <"$u/del"; } && sweep <"$u/sweep" && each vacant <"$u/undel" &&
-    each write_staged <"$u/in_place" && place "$u/files" <"$u/put" && record "$1" new || return 1
+  { [ ! -s "$u/del" ] || delete <"$u/del"; } && sweep <"$u/sweep" && vacant <"$u/undel" &&
+    each write_staged <"$u/in_place" && { [ ! -s "$u/put" ] || place "$u/files" .; } && record "$1" new || return 1
   printf '' >"$u/through" || :
 }
 # restore UNIT: undoes a swap, also half of one. Lists: undo, undo_in_place (what was there before),
@@ -381,9 +397,9 @@ restore() {
   umask 022
   each overwritten <"$u/undo_in_place" | each write_kept || return 1
   each came <"$u/undel" | delete || return 1
-  [ ! -e "$u/made" ] || sort -r "$u/made" | sweep
+  [ ! -e "$u/made" ] || sort -rz "$u/made" | xargs -0 -r rmdir -- 2>/dev/null || :
   lost=$(each lost <"$u/undo")
-  [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && printf '%s\n' "$lost" | place "$u/back"; } || return 1
+  [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && flush_all "$u/back" && place "$u/back" .; } || return 1
   record "$1" old
 }
 spare() {
@@ -447,9 +463,9 @@ writable() {
   free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
   if [ "$at" = "$1" ]; then printf '%s may be written, %s\n' "$1" "$free"; else printf '%s will be made, %s\n' "$1" "$free"; fi
 }
-# write_state JSON, append_history JSON: one line each.
+# write_state JSON, write_history JSON: one line each.
 write_state() { printed "$1" >"$d/state.json.new" && flush "$d/state.json.new" && mv -f "$d/state.json.new" "$d/state.json"; }
-append_history() {
+write_history() {
   f=$d/history.jsonl
   # A line that found the disk full has no end.
   [ ! -s "$f" ] || [ -z "$(tail -c 1 -- "$f")" ] || printf '\n' >>"$f"
@@ -465,20 +481,15 @@ while IFS= read -r line; do
   unset IFS
   [ $# -gt 1 ] || continue
   id=$1 command=$2; shift 2
-  case $command in
-    state) quietly write_state "${line#* * }"; answer $?; continue ;;
-    history) quietly append_history "${line#* * }"; answer $?; continue ;;
-  esac
   left=$#
   while [ $left -gt 0 ]; do decode "$1"; shift; set -- "$@" "$v"; left=$((left - 1)); done
   case $command in
     open) open_ "$@" || { answer 1; exit 1; }; answer 0 ;;
-    receive) st=$1/.ghdeploy/stage; rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" || exit 1
-      # What has not come in full makes room again.
-      tar -xzpmof - && exit 0
-      rc=$?; cd / && rm -rf "$st"; exit $rc ;;
-    facts) facts; answer $? ;;
-    probe) probed "${1-hash}" | tell found; answer 0 ;;
+    facts) facts "$1"; answer $? ;;
+    probe) take "$2" || continue
+      if [ "$1" = hash ]; then v=$(printf '%s\n' "$v" | present); fi
+      printf '%s\n' "$v" | sed '/^$/d' | probed "$1" | tell found; answer 0 ;;
+    state | history) take "$1" || continue; quietly "write_$command" "$v"; answer $? ;;
     candidate | swap | restore) quietly "$command" "$1"; answer $? ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
@@ -486,7 +497,7 @@ while IFS= read -r line; do
     docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
     writable) quietly writable "$1"; answer $? ;;
     remove) job remove_service "$@" ;;
-    finish) wait; jobs=; rm -rf "$st"; answer $?; seal ;;
+    finish) wait; jobs=; answer 0; rm -rf "$st"; seal ;;
     *) trouble command "$command"; answer 2 ;;
   esac
 done

@@ -33,11 +33,6 @@ pub enum Command {
         /// Below the root, absolute, or with a leading `~/`.
         paths: Vec<String>,
     },
-    /// Takes a gzipped tar, up to the end of stdin, as the new stage.
-    Receive {
-        /// The root, absolute.
-        root: String,
-    },
     /// Checks that the files of a unit have arrived in the stage as they were sent, and builds the
     /// folder in which Compose can check what the unit will be.
     Candidate(String),
@@ -91,11 +86,12 @@ pub enum Place {
 }
 
 impl Command {
-    /// The text for the driver's stdin: one line, for some commands followed by a list.
+    /// The text for the driver's stdin: one line, for some commands followed by more, of which it has the
+    /// size in bytes.
     #[must_use]
     pub fn text(&self, id: u64) -> String {
         let mut text = format!("{id} ");
-        let mut list = None;
+        let mut behind = None;
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
             Self::OpenToWrite { root, wait_secs, holder } => {
@@ -103,23 +99,22 @@ impl Command {
             }
             Self::Facts { wants } => {
                 text.push_str("facts");
-                list = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}")).collect());
+                behind = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
             }
             Self::Probe { hash, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
-                list = Some(paths.iter().map(|path| path_line(path)).collect::<Vec<_>>());
+                behind = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
             }
-            Self::Receive { root } => push(&mut text, ["receive", root]),
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),
             Self::Swap(unit) => push(&mut text, ["swap", unit]),
             Self::Restore(unit) => push(&mut text, ["restore", unit]),
             Self::State(json) => {
-                text.push_str("state ");
-                text.push_str(json);
+                text.push_str("state");
+                behind = Some(format!("{json}\n"));
             }
             Self::History(json) => {
-                text.push_str("history ");
-                text.push_str(json);
+                text.push_str("history");
+                behind = Some(format!("{json}\n"));
             }
             Self::Compose { dir, place, argv } => {
                 let (place, unit) = match place {
@@ -139,14 +134,11 @@ impl Command {
             Self::Writable { root } => push(&mut text, ["writable", root]),
             Self::Finish => text.push_str("finish"),
         }
+        if let Some(behind) = behind {
+            let behind = behind + "end\n";
+            return format!("{text} {}\n{behind}", behind.len());
+        }
         text.push('\n');
-        for line in list.iter().flatten() {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if list.is_some() {
-            text.push_str("end\n");
-        }
         text
     }
 }

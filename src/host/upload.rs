@@ -7,10 +7,10 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::protocol::Command;
 use super::transport::{Remote, Transport};
-use super::{DRIVER, driver_line};
+use super::{RECEIVE, script};
 use crate::error::{Error, Exit};
+use crate::manifest::escape;
 
 /// Hands what is written to it to the other side of a channel, a chunk at a time.
 struct Chunks {
@@ -36,7 +36,11 @@ impl Write for Chunks {
     }
 }
 
-/// Sends what `pack` writes, a tar stream, into the stage below `root`; an old stage is cleared.
+/// From how many files on it takes less time to bring the whole filesystem to the disk than each file.
+const MANY_FILES: usize = 1000;
+
+/// Sends what `pack` writes, a tar stream of `files` files, into the stage below `root`, and onto the
+/// disk; an old stage is cleared.
 ///
 /// # Errors
 ///
@@ -45,6 +49,7 @@ impl Write for Chunks {
 pub async fn upload(
     transport: &dyn Transport,
     root: &str,
+    files: usize,
     pack: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 ) -> Result<(), Error> {
     let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
@@ -56,8 +61,9 @@ pub async fn upload(
         gzip.finish()?.flush()
     });
     let send = async {
-        stdin.write_all(driver_line().as_bytes()).await?;
-        stdin.write_all(Command::Receive { root: root.to_owned() }.text(1).as_bytes()).await?;
+        let root = escape(root).unwrap_or_else(|| root.to_owned());
+        let files = if files > MANY_FILES { "many" } else { "few" };
+        stdin.write_all(format!("{}{root}\n{files}\n", script(RECEIVE)).as_bytes()).await?;
         while let Some(chunk) = chunks.recv().await {
             stdin.write_all(&chunk).await?;
         }
@@ -71,7 +77,7 @@ pub async fn upload(
     let packed =
         packing.await.map_err(|error| Error::unforeseen(format!("failed to pack the upload: {error}")))?;
     let status = exit.await;
-    tracing::debug!(?status, driver = DRIVER.len(), "upload ended");
+    tracing::debug!(?status, files, "upload ended");
     if status == Ok(0) && sent.is_ok() {
         return packed.map_err(|error| {
             Error::new(Exit::Unforeseen, format!("failed to read a file that is to be uploaded: {error}"))

@@ -303,7 +303,7 @@ impl Bed {
             };
             sources.insert(RootPath::new(path).unwrap(), source);
         }
-        let sent = upload(&self.local(), self.root.to_str().unwrap(), move |out| {
+        let sent = upload(&self.local(), self.root.to_str().unwrap(), wanted.len(), move |out| {
             pack(&[packed], &|path| sources.get(path).cloned(), out)
         })
         .await;

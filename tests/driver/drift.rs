@@ -25,8 +25,8 @@ fn deployed() -> Tree {
 /// Notes which programs the driver starts, and which files it has hashed.
 fn watch(bed: &Bed) {
     for tool in [
-        "awk", "cat", "chmod", "cp", "cut", "date", "find", "flock", "grep", "head", "ln", "mkdir", "mv",
-        "readlink", "rm", "rmdir", "sed", "sleep", "sort", "stat", "sync", "tail", "tr", "wc", "xargs",
+        "awk", "cat", "chmod", "cp", "cut", "date", "dd", "find", "flock", "grep", "head", "ln", "mkdir",
+        "mv", "readlink", "rm", "rmdir", "sed", "sleep", "sort", "stat", "sync", "tail", "tr", "wc", "xargs",
     ] {
         bed.wrap(tool, &format!("printf '%s\\n' {tool} >>\"$bed/started\"\nexec \"$real\" \"$@\""));
     }
@@ -76,7 +76,7 @@ fn forge(bed: &Bed, path: &str, content: &str) {
 }
 
 under_shells_with_tools! {
-    async fn an_idle_run_hashes_no_file_and_starts_six_programs(bed: Bed) {
+    async fn an_idle_run_hashes_no_file_and_starts_eight_programs(bed: Bed) {
         let wanted = deployed();
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &wanted, &[]).await;
@@ -86,7 +86,7 @@ under_shells_with_tools! {
         watch(&bed);
         assert_eq!(idle_run(&bed, &wanted).await, "");
         assert_eq!(hashed(&bed), [""; 0]);
-        assert_eq!(noted(&bed, "started"), ["cat", "flock", "sha256sum", "sha256sum", "stat", "xargs"]);
+        assert_eq!(noted(&bed, "started"), ["cat", "dd", "dd", "flock", "sha256sum", "sha256sum", "stat", "xargs"]);
     }
 
     async fn a_file_that_was_touched_is_hashed_once(bed: Bed) {
@@ -97,8 +97,8 @@ under_shells_with_tools! {
         fs::rename(bed.beside("copy"), bed.path("blog/a")).unwrap();
         watch(&bed);
         assert_eq!(idle_run(&bed, &deployed()).await, "");
-        // Once to know, and once more to note it, with a digest of the notes.
-        assert_eq!(hashed(&bed), ["blog/a", "blog/a", "blog/dir/b", "blog/dir/b", "one"]);
+        // Once to know, and once more to note it, with the digests of the notes.
+        assert_eq!(hashed(&bed), ["blog/a", "blog/a", "blog/dir/b", "blog/dir/b", "one", "one"]);
         assert_eq!(idle_run(&bed, &deployed()).await, "");
         assert_eq!(hashed(&bed), [""; 0]);
     }

@@ -77,7 +77,7 @@ fn listed(text: &str) -> Manifest {
 
 impl Host {
     /// Carries out a command. `half`: it stops in the middle and fails.
-    pub(crate) fn obey(&mut self, words: &[&str], rest: &str, list: &[String], half: bool) -> Answer {
+    pub(crate) fn obey(&mut self, words: &[&str], list: &[String], half: bool) -> Answer {
         match words {
             ["open", ..] => ok(),
             ["facts"] => self.facts(list),
@@ -92,11 +92,11 @@ impl Host {
             ["swap", unit] => self.swap(unit, half),
             ["restore", unit] => self.restore(unit),
             ["state", ..] => {
-                self.state = Some(serde_json::from_str(rest).unwrap());
+                self.state = Some(serde_json::from_str(&list[0]).unwrap());
                 ok()
             }
             ["history", ..] => {
-                self.history.push(serde_json::from_str(rest).unwrap());
+                self.history.push(serde_json::from_str(&list[0]).unwrap());
                 ok()
             }
             ["finish"] => {

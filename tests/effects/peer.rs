@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use ghdeploy::error::{Error, Exit};
-use ghdeploy::host::{Remote, Starting, Transport, driver_line};
+use ghdeploy::host::{DRIVER, Remote, Starting, Transport, script};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::oneshot;
@@ -80,7 +80,11 @@ impl Peer {
         let mut input = BufReader::new(input);
         let mut text = String::new();
         input.read_line(&mut text).await.unwrap();
-        assert_eq!(text, driver_line(), "the driver comes first");
+        let code = behind(&mut input, text.trim()).await;
+        if text + &code != script(DRIVER) {
+            return self.receive(&mut input).await;
+        }
+        let mut text = String::new();
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {
@@ -88,28 +92,21 @@ impl Peer {
             }
             let command = text.trim_end_matches('\n').to_owned();
             let (id, rest) = command.split_once(' ').unwrap();
-            let words: Vec<&str> = rest.split(' ').collect();
-            if words[0] == "receive" {
-                return self.receive(&mut input).await;
-            }
+            let mut words: Vec<&str> = rest.split(' ').collect();
             let mut list = Vec::new();
-            while ["facts", "probe"].contains(&words[0]) {
-                text.clear();
-                input.read_line(&mut text).await.unwrap();
-                match text.trim_end_matches('\n') {
-                    "end" => break,
-                    item => list.push(item.to_owned()),
-                }
+            if ["facts", "probe", "state", "history"].contains(&words[0]) {
+                let lines = behind(&mut input, words.pop().unwrap()).await;
+                list = lines.lines().map(str::to_owned).collect();
+                assert_eq!(list.pop().as_deref(), Some("end"));
             }
             let fault = self.takes(shown(&words));
             if fault == Some(Fault::CutBefore) || self.line().is_cut && fault.is_none() {
                 return None;
             }
-            let json = rest.split_once(' ').map_or("", |(_, json)| json);
             let (mut events, rc) = match fault {
                 Some(Fault::Refused) => (vec![json!({"event": "out", "text": "refused"})], 1),
                 fault => {
-                    let (events, rc) = self.line().host.obey(&words, json, &list, fault == Some(Fault::Half));
+                    let (events, rc) = self.line().host.obey(&words, &list, fault == Some(Fault::Half));
                     (events, if fault == Some(Fault::Half) { rc.max(1) } else { rc })
                 }
             };
@@ -129,6 +126,9 @@ impl Peer {
         if fault == Some(Fault::CutBefore) {
             return None;
         }
+        for _ in 0..2 {
+            input.read_line(&mut String::new()).await.unwrap();
+        }
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes).await.unwrap();
         match fault {
@@ -147,13 +147,19 @@ impl Peer {
     }
 }
 
+/// What comes behind a line, of which it has the size.
+async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> String {
+    let mut bytes = vec![0; size.parse().unwrap()];
+    input.read_exact(&mut bytes).await.unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 /// A command without what differs from run to run.
 fn shown(words: &[&str]) -> String {
     match words {
         ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }
-        ["state" | "history", ..] => words[0].to_owned(),
         words => words.join(" "),
     }
 }

@@ -66,7 +66,7 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
         .await
         .unwrap();
         let from = repo.path().to_owned();
-        upload(&local, &text, move |out| {
+        upload(&local, &text, 3, move |out| {
             pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
         })
         .await

@@ -28,7 +28,7 @@ use crate::deployed::{Deployed, SHARED, State, unit};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
-use crate::host::{Container, Driver, Transport, upload};
+use crate::host::{Container, Driver, Transport, Upload, upload};
 use crate::outcome::{ActionOutcome, ActionResult, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog};
 use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
@@ -313,8 +313,9 @@ impl Apply<'_> {
         }
         let content = Arc::clone(&self.task.content);
         let files = units.iter().map(|unit| unit.files.len()).sum();
-        upload(self.task.transport, self.task.root, files, move |out| stage::pack(&units, &*content, out))
-            .await
+        let bytes = units.iter().map(Unit::bytes).sum();
+        let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &*content, out);
+        upload(self.task.driver, self.task.transport, self.task.root, Upload { pack, files, bytes }).await
     }
 
     fn unit(&self, plan: &ProjectPlan) -> Unit {

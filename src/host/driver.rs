@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::protocol::{Command, Event};
 use super::transport::{Remote, Transport};
-use super::{DRIVER, script};
+use super::{DRIVER, driver_text};
 use crate::error::{Error, Exit};
 
 /// All that a driver answered to one command.
@@ -74,7 +74,7 @@ impl Driver {
             }
         });
         // If the other side is gone already, the first call says so.
-        let _ = stdin.write_all(script(DRIVER).as_bytes()).await;
+        let _ = stdin.write_all(driver_text().as_bytes()).await;
         tracing::debug!(bytes = DRIVER.len(), "driver sent");
         Ok(Self { stdin: Mutex::new(stdin), waiting, next: AtomicU64::new(1), reader, complaints, words })
     }
@@ -93,11 +93,11 @@ impl Driver {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, mut events) = mpsc::unbounded_channel();
         lock(&self.waiting).insert(id, sender);
-        let text = command.text(id);
-        tracing::trace!(id, command = text.lines().next().unwrap_or_default().split(' ').nth(1), "call");
+        let bytes = command.bytes(id);
+        tracing::trace!(id, bytes = bytes.len(), "call");
         let sent = {
             let mut stdin = self.stdin.lock().await;
-            match stdin.write_all(text.as_bytes()).await {
+            match stdin.write_all(&bytes).await {
                 Ok(()) => stdin.flush().await,
                 Err(error) => Err(error),
             }

@@ -258,6 +258,17 @@ probed() {
   done
 }
 
+# receive few|many < a gzipped tar of so many files: takes it as the new stage. What is put into place is on
+# the disk before; many files are there sooner with all that the filesystem holds.
+receive() (
+  rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" || exit 1
+  # Folders are renamed into place as they come out of it.
+  umask 022
+  tar -xzpmof - && { if [ "$1" = few ]; then flush_all .; else sync -f . 2>/dev/null || :; fi; } && exit 0
+  # What has not come in full makes room again.
+  rc=$?; cd / && rm -rf "$st"; exit $rc
+)
+
 # What follows works on a unit in the stage, u, and its lists there. Those that end in _in_place are
 # of files that are written in place; put, keep and undo are of files, reads and sweep of paths.
 
@@ -485,6 +496,9 @@ while IFS= read -r line; do
   while [ $left -gt 0 ]; do decode "$1"; shift; set -- "$@" "$v"; left=$((left - 1)); done
   case $command in
     open) open_ "$@" || { answer 1; exit 1; }; answer 0 ;;
+    receive) st=$1/.ghdeploy/stage; receive "$2"; exit $? ;;
+    stage) out=$(dd bs="$1" count=1 iflag=fullblock status=none | receive few 2>&1); rc=$?
+      [ -z "$out" ] || printf '%s\n' "$out" | tell out; answer $rc ;;
     facts) facts "$1"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then v=$(printf '%s\n' "$v" | present); fi

@@ -33,6 +33,15 @@ pub enum Command {
         /// Below the root, absolute, or with a leading `~/`.
         paths: Vec<String>,
     },
+    /// Takes a gzipped tar as the new stage.
+    Stage(Vec<u8>),
+    /// Takes a gzipped tar, up to the end of stdin, as the new stage below a root, and ends.
+    Receive {
+        /// The root, absolute.
+        root: String,
+        /// `few` or `many` files.
+        files: &'static str,
+    },
     /// Checks that the files of a unit have arrived in the stage as they were sent, and builds the
     /// folder in which Compose can check what the unit will be.
     Candidate(String),
@@ -86,10 +95,10 @@ pub enum Place {
 }
 
 impl Command {
-    /// The text for the driver's stdin: one line, for some commands followed by more, of which it has the
-    /// size in bytes.
+    /// What the driver gets on its stdin: one line, for some commands followed by more, of which it has
+    /// the size in bytes.
     #[must_use]
-    pub fn text(&self, id: u64) -> String {
+    pub fn bytes(&self, id: u64) -> Vec<u8> {
         let mut text = format!("{id} ");
         let mut behind = None;
         match self {
@@ -105,6 +114,12 @@ impl Command {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
                 behind = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
             }
+            Self::Stage(tar) => {
+                let mut bytes = format!("{text}stage {}\n", tar.len()).into_bytes();
+                bytes.extend_from_slice(tar);
+                return bytes;
+            }
+            Self::Receive { root, files } => push(&mut text, ["receive", root, files]),
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),
             Self::Swap(unit) => push(&mut text, ["swap", unit]),
             Self::Restore(unit) => push(&mut text, ["restore", unit]),
@@ -136,10 +151,10 @@ impl Command {
         }
         if let Some(behind) = behind {
             let behind = behind + "end\n";
-            return format!("{text} {}\n{behind}", behind.len());
+            return format!("{text} {}\n{behind}", behind.len()).into_bytes();
         }
         text.push('\n');
-        text
+        text.into_bytes()
     }
 }
 
@@ -273,12 +288,12 @@ mod tests {
             place: Place::Live,
             argv: vec!["exec".into(), String::new(), "a\nb\\c".into(), "-x".into()],
         };
-        assert_eq!(command.text(7), "7 compose my\\0040blog live - exec \\c a\\0012b\\\\c -x\n");
+        assert_eq!(command.bytes(7), b"7 compose my\\0040blog live - exec \\c a\\0012b\\\\c -x\n");
     }
 
     #[test]
-    fn lists_end_with_end() {
+    fn what_comes_behind_ends_with_end() {
         let command = Command::Probe { hash: true, paths: vec!["a b".into(), "end".into(), "x\ny".into()] };
-        assert_eq!(command.text(1), "1 probe hash\np a b\np end\nP x\\0012y\nend\n");
+        assert_eq!(command.bytes(1), b"1 probe hash 26\np a b\np end\nP x\\0012y\nend\n");
     }
 }

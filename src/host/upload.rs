@@ -1,4 +1,4 @@
-//! The second channel: one compressed tar stream into the stage.
+//! One compressed tar stream into the stage: over a second channel, or with the commands if it is small.
 
 use std::io::Write;
 
@@ -7,10 +7,10 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use super::protocol::Command;
 use super::transport::{Remote, Transport};
-use super::{RECEIVE, script};
+use super::{Driver, driver_text};
 use crate::error::{Error, Exit};
-use crate::manifest::escape;
 
 /// Hands what is written to it to the other side of a channel, a chunk at a time.
 struct Chunks {
@@ -36,22 +36,66 @@ impl Write for Chunks {
     }
 }
 
+/// How much content comes over the control channel: opening another one takes longer.
+const SMALL_BYTES: u64 = 256 * 1024;
+
 /// From how many files on it takes less time to bring the whole filesystem to the disk than each file.
 const MANY_FILES: usize = 1000;
 
-/// Sends what `pack` writes, a tar stream of `files` files, into the stage below `root`, and onto the
-/// disk; an old stage is cleared.
+/// What goes into the stage.
+pub struct Upload<F> {
+    /// Writes it, a tar stream.
+    pub pack: F,
+    /// How many files it is.
+    pub files: usize,
+    /// How much content it is, in bytes.
+    pub bytes: u64,
+}
+
+impl<F> std::fmt::Debug for Upload<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("files", &self.files)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Brings an upload into the stage below `root`, and onto the disk; an old stage is cleared. The driver
+/// holds the lock there.
 ///
 /// # Errors
 ///
 /// When a local file cannot be read, the host's disk is full, or the connection is lost. Nothing
 /// live was touched.
-pub async fn upload(
+pub async fn upload<F>(
+    driver: &Driver,
     transport: &dyn Transport,
     root: &str,
-    files: usize,
-    pack: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
-) -> Result<(), Error> {
+    upload: Upload<F>,
+) -> Result<(), Error>
+where
+    F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
+{
+    if upload.bytes > SMALL_BYTES {
+        return upload_beside(transport, root, upload).await;
+    }
+    let packed = tokio::task::spawn_blocking(move || {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        (upload.pack)(&mut gzip)?;
+        gzip.finish()
+    });
+    let tar = packed.await.map_err(|error| not_packed(&error))?.map_err(|error| not_read(&error))?;
+    let reply = driver.call(&Command::Stage(tar)).await?;
+    if reply.is_ok() { Ok(()) } else { Err(broken_off(root, &reply.output, Ok(reply.rc))) }
+}
+
+/// The same over a channel of its own, in pieces.
+async fn upload_beside<F>(transport: &dyn Transport, root: &str, upload: Upload<F>) -> Result<(), Error>
+where
+    F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
+{
+    let Upload { pack, files, .. } = upload;
     let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
     let (to, mut chunks) = mpsc::channel(8);
     let packing = tokio::task::spawn_blocking(move || {
@@ -61,9 +105,9 @@ pub async fn upload(
         gzip.finish()?.flush()
     });
     let send = async {
-        let root = escape(root).unwrap_or_else(|| root.to_owned());
-        let files = if files > MANY_FILES { "many" } else { "few" };
-        stdin.write_all(format!("{}{root}\n{files}\n", script(RECEIVE)).as_bytes()).await?;
+        let files = if files < MANY_FILES { "few" } else { "many" };
+        stdin.write_all(driver_text().as_bytes()).await?;
+        stdin.write_all(&Command::Receive { root: root.to_owned(), files }.bytes(1)).await?;
         while let Some(chunk) = chunks.recv().await {
             stdin.write_all(&chunk).await?;
         }
@@ -74,38 +118,42 @@ pub async fn upload(
     let (sent, _, words) = tokio::join!(send, drain(stdout), drain(stderr));
     // An early end of the other side stops the packing, too.
     chunks.close();
-    let packed =
-        packing.await.map_err(|error| Error::unforeseen(format!("failed to pack the upload: {error}")))?;
+    let packed = packing.await.map_err(|error| not_packed(&error))?;
     let status = exit.await;
     tracing::debug!(?status, files, "upload ended");
     if status == Ok(0) && sent.is_ok() {
-        return packed.map_err(|error| {
-            Error::new(Exit::Unforeseen, format!("failed to read a file that is to be uploaded: {error}"))
-        });
+        return packed.map_err(|error| not_read(&error));
     }
-    let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if words
-        .iter()
-        .any(|line| line.contains("No space left on device") || line.contains("Disk quota exceeded"))
-    {
-        return Err(Error::new(Exit::Unreachable, "the host's disk is full").help(format!(
+    match packed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(not_read(&error)),
+        _ => Err(broken_off(root, &words.lines().map(str::to_owned).collect::<Vec<_>>(), status)),
+    }
+}
+
+fn not_packed(error: &tokio::task::JoinError) -> Error {
+    Error::unforeseen(format!("failed to pack the upload: {error}"))
+}
+
+fn not_read(error: &std::io::Error) -> Error {
+    Error::new(Exit::Unforeseen, format!("failed to read a file that is to be uploaded: {error}"))
+}
+
+/// What the words of the other side and its exit status mean.
+fn broken_off(root: &str, words: &[String], status: Result<i32, String>) -> Error {
+    let words: Vec<&str> = words.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+    let is_full =
+        |line: &&str| line.contains("No space left on device") || line.contains("Disk quota exceeded");
+    if words.iter().any(is_full) {
+        return Error::new(Exit::Unreachable, "the host's disk is full").help(format!(
             "make room below {root}; `docker system df` shows what images and containers take"
-        )));
-    }
-    if let Err(error) = packed
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        return Err(Error::new(
-            Exit::Unforeseen,
-            format!("failed to read a file that is to be uploaded: {error}"),
         ));
     }
     let error = Error::new(Exit::Unreachable, "the upload broke off");
-    Err(match (words.first(), status) {
+    match (words.first(), status) {
         (Some(words), _) => error.help(format!("the host says: {words}")),
         (None, Err(why)) => error.help(why),
         (None, Ok(status)) => error.help(format!("tar on the host ended with status {status}")),
-    })
+    }
 }
 
 async fn drain(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> String {

@@ -27,6 +27,10 @@ impl Files<'_> {
     /// The changes, in the order of paths. A file that is as wanted is none, also when it was not
     /// managed until now.
     pub(super) fn changes(&self) -> Vec<FileChange> {
+        // Nearly all units of nearly all runs.
+        if self.deployed.found.is_empty() && !self.needs_record() {
+            return Vec::new();
+        }
         let manifests = [self.deployed.manifests.get(self.unit), self.deployed.pending.get(self.unit)];
         let known = manifests.into_iter().flatten().flat_map(|manifest| manifest.0.keys());
         let paths: BTreeSet<&RootPath> = known.chain(self.wanted.0.keys()).collect();

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ghdeploy::apply::stage::{Source, Unit, pack};
 use ghdeploy::deployed::{Deployed, Found, has_content, is_same};
-use ghdeploy::host::{Command, Driver, Local, Reply, facts, upload};
+use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
 use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::path::RootPath;
 use ghdeploy::plan::{FileChange, FileChangeKind};
@@ -269,7 +270,7 @@ impl Bed {
         in_place: &[&str],
     ) -> Staged {
         let staged = self.plan(driver, unit, wanted, in_place).await;
-        self.send(unit, wanted, &staged).await.unwrap();
+        self.send(driver, unit, wanted, &staged).await.unwrap();
         staged
     }
 
@@ -282,6 +283,7 @@ impl Bed {
 
     pub(crate) async fn send(
         &self,
+        driver: &Driver,
         unit: &str,
         wanted: &Tree,
         staged: &Staged,
@@ -303,10 +305,10 @@ impl Bed {
             };
             sources.insert(RootPath::new(path).unwrap(), source);
         }
-        let sent = upload(&self.local(), self.root.to_str().unwrap(), wanted.len(), move |out| {
-            pack(&[packed], &|path| sources.get(path).cloned(), out)
-        })
-        .await;
+        let (files, bytes) = (packed.files.len(), packed.bytes());
+        let pack = move |out: &mut dyn Write| pack(&[packed], &|path| sources.get(path).cloned(), out);
+        let sent =
+            upload(driver, &self.local(), self.root.to_str().unwrap(), Upload { pack, files, bytes }).await;
         drop(from);
         sent
     }

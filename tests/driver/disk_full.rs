@@ -106,7 +106,7 @@ under_every_shell! {
         let mut wanted = new();
         wanted.insert("blog/large".to_owned(), pages("l", 512));
         let staged = bed.plan(&driver, "blog", &wanted, &[]).await;
-        let error = bed.send("blog", &wanted, &staged).await.unwrap_err();
+        let error = bed.send(&driver, "blog", &wanted, &staged).await.unwrap_err();
         assert!(error.to_string().contains("the host's disk is full"), "{error}");
         assert!(!has(&bed.state(""), "stage"));
         driver.end().await;

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use ghdeploy::error::{Error, Exit};
-use ghdeploy::host::{DRIVER, Remote, Starting, Transport, script};
+use ghdeploy::host::{Remote, Starting, Transport, driver_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::oneshot;
@@ -81,10 +81,7 @@ impl Peer {
         let mut text = String::new();
         input.read_line(&mut text).await.unwrap();
         let code = behind(&mut input, text.trim()).await;
-        if text + &code != script(DRIVER) {
-            return self.receive(&mut input).await;
-        }
-        let mut text = String::new();
+        assert_eq!(text.clone() + &String::from_utf8(code).unwrap(), driver_text(), "the driver comes first");
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {
@@ -93,11 +90,23 @@ impl Peer {
             let command = text.trim_end_matches('\n').to_owned();
             let (id, rest) = command.split_once(' ').unwrap();
             let mut words: Vec<&str> = rest.split(' ').collect();
+            if words[0] == "receive" {
+                let mut bytes = Vec::new();
+                return self
+                    .receive(async { input.read_to_end(&mut bytes).await.map(|_| bytes).unwrap() })
+                    .await;
+            }
             let mut list = Vec::new();
             if ["facts", "probe", "state", "history"].contains(&words[0]) {
-                let lines = behind(&mut input, words.pop().unwrap()).await;
+                let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));
+            }
+            if words[0] == "stage" {
+                let rc = self.receive(behind(&mut input, words[1])).await?;
+                let done = json!({"event": "done", "rc": rc, "id": id.parse::<u64>().unwrap()});
+                output.write_all(format!("{done}\n").as_bytes()).await.ok()?;
+                continue;
             }
             let fault = self.takes(shown(&words));
             if fault == Some(Fault::CutBefore) || self.line().is_cut && fault.is_none() {
@@ -121,16 +130,12 @@ impl Peer {
         }
     }
 
-    async fn receive(&self, input: &mut BufReader<DuplexStream>) -> Option<i32> {
+    async fn receive(&self, bytes: impl Future<Output = Vec<u8>>) -> Option<i32> {
         let fault = self.takes("upload".to_owned());
         if fault == Some(Fault::CutBefore) {
             return None;
         }
-        for _ in 0..2 {
-            input.read_line(&mut String::new()).await.unwrap();
-        }
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).await.unwrap();
+        let mut bytes = bytes.await;
         match fault {
             Some(Fault::Refused) => return Some(2),
             Some(Fault::Half) => bytes.truncate(bytes.len() / 2),
@@ -148,10 +153,10 @@ impl Peer {
 }
 
 /// What comes behind a line, of which it has the size.
-async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> String {
+async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> Vec<u8> {
     let mut bytes = vec![0; size.parse().unwrap()];
     input.read_exact(&mut bytes).await.unwrap();
-    String::from_utf8(bytes).unwrap()
+    bytes
 }
 
 /// A command without what differs from run to run.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ghdeploy::apply::stage::{Source, Unit, pack};
 use ghdeploy::deployed::Deployed;
-use ghdeploy::host::{Command, Driver, Local, Reply, facts, upload};
+use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
 use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::path::RootPath;
 use ghdeploy::plan::{FileChange, FileChangeKind};
@@ -66,9 +66,18 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
         .await
         .unwrap();
         let from = repo.path().to_owned();
-        upload(&local, &text, 3, move |out| {
-            pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
-        })
+        upload(
+            &driver,
+            &local,
+            &text,
+            Upload {
+                files: 3,
+                bytes: 9,
+                pack: move |out: &mut dyn std::io::Write| {
+                    pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
+                },
+            },
+        )
         .await
         .unwrap();
         meanwhile(&root);

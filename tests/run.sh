@@ -90,8 +90,9 @@ if [ ${#workflows[@]} -gt 0 ]; then
   zizmor --offline --no-progress "${workflows[@]}"
 fi
 
+# Most tests wait for something most of the time.
 gate "tests: cargo test"
-cargo test --locked
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} cargo test --locked
 
 gate "demo: tests/demo.sh"
 tests/demo.sh

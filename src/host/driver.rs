@@ -153,6 +153,15 @@ impl Driver {
         }
         let words = lock(&self.words).clone();
         let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let missing = |tool: &&str| {
+            let says = |line: &str| {
+                line.split([' ', ':']).any(|word| word == *tool) && line.to_lowercase().contains("not found")
+            };
+            words.iter().any(|line| says(line))
+        };
+        if let Some(tool) = ["sh", "dd"].into_iter().find(missing) {
+            return lacks(tool);
+        }
         let error = Error::new(Exit::Unreachable, "the connection to the host was lost");
         if words.is_empty() {
             error
@@ -160,6 +169,11 @@ impl Driver {
             error.help(format!("the host's last words: {}", words.join("; ")))
         }
     }
+}
+
+/// What to say of a host without these tools.
+pub(super) fn lacks(tools: &str) -> Error {
+    Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help("install them there; on Debian and Ubuntu they are in the packages dash, coreutils, tar, util-linux, findutils, mawk and sed")
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

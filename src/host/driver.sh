@@ -135,7 +135,7 @@ seal() {
   rm -f "$d/seen.sum"
   [ -n "$have" ] || return 0
   parts=1
-  [ "$(set +f; cat -- "$d/manifest"/* | wc -l)" -lt 2000 ] || parts=2
+  [ "$(set +f; awk 'END { print NR }' "$d/manifest"/*)" -lt 2000 ] || parts=2
   names $parts 1 >"$d/names.new" && mv -f "$d/names.new" "$d/names.too" || return 0
   names $parts 0 >"$d/names.new" && mv -f "$d/names.new" "$d/names" || return 0
   at=$(stat -c %.9Z "$d/names" 2>/dev/null)
@@ -339,7 +339,7 @@ place() (
     at=$dir/${entry##*/}
     if [ -L "$entry" ] || [ ! -d "$entry" ]; then [ -L "$entry" ] || [ -e "$entry" ] || continue
     elif [ -d "$at" ]; then place "$from" "$at" || exit 1; continue
-    else (cd "$from" && find "$at" -type d -print0) >>"$notes" || exit 1; fi
+    else (cd "$from" && find "$at" -depth -type d -print0) >>"$notes" || exit 1; fi
     set -- "$@" "$entry"
     [ $# -lt 200 ] || { mv -f -- "$@" "$dir/" || exit 1; set --; }
   done
@@ -408,7 +408,7 @@ restore() {
   umask 022
   each overwritten <"$u/undo_in_place" | each write_kept || return 1
   each came <"$u/undel" | delete || return 1
-  [ ! -e "$u/made" ] || sort -rz "$u/made" | xargs -0 -r rmdir -- 2>/dev/null || :
+  [ ! -e "$u/made" ] || xargs -0 -r rmdir -- <"$u/made" 2>/dev/null || :
   lost=$(each lost <"$u/undo")
   [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && flush_all "$u/back" && place "$u/back" .; } || return 1
   record "$1" old

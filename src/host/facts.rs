@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::driver::{Driver, Reply};
+use super::driver::{Driver, Reply, lacks};
 use super::protocol::{Command, Event};
 use crate::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 use crate::error::{Error, Exit, Result};
@@ -36,7 +36,7 @@ pub async fn open(
     });
     let words = reply.output.join("; ");
     Err(match what {
-        Some("tools") => Error::new(Exit::Unreachable, format!("the host lacks:{words}")).help("install them there; on Debian and Ubuntu they are in the packages coreutils, tar, util-linux, findutils, mawk and sed"),
+        Some("tools") => lacks(words.trim()),
         Some("write") if words.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {words}")).help("make room below the root"),
         Some("write") => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {words}"))
             .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),

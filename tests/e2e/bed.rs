@@ -13,8 +13,9 @@ use crate::call::{Call, Ran};
 use crate::sshd::{Sshd, is_root};
 
 /// All that the host has in its PATH, besides docker. What ghdeploy needs beyond is a bug.
-const TOOLS: [&str; 25] = [
+const TOOLS: [&str; 26] = [
     "sh",
+    "dd",
     "tar",
     "gzip",
     "sha256sum",

@@ -44,6 +44,21 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
 }
 
 #[test]
+fn a_tool_that_the_host_lacks_is_named() {
+    let bed = bed("tools");
+    bed.call(["sync", "--no-restart"]).run().exits(0);
+    bed.write("services/app/web.conf", "two");
+    for tool in ["sh", "dd", "tar", "sha256sum", "flock"] {
+        let (there, away) = (bed.path("bin").join(tool), bed.path("away"));
+        std::fs::rename(&there, &away).unwrap();
+        does_not_reach(&bed, bed.call(["sync"]))
+            .says(&format!("the host lacks: {tool}\n"))
+            .says("install them");
+        std::fs::rename(&away, &there).unwrap();
+    }
+}
+
+#[test]
 fn a_host_that_refuses_or_has_no_address_is_told_apart() {
     let bed = bed("refused");
     does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port())))

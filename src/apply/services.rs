@@ -265,8 +265,18 @@ impl Apply<'_> {
         };
         let mut failure = Failure::default();
         for sick in &sick {
-            failure.problems.push(Diagnostic::error(format!("service `{}` is not well: {}", sick.service, sick.why), self.place(plan, &sick.service)).help("the last lines that it logged are shown below; health.timeout in ghdeploy.yml says how long it may take"));
-            failure.logs.push(self.log(sick).await);
+            let log = self.log(sick).await;
+            let logged = match (log.lines.is_empty(), self.task.settings.log_lines) {
+                (false, _) => "the last lines that it logged are shown below; ",
+                (true, 0) => "",
+                (true, _) => "it has logged nothing; ",
+            };
+            let message = format!("service `{}` is not well: {}", sick.service, sick.why);
+            failure.problems.push(
+                Diagnostic::error(message, self.place(plan, &sick.service))
+                    .help(format!("{logged}health.timeout in ghdeploy.yml says how long it may take")),
+            );
+            failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
         }
         Err((failure, sick))
     }
@@ -287,7 +297,8 @@ impl Apply<'_> {
         let mut logs = Vec::new();
         for container in now.iter().filter(|c| c.project == *project && !is_old(c)).filter(failed) {
             let (service, id) = (container.service.clone(), container.id.clone());
-            logs.push(self.log(&Sick { service, container: id, why: String::new() }).await);
+            let log = self.log(&Sick { service, container: id, why: String::new() }).await;
+            logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
         }
         logs
     }

@@ -176,7 +176,9 @@ impl Tally {
 
     fn other(&mut self, number: usize, words: &str) {
         if number > 0 {
-            self.others.push(format!("{number} {words}"));
+            let is_first = self.changing == 0 && self.others.is_empty();
+            let who = if is_first { count(number, "project") } else { number.to_string() };
+            self.others.push(format!("{who} {words}"));
         }
     }
 }

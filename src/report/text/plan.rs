@@ -167,7 +167,7 @@ mod tests {
 
         nothing to do
 
-        1 blocked; 1 no longer in the repository; 2 unchanged
+        1 project blocked; 1 no longer in the repository; 2 unchanged
         ");
     }
 

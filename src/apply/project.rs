@@ -172,7 +172,7 @@ impl Apply<'_> {
             action.result = ActionResult::Done;
         }
         if acts && let Err((mut failure, at)) = self.act(plan).await {
-            if failure.logs.is_empty() {
+            if failure.logs.is_empty() && self.task.settings.log_lines > 0 {
                 failure.logs = self.logs_of_failed(plan).await;
             }
             let back = self.roll_back(plan).await;

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod layout;
+pub mod lint;
 pub mod manifest;
 pub mod outcome;
 pub mod path;

@@ -162,6 +162,24 @@ impl From<RootPath> for String {
     }
 }
 
+/// Whether a path's last name reads like that of a file: it has an ending, and not that of a
+/// directory of snippets.
+#[must_use]
+pub fn looks_like_a_file(path: &str) -> bool {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    match name.trim_start_matches('.').rsplit_once('.') {
+        Some((stem, ending)) => {
+            !path.ends_with('/')
+                && !stem.is_empty()
+                && ending != "d"
+                && (1..=5).contains(&ending.len())
+                && ending.chars().all(|c| c.is_ascii_alphanumeric())
+                && !ending.chars().all(|c| c.is_ascii_digit())
+        }
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +207,15 @@ mod tests {
         assert_eq!(RootPath::new("blog/x/y").unwrap().relative_to(&blog), Some("x/y"));
         assert_eq!(blog.relative_to(&blog), Some(""));
         assert!(blog.is_within(&RootPath::root()));
+    }
+
+    #[test]
+    fn names_with_an_ending_read_like_files() {
+        for name in ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt"] {
+            assert!(looks_like_a_file(name), "{name}");
+        }
+        for name in ["./data", "conf.d", "/srv/data/", "v1.2", ".config", "/var/lib/docker", "letsencrypt"] {
+            assert!(!looks_like_a_file(name), "{name}");
+        }
     }
 }

@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "deployed",
     "tree",
     "wanted",
+    "lint",
     "plan",
     "outcome",
     "event",
@@ -34,6 +35,7 @@ const ORDER: &[&str] = &[
 const PURE: &[&str] = &[
     "compose",
     "plan",
+    "lint",
     "wanted",
     "deployed",
     "manifest",

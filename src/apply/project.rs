@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::host::facts::types;
 use crate::host::{Command, Place, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
+use crate::path::looks_like_a_file;
 use crate::plan::{Deed, ProjectChange, ProjectPlan};
 use crate::wanted::WantedProject;
 
@@ -342,36 +343,4 @@ pub(super) fn back_failed(why: &str) -> Diagnostic {
 fn with(mut failure: Failure, more: Diagnostic) -> Failure {
     failure.problems.push(more);
     failure
-}
-
-/// Whether a path's last name reads like that of a file: it has an ending, and not that of a
-/// directory of snippets.
-fn looks_like_a_file(path: &str) -> bool {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    match name.trim_start_matches('.').rsplit_once('.') {
-        Some((stem, ending)) => {
-            !path.ends_with('/')
-                && !stem.is_empty()
-                && ending != "d"
-                && (1..=5).contains(&ending.len())
-                && ending.chars().all(|c| c.is_ascii_alphanumeric())
-                && !ending.chars().all(|c| c.is_ascii_digit())
-        }
-        None => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_an_ending_read_like_files() {
-        for name in ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt"] {
-            assert!(looks_like_a_file(name), "{name}");
-        }
-        for name in ["./data", "conf.d", "/srv/data/", "v1.2", ".config", "/var/lib/docker", "letsencrypt"] {
-            assert!(!looks_like_a_file(name), "{name}");
-        }
-    }
 }

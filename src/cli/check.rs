@@ -4,6 +4,7 @@ use super::Context;
 use crate::answers::CheckReport;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, Result};
+use crate::lint::lint;
 use crate::plan::same_name;
 use crate::report::render_check;
 use crate::tree::disk::DiskTree;
@@ -36,6 +37,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
+        report.diagnostics.extend(lint(&wanted.projects, &tree));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");
@@ -43,7 +45,8 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             "a project is a folder with a compose file; `services` in ghdeploy.yml says where they are",
         ));
     }
-    report.diagnostics.sort_by(|a, b| (&a.at, &a.message).cmp(&(&b.at, &b.message)));
+    let order = |found: &Diagnostic| (!found.is_error(), found.at.clone(), found.message.clone());
+    report.diagnostics.sort_by_cached_key(order);
     report.diagnostics.dedup();
     context.print(|out| {
         render_check(context.format, out, &report, &|path| context.source(path), context.style)

@@ -73,6 +73,12 @@ pub struct Service {
     pub host_binds: Vec<(String, Location)>,
     /// The image reference after interpolation.
     pub image: Option<String>,
+    /// Where that stands.
+    pub image_at: Option<Location>,
+    /// The name of its container, if it has one of its own, and where that stands.
+    pub container_name: Option<(String, Location)>,
+    /// The ports of the host that it asks for, as far as they are known.
+    pub ports: Vec<Port>,
     /// Hex sha256 of `build:`, without the content of what it names; `None` when it is not built.
     pub build: Option<String>,
     /// Whether it asks for no container at all (`scale: 0`, `deploy: {replicas: 0}`).
@@ -84,6 +90,21 @@ pub struct Service {
     /// Names of variables that the tree does not define and that have no default: only the host
     /// may know them.
     pub unknown_variables: Vec<String>,
+}
+
+/// A published port, or any free one of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// The address; empty for all.
+    pub host_ip: String,
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The line that says so.
+    pub at: Location,
 }
 
 /// One entry of `depends_on`.

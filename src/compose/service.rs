@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::digest::Digest;
 use super::load::{Definition, Model};
-use super::model::{Dependency, How, Read, Service};
+use super::model::{Dependency, How, Port, Read, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -128,12 +128,39 @@ impl<'r> Reader<'r, '_, '_> {
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
+            image_at: self.set("image").map(|node| self.context.location(node.at)),
+            container_name: self.container_name(),
+            ports: self.ports(),
             build: self.build_digest(),
             scaled_to_zero: self.scaled_to_zero(),
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    fn container_name(&self) -> Option<(String, Location)> {
+        let node = self.set("container_name")?;
+        let name = certain(node).filter(|name| !name.is_empty())?;
+        Some((name.to_owned(), self.context.location(node.at)))
+    }
+
+    /// The ports of the host. What only the host knows is left out.
+    fn ports(&self) -> Vec<Port> {
+        let port = |item: &Node| {
+            let text = |key: &str| item.get(key).map_or(Some(""), certain);
+            let published = text("published").filter(|published| !published.is_empty())?;
+            let (first, last) = published.split_once('-').unwrap_or((published, published));
+            let protocol = text("protocol").filter(|protocol| !protocol.is_empty()).unwrap_or("tcp");
+            Some(Port {
+                host_ip: text("host_ip")?.to_owned(),
+                first: first.parse().ok()?,
+                last: last.parse().ok()?,
+                protocol: protocol.to_owned(),
+                at: self.context.location(item.at),
+            })
+        };
+        self.items("ports").iter().filter_map(port).collect()
     }
 
     fn build_digest(&mut self) -> Option<String> {
@@ -337,6 +364,14 @@ impl<'r> Reader<'r, '_, '_> {
             }
         }
         names
+    }
+}
+
+/// A text in which no variable is unknown.
+fn certain(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Text(text) if text.unknown.is_empty() => Some(&text.text),
+        _ => None,
     }
 }
 

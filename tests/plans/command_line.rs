@@ -213,6 +213,32 @@ fn check_names_the_line_and_fails() {
 }
 
 #[test]
+fn check_tells_what_is_valid_and_still_goes_wrong() {
+    let git = Git::new();
+    git.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
+    git.write("services/blog/own.env.example", "A=\n");
+    git.write("services/shop/compose.yml", "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\n");
+    git.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
+    let assert = ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2);
+    assert!(!text(&assert).contains("hunter2"));
+    let report = json(&assert);
+    let line = |found: &Value| {
+        let at = &found["at"];
+        let place = format!("{}:{}", at["path"].as_str().unwrap(), at["line"]);
+        format!("{} {place} {}", found["severity"].as_str().unwrap(), found["message"].as_str().unwrap())
+    };
+    let found: Vec<String> = report["diagnostics"].as_array().unwrap().iter().map(line).collect();
+    insta::assert_snapshot!(found.join("\n"), @"
+    error services/shop/compose.yml:4 service `web` of `shop` has the container name `web` that service `web` of `blog` has
+    error services/shop/compose.yml:5 service `web` of `shop` publishes port 8080/tcp that service `web` of `blog` publishes
+    warning services/blog/compose.yml:3 the image of service `web` has no tag: it is `latest`
+    warning services/blog/compose.yml:6 service `web` mounts services/blog/gone.conf, which is not in the repository
+    warning services/blog/compose.yml:7 service `web` takes its variables from services/blog/.env, which is not in the repository
+    warning services/shop/id:2 a private key lies in plain sight
+    ");
+}
+
+#[test]
 fn explain_answers_for_every_sort_of_file() {
     let copy = own_services();
     fs::write(copy.path().join("services/app/.env"), "SECRET=hunter2\n").unwrap();

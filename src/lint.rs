@@ -15,10 +15,11 @@ use crate::wanted::WantedProject;
 /// The largest file that is searched for secrets, in bytes: keys and configuration are small.
 const MAX_SEARCHED_BYTES: u64 = 1 << 20;
 
-/// Looks at all projects of one host.
+/// Looks at all projects of one host. Only where it `is_named` in the configuration it is said that they
+/// all run there: what two of them claim is an error then, otherwise a warning.
 #[must_use]
-pub fn lint(projects: &[WantedProject], files: &dyn Files) -> Vec<Diagnostic> {
-    let mut found = collisions(projects);
+pub fn lint(projects: &[WantedProject], files: &dyn Files, is_named: bool) -> Vec<Diagnostic> {
+    let mut found = collisions(projects, is_named);
     for project in projects {
         for (name, service) in &project.model.services {
             found.extend(image(name, service));
@@ -39,7 +40,11 @@ pub fn lint(projects: &[WantedProject], files: &dyn Files) -> Vec<Diagnostic> {
 type Named<'p> = (&'p WantedProject, &'p str, &'p Service);
 
 /// Names of containers and ports of the host that two services claim.
-fn collisions(projects: &[WantedProject]) -> Vec<Diagnostic> {
+fn collisions(projects: &[WantedProject], is_named: bool) -> Vec<Diagnostic> {
+    let diagnostic = |message: String, at: &Location| {
+        let at = Some(at.clone());
+        if is_named { Diagnostic::error(message, at) } else { Diagnostic::warning(message, at) }
+    };
     let mut found = Vec::new();
     let mut names: BTreeMap<&str, Named<'_>> = BTreeMap::new();
     let mut ports: BTreeMap<u16, Vec<(Named<'_>, &Port)>> = BTreeMap::new();
@@ -53,7 +58,7 @@ fn collisions(projects: &[WantedProject]) -> Vec<Diagnostic> {
             let message =
                 format!("{} has the container name `{name}` that {} has", shown(&this), shown(&other));
             found.push(
-                Diagnostic::error(message, Some(at.clone()))
+                diagnostic(message, at)
                     .help("Docker starts only one of them: give it another, or leave it to Compose"),
             );
         }
@@ -69,7 +74,7 @@ fn collisions(projects: &[WantedProject]) -> Vec<Diagnostic> {
                     shown(other)
                 );
                 found.push(
-                    Diagnostic::error(message, Some(port.at.clone()))
+                    diagnostic(message, &port.at)
                         .help("only one of them can have it: publish another port, or on another address"),
                 );
             }

@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
-        report.diagnostics.extend(lint(&wanted.projects, &tree));
+        report.diagnostics.extend(lint(&wanted.projects, &tree, target.named));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");

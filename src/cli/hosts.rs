@@ -21,7 +21,7 @@ pub(super) struct Target {
     /// The projects that it runs.
     projects: ProjectGlobs,
     /// Whether the configuration names it, so that a project can ask for it.
-    named: bool,
+    pub(super) named: bool,
 }
 
 impl Target {

@@ -219,6 +219,9 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     git.write("services/blog/own.env.example", "A=\n");
     git.write("services/shop/compose.yml", "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\n");
     git.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
+    // Nobody says that they all run on one host.
+    ghdeploy(git.path()).arg("check").assert().success();
+    git.write("ghdeploy.yml", "hosts: {web: {ssh: web}}\n");
     let assert = ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2);
     assert!(!text(&assert).contains("hunter2"));
     let report = json(&assert);

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             report.diagnostics.push(
                 Diagnostic::warning(
                     format!("`after` of project `{}` names `{name}`, which is no project", dir.name),
-                    None,
+                    project.settings.after_at.clone(),
                 )
                 .help("write the path of its folder below the services folder"),
             );

@@ -45,6 +45,8 @@ pub struct ProjectSettings {
     pub hosts: Vec<String>,
     /// Projects that must be up before this one.
     pub after: Vec<String>,
+    /// Where those are named.
+    pub after_at: Option<Location>,
 }
 
 /// A service of a project.

@@ -7,7 +7,7 @@ use super::model::{OnChange, ProjectSettings, Reaction};
 use super::yaml::{Map, Node, Value};
 use crate::diagnostic::{Diagnostic, nearest};
 
-const PROJECT: &[&str] = &["hosts", "after", "hooks"];
+const PROJECT: &[&str] = &["hosts", "after"];
 const SERVICE: &[&str] = &["on-change", "paths"];
 const REACTIONS: &[&str] = &["restart", "recreate", "none", "signal", "exec"];
 
@@ -21,6 +21,7 @@ pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> Project
             *out = names(context, key, &entry.node);
         }
     }
+    settings.after_at = map.get("after").map(|entry| context.location(entry.node.at));
     settings
 }
 
@@ -254,12 +255,10 @@ mod tests {
 
     #[test]
     fn a_project_names_its_hosts_and_what_goes_before_it() {
-        let project =
-            project("x-ghdeploy: {hosts: [web], after: traefik, hooks: {}}\nservices: {web: {image: a}}");
+        let project = project("x-ghdeploy: {hosts: [web], after: traefik}\nservices: {web: {image: a}}");
         web(&project);
-        assert_eq!(
-            project.settings,
-            ProjectSettings { hosts: vec!["web".into()], after: vec!["traefik".into()] }
-        );
+        let ProjectSettings { hosts, after, after_at } = project.settings;
+        assert_eq!((hosts, after), (vec!["web".to_owned()], vec!["traefik".to_owned()]));
+        assert_eq!(after_at.unwrap().to_string(), "services/blog/compose.yml:1:35");
     }
 }

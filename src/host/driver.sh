@@ -258,13 +258,18 @@ probed() {
   done
 }
 
-# receive few|many < a gzipped tar of so many files: takes it as the new stage. What is put into place is on
-# the disk before; many files are there sooner with all that the filesystem holds.
+# receive few|many < a gzipped tar of so many files: takes it as the new stage. What is put into place (the
+# files, and the manifests that are recorded) is on the disk before; many files are there sooner with all
+# that the filesystem holds.
 receive() (
   rm -rf "$st" && mkdir -m 700 "$st" && cd "$st" || exit 1
   # Folders are renamed into place as they come out of it.
   umask 022
-  tar -xzpmof - && { if [ "$1" = few ]; then flush_all .; else sync -f . 2>/dev/null || :; fi; } && exit 0
+  tar -xzpmof - && {
+    if [ "$1" = many ]; then sync -f . 2>/dev/null || :
+    else flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'; fi
+    exit 0
+  }
   # What has not come in full makes room again.
   rc=$?; cd / && rm -rf "$st"; exit $rc
 )
@@ -326,7 +331,8 @@ store() {
 }
 # flush FILE…: to the disk. Where sync takes no files, a crash of the host may lose what is new.
 flush() { sync -- "$@" 2>/dev/null || :; }
-flush_all() { find "$1" -type f -print0 | xargs -0 -r sync -- 2>/dev/null || :; }
+# flush_found FIND-ARGUMENT…: the same for all files that find finds.
+flush_found() { find "$@" -type f -print0 | xargs -0 -r sync -- 2>/dev/null || :; }
 into() { [ -d "$1" ] || mkdir -p -- "$1"; }
 
 # place FROM DIR: renames what is in FROM/DIR into DIR, which is there below the root; whole directories
@@ -410,7 +416,7 @@ restore() {
   each came <"$u/undel" | delete || return 1
   [ ! -e "$u/made" ] || xargs -0 -r rmdir -- <"$u/made" 2>/dev/null || :
   lost=$(each lost <"$u/undo")
-  [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && flush_all "$u/back" && place "$u/back" .; } || return 1
+  [ -z "$lost" ] || { printf '%s\n' "$lost" | each back && flush_found "$u/back" && place "$u/back" .; } || return 1
   record "$1" old
 }
 spare() {

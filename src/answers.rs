@@ -204,7 +204,7 @@ pub struct CheckupStep {
 pub enum CheckupResult {
     /// As it must be.
     Ok,
-    /// Good enough for now.
+    /// A sync works, and something else may not.
     Warning,
     /// A sync would fail.
     Failed,

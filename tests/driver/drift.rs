@@ -26,7 +26,7 @@ fn deployed() -> Tree {
 fn watch(bed: &Bed) {
     for tool in [
         "awk", "cat", "chmod", "cp", "cut", "date", "dd", "find", "flock", "grep", "head", "ln", "mkdir",
-        "mv", "readlink", "rm", "rmdir", "sed", "sleep", "sort", "stat", "sync", "tail", "tr", "wc", "xargs",
+        "mv", "readlink", "rm", "rmdir", "sed", "sleep", "stat", "sync", "tail", "tr", "wc", "xargs",
     ] {
         bed.wrap(tool, &format!("printf '%s\\n' {tool} >>\"$bed/started\"\nexec \"$real\" \"$@\""));
     }

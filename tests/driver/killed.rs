@@ -46,7 +46,7 @@ fn theirs() -> Tree {
 /// Every program that changes anything kills the driver and all that it has started, when its turn
 /// comes: before its work, or with half or all of it done.
 fn arm(bed: &Bed) {
-    for tool in ["mv", "cp", "rm", "ln", "rmdir", "mkdir", "cat", "chmod", "sync", "sort"] {
+    for tool in ["mv", "cp", "rm", "ln", "rmdir", "mkdir", "cat", "chmod", "sync", "find"] {
         let half = match tool {
             "cat" => "for last; do :; done; head -c 3 \"$last\"; kill -9 0",
             "cp" => "for last; do from=${to-} to=$last; done; head -c 3 \"$from\" >\"$to\"; kill -9 0",

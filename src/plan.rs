@@ -17,6 +17,7 @@ mod host;
 mod order;
 mod problems;
 
+pub use actions::perhaps;
 pub use host::{Options, ProjectWork, Work, host};
 pub use problems::same_name;
 

@@ -129,6 +129,7 @@ pub fn service_state(
     let reactions = Reactions::new(model, service);
     let mut by: BTreeMap<String, Sha256> = BTreeMap::new();
     let mut build: Option<Sha256> = None;
+    let mut possible: Option<Sha256> = None;
     let mut reads: Vec<&Read> = service.reads.iter().collect();
     reads.sort_by(|a, b| (&a.path, a.how, &a.target).cmp(&(&b.path, b.how, &b.target)));
     reads.dedup_by(|a, b| a.path == b.path && a.how.is_input() == b.how.is_input());
@@ -144,6 +145,9 @@ pub fn service_state(
                 let key = reaction_key(reactions.to(path));
                 by.entry(key).or_default().update(line.as_bytes());
                 by.entry(ALL.to_owned()).or_default().update(line.as_bytes());
+            } else if !read.unknown.is_empty() {
+                // The reader does not know whether this is the env file, so it has not read it.
+                possible.get_or_insert_default().update(line.as_bytes());
             }
         }
     }
@@ -154,9 +158,16 @@ pub fn service_state(
         build.update(definition.as_bytes());
         short(build)
     });
+    let definition = match possible {
+        Some(mut possible) => {
+            possible.update(service.definition.as_bytes());
+            short(possible)
+        }
+        None => service.definition.chars().take(DIGEST_CHARS).collect(),
+    };
     ServiceState {
         scheme: DIGEST_SCHEME,
-        definition: service.definition.chars().take(DIGEST_CHARS).collect(),
+        definition,
         unhashed: service.unhashed.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
         build,
         inputs: by.into_iter().map(|(key, hasher)| (key, short(hasher))).collect(),

@@ -86,6 +86,7 @@ fn docker_compose(dir: &Path, args: &[&str]) -> Result<String, String> {
         .current_dir(dir)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("PWD", dir)
         .env("HOME", std::env::var_os("HOME").unwrap_or_default())
         .output()
         .expect("this test needs Docker Compose");
@@ -98,10 +99,13 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every project: the folder that holds it and its name.
+/// Every project: the folder that holds it and its name. `COMPOSE_CORPUS` names more folders of
+/// projects, separated by colons.
 fn projects() -> Vec<(PathBuf, String)> {
     let mut projects = Vec::new();
-    for root in [repository().join("tests/compose_fixtures/projects"), repository().join("services")] {
+    let mut roots = vec![repository().join("tests/compose_fixtures/projects"), repository().join("services")];
+    roots.extend(std::env::var_os("COMPOSE_CORPUS").iter().flat_map(std::env::split_paths));
+    for root in roots {
         let folder = Folder::new(&root);
         let mut names: Vec<String> = std::fs::read_dir(&root)
             .unwrap()

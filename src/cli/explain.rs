@@ -7,9 +7,10 @@ use super::args::ExplainArgs;
 use crate::answers::{Explanation, Reader, Reading};
 use crate::compose;
 use crate::compose::model::{How, Project, Service};
+use crate::diagnostic::Location;
 use crate::error::{Error, Exit, Result};
 use crate::path::RootPath;
-use crate::plan::Deed;
+use crate::plan::{self, Deed};
 use crate::report::render_explanations;
 use crate::tree::disk::DiskTree;
 use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
@@ -26,7 +27,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let path = repo_path(&context.dir, text)?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
         let at = context.config.services.root_path(&path);
-        let readers: Vec<Reader> = at.iter().flat_map(|at| readers(&projects, at)).collect();
+        let readers: Vec<Reader> = at.iter().flat_map(|at| readers(&projects, at, &path)).collect();
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
@@ -62,13 +63,18 @@ fn repo_path(dir: &Path, text: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath) -> Vec<Reader> {
+/// The readers of the file at a path below the root, which messages call `shown`.
+fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> Vec<Reader> {
     let mut readers = Vec::new();
     for (dir, project) in projects {
         let defines = project.definition_files.iter().any(|file| file.path == *at);
+        let mut places = project.services.values().flat_map(|service| &service.defined_at);
+        let holds_services = places.any(|place| place.path == shown);
         for (name, service) in &project.services {
-            let mut push = |how: Reading, line: &crate::diagnostic::Location, deed: Deed| {
-                let detail = (!service.active).then(|| "only while its profile is active".to_owned());
+            let mut push = |how: Reading, line: &Location, deed: Deed, detail: Option<String>| {
+                let profile = (!service.active).then(|| "only while its profile is active".to_owned());
+                let detail: Vec<String> = detail.into_iter().chain(profile).collect();
+                let detail = (!detail.is_empty()).then(|| detail.join(", "));
                 readers.push(Reader {
                     project: dir.name.clone(),
                     service: name.clone(),
@@ -79,10 +85,15 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath) -> Vec<Reader> {
                 });
             };
             for read in service.reads.iter().filter(|read| covers(read, at)) {
-                push(read.how.into(), &read.at, deed(project, service, read.how, at));
+                push(read.how.into(), &read.at, deed(project, service, read.how, at), plan::perhaps(read));
             }
-            if defines {
-                push(Reading::Definition, &service.at, Deed::Up);
+            // Of a compose file the services that it says something about; of a `.env` any may use it.
+            for place in service.defined_at.iter().filter(|place| place.path == shown) {
+                push(Reading::Definition, place, Deed::Up, Some("if its definition changes".to_owned()));
+            }
+            if defines && !holds_services {
+                let note = "if it uses what changes".to_owned();
+                push(Reading::Definition, &service.at, Deed::Up, Some(note));
             }
         }
     }

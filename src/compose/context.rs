@@ -165,24 +165,44 @@ impl<'a> Context<'a> {
         (source, Some(documents))
     }
 
-    /// The folder that a relative path with an unknown variable in it cannot leave but by `..`: what
-    /// stands before the variable.
-    pub(super) fn certain_folder(&mut self, text: &Text, at: Mark) -> Option<RootPath> {
-        let certain = &text.text[..text.text.find("${")?];
-        let (folder, _) = certain.rsplit_once('/')?;
-        if text.unknown.is_empty() || !certain.starts_with('.') {
+    /// What a path that an unknown variable decides about may be: better one restart too many. Of
+    /// `./conf/${X}` all of `./conf`; of `${X}/conf/app.yml` what the project's folder has by that name
+    /// and place.
+    pub(super) fn possible(&mut self, text: &Text, at: Mark) -> Option<RootPath> {
+        if text.unknown.is_empty() {
             return None;
         }
-        match self.resolve(&Text::quoted(folder), at) {
-            Place::Tree(path) => Some(path),
-            Place::Host(_) | Place::Invalid => None,
+        let (before, rest) = text.text.split_once("${")?;
+        if before.starts_with(['.', '/']) {
+            let (folder, _) = before.rsplit_once('/')?;
+            return match self.resolve(&Text::quoted(folder), at) {
+                Place::Tree(path) if !path.is_root() => Some(path),
+                _ => None,
+            };
         }
+        let (_, after) = rest.split_once('}').filter(|_| before.is_empty())?;
+        let certain = match after.split_once("${") {
+            Some((certain, _)) => certain.rsplit_once('/')?.0,
+            None => after,
+        };
+        let certain = certain.strip_prefix('/').filter(|certain| !certain.is_empty())?;
+        let own = self.sources.get(at.source as usize).map(|source| source.base.clone())?;
+        let mut from = Some(own.clone());
+        while let Some(folder) = from {
+            let path = folder.join(certain).ok()?;
+            if path != own && path.is_within(&own) && self.files.kind(&path).is_some() {
+                return Some(path);
+            }
+            from = folder.parent();
+        }
+        None
     }
 
     /// Where a path that stands at `at` leads.
     pub(super) fn resolve(&mut self, text: &Text, at: Mark) -> Place {
         let path = &*text.text;
-        if !text.unknown.is_empty() || path.starts_with('~') {
+        let is_drive = matches!(path.as_bytes(), [b'a'..=b'z' | b'A'..=b'Z', b':', b'/' | b'\\', ..]);
+        if !text.unknown.is_empty() || path.starts_with('~') || is_drive {
             return Place::Host(path.to_owned());
         }
         if path.starts_with('/') {

@@ -146,7 +146,7 @@ impl Digest {
                     if path == "secrets" && &**key == "target" {
                         continue;
                     }
-                    if is_bind && &**key == "source" {
+                    if is_bind && &**key == "source" || path == "develop.watch" && &**key == "path" {
                         self.add(key);
                         self.path(context, &entry.node);
                     } else if is_free {
@@ -246,7 +246,7 @@ fn is_boolean(key: &str) -> bool {
 }
 
 fn is_size(key: &str) -> bool {
-    matches!(key, "mem_limit" | "mem_reservation" | "memswap_limit" | "shm_size" | "memory" | "size")
+    matches!(key, "mem_limit" | "mem_reservation" | "memswap_limit" | "shm_size" | "memory" | "size" | "rate")
 }
 
 fn is_duration(key: &str) -> bool {

@@ -6,11 +6,12 @@
 
 use std::rc::Rc;
 
-use super::context::{Context, Place};
+use super::context::{Context, Place, clean_absolute};
 use super::load::read_env_files;
 use super::variables::{self, Value as Variable, Variables};
 use super::yaml::{self, Mark, Text};
 use super::{Files, NodeKind};
+use crate::diagnostic::Diagnostic;
 use crate::path::RootPath;
 
 /// Compose's file names, the preferred one first.
@@ -54,7 +55,12 @@ pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
 
 /// Finds what `docker compose` would load in `dir`.
 pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> Start {
-    let mut variables = dotenv(context, dir, &Variables::default());
+    // Compose runs in the folder, and what its environment says wins over `.env`.
+    let pwd = clean_absolute(&format!("{root}/{dir}"));
+    let mut outside = Variables::default();
+    outside.set("PWD", Variable { text: pwd, ..Variable::default() });
+    let mut variables = outside.clone();
+    variables.fill(&dotenv(context, dir, &outside));
     let listed = variables.get("COMPOSE_FILE").filter(|value| !value.text.is_empty()).cloned();
     let mut files = Vec::new();
     let mut base = dir.clone();
@@ -149,6 +155,13 @@ fn name(
         for document in documents.iter().flat_map(|documents| documents.iter()) {
             if let Some(yaml::Value::Text(text)) = document.get("name").map(|node| &node.value) {
                 let value = variables::substitute(&text.text, &|name| variables.get(name));
+                if let Some(unknown) = value.as_ref().ok().and_then(|value| value.unknown.first()) {
+                    let message =
+                        format!("only the host knows `{unknown}`, so the project's name is not known");
+                    let at = document.get("name").map(|node| context.location(node.at));
+                    let help = "give it a default, or put it into a .env in the repository";
+                    context.note(Diagnostic::error(message, at).help(help));
+                }
                 name = value.ok().map(|value| value.text).or(name);
             }
         }
@@ -202,6 +215,10 @@ mod tests {
         assert_eq!(name(&[("blog/compose.yml", compose)]), "myblog");
         assert_eq!(name(&[("blog/compose.yml", compose), ("blog/.env", "COMPOSE_PROJECT_NAME=x")]), "x");
         assert_eq!(normalised("__My.Blog_1-a"), "myblog_1-a");
+        let unknown = Tree::new(&[("blog/compose.yml", "name: a${X}\nservices: {web: {image: a}}")]).load();
+        let said = "services/blog/compose.yml:1:7: only the host knows `X`, so the project's name is not known \
+                    (give it a default, or put it into a .env in the repository)";
+        assert_eq!(messages(&unknown), [said]);
         let invalid = Tree::new(&[("blog/compose.yml", plain), ("blog/.env", "COMPOSE_PROJECT_NAME=X y")]);
         assert!(messages(&invalid.load())[0].contains("`COMPOSE_PROJECT_NAME` may hold only"));
     }

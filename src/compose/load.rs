@@ -169,9 +169,6 @@ impl<'c, 'a> Loader<'c, 'a> {
             }
         };
         for (name, Entry { at, node }) in map {
-            if name.starts_with("x-") {
-                continue;
-            }
             if name.contains(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
                 self.context
                     .error(at, "the name of a service may hold only letters, digits, `.`, `_` and `-`");

@@ -67,8 +67,8 @@ pub struct Service {
     /// recreate brings it: inline `content:`/`environment:` of its configs and secrets, the files
     /// that the others come from, the names of its networks and volumes. `None` without any.
     pub unhashed: Option<String>,
-    /// The files and directories it reads. Of a relative path that holds an unknown variable the
-    /// folder before the variable: any file in it may be meant.
+    /// The files and directories it reads. Where an unknown variable decides, those that it may be:
+    /// the folder before the variable, or what the tree has by the name that follows it.
     pub reads: Vec<Read>,
     /// Bind sources outside the root, or that hold a variable only the host knows: text after
     /// interpolation (unknown variables stay `${NAME}`), and the line.
@@ -135,6 +135,9 @@ pub struct Read {
     pub target: Option<String>,
     /// Whether its absence is allowed (`env_file: required: false`).
     pub required: bool,
+    /// Names of variables that only the host knows and that decide whether it is this path. Then it
+    /// may be, so a change of it acts.
+    pub unknown: Vec<String>,
 }
 
 /// How a service reads a file.

@@ -117,7 +117,9 @@ impl<'r> Reader<'r, '_, '_> {
             if let Some(path) = path {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                self.reads.push(Read { path, how: How::Build, at, kind, target: None, required: true });
+                let unknown = Vec::new();
+                let (target, required) = (None, true);
+                self.reads.push(Read { path, how: How::Build, at, kind, target, required, unknown });
             }
         }
         for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
@@ -154,6 +156,37 @@ mod tests {
             format!("{:?} {}{absent} {target} {}:{}", read.how, read.path, read.at.line, read.at.column)
         };
         web(&project).reads.iter().map(show).collect()
+    }
+
+    #[test]
+    fn what_an_unknown_variable_decides_about_is_what_it_may_be() {
+        let files = ["blog/conf/app.yml", "blog/x/y", "blog/one.env", "elsewhere/file"];
+        let volume = |source: &str| {
+            let compose = format!("services: {{web: {{image: a, volumes: ['{source}:/x']}}}}");
+            reads(&compose, &files).join(" ")
+        };
+        for (source, wanted) in [
+            ("${D}/conf/app.yml", "Bind blog/conf/app.yml /x 1:38"),
+            ("$D/blog/conf", "Bind blog/conf /x 1:38"),
+            ("${D}/conf/${NAME}.yml", "Bind blog/conf /x 1:38"),
+            ("./conf/${NAME}", "Bind blog/conf /x 1:38"),
+            ("/srv/services/blog/conf/${NAME}", "Bind blog/conf /x 1:38"),
+            // Nothing there by that name, nothing certain, the whole folder, somebody else's.
+            ("${D}/other", ""),
+            ("${D}", ""),
+            ("${D}/blog", ""),
+            ("${D}/elsewhere/file", ""),
+            ("/srv/services/${NAME}", ""),
+            ("/mnt/${NAME}/conf", ""),
+            ("${D}/../../conf", ""),
+        ] {
+            assert_eq!(volume(source), wanted, "{source}");
+        }
+        let compose = "services: {web: {image: a, env_file: '${D}/one.env', build: '$D/x'}}";
+        assert_eq!(reads(compose, &files), ["EnvFile blog/one.env - 1:38", "Build blog/x - 1:61"]);
+        let tree =
+            [("blog/compose.yml", "services: {web: {image: a, volumes: ['$PWD/a:/a']}}"), ("blog/a", "")];
+        assert_eq!(web(&Tree::new(&tree).load()).reads[0].path.as_str(), "blog/a");
     }
 
     #[test]

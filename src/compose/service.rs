@@ -103,6 +103,7 @@ impl<'r> Reader<'r, '_, '_> {
                 .error(definition.at, format!("service `{}` has neither an image nor a build", self.name));
         }
         self.check_limits();
+        self.check_network_mode();
         self.digest.service(self.context, self.body);
         self.environment();
         self.labels();
@@ -205,6 +206,15 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
+    fn check_network_mode(&mut self) {
+        let joins = self.set("networks").and_then(Node::as_map).is_some_and(|networks| !networks.is_empty());
+        if let Some(mode) = self.set("network_mode").filter(|_| joins) {
+            let message =
+                format!("service `{}`: `network_mode` and `networks` exclude each other", self.name);
+            self.context.error(mode.at, message);
+        }
+    }
+
     /// The value of an attribute that is there and not null.
     pub(super) fn set(&self, key: &str) -> Option<&'r Node> {
         let body: &'r Map = self.body;
@@ -229,27 +239,19 @@ impl<'r> Reader<'r, '_, '_> {
             Place::Tree(path) => {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                let read = Read { path: path.clone(), how, at, kind, target, required };
+                let read = Read { path: path.clone(), how, at, kind, target, required, unknown: Vec::new() };
                 if !self.reads.contains(&read) {
                     self.reads.push(read);
                 }
                 Some(path)
             }
             Place::Host(path) => {
-                // It may be any of the files below what is certain: better one restart too many.
-                if let Some(folder) =
-                    self.context.certain_folder(text, at).filter(|_| how.is_input() || how == How::Build)
-                {
-                    let kind = self.context.files.kind(&folder);
+                if let Some(path) = self.context.possible(text, at) {
+                    let kind = self.context.files.kind(&path);
                     let at = self.context.location(at);
-                    self.reads.push(Read {
-                        path: folder,
-                        how,
-                        at,
-                        kind,
-                        target: target.clone(),
-                        required: false,
-                    });
+                    let unknown = text.unknown.iter().map(ToString::to_string).collect();
+                    let target = target.clone();
+                    self.reads.push(Read { path, how, at, kind, target, required: false, unknown });
                 }
                 if how.is_input() {
                     let at = self.context.location(at);
@@ -441,6 +443,18 @@ mod tests {
                 "{attribute}"
             );
         }
+    }
+
+    #[test]
+    fn a_service_has_its_own_networks_or_those_of_another() {
+        let compose = "services: {web: {image: a, network_mode: host, networks: [x]}}\nnetworks: {x: {}}";
+        assert_eq!(
+            messages(&project(compose)),
+            [
+                "services/blog/compose.yml:1:42: service `web`: `network_mode` and `networks` exclude each other"
+            ]
+        );
+        web(&project("services: {web: {image: a, network_mode: host, networks: {}}}"));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Actions<'_> {
                 Reaction::Recreate => owed.recreate.extend(reasons),
                 // What a service notices by itself is of interest only while the file changes.
                 Reaction::None => {
-                    owed.none.extend(reasons.into_iter().filter(|reason| reason.note.is_none()));
+                    owed.none.extend(reasons.into_iter().filter(|reason| reason.how.is_some()));
                 }
                 mild => owed.mild.entry(mild.clone()).or_default().extend(reasons),
             }
@@ -203,7 +203,7 @@ impl Actions<'_> {
                     line: None,
                     how: Some(read.how),
                     by: Some(read.at.clone()),
-                    note: None,
+                    note: perhaps(read),
                 });
             }
         }
@@ -271,6 +271,12 @@ impl Actions<'_> {
             }
         })
     }
+}
+
+/// What is said of a file that a service may read, for only the host knows.
+pub fn perhaps(read: &Read) -> Option<String> {
+    let names: Vec<String> = read.unknown.iter().map(|name| format!("${{{name}}}")).collect();
+    (!names.is_empty()).then(|| format!("if {} leads there: only the host knows", names.join(" and ")))
 }
 
 fn line(place: &Location, note: Option<&str>) -> Reason {

@@ -291,3 +291,42 @@ fn explain_answers_for_every_sort_of_file() {
     assert!(!said.contains("hunter2"));
     ghdeploy(copy.path()).args(["explain", "../outside"]).assert().code(2);
 }
+
+/// A compose file is of interest to those that it defines, by each line that does.
+#[test]
+fn explain_names_who_is_defined_by_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &str| {
+        let path = dir.path().join("services").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write(
+        "blog/compose.yml",
+        "services:\n  web: {image: a, extends: {file: ../base.yml, service: base}}\n  db: {image: b, volumes: ['$DIR/conf:/c']}\n",
+    );
+    write("blog/compose.override.yml", "services:\n  db: {hostname: db}\n");
+    write("blog/conf/a", "");
+    write("base.yml", "services:\n  base: {image: c}\n");
+    let paths = [
+        "services/blog/compose.yml",
+        "services/blog/compose.override.yml",
+        "services/base.yml",
+        "services/blog/conf/a",
+    ];
+    let said = text(&ghdeploy(dir.path()).arg("explain").args(paths).assert().success());
+    insta::assert_snapshot!(said, @r"
+    services/blog/compose.yml
+      blog/db   definition  services/blog/compose.yml:3  up, if its definition changes
+      blog/web  definition  services/blog/compose.yml:2  up, if its definition changes
+
+    services/blog/compose.override.yml
+      blog/db  definition  services/blog/compose.override.yml:2  up, if its definition changes
+
+    services/base.yml
+      blog/web  definition  services/base.yml:2  up, if its definition changes
+
+    services/blog/conf/a
+      blog/db  bind  services/blog/compose.yml:3  restart, if ${DIR} leads there: only the host knows
+    ");
+}

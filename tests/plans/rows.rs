@@ -324,3 +324,29 @@ fn a_service_with_two_causes_acts_once() {
         ["  up web: blog/compose.yml:2", "  restart worker: blog/html/a/index.html bind@16"]
     );
 }
+
+#[test]
+fn what_only_the_host_can_tell_acts_and_says_so() {
+    let compose = "services:\n  web: {image: a, volumes: ['${DIR}/conf/site.conf:/site.conf', '${DATA}:/data']}\n  \
+                   app: {image: b, env_file: ['./env/${STAGE}.env']}\n";
+    let files = [
+        ("blog/compose.yml", compose),
+        ("blog/conf/site.conf", "1\n"),
+        ("blog/env/live.env", "A=1\n"),
+        ("blog/notes", ""),
+    ];
+    let repo = Repo::new(&files);
+    let deployed = repo.deployed();
+    repo.write("blog/conf/site.conf", "2\n").write("blog/env/live.env", "A=2\n").write("blog/notes", "x");
+    assert_eq!(
+        told(&repo.plan(&deployed)),
+        [
+            "blog changed",
+            "  modified blog/conf/site.conf",
+            "  modified blog/env/live.env",
+            "  modified blog/notes",
+            "  up app: blog/env/live.env envfile@3 (if ${STAGE} leads there: only the host knows)",
+            "  restart web: blog/conf/site.conf bind@2 (if ${DIR} leads there: only the host knows)",
+        ]
+    );
+}

@@ -10,6 +10,7 @@ mod canonical;
 mod context;
 mod digest;
 mod discover;
+mod dockerignore;
 mod dotenv;
 mod environment;
 mod extends;
@@ -29,6 +30,8 @@ mod variables;
 mod yaml;
 
 use std::sync::Arc;
+
+pub use dockerignore::Ignored;
 
 use crate::path::RootPath;
 use model::Project;

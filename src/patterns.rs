@@ -54,7 +54,7 @@ impl Patterns {
 }
 
 /// Escapes braces, which are plain characters to git and a choice to the matcher.
-fn without_braces(line: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn without_braces(line: &str) -> std::borrow::Cow<'_, str> {
     if !line.contains(['{', '}']) {
         return line.into();
     }

@@ -47,7 +47,12 @@ impl WantedProject {
     pub fn reads(&self, path: &RootPath) -> bool {
         let is_definition = self.model.definition_files.iter().any(|file| file.path == *path);
         is_definition
-            || self.model.services.values().flat_map(|service| &service.reads).any(|read| covers(read, path))
+            || self
+                .model
+                .services
+                .values()
+                .flat_map(|service| &service.reads)
+                .any(|read| path.is_within(&read.path))
     }
 }
 
@@ -108,12 +113,6 @@ pub fn read(
     Ok(Wanted { commit: tree.commit().map(str::to_owned), projects: projects.collect(), shared })
 }
 
-/// Whether `read` takes in the content at `path`.
-#[must_use]
-pub fn covers(read: &Read, path: &RootPath) -> bool {
-    path.is_within(&read.path)
-}
-
 /// What a service whose containers are started with `files` on the host is started with: the record
 /// for the state, and what it is compared with.
 ///
@@ -134,7 +133,7 @@ pub fn service_state(
     reads.sort_by(|a, b| (&a.path, a.how, &a.target).cmp(&(&b.path, b.how, &b.target)));
     reads.dedup_by(|a, b| a.path == b.path && a.how.is_input() == b.how.is_input());
     for read in reads {
-        for (path, entry) in below(files, &read.path) {
+        for (path, entry) in below(files, &read.path).filter(|(path, _)| read.covers(path)) {
             let mut line = String::new();
             // Of the mode only the executable bit comes from the repository.
             let entry = Entry { mode: entry.mode & 0o111, ..(*entry).clone() };

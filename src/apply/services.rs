@@ -8,12 +8,15 @@ use tokio::time::{Instant, sleep};
 use super::health::{Sick, Verdict, Watch};
 use super::words::explain;
 use super::{Apply, Failure};
+use crate::compose::model::Reaction;
+use crate::deployed::ServiceState;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
 use crate::host::{Command, Container, Event, Place, Reply};
 use crate::outcome::ServiceLog;
 use crate::path::RootPath;
 use crate::plan::{Action, Deed, ProjectPlan};
+use crate::wanted::reaction_key;
 
 /// How often Docker is asked while services get well. One `docker inspect` costs the host some 50 ms.
 const POLL: Duration = Duration::from_millis(500);
@@ -152,14 +155,18 @@ impl Apply<'_> {
         self.restart_now(plan, &then, at).await
     }
 
-    /// Recreates what an `up` has left as it was, though it changes in a way that Compose does not see.
+    /// Recreates what an `up` has left as it was, though it changes in a way that Compose does not see or
+    /// reads content that it asks to be recreated for.
     async fn recreate_left(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
         let differs = |service: &str| {
             let recorded = work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
-            recorded
-                .zip(work.state.services.get(service))
-                .is_some_and(|(old, new)| old.scheme == new.scheme && old.unhashed != new.unhashed)
+            let is_owed = |old: &ServiceState, new: &ServiceState| {
+                let inputs =
+                    |state: &ServiceState| state.inputs.get(&reaction_key(&Reaction::Recreate)).cloned();
+                old.scheme == new.scheme && old.unhashed != new.unhashed || inputs(old) != inputs(new)
+            };
+            recorded.zip(work.state.services.get(service)).is_some_and(|(old, new)| is_owed(old, new))
         };
         let ups = plan.actions.iter().filter(|action| action.deed == Deed::Up);
         let services: Vec<&str> =

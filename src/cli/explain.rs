@@ -14,7 +14,7 @@ use crate::plan::{self, Deed};
 use crate::report::render_explanations;
 use crate::tree::disk::DiskTree;
 use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
-use crate::wanted::{Reactions, covers};
+use crate::wanted::Reactions;
 
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
@@ -84,7 +84,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
                     detail,
                 });
             };
-            for read in service.reads.iter().filter(|read| covers(read, at)) {
+            for read in service.reads.iter().filter(|read| read.covers(at)) {
                 push(read.how.into(), &read.at, deed(project, service, read.how, at), plan::perhaps(read));
             }
             // Of a compose file the services that it says something about; of a `.env` any may use it.

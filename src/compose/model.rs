@@ -138,6 +138,32 @@ pub struct Read {
     /// Names of variables that only the host knows and that decide whether it is this path. Then it
     /// may be, so a change of it acts.
     pub unknown: Vec<String>,
+    /// What it does not see below the path: of a build context what `.dockerignore` names.
+    pub ignored: super::Ignored,
+}
+
+impl Read {
+    /// A read of which no more is known: nothing need be there.
+    #[must_use]
+    pub fn new(path: RootPath, how: How, at: Location) -> Self {
+        let (kind, target, required) = (None, None, false);
+        Self {
+            path,
+            how,
+            at,
+            kind,
+            target,
+            required,
+            unknown: Vec::new(),
+            ignored: super::Ignored::default(),
+        }
+    }
+
+    /// Whether it takes in the content at `path`.
+    #[must_use]
+    pub fn covers(&self, path: &RootPath) -> bool {
+        path.relative_to(&self.path).is_some_and(|below| !self.ignored.hides(below))
+    }
 }
 
 /// How a service reads a file.

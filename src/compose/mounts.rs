@@ -8,6 +8,12 @@ use super::load::is_remote;
 use super::model::{How, Read};
 use super::service::{Reader, collect_unknown};
 use super::yaml::{Entry, Mark, Node, Text, Value};
+use super::{Ignored, NodeKind};
+use crate::path::RootPath;
+
+/// Size of the largest `.dockerignore` that is read, in bytes: every file of the context is held against
+/// every line. Of a larger one all files count.
+const MAX_DOCKERIGNORE: usize = 16 << 10;
 
 impl<'r> Reader<'r, '_, '_> {
     /// Bind mounts, also those through a volume.
@@ -104,23 +110,8 @@ impl<'r> Reader<'r, '_, '_> {
         if !is_remote(&context.text) {
             folder = self.read(&context, at, How::Build, None, true);
         }
-        if let (Some(folder), Some((dockerfile, at))) = (&folder, text(build.get("dockerfile")))
-            && dockerfile.unknown.is_empty()
-        {
-            let path = match dockerfile.text.starts_with('/') {
-                true => match self.context.resolve(&dockerfile, at) {
-                    Place::Tree(path) => Some(path),
-                    Place::Host(_) | Place::Invalid => None,
-                },
-                false => folder.join(&dockerfile.text).ok(),
-            };
-            if let Some(path) = path {
-                let kind = self.context.files.kind(&path);
-                let at = self.context.location(at);
-                let unknown = Vec::new();
-                let (target, required) = (None, true);
-                self.reads.push(Read { path, how: How::Build, at, kind, target, required, unknown });
-            }
+        if let Some(folder) = &folder {
+            self.dockerfile(folder, text(build.get("dockerfile")));
         }
         for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
             if let Value::Text(text) = &entry.node.value {
@@ -136,6 +127,39 @@ impl<'r> Reader<'r, '_, '_> {
             if let Some((file, at)) = object.and_then(|entry| text(entry.node.get("file"))) {
                 self.read(&file, at, How::Build, None, true);
             }
+        }
+    }
+
+    /// The Dockerfile, where one is named, and what the build does not see of its context.
+    fn dockerfile(&mut self, context: &RootPath, named: Option<(Text, Mark)>) {
+        let mut path = context.join("Dockerfile").ok();
+        if let Some((dockerfile, at)) = named.filter(|(dockerfile, _)| dockerfile.unknown.is_empty()) {
+            path = match dockerfile.text.starts_with('/') {
+                true => match self.context.resolve(&dockerfile, at) {
+                    Place::Tree(path) => Some(path),
+                    Place::Host(_) | Place::Invalid => None,
+                },
+                false => context.join(&dockerfile.text).ok(),
+            };
+            if let Some(path) = path.clone() {
+                let kind = self.context.files.kind(&path);
+                let at = self.context.location(at);
+                self.reads.push(Read { kind, required: true, ..Read::new(path, How::Build, at) });
+            }
+        }
+        let beside = path.as_ref().and_then(|path| RootPath::new(&format!("{path}.dockerignore")).ok());
+        let own = context.join(".dockerignore").ok();
+        let is_file = |path: &RootPath| self.context.files.kind(path) == Some(NodeKind::File);
+        let Some(file) = beside.into_iter().chain(own).find(is_file) else { return };
+        let Ok(Some(bytes)) = self.context.files.read(&file) else { return };
+        if bytes.len() > MAX_DOCKERIGNORE {
+            return;
+        }
+        let read = [Some(&file), path.as_ref()].into_iter().flatten();
+        let read: Vec<&str> = read.filter_map(|path| path.relative_to(context)).collect();
+        let ignored = Ignored::parse(&String::from_utf8_lossy(&bytes), &read);
+        for read in self.reads.iter_mut().filter(|read| read.how == How::Build && read.path == *context) {
+            read.ignored = ignored.clone();
         }
     }
 }
@@ -156,6 +180,34 @@ mod tests {
             format!("{:?} {}{absent} {target} {}:{}", read.how, read.path, read.at.line, read.at.column)
         };
         web(&project).reads.iter().map(show).collect()
+    }
+
+    #[test]
+    fn a_build_does_not_see_what_is_ignored() {
+        let build = |build: &str, files: &[(&str, &str)]| -> Vec<&'static str> {
+            let compose = format!("services: {{web: {{build: {build}}}}}");
+            let mut tree = vec![("blog/compose.yml", compose.as_str())];
+            tree.extend(files);
+            let project = Tree::new(&tree).load();
+            let seen = |path: &&str| {
+                web(&project).reads.iter().any(|read| read.covers(&RootPath::new(path).unwrap()))
+            };
+            ["blog/app/Dockerfile", "blog/app/a.md", "blog/app/src/x", "blog/app/.dockerignore"]
+                .into_iter()
+                .filter(seen)
+                .collect()
+        };
+        let all = build("app", &[("blog/app/Dockerfile", "")]);
+        assert_eq!(all.len(), 4);
+        let ignored = ("blog/app/.dockerignore", "*\n!src\n");
+        assert_eq!(
+            build("app", &[ignored]),
+            ["blog/app/Dockerfile", "blog/app/src/x", "blog/app/.dockerignore"]
+        );
+        // One beside the Dockerfile wins.
+        let beside = ("blog/x.dockerignore", "src");
+        let build = build("{context: app, dockerfile: ../x}", &[ignored, ("blog/x", ""), beside]);
+        assert_eq!(build, ["blog/app/Dockerfile", "blog/app/a.md", "blog/app/.dockerignore"]);
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl<'r> Reader<'r, '_, '_> {
             Place::Tree(path) => {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                let read = Read { path: path.clone(), how, at, kind, target, required, unknown: Vec::new() };
+                let read = Read { kind, target, required, ..Read::new(path.clone(), how, at) };
                 if !self.reads.contains(&read) {
                     self.reads.push(read);
                 }
@@ -251,7 +251,7 @@ impl<'r> Reader<'r, '_, '_> {
                     let at = self.context.location(at);
                     let unknown = text.unknown.iter().map(ToString::to_string).collect();
                     let target = target.clone();
-                    self.reads.push(Read { path, how, at, kind, target, required: false, unknown });
+                    self.reads.push(Read { kind, target, unknown, ..Read::new(path, how, at) });
                 }
                 if how.is_input() {
                     let at = self.context.location(at);

@@ -10,7 +10,7 @@ use super::{Action, Deed, FileChange, Reason};
 use crate::compose::model::{Project, Reaction, Read, Service};
 use crate::deployed::{ProjectState, ServiceState};
 use crate::diagnostic::Location;
-use crate::wanted::{ALL, Reactions, covers, reaction_key};
+use crate::wanted::{ALL, Reactions, reaction_key};
 
 /// What decides about the actions of one project.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Actions<'a> {
 struct Owed {
     build: Vec<Reason>,
     up: Vec<Reason>,
+    /// Whether the `up` is owed to another definition.
+    is_redefined: bool,
     recreate: Vec<Reason>,
     restart: Vec<Reason>,
     /// Signals and commands.
@@ -63,15 +65,18 @@ impl Actions<'_> {
                     actions.push(Action { deed, service: Some(name.to_owned()), reasons: sorted(reasons) });
                 }
             };
-            // The least that suffices: a recreated container has everything new, a restarted one
-            // needs no signal.
-            let (recreates, starts) = (!owed.recreate.is_empty(), owed.starts());
+            // The least that suffices: another definition recreates the container anyway, a recreated
+            // one has everything new, a restarted one needs no signal.
+            let starts = owed.starts();
+            let recreates = !owed.recreate.is_empty() && (self.force || !owed.is_redefined);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(Deed::Build, owed.build);
             if !recreates {
                 push(Deed::Up, owed.up);
             }
-            push(Deed::Recreate, owed.recreate);
+            if recreates {
+                push(Deed::Recreate, owed.recreate);
+            }
             if !renewed {
                 push(Deed::Restart, owed.restart);
             }
@@ -105,6 +110,7 @@ impl Actions<'_> {
             owed.up.push(at(&service.at, "recorded by another version of ghdeploy: Compose decides"));
         } else if recorded.definition != wanted.definition {
             owed.up = self.definition_reasons(service);
+            owed.is_redefined = true;
         } else if recorded.unhashed != wanted.unhashed && wanted.unhashed.is_some() {
             owed.recreate.extend(
                 self.definition_reasons(service)
@@ -197,7 +203,7 @@ impl Actions<'_> {
     ) -> Vec<Reason> {
         let mut reasons = Vec::new();
         for file in self.files {
-            for read in service.reads.iter().filter(|read| covers(read, &file.at) && concerns(read, file)) {
+            for read in service.reads.iter().filter(|read| read.covers(&file.at) && concerns(read, file)) {
                 reasons.push(Reason {
                     path: file.path.clone(),
                     line: None,

@@ -12,9 +12,7 @@ use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Entry, Manifest};
 use crate::path::RootPath;
-use crate::wanted::{
-    ALL, Reactions, Wanted, WantedProject, covers, is_file, reaction_key, service_state, union,
-};
+use crate::wanted::{ALL, Reactions, Wanted, WantedProject, is_file, reaction_key, service_state, union};
 
 /// What decides about a plan besides facts.
 pub struct Options<'a> {
@@ -382,7 +380,7 @@ fn void_drifted(project: &WantedProject, recorded: &mut ProjectState, files: &[F
                 VOID.clone_into(&mut record.definition);
             }
             let reactions = Reactions::new(&project.model, service);
-            for read in service.reads.iter().filter(|read| covers(read, &file.at)) {
+            for read in service.reads.iter().filter(|read| read.covers(&file.at)) {
                 if read.how.is_input() {
                     for key in [reaction_key(reactions.to(&file.at)), ALL.to_owned()] {
                         record.inputs.insert(key, VOID.to_owned());

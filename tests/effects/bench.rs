@@ -20,7 +20,7 @@ use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, Proj
 use ghdeploy::path::RootPath;
 use ghdeploy::plan::{self, Options, VERSION};
 use ghdeploy::tree::disk::DiskTree;
-use ghdeploy::wanted::{self, Reactions, Wanted, covers};
+use ghdeploy::wanted::{self, Reactions, Wanted};
 
 use crate::host::{Files, Host};
 use crate::peer::{Fault, Peer};
@@ -172,10 +172,10 @@ impl Repo {
                 let reactions = Reactions::new(&project.model, service);
                 let input = |path: &RootPath| {
                     *reactions.to(path) != Reaction::None
-                        && service.reads.iter().any(|read| read.how.is_input() && covers(read, path))
+                        && service.reads.iter().any(|read| read.how.is_input() && read.covers(path))
                 };
                 let defines = |path: &RootPath| {
-                    service.reads.iter().any(|read| !read.how.is_input() && covers(read, path))
+                    service.reads.iter().any(|read| !read.how.is_input() && read.covers(path))
                 };
                 for (seen, what, counts) in [
                     (&container.seen, "inputs", &input as &dyn Fn(&RootPath) -> bool),

@@ -248,7 +248,7 @@ fn explain_answers_for_every_sort_of_file() {
     let paths = [
         "services/shared/tz.env",
         "services/traefik/dynamic/tls.yml",
-        "services/app/README.md",
+        "services/app/src/app.py",
         "services/redis/README.md",
         "services/app/.env",
         "services/nowhere",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ghdeploy::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::plan::{Deed, FileChangeKind, Work};
-use ghdeploy::wanted::{Wanted, covers};
+use ghdeploy::wanted::Wanted;
 use proptest::prelude::*;
 
 use crate::bench::{Repo, applied, changed, found, path};
@@ -97,8 +97,8 @@ proptest! {
             let compose = plan.files.iter().any(|file| file.path.ends_with("compose.yml"));
             let acting: BTreeSet<&str> = plan.actions.iter().filter_map(|action| action.service.as_deref()).collect();
             for (name, service) in &project.model.services {
-                let inputs: Vec<_> = plan.files.iter().filter(|file| service.reads.iter().any(|read| read.how.is_input() && covers(read, &file.at))).collect();
-                let definition = compose || plan.files.iter().any(|file| service.reads.iter().any(|read| !read.how.is_input() && covers(read, &file.at)));
+                let inputs: Vec<_> = plan.files.iter().filter(|file| service.reads.iter().any(|read| read.how.is_input() && read.covers(&file.at))).collect();
+                let definition = compose || plan.files.iter().any(|file| service.reads.iter().any(|read| !read.how.is_input() && read.covers(&file.at)));
                 if acting.contains(name.as_str()) {
                     prop_assert!(!inputs.is_empty() || definition, "{name} acts for nothing");
                 } else {

@@ -200,3 +200,18 @@ fn a_one_shot_that_only_gets_a_signal_does_not_run_again() {
     repo.write("blog/conf/a", "2");
     assert_eq!(told(&repo.plan(&deployed))[2..], ["  none init: blog/conf/a bind@4"]);
 }
+
+/// Another definition recreates the container anyway, with the new content in it.
+#[test]
+fn a_new_definition_needs_no_recreate_besides() {
+    let compose = |tag: u8| {
+        format!(
+            "services:\n  web:\n    image: a:{tag}\n    x-ghdeploy: {{on-change: recreate}}\n    volumes: [./conf:/conf]\n"
+        )
+    };
+    let repo = Repo::new(&[("blog/compose.yml", &compose(1)), ("blog/conf", "1\n")]);
+    let deployed = repo.deployed();
+    repo.write("blog/compose.yml", &compose(2)).write("blog/conf", "2\n");
+    let plan = told(&repo.plan(&deployed));
+    assert_eq!(plan[3..], ["  up web: blog/compose.yml:2"]);
+}

@@ -1,0 +1,495 @@
+//! A repository whose history is made of random edits.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::random::Random;
+
+/// Projects beside those of `services/`: what those do not use.
+pub(crate) const MORE: &[(&str, &str)] = &[
+    (
+        "media/docker-compose.yml",
+        "x-logging: &logging\n  logging: {driver: local, options: {max-size: 1m}}\n\
+         services:\n  player:\n    <<: *logging\n    image: player:${PLAYER:-1}\n    env_file:\n      - player.env\n      \
+         - {path: extra.env, required: false}\n    volumes:\n      - ./player:/config\n      - library:/library\n      \
+         - /etc/localtime:/etc/localtime:ro\n    networks: [front]\n\
+         \x20 indexer:\n    image: indexer:1\n    environment:\n      - URL=http://player:${PORT}\n      - MODE=$MODE\n    \
+         volumes: ['$PWD/indexer.yml:/indexer.yml:ro']\n    depends_on: {player: {condition: service_started, restart: true}}\n\
+         \x20 tools:\n    image: tools:1\n    profiles: [tools]\n    volumes: [\"./tools:/tools\"]\n\
+         networks:\n  front: {name: front, driver: bridge}\n\
+         volumes:\n  library: {driver: local, driver_opts: {type: none, o: bind, device: \"${PWD}/library\"}}\n",
+    ),
+    ("media/.env", "PLAYER=3\nPORT=80\nMODE='a b'\nUNUSED=1\n"),
+    ("media/player.env", "TOKEN=1\nLINE=\"two ${PORT}\"\n"),
+    ("media/player/settings/a.xml", "<a/>\n"),
+    ("media/player/b.xml", "<b/>\n"),
+    ("media/indexer.yml", "index: 1\n"),
+    ("media/library/list", "none\n"),
+    ("media/tools/run", "#!/bin/sh\n"),
+    ("media/README.md", "# Media\n"),
+    (
+        "stack/compose.yaml",
+        "name: stack\ninclude:\n  - parts/db.yml\n  - {path: parts/jobs/compose.yml, env_file: parts/jobs/jobs.env}\n\
+         services:\n  init:\n    image: busybox:1\n    command: cp /in/seed /out\n    volumes:\n      - ./seed:/in/seed\n      \
+         - seeded:/out\n  web:\n    image: web:1\n    build:\n      context: ./web\n      args: {V: \"${V:-1}\"}\n    depends_on:\n      \
+         init: {condition: service_completed_successfully}\n      db: {condition: service_started}\n    volumes:\n      \
+         - seeded:/data\n    configs:\n      - site\n      - {source: text, target: /etc/text}\n    secrets: [token]\n\
+         \x20 proxy:\n    image: proxy:1\n    network_mode: service:web\n    volumes:\n      - type: bind\n        source: ./proxy.conf\n        \
+         target: /etc/proxy.conf\n        read_only: true\n\
+         configs:\n  site: {file: ./site.conf}\n  text:\n    content: |\n      host=${HOST:-none}\n\
+         secrets:\n  token: {file: ./token}\nvolumes:\n  seeded: {}\n",
+    ),
+    ("stack/.env", "HOST=one\n"),
+    ("stack/parts/db.yml", "services:\n  db:\n    image: db:1\n    volumes: [\"./db.conf:/etc/db.conf\"]\n"),
+    ("stack/parts/db.conf", "a = 1\n"),
+    (
+        "stack/parts/jobs/compose.yml",
+        "services:\n  job:\n    image: job:${JOB}\n    env_file: job.env\n    volumes: [\"./scripts:/scripts\"]\n",
+    ),
+    ("stack/parts/jobs/jobs.env", "JOB=7\n"),
+    ("stack/parts/jobs/job.env", "A=1\n"),
+    ("stack/parts/jobs/scripts/one.sh", "echo 1\n"),
+    ("stack/web/Dockerfile", "FROM scratch\nCOPY . /\n"),
+    ("stack/web/index.html", "hi\n"),
+    ("stack/seed", "s\n"),
+    ("stack/site.conf", "server {}\n"),
+    ("stack/proxy.conf", "p\n"),
+    ("stack/token", "t\n"),
+    ("chain/.env", "COMPOSE_FILE=base.yml:more/site.yml\nCOMPOSE_PROFILES=extra\nNAME=chain\n"),
+    (
+        "chain/base.yml",
+        "services:\n  a:\n    extends: {file: ../shared/common.yml, service: base}\n    image: a:1\n    volumes:\n      \
+         - ./a.conf:/a.conf\n  b:\n    extends: a\n    image: b:1\n    hostname: ${NAME}\n    profiles: [extra]\n",
+    ),
+    (
+        "chain/more/site.yml",
+        "services:\n  a:\n    environment: {SITE: '1'}\n    volumes:\n      - ./b.conf:/b.conf\n  c:\n    image: c:1\n    \
+         volumes: [../shared:/shared]\n    labels: [one=1, \"two=${NAME}\"]\n",
+    ),
+    ("chain/a.conf", "a\n"),
+    ("chain/b.conf", "b\n"),
+    ("chain/notes.txt", "n\n"),
+];
+
+/// A repository in a temporary folder.
+pub(crate) struct History {
+    top: PathBuf,
+    folder: Option<tempfile::TempDir>,
+    count: usize,
+}
+
+/// Compose's names for the first file of a project.
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+type Edit = fn(&mut History, &mut Random) -> Option<String>;
+
+/// Each kind of edit, with how often it is made.
+const EDITS: &[(usize, Edit)] = &[
+    (9, History::change_content),
+    (5, History::change_image),
+    (4, History::change_value),
+    (3, History::annotate),
+    (3, History::comment),
+    (2, History::quote),
+    (2, History::turn_sections),
+    (2, History::add_service),
+    (2, History::remove_service),
+    (2, History::override_service),
+    (2, History::add_env_file),
+    (1, History::rename_compose_file),
+    (1, History::rename_project),
+    (2, History::move_file),
+    (1, History::file_to_folder),
+    (1, History::add_project),
+    (1, History::remove_project),
+    (1, History::toggle_profile),
+    (1, History::change_resource),
+    (2, History::take_back),
+];
+
+impl History {
+    /// The first commit.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("services");
+        let copied = Command::new("cp").arg("-r").arg(own).arg(&top).status().unwrap();
+        assert!(copied.success());
+        let history = Self { top, folder: Some(folder), count: 0 };
+        // What the host has is in the repository here, or nobody could tell what a value does.
+        fs::remove_file(history.services().join(".gitignore")).unwrap();
+        for example in history.files().into_iter().filter(|path| path.ends_with(".env.example")) {
+            let text = fs::read_to_string(&example).unwrap();
+            fs::write(example.with_file_name(".env"), text).unwrap();
+        }
+        // What a build does not see of its context is held against a real build elsewhere.
+        fs::remove_file(history.services().join("app/.dockerignore")).unwrap();
+        MORE.iter().for_each(|(path, text)| history.write(&history.services().join(path), text));
+        history.git(&["init", "--quiet", "--initial-branch=main"]);
+        history.commit("start");
+        history
+    }
+
+    /// The top of the repository.
+    pub(crate) fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Leaves the repository for somebody to look at.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.folder.take().map(tempfile::TempDir::keep);
+        self.top
+    }
+
+    /// Makes one commit of one to three edits, and tells of them.
+    pub(crate) fn edit(&mut self, random: &mut Random) -> Vec<String> {
+        let mut kinds: Vec<Edit> = Vec::new();
+        EDITS.iter().for_each(|(weight, edit)| kinds.extend(std::iter::repeat_n(*edit, *weight)));
+        let mut made = Vec::new();
+        let wanted = 1 + random.below(3);
+        while made.len() < wanted {
+            let edit = kinds[random.below(kinds.len())];
+            self.count += 1;
+            made.extend(edit(self, random));
+        }
+        self.commit(&made.join("; "));
+        made
+    }
+
+    /// The folders that hold a project.
+    pub(crate) fn projects(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.services()).unwrap().map(|entry| entry.unwrap().path());
+        let is_project = |dir: &PathBuf| {
+            NAMES.iter().any(|name| dir.join(name).is_file())
+                || fs::read_to_string(dir.join(".env")).is_ok_and(|text| text.contains("COMPOSE_FILE="))
+        };
+        let mut names: Vec<String> =
+            entries.filter(is_project).map(|dir| dir.file_name().unwrap().to_str().unwrap().into()).collect();
+        names.sort();
+        names
+    }
+
+    /// A digest of what lies in no project.
+    pub(crate) fn outside(&self) -> String {
+        let projects: BTreeSet<PathBuf> =
+            self.projects().iter().map(|name| self.services().join(name)).collect();
+        let mut digest = Sha256::new();
+        for file in self.files().iter().filter(|file| !file.ancestors().any(|dir| projects.contains(dir))) {
+            digest.update(format!("{file:?}"));
+            digest.update(fs::read(file).unwrap());
+        }
+        format!("{:x}", digest.finalize())
+    }
+
+    fn services(&self) -> PathBuf {
+        self.top.join("services")
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.current_dir(&self.top).args(["-c", "user.name=t", "-c", "user.email=t@example.org"]);
+        let output = command.args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "--all", "--force"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+    }
+
+    fn write(&self, path: &Path, text: &str) {
+        // Another edit may have made a folder of the file, or a file of its folder.
+        let in_the_way = path.ancestors().find(|dir| dir.is_file()).filter(|dir| *dir != path);
+        in_the_way.into_iter().for_each(|file| fs::remove_file(file).unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let path = if path.is_dir() { path.join("inside") } else { path.to_owned() };
+        fs::write(path, text).unwrap();
+    }
+
+    /// Every file below `services/`, in order.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut dirs = vec![self.services()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { dirs.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.services()).unwrap().display().to_string()
+    }
+
+    fn file(&self, random: &mut Random, of: impl Fn(&str) -> bool) -> Option<PathBuf> {
+        let files: Vec<PathBuf> =
+            self.files().into_iter().filter(|path| of(&self.shown(path).to_lowercase())).collect();
+        random.pick(&files).cloned()
+    }
+
+    fn compose_file(&self, random: &mut Random) -> Option<PathBuf> {
+        self.file(random, |path| {
+            is_yaml(path) && !["traefik.yml", "dynamic", "indexer"].iter().any(|no| path.contains(no))
+        })
+    }
+
+    fn project(&self, random: &mut Random) -> Option<String> {
+        random.pick(&self.projects()).cloned()
+    }
+
+    /// Changes a random line of a text; `None` when no line is of the kind.
+    fn change_line(
+        &self,
+        random: &mut Random,
+        path: &Path,
+        of: impl Fn(&str) -> bool,
+        change: impl Fn(&str) -> String,
+    ) -> Option<String> {
+        let text = fs::read_to_string(path).ok()?;
+        let lines: Vec<&str> = text.lines().collect();
+        let fitting: Vec<usize> = (0..lines.len()).filter(|&line| of(lines[line])).collect();
+        let line = *random.pick(&fitting)?;
+        let mut changed: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        changed[line] = change(lines[line]);
+        fs::write(path, changed.join("\n") + "\n").unwrap();
+        Some(format!("{}:{}", self.shown(path), line + 1))
+    }
+
+    fn change_content(&mut self, random: &mut Random) -> Option<String> {
+        let is_content = |path: &str| !is_yaml(path) && !path.ends_with(".env");
+        let path = self.file(random, is_content)?;
+        let mut text = fs::read(&path).unwrap();
+        text.extend(format!("# {}\n", self.count).bytes());
+        fs::write(&path, text).unwrap();
+        Some(format!("content of {}", self.shown(&path)))
+    }
+
+    fn change_image(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let is_image = |line: &str| line.trim_start().starts_with("image: ") && !line.contains(['#', '"']);
+        let count = self.count;
+        let at = self.change_line(random, &path, is_image, |line| format!("{line}-r{count}"))?;
+        Some(format!("image at {at}"))
+    }
+
+    fn change_value(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.file(random, |path| path.ends_with(".env"))?;
+        let is_value = |line: &str| {
+            let name = line.split('=').next().unwrap_or_default();
+            line.contains('=') && !line.ends_with(['"', '\'']) && !name.starts_with(['#', 'C'])
+        };
+        let count = self.count;
+        let at = self.change_line(random, &path, is_value, |line| format!("{line}{count}"))?;
+        Some(format!("value at {at}"))
+    }
+
+    fn add_env_file(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.file(random, |path| path.ends_with(".env"))?;
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}\nNEW_{0}={0}\n", self.count)).unwrap();
+        Some(format!("new value in {}", self.shown(&path)))
+    }
+
+    fn annotate(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let text = fs::read_to_string(&path).unwrap();
+        let is_image = |line: &str| line.starts_with("    image: ");
+        let count = self.count;
+        let key = format!("    annotations: {{r: \"{count}\"}}");
+        if text.contains("    annotations: ") {
+            let is_key = |line: &str| line.starts_with("    annotations: ");
+            return self
+                .change_line(random, &path, is_key, |_| key.clone())
+                .map(|at| format!("annotation at {at}"));
+        }
+        self.change_line(random, &path, is_image, |line| format!("{line}\n{key}"))
+            .map(|at| format!("annotation after {at}"))
+    }
+
+    fn comment(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("# note {}\n{text}# and {0}\n", self.count)).unwrap();
+        Some(format!("comment in {}", self.shown(&path)))
+    }
+
+    fn quote(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let is_scalar = |line: &str| {
+            let value =
+                line.trim_start().strip_prefix("image: ").or(line.trim_start().strip_prefix("restart: "));
+            value.is_some_and(|value| value.chars().all(|c| c.is_ascii_alphanumeric() || "-.:/".contains(c)))
+        };
+        let change = |line: &str| line.replacen(": ", ":   \"", 1) + "\"  # quoted";
+        Some(format!("quotes at {}", self.change_line(random, &path, is_scalar, change)?))
+    }
+
+    /// The last section of a file goes to the front.
+    fn turn_sections(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let text = fs::read_to_string(&path).unwrap();
+        if text.contains(['&', '*']) {
+            return None;
+        }
+        let is_start = |line: &str| line.starts_with(|c: char| c.is_ascii_lowercase());
+        let last = text.lines().rfind(|line| is_start(line))?;
+        let at = text.rfind(&format!("\n{last}\n"))? + 1;
+        fs::write(&path, format!("{}\n{}", &text[at..], &text[..at])).unwrap();
+        Some(format!("order in {}", self.shown(&path)))
+    }
+
+    fn add_service(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let count = self.count;
+        let service = format!(
+            "services:\n  extra{count}:\n    image: extra:1\n    volumes: [\"./extra:/extra\"]\n    profiles: []"
+        );
+        let at = self.change_line(random, &path, |line| line == "services:", |_| service.clone())?;
+        self.write(&path.with_file_name("extra"), &format!("{count}\n"));
+        Some(format!("service extra{count} at {at}"))
+    }
+
+    fn remove_service(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.file(random, is_yaml)?;
+        let text = fs::read_to_string(&path).unwrap();
+        let at = text.find("  extra")?;
+        let end = at + text[at..].find("    profiles: []\n")? + "    profiles: []\n".len();
+        fs::write(&path, format!("{}{}", &text[..at], &text[end..])).unwrap();
+        Some(format!("a service less in {}", self.shown(&path)))
+    }
+
+    /// An override for a random service comes, or the one that is there goes.
+    fn override_service(&mut self, random: &mut Random) -> Option<String> {
+        let project = self.project(random)?;
+        let dir = self.services().join(&project);
+        let main = NAMES.iter().map(|name| dir.join(name)).find(|path| path.is_file())?;
+        let path = dir.join("compose.override.yaml");
+        if path.is_file() {
+            fs::remove_file(&path).unwrap();
+            return Some(format!("no override in {project}"));
+        }
+        let text = fs::read_to_string(main).unwrap();
+        let services = text.split("\nservices:\n").nth(1)?;
+        let names: Vec<&str> = services
+            .lines()
+            .take_while(|line| line.starts_with(' ') || line.is_empty())
+            .filter(|line| line.starts_with("  ") && !line[2..].starts_with([' ', '#']))
+            .filter_map(|line| line.trim().strip_suffix(':'))
+            .collect();
+        let name = random.pick(&names)?;
+        let text = format!(
+            "services:\n  {name}:\n    environment: {{R: \"{}\"}}\n    volumes: [\"./over:/over\"]\n",
+            self.count
+        );
+        self.write(&path, &text);
+        self.write(&dir.join("over"), "over\n");
+        Some(format!("override of {name} in {project}"))
+    }
+
+    fn rename_compose_file(&mut self, random: &mut Random) -> Option<String> {
+        let dir = self.services().join(self.project(random)?);
+        let path = NAMES.iter().map(|name| dir.join(name)).find(|path| path.is_file())?;
+        let to = path.with_file_name(NAMES[random.below(NAMES.len())]);
+        fs::rename(&path, &to).unwrap();
+        Some(format!("{} is {}", self.shown(&path), self.shown(&to)))
+    }
+
+    fn rename_project(&mut self, random: &mut Random) -> Option<String> {
+        let project = self.project(random)?;
+        let name = format!("{}-{}", project.split('-').next().unwrap(), self.count);
+        fs::rename(self.services().join(&project), self.services().join(&name)).unwrap();
+        Some(format!("{project} is {name}"))
+    }
+
+    fn move_file(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.file(random, |path| !is_yaml(path) && !path.ends_with(".env"))?;
+        let to = self.services().join(self.project(random)?).join(path.file_name()?);
+        fs::rename(&path, &to).ok()?;
+        Some(format!("{} is {}", self.shown(&path), self.shown(&to)))
+    }
+
+    /// A file becomes a folder, or a folder that was made so a file again.
+    fn file_to_folder(&mut self, random: &mut Random) -> Option<String> {
+        if let Some(inside) = self.file(random, |path| path.ends_with("/inside")) {
+            let dir = inside.parent()?.to_owned();
+            fs::remove_dir_all(&dir).unwrap();
+            fs::write(&dir, "a file\n").unwrap();
+            return Some(format!("{} is a file", self.shown(&dir)));
+        }
+        let path = self.file(random, |path| !is_yaml(path) && !path.ends_with(".env"))?;
+        fs::remove_file(&path).unwrap();
+        self.write(&path.join("inside"), "inside\n");
+        Some(format!("{} is a folder", self.shown(&path)))
+    }
+
+    fn add_project(&mut self, _: &mut Random) -> Option<String> {
+        let name = format!("new{}", self.count);
+        let dir = self.services().join(&name);
+        let text = "services:\n  one:\n    image: one:1\n    volumes: [\"./one.conf:/one.conf\"]\n  two:\n    build: .\n";
+        self.write(&dir.join("compose.yml"), text);
+        self.write(&dir.join("one.conf"), "1\n");
+        self.write(&dir.join("Dockerfile"), "FROM scratch\n");
+        Some(format!("project {name}"))
+    }
+
+    fn remove_project(&mut self, random: &mut Random) -> Option<String> {
+        let project = self.project(random)?;
+        if self.projects().len() < 10 {
+            return None;
+        }
+        fs::remove_dir_all(self.services().join(&project)).unwrap();
+        Some(format!("no {project}"))
+    }
+
+    fn toggle_profile(&mut self, random: &mut Random) -> Option<String> {
+        let project = self.project(random)?;
+        let path = self.services().join(&project).join(".env");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let mut lines: Vec<&str> =
+            text.lines().filter(|line| !line.starts_with("COMPOSE_PROFILES=")).collect();
+        if lines.len() == text.lines().count() {
+            lines.push("COMPOSE_PROFILES=tools,extra");
+        }
+        self.write(&path, &(lines.join("\n") + "\n"));
+        Some(format!("profiles of {project}"))
+    }
+
+    fn change_resource(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.compose_file(random)?;
+        let count = self.count;
+        let is_named =
+            |line: &str| line.ends_with(": {}") && line.starts_with("  ") && !line.starts_with("   ");
+        let change = |line: &str| line.replace("{}", &format!("{{name: other{count}, labels: {{a: b}}}}"));
+        Some(format!("resource at {}", self.change_line(random, &path, is_named, change)?))
+    }
+
+    /// One project as it was some commits ago.
+    fn take_back(&mut self, random: &mut Random) -> Option<String> {
+        let project = self.project(random)?;
+        let back = 1 + random.below(6);
+        let path = format!("services/{project}");
+        let was = Command::new("git")
+            .current_dir(&self.top)
+            .args(["rev-parse", "--quiet", "--verify", &format!("HEAD~{back}:{path}")])
+            .output()
+            .unwrap();
+        if !was.status.success() {
+            return None;
+        }
+        fs::remove_dir_all(self.services().join(&project)).unwrap();
+        self.git(&["checkout", &format!("HEAD~{back}"), "--", &path]);
+        Some(format!("{project} as {back} commits ago"))
+    }
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}

@@ -1,0 +1,98 @@
+//! Replays a history commit by commit: what `plan --base A --head B` says against what
+//! `docker compose config` says of both.
+//!
+//! The history starts with `services/` and [`history::MORE`], and goes on with random edits of the kinds
+//! that people make. Which services act, and how, is worked out from Compose's own resolved
+//! configuration before and after and from the files that it names; nothing of the reader is used for
+//! it. Needs `docker compose`, but no daemon.
+//!
+//! `REPLAY_COMMITS` and `REPLAY_SEED` make it longer or another one.
+
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod history;
+mod oracle;
+mod random;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use assert_cmd::Command;
+use history::History;
+use oracle::Oracle;
+use random::Random;
+use serde_json::Value;
+
+/// What each service must do: kinds by project and service.
+type Deeds = BTreeMap<(String, String), BTreeSet<String>>;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn every_commit_acts_on_whom_compose_says_it_concerns() {
+    let (commits, seed) = (number("REPLAY_COMMITS", 60), number("REPLAY_SEED", 1));
+    let mut random = Random::new(seed);
+    let mut history = History::start();
+    let mut oracle = Oracle::default();
+    let mut before = oracle.look(&history);
+    let (mut differences, mut compared, mut acting) = (Vec::new(), 0, 0);
+    for commit in 1..=commits {
+        let edits = history.edit(&mut random);
+        let after = oracle.look(&history);
+        let (wanted, known) = oracle::deeds(&before, &after);
+        let said = planned(&history, &known);
+        compared += known.len();
+        acting += wanted.len();
+        for key in wanted.keys().chain(said.keys()).collect::<BTreeSet<_>>() {
+            let (wanted, said) = (wanted.get(key), said.get(key));
+            if wanted != said {
+                differences.push(format!(
+                    "seed {seed}, commit {commit} ({}): {}/{}: Compose {wanted:?}, plan {said:?}",
+                    edits.join("; "),
+                    key.0,
+                    key.1
+                ));
+            }
+        }
+        before = after;
+    }
+    assert!(differences.is_empty(), "{}\nhistory in {}", differences.join("\n"), history.keep().display());
+    assert!(compared as u64 > commits * 5, "Compose took too few of the projects: {compared}");
+    assert!(acting as u64 > commits / 2, "too few services had to act: {acting}");
+}
+
+/// What the plan says of the projects that Compose understands before and after the last commit.
+fn planned(history: &History, known: &BTreeSet<String>) -> Deeds {
+    let assert = Command::new(env!("CARGO_BIN_EXE_ghdeploy"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", history.top())
+        .arg("-C")
+        .arg(history.top())
+        .args(["plan", "--base", "HEAD~1", "--head", "HEAD", "--format", "json", "--root"])
+        .arg(history.top().join("services"))
+        .assert();
+    let output = assert.get_output();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{stderr}");
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {stderr}"));
+    let mut deeds = Deeds::new();
+    for project in plan["hosts"][0]["projects"].as_array().unwrap() {
+        let name = project["name"].as_str().unwrap();
+        if !known.contains(name) {
+            continue;
+        }
+        assert!(project.get("problems").is_none(), "{name}: {}", project["problems"]);
+        for action in project["actions"].as_array().unwrap() {
+            let kind = match action["kind"].as_str().unwrap() {
+                // What a service asks for when its files change is another test's concern.
+                "restart" | "signal" | "exec" | "none" => "content",
+                kind => kind,
+            };
+            let service = action["service"].as_str().unwrap().to_owned();
+            deeds.entry((name.to_owned(), service)).or_default().insert(kind.to_owned());
+        }
+    }
+    deeds
+}

@@ -2,7 +2,7 @@
 //!
 //! Owns which files of a build context a build does not see, by the rules of Docker's pattern matcher
 //! (<https://docs.docker.com/build/concepts/context/#dockerignore-files>): every pattern starts at the
-//! context, one that matches a folder takes in all below it, and the last that matches wins.
+//! context, one that matches a folder takes in all below it, and a later one wins over an earlier.
 
 use std::sync::Arc;
 
@@ -37,10 +37,21 @@ impl Ignored {
         if path.is_empty() || self.patterns.is_empty() || self.read.iter().any(|read| read == path) {
             return false;
         }
-        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-        let ends: Vec<usize> = ends.collect();
-        let matches = |glob: &GlobMatcher| ends.iter().any(|&end| glob.is_match(&path[..end]));
-        self.patterns.iter().rev().find(|(glob, _)| matches(glob)).is_some_and(|(_, negated)| !negated)
+        // As BuildKit walks: from folder to folder, each inherits which patterns matched the one above. A
+        // pattern that would change nothing is not tried, so a `!folder` is inherited only where an earlier
+        // pattern had hidden the folder.
+        let mut above = vec![false; self.patterns.len()];
+        let mut hidden = false;
+        for end in path.match_indices('/').map(|(end, _)| end).chain([path.len()]) {
+            hidden = false;
+            for ((glob, negated), matched) in self.patterns.iter().zip(&mut above) {
+                *matched = *matched || *negated == hidden && glob.is_match(&path[..end]);
+                if *matched {
+                    hidden = !negated;
+                }
+            }
+        }
+        hidden
     }
 }
 
@@ -73,8 +84,11 @@ fn pattern(line: &str) -> Option<(GlobMatcher, bool)> {
     if text.is_empty() {
         return None;
     }
-    // Within a name, `**` crosses folders for Docker and does not for the matcher.
-    let is_plain = parts.iter().all(|part| *part == "**" || !part.contains("**"));
+    // Docker reads these in its own way: `**` within a name crosses folders, `[!` and `\` are regular
+    // expressions.
+    let is_own =
+        |part: &&str| part.contains("[!") || part.contains('\\') || part.contains("**") && *part != "**";
+    let is_plain = !parts.iter().any(is_own);
     let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build().ok();
     let found = glob(&without_braces(&text)).filter(|_| is_plain);
     let glob = if negated { found.or_else(|| glob("**")) } else { found };

@@ -11,6 +11,7 @@ mod content;
 mod definitions;
 mod files;
 mod idle;
+mod ignored;
 mod invalid;
 mod killed;
 mod logins;

@@ -76,8 +76,9 @@ fn ask(dir: &Path) -> Option<Rc<Value>> {
         assert!(!stderr.contains("is not a docker command"), "this test needs Docker Compose");
         output.status.success().then_some(output.stdout)
     };
-    let config = compose(&["--profile", "*", "config", "--format", "json"])?;
-    let mut config: Value = serde_json::from_slice(&config).unwrap();
+    // As JSON it would leave out what starts with `x-`.
+    let config = compose(&["--profile", "*", "config"])?;
+    let mut config: Value = serde_yaml::from_slice(&config).unwrap();
     let active = compose(&["config", "--services"])?;
     let active: Vec<&str> = std::str::from_utf8(&active).unwrap().lines().collect();
     config["active"] = json!(active);

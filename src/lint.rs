@@ -15,8 +15,8 @@ use crate::wanted::WantedProject;
 /// The largest file that is searched for secrets, in bytes: keys and configuration are small.
 const MAX_SEARCHED_BYTES: u64 = 1 << 20;
 
-/// Looks at all projects of one host. Only where it `is_named` in the configuration it is said that they
-/// all run there: what two of them claim is an error then, otherwise a warning.
+/// Looks at all projects of one host. Where it `is_named` in the configuration they all run there;
+/// otherwise projects that ask for different hosts may not, and what both claim is only a warning.
 #[must_use]
 pub fn lint(projects: &[WantedProject], files: &dyn Files, is_named: bool) -> Vec<Diagnostic> {
     let mut found = collisions(projects, is_named);
@@ -41,9 +41,10 @@ type Named<'p> = (&'p WantedProject, &'p str, &'p Service);
 
 /// Names of containers and ports of the host that two services claim.
 fn collisions(projects: &[WantedProject], is_named: bool) -> Vec<Diagnostic> {
-    let diagnostic = |message: String, at: &Location| {
+    let diagnostic = |message: String, at: &Location, this: &Named<'_>, other: &Named<'_>| {
         let at = Some(at.clone());
-        if is_named { Diagnostic::error(message, at) } else { Diagnostic::warning(message, at) }
+        let same_hosts = this.0.model.settings.hosts == other.0.model.settings.hosts;
+        if is_named || same_hosts { Diagnostic::error(message, at) } else { Diagnostic::warning(message, at) }
     };
     let mut found = Vec::new();
     let mut names: BTreeMap<&str, Named<'_>> = BTreeMap::new();
@@ -58,7 +59,7 @@ fn collisions(projects: &[WantedProject], is_named: bool) -> Vec<Diagnostic> {
             let message =
                 format!("{} has the container name `{name}` that {} has", shown(&this), shown(&other));
             found.push(
-                diagnostic(message, at)
+                diagnostic(message, at, &this, &other)
                     .help("Docker starts only one of them: give it another, or leave it to Compose"),
             );
         }
@@ -74,7 +75,7 @@ fn collisions(projects: &[WantedProject], is_named: bool) -> Vec<Diagnostic> {
                     shown(other)
                 );
                 found.push(
-                    diagnostic(message, &port.at)
+                    diagnostic(message, &port.at, &this, other)
                         .help("only one of them can have it: publish another port, or on another address"),
                 );
             }

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use super::context::{Context, Place, clean_absolute};
 use super::load::read_env_files;
 use super::variables::{self, Value as Variable, Variables};
-use super::yaml::{self, Mark, Text};
+use super::yaml::{self, Mark, Node, Text};
 use super::{Files, NodeKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Location};
 use crate::path::RootPath;
 
 /// Compose's file names, the preferred one first.
@@ -35,6 +35,8 @@ pub(super) struct Start {
     pub(super) variables: Rc<Variables>,
     /// The project's name.
     pub(super) name: String,
+    /// Where `name:` stands, if that is where it comes from.
+    pub(super) name_at: Option<Location>,
     /// Profiles that `COMPOSE_PROFILES` activates.
     pub(super) profiles: Vec<String>,
 }
@@ -91,13 +93,13 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
             }
         }
     }
-    let name = name(context, &files, &base, root, &variables);
+    let (name, name_at) = name(context, &files, &base, root, &variables);
     if variables.get("COMPOSE_PROJECT_NAME").is_none_or(|value| value.text.is_empty()) {
         variables.set("COMPOSE_PROJECT_NAME", Variable { text: name.clone(), ..Variable::default() });
     }
     let profiles = variables.get("COMPOSE_PROFILES").map(|value| value.text.clone()).unwrap_or_default();
     let profiles = profiles.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    Start { files, base, profiles: profiles.collect(), variables: Rc::new(variables), name }
+    Start { files, base, profiles: profiles.collect(), variables: Rc::new(variables), name, name_at }
 }
 
 fn dotenv(context: &mut Context<'_>, dir: &RootPath, environment: &Variables) -> Variables {
@@ -137,7 +139,7 @@ fn name(
     base: &RootPath,
     root: &str,
     variables: &Variables,
-) -> String {
+) -> (String, Option<Location>) {
     if let Some(value) = variables.get("COMPOSE_PROJECT_NAME").filter(|value| !value.text.is_empty()) {
         let name = value.text.clone();
         if value.unknown.is_empty() && name != normalised(&name) {
@@ -147,29 +149,31 @@ fn name(
                            and must start with a letter or digit";
             context.error(at, message);
         }
-        return name;
+        return (name, None);
     }
     let mut name = None;
     for file in files {
         let (_, documents) = context.documents(file, base);
         for document in documents.iter().flat_map(|documents| documents.iter()) {
-            if let Some(yaml::Value::Text(text)) = document.get("name").map(|node| &node.value) {
+            if let Some(node @ Node { value: yaml::Value::Text(text), .. }) = document.get("name") {
+                let at = context.location(node.at);
                 let value = variables::substitute(&text.text, &|name| variables.get(name));
                 if let Some(unknown) = value.as_ref().ok().and_then(|value| value.unknown.first()) {
                     let message =
                         format!("only the host knows `{unknown}`, so the project's name is not known");
-                    let at = document.get("name").map(|node| context.location(node.at));
                     let help = "give it a default, or put it into a .env in the repository";
-                    context.note(Diagnostic::error(message, at).help(help));
+                    context.note(Diagnostic::error(message, Some(at.clone())).help(help));
                 }
-                name = value.ok().map(|value| value.text).or(name);
+                name = value.ok().map(|value| (value.text, at)).or(name);
             }
         }
     }
     match name {
-        Some(name) if !name.is_empty() => normalised(&name),
-        _ if base.is_root() => normalised(root.rsplit('/').find(|part| !part.is_empty()).unwrap_or("")),
-        _ => normalised(base.file_name()),
+        Some((name, at)) if !name.is_empty() => (normalised(&name), Some(at)),
+        _ if base.is_root() => {
+            (normalised(root.rsplit('/').find(|part| !part.is_empty()).unwrap_or("")), None)
+        }
+        _ => (normalised(base.file_name()), None),
     }
 }
 

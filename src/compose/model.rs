@@ -14,6 +14,8 @@ pub struct Project {
     pub dir: RootPath,
     /// Compose's project name: `COMPOSE_PROJECT_NAME`, `name:` or the normalised folder name.
     pub name: String,
+    /// Where `name:` stands, if that is where it comes from.
+    pub name_at: Option<Location>,
     /// Every file whose content makes the model: compose files, overrides, `.env`, files that are
     /// extended or included. Also those that are read if present but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,

@@ -52,6 +52,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     Project {
         dir: dir.clone(),
         name: start.name,
+        name_at: start.name_at,
         definition_files,
         services,
         owned_networks,

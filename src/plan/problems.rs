@@ -83,5 +83,6 @@ pub fn same_name(project: &WantedProject, projects: &[WantedProject]) -> Option<
 }
 
 fn place(project: &WantedProject) -> Option<Location> {
-    project.model.services.values().next().map(|service| service.at.clone())
+    let first = project.model.services.values().next().map(|service| service.at.clone());
+    project.model.name_at.clone().or(first)
 }

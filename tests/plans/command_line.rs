@@ -217,11 +217,9 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     let git = Git::new();
     git.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
     git.write("services/blog/own.env.example", "A=\n");
-    git.write("services/shop/compose.yml", "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\n");
+    let shop = "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\n";
+    git.write("services/shop/compose.yml", shop);
     git.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
-    // Nobody says that they all run on one host.
-    ghdeploy(git.path()).arg("check").assert().success();
-    git.write("ghdeploy.yml", "hosts: {web: {ssh: web}}\n");
     let assert = ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2);
     assert!(!text(&assert).contains("hunter2"));
     let report = json(&assert);
@@ -239,6 +237,16 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     warning services/blog/compose.yml:7 service `web` takes its variables from services/blog/.env, which is not in the repository
     warning services/shop/id:2 a private key lies in plain sight
     ");
+    // One that asks for another host may never meet the other.
+    git.write("services/shop/compose.yml", &format!("{shop}x-ghdeploy: {{hosts: [db]}}\n"));
+    ghdeploy(git.path()).arg("check").assert().success();
+    git.write(
+        "ghdeploy.yml",
+        "hosts: {web: {ssh: web, projects: [blog]}, db: {ssh: db, projects: [shop]}}\n",
+    );
+    ghdeploy(git.path()).arg("check").assert().success();
+    git.write("ghdeploy.yml", "hosts: {db: {ssh: db}}\n");
+    ghdeploy(git.path()).arg("check").assert().code(2);
 }
 
 #[test]

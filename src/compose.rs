@@ -48,6 +48,12 @@ pub fn find(files: &dyn Files, dir: &RootPath) -> bool {
     discover::find(files, dir)
 }
 
+/// Whether a file of this name can make its folder a project.
+#[must_use]
+pub fn makes_project(name: &str) -> bool {
+    discover::makes_project(name)
+}
+
 /// Loads the project in `dir` as `docker compose` would, run in that folder on the host.
 ///
 /// `root` is the absolute path of the root on the host, such as `/srv/services`: an absolute path

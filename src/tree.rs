@@ -77,6 +77,31 @@ impl Node {
     }
 }
 
+/// Something in the repository that cannot be deployed and is left out: whoever reads it or has it in its
+/// folder must not be touched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// Where it would lie below the root.
+    pub path: RootPath,
+    /// Why it cannot be deployed.
+    pub why: Diagnostic,
+}
+
+/// What a walk found to be wrong.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// What makes it unsafe to say anything about the tree.
+    fatal: Vec<Diagnostic>,
+    /// What concerns a single project.
+    refused: Vec<Refused>,
+}
+
+impl Trouble {
+    fn refuse(&mut self, path: &RootPath, why: Diagnostic) {
+        self.refused.push(Refused { path: path.clone(), why });
+    }
+}
+
 /// The wanted files at one moment, with their content.
 pub trait Snapshot: Files {
     /// Every wanted file.
@@ -91,6 +116,9 @@ pub trait Snapshot: Files {
 
     /// The commit that the files are of: the full object name; `None` outside of git.
     fn commit(&self) -> Option<&str>;
+
+    /// What is left out because it cannot be deployed.
+    fn refused(&self) -> &[Refused];
 }
 
 /// The list of wanted files, without their content.
@@ -101,11 +129,32 @@ pub struct Tree {
     /// Files at the very top of several fixed prefixes. They are in no project, so they are left out
     /// (each folder may have its README), and are an error only for whoever reads one.
     clashes: BTreeMap<RootPath, [String; 2]>,
+    refused: Vec<Refused>,
 }
 
 impl Tree {
-    /// Makes a tree of what was found. What cannot be deployed is left out and added to `refused`.
-    fn new(layout: &Layout, mut found: Vec<(RootPath, Node)>, refused: &mut Vec<Diagnostic>) -> Self {
+    /// Makes a tree of what was found and of what was refused on the way.
+    ///
+    /// # Errors
+    ///
+    /// With a fatal trouble: all that is wrong, for whoever mends one wants to know of the others.
+    fn new(layout: &Layout, found: Vec<(RootPath, Node)>, trouble: Trouble) -> Result<Self> {
+        let (tree, mut fatal) = Self::past(layout, found, trouble);
+        if fatal.is_empty() {
+            return Ok(tree);
+        }
+        fatal.extend(tree.refused.into_iter().map(|refused| refused.why));
+        fatal.sort();
+        Err(Error::invalid(fatal))
+    }
+
+    /// Makes a tree that is only compared with: what is wrong with it is wrong no more. Returns what is
+    /// fatal beside it.
+    fn past(
+        layout: &Layout,
+        mut found: Vec<(RootPath, Node)>,
+        mut trouble: Trouble,
+    ) -> (Self, Vec<Diagnostic>) {
         found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.repo_path.cmp(&b.1.repo_path)));
         let mut clashes = BTreeMap::new();
         found.dedup_by(|later, earlier| {
@@ -121,15 +170,17 @@ impl Tree {
         for (path, both) in &clashes {
             nodes.remove(path);
             if path.components().nth(1).is_some() {
-                refused.push(both_map_to(both, path));
+                trouble.refuse(path, both_map_to(both, path));
             }
         }
         if layout.prefixes().len() > 1 {
-            refuse_files_in_the_way(&mut nodes, refused);
+            refuse_files_in_the_way(&mut nodes, &mut trouble);
         }
-        refuse_reserved(&mut nodes, refused);
-        refuse_stray_links(&mut nodes, refused);
-        Self { layout: layout.clone(), nodes, clashes }
+        refuse_reserved(&mut nodes, &mut trouble);
+        refuse_stray_links(&mut nodes, &mut trouble);
+        let Trouble { fatal, mut refused } = trouble;
+        refused.sort();
+        (Self { layout: layout.clone(), nodes, clashes, refused }, fatal)
     }
 
     /// Every wanted file.
@@ -220,13 +271,14 @@ fn both_map_to([first, second]: &[String; 2], path: &RootPath) -> Diagnostic {
 }
 
 /// With several fixed prefixes, one may have a file where another has a directory.
-fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut Vec<Diagnostic>) {
+fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
     let mut gone = Vec::new();
     for (path, node) in &*nodes {
         let above = std::iter::successors(path.parent(), RootPath::parent).filter(|dir| !dir.is_root());
         for dir in above {
             if let Some(file) = nodes.get(&dir) {
-                refused.push(both_map_to(&[file.repo_path.clone(), node.repo_path.clone()], &dir));
+                let both = [file.repo_path.clone(), node.repo_path.clone()];
+                trouble.refuse(&dir, both_map_to(&both, &dir));
                 gone.push(dir);
             }
         }
@@ -236,7 +288,7 @@ fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut V
     }
 }
 
-fn refuse_reserved(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut Vec<Diagnostic>) {
+fn refuse_reserved(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
     let below: Vec<RootPath> = nodes
         .range::<str, _>((Bound::Included(RESERVED), Bound::Unbounded))
         .map(|(path, _)| path)
@@ -248,12 +300,13 @@ fn refuse_reserved(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut Vec<Diagn
         if let Some(node) = nodes.remove(&path) {
             let message =
                 format!("`{}` would overwrite the host's own records in `{RESERVED}`", node.repo_path);
-            refused.push(Diagnostic::error(message, None).help("rename it, or list it in `.ghdeployignore`"));
+            let help = "rename it, or list it in `.ghdeployignore`";
+            trouble.fatal.push(Diagnostic::error(message, None).help(help));
         }
     }
 }
 
-fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut Vec<Diagnostic>) {
+fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
     let mut gone = Vec::new();
     for (path, node) in &*nodes {
         if let NodeWhat::Symlink { target } = &node.what
@@ -265,7 +318,7 @@ fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, refused: &mut Vec<Di
                 target.escape_debug()
             );
             let help = "point it to a file of the same folder, or list it in `.ghdeployignore`";
-            refused.push(Diagnostic::error(message, None).help(help));
+            trouble.refuse(path, Diagnostic::error(message, None).help(help));
             gone.push(path.clone());
         }
     }

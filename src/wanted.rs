@@ -11,11 +11,12 @@ use sha2::{Digest as _, Sha256};
 use crate::compose::model::{How, Project, ProjectSettings, Reaction, Read, Service};
 use crate::compose::{self, DIGEST_SCHEME, NodeKind};
 use crate::deployed::ServiceState;
-use crate::error::Result;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::manifest::{Digest, Entry, Kind, Manifest, push_line};
 use crate::path::RootPath;
-use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
+use crate::tree::{ProjectDir, Refused, Snapshot, owner, project_dirs};
 
 /// What the tree wants of one host.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,8 @@ pub struct WantedProject {
     pub model: Project,
     /// Its files.
     pub manifest: Manifest,
+    /// Why it cannot be deployed though its model may be fine: something of it had to be left out.
+    pub refused: Vec<Diagnostic>,
 }
 
 impl WantedProject {
@@ -71,6 +74,7 @@ pub fn read(
     runs: &dyn Fn(&str, &ProjectSettings) -> bool,
 ) -> Result<Wanted> {
     let dirs = project_dirs(tree, layout)?;
+    refuse_hidden_projects(tree, layout, &dirs)?;
     let loaded = dirs.iter().map(|dir| (dir, compose::load(tree, &dir.dir, root)));
     let loaded: Vec<(&ProjectDir, Project)> =
         loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
@@ -104,13 +108,35 @@ pub fn read(
     let shared = of(&mut shared.iter());
     let manifests: BTreeMap<&RootPath, Manifest> =
         files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
-    let projects = loaded.iter().map(|(dir, model)| WantedProject {
-        name: dir.name.clone(),
-        path: dir.repo_path.clone(),
-        model: model.clone(),
-        manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
-    });
-    Ok(Wanted { commit: tree.commit().map(str::to_owned), projects: projects.collect(), shared })
+    let project = |(dir, model): &(&ProjectDir, Project)| {
+        let mut project = WantedProject {
+            name: dir.name.clone(),
+            path: dir.repo_path.clone(),
+            model: model.clone(),
+            manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
+            refused: Vec::new(),
+        };
+        let concerns = |path: &RootPath| owner(&dirs, path) == Some(dir) || project.reads(path);
+        let refused = tree.refused().iter().filter(|refused| concerns(&refused.path));
+        project.refused = refused.map(|refused| refused.why.clone()).collect();
+        project
+    };
+    let projects = loaded.iter().map(project).collect();
+    Ok(Wanted { commit: tree.commit().map(str::to_owned), projects, shared })
+}
+
+/// Fails when what makes a folder a project cannot be deployed: the project would look as if it had left
+/// the repository.
+fn refuse_hidden_projects(tree: &dyn Snapshot, layout: &Layout, dirs: &[ProjectDir]) -> Result<()> {
+    let hides = |refused: &&Refused| {
+        let dir =
+            refused.path.parent().filter(|dir| layout.repo_paths(dir).any(|dir| layout.is_project_dir(&dir)));
+        let makes = compose::makes_project(refused.path.file_name());
+        makes && dir.is_some_and(|dir| dirs.iter().all(|project| project.dir != dir))
+    };
+    let hidden: Vec<Diagnostic> =
+        tree.refused().iter().filter(hides).map(|refused| refused.why.clone()).collect();
+    if hidden.is_empty() { Ok(()) } else { Err(Error::invalid(hidden)) }
 }
 
 /// What a service whose containers are started with `files` on the host is started with: the record

@@ -37,6 +37,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
+        report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
         report.diagnostics.extend(lint(&wanted.projects, &tree, target.named));
     }
     if dirs.is_empty() {

@@ -55,6 +55,11 @@ pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
     variables.get("COMPOSE_FILE").is_some_and(|value| !value.text.is_empty())
 }
 
+/// Whether a file of this name can make its folder a project.
+pub(super) fn makes_project(name: &str) -> bool {
+    FILES.contains(&name) || name == ".env"
+}
+
 /// Finds what `docker compose` would load in `dir`.
 pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> Start {
     // Compose runs in the folder, and what its environment says wins over `.env`.

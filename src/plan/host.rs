@@ -277,6 +277,7 @@ impl Planner<'_> {
             problems.extend(project.model.diagnostics.iter().filter(|d| d.is_error()).cloned());
             problems.extend(problems::same_name(project, &self.wanted.projects));
         }
+        problems.extend(project.refused.iter().cloned());
         let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
         problems.extend(conflicts.map(|file| problems::conflict(file, self.deployed)));
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));

@@ -20,11 +20,11 @@ use super::filter::{Filter, IGNORE_FILE, Scope, Verdict};
 use super::git::command::{self, git};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
-use super::{Node, NodeWhat, Snapshot, Tree, hash};
+use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble, hash};
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
 use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::Layout;
 use crate::manifest::Manifest;
 use crate::path::RootPath;
@@ -63,17 +63,13 @@ impl DiskTree {
             filter: &filter,
             tracked: Tracked::new(dir, work_tree.is_some(), layout),
             found: Vec::new(),
-            refused: Vec::new(),
+            trouble: Trouble::default(),
         };
         for prefix in layout.prefixes() {
             walk.prefix(prefix, work_tree.as_ref())?;
         }
-        let Walk { found, mut refused, .. } = walk;
-        let tree = Tree::new(layout, found, &mut refused);
-        if !refused.is_empty() {
-            refused.sort();
-            return Err(Error::invalid(refused));
-        }
+        let Walk { found, trouble, .. } = walk;
+        let tree = Tree::new(layout, found, trouble)?;
         let commit = match head.map(|child| child.and_then(command::finish)) {
             Some(Ok(name)) => Some(String::from_utf8_lossy(&name).trim_end().to_owned()),
             // No message: there is no commit yet.
@@ -123,6 +119,10 @@ impl Snapshot for DiskTree {
     fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
     }
+
+    fn refused(&self) -> &[Refused] {
+        &self.tree.refused
+    }
 }
 
 /// A walk through the working directory.
@@ -133,14 +133,14 @@ struct Walk<'a> {
     filter: &'a Filter,
     tracked: Tracked<'a>,
     found: Vec<(RootPath, Node)>,
-    refused: Vec<Diagnostic>,
+    trouble: Trouble,
 }
 
 impl Walk<'_> {
     /// Takes everything below a fixed prefix.
     fn prefix(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Result<()> {
         if let Some(problem) = self.missing(prefix) {
-            self.refused.push(problem);
+            self.trouble.fatal.push(problem);
             return Ok(());
         }
         let mut scope = self.scope_of(prefix, work_tree);
@@ -174,8 +174,8 @@ impl Walk<'_> {
         let shown = path.strip_prefix(self.base).unwrap_or(path).to_string_lossy();
         match err.io_error() {
             Some(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Some(err) => self.refused.push(unlistable(&shown, err)),
-            None => self.refused.push(Diagnostic::error(format!("`{shown}` cannot be walked"), None)),
+            Some(err) => self.trouble.fatal.push(unlistable(&shown, err)),
+            None => self.trouble.fatal.push(Diagnostic::error(format!("`{shown}` cannot be walked"), None)),
         }
     }
 
@@ -233,7 +233,7 @@ impl Walk<'_> {
         if let Some(path) = own {
             let (patterns, wrong) = Patterns::parse(&text_of(path));
             let shown = format!("{}{IGNORE_FILE}", dir.strip_prefix(self.inside).unwrap_or(dir));
-            self.refused.extend(wrong_patterns(&shown, wrong));
+            self.trouble.fatal.extend(wrong_patterns(&shown, wrong));
             scope.add_own(patterns, dir.len());
         }
     }
@@ -265,7 +265,12 @@ impl Walk<'_> {
             return Ok(None);
         }
         let Ok(repo_path) = std::str::from_utf8(base_path) else {
-            self.refused.push(not_utf8(base_path));
+            // A folder may be a project, which must not look as if it were not there.
+            if kind.is_dir() {
+                self.trouble.fatal.push(not_utf8(base_path));
+            } else {
+                self.refuse(&String::from_utf8_lossy(base_path), prefix, not_utf8(base_path));
+            }
             return Ok(None);
         };
         if kind.is_dir() {
@@ -274,47 +279,58 @@ impl Walk<'_> {
             return Ok(Some(scope));
         }
         match self.file(entry, repo_path, verdict)? {
-            Some(what) => {
-                let below = repo_path[prefix.len()..].trim_start_matches('/');
-                match RootPath::new(below) {
-                    Ok(root_path) => {
-                        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
-                    }
-                    Err(err) => self.refused.push(Diagnostic::error(err.to_string(), None)),
+            Ok(Some(what)) => match RootPath::new(below(repo_path, prefix)) {
+                Ok(root_path) => {
+                    self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
                 }
-                Ok(None)
-            }
-            None => Ok(None),
+                Err(err) => self.trouble.fatal.push(Diagnostic::error(err.to_string(), None)),
+            },
+            Ok(None) => {}
+            Err(why) => self.refuse(repo_path, prefix, why),
+        }
+        Ok(None)
+    }
+
+    fn refuse(&mut self, repo_path: &str, prefix: &str, why: Diagnostic) {
+        match RootPath::new(below(repo_path, prefix)) {
+            Ok(path) => self.trouble.refuse(&path, why),
+            Err(_) => self.trouble.fatal.push(why),
         }
     }
 
-    /// What a wanted entry that is no folder is; `None` when it is refused or gone.
-    fn file(&mut self, entry: &DirEntry, repo_path: &str, verdict: Verdict) -> Result<Option<NodeWhat>> {
+    /// What a wanted entry that is no folder is; `None` when it is gone since it was seen. The inner error
+    /// says why it cannot be deployed.
+    fn file(
+        &mut self,
+        entry: &DirEntry,
+        repo_path: &str,
+        verdict: Verdict,
+    ) -> Result<Result<Option<NodeWhat>, Diagnostic>> {
+        let unreadable = |err: io::Error| match err.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            _ => Err(Diagnostic::error(format!("`{repo_path}` cannot be read: {err}"), None)),
+        };
         let kind = entry.file_type();
         if kind.is_symlink() {
-            match fs::read_link(entry.path()) {
+            return Ok(match fs::read_link(entry.path()) {
                 Ok(target) => match target.to_str() {
-                    Some(target) => return Ok(Some(NodeWhat::Symlink { target: target.to_owned() })),
-                    None => self.refused.push(target_not_utf8(repo_path, target.as_os_str().as_bytes())),
+                    Some(target) => Ok(Some(NodeWhat::Symlink { target: target.to_owned() })),
+                    None => Err(target_not_utf8(repo_path, target.as_os_str().as_bytes())),
                 },
-                Err(err) => self.unreadable(repo_path, &err),
-            }
-        } else if kind.is_file() {
-            match entry.path().symlink_metadata() {
-                Ok(found) => {
-                    return Ok(Some(NodeWhat::File {
-                        executable: found.mode() & 0o100 != 0,
-                        private: found.mode() & 0o077 == 0
-                            && self.is_brought_in(verdict, repo_path.as_bytes())?,
-                        size: found.len(),
-                    }));
-                }
-                Err(err) => self.unreadable(repo_path, &err),
-            }
-        } else {
-            self.refused.push(special(repo_path, kind));
+                Err(err) => unreadable(err),
+            });
         }
-        Ok(None)
+        if !kind.is_file() {
+            return Ok(Err(special(repo_path, kind)));
+        }
+        Ok(match entry.path().symlink_metadata() {
+            Ok(found) => Ok(Some(NodeWhat::File {
+                executable: found.mode() & 0o100 != 0,
+                private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, repo_path.as_bytes())?,
+                size: found.len(),
+            })),
+            Err(err) => unreadable(err),
+        })
     }
 
     /// Whether a file is there by `sync.include` alone, so that its permissions are its owner's choice
@@ -322,13 +338,11 @@ impl Walk<'_> {
     fn is_brought_in(&mut self, verdict: Verdict, base_path: &[u8]) -> Result<bool> {
         Ok(verdict.included && !self.tracked.holds(base_path)?)
     }
+}
 
-    /// A file that is gone since it was seen is not there; any other failure is one.
-    fn unreadable(&mut self, repo_path: &str, err: &io::Error) {
-        if err.kind() != io::ErrorKind::NotFound {
-            self.refused.push(Diagnostic::error(format!("`{repo_path}` cannot be read: {err}"), None));
-        }
-    }
+/// The part of a path below a fixed prefix.
+fn below<'p>(repo_path: &'p str, prefix: &str) -> &'p str {
+    repo_path[prefix.len()..].trim_start_matches('/')
 }
 
 /// The text of an ignore file; what cannot be read excludes nothing, as in git.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filter::{Filter, IGNORE_FILE, Scope};
-use super::{Node, NodeWhat, Snapshot, Tree};
+use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble};
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
 use crate::diagnostic::{Diagnostic, Location};
@@ -108,8 +108,15 @@ impl Repository {
     /// As [`Repository::commit`]; and when something in the revision cannot be deployed, naming all of
     /// it.
     pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        let (tree, refused) = self.load(rev, layout, rules)?;
-        if refused.is_empty() { Ok(tree) } else { Err(Error::invalid(refused)) }
+        let (loading, commit) = self.load(rev, layout, rules)?;
+        let tree = Tree::new(layout, loading.found, loading.trouble)?;
+        Ok(GitTree {
+            tree,
+            names: loading.names,
+            objects: Arc::clone(&self.objects),
+            commit,
+            notes: loading.notes,
+        })
     }
 
     /// The files that were wanted in a revision that is only compared with: what could not be deployed
@@ -119,10 +126,19 @@ impl Repository {
     ///
     /// As [`Repository::commit`].
     pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        Ok(self.load(rev, layout, rules)?.0)
+        let (loading, commit) = self.load(rev, layout, rules)?;
+        let (tree, _) = Tree::past(layout, loading.found, loading.trouble);
+        Ok(GitTree {
+            tree,
+            names: loading.names,
+            objects: Arc::clone(&self.objects),
+            commit,
+            notes: loading.notes,
+        })
     }
 
-    fn load(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<(GitTree, Vec<Diagnostic>)> {
+    /// What a revision holds, and the commit that it is.
+    fn load(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<(Loading<'_>, String)> {
         let filter = Filter::new(rules)?;
         let commit = self.commit(rev)?;
         let fail = |err: GitError| err.into_error(&format!("read the files of {rev}"), &self.dir);
@@ -134,7 +150,7 @@ impl Repository {
             top: Scope::top(&filter, 0),
             found: Vec::new(),
             names: HashMap::new(),
-            refused: Vec::new(),
+            trouble: Trouble::default(),
             notes: Vec::new(),
         };
         let entries: Vec<Listed<'_>> = listing.split(|b| *b == 0).filter_map(Listed::read).collect();
@@ -142,11 +158,7 @@ impl Repository {
         for entry in &entries {
             loading.take(entry, layout).map_err(fail)?;
         }
-        let Loading { found, names, mut refused, notes, .. } = loading;
-        let tree = Tree::new(layout, found, &mut refused);
-        refused.sort();
-        let objects = Arc::clone(&self.objects);
-        Ok((GitTree { tree, names, objects, commit, notes }, refused))
+        Ok((loading, commit))
     }
 
     /// The output of `ls-tree` for all that lies below the fixed prefixes, and for the ignore files
@@ -207,7 +219,7 @@ struct Loading<'r> {
     top: Scope,
     found: Vec<(RootPath, Node)>,
     names: HashMap<RootPath, Digest>,
-    refused: Vec<Diagnostic>,
+    trouble: Trouble,
     notes: Vec<Diagnostic>,
 }
 
@@ -226,7 +238,7 @@ impl Loading<'_> {
             }
             let content = self.repository.objects.blob(entry.name)?.unwrap_or_default();
             let (patterns, wrong) = Patterns::parse(&String::from_utf8_lossy(&content));
-            self.refused.extend(wrong_patterns(&String::from_utf8_lossy(path), wrong));
+            self.trouble.fatal.extend(wrong_patterns(&String::from_utf8_lossy(path), wrong));
             self.ignore_files.insert(dir.to_vec(), patterns);
         }
         Ok(())
@@ -258,13 +270,16 @@ impl Loading<'_> {
             return Ok(());
         }
         let Ok(repo_path) = std::str::from_utf8(path) else {
-            self.refused.push(not_utf8(path));
+            match layout.root_path(&String::from_utf8_lossy(path)) {
+                Some(at) => self.trouble.refuse(&at, not_utf8(path)),
+                None => self.trouble.fatal.push(not_utf8(path)),
+            }
             return Ok(());
         };
         // The ignore files above a fixed prefix are listed, but not wanted.
         let Some(root_path) = layout.root_path(repo_path) else { return Ok(()) };
         if root_path.is_root() {
-            self.refused.push(not_a_folder(repo_path));
+            self.trouble.fatal.push(not_a_folder(repo_path));
             return Ok(());
         }
         let what = match entry.mode {
@@ -278,7 +293,7 @@ impl Loading<'_> {
                 Some(target) => match std::str::from_utf8(&target) {
                     Ok(target) => NodeWhat::Symlink { target: target.to_owned() },
                     Err(_) => {
-                        self.refused.push(target_not_utf8(repo_path, &target));
+                        self.trouble.refuse(&root_path, target_not_utf8(repo_path, &target));
                         return Ok(());
                     }
                 },
@@ -347,6 +362,10 @@ impl Snapshot for GitTree {
 
     fn commit(&self) -> Option<&str> {
         Some(&self.commit)
+    }
+
+    fn refused(&self) -> &[Refused] {
+        &self.tree.refused
     }
 }
 

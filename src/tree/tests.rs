@@ -20,9 +20,10 @@ fn memory(services: &[&str], files: &[&str]) -> Memory {
         };
         (layout.root_path(repo_path).unwrap(), Node { repo_path: repo_path.to_owned(), what })
     };
-    let mut refused = Vec::new();
-    let tree = Tree::new(&layout, files.iter().map(node).collect(), &mut refused);
-    Memory { tree, refused: refused.into_iter().map(|refused| refused.message).collect() }
+    let (tree, fatal) = Tree::past(&layout, files.iter().map(node).collect(), Trouble::default());
+    let refused = tree.refused.iter().map(|refused| &refused.why).chain(&fatal);
+    let refused = refused.map(|why| why.message.clone()).collect();
+    Memory { tree, refused }
 }
 
 impl Files for Memory {
@@ -50,6 +51,10 @@ impl Snapshot for Memory {
 
     fn commit(&self) -> Option<&str> {
         None
+    }
+
+    fn refused(&self) -> &[Refused] {
+        &self.tree.refused
     }
 }
 

@@ -38,6 +38,11 @@ impl Repo {
         self
     }
 
+    pub(crate) fn link(&self, path: &str, target: &str) -> &Self {
+        std::os::unix::fs::symlink(target, self.dir.path().join("services").join(path)).unwrap();
+        self
+    }
+
     pub(crate) fn make_executable(&self, path: &str) -> &Self {
         fs::set_permissions(self.dir.path().join("services").join(path), fs::Permissions::from_mode(0o755))
             .unwrap();
@@ -54,7 +59,7 @@ impl Repo {
         self
     }
 
-    fn tree(&self) -> DiskTree {
+    pub(crate) fn tree(&self) -> DiskTree {
         DiskTree::open(self.dir.path(), &Layout::default(), &FileRules::default()).unwrap()
     }
 

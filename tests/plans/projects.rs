@@ -1,6 +1,9 @@
 //! Projects as a whole: names that change, folders that move, projects that are broken.
 
-use crate::bench::{Repo, project, told};
+use ghdeploy::layout::Layout;
+use ghdeploy::wanted;
+
+use crate::bench::{ROOT, Repo, project, told};
 
 const COMPOSE: &str = "services:\n  web: {image: a, volumes: ['./x:/x']}\n";
 
@@ -126,4 +129,38 @@ fn a_project_that_moves_below_another_folder_keeps_nothing_of_the_old_place() {
             "  down: blog (no longer in the repository)"
         ]
     );
+}
+
+/// What cannot be deployed stops the project that it belongs to and those that read it, and no other.
+#[test]
+fn what_cannot_be_deployed_blocks_whom_it_concerns() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services: {web: {image: a}}\n"),
+        ("shop/compose.yml", "services: {web: {image: a, volumes: ['../shared:/shared']}}\n"),
+        ("wiki/compose.yml", "services: {web: {image: a}}\n"),
+        ("shared/x", "1\n"),
+        ("docs/x", "1\n"),
+    ]);
+    let deployed = repo.deployed();
+    repo.link("blog/socket", "/run/docker.sock").link("shared/out", "../../secret").link("docs/out", "/etc");
+    let plan = repo.plan(&deployed).plan;
+    let blocked = |name: &str| {
+        let project = plan.projects.iter().find(|project| project.name == name).unwrap();
+        project.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    assert!(blocked("blog").contains("`services/blog/socket` points to `/run/docker.sock`"));
+    assert!(blocked("shop").contains("`services/shared/out` points to `../../secret`"));
+    assert_eq!(blocked("wiki"), "");
+}
+
+/// A project whose compose file cannot be deployed has not left the repository.
+#[test]
+fn a_project_is_not_gone_because_its_compose_file_cannot_be_deployed() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", "services: {web: {image: a}}\n"),
+        ("wiki/compose.yml", "services: {web: {image: a}}\n"),
+    ]);
+    repo.remove("blog/compose.yml").link("blog/compose.yml", "/etc/compose.yml");
+    let err = wanted::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
+    assert!(err.to_string().contains("`services/blog/compose.yml` points to"), "{err}");
 }

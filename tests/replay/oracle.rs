@@ -37,6 +37,8 @@ struct Service {
     content: BTreeMap<String, String>,
     /// Whether it asks to be recreated when that changes.
     recreates: bool,
+    /// Whether it asks for something milder than a restart, which nothing that starts anew needs.
+    is_mild: bool,
     /// Services that it is restarted with or after.
     follows: Vec<String>,
 }
@@ -151,6 +153,7 @@ fn service(config: &Value, body: &Value) -> Service {
         build,
         content: files,
         recreates: body["x-ghdeploy"]["on-change"] == "recreate",
+        is_mild: body["x-ghdeploy"]["on-change"].is_object(),
         follows: follows.collect(),
     }
 }
@@ -224,30 +227,31 @@ fn one(old: Option<&Service>, now: &Service) -> BTreeSet<&'static str> {
         kinds.extend(now.build.is_some().then_some("build"));
         return kinds;
     };
-    let (mut renewed, mut builds) = (false, false);
     if old.definition != now.definition {
         kinds.insert("up");
-        renewed = true;
     } else if old.inline != now.inline && now.inline != json!({}) {
         kinds.insert("recreate");
-        renewed = true;
     }
     if now.build.is_some() && old.build != now.build {
-        builds = true;
         kinds.insert("build");
         if !kinds.contains("recreate") {
             kinds.insert("up");
         }
     }
-    let has_new_content = old.content != now.content;
-    if has_new_content && now.recreates {
+    if old.content == now.content {
+        return kinds;
+    }
+    // A build may turn out as the image that is there, and then nothing starts anew.
+    let suffices =
+        if now.is_mild || !kinds.contains("build") { starts(&kinds) } else { kinds.contains("recreate") };
+    if now.recreates {
         if old.definition == now.definition {
             kinds.remove("up");
             kinds.insert("recreate");
         }
-    } else if has_new_content && (!renewed || builds && kinds.contains("up")) {
+    } else if !suffices {
         kinds.insert("content");
-        kinds.insert("started");
+        kinds.extend((!now.is_mild).then_some("started"));
     }
     kinds
 }

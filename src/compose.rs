@@ -19,6 +19,7 @@ mod fake;
 mod include;
 mod keys;
 mod load;
+mod memory;
 mod merge;
 mod mounts;
 mod project;
@@ -32,6 +33,7 @@ mod yaml;
 use std::sync::Arc;
 
 pub use dockerignore::Ignored;
+pub use memory::Memory;
 
 use crate::path::RootPath;
 use model::Project;

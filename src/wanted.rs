@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest as _, Sha256};
 
 use crate::compose::model::{How, Project, ProjectSettings, Reaction, Read, Service};
-use crate::compose::{self, DIGEST_SCHEME, NodeKind};
+use crate::compose::{self, DIGEST_SCHEME, Memory, NodeKind};
 use crate::deployed::ServiceState;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
@@ -73,9 +73,24 @@ pub fn read(
     root: &str,
     runs: &dyn Fn(&str, &ProjectSettings) -> bool,
 ) -> Result<Wanted> {
+    read_again(&mut Memory::default(), tree, layout, root, runs)
+}
+
+/// The same, for a tree that has much in common with the one that was read last.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_again(
+    memory: &mut Memory,
+    tree: &dyn Snapshot,
+    layout: &Layout,
+    root: &str,
+    runs: &dyn Fn(&str, &ProjectSettings) -> bool,
+) -> Result<Wanted> {
     let dirs = project_dirs(tree, layout)?;
     refuse_hidden_projects(tree, layout, &dirs)?;
-    let loaded = dirs.iter().map(|dir| (dir, compose::load(tree, &dir.dir, root)));
+    let loaded = dirs.iter().map(|dir| (dir, memory.load(tree, &dir.dir, root)));
     let loaded: Vec<(&ProjectDir, Project)> =
         loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
     let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =

@@ -3,6 +3,8 @@
 use super::Context;
 use super::args::PlanArgs;
 use super::hosts::selection;
+use crate::compose::Memory;
+use crate::compose::model::ProjectSettings;
 use crate::deployed::Deployed;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
@@ -22,8 +24,10 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
-        let read = |tree: &dyn Snapshot| {
-            wanted::read(tree, layout, &target.root, &|name, settings| target.runs(name, settings))
+        let mut memory = Memory::default();
+        let mut read = |tree: &dyn Snapshot| {
+            let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
+            wanted::read_again(&mut memory, tree, layout, &target.root, &runs)
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {

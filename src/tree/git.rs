@@ -26,6 +26,12 @@ use command::{GitError, git, run};
 use objects::Objects;
 use work_tree::WorkTree;
 
+/// Size in bytes of the largest file that is read ahead.
+const READ_AHEAD_BYTES: u64 = 64 << 10;
+
+/// How many files are read ahead at most.
+const READ_AHEAD: usize = 2_000;
+
 /// A git repository, read by the `git` command.
 #[derive(Debug)]
 pub struct Repository {
@@ -154,11 +160,24 @@ impl Repository {
             notes: Vec::new(),
         };
         let entries: Vec<Listed<'_>> = listing.split(|b| *b == 0).filter_map(Listed::read).collect();
+        self.read_ahead(&entries).map_err(fail)?;
         loading.read_ignore_files(&entries).map_err(fail)?;
         for entry in &entries {
             loading.take(entry, layout).map_err(fail)?;
         }
         Ok((loading, commit))
+    }
+
+    /// Reads at once what the compose reader will ask for one by one.
+    fn read_ahead(&self, entries: &[Listed<'_>]) -> Result<(), GitError> {
+        let is_wanted = |entry: &&Listed<'_>| {
+            let name = split(entry.path).1;
+            let is_read = name.ends_with(b".env") || name.ends_with(b".yml") || name.ends_with(b".yaml");
+            is_read && entry.mode.starts_with("100") && entry.size <= READ_AHEAD_BYTES
+        };
+        let names: Vec<&str> =
+            entries.iter().filter(is_wanted).take(READ_AHEAD).map(|entry| entry.name).collect();
+        self.objects.prefetch(&names)
     }
 
     /// The output of `ls-tree` for all that lies below the fixed prefixes, and for the ignore files

@@ -14,6 +14,10 @@ use super::command::{GitError, git, spawn};
 /// project that extends them.
 const CACHED: usize = 1 << 20;
 
+/// Questions that are asked at once: fewer bytes than the smallest pipe holds, so that asking never waits
+/// for a process that waits for its answers to be read.
+const AT_ONCE: usize = 60;
+
 /// The objects of a repository.
 #[derive(Debug)]
 pub(super) struct Objects {
@@ -57,6 +61,23 @@ impl Objects {
         Ok(Some(content))
     }
 
+    /// Reads blobs ahead in few round trips. What the repository lacks is left to whoever asks for it.
+    pub(super) fn prefetch(&self, names: &[&str]) -> Result<(), GitError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown: Vec<&str> =
+            names.iter().filter(|name| !state.cache.contains_key(**name)).copied().collect();
+        for names in unknown.chunks(AT_ONCE) {
+            let objects = state.converse(&self.dir, |process| {
+                process.ask(&names.join("\n"))?;
+                names.iter().map(|_| process.answer()).collect::<io::Result<Vec<_>>>()
+            })?;
+            for object in objects.into_iter().flatten() {
+                state.cache.insert(object.name, object.content.into());
+            }
+        }
+        Ok(())
+    }
+
     /// An object by any name that git knows, which holds no newline; `None` when there is none or the
     /// name is ambiguous.
     pub(super) fn find(&self, name: &str) -> Result<Option<Object>, GitError> {
@@ -66,11 +87,22 @@ impl Objects {
 
 impl State {
     fn read(&mut self, dir: &Path, name: &str) -> Result<Option<Object>, GitError> {
+        self.converse(dir, |process| {
+            process.ask(name)?;
+            process.answer()
+        })
+    }
+
+    fn converse<T>(
+        &mut self,
+        dir: &Path,
+        talk: impl FnOnce(&mut Process) -> io::Result<T>,
+    ) -> Result<T, GitError> {
         let process = match &mut self.process {
             Some(process) => process,
             none => none.insert(Process::start(dir)?),
         };
-        match process.read(name) {
+        match talk(process) {
             Ok(found) => Ok(found),
             // It is out of step or gone: the next read starts another.
             Err(err) => Err(self.process.take().map_or(GitError::Io(err), Process::reason)),
@@ -94,10 +126,14 @@ impl Process {
         Ok(Self { child, questions, answers: BufReader::with_capacity(64 << 10, answers) })
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Option<Object>> {
-        if let Some(questions) = &mut self.questions {
-            questions.write_all(format!("{name}\n").as_bytes())?;
-        }
+    /// Asks for objects, one name a line.
+    fn ask(&mut self, names: &str) -> io::Result<()> {
+        self.questions
+            .as_mut()
+            .map_or(Ok(()), |questions| questions.write_all(format!("{names}\n").as_bytes()))
+    }
+
+    fn answer(&mut self) -> io::Result<Option<Object>> {
         let mut header = String::new();
         self.answers.read_line(&mut header)?;
         let Some(header) = header.strip_suffix('\n') else {

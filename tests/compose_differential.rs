@@ -1,6 +1,7 @@
 //! Holds the compose reader against Docker Compose itself.
 //!
-//! Needs `docker compose` and fails without it; no daemon is asked. Every folder of
+//! Needs `docker compose` and fails without it; no daemon is asked. `COMPOSE_CORPUS` names more folders of
+//! projects, separated by colons, and `COMPOSE_GENERATED` says how many projects are made up. Every folder of
 //! `tests/compose_fixtures/projects` and of `services` is read by both, and every document of
 //! `tests/compose_fixtures/digests` is compared with every other by digest and by `config --hash`.
 
@@ -99,8 +100,7 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every project: the folder that holds it and its name. `COMPOSE_CORPUS` names more folders of
-/// projects, separated by colons.
+/// Every project: the folder that holds it and its name.
 fn projects() -> Vec<(PathBuf, String)> {
     let mut projects = Vec::new();
     let mut roots = vec![repository().join("tests/compose_fixtures/projects"), repository().join("services")];
@@ -424,6 +424,49 @@ const ATTRIBUTES: &[&str] = &[
     "init: true",
     "x-note: {a: b}",
     "<<: *common",
+    "sysctls: {net.core.somaxconn: 1024}",
+    "sysctls: [net.core.somaxconn=512, net.ipv4.ip_forward=1]",
+    "devices: [\"/dev/a:/dev/b:rw\", /dev/c]",
+    "annotations: {a: b}",
+    "annotations: [a=c, \"d=${A}\"]",
+    "deploy: {labels: [a=b], resources: {reservations: {memory: 1g}}, restart_policy: {condition: on-failure, delay: 5s}}",
+    "deploy: {labels: {a: c}, replicas: 2}",
+    "ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}",
+    "cap_drop: [ALL]",
+    "dns_search: [a.b, c.d, a.b]",
+    "expose: [80, \"81\", \"80\"]",
+    "group_add: [1, docker]",
+    "security_opt: [\"no-new-privileges:true\"]",
+    "user: 1000:1000",
+    "user: \"0\"",
+    "shm_size: 64m",
+    "cpus: 0.5",
+    "entrypoint: /run 'a b' \"c d\"",
+    "entrypoint: []",
+    "command: []",
+    "depends_on: [base]",
+    "depends_on: {base: {condition: service_healthy, restart: true}}",
+    "networks: {front: {ipv4_address: 10.0.0.5, priority: 5, aliases: [x, y]}}",
+    "ports: [\"127.0.0.1:8000-8002:9000-9002\", \"53:53/udp\", 70]",
+    "configs: [{source: conf, mode: 0440, uid: \"1\"}]",
+    "secrets: [{source: key, target: other}, {source: key, mode: 256}]",
+    "volumes: [{type: volume, source: named, target: /n, volume: {nocopy: true}}, /anonymous]",
+    "volumes: [\"./one:/one:ro,z\", \".:/all\"]",
+    "oom_score_adj: -5",
+    "read_only: true",
+    "ipc: service:base",
+    "network_mode: host",
+    "stop_signal: SIGINT",
+    "scale: 2",
+    "mac_address: 02:42:ac:11:65:43",
+    "labels: {n: 0x10, f: 1.0, b: true, e: , z: 007}",
+    "environment: {N: 0o17, F: 1e3, D: 2001-01-01, S: '0x1'}",
+    "healthcheck: {disable: true}",
+    "healthcheck: {test: NONE, start_period: 1m30s}",
+    "build: {context: ./app, dockerfile: other.Dockerfile, tags: [a, b, a], additional_contexts: {x: ./x}}",
+    "blkio_config: {weight: 300, device_read_bps: [{path: /dev/sda, rate: 12mb}]}",
+    "x-more: [1, 2]",
+    "<<: [*common, {init: true}]",
     "extends: base",
     "extends: {file: other.yml, service: far}",
     "volumes: !reset []",
@@ -464,7 +507,8 @@ fn generated_projects_are_read_as_compose_reads_them() {
     let folder = tempfile::tempdir().unwrap();
     let shared = folder.path().join("shared");
     std::fs::create_dir(&shared).unwrap();
-    let names: Vec<String> = (0..40).map(|index| format!("p{index}")).collect();
+    let count = std::env::var("COMPOSE_GENERATED").map_or(40, |text| text.parse().unwrap());
+    let names: Vec<String> = (0..count).map(|index| format!("p{index}")).collect();
     for name in &names {
         let (services, over, env, includes) = project.new_tree(&mut runner).unwrap().current();
         let dir = folder.path().join(name);

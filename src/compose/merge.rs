@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
+use super::short;
 use super::yaml::{Entry, Map, Node, Tag, Value};
 
 /// What becomes of `!reset` and `!override` once they have done their work.
@@ -73,6 +74,10 @@ fn value(context: &mut Context<'_>, tags: Tags, path: &str, base: Node, over: No
     }
     let at = over.at;
     let tag = base.tag;
+    let (base, over) = match path {
+        "extra_hosts" if base.as_list().is_some() != over.as_list().is_some() => (listed(base), listed(over)),
+        _ => (base, over),
+    };
     let merged = match (base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => {
             let drivers = driver(&base).zip(driver(&over)).filter(|_| path == "logging");
@@ -101,6 +106,14 @@ fn value(context: &mut Context<'_>, tags: Tags, path: &str, base: Node, over: No
         }
     };
     Node { at, tag, value: merged }
+}
+
+/// Hosts as a list.
+fn listed(hosts: Node) -> Node {
+    match hosts.value {
+        Value::Map(map) => Node { value: Value::List(short::host_list(&map)), ..hosts },
+        _ => hosts,
+    }
 }
 
 fn is_within(path: &str, parents: &[&str]) -> bool {
@@ -168,6 +181,11 @@ fn identity(path: &str, item: &Node) -> Option<String> {
             item.as_str().map(|text| text.split('=').next().unwrap_or("").to_owned())
         }
         "expose" | "label_file" => item.as_str().map(str::to_owned),
+        _ if path.starts_with("networks.")
+            && (path.ends_with(".aliases") || path.ends_with(".link_local_ips")) =>
+        {
+            item.as_str().map(str::to_owned)
+        }
         _ => None,
     }
 }
@@ -185,11 +203,20 @@ pub(super) fn clear_tags(map: &mut Map) {
     }
 }
 
-/// Removes what a list says twice.
-pub(super) fn settle(map: &mut Map) {
+/// Removes what the lists of a service say twice.
+pub(super) fn settle(service: &mut Map) {
+    if let Some(hosts) = service.get_mut("extra_hosts") {
+        hosts.node = listed(hosts.node.clone());
+    }
+    settle_below("services", service);
+}
+
+fn settle_below(path: &str, map: &mut Map) {
     for (key, entry) in map.iter_mut() {
-        if let Value::List(items) = &mut entry.node.value {
-            *items = unique(key, std::mem::take(items));
+        match &mut entry.node.value {
+            Value::List(items) => *items = unique(&join(path, key), std::mem::take(items)),
+            Value::Map(map) => settle_below(&join(path, key), map),
+            Value::Null | Value::Text(_) => {}
         }
     }
 }
@@ -263,7 +290,18 @@ mod tests {
             ("ports: ['80:80']", "ports: !override ['81:81']", "ports: ['81:81']"),
             ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment: {B: 2}"),
             ("tmpfs: /a", "tmpfs: [/a, /b]", "tmpfs: [/a, /b]"),
+            ("extra_hosts: {a: 1.1.1.1}", "extra_hosts: {a: 2.2.2.2}", "extra_hosts: ['a:2.2.2.2']"),
+            (
+                "extra_hosts: {a: 1.1.1.1}",
+                "extra_hosts: ['a=2.2.2.2']",
+                "extra_hosts: {a: [1.1.1.1, 2.2.2.2]}",
+            ),
             ("cap_add: [A]", "cap_add: [A, B]", "cap_add: [A, B]"),
+            (
+                "networks: {default: {aliases: [x, y, x]}}",
+                "networks: {default: {aliases: [y, z]}}",
+                "networks: {default: {aliases: [x, y, z]}}",
+            ),
             ("expose: [80]", "expose: ['80', 81]", "expose: [80, 81]"),
             ("devices: ['/dev/a:/dev/x']", "devices: ['/dev/b:/dev/x']", "devices: ['/dev/b:/dev/x']"),
         ] {

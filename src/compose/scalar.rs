@@ -7,12 +7,10 @@ use super::yaml::Text;
 
 /// The text of a scalar where Compose wants a string: `0x10` without quotes is 16, `1.0` is 1.
 pub(super) fn display(text: &Text) -> String {
-    if text.plain
-        && let Some(number) = number(&text.text)
-    {
-        return number;
-    }
     if text.plain {
+        if let Some(other) = number(&text.text).or_else(|| timestamp(&text.text)) {
+            return other;
+        }
         match &*text.text {
             "true" | "True" | "TRUE" => return "true".to_owned(),
             "false" | "False" | "FALSE" => return "false".to_owned(),
@@ -20,6 +18,24 @@ pub(super) fn display(text: &Text) -> String {
         }
     }
     text.text.to_string()
+}
+
+/// A date, with or without a time, as Go prints it; `None` when it is none.
+fn timestamp(text: &str) -> Option<String> {
+    let (date, time) = match text.split_once(['T', 't', ' ']) {
+        Some((date, time)) => (date, time.trim_end_matches(['Z', 'z'])),
+        None => (text, "00:00:00"),
+    };
+    let fits = |part: &str, digits: std::ops::RangeInclusive<usize>, last: u32| {
+        let number = part.parse().ok().filter(|number| (1..=last).contains(number));
+        number.is_some() && digits.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let parts: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    let is_time = time.split(':').count() == 3
+        && time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
+    let is_date = fits(year, 4..=4, 9999) && fits(month, 1..=2, 12) && fits(day, 1..=2, 31);
+    (is_date && is_time).then(|| format!("{year}-{month:0>2}-{day:0>2} {time} +0000 UTC"))
 }
 
 /// A number as Go prints what its YAML reader makes of it; `None` when it is none.
@@ -178,10 +194,26 @@ mod tests {
             ("1.50", "1.5"),
             ("1e3", "1000"),
             ("True", "true"),
+            ("2001-1-02", "2001-01-02 00:00:00 +0000 UTC"),
+            ("2001-01-02T10:00:00Z", "2001-01-02 10:00:00 +0000 UTC"),
         ] {
             assert_eq!(plain(text), wanted);
         }
-        for text in ["yes", "1.2.3", "-", "x1", "1-2", "127.0.0.1", ".", "0x", "1e"] {
+        for text in [
+            "yes",
+            "1.2.3",
+            "-",
+            "x1",
+            "1-2",
+            "127.0.0.1",
+            ".",
+            "0x",
+            "1e",
+            "2001-13-01",
+            "2001-01",
+            "1-1-1",
+            "2001-01-01 00:00:00 +0000 UTC",
+        ] {
             assert_eq!(plain(text), text);
         }
         assert_eq!(plain("123456789.5"), "1.234567895e+08");

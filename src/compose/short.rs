@@ -180,48 +180,61 @@ pub(super) fn device(_: &mut Context<'_>, item: Node) -> Node {
     Node::new(item.at, Value::Map(map))
 }
 
-/// `extra_hosts` as a list of `name=address`, whichever way it was written.
+/// `extra_hosts` as a list of `name=address`, or as the mapping that it was written as: that merges by
+/// name, and [`host_list`] makes a list of it afterwards.
 pub(super) fn hosts(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
-    let mut hosts = Vec::new();
-    let mut add = |at: Mark, name: &str, address: &Text| {
-        let ip = address.text.trim_start_matches('[').trim_end_matches(']');
-        let text = Rc::from(format!("{name}={ip}"));
-        let text = Text { text, plain: false, unknown: Rc::clone(&address.unknown) };
-        hosts.push(Node::new(at, Value::Text(text)));
-    };
-    match value {
+    let value = match value {
         Value::List(items) => {
+            let mut hosts = Vec::new();
             for item in items {
                 let split =
                     item.as_str().and_then(|text| text.split_once('=').or_else(|| text.split_once(':')));
                 match (&item.value, split) {
                     (Value::Text(text), Some((name, ip))) => {
                         let ip = Text { text: Rc::from(ip), plain: false, unknown: Rc::clone(&text.unknown) };
-                        add(item.at, name, &ip);
+                        hosts.push(host(item.at, name, &ip));
                     }
                     _ => context.error(item.at, format!("{owner}: a host needs `name=address`")),
                 }
             }
+            Value::List(hosts)
         }
         Value::Map(map) => {
-            for (name, entry) in map {
-                match &entry.node.value {
-                    Value::Text(text) => add(entry.at, &name, text),
-                    Value::List(items) => {
-                        for item in items {
-                            if let Value::Text(text) = &item.value {
-                                add(item.at, &name, text);
-                            }
-                        }
-                    }
-                    _ => context.error(entry.at, format!("{owner}: host `{name}` needs an address")),
+            for (name, entry) in &map {
+                if matches!(entry.node.value, Value::Map(_) | Value::Null) && entry.node.tag != Tag::Reset {
+                    context.error(entry.at, format!("{owner}: host `{name}` needs an address"));
                 }
             }
+            Value::Map(map)
         }
-        _ => context.error(at, format!("{owner}: `extra_hosts` must be a mapping or a list")),
+        _ => {
+            context.error(at, format!("{owner}: `extra_hosts` must be a mapping or a list"));
+            Value::List(Vec::new())
+        }
+    };
+    Node { at, tag: if tag == Tag::Reset { Tag::None } else { tag }, value }
+}
+
+/// The list that a mapping of hosts stands for.
+pub(super) fn host_list(map: &Map) -> Vec<Node> {
+    let mut hosts = Vec::new();
+    for (name, entry) in map {
+        let one = std::slice::from_ref(&entry.node);
+        for item in entry.node.as_list().unwrap_or(one) {
+            if let Value::Text(text) = &item.value {
+                hosts.push(host(item.at, name, text));
+            }
+        }
     }
-    Node { at, tag: if tag == Tag::Reset { Tag::None } else { tag }, value: Value::List(hosts) }
+    hosts
+}
+
+fn host(at: Mark, name: &str, address: &Text) -> Node {
+    let ip = address.text.trim_start_matches('[').trim_end_matches(']');
+    let text = Rc::from(format!("{name}={ip}"));
+    let text = Text { text, plain: false, unknown: Rc::clone(&address.unknown) };
+    Node::new(at, Value::Text(text))
 }
 
 #[cfg(test)]

@@ -189,18 +189,43 @@ pub(super) fn parse(source: u32, bytes: &[u8]) -> (Vec<Node>, Vec<Problem>) {
         let message = "control characters are not allowed in YAML".into();
         return (Vec::new(), vec![Problem { message, at }]);
     }
-    let mut builder = Builder {
-        source,
-        documents: Vec::new(),
-        open: Vec::new(),
-        anchors: BTreeMap::new(),
-        nodes: 0,
-        problems: Vec::new(),
-    };
+    let mut builder = Builder::new(source);
     if let Err(problem) = builder.read(text) {
-        builder.problems.push(problem);
+        // Compose takes a tab between a key and its value, this parser does not.
+        if text.contains(":\t") {
+            let mut again = Builder::new(source);
+            if again.read(&with_spaces_after_colons(text)).is_ok() {
+                return (again.documents, again.problems);
+            }
+        }
+        let tab = tab_near(text, problem.at.line as usize).map(|(line, column)| Problem {
+            message: "invalid YAML: a tab cannot indent, write spaces".into(),
+            at: Mark { source, line: line as u32, column: column as u32 },
+        });
+        builder.problems.push(tab.unwrap_or(problem));
     }
     (builder.documents, builder.problems)
+}
+
+/// The text with as many spaces for tabs that follow a colon.
+fn with_spaces_after_colons(text: &str) -> String {
+    let mut follows = false;
+    let space = |c: char| {
+        follows = c == ':' || follows && c == '\t';
+        if follows && c == '\t' { ' ' } else { c }
+    };
+    text.chars().map(space).collect()
+}
+
+/// The tab that indents a line on which the parser gave up, or the one after it: it says so in other words
+/// and may point at the line before.
+fn tab_near(text: &str, line: usize) -> Option<(usize, usize)> {
+    let near = text.lines().enumerate().skip(line.saturating_sub(1)).take(2);
+    let mut found = near.filter_map(|(index, line)| {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        indent.find('\t').map(|column| (index + 1, column + 1))
+    });
+    found.next()
 }
 
 /// A collection whose end has not been seen.
@@ -232,6 +257,11 @@ struct Builder {
 }
 
 impl Builder {
+    fn new(source: u32) -> Self {
+        let (documents, open, problems) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, documents, open, anchors: BTreeMap::new(), nodes: 0, problems }
+    }
+
     fn mark(&self, span: Span) -> Mark {
         Mark {
             source: self.source,
@@ -450,6 +480,15 @@ mod tests {
         assert!(problem(b"a: [1").contains("invalid YAML"));
         assert!(problem(b"a: *no").contains("anchor"));
         assert!(problem(b"a: &a [*a]").contains("this very alias"));
+    }
+
+    #[test]
+    fn a_tab_that_indents_is_shown_where_it_stands() {
+        let tab = "invalid YAML: a tab cannot indent, write spaces";
+        assert_eq!(problem(b"a:\n  b: 1\n\tc: 2\n"), format!("3:1 {tab}"));
+        assert_eq!(problem(b"a:\n  b:\n  \t- 2\n"), format!("3:3 {tab}"));
+        // Where it is content it is none of our business.
+        assert!(one("a: |\n  x\n  \ty\nb:\t1\n").get("b").is_some());
     }
 
     #[test]

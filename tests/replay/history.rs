@@ -109,6 +109,7 @@ const EDITS: &[(usize, Edit)] = &[
     (1, History::toggle_profile),
     (1, History::change_resource),
     (2, History::take_back),
+    (6, History::garble),
 ];
 
 impl History {
@@ -116,10 +117,22 @@ impl History {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
-        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("services");
-        let copied = Command::new("cp").arg("-r").arg(own).arg(&top).status().unwrap();
-        assert!(copied.success());
         let history = Self { top, folder: Some(folder), count: 0 };
+        let other = std::env::var_os("REPLAY_TREE").map(PathBuf::from);
+        let tree = other.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("services"));
+        let copied = Command::new("cp").arg("-r").arg(tree).arg(history.services()).status().unwrap();
+        assert!(copied.success());
+        if other.is_none() {
+            history.complete();
+        }
+        history.git(&["init", "--quiet", "--initial-branch=main"]);
+        history.commit("start");
+        history
+    }
+
+    /// Adds to `services/` what the history needs besides.
+    fn complete(&self) {
+        let history = self;
         // What the host has is in the repository here, or nobody could tell what a value does.
         fs::remove_file(history.services().join(".gitignore")).unwrap();
         for example in history.files().into_iter().filter(|path| path.ends_with(".env.example")) {
@@ -129,9 +142,6 @@ impl History {
         // What a build does not see of its context is held against a real build elsewhere.
         fs::remove_file(history.services().join("app/.dockerignore")).unwrap();
         MORE.iter().for_each(|(path, text)| history.write(&history.services().join(path), text));
-        history.git(&["init", "--quiet", "--initial-branch=main"]);
-        history.commit("start");
-        history
     }
 
     /// The top of the repository.
@@ -270,6 +280,41 @@ impl History {
         text.extend(format!("# {}\n", self.count).bytes());
         fs::write(&path, text).unwrap();
         Some(format!("content of {}", self.shown(&path)))
+    }
+
+    /// What a slip of the fingers does to a line of a compose file or an env file.
+    fn garble(&mut self, random: &mut Random) -> Option<String> {
+        let path = self.file(random, |path| is_yaml(path) || path.ends_with(".env"))?;
+        let text = fs::read_to_string(&path).ok()?;
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let full: Vec<usize> = (0..lines.len()).filter(|&at| !lines[at].trim().is_empty()).collect();
+        let at = *random.pick(&full)?;
+        let is_digit = |(_, c): &(usize, char)| c.is_ascii_digit();
+        let digits: Vec<usize> = lines[at].char_indices().filter(is_digit).map(|(at, _)| at).collect();
+        let what = match (random.below(6), random.pick(&digits)) {
+            (0 | 1, Some(&digit)) => {
+                lines[at].replace_range(digit..=digit, &random.below(10).to_string());
+                "another digit"
+            }
+            (2, _) => {
+                lines.remove(at);
+                "a line less"
+            }
+            (3, _) => {
+                lines[at].insert(0, '#');
+                "a line commented out"
+            }
+            (4, _) if at + 1 < lines.len() => {
+                lines.swap(at, at + 1);
+                "two lines swapped"
+            }
+            _ => {
+                lines[at].push('x');
+                "a letter more"
+            }
+        };
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        Some(format!("{what} at {}:{}", self.shown(&path), at + 1))
     }
 
     fn change_image(&mut self, random: &mut Random) -> Option<String> {

@@ -6,7 +6,7 @@
 //! configuration before and after and from the files that it names; nothing of the reader is used for
 //! it. Needs `docker compose`, but no daemon.
 //!
-//! `REPLAY_COMMITS` and `REPLAY_SEED` make it longer or another one.
+//! `REPLAY_COMMITS` and `REPLAY_SEED` make it longer or another one, `REPLAY_TREE` starts from another tree.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 

@@ -54,6 +54,7 @@ pub(super) struct Context<'a> {
     root: &'a str,
     sources: Vec<Source>,
     parsed: BTreeMap<u32, Rc<[Node]>>,
+    written: BTreeMap<Mark, Rc<str>>,
     nodes: usize,
     exhausted: bool,
 }
@@ -68,6 +69,7 @@ impl<'a> Context<'a> {
             root: root.trim_end_matches('/'),
             sources: Vec::new(),
             parsed: BTreeMap::new(),
+            written: BTreeMap::new(),
             nodes: 0,
             exhausted: false,
         }
@@ -102,6 +104,21 @@ impl<'a> Context<'a> {
     /// Whether so much is wrong that nothing more is noted.
     pub(super) fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
+    /// Notes how the scalar at a place was written before variables were substituted in it.
+    pub(super) fn written(&mut self, at: Mark, text: &Rc<str>) {
+        self.written.insert(at, Rc::clone(text));
+    }
+
+    /// What stands at a place, for messages: as it was written, for values of variables may be secret.
+    pub(super) fn quote(&self, at: Mark, text: &str) -> String {
+        self.written.get(&at).map_or(text, |written| written).to_owned()
+    }
+
+    /// The file that is named at a place, for messages.
+    pub(super) fn quote_file(&self, at: Mark, path: &RootPath) -> String {
+        self.written.get(&at).map_or_else(|| self.files.shown(path), ToString::to_string)
     }
 
     /// Pays for copying or merging nodes; `false` when the budget is spent, which is noted once.

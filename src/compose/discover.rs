@@ -29,6 +29,8 @@ const OVERRIDES: [&str; 4] = [
 pub(super) struct Start {
     /// The compose files in the order in which they are merged.
     pub(super) files: Vec<RootPath>,
+    /// Where they are named, unless Compose looks for them by itself.
+    pub(super) named_at: Option<Mark>,
     /// Where relative paths start.
     pub(super) base: RootPath,
     /// The variables of the tree.
@@ -70,12 +72,16 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
     variables.fill(&dotenv(context, dir, &outside));
     let listed = variables.get("COMPOSE_FILE").filter(|value| !value.text.is_empty()).cloned();
     let mut files = Vec::new();
+    let mut named_at = None;
     let mut base = dir.clone();
     match listed {
         Some(list) => {
             let separator = variables.get("COMPOSE_PATH_SEPARATOR").map(|value| value.text.clone());
             let separator = separator.filter(|text| !text.is_empty()).unwrap_or_else(|| ":".into());
-            files = named_files(context, dir, &list, &separator);
+            let path = dir.join(".env").unwrap_or_default();
+            let at = Mark { source: context.source(&path, dir), line: 1, column: 1 };
+            named_at = Some(at);
+            files = named_files(context, at, &list, &separator);
             if let Some(parent) = files.first().and_then(RootPath::parent) {
                 base = parent;
             }
@@ -104,7 +110,8 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
     }
     let profiles = variables.get("COMPOSE_PROFILES").map(|value| value.text.clone()).unwrap_or_default();
     let profiles = profiles.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    Start { files, base, profiles: profiles.collect(), variables: Rc::new(variables), name, name_at }
+    let profiles = profiles.collect();
+    Start { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at }
 }
 
 fn dotenv(context: &mut Context<'_>, dir: &RootPath, environment: &Variables) -> Variables {
@@ -121,9 +128,7 @@ fn default_files(files: &dyn Files, dir: &RootPath, names: &[&str]) -> impl Iter
     paths.filter(|path| files.kind(path) == Some(NodeKind::File))
 }
 
-fn named_files(context: &mut Context<'_>, dir: &RootPath, list: &Variable, separator: &str) -> Vec<RootPath> {
-    let dotenv = dir.join(".env").unwrap_or_default();
-    let at = Mark { source: context.source(&dotenv, dir), line: 1, column: 1 };
+fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: &str) -> Vec<RootPath> {
     let mut files = Vec::new();
     for name in list.text.split(separator).filter(|name| !name.is_empty()) {
         let unknown: Vec<Rc<str>> = list.unknown.iter().cloned().collect();
@@ -258,6 +263,6 @@ mod tests {
         let reads: Vec<&str> = web.reads.iter().map(|read| read.path.as_str()).collect();
         assert_eq!(reads, ["blog/x", "blog/y"]);
         let missing = Tree::new(&[("blog/.env", "COMPOSE_FILE=no.yml")]).load();
-        assert!(messages(&missing)[0].ends_with("there is no file services/blog/no.yml"));
+        assert_eq!(messages(&missing), ["services/blog/.env:1:1: there is no file services/blog/no.yml"]);
     }
 }

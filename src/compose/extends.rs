@@ -53,6 +53,8 @@ impl Loader<'_, '_> {
         };
         let base = match file {
             None if !services.contains_key(&wanted) => {
+                let at = map_at(&node, "service");
+                let wanted = self.context.quote(at, &wanted);
                 self.context.error(
                     node.at,
                     format!("service `{name}` extends `{wanted}`, which is not in this file"),
@@ -65,7 +67,10 @@ impl Loader<'_, '_> {
                 links.pop();
                 base
             }
-            Some(file) => self.extend_from_file(name, &wanted, &file, links),
+            Some(file) => {
+                let base = (&wanted, map_at(&node, "service"));
+                self.extend_from_file(name, base, &file, links)
+            }
         };
         let Some(base) = base else { return Some(definition) };
         let size: usize = base.body.values().map(|entry| entry.node.size()).sum();
@@ -83,7 +88,7 @@ impl Loader<'_, '_> {
     fn extend_from_file(
         &mut self,
         name: &str,
-        wanted: &Rc<str>,
+        (wanted, wanted_at): (&Rc<str>, Mark),
         file: &Node,
         links: &mut Links,
     ) -> Option<Definition> {
@@ -91,7 +96,7 @@ impl Loader<'_, '_> {
         let base = path.parent().unwrap_or_default();
         let (source, documents) = self.context.documents(&path, &base);
         let Some(documents) = documents else {
-            let shown = self.context.files.shown(&path);
+            let shown = self.context.quote_file(file.at, &path);
             self.context
                 .error(file.at, format!("service `{name}` extends a file that does not exist: {shown}"));
             return None;
@@ -115,7 +120,8 @@ impl Loader<'_, '_> {
             }
         };
         if !services.contains_key(wanted) {
-            let shown = self.context.files.shown(&path);
+            let shown = self.context.quote_file(file.at, &path);
+            let wanted = self.context.quote(wanted_at, wanted);
             self.context
                 .error(file.at, format!("service `{name}` extends `{wanted}`, which is not in {shown}"));
             return None;
@@ -147,6 +153,11 @@ impl Loader<'_, '_> {
         links.push(link);
         Some(())
     }
+}
+
+/// Where the value of a key stands, or the node itself without it.
+fn map_at(node: &Node, key: &str) -> Mark {
+    node.get(key).map_or(node.at, |value| value.at)
 }
 
 #[cfg(test)]

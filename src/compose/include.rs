@@ -58,7 +58,8 @@ impl Loader<'_, '_> {
             };
             let variables = self.included_variables(&env_files, &directory);
             let mut loader = Loader::new(self.context, variables);
-            let included = loader.load(&files, &directory, Some(item.at), chain);
+            let included =
+                loader.load(&files, &directory, &|index| paths.get(index).map(|path| path.at), chain);
             self.import(model, included, item.at);
         }
     }

@@ -67,20 +67,20 @@ impl<'c, 'a> Loader<'c, 'a> {
     }
 
     /// Merges `files` in their order. Relative paths in them start from `base`; `named_at` says
-    /// who wants them, `chain` which files include them.
+    /// where each of them is named, `chain` which files include them.
     pub(super) fn load(
         &mut self,
         files: &[RootPath],
         base: &RootPath,
-        named_at: Option<Mark>,
+        named_at: &dyn Fn(usize) -> Option<Mark>,
         chain: &[RootPath],
     ) -> Model {
         let mut model = Model::default();
-        for file in files {
+        for (index, file) in files.iter().enumerate() {
             let (source, documents) = self.context.documents(file, base);
             let Some(documents) = documents else {
-                let at = named_at.unwrap_or(Mark { source, line: 1, column: 1 });
-                let shown = self.context.files.shown(file);
+                let at = named_at(index).unwrap_or(Mark { source, line: 1, column: 1 });
+                let shown = self.context.quote_file(at, file);
                 self.context.error(at, format!("there is no file {shown}"));
                 continue;
             };
@@ -303,6 +303,7 @@ pub(super) fn interpolate(context: &mut Context<'_>, node: &Node, variables: &Va
 }
 
 fn substituted(context: &mut Context<'_>, at: Mark, text: &Text, variables: &Variables) -> Text {
+    context.written(at, &text.text);
     match variables::substitute(&text.text, &|name| variables.get(name)) {
         // What variables expand to counts as nodes of 64 bytes.
         Ok(value) if context.pay(value.text.len() / 64, at) => {

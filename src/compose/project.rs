@@ -25,7 +25,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     let mut context = Context::new(files, root);
     let start = discover::start(&mut context, dir, root);
     let mut loader = Loader::new(&mut context, start.variables.clone());
-    let mut model = loader.load(&start.files, &start.base, None, &[]);
+    let mut model = loader.load(&start.files, &start.base, &|_| start.named_at, &[]);
     for definition in model.services.values_mut() {
         merge::settle(&mut definition.body);
     }

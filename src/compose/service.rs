@@ -279,6 +279,7 @@ impl<'r> Reader<'r, '_, '_> {
                         .map(|entry| entry.at)
                         .or(at);
                     if let Some(at) = at {
+                        let name = self.context.quote(at, name);
                         self.context.error(
                             at,
                             format!("service `{}` uses network `{name}`, which is not defined", self.name),
@@ -331,14 +332,17 @@ impl<'r> Reader<'r, '_, '_> {
                 required: flag("required").unwrap_or(true),
             };
             if !self.model.services.contains_key(name) {
-                let message = format!("service `{}` depends on `{name}`, which is not defined", self.name);
+                let needed = self.context.quote(entry.at, name);
+                let message = format!("service `{}` depends on `{needed}`, which is not defined", self.name);
                 self.context.error(entry.at, message);
             }
             all.insert(name.to_string(), dependency);
         }
         for (name, at, restart) in self.implied() {
             if !self.model.services.contains_key(&*name) {
-                let message = format!("service `{}` needs service `{name}`, which is not defined", self.name);
+                let needed = self.context.quote(at, &name);
+                let message =
+                    format!("service `{}` needs service `{needed}`, which is not defined", self.name);
                 self.context.error(at, message);
             }
             let condition = "service_started".to_owned();
@@ -423,6 +427,23 @@ mod tests {
 
     fn digest(compose: &str) -> String {
         web(&project(compose)).definition.clone()
+    }
+
+    #[test]
+    fn a_name_from_a_variable_is_quoted_as_it_was_written() {
+        let compose = "\
+services:
+  a: {image: x, depends_on: ['$S'], networks: ['$S'], configs: ['$S'], volumes: ['v$S:/v'], ipc: 'service:$S'}
+  b: {image: x, extends: '$S'}
+  c: {image: x, extends: {service: '$S', file: compose.yml}}
+  d: {image: x, extends: {service: a, file: 'no$S.yml'}}
+include: ['no$S.yml', {path: ['no$S.yml']}]
+";
+        let found = messages(&Tree::new(&[("blog/compose.yml", compose), ("blog/.env", "S=hunter2")]).load());
+        assert_eq!(found.len(), 10, "{found:#?}");
+        for message in found {
+            assert!(message.contains("$S") && !message.contains("hunter2"), "{message}");
+        }
     }
 
     #[test]

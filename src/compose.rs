@@ -43,6 +43,9 @@ use model::Project;
 /// everything being recreated.
 pub const DIGEST_SCHEME: u32 = 1;
 
+/// Size of the largest file that is read, in bytes.
+pub const MAX_BYTES: usize = 4 << 20;
+
 /// Whether `dir` holds a project: a compose file by one of Compose's names, or a `.env` that names
 /// one.
 #[must_use]

@@ -20,15 +20,13 @@ const MAX_NODES: usize = 500_000;
 const MAX_DIAGNOSTICS: usize = 500;
 
 /// Files that one project may read.
-const MAX_FILES: usize = 1_000;
+pub(super) const MAX_FILES: usize = 1_000;
 
 /// A file as it was read in one role: the same file extended from two places is two sources.
 #[derive(Debug)]
-pub(super) struct Source {
-    /// The file.
-    pub(super) path: RootPath,
+struct Source {
     /// The folder that relative paths in it start from.
-    pub(super) base: RootPath,
+    base: RootPath,
     shown: String,
 }
 
@@ -53,6 +51,7 @@ pub(super) struct Context<'a> {
     pub(super) definition_files: Vec<DefinitionFile>,
     root: &'a str,
     sources: Vec<Source>,
+    indices: BTreeMap<(RootPath, RootPath), u32>,
     parsed: BTreeMap<u32, Rc<[Node]>>,
     written: BTreeMap<Mark, Rc<str>>,
     nodes: usize,
@@ -68,6 +67,7 @@ impl<'a> Context<'a> {
             definition_files: Vec::new(),
             root: root.trim_end_matches('/'),
             sources: Vec::new(),
+            indices: BTreeMap::new(),
             parsed: BTreeMap::new(),
             written: BTreeMap::new(),
             nodes: 0,
@@ -133,13 +133,12 @@ impl<'a> Context<'a> {
 
     /// The index of a file that is read with `base` as the start of its relative paths.
     pub(super) fn source(&mut self, path: &RootPath, base: &RootPath) -> u32 {
-        let known = self.sources.iter().position(|source| source.path == *path && source.base == *base);
-        let index = known.unwrap_or_else(|| {
-            let shown = self.files.shown(path);
-            self.sources.push(Source { path: path.clone(), base: base.clone(), shown });
-            self.sources.len() - 1
-        });
-        index as u32
+        let files = self.files;
+        let sources = &mut self.sources;
+        *self.indices.entry((path.clone(), base.clone())).or_insert_with(|| {
+            sources.push(Source { base: base.clone(), shown: files.shown(path) });
+            (sources.len() - 1) as u32
+        })
     }
 
     /// Notes that a file is part of the model, and reads it; `None` when the tree lacks it.

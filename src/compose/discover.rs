@@ -4,9 +4,10 @@
 //! `COMPOSE_FILE`, the project's name and its profiles
 //! (<https://docs.docker.com/compose/how-tos/environment-variables/envvars/>).
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::context::{Context, Place, clean_absolute};
+use super::context::{Context, MAX_FILES, Place, clean_absolute};
 use super::load::read_env_files;
 use super::variables::{self, Value as Variable, Variables};
 use super::yaml::{self, Mark, Node, Text};
@@ -40,7 +41,7 @@ pub(super) struct Start {
     /// Where `name:` stands, if that is where it comes from.
     pub(super) name_at: Option<Location>,
     /// Profiles that `COMPOSE_PROFILES` activates.
-    pub(super) profiles: Vec<String>,
+    pub(super) profiles: BTreeSet<String>,
 }
 
 /// Whether `dir` holds a project.
@@ -70,6 +71,7 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
     outside.set("PWD", Variable { text: pwd, ..Variable::default() });
     let mut variables = outside.clone();
     variables.fill(&dotenv(context, dir, &outside));
+    let has_name = variables.get("COMPOSE_PROJECT_NAME").is_some();
     let listed = variables.get("COMPOSE_FILE").filter(|value| !value.text.is_empty()).cloned();
     let mut files = Vec::new();
     let mut named_at = None;
@@ -104,7 +106,8 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
             }
         }
     }
-    let (name, name_at) = name(context, &files, &base, root, &variables);
+    let named_by = if has_name { dir } else { &base };
+    let (name, name_at) = name(context, &files, &base, root, &variables, named_by);
     if variables.get("COMPOSE_PROJECT_NAME").is_none_or(|value| value.text.is_empty()) {
         variables.set("COMPOSE_PROJECT_NAME", Variable { text: name.clone(), ..Variable::default() });
     }
@@ -130,6 +133,10 @@ fn default_files(files: &dyn Files, dir: &RootPath, names: &[&str]) -> impl Iter
 
 fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: &str) -> Vec<RootPath> {
     let mut files = Vec::new();
+    if list.text.split(separator).nth(MAX_FILES).is_some() {
+        context.error(at, format!("`COMPOSE_FILE` names more than {MAX_FILES} files"));
+        return files;
+    }
     for name in list.text.split(separator).filter(|name| !name.is_empty()) {
         let unknown: Vec<Rc<str>> = list.unknown.iter().cloned().collect();
         let text = Text { text: Rc::from(name), plain: false, unknown: Rc::from(unknown) };
@@ -142,19 +149,20 @@ fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: 
     files
 }
 
-/// `COMPOSE_PROJECT_NAME`, the last `name:` of the files, or the folder's name.
+/// `COMPOSE_PROJECT_NAME` (from the `.env` in `named_by`), the last `name:` of the files, or the folder's name.
 fn name(
     context: &mut Context<'_>,
     files: &[RootPath],
     base: &RootPath,
     root: &str,
     variables: &Variables,
+    named_by: &RootPath,
 ) -> (String, Option<Location>) {
     if let Some(value) = variables.get("COMPOSE_PROJECT_NAME").filter(|value| !value.text.is_empty()) {
         let name = value.text.clone();
         if value.unknown.is_empty() && name != normalised(&name) {
-            let dotenv = base.join(".env").unwrap_or_default();
-            let at = Mark { source: context.source(&dotenv, base), line: 1, column: 1 };
+            let dotenv = named_by.join(".env").unwrap_or_default();
+            let at = Mark { source: context.source(&dotenv, named_by), line: 1, column: 1 };
             let message = "`COMPOSE_PROJECT_NAME` may hold only lowercase letters, digits, `-` and `_`, \
                            and must start with a letter or digit";
             context.error(at, message);
@@ -235,6 +243,9 @@ mod tests {
         assert_eq!(messages(&unknown), [said]);
         let invalid = Tree::new(&[("blog/compose.yml", plain), ("blog/.env", "COMPOSE_PROJECT_NAME=X y")]);
         assert!(messages(&invalid.load())[0].contains("`COMPOSE_PROJECT_NAME` may hold only"));
+        let elsewhere = "COMPOSE_PROJECT_NAME=X y\nCOMPOSE_FILE=sub/a.yml";
+        let invalid = Tree::new(&[("blog/sub/a.yml", plain), ("blog/.env", elsewhere)]);
+        assert!(messages(&invalid.load())[0].starts_with("services/blog/.env:1:1: `COMPOSE_PROJECT_NAME`"));
     }
 
     #[test]

@@ -9,6 +9,11 @@ use super::variables::{Problem as VariableProblem, Value, Variables, substitute}
 /// Size of the largest file that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
+/// How many nodes reading a file counts as.
+pub(super) fn size(bytes: &[u8]) -> usize {
+    1 + bytes.len().min(MAX_BYTES) / 16
+}
+
 /// Why a file cannot be read. Never quotes the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -27,8 +32,9 @@ pub(super) struct Dotenv {
     pub(super) inherited: Vec<String>,
 }
 
-/// Reads a file; values may use variables of the file itself and of `environment`, which wins.
-pub(super) fn parse(bytes: &[u8], environment: &Variables) -> Result<Dotenv, Problem> {
+/// Reads a file; values may use variables of the file itself and of `environment`, which wins, its first
+/// part over the later ones.
+pub(super) fn parse(bytes: &[u8], environment: &[&Variables]) -> Result<Dotenv, Problem> {
     if bytes.len() > MAX_BYTES {
         let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
         return Err(Problem { message, line: 1 });
@@ -46,7 +52,7 @@ pub(super) fn parse(bytes: &[u8], environment: &Variables) -> Result<Dotenv, Pro
 struct Reader<'a> {
     text: &'a str,
     rest: &'a str,
-    environment: &'a Variables,
+    environment: &'a [&'a Variables],
     out: Dotenv,
     size: usize,
 }
@@ -89,7 +95,7 @@ impl Reader<'_> {
         let inherits = end.is_none_or(|end| self.rest[end..].starts_with('\n'));
         self.rest = end.map_or("", |end| &self.rest[end + 1..]);
         if inherits {
-            if let Some(value) = self.environment.get(&name) {
+            if let Some(value) = self.environment.iter().find_map(|part| part.get(&name)) {
                 self.out.variables.set(&name, value.clone());
             } else {
                 self.out.inherited.push(name);
@@ -143,7 +149,8 @@ impl Reader<'_> {
     fn expand(&mut self, text: &str) -> Result<Value, Problem> {
         let own = &self.out.variables;
         let environment = self.environment;
-        let lookup = |name: &str| environment.get(name).or_else(|| own.get(name));
+        let lookup =
+            |name: &str| environment.iter().find_map(|part| part.get(name)).or_else(|| own.get(name));
         let value = substitute(text, &lookup).map_err(|err| self.fail(&err.to_string()))?;
         self.size += value.text.len();
         if self.size > 4 * MAX_BYTES {
@@ -210,7 +217,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, String)> {
-        let read = parse(text.as_bytes(), &Variables::default()).unwrap();
+        let read = parse(text.as_bytes(), &[]).unwrap();
         read.variables.iter().map(|(name, value)| (name.to_owned(), value.text.clone())).collect()
     }
 
@@ -241,7 +248,7 @@ mod tests {
     fn the_environment_wins_in_what_is_substituted() {
         let mut environment = Variables::default();
         environment.set("A", Value { text: "outer".to_owned(), ..Value::default() });
-        let read = parse(b"A=inner\nB=$A\nC=$HOST\nPASSED", &environment).unwrap();
+        let read = parse(b"A=inner\nB=$A\nC=$HOST\nPASSED", &[&environment]).unwrap();
         assert_eq!(read.variables.get("A").unwrap().text, "inner");
         assert_eq!(read.variables.get("B").unwrap().text, "outer");
         assert_eq!(read.variables.get("C").unwrap().text, "${HOST}");
@@ -256,7 +263,7 @@ mod tests {
             ("A=1\n\nTWO WORDS=x", 3, "a variable name cannot contain a space"),
             ("A!=x", 1, "unexpected character in a variable name"),
         ] {
-            let problem = parse(text.as_bytes(), &Variables::default()).unwrap_err();
+            let problem = parse(text.as_bytes(), &[]).unwrap_err();
             assert_eq!(problem, Problem { message: message.to_owned(), line }, "{text}");
         }
     }
@@ -265,13 +272,13 @@ mod tests {
     fn variables_that_multiply_end_in_an_error() {
         let lines = (1..100).map(|i| format!("A{i}=${{A{}}}${{A{}}}\n", i - 1, i - 1));
         let text = format!("A0=xxxxxxxx\n{}", lines.collect::<String>());
-        assert!(parse(text.as_bytes(), &Variables::default()).is_err());
+        assert!(parse(text.as_bytes(), &[]).is_err());
     }
 
     proptest! {
         #[test]
         fn nothing_makes_it_panic(text in ".*|([A-C=:'\"\\\\ #$\n]|export ){0,40}") {
-            let _ = parse(text.as_bytes(), &Variables::default());
+            let _ = parse(text.as_bytes(), &[]);
         }
 
         #[test]

@@ -11,7 +11,7 @@ use super::model::How;
 use super::scalar;
 use super::service::Reader;
 use super::variables::{Value as Variable, Variables};
-use super::yaml::{Mark, Node, Text, Value};
+use super::yaml::{Mark, Node, Text, Value, text_size};
 use crate::path::RootPath;
 
 /// A file that a service names.
@@ -52,7 +52,10 @@ impl Reader<'_, '_, '_> {
         for (name, entry) in self.set("environment").and_then(Node::as_map).into_iter().flatten() {
             let value = match &entry.node.value {
                 Value::Text(text) => Some(text.text.to_string()),
-                _ => self.shared.variables.get(name).map(|value| value.text.clone()),
+                _ => match self.shared.variables.get(name) {
+                    Some(value) if !self.context.pay(text_size(&value.text), entry.at) => break,
+                    value => value.map(|value| value.text.clone()),
+                },
             };
             // A name that is only passed on does not hide what an env file says.
             if value.is_some() || !values.contains_key(name) {
@@ -115,7 +118,7 @@ impl Reader<'_, '_, '_> {
         let is_shared = known.is_empty() && !file.is_raw;
         if let Some(read) = self.shared.env_files.get(path).filter(|_| is_shared) {
             let read = Rc::clone(read);
-            let is_paid = self.context.pay(read.len(), file.at);
+            let is_paid = self.context.pay(read.size(), file.at);
             return Some(if is_paid { read } else { Rc::default() });
         }
         let bytes = match self.context.files.read(path) {
@@ -125,15 +128,13 @@ impl Reader<'_, '_, '_> {
                 return Some(Rc::default());
             }
         };
-        if !self.context.pay(1 + bytes.len() / 16, file.at) {
+        if !self.context.pay(dotenv::size(&bytes), file.at) {
             return Some(Rc::default());
         }
         let read = if file.is_raw {
             raw(&bytes)
         } else {
-            let mut environment = self.shared.variables.clone();
-            environment.fill(known);
-            match dotenv::parse(&bytes, &environment) {
+            match dotenv::parse(&bytes, &[self.shared.variables, known]) {
                 Ok(read) => read.variables,
                 Err(problem) => {
                     let base = path.parent().unwrap_or_default();
@@ -144,6 +145,9 @@ impl Reader<'_, '_, '_> {
                 }
             }
         };
+        if !self.context.pay(read.size(), file.at) {
+            return Some(Rc::default());
+        }
         let read = Rc::new(read);
         if is_shared {
             self.shared.env_files.insert(path.clone(), Rc::clone(&read));

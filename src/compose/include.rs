@@ -56,6 +56,10 @@ impl Loader<'_, '_> {
                 },
                 None => first.parent().unwrap_or_default(),
             };
+            // Each file gets a copy.
+            if !self.context.pay(self.variables.size(), item.at) {
+                return;
+            }
             let variables = self.included_variables(&env_files, &directory);
             let mut loader = Loader::new(self.context, variables);
             let included =

@@ -12,7 +12,7 @@ use super::dotenv;
 use super::keys;
 use super::merge;
 use super::variables::{self, Variables};
-use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
+use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value, text_size};
 use crate::path::RootPath;
 
 /// Longest chain of `extends` or of `include`.
@@ -241,9 +241,10 @@ pub(super) fn read_env_files(
         let source = context.source(path, &RootPath::root());
         match context.read(path) {
             Ok(Some(bytes)) => {
-                let mut known = environment.clone();
-                known.fill(&all);
-                match dotenv::parse(&bytes, &known) {
+                if !context.pay(dotenv::size(&bytes), Mark { source, line: 1, column: 1 }) {
+                    return all;
+                }
+                match dotenv::parse(&bytes, &[environment, &all]) {
                     Ok(read) => {
                         for (name, value) in read.variables.iter() {
                             all.set(name, value.clone());
@@ -305,8 +306,7 @@ pub(super) fn interpolate(context: &mut Context<'_>, node: &Node, variables: &Va
 fn substituted(context: &mut Context<'_>, at: Mark, text: &Text, variables: &Variables) -> Text {
     context.written(at, &text.text);
     match variables::substitute(&text.text, &|name| variables.get(name)) {
-        // What variables expand to counts as nodes of 64 bytes.
-        Ok(value) if context.pay(value.text.len() / 64, at) => {
+        Ok(value) if context.pay(text_size(&value.text), at) => {
             Text { text: Rc::from(value.text), plain: false, unknown: value.unknown.into_iter().collect() }
         }
         Ok(_) => Text::quoted(""),

@@ -7,7 +7,8 @@ use super::digest::bound_folder;
 use super::load::is_remote;
 use super::model::{How, Read};
 use super::service::{Reader, collect_unknown};
-use super::yaml::{Entry, Mark, Node, Text, Value};
+use super::variables::Value as Variable;
+use super::yaml::{Entry, Mark, Node, Text, Value, text_size};
 use super::{Ignored, NodeKind};
 use crate::path::RootPath;
 
@@ -69,14 +70,15 @@ impl<'r> Reader<'r, '_, '_> {
                     self.context.error(source.at, message);
                     continue;
                 };
-                collect_unknown(&object.node, &mut self.unknown);
+                let Some((object, value)) = self.paid_object(object) else { return };
+                collect_unknown(object, &mut self.unknown);
                 let given = map.get("target").and_then(|entry| entry.node.as_str());
                 let target = match given {
                     Some(target) if target.starts_with('/') => target.to_owned(),
                     target if kind == "secret" => format!("/run/secrets/{}", target.unwrap_or(name)),
                     target => format!("/{}", target.unwrap_or(name)),
                 };
-                let text = |key: &str| match object.node.get(key).map(|node| (&node.value, node.at)) {
+                let text = |key: &str| match object.get(key).map(|node| (&node.value, node.at)) {
                     Some((Value::Text(text), at)) => Some((text, at)),
                     _ => None,
                 };
@@ -87,7 +89,7 @@ impl<'r> Reader<'r, '_, '_> {
                 } else if let Some((content, _)) = text("content") {
                     self.unhashed(&[&target, "content", &content.text]);
                 } else if let Some((variable, _)) = text("environment") {
-                    match self.shared.variables.get(&variable.text) {
+                    match value {
                         Some(value) => self.unhashed(&[&target, "content", &value.text]),
                         None => {
                             self.unhashed(&[&target, "environment", &variable.text]);
@@ -97,6 +99,15 @@ impl<'r> Reader<'r, '_, '_> {
                 }
             }
         }
+    }
+
+    /// A config or secret with the variable it comes from; `None` when the budget is spent: all of it
+    /// is hashed anew for each service.
+    fn paid_object(&mut self, object: &'r Entry) -> Option<(&'r Node, Option<&'r Variable>)> {
+        let name = object.node.get("environment").and_then(Node::as_str);
+        let value = name.and_then(|name| self.shared.variables.get(name));
+        let size = object.node.size() + value.map_or(0, |value| text_size(&value.text));
+        self.context.pay(size, self.at).then_some((&object.node, value))
     }
 
     /// Build contexts and what a build reads besides.

@@ -47,8 +47,11 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     let settings = settings::project(&mut context, model.settings.as_ref());
     let (owned_networks, external_networks) = networks(&start.name, &model, &services);
     let mut definition_files = context.definition_files;
-    definition_files
-        .sort_by_key(|file| start.files.iter().position(|path| *path == file.path).unwrap_or(usize::MAX));
+    let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();
+    for (place, path) in start.files.iter().enumerate() {
+        places.entry(path).or_insert(place);
+    }
+    definition_files.sort_by_key(|file| places.get(&file.path).copied().unwrap_or(usize::MAX));
     Project {
         dir: dir.clone(),
         name: start.name,
@@ -63,7 +66,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
 }
 
 /// Marks the services that a plain `up` starts: those without a profile or with an active one.
-fn activate(model: &Model, profiles: &[String], services: &mut BTreeMap<String, Service>) {
+fn activate(model: &Model, profiles: &BTreeSet<String>, services: &mut BTreeMap<String, Service>) {
     let mut pending: Vec<String> = Vec::new();
     for (name, definition) in &model.services {
         let own: Vec<&str> = definition
@@ -72,8 +75,8 @@ fn activate(model: &Model, profiles: &[String], services: &mut BTreeMap<String, 
             .and_then(|entry| entry.node.as_list())
             .map(|items| items.iter().filter_map(Node::as_str).collect())
             .unwrap_or_default();
-        let is_on = |profile: &String| profile == "*" || own.contains(&profile.as_str());
-        if own.is_empty() || profiles.iter().any(is_on) {
+        let is_on = |profile: &&str| profiles.contains("*") || profiles.contains(*profile);
+        if own.is_empty() || own.iter().any(is_on) {
             pending.push(name.to_string());
         }
     }
@@ -125,8 +128,9 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Contex
     // Walking from any of them among themselves comes round in the end.
     let Some((first, _)) = waiting.first_key_value() else { return };
     let mut chain: Vec<&str> = vec![first];
+    let mut places = BTreeMap::from([(*first, 0)]);
     while let Some(next) = chain.last().and_then(|last| waiting.get(last)).and_then(BTreeSet::first) {
-        if let Some(start) = chain.iter().position(|name| name == next) {
+        if let Some(start) = places.insert(next, chain.len()) {
             let mut circle = chain.split_off(start);
             circle.push(next);
             let at = services.get(*next).map(|service| service.at.clone());

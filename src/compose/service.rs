@@ -59,8 +59,10 @@ pub(super) fn read(
         context,
         shared,
         name,
+        at: definition.at,
         body: &definition.body,
         reads: Vec::new(),
+        seen: BTreeSet::new(),
         host_binds: Vec::new(),
         unknown: BTreeSet::new(),
         digest: Digest::new(),
@@ -85,6 +87,9 @@ pub(super) struct Reader<'r, 'm, 'a> {
     pub(super) name: &'r str,
     /// Everything it reads.
     pub(super) reads: Vec<Read>,
+    seen: BTreeSet<(RootPath, How, Location, Option<String>)>,
+    /// Where its key stands.
+    pub(super) at: Mark,
     body: &'r Map,
     unhashed: Option<Digest>,
     /// What it reads elsewhere on the host.
@@ -113,13 +118,13 @@ impl<'r> Reader<'r, '_, '_> {
         self.build();
         let depends_on = self.dependencies();
         let on_change = settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
-        let mut defined_at = Vec::new();
-        for place in &definition.places {
-            let location = self.context.location(*place);
-            if !defined_at.contains(&location) {
-                defined_at.push(location);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let defined_at: Vec<Location> = definition
+            .places
+            .iter()
+            .map(|place| self.context.location(*place))
+            .filter(|place| seen.insert(place.clone()))
+            .collect();
         Service {
             at: self.context.location(definition.at),
             active: false,
@@ -239,9 +244,8 @@ impl<'r> Reader<'r, '_, '_> {
             Place::Tree(path) => {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                let read = Read { kind, target, required, ..Read::new(path.clone(), how, at) };
-                if !self.reads.contains(&read) {
-                    self.reads.push(read);
+                if self.seen.insert((path.clone(), how, at.clone(), target.clone())) {
+                    self.reads.push(Read { kind, target, required, ..Read::new(path.clone(), how, at) });
                 }
                 Some(path)
             }
@@ -310,6 +314,9 @@ impl<'r> Reader<'r, '_, '_> {
                 found
             }
         };
+        if !self.context.pay(found.unknown.len(), self.at) {
+            return;
+        }
         self.digest.add(&found.digest);
         self.unhashed(&[kind, name, &found.docker_name]);
         self.unknown.extend(found.unknown.iter().cloned());

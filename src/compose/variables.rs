@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::yaml::text_size;
+
 /// Deepest nesting of `${A:-${B:-…}}` that is followed.
 const MAX_DEPTH: usize = 50;
 
@@ -65,9 +67,9 @@ impl Variables {
         self.values.is_empty()
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
+    /// How many nodes they count as.
+    pub(super) fn size(&self) -> usize {
+        self.values.values().map(|value| text_size(&value.text)).sum()
     }
 
     /// All variables by name.
@@ -209,20 +211,17 @@ impl<'a> Form<'a> {
         depth: usize,
         out: &mut Value,
     ) -> Result<(), Problem> {
-        // Compose substitutes the word even where it is not used, so an error in it is one anyway.
-        let mut word = Value::default();
-        expand(self.word, lookup, depth + 1, &mut word)?;
         let known = lookup(name);
         let is_set = known.is_some_and(|value| !(self.or_empty && value.text.is_empty()));
+        if matches!((self.operator, is_set), ('-', false) | ('+', true)) {
+            return expand(self.word, lookup, depth + 1, out);
+        }
+        // Compose substitutes the word even where it is not used, so an error in it is one anyway. What
+        // the variables in it hold matters only by being empty or not.
+        let short = Value { text: "x".to_owned(), ..Value::default() };
+        let short = |name: &str| lookup(name).map(|value| if value.text.is_empty() { value } else { &short });
+        expand(self.word, &short, depth + 1, &mut Value::default())?;
         match self.operator {
-            '-' if !is_set => {
-                out.text.push_str(&word.text);
-                out.unknown.extend(word.unknown);
-            }
-            '+' if is_set => {
-                out.text.push_str(&word.text);
-                out.unknown.extend(word.unknown);
-            }
             '+' => {}
             '?' if known.is_some() && !is_set => return Err(Problem::Required(name.to_owned())),
             _ => plain(name, lookup, out),

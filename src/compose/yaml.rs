@@ -10,15 +10,21 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag as YamlTag};
 
+use super::MAX_BYTES;
+
 /// Deepest nesting that is read. Real compose files stay below 20, and every walk over the tree is
 /// recursive.
 const MAX_DEPTH: usize = 100;
 
-/// Nodes that one file may grow to once its aliases are expanded: 10,000 services of 25 nodes.
+/// Nodes that one file may grow to once its aliases are expanded: 10,000 services of 25 nodes. Long
+/// text counts as several.
 const MAX_NODES: usize = 250_000;
 
-/// Size of the largest file that is read, in bytes.
-pub(super) const MAX_BYTES: usize = 4 << 20;
+/// Length of the longest key, in bytes: YAML's own limit for keys in short form.
+const MAX_KEY: usize = 1024;
+
+/// Bytes of text that count as one node more.
+const NODE_BYTES: usize = 64;
 
 /// A place in one of the files of a project; `source` is an index into its list of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,11 +164,17 @@ impl Node {
     /// How many nodes hang on this one, itself included.
     pub(super) fn size(&self) -> usize {
         match &self.value {
-            Value::Null | Value::Text(_) => 1,
+            Value::Null => 1,
+            Value::Text(text) => text_size(&text.text),
             Value::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
             Value::Map(map) => 1 + map.values().map(|entry| entry.node.size()).sum::<usize>(),
         }
     }
+}
+
+/// How many nodes text counts as: what is hashed and copied is its bytes.
+pub(super) fn text_size(text: &str) -> usize {
+    1 + text.len() / NODE_BYTES
 }
 
 /// Reads the documents of a file. Problems that leave a usable tree (a duplicate key) are listed
@@ -293,8 +305,9 @@ impl Builder {
                     } else {
                         Value::Text(Text { text: Rc::from(&*text), plain, unknown: Rc::from([]) })
                     };
-                    self.count(1, at)?;
-                    self.add(Node { at, tag, value }, anchor, 1)?;
+                    let size = text_size(&text);
+                    self.count(size, at)?;
+                    self.add(Node { at, tag, value }, anchor, size)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
                     self.start(at, read_tag(tag.as_deref()).0, anchor, Content::List(Vec::new()))?;
@@ -352,7 +365,12 @@ impl Builder {
             }
         };
         let node = Node { at, tag, value };
-        let size = if anchor == 0 { 1 } else { node.size() };
+        if anchor == 0 {
+            return self.add(node, 0, 1);
+        }
+        // The anchor keeps a copy.
+        let size = node.size();
+        self.count(size, at)?;
         self.add(node, anchor, size)
     }
 
@@ -406,6 +424,9 @@ impl Builder {
 fn read_key(node: Node) -> Result<Key, Problem> {
     let at = node.at;
     match node.value {
+        Value::Text(text) if text.text.len() > MAX_KEY => {
+            Err(Problem { message: format!("a key is longer than {MAX_KEY} bytes"), at })
+        }
         Value::Text(text) => Ok(Key { is_merge: text.plain && &*text.text == "<<", text: text.text, at }),
         Value::Null => Ok(Key { text: Rc::from("null"), at, is_merge: false }),
         _ => Err(Problem { message: "a key must be a scalar".into(), at }),
@@ -497,6 +518,13 @@ mod tests {
             .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")))
             .collect();
         assert!(problem(format!("a0: &a0 [x]\n{aliases}").as_bytes()).contains("grows to more than"));
+        let long = "x".repeat(1 << 20);
+        let anchors = format!("{}{}", "&a [".repeat(90), ["x,".repeat(100_000), "]".repeat(90)].concat());
+        for text in [format!("a: &a {long}\nb: [{}]", "*a,".repeat(1_000)), anchors] {
+            let found = problem(text.as_bytes());
+            assert!(found.contains("grows to more than"), "{found}");
+        }
+        assert!(problem(format!("? {long}\n: 1").as_bytes()).contains("a key is longer than 1024 bytes"));
         for text in ["[".repeat(100_000), "- ".repeat(50_000), "{a: ".repeat(50_000), "? ".repeat(50_000)] {
             problem(text.as_bytes());
         }

@@ -14,7 +14,7 @@ mod projects;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::compose::{Files, NodeKind};
+use crate::compose::{Files, MAX_BYTES, NodeKind};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -206,17 +206,23 @@ impl Tree {
         None
     }
 
-    /// The file that `path` leads to.
+    /// The file that `path` leads to, for the reader of compose files.
     ///
     /// # Errors
     ///
-    /// When two files of the repository claim that place.
+    /// When two files of the repository claim that place, or it is larger than anything that is read.
     fn file(&self, path: &RootPath) -> Result<Option<(RootPath, &Node)>, String> {
         let Some(path) = self.resolve(path) else { return Ok(None) };
         if let Some(both) = self.clashes.get(&path) {
             return Err(both_map_to(both, &path).message);
         }
-        Ok(self.nodes.get(&path).map(|node| (path, node)))
+        let node = self.nodes.get(&path);
+        if let Some(Node { repo_path, what: NodeWhat::File { size, .. } }) = node
+            && *size > MAX_BYTES as u64
+        {
+            return Err(format!("`{repo_path}` is larger than {} MiB", MAX_BYTES >> 20));
+        }
+        Ok(node.map(|node| (path, node)))
     }
 
     /// The node at `path` itself, for a manifest.

@@ -21,6 +21,12 @@ use globs::ProjectGlobs;
 use locate::{Step, locate};
 use raw::{Raw, RawHost, Texts};
 
+/// Size of the largest file that is read, in bytes: some thousand hosts.
+const MAX_BYTES: usize = 64 << 10;
+
+/// Problems that are told of one file.
+const MAX_PROBLEMS: usize = 100;
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -129,6 +135,11 @@ impl Config {
     /// The first thing that is no YAML, an unknown key or of a wrong type; otherwise all values that
     /// mean nothing, each with its place.
     pub fn from_yaml(text: &str, shown: &str) -> Result<Self, Vec<Diagnostic>> {
+        if text.len() > MAX_BYTES {
+            let at = Location { path: shown.to_owned(), line: 1, column: 1 };
+            let message = format!("the file is larger than {} KiB", MAX_BYTES >> 10);
+            return Err(vec![Diagnostic::error(message, Some(at))]);
+        }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let raw = raw::read(text, shown).map_err(|problem| vec![problem])?;
         let mut reader = Reader { text, shown, problems: Vec::new() };
@@ -183,6 +194,10 @@ impl Reader<'_> {
 
     /// Notes a problem with the value that the keys lead to, or with one item of it.
     fn problem(&mut self, keys: &[&str], item: Option<usize>, message: impl Into<String>) {
+        // Each is searched for from the start of the file.
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let steps: Vec<_> = keys.iter().map(|key| Step::Key(key)).chain(item.map(Step::Item)).collect();
         let (line, column) = locate(self.text, &steps);
         let at = Location { path: self.shown.to_owned(), line, column };

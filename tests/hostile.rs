@@ -1,0 +1,9 @@
+//! Hostile input ends in an error or in the right answer, in bounded time and memory, and no message
+//! holds the value of a variable.
+
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+
+#[path = "hostile/binary.rs"]
+mod binary;
+#[path = "hostile/reader.rs"]
+mod reader;

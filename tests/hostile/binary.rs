@@ -1,0 +1,222 @@
+//! What the program makes of folders that nobody would make. It gets little memory and little time.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The value of a variable.
+const SECRET: &str = "hunter2";
+
+/// A repository with one project.
+struct Bed {
+    dir: TempDir,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let bed = Self { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(bed.blog("")).unwrap();
+        bed.write("ghdeploy.yml", "services: services/*\n");
+        bed.write(
+            "services/blog/compose.yml",
+            "services: {web: {image: 'a:1', env_file: {path: web.env, required: false}}}\n",
+        );
+        bed.write("services/blog/.env", format!("A={SECRET}\n"));
+        bed
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// A path in the project's folder.
+    fn blog(&self, path: &str) -> PathBuf {
+        self.path("services/blog").join(path)
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(path), content).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let git = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        assert!(git.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&git.stderr));
+    }
+
+    /// Runs the program in 1.5 GB of address space, for a minute at most.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let program = assert_cmd::cargo::cargo_bin!("ghdeploy");
+        Command::new("sh")
+            .args(["-c", "ulimit -v 1500000; exec timeout 60 \"$0\" \"$@\""])
+            .arg(program)
+            .arg("-C")
+            .arg(self.dir.path())
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap()
+    }
+
+    /// Asserts the exit code of `check` and what it says among other things.
+    fn check(&self, code: i32, wanted: &str) {
+        let output = self.run(&["check"]);
+        assert_said(&output, code, wanted);
+    }
+}
+
+fn assert_said(output: &Output, code: i32, wanted: &str) {
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(code), "wanted: {wanted}\nsaid: {said:.2000}");
+    assert!(said.contains(wanted), "wanted: {wanted}\nsaid: {said:.2000}");
+    assert!(!said.contains(SECRET), "a value is shown: {said:.2000}");
+}
+
+/// What is done to a bed before `check`.
+type Change = fn(&Bed);
+
+#[test]
+fn what_is_no_plain_file_is_refused() {
+    let cases: [(Change, &str); 10] = [
+        (
+            |bed| instead(bed, |path| symlink("compose.yml", path).unwrap()),
+            "no project is found in services/*",
+        ),
+        (
+            |bed| instead(bed, |path| symlink("/etc/passwd", path).unwrap()),
+            "symbolic link `services/blog/compose.yml` points to `/etc/passwd`, outside of what is deployed",
+        ),
+        (
+            |bed| instead(bed, |path| symlink("../../../secret", path).unwrap()),
+            "symbolic link `services/blog/compose.yml` points to `../../../secret`, outside of what is deployed",
+        ),
+        (|bed| instead(bed, |path| fs::create_dir(path).unwrap()), "no project is found in services/*"),
+        (
+            |bed| instead(bed, make_fifo),
+            "`services/blog/compose.yml` is a named pipe, which cannot be deployed",
+        ),
+        (
+            |bed| instead(bed, make_socket),
+            "`services/blog/compose.yml` is a socket, which cannot be deployed",
+        ),
+        (
+            |bed| make_fifo(&bed.blog("pipe")),
+            "`services/blog/pipe` is a named pipe, which cannot be deployed",
+        ),
+        (
+            |bed| make_socket(&bed.blog("socket")),
+            "`services/blog/socket` is a socket, which cannot be deployed",
+        ),
+        (
+            |bed| make_fifo(&bed.blog("web.env")),
+            "`services/blog/web.env` is a named pipe, which cannot be deployed",
+        ),
+        (
+            |bed| fs::write(bed.blog("").join(OsStr::from_bytes(b"\xff\xfe")), "").unwrap(),
+            "the name `services/blog/\\xff\\xfe` is not UTF-8",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let bed = Bed::new();
+        change(&bed);
+        bed.check(2, wanted);
+    }
+}
+
+/// Puts something else in the place of the compose file.
+fn instead(bed: &Bed, make: impl Fn(&Path)) {
+    let path = bed.blog("compose.yml");
+    fs::remove_file(&path).unwrap();
+    make(&path);
+}
+
+fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn make_socket(path: &Path) {
+    drop(UnixListener::bind(path).unwrap());
+}
+
+#[test]
+fn links_in_circles_lead_nowhere() {
+    let bed = Bed::new();
+    for (link, to) in [("up", ".."), ("one", "two"), ("two", "one"), ("self", "self")] {
+        symlink(to, bed.blog(link)).unwrap();
+    }
+    let volumes = "['./up/blog/up:/a', './one/x:/b', './self:/c']";
+    let compose = format!("services: {{web: {{image: 'a:1', volumes: {volumes}, env_file: one}}}}\n");
+    bed.write("services/blog/compose.yml", compose);
+    bed.check(0, "service `web` takes its variables from services/blog/one, which is not in the repository");
+}
+
+#[test]
+fn what_is_too_large_to_be_read_is_told() {
+    for path in ["compose.yml", ".env", "web.env"] {
+        let bed = Bed::new();
+        File::create(bed.blog(path)).unwrap().set_len(20 << 20).unwrap();
+        bed.check(2, &format!("`services/blog/{path}` is larger than 4 MiB"));
+    }
+}
+
+#[test]
+fn names_that_a_shell_would_run_are_only_names() {
+    let bed = Bed::new();
+    for name in ["a\nb", "it's \"quoted\"", "$(touch owned)", "-rf", "a;b&c|d"] {
+        fs::write(bed.blog(name), "").unwrap();
+        let project = format!("services/{name} p");
+        fs::create_dir(bed.path(&project)).unwrap();
+        bed.write(&format!("{project}/compose.yml"), "services: {a: {image: 'a:1'}}");
+    }
+    bed.check(0, "6 projects, 6 services: all well");
+    assert!(!bed.path("owned").exists() && !Path::new("owned").exists());
+}
+
+#[test]
+fn a_configuration_that_explodes_is_refused() {
+    let list = |i: usize| format!("x{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","));
+    let bomb: String = (1..12).map(list).collect();
+    let bed = Bed::new();
+    for (text, wanted) in [
+        (format!("x0: &a0 [x]\n{bomb}services: *a11\n"), "unknown key `x0`"),
+        (format!("services: {}\n", "[".repeat(20_000)), "services[0]: invalid type: list, expected a text"),
+        (format!("services: [{}]\n", "a*,".repeat(2_000)), "no project is found in a*, a*"),
+        ("#".repeat(10 << 20), "the file is larger than 64 KiB"),
+        ("services: \0".to_owned(), "control characters are not allowed"),
+        ("services: \t[".to_owned(), "ghdeploy.yml"),
+    ] {
+        bed.write("ghdeploy.yml", text);
+        bed.check(2, wanted);
+    }
+    bed.write("ghdeploy.yml", b"services: \xff");
+    bed.check(2, "UTF-8");
+}
+
+#[test]
+fn a_plan_of_hostile_revisions_ends_too() {
+    let bed = Bed::new();
+    bed.git(&["init", "-q"]);
+    bed.git(&["add", "-A", "-f"]);
+    bed.git(&["commit", "-q", "-m", "good"]);
+    for (content, wanted) in [
+        ("[".repeat(100_000), "invalid YAML: recursion limit exceeded\n    --> services/blog/compose.yml:1:"),
+        ("#".repeat(10 << 20), "`services/blog/compose.yml` is larger than 4 MiB"),
+        ("a: &a [*a]".to_owned(), "the anchor holds this very alias\n    --> services/blog/compose.yml:1:8"),
+    ] {
+        bed.write("services/blog/compose.yml", content);
+        bed.git(&["commit", "-q", "-a", "-m", "hostile"]);
+        assert_said(&bed.run(&["plan", "--base", "HEAD~1", "--head", "HEAD"]), 2, wanted);
+    }
+    assert_said(&bed.run(&["plan", "--base", "HEAD", "--head", "HEAD~3"]), 0, "1 project changes");
+}

@@ -33,7 +33,7 @@ shell_files() { # by name, or by their first line
          [[ $first =~ ^#!.*[/\ ](ba|da)?sh( |$) ]] || continue ;;
     esac
     printf '%s\0' "$file"
-  done < <(find .ci src tests services -type f -print0)
+  done < <(find .ci src tests services \( -path tests/fuzz/corpus -o -path tests/fuzz/target \) -prune -o -type f -print0)
 }
 
 # Each example must be valid as its reader would use it: beside its siblings, with the documented example

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Feeds the readers of compose files, env files and ghdeploy.yml with what nobody would write.
+# Fails at the first input that breaks what must hold; the input is then in tests/fuzz/artifacts.
+#
+#   tests/fuzz/run.sh [SECONDS [TARGET...]]     60 seconds for each target unless told otherwise
+#
+# Needs Rust (tests/setup.sh) and, for libFuzzer, a C++ compiler, which is installed where apt and root
+# are at hand. Nightly is not needed: RUSTC_BOOTSTRAP allows the flags of the sanitizer on stable.
+set -euo pipefail
+
+cd "$(dirname "$0")/../.."
+PATH=${HOME:-/root}/.cargo/bin:$PATH
+export RUSTC_BOOTSTRAP=1
+
+FUZZ=tests/fuzz
+SECONDS_EACH=${1:-60}
+TARGETS=("${@:2}")
+if [ ${#TARGETS[@]} = 0 ]; then TARGETS=(compose project dotenv interpolation config); fi
+
+have() { command -v "$1" >/dev/null 2>&1; }
+die()  { printf '%s\n' "$*" >&2; exit 1; }
+
+if ! have c++; then
+  if [ "$(id -u)" != 0 ] || ! have apt-get; then die "libFuzzer needs a C++ compiler: install g++"; fi
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install g++ >/dev/null
+fi
+have cargo-fuzz || cargo install --quiet --locked cargo-fuzz
+
+seed() { # TARGET FILE...: one input, the files of a project with the byte 0xff between them
+  local target=$1 input file
+  input=$(mktemp)
+  shift
+  for file in "$@"; do
+    if [ -e "$file" ]; then cat "$file"; fi
+    printf '\377'
+  done >"$input"
+  mv "$input" "$FUZZ/corpus/$target/seed-$(sha1sum <"$input" | cut -c 1-16)"
+}
+
+make_seeds() {
+  local dir file compose
+  for target in compose project dotenv interpolation config; do
+    mkdir -p "$FUZZ/corpus/$target"
+  done
+  for dir in tests/compose_fixtures/*/*/ services/*/; do
+    compose=$(find "$dir" -maxdepth 1 -name '*compose*.y*ml' ! -name '*override*' | sort | head -n 1)
+    if [ -z "$compose" ]; then continue; fi
+    seed compose "$compose"
+    for file in "$dir"*override*.y*ml; do
+      seed project "$compose" "$file" "$dir.env" "$dir/web.env"
+    done
+  done
+  while IFS= read -r -d '' file; do
+    cp "$file" "$FUZZ/corpus/dotenv/seed-$(sha1sum <"$file" | cut -c 1-16)"
+  done < <(find tests/compose_fixtures services -name '*.env*' -type f -print0)
+  # shellcheck disable=SC2016  # nothing here is for the shell
+  printf '%s' '$A${B}${S:-x}${E:?no}${U-${N:+$$}}' >"$FUZZ/corpus/interpolation/seed"
+  cat >"$FUZZ/corpus/config/seed" <<'SEED'
+services: [services/*, other]
+hosts:
+  web: {address: ssh://root@example.org:22, root: /srv, projects: [a*, "!b"]}
+  here: local
+sync: {ignore: ["*.bak"], include: [.env]}
+health: {timeout: 2m, stable_for: 5s, log_lines: 20}
+gate: {checks: ["test {project}"], junit: [reports/*.xml], timeout: 30m}
+notify: {slack: HOOK}
+prune: true
+keep: 10
+SEED
+}
+
+make_seeds
+cargo fuzz build --fuzz-dir "$FUZZ"
+for target in "${TARGETS[@]}"; do
+  printf '\n======== %s: %s s\n' "$target" "$SECONDS_EACH"
+  cargo fuzz run --fuzz-dir "$FUZZ" "$target" -- \
+    -max_total_time="$SECONDS_EACH" -timeout=5 -rss_limit_mb=1024 -dict="$FUZZ/compose.dict" \
+    -verbosity=0 -print_final_stats=1
+done

@@ -260,7 +260,7 @@ fn odd_bytes_are_told_with_their_line() {
         &with("blog/compose.override.yml", b"\n\n\xff"),
         "blog/compose.override.yml:3:1: the file is not UTF-8",
     );
-    says_of("services:\n\tweb:\n", "blog/compose.yml:2:2: invalid YAML: tabs disallowed");
+    says_of("services:\n\tweb:\n", "blog/compose.yml:2:1: invalid YAML: a tab cannot indent");
     says_of(web("image: b"), "blog/compose.yml:4:5: key `image` is already defined at line 3");
     says_of(web("volumes: [\"./a\\0:/a\"]"), "blog/compose.yml:4:15: a path holds a NUL byte");
 }

@@ -459,7 +459,7 @@ containers() {
   # shellcheck disable=SC2086 # a list of ids
   out=$(docker inspect --type container --format '{"id":'"$id"',"event":"container","container":{"id":{{json .ID}},"name":{{json .Name}},"project":'"$(label project)"',"service":'"$(label service)"',"oneoff":'"$(label oneoff)"',"replaces":'"$(label replace)"',"image":{{json .Image}},"image_name":{{json .Config.Image}},"state":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"created":{{json .Created}},"started":{{json .State.StartedAt}},"stop_timeout":{{json .Config.StopTimeout}},"health":{{with .State.Health}}{{json .Status}}{{else}}null{{end}}}}' $ids 2>&1) && { printf '%s\n' "$out"; return; }
   printf '%s\n' "$out" | grep '^{'
-  ! printf '%s\n' "$out" | grep -v '^{' | grep -v 'No such container'
+  ! printf '%s\n' "$out" | grep -v -e '^{' -e '^$' -e 'No such container'
 }
 
 # quietly COMMAND…: what it prints is told as text, whatever it is.

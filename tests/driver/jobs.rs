@@ -111,6 +111,17 @@ under_every_shell! {
         driver.end().await;
     }
 
+    async fn containers_that_vanish_while_they_are_listed_are_passed_over(bed: Bed) {
+        bed.wrap("docker", "[ \"$1\" != ps ] || { echo one; echo two; exit; }\necho\nfor id in one two; do echo \"Error response from daemon: No such container: $id\" >&2; done; exit 1");
+        let driver = bed.opened().await;
+        let reply = driver.call(&Command::Containers).await.unwrap();
+        expect_ok(&reply);
+        assert_eq!(reply.events, []);
+        bed.wrap("docker", "[ \"$1\" != ps ] || { echo one; exit; }\necho; echo 'Cannot connect to the Docker daemon' >&2; exit 1");
+        assert!(!driver.call(&Command::Containers).await.unwrap().is_ok());
+        driver.end().await;
+    }
+
     async fn arguments_reach_docker_as_they_are(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         bed.wrap("docker", "for word; do printf '<%s>' \"$word\"; done; pwd; umask");

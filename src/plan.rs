@@ -153,7 +153,7 @@ pub enum Deed {
     Up,
     /// `docker compose restart`.
     Restart,
-    /// `docker compose up -d --force-recreate --no-deps`.
+    /// `docker compose up -d --force-recreate`.
     Recreate,
     /// `docker compose kill -s`.
     Signal {

@@ -68,9 +68,8 @@ impl Apply<'_> {
         if again.is_empty() {
             return Ok(());
         }
-        let argv: Vec<&str> =
-            ["up", "-d", "--no-build", "--pull", "never"].into_iter().chain(again.iter().copied()).collect();
-        self.done(self.compose_at(dir, Place::Live, &argv).await, "docker compose up")?;
+        let options = ["--no-build", "--pull", "never"];
+        self.done(self.up(plan, &options, again.clone()).await, "docker compose up")?;
         let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;
         let same = |service: &str| {
             now.iter().any(|c| {

@@ -1,6 +1,6 @@
 //! The actions of a project: what Compose is told, how the services fare, and the way back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::health::{Sick, Verdict, Watch};
 use super::words::explain;
 use super::{Apply, Failure};
-use crate::compose::model::Reaction;
+use crate::compose::model::{Dependency, Reaction, Service};
 use crate::deployed::ServiceState;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
@@ -46,27 +46,30 @@ impl Apply<'_> {
     pub(super) async fn act(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
         let dir = &work.state.dir;
-        let run = async |step: String, argv: Vec<&str>, at: usize| {
-            self.step(plan, &step);
-            let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+        let expect = |what: &str, reply: Result<Reply>, at: usize| {
+            let reply = reply.map_err(|error| (error.into(), at))?;
             if reply.is_ok() {
                 Ok(())
             } else {
-                Err((Failure::new(explain(&format!("docker compose {}", argv[0]), &reply.output)), at))
+                Err((Failure::new(explain(&format!("docker compose {what}"), &reply.output)), at))
             }
         };
-        let groups = [
-            (Deed::Build, &["build"][..]),
-            (Deed::Up, &["up", "-d", "--quiet-pull"]),
-            (Deed::Recreate, &["up", "-d", "--force-recreate", "--no-deps"]),
-        ];
-        for (deed, argv) in groups {
+        let run = async |step: String, argv: Vec<&str>, at: usize| {
+            self.step(plan, &step);
+            expect(argv[0], self.compose_at(dir, Place::Live, &argv).await, at)
+        };
+        for deed in [Deed::Build, Deed::Up, Deed::Recreate] {
             let of_group = |action: &&Action| action.deed == deed;
             let services: Vec<&str> =
                 plan.actions.iter().filter(of_group).filter_map(|action| action.service.as_deref()).collect();
-            if let Some(at) = plan.actions.iter().position(|action| of_group(&action)) {
-                let step = format!("{} {}", deed.word(), services.join(", "));
-                run(step, argv.iter().copied().chain(services).collect(), at).await?;
+            let Some(at) = plan.actions.iter().position(|action| of_group(&action)) else { continue };
+            let step = format!("{} {}", deed.word(), services.join(", "));
+            if deed == Deed::Build {
+                run(step, ["build"].into_iter().chain(services).collect(), at).await?;
+            } else {
+                self.step(plan, &step);
+                let option = if deed == Deed::Up { "--quiet-pull" } else { "--force-recreate" };
+                expect("up", self.up(plan, &[option], services).await, at)?;
             }
         }
         self.recreate_left(plan).await?;
@@ -110,6 +113,54 @@ impl Apply<'_> {
         self.wait(plan, &acted, self.task.settings.stable_for)
             .await
             .map_err(|(failure, sick)| (failure, failing(&sick)))
+    }
+
+    /// `docker compose up` of `services`. Compose looks after what they wait for, and its hash of a
+    /// definition knows of it: a container made by `--no-deps` is recreated as soon as something that
+    /// waits for it comes up. But Compose would also run one-shots again that have done their work and
+    /// have no part in the plan. So those who wait for such a one, and they alone, are started without
+    /// what they wait for, though together with what of it does not run.
+    pub(super) async fn up(
+        &self,
+        plan: &ProjectPlan,
+        options: &[&str],
+        services: Vec<&str>,
+    ) -> Result<Reply> {
+        let work = &self.task.work.projects[&plan.name];
+        let none = BTreeMap::new();
+        let all = self.project(plan).map_or(&none, |project| &project.model.services);
+        let before = self.before().await?;
+        let is = |name: &str, state: &str| {
+            let of = |c: &&Container| c.project == work.state.project && c.service == name;
+            before.iter().filter(of).any(|c| c.state == state && c.exit_code == 0)
+        };
+        let acted = acted(plan);
+        let has_ended = |name: &str, how: &Dependency| {
+            how.condition == "service_completed_successfully"
+                && is(name, "exited")
+                && !acted.iter().any(|acting| acting == name)
+        };
+        let (alone, with): (Vec<&str>, Vec<&str>) = services.into_iter().partition(|name| {
+            let needs = needs(all, [*name].into(), |_, _| true);
+            needs
+                .into_iter()
+                .filter_map(|name| all.get(name))
+                .any(|service| service.depends_on.iter().any(|(name, how)| has_ended(name, how)))
+        });
+        let alone = needs(all, alone.into_iter().collect(), |name, how| {
+            !has_ended(name, how)
+                && !is(name, "running")
+                && all.get(name).is_some_and(|service| service.active)
+        });
+        let mut reply = Reply::default();
+        for (no_deps, services) in [(None, with), (Some("--no-deps"), alone.into_iter().collect())] {
+            if !services.is_empty() && reply.is_ok() {
+                let argv = ["up", "-d"].into_iter().chain(options.iter().copied()).chain(no_deps);
+                let argv: Vec<&str> = argv.chain(services).collect();
+                reply = self.compose_at(&work.state.dir, Place::Live, &argv).await?;
+            }
+        }
+        Ok(reply)
     }
 
     /// Restarts what is owed a restart: first the services that others wait for to end, then, once
@@ -177,9 +228,7 @@ impl Apply<'_> {
             return Ok(());
         }
         self.step(plan, format!("recreate {}", left.join(", ")));
-        let argv: Vec<&str> = ["up", "-d", "--force-recreate", "--no-deps"].into_iter().chain(left).collect();
-        let dir = &work.state.dir;
-        let reply = self.compose_at(dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+        let reply = self.up(plan, &["--force-recreate"], left).await.map_err(|error| (error.into(), at))?;
         if reply.is_ok() {
             Ok(())
         } else {
@@ -218,9 +267,7 @@ impl Apply<'_> {
         // What was removed by hand cannot be restarted.
         if !gone.is_empty() {
             self.step(plan, format!("up {}", gone.join(", ")));
-            let argv: Vec<&str> = ["up", "-d", "--no-deps"].into_iter().chain(gone).collect();
-            let reply =
-                self.compose_at(&state.dir, Place::Live, &argv).await.map_err(|error| (error.into(), at))?;
+            let reply = self.up(plan, &[], gone).await.map_err(|error| (error.into(), at))?;
             self.expect("docker compose up", reply).map_err(|failure| (failure, at))?;
         }
         if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) {
@@ -348,6 +395,24 @@ pub(super) fn restarts<'a>(
         .filter(|(_, services)| !services.is_empty())
         .map(|(argv, services)| argv.into_iter().chain(services).collect())
         .collect()
+}
+
+/// `names` and what they wait for, directly or not, as far as that `counts`.
+fn needs<'s>(
+    all: &'s BTreeMap<String, Service>,
+    mut names: BTreeSet<&'s str>,
+    counts: impl Fn(&str, &Dependency) -> bool,
+) -> BTreeSet<&'s str> {
+    let mut open: Vec<&str> = names.iter().copied().collect();
+    while let Some(name) = open.pop() {
+        let Some(service) = all.get(name) else { continue };
+        for (name, _) in service.depends_on.iter().filter(|(name, how)| counts(name, how)) {
+            if names.insert(name) {
+                open.push(name);
+            }
+        }
+    }
+    names
 }
 
 /// The services whose containers the plan starts, restarts or talks to.

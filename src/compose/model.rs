@@ -210,7 +210,7 @@ pub enum Reaction {
     /// `docker compose restart`.
     #[default]
     Restart,
-    /// `docker compose up -d --force-recreate --no-deps`.
+    /// `docker compose up -d --force-recreate`.
     Recreate,
     /// `docker compose kill -s SIGNAL`.
     Signal(String),

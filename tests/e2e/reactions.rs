@@ -1,19 +1,9 @@
 //! What `x-ghdeploy` makes of a change: signals, commands, nothing, a new container.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::bed::Bed;
-
-/// Waits until a file in a container has this content.
-#[track_caller]
-fn comes(bed: &Bed, service: &str, file: &str, content: &str) {
-    let begin = Instant::now();
-    while bed.inside(service, &["sh", "-c", &format!("cat {file} 2>/dev/null || true")]) != content {
-        assert!(begin.elapsed() < Duration::from_secs(10), "{file} in {service} never became {content:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
+use crate::bed::{Bed, ran};
 
 #[test]
 fn signals_commands_and_none_leave_the_container_running_and_it_sees_the_new_content() {
@@ -32,8 +22,8 @@ fn signals_commands_and_none_leave_the_container_running_and_it_sees_the_new_con
     assert_eq!(change.actions, ["signal app/signal", "exec app/exec", "none app/none"]);
     assert_eq!(bed.containers(), before);
     assert_eq!(bed.root("app/conf").metadata().unwrap().ino(), inode, "the file was not written in place");
-    comes(&bed, "app/signal", "/seen", "two, which is longer");
-    comes(&bed, "app/exec", "/seen", "two, which is longer");
+    bed.comes("app/signal", "cat /seen", "two, which is longer");
+    bed.comes("app/exec", "cat /seen", "two, which is longer");
     assert_eq!(bed.inside("app/none", &["cat", "/conf.txt"]), "two, which is longer");
     bed.write("services/app/conf", "3");
     bed.deploy();
@@ -86,4 +76,52 @@ volumes: {shared: {}}");
     assert_eq!(change.fates, ["app/init restarted", "app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/started-with"]), "two");
     assert_eq!(bed.containers()["app/init"].state, "exited");
+}
+
+#[test]
+fn a_one_shot_that_did_its_work_does_not_run_again_for_a_new_definition_of_who_waits_for_it() {
+    let bed = Bed::new("ended");
+    let compose = |mode: &str, text: &str| {
+        bed.compose("app", &format!("services:
+  db: {{<<: *s}}
+  init: {{<<: *s, command: 'true', depends_on: [db]}}
+  web: {{<<: *s, environment: {{MODE: {mode}}}, depends_on: {{init: {{condition: service_completed_successfully}}, db: {{condition: service_started}}}}}}
+  page: {{<<: *s, configs: [{{source: text, target: /text}}], depends_on: {{init: {{condition: service_completed_successfully}}}}}}
+  edge: {{<<: *s, environment: {{MODE: {mode}}}, depends_on: [web]}}
+configs: {{text: {{content: '{text}'}}}}"));
+    };
+    compose("one", "one");
+    bed.sync([]).exits(0);
+    compose("two", "one");
+    assert_eq!(bed.deploy().fates, ["app/edge recreated", "app/web recreated"]);
+    compose("two", "two");
+    assert_eq!(bed.deploy().fates, ["app/page recreated"]);
+    // What else they need and what does not run is started all the same.
+    ran(Command::new("docker").args(["stop", "-t", "0", &bed.containers()["app/db"].id]));
+    compose("three", "two");
+    bed.sync([]).exits(0);
+    assert_eq!(bed.containers()["app/db"].state, "running");
+}
+
+#[test]
+fn what_was_recreated_stays_as_it_is_when_one_that_depends_on_it_changes() {
+    let bed = Bed::new("chain");
+    let compose = |text: &str, mode: &str| {
+        bed.compose(
+            "app",
+            &format!(
+                "services:
+  db: {{<<: *s}}
+  page: {{<<: *s, configs: [{{source: text, target: /text}}], depends_on: [db]}}
+  edge: {{<<: *s, environment: {{MODE: {mode}}}, depends_on: [page]}}
+configs: {{text: {{content: '{text}'}}}}"
+            ),
+        );
+    };
+    compose("one", "one");
+    bed.sync([]).exits(0);
+    compose("two", "one");
+    assert_eq!(bed.deploy().fates, ["app/page recreated"]);
+    compose("two", "two");
+    assert_eq!(bed.deploy().fates, ["app/edge recreated"]);
 }

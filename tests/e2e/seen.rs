@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -72,6 +73,23 @@ impl Bed {
         let containers = self.containers();
         let container = containers.get(service).unwrap_or_else(|| panic!("{service} has no container"));
         ran(Command::new("docker").args(["exec", &container.id]).args(argv))
+    }
+
+    /// Waits until a command of `sh` in the container of `project/service` prints this.
+    #[track_caller]
+    pub(crate) fn comes(&self, service: &str, command: &str, wanted: &str) {
+        let begin = Instant::now();
+        loop {
+            let printed = self.inside(service, &["sh", "-c", &format!("{command} 2>/dev/null || true")]);
+            if printed.trim() == wanted {
+                return;
+            }
+            assert!(
+                begin.elapsed() < Duration::from_secs(10),
+                "`{command}` in {service} prints {printed:?}, never {wanted:?}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// A variable of the environment inside the container of `project/service`.

@@ -43,6 +43,23 @@ fn who_waits_for_a_one_shot_is_restarted_once_that_has_ended() {
 }
 
 #[test]
+fn a_one_shot_that_has_ended_and_has_no_part_in_the_plan_does_not_run_again() {
+    let with = |image: &str| {
+        format!("{COMPOSE}  db: {{image: {image}}}\n  edge: {{image: {image}, depends_on: [web, db]}}\n")
+    };
+    let repo = Repo::new(&[("blog/compose.yml", &with("one")), ("blog/conf/a", "1")]);
+    let mut host = repo.deployed();
+    host.one_shots.insert("init".to_owned(), 0);
+    for container in host.containers.iter_mut().filter(|container| container.service == "init") {
+        container.runs_for = Some(0);
+    }
+    repo.write("blog/compose.yml", &with("two"));
+    let run = repo.sync(&host, Ask::default());
+    let ups: Vec<&String> = run.commands.iter().filter(|command| command.contains(": up ")).collect();
+    assert_eq!(ups, ["blog: up -d --quiet-pull db", "blog: up -d --quiet-pull --no-deps edge"]);
+}
+
+#[test]
 fn a_one_shot_that_fails_stops_who_waits_for_it() {
     let repo = repo();
     let mut host = repo.deployed();

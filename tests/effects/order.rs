@@ -168,7 +168,7 @@ fn inline_content() {
     blog (candidate): config -q
     blog (candidate): pull --quiet --policy missing --ignore-buildable web
     swap blog
-    blog: up -d --force-recreate --no-deps web
+    blog: up -d --force-recreate web
     containers
     state
     state
@@ -302,7 +302,7 @@ fn force_is_one_recreation() {
     upload
     containers
     docker compose version
-    blog: up -d --force-recreate --no-deps web worker
+    blog: up -d --force-recreate web worker
     containers
     state
     state

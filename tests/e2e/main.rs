@@ -9,6 +9,7 @@ mod call;
 mod conflicts;
 mod content;
 mod definitions;
+mod edits;
 mod files;
 mod idle;
 mod ignored;

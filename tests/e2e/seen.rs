@@ -15,6 +15,8 @@ pub(crate) struct Container {
     pub(crate) started: String,
     pub(crate) state: String,
     pub(crate) health: String,
+    /// How often Docker itself has started it again.
+    pub(crate) again: String,
 }
 
 /// Containers by `project/service`.
@@ -44,7 +46,7 @@ impl Bed {
         if ids.trim().is_empty() {
             return Containers::new();
         }
-        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}}"#;
+        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}}"#;
         let lines = ran(Command::new("docker")
             .args(["inspect", "--type", "container", "--format", format])
             .args(ids.split_whitespace()));
@@ -58,6 +60,7 @@ impl Bed {
                     started: words[2].clone(),
                     state: words[3].clone(),
                     health: words[4].clone(),
+                    again: words[5].clone(),
                 },
             )
         });

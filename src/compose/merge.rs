@@ -180,7 +180,8 @@ fn identity(path: &str, item: &Node) -> Option<String> {
         | "build.tags" | "build.platforms" => {
             item.as_str().map(|text| text.split('=').next().unwrap_or("").to_owned())
         }
-        "expose" | "label_file" => item.as_str().map(str::to_owned),
+        "expose" | "label_file" | "extra_hosts" => item.as_str().map(str::to_owned),
+        _ if path.starts_with("extra_hosts.") => item.as_str().map(str::to_owned),
         _ if path.starts_with("networks.")
             && (path.ends_with(".aliases") || path.ends_with(".link_local_ips")) =>
         {
@@ -291,6 +292,7 @@ mod tests {
             ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment: {B: 2}"),
             ("tmpfs: /a", "tmpfs: [/a, /b]", "tmpfs: [/a, /b]"),
             ("extra_hosts: {a: 1.1.1.1}", "extra_hosts: {a: 2.2.2.2}", "extra_hosts: ['a:2.2.2.2']"),
+            ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: ['a:1.1.1.1']", "extra_hosts: ['a:1.1.1.1']"),
             (
                 "extra_hosts: {a: 1.1.1.1}",
                 "extra_hosts: ['a=2.2.2.2']",

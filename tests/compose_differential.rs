@@ -435,7 +435,6 @@ const ATTRIBUTES: &[&str] = &[
     "cap_drop: [ALL]",
     "dns_search: [a.b, c.d, a.b]",
     "expose: [80, \"81\", \"80\"]",
-    "group_add: [1, docker]",
     "security_opt: [\"no-new-privileges:true\"]",
     "user: 1000:1000",
     "user: \"0\"",

@@ -37,9 +37,7 @@ impl<'r> Reader<'r, '_, '_> {
     fn named_volume(&mut self, source: &Text, at: Mark, target: Option<String>) {
         let Some(entry) = self.model.volumes.get(&source.text) else {
             if source.unknown.is_empty() {
-                let volume = self.context.quote(at, &source.text);
-                let message = format!("service `{}` uses volume `{volume}`, which is not defined", self.name);
-                self.context.error(at, message);
+                self.undefined(at, "uses volume", &source.text, &self.model.volumes);
             } else {
                 let at = self.context.location(at);
                 self.host_binds.push((source.text.to_string(), at));
@@ -64,10 +62,7 @@ impl<'r> Reader<'r, '_, '_> {
                 let Some(Entry { node: source, .. }) = map.get("source") else { continue };
                 let Some(name) = source.as_str() else { continue };
                 let Some(object) = objects.get(name) else {
-                    let name = self.context.quote(source.at, name);
-                    let message =
-                        format!("service `{}` uses {kind} `{name}`, which is not defined", self.name);
-                    self.context.error(source.at, message);
+                    self.undefined(source.at, &format!("uses {kind}"), name, objects);
                     continue;
                 };
                 let Some((object, value)) = self.paid_object(object) else { return };

@@ -13,8 +13,11 @@ use super::scalar;
 use super::settings;
 use super::variables::Variables;
 use super::yaml::{Map, Mark, Node, Text, Value};
-use crate::diagnostic::Location;
+use crate::diagnostic::{Diagnostic, Location, nearest};
 use crate::path::RootPath;
+
+/// Names among which the nearest is looked for.
+const MAX_COMPARED: usize = 200;
 
 /// What the services of a project share while they are read.
 pub(super) struct Shared<'m> {
@@ -283,15 +286,26 @@ impl<'r> Reader<'r, '_, '_> {
                         .map(|entry| entry.at)
                         .or(at);
                     if let Some(at) = at {
-                        let name = self.context.quote(at, name);
-                        self.context.error(
-                            at,
-                            format!("service `{}` uses network `{name}`, which is not defined", self.name),
-                        );
+                        self.undefined(at, "uses network", name, &self.model.networks);
                     }
                 }
             }
         }
+    }
+
+    /// Notes that a name stands for nothing, with the known one that may be meant.
+    pub(super) fn undefined<T>(&mut self, at: Mark, does: &str, name: &str, known: &BTreeMap<Rc<str>, T>) {
+        let quoted = self.context.quote(at, name);
+        let message = format!("service `{}` {does} `{quoted}`, which is not defined", self.name);
+        let mut diagnostic = Diagnostic::error(message, Some(self.context.location(at)));
+        // A value of a variable must not be guessed from what is near it; among very many it takes long.
+        if quoted == name
+            && known.len() <= MAX_COMPARED
+            && let Some(near) = nearest(name, &known.keys().map(|key| &**key).collect::<Vec<_>>())
+        {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        self.context.note(diagnostic);
     }
 
     /// Adds a top-level network or volume: its definition to what Compose hashes, since newer
@@ -339,18 +353,13 @@ impl<'r> Reader<'r, '_, '_> {
                 required: flag("required").unwrap_or(true),
             };
             if !self.model.services.contains_key(name) {
-                let needed = self.context.quote(entry.at, name);
-                let message = format!("service `{}` depends on `{needed}`, which is not defined", self.name);
-                self.context.error(entry.at, message);
+                self.undefined(entry.at, "depends on", name, &self.model.services);
             }
             all.insert(name.to_string(), dependency);
         }
         for (name, at, restart) in self.implied() {
             if !self.model.services.contains_key(&*name) {
-                let needed = self.context.quote(at, &name);
-                let message =
-                    format!("service `{}` needs service `{needed}`, which is not defined", self.name);
-                self.context.error(at, message);
+                self.undefined(at, "needs service", &name, &self.model.services);
             }
             let condition = "service_started".to_owned();
             all.entry(name).or_insert(Dependency { condition, restart, required: true });
@@ -571,7 +580,7 @@ services:
     fn references_to_nothing_are_errors_with_their_place() {
         let found = messages(&project(
             "services:\n  web:\n    image: a\n    networks: [n]\n    volumes: ['v1:/v']\n    configs: [c]\n    \
-             secrets: [s]\n    depends_on: [d]\n  bare: {hostname: h}\n",
+             secrets: [s]\n    depends_on: [d, baer]\n  bare: {hostname: h}\n",
         ));
         assert_eq!(
             found,
@@ -581,6 +590,7 @@ services:
                 "services/blog/compose.yml:5:15: service `web` uses volume `v1`, which is not defined",
                 "services/blog/compose.yml:6:15: service `web` uses config `c`, which is not defined",
                 "services/blog/compose.yml:7:15: service `web` uses secret `s`, which is not defined",
+                "services/blog/compose.yml:8:21: service `web` depends on `baer`, which is not defined (did you mean `bare`?)",
                 "services/blog/compose.yml:8:18: service `web` depends on `d`, which is not defined",
             ]
         );

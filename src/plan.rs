@@ -19,6 +19,7 @@ mod problems;
 
 pub use actions::perhaps;
 pub use host::{Options, ProjectWork, Work, host};
+pub use order::circles;
 pub use problems::same_name;
 
 use serde::Serialize;

@@ -14,7 +14,7 @@ mod projects;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::compose::{Files, MAX_BYTES, NodeKind};
+use crate::compose::{self, Files, MAX_BYTES, NodeKind};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -178,6 +178,7 @@ impl Tree {
         }
         refuse_reserved(&mut nodes, &mut trouble);
         refuse_stray_links(&mut nodes, &mut trouble);
+        refuse_lost_compose_files(&mut nodes, &mut trouble);
         let Trouble { fatal, mut refused } = trouble;
         refused.sort();
         (Self { layout: layout.clone(), nodes, clashes, refused }, fatal)
@@ -330,6 +331,26 @@ fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Troubl
     }
     for path in gone {
         nodes.remove(&path);
+    }
+}
+
+/// A compose file that is a link to nothing: its project would look as if it had left the repository.
+fn refuse_lost_compose_files(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
+    let is_lost = |path: &RootPath| {
+        let end = links::resolve(path, |path| link_target(nodes, path)).ok();
+        end.is_none_or(|end| !nodes.contains_key(&end))
+    };
+    let links = nodes.iter().filter(|(path, node)| {
+        let name = path.file_name();
+        matches!(node.what, NodeWhat::Symlink { .. }) && name != ".env" && compose::makes_project(name)
+    });
+    let lost: Vec<RootPath> = links.map(|(path, _)| path.clone()).filter(is_lost).collect();
+    for path in lost {
+        if let Some(node) = nodes.remove(&path) {
+            let message = format!("symbolic link `{}` leads to no file", node.repo_path);
+            let help = "point it to the compose file, or list it in `.ghdeployignore`";
+            trouble.refuse(&path, Diagnostic::error(message, None).help(help));
+        }
     }
 }
 

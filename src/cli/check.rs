@@ -5,7 +5,7 @@ use crate::answers::CheckReport;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, Result};
 use crate::lint::lint;
-use crate::plan::same_name;
+use crate::plan::{circles, same_name};
 use crate::report::render_check;
 use crate::tree::disk::DiskTree;
 use crate::tree::project_dirs;
@@ -38,6 +38,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
+        report.diagnostics.extend(circles(&wanted.projects));
         report.diagnostics.extend(lint(&wanted.projects, &tree, target.named));
     }
     if dirs.is_empty() {

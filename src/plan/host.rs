@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::Actions;
 use super::files::Files;
-use super::order::{before, order};
+use super::order::{before, order, place};
 use super::problems;
 use super::{Action, Deed, FileChange, FileChangeKind, HostPlan, ProjectChange, ProjectPlan, Reason};
 use crate::compose::model::{How, Reaction};
@@ -163,7 +163,7 @@ impl Planner<'_> {
             write_in_place(project, actions, all);
         }
         let mut before = before(&self.wanted.projects);
-        let (names, mut notes) = order(&mut before);
+        let (names, mut notes) = order(&mut before, &|name| place(&self.wanted.projects, name));
         let (mut plans, mut works) = (Vec::new(), BTreeMap::new());
         for project in
             names.iter().filter_map(|name| self.selected.iter().find(|project| project.name == *name))

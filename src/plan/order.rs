@@ -2,8 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Location};
 use crate::wanted::WantedProject;
+
+/// What is said of projects that come after each other in a circle.
+#[must_use]
+pub fn circles(projects: &[WantedProject]) -> Vec<Diagnostic> {
+    order(&mut before(projects), &|name| place(projects, name)).1
+}
+
+/// Where a project asks for its place in the order.
+pub(super) fn place(projects: &[WantedProject], name: &str) -> Option<Location> {
+    let project = projects.iter().find(|project| project.name == name)?;
+    let first = project.model.services.values().next().map(|service| service.at.clone());
+    project.model.settings.after_at.clone().or(first)
+}
 
 /// For each project the ones that come before it: those that its `x-ghdeploy.after` names, and
 /// those that make a network which it uses as `external`.
@@ -31,26 +44,33 @@ pub(super) fn before(projects: &[WantedProject]) -> BTreeMap<String, BTreeSet<St
     projects.iter().map(|project| (project.name.clone(), of(project))).collect()
 }
 
-/// The projects in an order in which each comes after all that are before it. A cycle is cut, by
-/// name, and told.
-pub(super) fn order(before: &mut BTreeMap<String, BTreeSet<String>>) -> (Vec<String>, Vec<Diagnostic>) {
+/// Projects of a circle that a message names.
+const MAX_SHOWN: usize = 20;
+
+/// The projects in an order in which each comes after all that are before it. Of a circle, one step is
+/// left out, and it is told; `at` says where a project asks for its place.
+pub(super) fn order(
+    before: &mut BTreeMap<String, BTreeSet<String>>,
+    at: &dyn Fn(&str) -> Option<Location>,
+) -> (Vec<String>, Vec<Diagnostic>) {
     let (mut order, mut notes): (Vec<String>, Vec<Diagnostic>) = (Vec::new(), Vec::new());
     let mut left: BTreeSet<String> = before.keys().cloned().collect();
     while !left.is_empty() {
         let ready: Vec<String> =
             left.iter().filter(|name| before[*name].is_disjoint(&left)).cloned().collect();
         if ready.is_empty() {
-            let cut = left.iter().next().cloned().unwrap_or_default();
-            let cycle: Vec<&str> = before[&cut].intersection(&left).map(String::as_str).collect();
-            notes.push(
-                Diagnostic::warning(
-                    format!("the order of projects has a cycle: {cut} comes after {}", cycle.join(", ")),
-                    None,
-                )
-                .help("remove one of the `after` entries or external networks that make it"),
-            );
-            if let Some(all) = before.get_mut(&cut) {
-                all.retain(|name| !left.contains(name));
+            let circle = circle(before, &left);
+            let (first, next) = (circle[0].clone(), circle.get(1).unwrap_or(&circle[0]).clone());
+            let mut shown: Vec<&str> = circle.iter().map(String::as_str).chain([first.as_str()]).collect();
+            if shown.len() > MAX_SHOWN {
+                shown.splice(MAX_SHOWN / 2..shown.len() - MAX_SHOWN / 2, ["…"]);
+            }
+            let message = format!("projects come after each other in a circle: {}", shown.join(" after "));
+            notes.push(Diagnostic::warning(message, at(&first)).help(format!(
+                "`{first}` does not wait for `{next}` now: remove one of the `after` entries or external networks that make it",
+            )));
+            if let Some(all) = before.get_mut(&first) {
+                all.remove(&next);
             }
             continue;
         }
@@ -60,4 +80,19 @@ pub(super) fn order(before: &mut BTreeMap<String, BTreeSet<String>>) -> (Vec<Str
         }
     }
     (order, notes)
+}
+
+/// A circle among projects of which each comes after another of them, the first by name first.
+fn circle(before: &BTreeMap<String, BTreeSet<String>>, left: &BTreeSet<String>) -> Vec<String> {
+    let mut chain: Vec<&String> = left.first().into_iter().collect();
+    while let Some(next) = chain.last().and_then(|last| before[*last].intersection(left).next()) {
+        if let Some(start) = chain.iter().position(|name| *name == next) {
+            let mut circle = chain.split_off(start);
+            let first = (0..circle.len()).min_by_key(|index| circle[*index]).unwrap_or(0);
+            circle.rotate_left(first);
+            return circle.into_iter().cloned().collect();
+        }
+        chain.push(next);
+    }
+    chain.into_iter().cloned().collect()
 }

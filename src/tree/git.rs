@@ -133,7 +133,8 @@ impl Repository {
     /// As [`Repository::commit`].
     pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
         let (loading, commit) = self.load(rev, layout, rules)?;
-        let (tree, _) = Tree::past(layout, loading.found, loading.trouble);
+        let (mut tree, _) = Tree::past(layout, loading.found, loading.trouble);
+        tree.refused.clear();
         Ok(GitTree {
             tree,
             names: loading.names,

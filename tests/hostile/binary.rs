@@ -91,7 +91,7 @@ fn what_is_no_plain_file_is_refused() {
     let cases: [(Change, &str); 10] = [
         (
             |bed| instead(bed, |path| symlink("compose.yml", path).unwrap()),
-            "no project is found in services/*",
+            "symbolic link `services/blog/compose.yml` leads to no file",
         ),
         (
             |bed| instead(bed, |path| symlink("/etc/passwd", path).unwrap()),

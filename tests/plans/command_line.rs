@@ -338,3 +338,16 @@ fn explain_names_who_is_defined_by_a_file() {
       blog/db  bind  services/blog/compose.yml:3  restart, if ${DIR} leads there: only the host knows
     ");
 }
+
+#[test]
+fn check_tells_of_projects_that_come_after_each_other() {
+    let git = Git::new();
+    git.write("services/blog/compose.yml", "x-ghdeploy: {after: shop}\nservices: {web: {image: a:1}}\n");
+    git.write("services/shop/compose.yml", "x-ghdeploy: {after: blog}\nservices: {web: {image: a:1}}\n");
+    let said = text(&ghdeploy(git.path()).arg("check").assert().success());
+    assert!(
+        said.contains("projects come after each other in a circle: blog after shop after blog"),
+        "{said}"
+    );
+    assert!(said.contains("services/blog/compose.yml:1:21"), "{said}");
+}

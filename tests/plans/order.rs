@@ -64,7 +64,9 @@ fn a_cycle_is_cut_and_told() {
     ]);
     let work = repo.plan(&Default::default());
     let notes: Vec<&str> = work.plan.notes.iter().map(|note| note.message.as_str()).collect();
-    assert_eq!(notes, ["the order of projects has a cycle: a comes after b"]);
+    assert_eq!(notes, ["projects come after each other in a circle: a after b after c after a"]);
+    let at = work.plan.notes[0].at.as_ref().unwrap();
+    assert_eq!(at.to_string(), "services/a/compose.yml:1:21");
     assert_eq!(order(&repo), ["a", "c", "b", "d"]);
     // Nobody waits for ever: what each waits for comes before it.
     for (number, plan) in work.plan.projects.iter().enumerate() {

@@ -163,4 +163,9 @@ fn a_project_is_not_gone_because_its_compose_file_cannot_be_deployed() {
     repo.remove("blog/compose.yml").link("blog/compose.yml", "/etc/compose.yml");
     let err = wanted::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
     assert!(err.to_string().contains("`services/blog/compose.yml` points to"), "{err}");
+    repo.remove("blog/compose.yml").link("blog/compose.yml", "compose.yml");
+    let err = wanted::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
+    assert_eq!(err.to_string(), "symbolic link `services/blog/compose.yml` leads to no file");
+    repo.remove("blog/compose.yml").link("blog/compose.yml", "../wiki/compose.yml");
+    assert_eq!(repo.wanted().projects.len(), 2);
 }

@@ -88,6 +88,7 @@ def repository(top, projects):
     put(f"{top}/services/app005/nginx.conf", "B=1\n")
     put(f"{top}/services/app007/web.env", "B=1\n")
     commit(top)
+    git(top, "gc", "--quiet")  # as a clone is
 
 
 def git(top, *argv):

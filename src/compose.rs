@@ -78,8 +78,8 @@ pub enum NodeKind {
     Dir,
 }
 
-/// The files of a tree as the host will see them.
-pub trait Files {
+/// The files of a tree as the host will see them. Projects are read on several threads.
+pub trait Files: Sync {
     /// What lies at `path`; `None` when nothing does (symbolic links are followed).
     fn kind(&self, path: &RootPath) -> Option<NodeKind>;
 

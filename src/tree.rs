@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub mod git;
 mod hash;
 mod links;
+mod models;
 mod projects;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::layout::Layout;
 use crate::manifest::{Kind, Manifest};
 use crate::path::RootPath;
 
+pub use models::models;
 pub use projects::{ProjectDir, owner, project_dirs};
 
 /// The directory below the root that holds the host's own records.

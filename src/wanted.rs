@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::manifest::{Digest, Entry, Kind, Manifest, push_line};
 use crate::path::RootPath;
-use crate::tree::{ProjectDir, Refused, Snapshot, owner, project_dirs};
+use crate::tree::{ProjectDir, Refused, Snapshot, models, owner, project_dirs};
 
 /// What the tree wants of one host.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ pub fn read(
     root: &str,
     runs: &dyn Fn(&str, &ProjectSettings) -> bool,
 ) -> Result<Wanted> {
-    read_again(&mut Memory::default(), tree, layout, root, runs)
+    read_again(&Memory::default(), tree, layout, root, runs)
 }
 
 /// The same, for a tree that has much in common with the one that was read last.
@@ -82,7 +82,7 @@ pub fn read(
 ///
 /// As [`read`].
 pub fn read_again(
-    memory: &mut Memory,
+    memory: &Memory,
     tree: &dyn Snapshot,
     layout: &Layout,
     root: &str,
@@ -90,9 +90,11 @@ pub fn read_again(
 ) -> Result<Wanted> {
     let dirs = project_dirs(tree, layout)?;
     refuse_hidden_projects(tree, layout, &dirs)?;
-    let loaded = dirs.iter().map(|dir| (dir, memory.load(tree, &dir.dir, root)));
-    let loaded: Vec<(&ProjectDir, Project)> =
-        loaded.filter(|(dir, model)| runs(&dir.name, &model.settings)).collect();
+    let loaded: Vec<(&ProjectDir, Project)> = dirs
+        .iter()
+        .zip(models(memory, tree, &dirs, root))
+        .filter(|(dir, model)| runs(&dir.name, &model.settings))
+        .collect();
     let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
         loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
     for path in tree.nodes().keys() {

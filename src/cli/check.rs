@@ -2,22 +2,24 @@
 
 use super::Context;
 use crate::answers::CheckReport;
+use crate::compose::Memory;
+use crate::compose::model::ProjectSettings;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, Result};
 use crate::lint::lint;
 use crate::plan::{circles, same_name};
 use crate::report::render_check;
 use crate::tree::disk::DiskTree;
-use crate::tree::project_dirs;
-use crate::{compose, wanted};
+use crate::tree::{models, project_dirs};
+use crate::wanted;
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
     let dirs = project_dirs(&tree, &context.config.services)?;
     let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
     let mut report = CheckReport { projects: dirs.len(), services: 0, diagnostics: Vec::new() };
-    for dir in &dirs {
-        let project = compose::load(&tree, &dir.dir, &root);
+    let memory = Memory::default();
+    for (dir, project) in dirs.iter().zip(models(&memory, &tree, &dirs, &root)) {
         report.services += project.services.len();
         report.diagnostics.extend(project.diagnostics);
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
@@ -31,9 +33,8 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         }
     }
     for target in context.targets_or_any()? {
-        let wanted = wanted::read(&tree, &context.config.services, &target.root, &|name, settings| {
-            target.runs(name, settings)
-        })?;
+        let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
+        let wanted = wanted::read_again(&memory, &tree, &context.config.services, &target.root, &runs)?;
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));

@@ -24,10 +24,10 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
-        let mut memory = Memory::default();
-        let mut read = |tree: &dyn Snapshot| {
+        let memory = Memory::default();
+        let read = |tree: &dyn Snapshot| {
             let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-            wanted::read_again(&mut memory, tree, layout, &target.root, &runs)
+            wanted::read_again(&memory, tree, layout, &target.root, &runs)
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {

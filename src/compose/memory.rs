@@ -3,9 +3,8 @@
 //! Owns the proof that it says the same: a project is made of nothing but the answers that a tree gave to
 //! the reader's questions, so equal answers make an equal project.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::model::Project;
 use super::{Files, NodeKind};
@@ -13,20 +12,29 @@ use crate::path::RootPath;
 
 /// The projects that were loaded last, by their folder and by the root on the host.
 #[derive(Debug, Default)]
-pub struct Memory(BTreeMap<(RootPath, String), (Answers, Project)>);
+pub struct Memory(Mutex<BTreeMap<(RootPath, String), Known>>);
+
+/// A project with the answers that it is made of.
+type Known = Arc<(Answers, Project)>;
 
 impl Memory {
     /// Loads a project as [`super::load`] does.
-    pub fn load(&mut self, files: &dyn Files, dir: &RootPath, root: &str) -> Project {
+    pub fn load(&self, files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         let key = (dir.clone(), root.to_owned());
-        if let Some((_, project)) = self.0.get(&key).filter(|(answers, _)| answers.are_of(files)) {
-            return project.clone();
+        let known = lock(&self.0).get(&key).cloned();
+        if let Some(known) = known.filter(|known| known.0.are_of(files)) {
+            return known.1.clone();
         }
-        let asked = Asked { files, answers: RefCell::default() };
+        let asked = Asked { files, answers: Mutex::default() };
         let project = super::load(&asked, dir, root);
-        self.0.insert(key, (asked.answers.into_inner(), project.clone()));
+        let answers = asked.answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        lock(&self.0).insert(key, Arc::new((answers, project.clone())));
         project
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a tree answered.
@@ -54,25 +62,25 @@ impl Answers {
 /// A tree whose answers are kept.
 struct Asked<'f> {
     files: &'f dyn Files,
-    answers: RefCell<Answers>,
+    answers: Mutex<Answers>,
 }
 
 impl Files for Asked<'_> {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
         let kind = self.files.kind(path);
-        self.answers.borrow_mut().kinds.insert(path.clone(), kind);
+        lock(&self.answers).kinds.insert(path.clone(), kind);
         kind
     }
 
     fn read(&self, path: &RootPath) -> Content {
         let content = self.files.read(path);
-        self.answers.borrow_mut().contents.insert(path.clone(), content.clone());
+        lock(&self.answers).contents.insert(path.clone(), content.clone());
         content
     }
 
     fn shown(&self, path: &RootPath) -> String {
         let shown = self.files.shown(path);
-        self.answers.borrow_mut().shown.insert(path.clone(), shown.clone());
+        lock(&self.answers).shown.insert(path.clone(), shown.clone());
         shown
     }
 }
@@ -87,7 +95,7 @@ mod tests {
         let compose = "services: {web: {image: 'a:${TAG}', volumes: ['./conf:/conf'], env_file: [{path: e, required: false}]}}";
         let base =
             [("blog/compose.yml", compose), ("blog/.env", "TAG=1"), ("blog/conf", "1"), ("blog/README", "1")];
-        let load = |memory: &mut Memory, files: &[(&str, &str)]| {
+        let load = |memory: &Memory, files: &[(&str, &str)]| {
             memory.load(&Tree::new(files), &RootPath::new("blog").unwrap(), "/srv/services")
         };
         let shown = |project: &Project| format!("{project:?}");
@@ -106,10 +114,10 @@ mod tests {
             (with("blog/conf/a", ""), false),
             (base[1..].to_vec(), true),
         ] {
-            let mut memory = Memory::default();
-            let first = load(&mut memory, &base);
-            let second = load(&mut memory, &files);
-            let own = load(&mut Memory::default(), &files);
+            let memory = Memory::default();
+            let first = load(&memory, &base);
+            let second = load(&memory, &files);
+            let own = load(&Memory::default(), &files);
             assert_eq!(shown(&second), shown(&own), "{files:?}");
             assert_eq!(shown(&second) != shown(&first), is_read, "{files:?}");
         }

@@ -150,7 +150,7 @@ fn secrets(path: &str, content: &[u8]) -> Vec<Diagnostic> {
     for (number, line) in content.split(|byte| *byte == b'\n').enumerate() {
         let (what, column) = if let Some(column) = private_key(line) {
             ("a private key", column)
-        } else if let Some(column) = aws_key(line) {
+        } else if let Some(column) = aws_key(line).or_else(|| aws_secret(line)) {
             ("a key of AWS", column)
         } else {
             continue;
@@ -182,6 +182,18 @@ fn aws_key(line: &[u8]) -> Option<usize> {
     })
 }
 
+/// Where a secret access key begins: forty characters of base64 after a name that says what they are.
+fn aws_secret(line: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"secret_access_key";
+    const LENGTH: usize = 40;
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    let name = find(&line.to_ascii_lowercase(), NAME)? + NAME.len();
+    let begin = name + line[name..].iter().position(is_base64)?;
+    let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'=' | b':' | b'"' | b'\'');
+    let length = line[begin..].iter().take_while(|byte| is_base64(byte)).count();
+    (line[name..begin].iter().all(is_between) && length == LENGTH).then_some(begin)
+}
+
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
@@ -204,6 +216,8 @@ mod tests {
                 "services/a/x:3:3: a private key lies in plain sight",
             ]
         );
+        let keys = b"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\naws_secret_access_key: '${SECRET}'\n";
+        assert_eq!(secrets("x", keys).len(), 1);
         assert!(secrets("x", b"").is_empty() && secrets("x", b"short").is_empty());
     }
 

@@ -7,6 +7,7 @@
 pub mod model;
 
 mod canonical;
+mod checks;
 mod context;
 mod digest;
 mod discover;

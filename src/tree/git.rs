@@ -8,6 +8,7 @@ mod objects;
 pub(crate) mod work_tree;
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,18 +112,12 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// As [`Repository::commit`]; and when something in the revision cannot be deployed, naming all of
-    /// it.
+    /// As [`Repository::commit`]; and when something in the revision makes it unsafe to say what is wanted,
+    /// naming all that cannot be deployed.
     pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        let (loading, commit) = self.load(rev, layout, rules)?;
-        let tree = Tree::new(layout, loading.found, loading.trouble)?;
-        Ok(GitTree {
-            tree,
-            names: loading.names,
-            objects: Arc::clone(&self.objects),
-            commit,
-            notes: loading.notes,
-        })
+        let (mut loading, commit) = self.load(rev, layout, rules)?;
+        let tree = Tree::new(layout, take(&mut loading.found), take(&mut loading.trouble))?;
+        Ok(loading.end(tree, commit))
     }
 
     /// The files that were wanted in a revision that is only compared with: what could not be deployed
@@ -132,16 +127,10 @@ impl Repository {
     ///
     /// As [`Repository::commit`].
     pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        let (loading, commit) = self.load(rev, layout, rules)?;
-        let (mut tree, _) = Tree::past(layout, loading.found, loading.trouble);
+        let (mut loading, commit) = self.load(rev, layout, rules)?;
+        let (mut tree, _) = Tree::past(layout, take(&mut loading.found), take(&mut loading.trouble));
         tree.refused.clear();
-        Ok(GitTree {
-            tree,
-            names: loading.names,
-            objects: Arc::clone(&self.objects),
-            commit,
-            notes: loading.notes,
-        })
+        Ok(loading.end(tree, commit))
     }
 
     /// What a revision holds, and the commit that it is.
@@ -244,6 +233,11 @@ struct Loading<'r> {
 }
 
 impl Loading<'_> {
+    fn end(self, tree: Tree, commit: String) -> GitTree {
+        let objects = Arc::clone(&self.repository.objects);
+        GitTree { tree, names: self.names, objects, commit, notes: self.notes }
+    }
+
     /// The path from the folder of `ghdeploy.yml`.
     fn inside<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         path.strip_prefix(self.repository.work_tree.inside.as_bytes())

@@ -1,0 +1,49 @@
+//! Finds attributes of a service that contradict each other.
+//!
+//! Owns what Compose would refuse though each attribute alone is right.
+
+use super::scalar;
+use super::service::Reader;
+use super::yaml::{Node, Value};
+
+impl<'r> Reader<'r, '_, '_> {
+    /// Compose takes a limit by its old or its new key, but not two different ones.
+    pub(super) fn check_limits(&mut self) {
+        let Some(resources) = self.set("deploy").and_then(|deploy| deploy.get("resources")) else { return };
+        for (old, parent, new) in [
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("cpus", "limits", "cpus"),
+            ("pids_limit", "limits", "pids"),
+        ] {
+            let text = |node: Option<&'r Node>| match node.map(|node| &node.value) {
+                Some(Value::Text(text)) => Some(text),
+                _ => None,
+            };
+            let Some(here) = text(self.set(old)) else { continue };
+            let Some(there) = text(resources.get(parent).and_then(|node| node.get(new))) else { continue };
+            let same = match new {
+                "memory" => scalar::bytes(&here.text) == scalar::bytes(&there.text),
+                _ => scalar::number(&here.text) == scalar::number(&there.text),
+            };
+            if !same && here.unknown.is_empty() && there.unknown.is_empty() {
+                let at = self.set(old).map_or(resources.at, |node| node.at);
+                let message = format!(
+                    "service `{}`: `{old}` and `deploy.resources.{parent}.{new}` say different things",
+                    self.name
+                );
+                self.context.error(at, message);
+            }
+        }
+    }
+
+    /// A service that shares the network of another has none of its own.
+    pub(super) fn check_network_mode(&mut self) {
+        let joins = self.set("networks").and_then(Node::as_map).is_some_and(|networks| !networks.is_empty());
+        if let Some(mode) = self.set("network_mode").filter(|_| joins) {
+            let message =
+                format!("service `{}`: `network_mode` and `networks` exclude each other", self.name);
+            self.context.error(mode.at, message);
+        }
+    }
+}

@@ -9,6 +9,7 @@
 //!
 //! Decides nothing about what is to be done: that is the plan's business.
 
+mod heal;
 pub mod health;
 mod project;
 mod release;

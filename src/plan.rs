@@ -16,11 +16,13 @@ mod files;
 mod host;
 mod order;
 mod problems;
+mod void;
 
 pub use actions::perhaps;
 pub use host::{Options, ProjectWork, Work, host};
 pub use order::circles;
 pub use problems::same_name;
+pub use void::acting;
 
 use serde::Serialize;
 

@@ -1,18 +1,18 @@
 //! One project on its way: checked before anything is touched, swapped in, acted on, or taken back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{explain, unset_variables};
 use super::{Apply, Failure, told};
 use crate::compose::model::{How, Service};
 use crate::deployed::{Found, ProjectState, unit};
 use crate::diagnostic::Diagnostic;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::host::facts::types;
 use crate::host::{Command, Place, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
 use crate::path::looks_like_a_file;
-use crate::plan::{Deed, ProjectChange, ProjectPlan};
+use crate::plan::{Deed, ProjectChange, ProjectPlan, acting};
 use crate::wanted::WantedProject;
 
 impl Apply<'_> {
@@ -205,8 +205,9 @@ impl Apply<'_> {
     /// Swaps the files of a project in, if any of them or the books about them change.
     pub(super) async fn swap_project(&self, plan: &ProjectPlan) -> Result<(), (Failure, ProjectResult)> {
         let work = &self.task.work.projects[&plan.name];
+        // Before the files that show it are replaced.
         if work.drifted {
-            let noted = self.note_drift(plan).await;
+            let noted = self.note(plan, work.recorded.clone()).await;
             noted.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
         }
         if !work.needs_record && plan.files.is_empty() {
@@ -219,22 +220,19 @@ impl Apply<'_> {
     /// Takes a project down that has left the repository: containers, then managed files.
     async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
         self.step(plan, "take down");
-        if plan.actions.iter().any(|action| action.deed == Deed::Down)
-            && let Err(failure) = self.down(&plan.name, state).await
-        {
-            return self.failed(plan, ProjectResult::Unknown, failure);
+        if plan.actions.iter().any(|action| action.deed == Deed::Down) {
+            if let Err(error) = self.note_acting(plan).await {
+                return self.failed(plan, result_of(&error), error.into());
+            }
+            if let Err(failure) = self.down(&plan.name, state).await {
+                return self.failed(plan, ProjectResult::Unknown, failure);
+            }
         }
         // The containers are gone by now, whatever became of the files.
         if let Err((failure, _)) = self.swap(&unit(&plan.name)).await {
             return self.failed(plan, ProjectResult::Unknown, failure);
         }
-        let json = {
-            let mut state = self.state.lock().await;
-            state.projects.remove(&plan.name);
-            serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))
-        };
-        let written = async { self.write_state(json?).await };
-        if let Err(error) = written.await {
+        if let Err(error) = self.note(plan, None).await {
             return self.failed(plan, ProjectResult::Unknown, error.into());
         }
         told(plan, ProjectResult::Done, ActionResult::Done)
@@ -276,15 +274,26 @@ impl Apply<'_> {
         }
     }
 
-    /// Notes that drift has made records void, before the files that show it are replaced.
-    async fn note_drift(&self, plan: &ProjectPlan) -> Result<(), Error> {
-        let Some(recorded) = self.task.work.projects[&plan.name].recorded.clone() else { return Ok(()) };
+    /// Notes on the host what is recorded of a project, or that nothing is.
+    pub(super) async fn note(&self, plan: &ProjectPlan, recorded: Option<ProjectState>) -> Result<(), Error> {
         let json = {
             let mut state = self.state.lock().await;
-            state.projects.insert(plan.name.clone(), recorded);
+            match recorded {
+                Some(recorded) => drop(state.projects.insert(plan.name.clone(), recorded)),
+                None => drop(state.projects.remove(&plan.name)),
+            }
             serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
         };
         self.write_state(json).await
+    }
+
+    /// Notes that services are about to act. Until what comes of it is recorded, nobody knows what
+    /// they run with.
+    pub(super) async fn note_acting(&self, plan: &ProjectPlan) -> Result<(), Error> {
+        let work = &self.task.work.projects[&plan.name];
+        let unknown = || ProjectState { services: BTreeMap::new(), ..work.state.clone() };
+        let recorded = work.recorded.clone().unwrap_or_else(unknown);
+        self.note(plan, Some(acting(&recorded, &plan.actions))).await
     }
 
     async fn write_state(&self, json: String) -> Result<(), Error> {
@@ -338,6 +347,11 @@ pub(super) const ROLLBACK_FAILED: &str = "the way back failed";
 
 pub(super) fn back_failed(why: &str) -> Diagnostic {
     Diagnostic::error(format!("{ROLLBACK_FAILED}: {why}"), None).help("look at the host: `ghdeploy status`; replaced files are in .ghdeploy/objects; the next `ghdeploy sync` tries again")
+}
+
+/// What is known of a project whose record could not be written before anything of it was changed.
+fn result_of(error: &Error) -> ProjectResult {
+    if error.exit == Exit::Unreachable { ProjectResult::Unknown } else { ProjectResult::NothingChanged }
 }
 
 fn with(mut failure: Failure, more: Diagnostic) -> Failure {

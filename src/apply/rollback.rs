@@ -12,8 +12,18 @@ use crate::host::{Command, Container, Place, Reply};
 use crate::plan::{Deed, ProjectPlan};
 
 impl Apply<'_> {
-    /// Brings back what was there before: files, images, containers.
+    /// Brings back what was there before: files, images, containers, records.
     pub(super) async fn roll_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
+        self.bring_back(plan).await?;
+        // Its services run with shared files that others keep: what is noted while they act stays.
+        if self.reads_shared(plan) && self.shared.lock().await.swapped {
+            return Ok(());
+        }
+        let recorded = self.task.work.projects[&plan.name].recorded.clone();
+        self.note(plan, recorded).await.map_err(|error| Failure::new(back_failed(&error.to_string())))
+    }
+
+    async fn bring_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
         self.step(plan, "roll back");
         let work = &self.task.work.projects[&plan.name];
         let (project, dir) = (&work.state.project, &work.state.dir);
@@ -68,6 +78,8 @@ impl Apply<'_> {
         if again.is_empty() {
             return Ok(());
         }
+        let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;
+        self.heal(plan, &now).await.map_err(|failure| failed(&failure.problems[0].message))?;
         let options = ["--no-build", "--pull", "never"];
         self.done(self.up(plan, &options, again.clone()).await, "docker compose up")?;
         let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::heal::is_name_conflict;
 use super::health::{Sick, Verdict, Watch};
 use super::words::explain;
 use super::{Apply, Failure};
 use crate::compose::model::{Dependency, Reaction, Service};
-use crate::deployed::ServiceState;
+use crate::deployed::{ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
 use crate::host::{Command, Container, Event, Place, Reply};
@@ -46,6 +47,9 @@ impl Apply<'_> {
     pub(super) async fn act(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
         let dir = &work.state.dir;
+        self.note_acting(plan).await.map_err(|error| (error.into(), 0))?;
+        let before = self.before().await.map_err(|error| (error.into(), 0))?;
+        self.heal(plan, before).await.map_err(|failure| (failure, 0))?;
         let expect = |what: &str, reply: Result<Reply>, at: usize| {
             let reply = reply.map_err(|error| (error.into(), at))?;
             if reply.is_ok() {
@@ -158,6 +162,12 @@ impl Apply<'_> {
                 let argv = ["up", "-d"].into_iter().chain(options.iter().copied()).chain(no_deps);
                 let argv: Vec<&str> = argv.chain(services).collect();
                 reply = self.compose_at(&work.state.dir, Place::Live, &argv).await?;
+                // Only Docker's own state tells by now what is in the way.
+                if is_name_conflict(&reply)
+                    && self.heal(plan, &self.containers().await?).await.is_ok_and(|healed| healed)
+                {
+                    reply = self.compose_at(&work.state.dir, Place::Live, &argv).await?;
+                }
             }
         }
         Ok(reply)
@@ -167,12 +177,15 @@ impl Apply<'_> {
     /// those have, the others. A container that an `up` has renewed has everything new already.
     async fn restart(&self, plan: &ProjectPlan) -> Result<(), (Failure, usize)> {
         let work = &self.task.work.projects[&plan.name];
+        let before = self.before().await.map_err(|error| (error.into(), 0))?;
+        let was_there =
+            |service: &str| before.iter().any(|c| c.project == work.state.project && c.service == service);
         let inputs = |service: &str| {
-            let recorded = work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
-            recorded.is_some_and(|recorded| {
-                recorded.inputs
-                    != work.state.services.get(service).map(|state| state.inputs.clone()).unwrap_or_default()
-            })
+            let wanted = work.state.services.get(service).map(|state| &state.inputs);
+            match work.recorded.as_ref().and_then(|recorded| recorded.services.get(service)) {
+                Some(recorded) => wanted.is_none_or(|wanted| recorded.inputs != *wanted),
+                None => was_there(service) && self.may_have_older_inputs(plan, service),
+            }
         };
         // An `up` that Compose sees no reason for leaves the container with its old content.
         let owes = |action: &&Action| {
@@ -204,6 +217,16 @@ impl Apply<'_> {
         }
         let then: Vec<&str> = owed.difference(&ends).copied().collect();
         self.restart_now(plan, &then, at).await
+    }
+
+    /// Whether a container that was there before anything was recorded of its service may run with other
+    /// content than is there now: this run brings some, or an earlier one did and was cut off.
+    fn may_have_older_inputs(&self, plan: &ProjectPlan, service: &str) -> bool {
+        let service = self.project(plan).and_then(|project| project.model.services.get(service));
+        let inputs = || service.iter().flat_map(|service| &service.reads).filter(|read| read.how.is_input());
+        let was_deployed = self.task.deployed.manifests.contains_key(&unit(&plan.name));
+        was_deployed && inputs().next().is_some()
+            || plan.files.iter().any(|file| inputs().any(|read| read.covers(&file.at)))
     }
 
     /// Recreates what an `up` has left as it was, though it changes in a way that Compose does not see or

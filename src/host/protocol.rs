@@ -243,7 +243,7 @@ pub enum Event {
 }
 
 /// A container of some project, as `docker inspect` tells.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Container {
     /// Docker's id, 64 hex digits.
     pub id: String,

@@ -6,13 +6,14 @@ use super::actions::Actions;
 use super::files::Files;
 use super::order::{before, order, place};
 use super::problems;
+use super::void;
 use super::{Action, Deed, FileChange, FileChangeKind, HostPlan, ProjectChange, ProjectPlan, Reason};
-use crate::compose::model::{How, Reaction};
+use crate::compose::model::Reaction;
 use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Entry, Manifest};
 use crate::path::RootPath;
-use crate::wanted::{ALL, Reactions, Wanted, WantedProject, is_file, reaction_key, service_state, union};
+use crate::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
 
 /// What decides about a plan besides facts.
 pub struct Options<'a> {
@@ -239,7 +240,7 @@ impl Planner<'_> {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
         let services = states(project, recorded.as_ref(), &self.files);
         if let Some(recorded) = &mut recorded {
-            void_drifted(project, recorded, files);
+            void::drifted(project, recorded, files);
         }
         // Of a project that cannot be read nobody knows which services it has.
         let actions = if project.model.diagnostics.iter().any(Diagnostic::is_error) {
@@ -367,33 +368,6 @@ fn states(
         recorded.and_then(|recorded| recorded.services.get(name)).map(|state| (name.clone(), state.clone()))
     };
     project.model.services.iter().filter_map(of).collect()
-}
-
-/// Voids what was recorded of services that read a file which was changed on the host: nobody knows
-/// whether they run with that change.
-fn void_drifted(project: &WantedProject, recorded: &mut ProjectState, files: &[FileChange]) {
-    const VOID: &str = "void";
-    for file in files.iter().filter(|file| file.change == FileChangeKind::Drift) {
-        let defines = project.model.definition_files.iter().any(|definition| definition.path == file.at);
-        for (name, service) in &project.model.services {
-            let Some(record) = recorded.services.get_mut(name) else { continue };
-            if defines {
-                VOID.clone_into(&mut record.definition);
-            }
-            let reactions = Reactions::new(&project.model, service);
-            for read in service.reads.iter().filter(|read| read.covers(&file.at)) {
-                if read.how.is_input() {
-                    for key in [reaction_key(reactions.to(&file.at)), ALL.to_owned()] {
-                        record.inputs.insert(key, VOID.to_owned());
-                    }
-                } else if read.how == How::Build {
-                    record.build = Some(VOID.to_owned());
-                } else {
-                    VOID.clone_into(&mut record.definition);
-                }
-            }
-        }
-    }
 }
 
 /// Marks the files that a container keeps running with: it holds on to the inode.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::bed::{Bed, ran};
+use crate::seen::fates;
 
 /// Whether the host keeps this content among the objects, under its digest.
 #[track_caller]
@@ -127,4 +128,40 @@ fn drift_of_a_compose_file_that_was_brought_up_by_hand_is_brought_up_again() {
     bed.sync([]).exits(0);
     assert_eq!(bed.env("app/web", "MODE"), "one");
     assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
+}
+
+/// Puts a project on the host by hand, as its owner did before there was ghdeploy, and starts it.
+fn by_hand(bed: &Bed, conf: &str) {
+    bed.compose(
+        "app",
+        "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro', './conf:/conf:ro']}\n  worker: {<<: *s}",
+    );
+    std::fs::write(bed.root("app/web.conf"), conf).unwrap();
+    std::fs::create_dir(bed.root("app/conf")).unwrap();
+    std::fs::write(bed.root("app/conf/a"), "same").unwrap();
+    std::fs::copy(bed.repo("services/app/compose.yml"), bed.root("app/compose.yml")).unwrap();
+    let mut up = std::process::Command::new("docker");
+    ran(up.args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    bed.write("services/app/web.conf", "repository").write("services/app/conf/a", "same");
+}
+
+#[test]
+fn what_was_started_by_hand_from_the_same_files_runs_on() {
+    let bed = Bed::new("adopted");
+    by_hand(&bed, "repository");
+    let before = bed.containers();
+    bed.sync([]).exits(0);
+    assert_eq!(bed.containers(), before);
+}
+
+#[test]
+fn what_was_started_by_hand_with_other_content_is_restarted_with_that_of_the_repository() {
+    let bed = Bed::new("adoptother");
+    by_hand(&bed, "by hand");
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "by hand");
+    let before = bed.containers();
+    bed.sync(["--adopt"]).exits(0);
+    assert_eq!(fates(&before, &bed.containers()), [("app/web".to_owned(), "restarted")].into());
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "repository");
+    is_kept(&bed, "by hand");
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, ran};
 
 #[test]
 fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend() {
@@ -36,4 +36,46 @@ fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend()
     }
     assert!(bed.containers().values().all(|container| container.state == "running"));
     bed.call(["sync"]).run().exits(0).says("nothing to do");
+}
+
+/// Lets the host's `docker` kill the next `docker compose up` with SIGKILL once its new container is made.
+fn kill_next_up(bed: &Bed) {
+    let docker = ran(std::process::Command::new("sh").args(["-c", "command -v docker"]));
+    let (docker, flag) = (docker.trim().to_owned(), bed.path("killed"));
+    let _ = std::fs::remove_file(&flag);
+    let script = format!(
+        r#"case " $* " in *' up '*) [ -e {flag} ] || {{
+  : >{flag}
+  {docker} "$@" & pid=$!
+  until [ -n "$({docker} ps -aq --filter 'name=_{id}-')" ]; do sleep 0.02; done
+  kill -9 $pid
+  exit 137
+}} ;; esac
+exec {docker} "$@""#,
+        flag = flag.display(),
+        id = bed.id,
+    );
+    bed.docker_is(&script);
+}
+
+#[test]
+fn a_recreate_that_is_killed_leaves_no_service_down_and_nothing_behind() {
+    let bed = Bed::new("midrecreate");
+    let compose = |mode: &str| {
+        bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, volumes: [/rows], stop_grace_period: 1s, stop_signal: SIGTERM}}"));
+    };
+    compose("one");
+    bed.sync([]).exits(0);
+    bed.inside("app/web", &["sh", "-c", "echo precious >/rows/1"]);
+    kill_next_up(&bed);
+    compose("two");
+    bed.sync([]).exits(5).ends_with("rolled back to release 1");
+    let names = |bed: &Bed| bed.containers().into_iter().map(|(name, c)| (name, c.state)).collect::<Vec<_>>();
+    let running = [("app/web".to_owned(), "running".to_owned())];
+    assert_eq!(names(&bed), running);
+    assert_eq!(bed.env("app/web", "MODE"), "one");
+    assert_eq!(bed.inside("app/web", &["cat", "/rows/1"]).trim(), "precious");
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!((names(&bed), bed.env("app/web", "MODE")), (running.to_vec(), "two".to_owned()));
+    assert_eq!(bed.inside("app/web", &["cat", "/rows/1"]).trim(), "precious");
 }

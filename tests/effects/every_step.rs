@@ -14,6 +14,8 @@ use crate::peer::Fault;
 /// A change, not yet on the host.
 struct Case {
     repo: Repo,
+    /// The repository before it; `None`: it was empty.
+    before: Option<Repo>,
     host: Host,
     ask: Ask,
 }
@@ -22,7 +24,7 @@ fn case(files: &[(&str, &str)], change: impl for<'r> FnOnce(&'r Repo) -> &'r Rep
     let repo = Repo::new(files);
     let host = repo.deployed();
     change(&repo);
-    Case { repo, host, ask: Ask::default() }
+    Case { repo, before: Some(Repo::new(files)), host, ask: Ask::default() }
 }
 
 const BLOG: &str = "services:\n  web: {image: 'web:1', volumes: ['./conf:/conf']}\n  worker: {image: 'worker:1', env_file: [e.env]}\n";
@@ -73,6 +75,9 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
 
     let changes = |command: &String| command.starts_with("swap") || command.contains(": down");
     let first_change = clean.iter().position(changes).unwrap_or(clean.len());
+    // What is about to go down is noted first.
+    let is_noted = first_change > 0 && clean[first_change - 1] == "state";
+    let first_change = first_change - usize::from(is_noted);
     // If the connection breaks at the swap, nobody here knows whether it was made.
     let is_changed = at > first_change || (at == first_change && fault != Fault::Refused);
     let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);
@@ -127,8 +132,13 @@ fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wron
     if matches!(result, ProjectResult::Done | ProjectResult::Unknown) {
         return;
     }
+    // What runs with shared files that others keep is owed to whoever wants the old ones back.
+    let keeps_shared = after
+        .files
+        .iter()
+        .any(|(path, entry)| path.as_str().starts_with("shared/") && before.files.get(path) != Some(entry));
     wrong.unless(
-        recorded(before, name) == recorded(after, name),
+        keeps_shared || recorded(before, name) == recorded(after, name),
         "a project that was not deployed has another record",
     );
     if result == ProjectResult::Unchanged {
@@ -185,6 +195,15 @@ fn try_all(case: &Case) {
                     .into_iter()
                     .map(|what| format!("{place}: after the next sync {what}")),
             );
+            // Or the change is taken back meanwhile.
+            if let Some(before) = &case.before {
+                let back = before.sync(&run.host, case.ask);
+                let misses = before.misses(&back.host).into_iter();
+                wrong.extend(misses.map(|what| format!("{place}: after it was taken back {what}")));
+                if back.exit != Exit::Done {
+                    wrong.push(format!("{place}: it cannot be taken back: {:?}", back.commands));
+                }
+            }
         }
     }
     assert!(wrong.is_empty(), "{:#?}\n{}", clean.commands, wrong.join("\n"));
@@ -196,7 +215,7 @@ fn of_a_first_sync() {
     repo.write("shop/compose.yml", &format!("x-ghdeploy: {{after: [blog]}}\n{BLOG}"))
         .write("shop/conf/a", "1")
         .write("shop/e.env", "");
-    try_all(&Case { repo, host: Host::default(), ask: Ask::default() });
+    try_all(&Case { repo, before: None, host: Host::default(), ask: Ask::default() });
 }
 
 #[test]
@@ -276,8 +295,10 @@ fn of_a_project_that_is_pruned() {
     let repo = Repo::new(FILES);
     repo.write("shop/compose.yml", "services:\n  web: {image: a}\n");
     let host = repo.deployed();
+    let before = Repo::new(FILES);
+    before.write("shop/compose.yml", "services:\n  web: {image: a}\n");
     repo.remove("shop");
-    try_all(&Case { repo, host, ask: Ask { prune: true, ..Ask::default() } });
+    try_all(&Case { repo, before: Some(before), host, ask: Ask { prune: true, ..Ask::default() } });
 }
 
 #[test]

@@ -91,6 +91,8 @@ impl Host {
             },
             ["swap", unit] => self.swap(unit, half),
             ["restore", unit] => self.restore(unit),
+            // It is replaced as a whole or not at all.
+            ["state", ..] if half => refused("No space left on device"),
             ["state", ..] => {
                 self.state = Some(serde_json::from_str(&list[0]).unwrap());
                 ok()

@@ -33,13 +33,14 @@ fn well(repo: &Repo, run: &Run) {
 
 #[test]
 fn a_first_sync() {
-    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @"
     upload
     containers
     candidate blog
     blog (candidate): config -q
     blog (candidate): pull --quiet --policy missing --ignore-buildable web worker
     swap blog
+    state
     blog: up -d --quiet-pull web worker
     containers
     state
@@ -60,11 +61,12 @@ fn a_mounted_file() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     docker compose version
     swap blog
+    state
     blog: restart --no-deps web
     containers
     state
@@ -93,13 +95,14 @@ fn a_definition() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     candidate blog
     blog (candidate): config -q
     blog (candidate): pull --quiet --policy missing --ignore-buildable web
     swap blog
+    state
     blog: up -d --quiet-pull web
     containers
     state
@@ -114,13 +117,14 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     candidate blog
     blog (candidate): config -q
     blog (candidate): pull --quiet --policy missing --ignore-buildable worker
     swap blog
+    state
     blog: up -d --quiet-pull worker
     containers
     blog: restart --no-deps web
@@ -140,11 +144,12 @@ fn an_image_that_is_built() {
     ]);
     let host = repo.deployed();
     repo.write("app/image/Dockerfile", "FROM b\n");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     docker compose version
     swap app
+    state
     app: build web
     app: up -d --quiet-pull web
     containers
@@ -161,13 +166,14 @@ fn inline_content() {
     let repo = Repo::new(&[("blog/compose.yml", inline)]);
     let host = repo.deployed();
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     candidate blog
     blog (candidate): config -q
     blog (candidate): pull --quiet --policy missing --ignore-buildable web
     swap blog
+    state
     blog: up -d --force-recreate web
     containers
     state
@@ -182,12 +188,13 @@ fn a_service_that_leaves() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     candidate blog
     blog (candidate): config -q
     swap blog
+    state
     remove blog worker
     state
     state
@@ -202,11 +209,12 @@ fn a_signal_and_a_command() {
     let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     docker compose version
     swap blog
+    state
     blog: kill -s HUP a
     blog: exec -T b reload now
     containers
@@ -242,9 +250,10 @@ fn a_project_that_is_pruned() {
     well(&repo, &run);
     assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
-    insta::assert_snapshot!(run.commands.join("\n"), @r"
+    insta::assert_snapshot!(run.commands.join("\n"), @"
     upload
     containers
+    state
     shop: down
     swap shop
     state
@@ -269,7 +278,7 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     ]);
     let host = repo.deployed();
     repo.write("shared/tz", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     containers
     docker compose version
@@ -277,14 +286,17 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     docker compose version
     swap +shared
     swap c
+    state
     c: restart --no-deps web
     containers
     state
     swap a
+    state
     a: restart --no-deps web
     containers
     state
     swap b
+    state
     b: restart --no-deps web
     containers
     state
@@ -298,10 +310,11 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
 fn force_is_one_recreation() {
     let repo = repo();
     let host = repo.deployed();
-    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @"
     upload
     containers
     docker compose version
+    state
     blog: up -d --force-recreate web worker
     containers
     state
@@ -317,10 +330,11 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
     let old = repo.deployed();
     repo.write("blog/conf/a", "2");
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
-    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @"
     upload
     containers
     docker compose version
+    state
     blog: restart --no-deps web
     containers
     state

@@ -23,20 +23,23 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     let run = repo.sync(&before, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
     assert_eq!(run.actions("blog"), [("restart web".to_owned(), ActionResult::Failed)]);
-    insta::assert_snapshot!(run.commands.join("\n"), @r"
+    insta::assert_snapshot!(run.commands.join("\n"), @"
     upload
     containers
     docker compose version
     swap blog
+    state
     blog: restart --no-deps web
     containers
     restore blog
     docker tag sha256:0 blog-idle
     docker tag sha256:0 blog-web
+    containers
     blog: up -d --no-build --pull never web
     containers
     blog: restart --no-deps web
     containers
+    state
     finish
     ");
     assert_eq!(
@@ -140,7 +143,10 @@ fn a_way_back_that_fails_needs_a_look() {
                 "{fault:?} at {:?}",
                 plain.commands[at]
             );
-            assert_eq!(run.host.state, before.state);
+            let services = |host: &Host| host.state.clone().unwrap()["projects"]["blog"]["services"].clone();
+            if plain.commands[at] != "state" || fault != Fault::CutAfter {
+                assert_ne!(services(&run.host), services(&before), "nobody knows what runs");
+            }
             assert!(
                 run.project("blog")
                     .problems

@@ -1,4 +1,4 @@
-//! What the commands that change nothing answer: `explain`, `status`, `doctor`, `check`.
+//! What the commands that change nothing answer: `explain`, `status`, `history`, `doctor`, `check`.
 //!
 //! Owns the shape of those answers. Pure values; who finds them out and who shows them is elsewhere.
 
@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::compose::model::How;
 use crate::diagnostic::{Diagnostic, Location};
+use crate::history::Release;
 use crate::plan::Deed;
 
 /// What `explain` says about one path.
@@ -125,6 +126,9 @@ pub struct ProjectStatus {
     pub release: Option<u64>,
     /// The commit of that release; `None` outside of git.
     pub commit: Option<String>,
+    /// The release that a rollback went back from, while nothing else was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
     /// Managed files, below the root, that are not as they were deployed.
     pub drift: Vec<String>,
     /// Actions that an earlier run did not finish.
@@ -166,6 +170,36 @@ impl Container {
     pub fn is_well(&self) -> bool {
         self.state == "running" && self.health.as_deref().is_none_or(|health| health == "healthy")
     }
+}
+
+/// What `history` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// One a host.
+    pub hosts: Vec<HostHistory>,
+}
+
+/// The releases of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostHistory {
+    /// The host's name.
+    pub name: String,
+    /// Its releases, the last one first.
+    pub releases: Vec<PastRelease>,
+    /// Why they could not be found out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Diagnostic>,
+}
+
+/// A release, and whether there is a way back to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PastRelease {
+    /// The release.
+    #[serde(flatten)]
+    pub release: Release,
+    /// Whether the host keeps it, so that `rollback` can go back to it.
+    #[serde(rename = "kept")]
+    pub is_kept: bool,
 }
 
 /// What `doctor` says.

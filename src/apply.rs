@@ -29,7 +29,7 @@ use crate::deployed::{Deployed, SHARED, State, unit};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
-use crate::host::{Container, Driver, Transport, Upload, upload};
+use crate::host::{Command, Container, Driver, Transport, Upload, upload};
 use crate::outcome::{ActionOutcome, ActionResult, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog};
 use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
@@ -50,12 +50,25 @@ pub struct Settings {
     pub stable_for: Duration,
     /// How many of its last log lines are shown of a container that fails.
     pub log_lines: u32,
+    /// How many releases the host keeps, at least 1.
+    pub keep: u32,
+    /// What is gone back to: then the host has the content of all files.
+    pub back_to: Option<BackTo>,
     /// The time of the release, RFC 3339.
     pub at: String,
     /// Who makes it, for the history.
     pub actor: Option<String>,
     /// The page of the workflow run, for the history.
     pub run_url: Option<String>,
+}
+
+/// What a rollback goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackTo {
+    /// The release.
+    pub release: u64,
+    /// Whether all projects go back.
+    pub is_whole: bool,
 }
 
 /// Where the content of a file below the root comes from.
@@ -312,11 +325,36 @@ impl Apply<'_> {
             let changes: Vec<&FileChange> = self.task.work.plan.shared.iter().collect();
             units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed, &[], &BTreeSet::new()));
         }
+        if self.task.settings.back_to.is_some() {
+            return self.stage_on_host(units).await;
+        }
         let content = Arc::clone(&self.task.content);
         let files = units.iter().map(|unit| unit.files.len()).sum();
         let bytes = units.iter().map(Unit::bytes).sum();
         let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &*content, out);
         upload(self.task.driver, self.task.transport, self.task.root, Upload { pack, files, bytes }).await
+    }
+
+    /// Stages files that the host has kept.
+    async fn stage_on_host(&self, mut units: Vec<Unit>) -> Result<()> {
+        for unit in &mut units {
+            unit.files.clear();
+        }
+        let names: Vec<String> = units.iter().map(|unit| unit.name.clone()).collect();
+        let bytes = units.iter().map(Unit::bytes).sum();
+        let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &|_| None, out);
+        upload(self.task.driver, self.task.transport, self.task.root, Upload { pack, files: 0, bytes })
+            .await?;
+        for name in names {
+            let reply = self.task.driver.call(&Command::Fetch(name)).await?;
+            if !reply.is_ok() {
+                let error = Error::new(Exit::RolledBack, reply.output.join("; "));
+                return Err(error.help(
+                    "go back with the repository: check the commit out and run `ghdeploy sync --allow-older`",
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn unit(&self, plan: &ProjectPlan) -> Unit {

@@ -7,8 +7,10 @@ mod args;
 mod check;
 mod doctor;
 mod explain;
+mod history;
 mod hosts;
 mod plan;
+mod rollback;
 mod status;
 mod sync;
 
@@ -82,6 +84,8 @@ fn run(args: Args, stderr: Style) -> Result<Exit> {
         Command::Explain(options) => explain::run(&context, options),
         Command::Sync(options) => block_on(sync::run(&context, options)),
         Command::Status => block_on(status::run(&context)),
+        Command::History => block_on(history::run(&context)),
+        Command::Rollback(options) => block_on(rollback::run(&context, options)),
         Command::Doctor => block_on(doctor::run(&context)),
     }
 }

@@ -47,18 +47,28 @@ pub struct State {
     pub commit: Option<String>,
     /// When the last release was made, RFC 3339 in UTC, by the clock of the machine that made it.
     pub at: Option<String>,
+    /// The release that is deployed once more, after a rollback of the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
     /// What is deployed of each project.
     pub projects: BTreeMap<String, ProjectState>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { version: STATE_VERSION, release: 0, commit: None, at: None, projects: BTreeMap::new() }
+        Self {
+            version: STATE_VERSION,
+            release: 0,
+            commit: None,
+            at: None,
+            back_to: None,
+            projects: BTreeMap::new(),
+        }
     }
 }
 
 /// What is deployed of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectState {
     /// Its folder below the root.
     pub dir: RootPath,
@@ -70,8 +80,25 @@ pub struct ProjectState {
     pub release: u64,
     /// The commit of that release.
     pub commit: Option<String>,
+    /// The release that first brought it as it is, if a rollback has brought it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
+    /// What a rollback went back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// What each service was started with. A service that is owed its first start is missing.
     pub services: BTreeMap<String, ServiceState>,
+}
+
+/// The version of a project that a rollback went back from: it must not come again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The release that it was deployed in.
+    pub release: u64,
+    /// The digest of its manifest.
+    pub manifest: String,
+    /// The digest of the manifest of the shared files.
+    pub shared: String,
 }
 
 /// What the running containers of a service were started with.

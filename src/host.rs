@@ -7,6 +7,7 @@ mod driver;
 pub mod facts;
 mod local;
 mod protocol;
+pub mod releases;
 mod ssh;
 mod transport;
 mod upload;

@@ -75,11 +75,19 @@ impl Layout {
             prefixes.push(prefix);
             read.push(pattern);
         }
-        prefixes.sort();
-        prefixes.dedup();
-        let outer = |prefix: &String| !prefixes.iter().any(|p| p != prefix && below(prefix, p).is_some());
-        let prefixes = prefixes.iter().filter(|prefix| outer(prefix)).cloned().collect();
-        Ok(Self { patterns: read, prefixes })
+        Ok(Self { patterns: read, prefixes: outermost(prefixes) })
+    }
+
+    /// The layout of these projects alone: the fixed prefix of each, and its folder, which lies below.
+    #[must_use]
+    pub fn exactly(projects: &[(&str, &str)]) -> Self {
+        let prefixes: Vec<String> = projects.iter().map(|(prefix, _)| (*prefix).to_owned()).collect();
+        let glob = |(_, path): &(&str, &str)| {
+            let text = globset::escape(path);
+            let glob = GlobBuilder::new(&text).literal_separator(true).build().ok()?;
+            Some(Pattern { glob: glob.compile_matcher(), text })
+        };
+        Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes) }
     }
 
     /// The folders of the repository that everything wanted lies below; none lies inside another.
@@ -113,6 +121,15 @@ impl Layout {
         self.root_path(repo_path).is_some_and(|path| !path.is_root())
             && self.patterns.iter().any(|pattern| pattern.glob.is_match(repo_path))
     }
+}
+
+/// Those of the folders that lie in no other.
+fn outermost(mut folders: Vec<String>) -> Vec<String> {
+    folders.sort();
+    folders.dedup();
+    let outer =
+        |folder: &String| !folders.iter().any(|other| other != folder && below(folder, other).is_some());
+    folders.iter().filter(|folder| outer(folder)).cloned().collect()
 }
 
 /// The part of `path` below the folder `prefix`, `""` when they are equal.

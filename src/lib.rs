@@ -10,6 +10,7 @@ pub mod deployed;
 pub mod diagnostic;
 pub mod error;
 pub mod event;
+pub mod history;
 pub mod host;
 pub mod layout;
 pub mod lint;

@@ -2,7 +2,7 @@
 //!
 //! Owns the outcome: the plan once more with a result on every project and action. Pure values.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, HostState};
@@ -26,6 +26,9 @@ pub struct HostOutcome {
     pub name: String,
     /// The release that the host is at now; `None` before the first.
     pub release: Option<u64>,
+    /// The release that it went back to, if this is a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
     /// Whether this run changed anything there.
     pub changed: bool,
     /// As in the plan.
@@ -92,7 +95,7 @@ pub struct ActionOutcome {
 }
 
 /// What became of a project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectResult {
     /// There was nothing to do.

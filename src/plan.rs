@@ -19,12 +19,12 @@ mod problems;
 mod void;
 
 pub use actions::perhaps;
-pub use host::{Options, ProjectWork, Work, host};
+pub use host::{Options, Origin, ProjectWork, Work, host};
 pub use order::circles;
 pub use problems::same_name;
 pub use void::acting;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compose::model::{How, Reaction};
 use crate::diagnostic::{Diagnostic, Location};
@@ -81,7 +81,7 @@ pub struct ProjectPlan {
 }
 
 /// What happens to a project as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProjectChange {
     /// It is new to the host.

@@ -21,7 +21,7 @@ mod samples;
 
 use std::io::{self, Write};
 
-use crate::answers::{CheckReport, Checkup, Explanation, Status};
+use crate::answers::{CheckReport, Checkup, Explanation, History, Status};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 
@@ -96,6 +96,19 @@ pub fn render_status(format: Format, w: &mut dyn Write, status: &Status, style: 
         Format::Text => text::status(w, status, style),
         Format::Json => json::status(w, status),
         Format::Markdown => markdown::status(w, status),
+    }
+}
+
+/// Writes the releases of hosts.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_history(format: Format, w: &mut dyn Write, history: &History, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::history(w, history, style),
+        Format::Json => json::history(w, history),
+        Format::Markdown => markdown::history(w, history),
     }
 }
 

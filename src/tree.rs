@@ -11,6 +11,7 @@ mod hash;
 mod links;
 mod models;
 mod projects;
+pub mod release;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "plan",
     "outcome",
     "event",
+    "history",
     "answers",
     "host",
     "apply",
@@ -47,6 +48,7 @@ const PURE: &[&str] = &[
     "outcome",
     "answers",
     "event",
+    "history",
     "apply::health",
     "apply::words",
 ];

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use super::{Apply, told};
 use crate::error::{Error, HostState, Result};
+use crate::history::{Release, ReleasedProject};
 use crate::host::Command;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::ProjectPlan;
@@ -15,8 +16,9 @@ impl Apply<'_> {
     pub(super) async fn close(&self, results: &BTreeMap<String, ProjectOutcome>, shared: bool) -> Result<()> {
         let through = results.values().filter(|outcome| outcome.result == ProjectResult::Done);
         let names: Vec<&str> = through.map(|outcome| outcome.name.as_str()).collect();
+        let finish = Command::Finish { keep: self.task.settings.keep };
         if names.is_empty() && !shared {
-            return self.task.driver.call(&Command::Finish).await.map(drop);
+            return self.task.driver.call(&finish).await.map(drop);
         }
         let release = self.task.deployed.state.release + 1;
         let state = {
@@ -24,18 +26,29 @@ impl Apply<'_> {
             state.release = release;
             state.commit.clone_from(&self.task.wanted.commit);
             state.at = Some(self.task.settings.at.clone());
+            state.back_to = self.task.settings.back_to.filter(|to| to.is_whole).map(|to| to.release);
             serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
         };
         let settings = self.task.settings;
-        let line = serde_json::json!({
-            "release": release, "commit": self.task.wanted.commit, "at": settings.at, "actor": settings.actor, "run_url": settings.run_url,
-            "projects": results.values().map(|outcome| (outcome.name.clone(), serde_json::json!({"change": outcome.change, "result": outcome.result}))).collect::<BTreeMap<_, _>>(),
-        });
+        let project = |outcome: &ProjectOutcome| {
+            let ProjectOutcome { change, result, .. } = *outcome;
+            (outcome.name.clone(), ReleasedProject { change, result })
+        };
+        let line = Release {
+            release,
+            commit: self.task.wanted.commit.clone(),
+            at: settings.at.clone(),
+            actor: settings.actor.clone(),
+            run_url: settings.run_url.clone(),
+            back_to: settings.back_to.map(|to| to.release),
+            projects: results.values().map(project).collect(),
+        };
+        let line = serde_json::to_string(&line).map_err(|error| Error::unforeseen(error.to_string()))?;
         // Sent together: the driver takes them one after the other.
-        let commands = [Command::State(state), Command::History(line.to_string()), Command::Finish];
+        let commands = [Command::State(state), Command::History(line), Command::Release(release), finish];
         let replies = join_all(commands.iter().map(|command| self.task.driver.call(command))).await;
         // A stage that cannot be cleared is cleared by the next run.
-        for reply in replies.into_iter().take(2) {
+        for reply in replies.into_iter().take(3) {
             let reply = reply?;
             if !reply.is_ok() {
                 return Err(Error::unforeseen(format!(
@@ -79,6 +92,7 @@ impl Apply<'_> {
         HostOutcome {
             name: plan.name.clone(),
             release,
+            back_to: self.task.settings.back_to.filter(|_| done).map(|to| to.release),
             changed: done,
             notes: plan.notes.clone(),
             projects,

@@ -134,7 +134,13 @@ fn path_lines(paths: &[RootPath]) -> String {
     paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
 }
 
-/// Writes the stage as a tar stream. The content of a file is read as it is packed, in pieces.
+/// Up to how many files, and bytes of them, the host gets the content a second time, to keep: all that
+/// people write by hand, and no more than an upload of moderate size.
+const KEPT_FILES: usize = 1000;
+const KEPT_BYTES: u64 = 8 << 20;
+
+/// Writes the stage as a tar stream. The content of a file is read as it is packed, in pieces. Unless it is
+/// much, each content comes once more below `+objects`, for the way back to this release.
 ///
 /// # Errors
 ///
@@ -146,45 +152,58 @@ pub fn pack(
 ) -> std::io::Result<()> {
     let mut tar = tar::Builder::new(out);
     tar.mode(tar::HeaderMode::Deterministic);
+    let files = || units.iter().flat_map(|unit| &unit.files);
+    if files().count() <= KEPT_FILES && files().map(|(_, _, entry)| entry.size).sum::<u64>() <= KEPT_BYTES {
+        let contents: BTreeMap<&str, (&RootPath, &Entry)> =
+            files().map(|(_, path, entry)| (entry.digest.as_str(), (path, entry))).collect();
+        for (digest, (path, entry)) in contents {
+            append(&mut tar, format!("+objects/{digest}"), path, entry, source, false)?;
+        }
+    }
     for unit in units {
         for (name, text) in &unit.lists {
             let mut header = header(text.len() as u64, 0o600);
             tar.append_data(&mut header, format!("{}/{name}", unit.name), text.as_bytes())?;
         }
         for (dir, path, entry) in &unit.files {
-            let to = format!("{}/{dir}/{path}", unit.name);
-            match (entry.kind, source(path)) {
-                (Kind::File, Some(Source::File(from))) => {
-                    let named = |error: std::io::Error| {
-                        std::io::Error::new(error.kind(), format!("{}: {error}", from.display()))
-                    };
-                    let file = File::open(&from).map_err(named)?;
-                    if file.metadata().map_err(named)?.len() != entry.size {
-                        return Err(std::io::Error::other(format!(
-                            "{} changed while it was being deployed",
-                            from.display()
-                        )));
-                    }
-                    tar.append_data(
-                        &mut header(entry.size, u32::from(entry.mode)),
-                        to,
-                        Exactly { file, left: entry.size },
-                    )?;
-                }
-                (Kind::Symlink, Some(Source::Link(target))) => {
-                    let mut header = header(0, 0o777);
-                    header.set_entry_type(tar::EntryType::Symlink);
-                    tar.append_link(&mut header, to, target)?;
-                }
-                _ => {
-                    return Err(std::io::Error::other(format!(
-                        "{path} is gone or has become something else"
-                    )));
-                }
-            }
+            append(&mut tar, format!("{}/{dir}/{path}", unit.name), path, entry, source, true)?;
         }
     }
     tar.into_inner()?.flush()
+}
+
+/// Appends the file at `path` under the name `to`; a link as one (`as_link`), or as a file with its target.
+fn append(
+    tar: &mut tar::Builder<&mut dyn Write>,
+    to: String,
+    path: &RootPath,
+    entry: &Entry,
+    source: &dyn Fn(&RootPath) -> Option<Source>,
+    as_link: bool,
+) -> std::io::Result<()> {
+    match (entry.kind, source(path)) {
+        (Kind::File, Some(Source::File(from))) => {
+            let named = |error: std::io::Error| {
+                std::io::Error::new(error.kind(), format!("{}: {error}", from.display()))
+            };
+            let file = File::open(&from).map_err(named)?;
+            if file.metadata().map_err(named)?.len() != entry.size {
+                let what = format!("{} changed while it was being deployed", from.display());
+                return Err(std::io::Error::other(what));
+            }
+            let mut header = header(entry.size, u32::from(entry.mode));
+            tar.append_data(&mut header, to, Exactly { file, left: entry.size })
+        }
+        (Kind::Symlink, Some(Source::Link(target))) if as_link => {
+            let mut header = header(0, 0o777);
+            header.set_entry_type(tar::EntryType::Symlink);
+            tar.append_link(&mut header, to, target)
+        }
+        (Kind::Symlink, Some(Source::Link(target))) => {
+            tar.append_data(&mut header(target.len() as u64, 0o600), to, target.as_bytes())
+        }
+        _ => Err(std::io::Error::other(format!("{path} is gone or has become something else"))),
+    }
 }
 
 fn header(size: u64, mode: u32) -> tar::Header {

@@ -83,6 +83,10 @@ pub(super) enum Command {
     Sync(SyncArgs),
     /// Shows what is deployed on the hosts, what has drifted, and the containers
     Status,
+    /// Shows the releases of the hosts, and which of them can be gone back to
+    History,
+    /// Goes back to an earlier release, out of what the host has kept, without the repository
+    Rollback(RollbackArgs),
     /// Shows which services read a file, by which line, and what a change of it would do
     Explain(ExplainArgs),
     /// Checks the way to the hosts, their tools and permissions, and says how to mend each
@@ -130,6 +134,25 @@ pub(super) struct SyncArgs {
     pub(super) lock_wait: Duration,
 }
 
+/// The options of `rollback`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackArgs {
+    /// Goes back to this release [default: the one before what is deployed]
+    #[arg(long, env = "GHDEPLOY_TO", hide_env = true, value_name = "RELEASE", value_parser = release)]
+    to: Option<u64>,
+    /// Shows what it would do and changes nothing
+    #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// Brings files back only; the next sync does the restarts
+    #[arg(long, env = "GHDEPLOY_NO_RESTART", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) no_restart: bool,
+    /// How long to wait for another run on the same host
+    #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub(super) lock_wait: Duration,
+}
+
 /// Which projects take part.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelectArgs {
@@ -156,6 +179,17 @@ fn format(text: &str) -> Result<Format, String> {
         "markdown" => Ok(Format::Markdown),
         _ => Err("write text, json or markdown".to_owned()),
     }
+}
+
+/// The number of a release; 0 when it is empty, for they are counted from 1.
+fn release(text: &str) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse()
+        .ok()
+        .filter(|release| *release > 0)
+        .ok_or_else(|| "write the number of a release; `ghdeploy history` lists them".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -225,6 +259,13 @@ impl PlanArgs {
     /// The revision that is wanted.
     pub(super) fn head(&self) -> &str {
         given(self.head.as_ref()).unwrap_or("HEAD")
+    }
+}
+
+impl RollbackArgs {
+    /// The release to go back to.
+    pub(super) fn to(&self) -> Option<u64> {
+        self.to.filter(|release| *release > 0)
     }
 }
 

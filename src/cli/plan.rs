@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
         // In a comparison nothing has drifted and nothing is in the way.
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
-        let options = Options { selects: &selects, force: false, prune: context.config.prune, adopt: false };
+        let options = Options { prune: context.config.prune, ..Options::new(&selects) };
         let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan;
         if base.is_none() {
             host.notes.push(

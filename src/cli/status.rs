@@ -77,6 +77,7 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
             path: project.dir.to_string(),
             release: Some(project.release),
             commit: project.commit.clone(),
+            left: project.held.as_ref().map(|held| held.release),
             drift: drift.map(ToString::to_string).collect(),
             owed: owed.get(name).cloned().unwrap_or_default(),
             containers: own.map(shown).collect(),
@@ -116,8 +117,7 @@ fn owed(context: &Context, target: &Target, deployed: &Deployed) -> BTreeMap<Str
                 project.name == name && deployed.manifests.get(&unit(name)) == Some(&project.manifest)
             })
         };
-        let options = Options { selects: &same, force: false, prune: false, adopt: false };
-        Ok(plan::host(&target.name, &wanted, deployed, &options, &|path| tree.shown(path)).plan)
+        Ok(plan::host(&target.name, &wanted, deployed, &Options::new(&same), &|path| tree.shown(path)).plan)
     };
     let Ok(plan) = read() else { return BTreeMap::new() };
     let of = |project: crate::plan::ProjectPlan| {

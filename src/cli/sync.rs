@@ -73,6 +73,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
                 outcomes.push(HostOutcome {
                     name: target.name.clone(),
                     release: None,
+                    back_to: None,
                     changed: false,
                     notes: Vec::new(),
                     projects: Vec::new(),
@@ -100,7 +101,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
 }
 
 /// What a plan comes to: problems that a sync would stop at count as its failure.
-fn plan_exit(plan: &Plan, exit_code: bool) -> Exit {
+pub(super) fn plan_exit(plan: &Plan, exit_code: bool) -> Exit {
     if plan.hosts.iter().flat_map(|host| &host.projects).any(|project| !project.problems.is_empty()) {
         Exit::Usage
     } else if exit_code && !plan.is_empty() {
@@ -154,7 +155,7 @@ impl Run<'_> {
                 NodeWhat::File { .. } => tree.source(path).map(Source::File),
             })
         };
-        let settings = self.settings();
+        let settings = settings(self.context, self.args.no_restart);
         let task = Task {
             work: &work,
             wanted: &wanted,
@@ -203,11 +204,10 @@ impl Run<'_> {
         if self.args.dry_run {
             return Command::OpenToRead { root: target.root.clone() };
         }
-        let holder = json!({"actor": actor(), "commit": wanted.commit, "run": run_url(), "since": now(), "pid": std::process::id()});
         Command::OpenToWrite {
             root: target.root.clone(),
             wait_secs: self.args.lock_wait.as_secs(),
-            holder: holder.to_string(),
+            holder: holder(wanted.commit.as_deref()),
         }
     }
 
@@ -228,10 +228,11 @@ impl Run<'_> {
             return Err(error.help("`ghdeploy check` tells how many projects there are; `services` in ghdeploy.yml says where they are"));
         }
         let options = Options {
-            selects: &selects,
             force: self.args.force,
             prune: self.args.prune || self.context.config.prune,
             adopt: self.args.adopt,
+            allow_held: self.args.allow_older,
+            ..Options::new(&selects)
         };
         Ok(plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path)))
     }
@@ -251,19 +252,28 @@ impl Run<'_> {
         Err(Error::usage(format!("commit {wanted:.10} is older than {deployed:.10}, which is deployed"))
             .help("check out the newer commit, or go back on purpose with --allow-older"))
     }
+}
 
-    fn settings(&self) -> Settings {
-        let health = &self.context.config.health;
-        Settings {
-            no_restart: self.args.no_restart,
-            health_timeout: health.timeout,
-            stable_for: health.stable_for,
-            log_lines: health.log_lines,
-            at: now(),
-            actor: actor(),
-            run_url: run_url(),
-        }
+/// How a plan is carried out.
+pub(super) fn settings(context: &Context, no_restart: bool) -> Settings {
+    let health = &context.config.health;
+    Settings {
+        no_restart,
+        health_timeout: health.timeout,
+        stable_for: health.stable_for,
+        log_lines: health.log_lines,
+        keep: context.config.keep,
+        back_to: None,
+        at: now(),
+        actor: actor(),
+        run_url: run_url(),
     }
+}
+
+/// Who holds the lock from now on, for those who wait for it.
+pub(super) fn holder(commit: Option<&str>) -> String {
+    json!({"actor": actor(), "commit": commit, "run": run_url(), "since": now(), "pid": std::process::id()})
+        .to_string()
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -298,7 +308,7 @@ fn run_url() -> Option<String> {
 }
 
 /// Who holds a lock, in words.
-fn describe(holder: &serde_json::Value) -> String {
+pub(super) fn describe(holder: &serde_json::Value) -> String {
     let text = |key: &str| holder.get(key).and_then(serde_json::Value::as_str);
     let mut words = text("actor").unwrap_or("somebody").to_owned();
     if let Some(since) = text("since") {

@@ -8,8 +8,9 @@
 # waits for the jobs it has started and goes. Every child inherits fd 9, the lock: it is free only when
 # all are gone.
 #
-# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd and,
-# where services have to act, Docker Compose v2. It never prints the content of a file.
+# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd, od and,
+# where services have to act, Docker Compose v2. Of files it prints the content of those alone that it is
+# asked for by `content`.
 #
 # It may be killed between any two commands, and any write may find the disk full. So what is put
 # into place is complete and on the disk before, and renamed; and what is done is written down after.
@@ -163,7 +164,7 @@ seal() {
 # open read|write WAIT HOLDER ROOT: goes to the root; to write, makes it and takes the lock.
 open_() {
   missing=
-  for tool in tar sha256sum flock stat xargs find awk sed tr readlink; do command -v $tool >/dev/null || missing="$missing $tool"; done
+  for tool in tar sha256sum flock stat xargs find awk sed tr od readlink; do command -v $tool >/dev/null || missing="$missing $tool"; done
   [ -z "$missing" ] || { trouble tools "$missing"; return 1; }
   holder=$3 root=$4 d=$4/.ghdeploy st=$4/.ghdeploy/stage
   if [ "$1" = read ]; then
@@ -325,8 +326,9 @@ store() {
   set -- $(sha256sum -- $kept)
   while [ $# -gt 1 ] && [ "$1" = "$2" ]; do shift 2; count=$((count - 1)); done
   [ "$count" = 0 ] || { other "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$u/keep")"; return 1; }
+  # What is kept in this run is noted for its release, before it is there: nothing else may need it.
   # shellcheck disable=SC2086
-  { flush $kept; mv -f -- $kept "$d/objects/" && cd "$root"; } || return 1
+  { printf '%s\n' $kept | cat >>"$d/kept" && flush $kept && mv -f -- $kept "$d/objects/" && cd "$root"; } || return 1
   kept=
 }
 # flush FILE…: to the disk. Where sync takes no files, a crash of the host may lose what is new.
@@ -435,6 +437,109 @@ back() {
   esac
 }
 
+# fetch UNIT: stages what the lists put and in_place name, out of the objects.
+fetch() {
+  u=$st/$1 bad=
+  for list in put:files in_place:inplace; do
+    to=$u/${list#*:}
+    bad=$bad$(each taken <"$u/${list%:*}") || return 1
+  done
+  [ -z "$bad" ] || { printf 'no longer on the host: %s\n' "$bad"; return 1; }
+}
+taken() {
+  [ -f "$d/objects/$3" ] || { printf '%s\n' "$5"; return; }
+  case $4 in */*) into "$to/${4%/*}" ;; *) into "$to" ;; esac || return 1
+  case $1 in
+    [lL]) v=$(cat -- "$d/objects/$3" && printf .) && ln -s -- "${v%.}" "$to/$4" ;;
+    *) cp -- "$d/objects/$3" "$to/$4" && chmod "$2" "$to/$4" ;;
+  esac
+}
+
+# release NUMBER: keeps what is recorded now under this number, for the way back to it.
+release() (
+  new=$d/releases/new
+  rm -rf "$new" "$d/releases/$1" && mkdir -p -- "$new/manifest" && alike "$d/state.json" "$new" || exit 1
+  set +f
+  for file in "$d/manifest"/*; do
+    [ ! -e "$file" ] || alike "$d/manifest"/* "$new/manifest" || exit 1
+    break
+  done
+  # What was sent is kept, too, for a file may be edited in place before it is replaced. Whether it is what
+  # it is called is looked at when it is needed.
+  for file in "$st/+objects"/*; do
+    [ ! -e "$file" ] || mv -f -- "$st/+objects"/* "$d/objects/" || exit 1
+    break
+  done
+  mv -- "$new" "$d/releases/$1" && { [ ! -e "$d/kept" ] || mv -f -- "$d/kept" "$d/releases/$1/kept"; }
+)
+# alike FILE… DIR: the same files in another directory. None of them is ever written to.
+alike() { ln -- "$@" 2>/dev/null || cp -p -- "$@"; }
+
+# collect KEEP: of the releases the last KEEP stay, of the objects those that a release, or what is on its
+# way, refers to. What cannot be read might refer to any: then all stay.
+collect() (
+  cd "$d" && [ -d releases ] || exit 0
+  set +f
+  for dir in releases/*; do printf '%s\n' "${dir##*/}"; done | awk -v keep="$1" '
+    /^[0-9]+$/ { all[++n] = $0 + 0; for (i = n; i > 1 && all[i - 1] < all[i]; i--) { v = all[i]; all[i] = all[i - 1]; all[i - 1] = v } }
+    END { for (i = keep + 1; i <= n; i++) print "releases/" all[i] }' | xargs -r rm -rf --
+  lists=$(find . '(' -path ./objects -o -path ./stage ')' -prune -o -type f '(' -path '*/manifest/*' -o -path '*/pending/*' -o -name kept ')' -print) || exit 1
+  [ -n "$lists" ] || exit 0
+  # Most releases share most of their manifests: each is read once.
+  # shellcheck disable=SC2086 # names without blanks
+  lists=$(stat -c '%i %n' $lists) || exit 1
+  lists=$(printf '%s\n' "$lists" | awk '!seen[$1]++ { print $2 }')
+  find objects -type f >objects.all || exit 1
+  # shellcheck disable=SC2086
+  awk '
+    k == "u" { if (NF > 1) used[$4]; else used[$1]; next }
+    { name = $0; sub(/.*\//, "", name) }
+    !(name in used)' k=u $lists k=o objects.all >objects.idle && xargs -r rm -f -- <objects.idle
+  rm -f objects.all objects.idle
+  # Of a long history the last 500 lines stay.
+  [ ! -f history.jsonl ] || awk 'END { exit NR > 1000 }' history.jsonl || {
+    awk '{ line[NR % 500] = $0 } END { for (i = NR + 1; i <= NR + 500; i++) print line[i % 500] }' history.jsonl >history.new &&
+      mv -f history.new history.jsonl
+  }
+)
+
+# content MAX < lines "SHA256 p PATH": the bytes of each in hex, from the objects or else from its path, or
+# from its path alone when the digest is "-". "-" is said of what is not there, "+" of more than MAX bytes.
+content() {
+  sed '/^$/d' | while IFS= read -r line; do
+    from=$d/objects/${line%% *} line=${line#* }
+    where
+    [ -f "$from" ] || from=$root/$path
+    if [ -L "$from" ]; then hex=$(readlink -n -- "$from" | hex)
+    elif [ ! -f "$from" ] || [ ! -r "$from" ]; then hex=-
+    elif [ "$(stat -c %s -- "$from")" -gt "$1" ]; then hex=+
+    else hex=$(hex <"$from"); fi
+    say "{\"id\":$id,\"event\":\"content\",\"hex\":\"$hex\"}"
+  done
+}
+hex() { od -A n -v -t x1 | tr -d ' \n'; }
+
+# releases: a line for each release that was ever made, and the numbers of those that are kept.
+releases() {
+  [ ! -f "$d/history.jsonl" ] || tell record <"$d/history.jsonl"
+  set +f
+  for file in "$d/releases"/*/state.json; do
+    [ ! -f "$file" ] || { file=${file%/*}; printf '%s\n' "${file##*/}"; }
+  done | sed '/[^0-9]/d' | tell kept
+  set -f
+}
+# snapshot NUMBER: what was deployed when that release was made.
+snapshot() {
+  say "{\"id\":$id,\"event\":\"state\",\"state\":$(cat -- "$d/releases/$1/state.json")}"
+  set +f
+  for file in "$d/releases/$1/manifest"/*; do
+    [ -f "$file" ] || continue
+    say "{\"id\":$id,\"event\":\"manifest\",\"unit\":\"${file##*/}\"}"
+    tell entry <"$file"
+  done
+  set -f
+}
+
 # job COMMAND…: runs it beside the others; its output and its exit status are told when it ends.
 job() {
   jobs=1
@@ -510,14 +615,19 @@ while IFS= read -r line; do
       if [ "$1" = hash ]; then v=$(printf '%s\n' "$v" | present); fi
       printf '%s\n' "$v" | sed '/^$/d' | probed "$1" | tell found; answer 0 ;;
     state | history) take "$1" || continue; quietly "write_$command" "$v"; answer $? ;;
-    candidate | swap | restore) quietly "$command" "$1"; answer $? ;;
+    candidate | swap | restore | fetch | release) quietly "$command" "$1"; answer $? ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
     writable) quietly writable "$1"; answer $? ;;
     remove) job remove_service "$@" ;;
-    finish) wait; jobs=; answer 0; rm -rf "$st"; seal ;;
+    releases) releases; answer 0 ;;
+    snapshot) [ -f "$d/releases/$1/state.json" ] || { answer 1; continue; }
+      snapshot "$1"; answer 0 ;;
+    content) take "$2" || continue
+      printf '%s\n' "$v" | content "$1"; answer 0 ;;
+    finish) wait; jobs=; answer 0; rm -rf "$st"; collect "$1"; seal ;;
     *) trouble command "$command"; answer 2 ;;
   esac
 done

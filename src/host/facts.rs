@@ -61,10 +61,15 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
     if !reply.is_ok() {
         return Err(broken("the records"));
     }
+    records(reply.events, wants)
+}
+
+/// Puts together what events tell of a host's records. `wants` has the manifests that it calls the same.
+pub(super) fn records(events: Vec<Event>, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
     let mut deployed = Deployed::default();
     // Where the entries that follow belong.
     let mut current: Option<(bool, String)> = None;
-    for event in reply.events {
+    for event in events {
         match event {
             Event::State { state } => deployed.state = read_state(state)?,
             Event::Same { unit } => {

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::manifest::escape;
+use crate::manifest::{Digest, escape};
+use crate::path::RootPath;
 
 /// One command to the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +79,27 @@ pub enum Command {
         /// The root, absolute.
         root: String,
     },
-    /// Clears the stage and notes what the host has now, so that the next run can prove drift.
-    Finish,
+    /// Stages the files of a unit out of what the host has kept.
+    Fetch(String),
+    /// Keeps what is recorded now under this number, for the way back to it.
+    Release(u64),
+    /// Tells every release that was made, and which of them are kept.
+    Releases,
+    /// The state and the manifests of a release that is kept.
+    Snapshot(u64),
+    /// The content of files, each as [`Event::Content`], in this order.
+    Content {
+        /// Larger files are not read, in bytes.
+        max_bytes: u64,
+        /// The digest of the content, or `None` for what lies there, and the path below the root.
+        wants: Vec<(Option<Digest>, RootPath)>,
+    },
+    /// Clears the stage, what only releases before the last `keep` need, and notes what the host has now,
+    /// so that the next run can prove drift.
+    Finish {
+        /// How many releases stay.
+        keep: u32,
+    },
 }
 
 /// Which files `docker compose` works on.
@@ -147,7 +167,19 @@ impl Command {
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
             Self::Writable { root } => push(&mut text, ["writable", root]),
-            Self::Finish => text.push_str("finish"),
+            Self::Fetch(unit) => push(&mut text, ["fetch", unit]),
+            Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
+            Self::Releases => text.push_str("releases"),
+            Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string()]),
+            Self::Content { max_bytes, wants } => {
+                push(&mut text, ["content", &max_bytes.to_string()]);
+                let line = |(digest, path): &(Option<Digest>, RootPath)| {
+                    let digest = digest.as_ref().map_or("-", Digest::as_str);
+                    format!("{digest} {}\n", path_line(path.as_str()))
+                };
+                behind = Some(wants.iter().map(line).collect());
+            }
+            Self::Finish { keep } => push(&mut text, ["finish", &keep.to_string()]),
         }
         if let Some(behind) = behind {
             let behind = behind + "end\n";
@@ -234,6 +266,21 @@ pub enum Event {
     Found {
         /// In the text form of manifests, with more kinds than `f` and `l`.
         text: String,
+    },
+    /// A line of the history.
+    Record {
+        /// The line, which may have been cut off.
+        text: String,
+    },
+    /// A release that is kept.
+    Kept {
+        /// Its number.
+        text: String,
+    },
+    /// The content of one of the files that were asked for.
+    Content {
+        /// Its bytes; `-`: the host does not have it, `+`: it is too large.
+        hex: String,
     },
     /// A container.
     Container {

@@ -1,6 +1,7 @@
 //! From what is wanted and what a host has to the plan for that host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::actions::Actions;
 use super::files::Files;
@@ -25,14 +26,48 @@ pub struct Options<'a> {
     pub prune: bool,
     /// Whether the repository wins over unmanaged files of other content.
     pub adopt: bool,
+    /// Whether what a rollback went back from may come again.
+    pub allow_held: bool,
+    /// Where what is wanted comes from.
+    pub origin: Origin,
 }
 
-impl std::fmt::Debug for Options<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Where what is wanted comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// The repository.
+    #[default]
+    Repository,
+    /// This release, which the host has kept.
+    Release(u64),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository => f.write_str("the repository"),
+            Self::Release(number) => write!(f, "release {number}"),
+        }
+    }
+}
+
+impl<'a> Options<'a> {
+    /// A plain comparison of these projects with what the repository wants.
+    #[must_use]
+    pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
+        let (force, prune, adopt, allow_held) = (false, false, false, false);
+        Self { selects, force, prune, adopt, allow_held, origin: Origin::Repository }
+    }
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("force", &self.force)
             .field("prune", &self.prune)
             .field("adopt", &self.adopt)
+            .field("allow_held", &self.allow_held)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
@@ -259,6 +294,8 @@ impl Planner<'_> {
             project: project.model.name.clone(),
             release: self.deployed.state.release + 1,
             commit: self.wanted.commit.clone(),
+            back_to: None,
+            held: None,
             services,
         }
     }
@@ -282,6 +319,9 @@ impl Planner<'_> {
         let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
         problems.extend(conflicts.map(|file| problems::conflict(file, self.deployed)));
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));
+        if !self.options.allow_held && !is_idle {
+            problems.extend(recorded.and_then(|recorded| self.held(recorded, project)));
+        }
         let change = match (recorded.is_none(), is_idle) {
             (true, _) => ProjectChange::Added,
             (false, true) => ProjectChange::Unchanged,
@@ -298,6 +338,18 @@ impl Planner<'_> {
         }
     }
 
+    /// Why a project stays at what a rollback brought back: the repository still has what it went back
+    /// from. If that differed in shared files alone, they count.
+    fn held(&self, recorded: &ProjectState, project: &WantedProject) -> Option<Diagnostic> {
+        let held = recorded.held.as_ref()?;
+        let is = |manifest: &Manifest, digest: &str| manifest.digest().as_str() == digest;
+        let deployed = self.deployed.manifests.get(&unit(&project.name));
+        let same_shared = || is(&self.wanted.shared, &held.shared);
+        let is_held =
+            is(&project.manifest, &held.manifest) && (deployed != Some(&project.manifest) || same_shared());
+        is_held.then(|| problems::held(held, project))
+    }
+
     /// The plan of a project that has left the repository. Its containers go only if no other project
     /// has taken over Compose's name, as after a folder was renamed.
     fn gone(&self, name: &str, recorded: &ProjectState) -> (ProjectPlan, Option<Diagnostic>) {
@@ -305,12 +357,12 @@ impl Planner<'_> {
         if self.options.prune {
             files = self.unit(&unit(name), &Manifest::default()).0;
             if !self.wanted.projects.iter().any(|project| project.model.name == recorded.project) {
-                let note = Some("no longer in the repository".to_owned());
+                let note = Some(format!("no longer in {}", self.options.origin));
                 let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, note };
                 actions.push(Action { deed: Deed::Down, service: None, reasons: vec![reason] });
             }
         }
-        let note = (!self.options.prune).then(|| problems::gone(recorded));
+        let note = (!self.options.prune).then(|| problems::gone(recorded, self.options.origin));
         let (name, path) = (name.to_owned(), recorded.path.clone());
         let plan = ProjectPlan {
             name,
@@ -415,6 +467,8 @@ impl Deployed {
                 project: project.model.name.clone(),
                 release: 0,
                 commit: wanted.commit.clone(),
+                back_to: None,
+                held: None,
                 services: services
                     .map(|(name, service)| (name.clone(), service_state(&project.model, service, &files)))
                     .collect(),

@@ -1,7 +1,7 @@
 //! What a plan has to say besides changes and actions.
 
-use super::FileChange;
-use crate::deployed::{Deployed, Found, ProjectState};
+use super::{FileChange, Origin};
+use crate::deployed::{Deployed, Found, Held, ProjectState};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::wanted::WantedProject;
 
@@ -42,12 +42,26 @@ pub(super) fn drift(files: usize) -> Option<Diagnostic> {
 }
 
 /// A project has left the repository, and nobody has said that it is to go.
-pub(super) fn gone(recorded: &ProjectState) -> Diagnostic {
+pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
+    if origin != Origin::Repository {
+        let message = format!("{} was not in {origin} and stays as it is on the host", recorded.path);
+        return Diagnostic::warning(message, None);
+    }
     Diagnostic::warning(
         format!("{} is no longer in the repository and stays as it is on the host", recorded.path),
         None,
     )
     .help("--prune takes it down: its managed files go, its volumes and all other files stay")
+}
+
+/// A rollback went back from what is wanted.
+pub(super) fn held(held: &Held, project: &WantedProject) -> Diagnostic {
+    let message = format!(
+        "{} was rolled back from release {}, and the repository still has that version",
+        project.path, held.release
+    );
+    Diagnostic::error(message, None)
+        .help("change the project, and it is deployed again; --allow-older deploys this version once more")
 }
 
 /// Compose would take the project for another one.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::answers::{CheckReport, Checkup, Explanation, Status};
+use crate::answers::{CheckReport, Checkup, Explanation, History, Status};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 
@@ -62,6 +62,15 @@ pub fn explanations(w: &mut dyn Write, explanations: &[Explanation]) -> io::Resu
 /// When `w` fails.
 pub fn status(w: &mut dyn Write, status: &Status) -> io::Result<()> {
     versioned(w, status)
+}
+
+/// Writes releases: `{"version": 1, "hosts": [{"name": "web", "releases": […]}]}`.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn history(w: &mut dyn Write, history: &History) -> io::Result<()> {
+    versioned(w, history)
 }
 
 /// Writes what a checkup found: `{"version": 1, "hosts": […]}`.

@@ -4,10 +4,12 @@
 //! code and messages in fenced blocks: there, nothing in them is markup, a mention or a reference.
 
 mod answers;
+mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
+pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;
 

@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 
 use crate::answers::{
-    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Explanation, HostCheckup, HostStatus, Owed,
-    ProjectStatus, Reader, Reading, Status,
+    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Explanation, History, HostCheckup,
+    HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading, Status,
 };
 use crate::compose::model::How;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::error::{Exit, HostState};
+use crate::history::{Release, ReleasedProject};
 use crate::outcome::{
     ActionOutcome, ActionResult, HostFailure, HostOutcome, Outcome, ProjectOutcome, ProjectResult, ServiceLog,
 };
@@ -214,6 +215,7 @@ pub(super) fn well() -> HostOutcome {
     HostOutcome {
         name: plan.name,
         release: Some(42),
+        back_to: None,
         changed: true,
         notes: plan.notes,
         projects: projects.collect(),
@@ -320,6 +322,7 @@ pub(super) fn unreachable() -> HostOutcome {
     HostOutcome {
         name: "db".to_owned(),
         release: None,
+        back_to: None,
         changed: false,
         notes: Vec::new(),
         projects: Vec::new(),
@@ -381,6 +384,7 @@ pub(super) fn status() -> Status {
         path: "blog".to_owned(),
         release: Some(42),
         commit: Some(COMMIT.to_owned()),
+        left: Some(40),
         drift: vec!["blog/nginx.conf".to_owned()],
         owed: vec![Owed { service: "web".to_owned(), deed: Deed::Restart }],
         containers: vec![container("web", "running", Some("healthy")), container("worker", "exited", None)],
@@ -402,6 +406,58 @@ pub(super) fn status() -> Status {
         problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
     };
     Status { hosts: vec![web, db] }
+}
+
+pub(super) fn history() -> History {
+    let past = |release, result, back_to: Option<u64>, is_kept| PastRelease {
+        release: Release {
+            release,
+            commit: Some(COMMIT.to_owned()),
+            at: format!("2026-01-0{release}T10:00:00Z"),
+            actor: Some("ann".to_owned()),
+            run_url: (release == 3).then(|| "https://github.com/ann/side/actions/runs/7".to_owned()),
+            back_to,
+            projects: [
+                ("blog", ProjectChange::Changed, ProjectResult::Done),
+                ("shop", ProjectChange::Added, result),
+            ]
+            .map(|(name, change, result)| (name.to_owned(), ReleasedProject { change, result }))
+            .into(),
+        },
+        is_kept,
+    };
+    let releases = vec![
+        past(4, ProjectResult::Done, Some(2), true),
+        past(3, ProjectResult::RolledBack, None, true),
+        past(2, ProjectResult::Done, None, false),
+    ];
+    let unreachable = vec![Diagnostic::error("failed to connect to db: connection refused", None)];
+    let hosts = vec![
+        HostHistory { name: "web".to_owned(), releases, problems: Vec::new() },
+        HostHistory { name: "db".to_owned(), releases: Vec::new(), problems: unreachable },
+        HostHistory { name: "new".to_owned(), releases: Vec::new(), problems: Vec::new() },
+    ];
+    History { hosts }
+}
+
+/// A history whose every text is hostile.
+pub(super) fn hostile_history() -> History {
+    let mut history = history();
+    let release = history.hosts[0].releases[0].clone();
+    let hostile = |text: &&str| {
+        let text = || (*text).to_owned();
+        let mut past = release.clone();
+        past.release.commit = Some(text());
+        past.release.at = text();
+        past.release.actor = Some(text());
+        past.release.run_url = Some(text());
+        let project = ReleasedProject { change: ProjectChange::Changed, result: ProjectResult::Done };
+        past.release.projects = [(text(), project)].into();
+        past
+    };
+    history.hosts[0].name = HOSTILE[1].to_owned();
+    history.hosts[0].releases = HOSTILE.iter().map(hostile).collect();
+    history
 }
 
 pub(super) fn checkup() -> Checkup {

@@ -5,10 +5,12 @@
 
 mod answers;
 mod files;
+mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
+pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::compose::model::How;
 use crate::diagnostic::Location;
+use crate::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
 use crate::plan::{Action, Deed, FileChange, FileChangeKind, ProjectChange, Reason};
 
@@ -130,6 +131,20 @@ pub(super) fn project_result(result: ProjectResult) -> &'static str {
     }
 }
 
+/// The projects of a past release by what became of them: `blog, shop`, `wiki failed, rolled back`.
+pub(super) fn past_projects(release: &Release, shown: impl Fn(&str) -> String) -> Vec<String> {
+    let of = |(project, past): (&String, &ReleasedProject)| {
+        let word = match (past.result, past.change) {
+            (ProjectResult::Done, ProjectChange::Removed) => " taken down",
+            (ProjectResult::Done, ProjectChange::Added) => " new",
+            (ProjectResult::Done, _) => "",
+            (result, _) => return format!("{} {}", shown(project), project_result(result)),
+        };
+        format!("{}{word}", shown(project))
+    };
+    release.projects.iter().map(of).collect()
+}
+
 /// The state of a host after a run, with the words that the manual explains.
 pub(super) fn host_state(host: &HostOutcome) -> String {
     if let Some(failure) = &host.failure {
@@ -158,6 +173,9 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
         };
     }
     let mut state = release.unwrap_or_else(|| "no release".to_owned());
+    if let Some(back_to) = host.back_to {
+        let _ = write!(state, ", back to release {back_to}");
+    }
     for (projects, word) in [(back, "rolled back"), (untouched, "nothing was changed")] {
         if !projects.is_empty() {
             let _ = write!(state, "; {word}: {}", projects.join(", "));

@@ -288,9 +288,7 @@ impl Bed {
         wanted: &Tree,
         staged: &Staged,
     ) -> Result<(), ghdeploy::error::Error> {
-        let stays = manifest(wanted).0.keys().flat_map(parents).collect();
-        let list: Vec<&FileChange> = staged.changes.iter().collect();
-        let packed = Unit::new(unit, &list, &manifest(wanted), &staged.deployed, &[], &stays);
+        let packed = packed(unit, wanted, staged);
         let from = tempfile::tempdir().unwrap();
         let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();
         for (number, (path, node)) in wanted.iter().enumerate() {
@@ -313,6 +311,15 @@ impl Bed {
         sent
     }
 
+    /// Sends what names the files, without them.
+    pub(crate) async fn send_lists(&self, driver: &Driver, unit: &str, wanted: &Tree, staged: &Staged) {
+        let packed = Unit { files: Vec::new(), ..packed(unit, wanted, staged) };
+        let bytes = packed.bytes();
+        let pack = move |out: &mut dyn Write| pack(&[packed], &|_| None, out);
+        let root = self.root.to_str().unwrap();
+        upload(driver, &self.local(), root, Upload { pack, files: 0, bytes }).await.unwrap();
+    }
+
     /// Brings the host to `wanted` in one run.
     pub(crate) async fn sync(&self, unit: &str, wanted: &Tree) {
         let driver = self.opened().await;
@@ -322,7 +329,7 @@ impl Bed {
     }
 
     pub(crate) async fn finish(&self, driver: Driver) {
-        expect_ok(&driver.call(&Command::Finish).await.unwrap());
+        expect_ok(&driver.call(&Command::Finish { keep: 10 }).await.unwrap());
         driver.end().await;
         self.settle().await;
     }
@@ -419,6 +426,12 @@ fn collect(root: &Path, dir: &Path, tree: &mut Tree) {
 
 fn below(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+}
+
+fn packed(unit: &str, wanted: &Tree, staged: &Staged) -> Unit {
+    let stays = manifest(wanted).0.keys().flat_map(parents).collect();
+    let list: Vec<&FileChange> = staged.changes.iter().collect();
+    Unit::new(unit, &list, &manifest(wanted), &staged.deployed, &[], &stays)
 }
 
 fn parents(path: &RootPath) -> Vec<RootPath> {

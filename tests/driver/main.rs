@@ -14,4 +14,5 @@ mod names;
 mod opening;
 mod probes;
 mod random;
+mod releases;
 mod swaps;

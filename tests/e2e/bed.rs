@@ -13,9 +13,10 @@ use crate::call::{Call, Ran};
 use crate::sshd::{Sshd, is_root};
 
 /// All that the host has in its PATH, besides docker. What ghdeploy needs beyond is a bug.
-const TOOLS: [&str; 26] = [
+const TOOLS: [&str; 27] = [
     "sh",
     "dd",
+    "od",
     "tar",
     "gzip",
     "sha256sum",
@@ -218,6 +219,11 @@ impl Bed {
         let result = run();
         assert_eq!(self.unmanaged(), before, "unmanaged files were touched");
         result
+    }
+
+    /// Waits until the host has cleared up: nobody else waits for that.
+    pub(crate) fn settle(&self) {
+        ran(Command::new("flock").arg("-w").arg("20").arg(self.root(".ghdeploy/lock")).arg("true"));
     }
 
     /// The content of a file below the root.

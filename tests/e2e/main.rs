@@ -20,6 +20,7 @@ mod names;
 mod projects;
 mod reach;
 mod reactions;
+mod rollback;
 mod seen;
 mod setbacks;
 mod sshd;

@@ -112,13 +112,15 @@ impl Repo {
             units.chain([(SHARED.to_owned(), wanted.shared.clone())]).collect();
         let mut deployed: Deployed = facts::facts(&driver, &wants).await?;
         facts::probe_new(&driver, &wants, &mut deployed).await?;
-        let options = Options { selects: &|_| true, force: ask.force, prune: ask.prune, adopt: false };
+        let options = Options { force: ask.force, prune: ask.prune, ..Options::new(&|_| true) };
         let work = plan::host("web", &wanted, &deployed, &options, &|path| tree.shown(path));
         let settings = Settings {
             no_restart: ask.no_restart,
             health_timeout: Duration::from_secs(3),
             stable_for: Duration::ZERO,
             log_lines: 0,
+            keep: 10,
+            back_to: None,
             at: "2026-01-01T00:00:00Z".to_owned(),
             actor: None,
             run_url: None,

@@ -35,9 +35,9 @@ const FILES: &[(&str, &str)] =
 fn project(command: &str) -> &str {
     let word = command.split([' ', ':']).next().unwrap_or_default();
     match word {
-        "candidate" | "swap" | "restore" => command.split(' ').nth(1).unwrap_or_default(),
+        "candidate" | "swap" | "restore" | "fetch" => command.split(' ').nth(1).unwrap_or_default(),
         "remove" => command.split(' ').nth(1).unwrap_or_default(),
-        "containers" | "probe" | "docker" | "upload" | "state" | "history" | "finish" => "",
+        "containers" | "probe" | "docker" | "upload" | "state" | "history" | "release" | "finish" => "",
         dir => dir,
     }
 }

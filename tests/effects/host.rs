@@ -44,7 +44,11 @@ pub(crate) struct Host {
     pub(crate) history: Vec<Value>,
     pub(crate) containers: Vec<Container>,
     pub(crate) objects: BTreeSet<Digest>,
+    /// Content that came with the upload, to be kept.
+    pub(crate) sent: BTreeSet<Digest>,
     pub(crate) stage: BTreeMap<String, Stage>,
+    /// The state and the manifests of each release.
+    pub(crate) releases: BTreeMap<u64, (Value, BTreeMap<String, String>)>,
     pub(crate) clock: u64,
     /// A container that was started while this content lies there exits at once.
     pub(crate) poison: Vec<(RootPath, Digest)>,
@@ -101,8 +105,18 @@ impl Host {
                 self.history.push(serde_json::from_str(&list[0]).unwrap());
                 ok()
             }
-            ["finish"] => {
+            ["fetch", unit] => self.fetch(unit),
+            ["release", number] => {
+                self.objects.append(&mut self.sent);
+                let kept = (self.state.clone().unwrap(), self.manifests.clone());
+                self.releases.insert(number.parse().unwrap(), kept);
+                ok()
+            }
+            ["finish", keep] => {
                 self.stage.clear();
+                while self.releases.len() > keep.parse().unwrap() {
+                    self.releases.pop_first();
+                }
                 ok()
             }
             _ if self.has_no_docker => refused("sh: docker: not found"),
@@ -173,6 +187,7 @@ impl Host {
     /// Takes an upload as the new stage.
     pub(crate) fn receive(&mut self, tar: &[u8]) -> Result<(), String> {
         self.stage.clear();
+        self.sent.clear();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(tar));
         for entry in archive.entries().map_err(|error| error.to_string())? {
             let mut entry = entry.map_err(|error| error.to_string())?;
@@ -180,6 +195,11 @@ impl Host {
             let mut content = Vec::new();
             std::io::Read::read_to_end(&mut entry, &mut content).map_err(|error| error.to_string())?;
             let (unit, name) = path.split_once('/').unwrap();
+            if unit == "+objects" {
+                assert_eq!(name, Digest::of(&content).as_str());
+                self.sent.insert(Digest::of(&content));
+                continue;
+            }
             let stage = self.stage.entry(unit.to_owned()).or_default();
             if name.contains('/') {
                 stage.files.insert(name.to_owned(), Digest::of(&content));
@@ -188,6 +208,19 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    fn fetch(&mut self, unit: &str) -> Answer {
+        let Some(stage) = self.stage.get_mut(unit) else { return refused("nothing is staged") };
+        for (list, dir) in [("put", "files"), ("in_place", "inplace")] {
+            for (path, entry) in listed(&stage.lists[list]).0 {
+                if !self.objects.contains(&entry.digest) {
+                    return refused(&format!("no longer on the host: {path}"));
+                }
+                stage.files.insert(format!("{dir}/{path}"), entry.digest);
+            }
+        }
+        ok()
     }
 
     /// Other content in every staged file.

@@ -46,6 +46,7 @@ fn a_first_sync() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -72,6 +73,7 @@ fn a_mounted_file() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -81,11 +83,12 @@ fn a_file_that_nobody_reads() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/README.md", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     swap blog
     state
     history
+    release
     finish
     ");
 }
@@ -108,6 +111,7 @@ fn a_definition() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -132,6 +136,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -156,6 +161,7 @@ fn an_image_that_is_built() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -179,6 +185,7 @@ fn inline_content() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -199,6 +206,7 @@ fn a_service_that_leaves() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -221,6 +229,7 @@ fn a_signal_and_a_command() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -231,11 +240,12 @@ fn a_change_that_a_service_watches_needs_no_docker() {
     let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
     swap blog
     state
     history
+    release
     finish
     ");
 }
@@ -259,6 +269,7 @@ fn a_project_that_is_pruned() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -302,6 +313,7 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -320,6 +332,7 @@ fn force_is_one_recreation() {
     state
     state
     history
+    release
     finish
     ");
 }
@@ -340,6 +353,7 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
     state
     state
     history
+    release
     finish
     ");
 }

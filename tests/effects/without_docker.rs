@@ -35,7 +35,7 @@ fn what_was_not_restarted_stays_owed() {
     let host = repo.deployed();
     repo.write("blog/x", "2");
     let run = repo.sync(&host, FILES_ONLY);
-    assert_eq!(run.commands, ["upload", "swap blog", "state", "history", "finish"]);
+    assert_eq!(run.commands, ["upload", "swap blog", "state", "history", "release", "finish"]);
     let services = |host: &Host| host.state.as_ref().unwrap()["projects"]["blog"]["services"].clone();
     assert_eq!(services(&run.host), services(&host));
     let again = repo.sync(&run.host, FILES_ONLY);

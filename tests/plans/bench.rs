@@ -94,7 +94,7 @@ impl Repo {
         ask(&mut asked);
         let selects = |name: &str| asked.projects.is_empty() || asked.projects.contains(&name);
         let options =
-            Options { selects: &selects, force: asked.force, prune: asked.prune, adopt: asked.adopt };
+            Options { force: asked.force, prune: asked.prune, adopt: asked.adopt, ..Options::new(&selects) };
         let tree = self.tree();
         plan::host("web", wanted, deployed, &options, &|path| tree.shown(path))
     }

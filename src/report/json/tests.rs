@@ -361,6 +361,7 @@ fn the_form_of_a_status() {
               "path": "blog",
               "release": 42,
               "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+              "left": 40,
               "drift": [
                 "blog/nginx.conf"
               ],

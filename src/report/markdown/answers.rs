@@ -82,7 +82,8 @@ fn project_status(w: &mut dyn Write, project: &ProjectStatus) -> io::Result<()> 
     });
     let drift = project.drift.iter().map(|path| format!("drift {}", code(path)));
     let owed = project.owed.iter().map(|owed| format!("{} {}", owed.deed.word(), code(&owed.service)));
-    let (containers, odd): (Vec<_>, Vec<_>) = (containers.collect(), drift.chain(owed).collect());
+    let left = project.left.iter().map(|left| format!("rolled back from {left}"));
+    let (containers, odd): (Vec<_>, Vec<_>) = (containers.collect(), left.chain(drift).chain(owed).collect());
     let release = project.release.map(|release| release.to_string()).unwrap_or_default();
     writeln!(w, "| {} | {release} | {} | {} |", code(&project.name), listed(&containers), listed(&odd))
 }
@@ -177,7 +178,7 @@ mod tests {
 
         | project | release | containers | drift and owed actions |
         | --- | --- | --- | --- |
-        | `blog` | 42 | `web` `running, healthy`, `worker` `exited` | drift `blog/nginx.conf`, restart `web` |
+        | `blog` | 42 | `web` `running, healthy`, `worker` `exited` | rolled back from 40, drift `blog/nginx.conf`, restart `web` |
 
         ### Host `db`
 

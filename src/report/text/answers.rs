@@ -110,6 +110,9 @@ fn project_status(w: &mut dyn Write, project: &ProjectStatus, style: Style) -> i
         let state = style.ink(ink, format!("{:<state$}", row[1]));
         writeln!(w, "    {:<service$}  {state}  {:<since$}  {}", row[0], row[2], row[3])?;
     }
+    if let Some(left) = project.left {
+        writeln!(w, "    {}", style.ink(Ink::Warning, format!("rolled back from release {left}")))?;
+    }
     for path in &project.drift {
         let remark = style.ink(Ink::Faint, "(drift: changed on the host)");
         writeln!(w, "    {} {}  {remark}", style.ink(Ink::Warning, "!"), name(path))?;
@@ -206,6 +209,7 @@ mod tests {
           blog  release 42
             web     running, healthy  since 2025-06-01T02:03:04Z  ghcr.io/owner/blog:latest
             worker  exited            since 2025-06-01T02:03:04Z  ghcr.io/owner/blog:latest
+            rolled back from release 40
             ! blog/nginx.conf  (drift: changed on the host)
             owed: restart web
 

@@ -1,0 +1,237 @@
+//! `rollback`: back to an earlier release, out of what the host has kept, without the repository.
+//!
+//! Going back is a sync whose tree is that release: the same plan, the same order, the same health.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Context;
+use super::args::RollbackArgs;
+use super::hosts::{Target, selection};
+use super::sync::{describe, holder, settings};
+use crate::apply::{BackTo, Settings, Task, apply};
+use crate::config::globs::ProjectGlobs;
+use crate::deployed::{Deployed, Held, SHARED, unit};
+use crate::error::{Error, Exit, HostState, Result};
+use crate::event::{Event, Observer};
+use crate::history::before;
+use crate::host::facts::{facts, open, probe_new};
+use crate::host::releases::{Content, contents, releases, snapshot};
+use crate::host::{Command, Driver, Transport};
+use crate::manifest::Manifest;
+use crate::outcome::{HostOutcome, Outcome};
+use crate::plan::{self, HostPlan, Options, Origin, Plan, VERSION, Work};
+use crate::report::progress::observer;
+use crate::report::{render_outcome, render_plan};
+use crate::tree::release::{Contents, ReleaseTree};
+use crate::wanted::{self, Wanted};
+
+/// Size of the largest file that is read to understand a project, in bytes.
+const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
+
+/// How many files of projects may name further ones, each by another: Compose's `include` and `extends`
+/// are seldom nested at all.
+const MAX_ROUNDS: usize = 50;
+
+enum Reached {
+    Planned(HostPlan),
+    Applied(HostOutcome),
+}
+
+pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> {
+    let targets = context.targets()?;
+    let [target] = targets.as_slice() else {
+        return Err(Error::usage("a rollback is of one host: their releases are not the same")
+            .help("name it with --host"));
+    };
+    let selection = selection(&args.select)?;
+    let observer = observer(context.progress, 1, context.stderr);
+    let run = Run { context, args, target, selection, observer: &*observer };
+    let transport = target.transport(context);
+    let reached = run.host(&*transport).await;
+    transport.close().await;
+    drop(observer);
+    match reached.map_err(|error| error.on_host(&target.name, HostState::Unchanged))? {
+        (commit, Reached::Planned(plan)) => {
+            let plan = Plan { version: VERSION, commit, hosts: vec![plan] };
+            context.print(|out| render_plan(context.format, out, &plan, context.style))?;
+            Ok(super::sync::plan_exit(&plan, args.select.exit_code))
+        }
+        (commit, Reached::Applied(outcome)) => {
+            let outcome = Outcome { version: VERSION, commit, hosts: vec![outcome] };
+            context.print(|out| render_outcome(context.format, out, &outcome, context.style))?;
+            Ok(outcome.exit())
+        }
+    }
+}
+
+/// One rollback.
+struct Run<'a> {
+    context: &'a Context,
+    args: &'a RollbackArgs,
+    target: &'a Target,
+    selection: Option<ProjectGlobs>,
+    observer: &'a dyn Observer,
+}
+
+impl Run<'_> {
+    async fn host(&self, transport: &dyn Transport) -> Result<(Option<String>, Reached)> {
+        let (name, root) = (&self.target.name, &self.target.root);
+        self.observer.on(Event::Started { host: name.clone() });
+        let driver = Driver::start(transport).await?;
+        self.observer.on(Event::Connected { host: name.clone() });
+        let command = if self.args.dry_run {
+            Command::OpenToRead { root: root.clone() }
+        } else {
+            let (root, wait_secs) = (root.clone(), self.args.lock_wait.as_secs());
+            Command::OpenToWrite { root, wait_secs, holder: holder(None) }
+        };
+        open(&driver, &command, root, |holder| {
+            self.observer.on(Event::Waiting { host: name.clone(), holder: describe(holder) });
+        })
+        .await?;
+        let mut deployed = facts(&driver, &[].into()).await?;
+        let release = self.release(&driver, &deployed).await?;
+        let past = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
+        let mut wanted = self.wanted(&driver, &past).await?;
+        let wants = wanted
+            .projects
+            .iter()
+            .filter(|project| self.selects(&project.name))
+            .map(|project| (unit(&project.name), project.manifest.clone()))
+            .chain([(SHARED.to_owned(), wanted.shared.clone())])
+            .collect();
+        probe_new(&driver, &wants, &mut deployed).await?;
+        if self.selection.is_some() {
+            // The host as a whole is not at that release then.
+            wanted.commit.clone_from(&deployed.state.commit);
+        }
+        let work = self.plan(release, &wanted, &deployed, &past);
+        if self.args.dry_run {
+            driver.end().await;
+            self.observer.on(Event::Done { host: name.clone() });
+            return Ok((wanted.commit, Reached::Planned(work.plan)));
+        }
+        let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
+        let settings = Settings { back_to, ..settings(self.context, self.args.no_restart) };
+        let task = Task {
+            work: &work,
+            wanted: &wanted,
+            deployed: &deployed,
+            settings: &settings,
+            root,
+            transport,
+            driver: &driver,
+            observer: self.observer,
+            content: Arc::new(|_| None),
+        };
+        let outcome = apply(task).await;
+        driver.end().await;
+        Ok((wanted.commit, Reached::Applied(outcome)))
+    }
+
+    fn selects(&self, project: &str) -> bool {
+        self.selection.as_ref().is_none_or(|globs| globs.selects(project))
+    }
+
+    /// The release to go back to: the one that was asked for, or the last one before what is deployed of
+    /// the host or, if one project was asked for, of that.
+    async fn release(&self, driver: &Driver, deployed: &Deployed) -> Result<u64> {
+        let kept = releases(driver).await?.kept;
+        if let Some(release) = self.args.to() {
+            return if kept.contains(&release) { Ok(release) } else { Err(not_kept(release)) };
+        }
+        let state = &deployed.state;
+        let present = if self.selection.is_none() {
+            state.back_to.unwrap_or(state.release)
+        } else {
+            let selected: BTreeSet<u64> = state
+                .projects
+                .iter()
+                .filter(|(name, _)| self.selects(name))
+                .map(|(_, project)| project.back_to.unwrap_or(project.release))
+                .collect();
+            match selected.into_iter().collect::<Vec<_>>().as_slice() {
+                [] => return Err(Error::usage("--project matches no project that is deployed")),
+                [one] => *one,
+                _ => {
+                    return Err(Error::usage("these projects were deployed in several releases")
+                        .help("say with --to which one to go back to; `ghdeploy history` lists them"));
+                }
+            }
+        };
+        before(&kept, present).ok_or_else(|| {
+            Error::usage(format!("the host keeps no release before {present}"))
+                .help("`ghdeploy history` lists those that it keeps; `keep` in ghdeploy.yml says how many")
+        })
+    }
+
+    /// What that release wanted of the host. Its files are asked for as they are needed to know.
+    async fn wanted(&self, driver: &Driver, past: &Deployed) -> Result<Wanted> {
+        let mut known = Contents::new();
+        for _ in 0..MAX_ROUNDS {
+            let missing = {
+                let tree = ReleaseTree::new(past, &known)?;
+                let wanted = wanted::read(&tree, tree.layout(), &self.target.root, &|_, _| true);
+                let missing = tree.missing();
+                if missing.is_empty() {
+                    return wanted;
+                }
+                missing
+            };
+            let wants = missing.iter().map(|(digest, path)| (Some(digest.clone()), path.clone())).collect();
+            let found = contents(driver, wants, MAX_BYTES).await?;
+            for ((digest, path), content) in missing.into_iter().zip(found) {
+                let Content::Bytes(bytes) = content else {
+                    let message = format!("the content that {path} had then is no longer on the host");
+                    return Err(Error::new(Exit::RolledBack, message).help("go back with the repository: check the commit out and run `ghdeploy sync --allow-older`"));
+                };
+                known.insert(digest, bytes);
+            }
+        }
+        Err(Error::unforeseen("the projects of that release name too many files, each by another"))
+    }
+
+    fn plan(&self, release: u64, wanted: &Wanted, deployed: &Deployed, past: &Deployed) -> Work {
+        let selects = |name: &str| self.selects(name);
+        let options =
+            Options { allow_held: true, origin: Origin::Release(release), ..Options::new(&selects) };
+        let path = |path: &crate::path::RootPath| shown(past, deployed, path);
+        let mut work = plan::host(&self.target.name, wanted, deployed, &options, &path);
+        let shared = deployed.manifests.get(SHARED).map(Manifest::digest);
+        for (name, work) in &mut work.projects {
+            if let Some(then) = past.state.projects.get(name) {
+                work.state.commit.clone_from(&then.commit);
+                work.state.back_to = Some(then.back_to.unwrap_or(then.release));
+            }
+            // What is left must not come again by itself.
+            let left = deployed.manifests.get(&unit(name)).map(Manifest::digest);
+            work.state.held = deployed.state.projects.get(name).zip(left).map(|(now, manifest)| Held {
+                release: now.release,
+                manifest: manifest.as_str().to_owned(),
+                shared: shared.clone().unwrap_or_else(|| Manifest::default().digest()).as_str().to_owned(),
+            });
+        }
+        work
+    }
+}
+
+/// Where a path lies in the repository, as far as the records tell.
+fn shown(past: &Deployed, deployed: &Deployed, path: &crate::path::RootPath) -> String {
+    let all = past.state.projects.values().chain(deployed.state.projects.values());
+    let within = |project: &crate::deployed::ProjectState| {
+        Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?))
+    };
+    all.clone()
+        .find_map(within)
+        .or_else(|| {
+            let prefix = all.clone().find_map(|project| project.path.strip_suffix(project.dir.as_str()))?;
+            Some(format!("{prefix}{path}"))
+        })
+        .unwrap_or_else(|| path.to_string())
+}
+
+fn not_kept(release: u64) -> Error {
+    Error::usage(format!("the host does not keep release {release}"))
+        .help("`ghdeploy history` lists those that it keeps; `keep` in ghdeploy.yml says how many")
+}

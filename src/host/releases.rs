@@ -1,0 +1,125 @@
+//! Asks a driver for the releases that a host has kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::driver::Driver;
+use super::facts::records;
+use super::protocol::{Command, Event};
+use crate::deployed::Deployed;
+use crate::error::{Error, Result};
+use crate::manifest::Digest;
+use crate::path::RootPath;
+
+/// The releases of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Releases {
+    /// The lines of the history, oldest first.
+    pub lines: Vec<String>,
+    /// The numbers of those that can be gone back to, in no order.
+    pub kept: Vec<u64>,
+}
+
+/// What a host answers when it is asked for the content of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// The content.
+    Bytes(Arc<[u8]>),
+    /// The host does not have it.
+    Missing,
+    /// It is larger than was asked for.
+    Large,
+}
+
+/// Every release that was made on the host, and which of them are kept.
+///
+/// # Errors
+///
+/// When the connection is lost.
+pub async fn releases(driver: &Driver) -> Result<Releases> {
+    let mut releases = Releases::default();
+    for event in driver.call(&Command::Releases).await?.events {
+        match event {
+            Event::Record { text } => releases.lines.push(text),
+            Event::Kept { text } => releases.kept.extend(text.parse::<u64>().ok()),
+            _ => {}
+        }
+    }
+    Ok(releases)
+}
+
+/// What was deployed when a release was made; `None` when it is not kept.
+///
+/// # Errors
+///
+/// When the connection is lost, or the records on the host are not ours to read.
+pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<Deployed>> {
+    let reply = driver.call(&Command::Snapshot(release)).await?;
+    if reply.is_ok() { records(reply.events, &BTreeMap::new()).map(Some) } else { Ok(None) }
+}
+
+/// The content of files: that of the digest, or without one what lies at the path now. A content that is
+/// not of the digest counts as missing.
+///
+/// # Errors
+///
+/// When the connection is lost.
+pub async fn contents(
+    driver: &Driver,
+    wants: Vec<(Option<Digest>, RootPath)>,
+    max_bytes: u64,
+) -> Result<Vec<Content>> {
+    if wants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let digests: Vec<Option<Digest>> = wants.iter().map(|(digest, _)| digest.clone()).collect();
+    let reply = driver.call(&Command::Content { max_bytes, wants }).await?;
+    let found = reply.events.into_iter().filter_map(|event| match event {
+        Event::Content { hex } => Some(hex),
+        _ => None,
+    });
+    let contents: Vec<Content> =
+        digests.iter().zip(found).map(|(digest, hex)| read(digest.as_ref(), &hex)).collect();
+    if contents.len() == digests.len() {
+        Ok(contents)
+    } else {
+        Err(Error::unforeseen("the host did not answer for every file"))
+    }
+}
+
+fn read(digest: Option<&Digest>, hex: &str) -> Content {
+    if hex == "+" {
+        return Content::Large;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok());
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    match bytes {
+        Some(bytes) if digest.is_none_or(|digest| *digest == Digest::of(&bytes)) => {
+            Content::Bytes(bytes.into())
+        }
+        _ => Content::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_content_of_the_digest_counts() {
+        let digest = Digest::of(b"a\n\0");
+        let bytes = Content::Bytes(b"a\n\0".as_slice().into());
+        assert_eq!(read(Some(&digest), "610a00"), bytes);
+        assert_eq!(read(None, "610a00"), bytes);
+        assert_eq!(read(Some(&digest), "620a00"), Content::Missing);
+        assert_eq!(read(None, ""), Content::Bytes([].into()));
+        for wrong in ["-", "6", "6x", "+6", "éé"] {
+            assert_eq!(read(None, wrong), Content::Missing, "{wrong}");
+        }
+        assert_eq!(read(Some(&digest), "+"), Content::Large);
+    }
+}

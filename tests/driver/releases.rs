@@ -1,0 +1,177 @@
+//! What is kept of releases, what of that is told, and what goes when it is not needed any more.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use ghdeploy::host::releases::{Content, contents, releases, snapshot};
+use ghdeploy::host::{Command, Driver};
+use ghdeploy::manifest::Digest;
+use ghdeploy::path::RootPath;
+
+use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
+
+/// Brings the host to `wanted` as the release of this number; `keep` of them stay.
+async fn release(bed: &Bed, number: u64, wanted: &Tree, keep: u32) {
+    let driver = bed.opened().await;
+    bed.stage(&driver, "blog", wanted, &[]).await;
+    expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+    let state = format!(r#"{{"version":1,"release":{number},"commit":null,"at":null,"projects":{{}}}}"#);
+    expect_ok(&driver.call(&Command::State(state)).await.unwrap());
+    let line = format!(r#"{{"release":{number}}}"#);
+    expect_ok(&driver.call(&Command::History(line)).await.unwrap());
+    expect_ok(&driver.call(&Command::Release(number)).await.unwrap());
+    expect_ok(&driver.call(&Command::Finish { keep }).await.unwrap());
+    driver.end().await;
+    bed.settle().await;
+}
+
+fn content(node: &Node) -> &str {
+    match node {
+        Node::File { content, .. } | Node::Link(content) => content,
+        Node::Hollow => "",
+    }
+}
+
+fn of(number: u64) -> Tree {
+    tree([
+        ("blog/compose.yml", file(&format!("compose of {number}"))),
+        ("blog/a name\nwith $(x) 'quotes'", file(&format!("odd {number}"))),
+        ("blog/-run", program(&format!("run {number}"))),
+        ("blog/empty", file(if number.is_multiple_of(2) { "" } else { "odd" })),
+        ("blog/link", link(&format!("target {number}"))),
+        ("blog/same", file("same")),
+    ])
+}
+
+async fn bytes(driver: &Driver, wanted: &Tree) -> Vec<Content> {
+    let wants = wanted.iter().map(|(path, node)| (Some(entry(node).digest), RootPath::new(path).unwrap()));
+    contents(driver, wants.collect(), 1000).await.unwrap()
+}
+
+under_every_shell! {
+    async fn every_release_that_is_kept_can_be_told_and_put_back(bed: Bed) {
+        for number in 1..=4 {
+            release(&bed, number, &of(number), 3).await;
+        }
+        let driver = bed.looking().await;
+        let found = releases(&driver).await.unwrap();
+        let mut kept = found.kept;
+        kept.sort_unstable();
+        assert_eq!((kept, found.lines.len()), (vec![2, 3, 4], 4));
+        assert_eq!(snapshot(&driver, 1).await.unwrap(), None);
+        for number in 2..=4 {
+            let past = snapshot(&driver, number).await.unwrap().unwrap();
+            assert_eq!(past.state.release, number);
+            assert_eq!(past.manifests, BTreeMap::from([("blog".to_owned(), manifest(&of(number)))]));
+            let wanted: Vec<Content> =
+                of(number).values().map(|node| Content::Bytes(content(node).as_bytes().into())).collect();
+            assert_eq!(bytes(&driver, &of(number)).await, wanted);
+        }
+        driver.end().await;
+        assert_eq!(bed.kept("compose of 1"), Some("compose of 1".to_owned()), "release 2 has replaced it");
+        release(&bed, 5, &of(5), 3).await;
+        assert_eq!((bed.kept("compose of 1"), bed.kept("odd 1")), (None, None));
+
+        // The same lists as for an upload, but the host has all that they name.
+        let driver = bed.opened().await;
+        let staged = bed.plan(&driver, "blog", &of(3), &["blog/-run"]).await;
+        bed.send_lists(&driver, "blog", &of(3), &staged).await;
+        expect_ok(&driver.call(&Command::Fetch("blog".to_owned())).await.unwrap());
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        bed.finish(driver).await;
+        assert_eq!(bed.live(), of(3));
+        bed.expect_deployed("blog", &of(3)).await;
+    }
+
+    async fn content_that_is_gone_or_damaged_is_not_put_back(bed: Bed) {
+        release(&bed, 1, &of(1), 3).await;
+        release(&bed, 2, &of(2), 3).await;
+        let object = |content: &str| bed.state("objects").join(Digest::of(content.as_bytes()).as_str());
+        for damage in ["gone", "damaged"] {
+            let at = object("odd 1");
+            if damage == "gone" { fs::remove_file(&at).unwrap() } else { fs::write(&at, "other").unwrap() }
+            let driver = bed.opened().await;
+            let staged = bed.plan(&driver, "blog", &of(1), &[]).await;
+            bed.send_lists(&driver, "blog", &of(1), &staged).await;
+            let fetched = driver.call(&Command::Fetch("blog".to_owned())).await.unwrap();
+            if damage == "gone" {
+                assert!(!fetched.is_ok() && fetched.output[0].contains("no longer on the host: blog/a name"), "{fetched:?}");
+            } else {
+                let swapped = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
+                assert!(swapped.output[0].contains("did not arrive as they were sent"), "{swapped:?}");
+            }
+            bed.finish(driver).await;
+            assert_eq!(bed.live(), of(2));
+            fs::write(&at, "odd 1").unwrap();
+        }
+    }
+
+    async fn what_lies_at_a_path_is_told_whatever_it_is(bed: Bed) {
+        release(&bed, 1, &of(1), 3).await;
+        bed.put(&tree([("blog/large", file(&"x".repeat(1001)))]));
+        fs::write(bed.path("blog/binary"), [0, 1, 255, 10]).unwrap();
+        let driver = bed.looking().await;
+        let paths = ["blog/binary", "blog/large", "blog/nothing", "blog", "blog/link"];
+        let wants = paths.map(|path| (None, RootPath::new(path).unwrap())).to_vec();
+        let found = contents(&driver, wants, 1000).await.unwrap();
+        let bytes = |bytes: &[u8]| Content::Bytes(bytes.into());
+        assert_eq!(
+            found,
+            [bytes(&[0, 1, 255, 10]), Content::Large, Content::Missing, Content::Missing, bytes(b"target 1")]
+        );
+        driver.end().await;
+    }
+
+    async fn what_was_overwritten_is_kept_as_long_as_the_release_that_did_so(bed: Bed) {
+        release(&bed, 1, &of(1), 2).await;
+        bed.put(&tree([("blog/compose.yml", file("by hand"))]));
+        release(&bed, 2, &of(2), 2).await;
+        release(&bed, 3, &of(3), 2).await;
+        assert_eq!(bed.kept("by hand").as_deref(), Some("by hand"));
+        release(&bed, 4, &of(4), 2).await;
+        assert_eq!(bed.kept("by hand"), None);
+    }
+
+    async fn a_run_that_was_cut_off_loses_nothing_that_it_has_kept(bed: Bed) {
+        release(&bed, 1, &of(1), 1).await;
+        bed.put(&tree([("blog/compose.yml", file("by hand"))]));
+        let driver = bed.opened().await;
+        bed.stage(&driver, "blog", &of(2), &[]).await;
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        let pid = fs::read_to_string(bed.beside("pid")).unwrap();
+        let kill = std::process::Command::new("kill").args(["-9", "--", &format!("-{}", pid.trim())]).status();
+        assert!(kill.unwrap().success());
+        drop(driver);
+        bed.settle().await;
+        release(&bed, 2, &of(3), 1).await;
+        assert_eq!(bed.kept("by hand").as_deref(), Some("by hand"));
+        assert!(!bed.state("kept").exists() && bed.state("releases/2/kept").exists());
+        assert!(!bed.state("objects.all").exists() && !bed.state("objects.idle").exists());
+    }
+
+    async fn nothing_goes_while_something_cannot_be_read(bed: Bed) {
+        release(&bed, 1, &of(1), 9).await;
+        release(&bed, 2, &of(2), 9).await;
+        fs::create_dir(bed.state("manifest/unreadable")).unwrap();
+        std::os::unix::fs::symlink("nowhere", bed.state("releases/1/manifest/broken")).unwrap();
+        let count = || fs::read_dir(bed.state("objects")).unwrap().count();
+        let before = count();
+        // A link is no manifest, so it is passed over; a list that vanishes while it is read is not.
+        bed.wrap("stat", "case \"$*\" in *'%i %n'*) exit 1 ;; esac\nexec \"$real\" \"$@\"");
+        let driver = bed.opened().await;
+        let _ = driver.call(&Command::Finish { keep: 1 }).await.unwrap();
+        driver.end().await;
+        bed.settle().await;
+        assert_eq!(count(), before);
+    }
+
+    async fn a_long_history_keeps_its_end(bed: Bed) {
+        release(&bed, 1, &of(1), 3).await;
+        let lines: String = (0..1200).map(|number| format!("{{\"release\":{number}}}\n")).collect();
+        fs::write(bed.state("history.jsonl"), lines).unwrap();
+        release(&bed, 1200, &of(2), 3).await;
+        let text = fs::read_to_string(bed.state("history.jsonl")).unwrap();
+        let all: Vec<&str> = text.lines().collect();
+        assert_eq!((all.len(), all[0], all[499]), (500, "{\"release\":701}", "{\"release\":1200}"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The way back to an earlier release, out of what the host has kept.
+
+use crate::bed::Bed;
+use crate::seen::fates;
+
+/// A bed with two projects and three releases: `one`, `two` and `three` of `app`, and `blog` in the second.
+fn three_releases(test: &str) -> Bed {
+    let bed = Bed::new(test);
+    for mode in ["one", "two", "three"] {
+        version(&bed, mode);
+        if mode == "two" {
+            bed.compose("blog", "services:\n  web: {<<: *s}");
+        }
+        bed.sync([]).exits(0);
+    }
+    bed
+}
+
+fn version(bed: &Bed, mode: &str) {
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, volumes: ['./web.conf:/web.conf:ro', '../shared/tz:/tz:ro']}}\n  worker: {{<<: *s, environment: {{MODE: {mode}}}}}\n  cron: {{<<: *s}}"));
+    bed.write("services/app/web.conf", mode).write("services/shared/tz", mode);
+    bed.write(&format!("services/app/only in {mode} $(x)"), mode);
+}
+
+#[track_caller]
+fn is_at(bed: &Bed, mode: &str) {
+    assert_eq!((bed.on_host("app/web.conf"), bed.on_host("shared/tz")), (mode.to_owned(), mode.to_owned()));
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), mode);
+    assert_eq!(bed.inside("app/web", &["cat", "/tz"]), mode);
+    assert_eq!(bed.env("app/worker", "MODE"), mode);
+    let newest = ["one", "two", "three"].iter().position(|other| *other == mode).unwrap();
+    for (number, other) in ["one", "two", "three"].iter().enumerate() {
+        let is_there = bed.root(&format!("app/only in {other} $(x)")).exists();
+        assert_eq!(is_there, number <= newest, "{other}");
+    }
+}
+
+#[test]
+fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silently() {
+    let bed = three_releases("back");
+    let before = bed.containers();
+    bed.call(["rollback", "--dry-run"]).run().exits(0).says("services/app/web.conf").says("restart");
+    assert_eq!(bed.containers(), before);
+    is_at(&bed, "three");
+    bed.call(["rollback"]).run().exits(0).says("release 4, back to release 2");
+    is_at(&bed, "two");
+    let after = bed.containers();
+    assert_eq!(
+        fates(&before, &after).into_iter().collect::<Vec<_>>(),
+        [("app/web".to_owned(), "restarted"), ("app/worker".to_owned(), "recreated")]
+    );
+    // The workflow runs again: it must not bring the bad version back.
+    bed.call(["sync"]).run().exits(5).says("rolled back from release 3").says("--allow-older");
+    bed.call(["sync", "--dry-run"]).run().exits(2).says("rolled back from release 3");
+    is_at(&bed, "two");
+    // Another project goes on.
+    bed.write("services/blog/notes", "new");
+    bed.sync([]).exits(5);
+    assert_eq!(bed.on_host("blog/notes"), "new");
+    is_at(&bed, "two");
+    // A version that mends it goes through, and so does the bad one if it is said.
+    bed.write("services/app/mended", "yes");
+    bed.sync([]).exits(0);
+    is_at(&bed, "three");
+    assert_eq!(bed.on_host("app/mended"), "yes");
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+}
+
+#[test]
+fn rollbacks_go_further_back_each_time_and_forward_by_number() {
+    let bed = three_releases("further");
+    bed.call(["rollback"]).run().exits(0);
+    bed.call(["rollback"])
+        .run()
+        .exits(0)
+        .says("release 5, back to release 1")
+        .says("services/blog was not in release 1");
+    is_at(&bed, "one");
+    assert!(bed.containers().contains_key("blog/web"), "nothing is taken down by a rollback");
+    bed.call(["rollback"]).run().exits(2).says("keeps no release before 1");
+    bed.call(["rollback", "--to", "3"]).run().exits(0).says("release 6, back to release 3");
+    is_at(&bed, "three");
+    bed.call(["rollback", "--to", "77"])
+        .run()
+        .exits(2)
+        .says("does not keep release 77")
+        .ends_with("nothing was changed");
+    let history = bed.call(["history"]).run().exits(0).says("back to release 1");
+    assert!(history.stdout.find("release 6").unwrap() < history.stdout.find("release 5").unwrap());
+    let json = bed.call(["history", "--format", "json"]).run().exits(0).json();
+    let releases = json["hosts"][0]["releases"].as_array().unwrap();
+    assert_eq!((releases.len(), &releases[0]["back_to"], &releases[0]["kept"]), (6, &3.into(), &true.into()));
+    bed.call(["sync", "--allow-older"]).run().exits(0).says("nothing to do");
+}
+
+#[test]
+fn one_project_goes_back_alone() {
+    let bed = three_releases("alone");
+    bed.write("services/blog/notes", "new");
+    bed.sync([]).exits(0);
+    // Shared files are what all projects read: those of the project go back with it.
+    bed.call(["rollback", "--project", "app"]).run().exits(0).says("release 5, back to release 2");
+    is_at(&bed, "two");
+    assert_eq!(bed.on_host("blog/notes"), "new");
+    bed.call(["status"]).run().exits(0);
+    bed.call(["rollback", "--project", "nobody"]).run().exits(2).says("matches no project");
+}
+
+#[test]
+fn what_was_edited_on_the_host_meanwhile_does_not_stand_in_the_way() {
+    let bed = three_releases("edited");
+    // Replaced by the third release, edited in place before: the first content is not lost.
+    version(&bed, "one");
+    bed.sync([]).exits(0);
+    std::fs::write(bed.root("app/web.conf"), "by hand").unwrap();
+    version(&bed, "three");
+    bed.sync([]).exits(0);
+    std::fs::write(bed.root("app/web.conf"), "again by hand").unwrap();
+    bed.call(["rollback"]).run().exits(0).says("drift");
+    assert_eq!(bed.on_host("app/web.conf"), "one");
+    assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+}
+
+#[test]
+fn a_rollback_that_does_not_get_well_is_taken_back() {
+    let bed = Bed::new("backfails");
+    let version = |mode: &str, command: &str| {
+        bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, command: [sh, -c, '{command}'], volumes: ['./data:/data']}}"));
+    };
+    // The old version cannot live with what the new one has made of its data.
+    version("one", "test ! -e /data/migrated || exit 9; exec sleep 100000");
+    bed.sync([]).exits(0);
+    version("two", "exec sleep 100000");
+    bed.sync([]).exits(0);
+    bed.guarded_no_more("app/data");
+    bed.inside("app/web", &["touch", "/data/migrated"]);
+    bed.call(["rollback"]).run().exits(5).says("status 9").ends_with("rolled back to release 2");
+    assert_eq!(bed.env("app/web", "MODE"), "two");
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+}
+
+#[test]
+fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
+    let bed = Bed::new("keep");
+    bed.write("ghdeploy.yml", "health: {stable_for: 0s, timeout: 90s}\nkeep: 2\n");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    for n in 0..6 {
+        bed.write("services/app/notes", format!("notes of {n}"))
+            .write(&format!("services/app/n{n}"), format!("{n}"));
+        bed.sync([]).exits(0);
+    }
+    let json = bed.call(["history", "--format", "json"]).run().exits(0).json();
+    let kept: Vec<_> =
+        json["hosts"][0]["releases"].as_array().unwrap().iter().map(|r| r["kept"].as_bool()).collect();
+    assert_eq!(kept, [Some(true), Some(true), Some(false), Some(false), Some(false), Some(false)]);
+    bed.settle();
+    let objects = || {
+        let dir = std::fs::read_dir(bed.root(".ghdeploy/objects")).unwrap();
+        let mut all: Vec<String> = dir
+            .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+            .filter(|text| text.starts_with("notes"))
+            .collect();
+        all.sort();
+        all
+    };
+    // The last one that is kept has replaced the first of these.
+    assert_eq!(objects(), ["notes of 3", "notes of 4", "notes of 5"]);
+    bed.call(["rollback", "--to", "3"]).run().exits(2);
+    bed.call(["rollback"]).run().exits(0);
+    assert_eq!((bed.on_host("app/notes"), bed.root("app/n5").exists()), ("notes of 4".to_owned(), false));
+    // What was left is needed for the way forward.
+    bed.settle();
+    assert_eq!(objects(), ["notes of 4", "notes of 5"]);
+    bed.call(["rollback", "--to", "6"]).run().exits(0);
+    assert_eq!(bed.on_host("app/notes"), "notes of 5");
+}

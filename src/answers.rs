@@ -1,4 +1,4 @@
-//! What the commands that change nothing answer: `explain`, `status`, `history`, `doctor`, `check`.
+//! What the commands that change nothing answer: `explain`, `status`, `diff`, `history`, `doctor`, `check`.
 //!
 //! Owns the shape of those answers. Pure values; who finds them out and who shows them is elsewhere.
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::compose::model::How;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::history::Release;
-use crate::plan::Deed;
+use crate::plan::{Deed, FileChangeKind};
 
 /// What `explain` says about one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -170,6 +170,39 @@ impl Container {
     pub fn is_well(&self) -> bool {
         self.state == "running" && self.health.as_deref().is_none_or(|health| health == "healthy")
     }
+}
+
+/// What `diff` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    /// One a host.
+    pub hosts: Vec<HostDiff>,
+}
+
+/// How the files of one host differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostDiff {
+    /// The host's name.
+    pub name: String,
+    /// The files that differ, by path.
+    pub files: Vec<FileDiff>,
+    /// Why they could not be found out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Diagnostic>,
+}
+
+/// How one file differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileDiff {
+    /// Where it lies in the repository.
+    pub path: String,
+    /// What a sync would do to it.
+    pub change: FileChangeKind,
+    /// The unified diff from what the host has to what is wanted; `None` when it is not shown.
+    pub diff: Option<String>,
+    /// Why the diff is not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What `history` says.

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod diff;
 mod doctor;
 mod explain;
 mod history;
@@ -84,6 +85,7 @@ fn run(args: Args, stderr: Style) -> Result<Exit> {
         Command::Explain(options) => explain::run(&context, options),
         Command::Sync(options) => block_on(sync::run(&context, options)),
         Command::Status => block_on(status::run(&context)),
+        Command::Diff(options) => block_on(diff::run(&context, options)),
         Command::History => block_on(history::run(&context)),
         Command::Rollback(options) => block_on(rollback::run(&context, options)),
         Command::Doctor => block_on(doctor::run(&context)),

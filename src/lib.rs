@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod deployed;
 pub mod diagnostic;
+pub mod diff;
 pub mod error;
 pub mod event;
 pub mod history;

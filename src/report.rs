@@ -21,7 +21,7 @@ mod samples;
 
 use std::io::{self, Write};
 
-use crate::answers::{CheckReport, Checkup, Explanation, History, Status};
+use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 
@@ -96,6 +96,19 @@ pub fn render_status(format: Format, w: &mut dyn Write, status: &Status, style: 
         Format::Text => text::status(w, status, style),
         Format::Json => json::status(w, status),
         Format::Markdown => markdown::status(w, status),
+    }
+}
+
+/// Writes how files of hosts differ.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_diff(format: Format, w: &mut dyn Write, diff: &Diff, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::diff(w, diff, style),
+        Format::Json => json::diff(w, diff),
+        Format::Markdown => markdown::diff(w, diff),
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&str] = &[
     "path",
     "diagnostic",
+    "diff",
     "error",
     "layout",
     "manifest",
@@ -49,6 +50,7 @@ const PURE: &[&str] = &[
     "answers",
     "event",
     "history",
+    "diff",
     "apply::health",
     "apply::words",
 ];

@@ -83,6 +83,8 @@ pub(super) enum Command {
     Sync(SyncArgs),
     /// Shows what is deployed on the hosts, what has drifted, and the containers
     Status,
+    /// Shows how the content of files on the hosts differs from that of this tree
+    Diff(DiffArgs),
     /// Shows the releases of the hosts, and which of them can be gone back to
     History,
     /// Goes back to an earlier release, out of what the host has kept, without the repository
@@ -132,6 +134,16 @@ pub(super) struct SyncArgs {
     /// How long to wait for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,
+}
+
+/// The options of `diff`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DiffArgs {
+    /// Paths in the repository: files, or folders with all below [default: all]
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
 }
 
 /// The options of `rollback`.
@@ -259,6 +271,18 @@ impl PlanArgs {
     /// The revision that is wanted.
     pub(super) fn head(&self) -> &str {
         given(self.head.as_ref()).unwrap_or("HEAD")
+    }
+}
+
+impl DiffArgs {
+    /// Whether a path of the repository was asked for.
+    pub(super) fn concerns(&self, path: &str) -> bool {
+        let is_at_or_below = |asked: &String| {
+            let asked = asked.trim_start_matches("./").trim_end_matches('/');
+            path.strip_prefix(asked)
+                .is_some_and(|rest| rest.is_empty() || asked.is_empty() || rest.starts_with('/'))
+        };
+        self.paths.is_empty() || self.paths.iter().any(is_at_or_below)
     }
 }
 

@@ -37,6 +37,11 @@ pub fn name(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A line of a file, made harmless with [`name`] between its tabs, which stay.
+pub(super) fn kept_tabs(line: &str) -> String {
+    line.split('\t').map(name).collect::<Vec<_>>().join("\t")
+}
+
 /// The lines of a message, each made harmless with [`name`].
 pub fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.lines().map(name)

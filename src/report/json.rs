@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::answers::{CheckReport, Checkup, Explanation, History, Status};
+use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 
@@ -62,6 +62,15 @@ pub fn explanations(w: &mut dyn Write, explanations: &[Explanation]) -> io::Resu
 /// When `w` fails.
 pub fn status(w: &mut dyn Write, status: &Status) -> io::Result<()> {
     versioned(w, status)
+}
+
+/// Writes how files differ: `{"version": 1, "hosts": [{"name": "web", "files": [{"path", "change", "diff"}]}]}`.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn diff(w: &mut dyn Write, diff: &Diff) -> io::Result<()> {
+    versioned(w, diff)
 }
 
 /// Writes releases: `{"version": 1, "hosts": [{"name": "web", "releases": […]}]}`.

@@ -4,11 +4,13 @@
 //! code and messages in fenced blocks: there, nothing in them is markup, a mention or a reference.
 
 mod answers;
+mod diff;
 mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
+pub use diff::diff;
 pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;
@@ -56,9 +58,14 @@ fn element(text: &str) -> String {
 
 /// Writes text as a block that nothing in it can end.
 fn fenced(w: &mut dyn Write, text: &str) -> io::Result<()> {
+    fenced_as(w, "text", text)
+}
+
+/// The same in colours for a language.
+fn fenced_as(w: &mut dyn Write, language: &str, text: &str) -> io::Result<()> {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
-    writeln!(w, "{fence}text\n{}\n{fence}\n", text.trim_end())
+    writeln!(w, "{fence}{language}\n{}\n{fence}\n", text.trim_end())
 }
 
 /// Writes messages as a block.

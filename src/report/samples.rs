@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use crate::answers::{
-    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Explanation, History, HostCheckup,
-    HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading, Status,
+    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, FileDiff, History,
+    HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading,
+    Status,
 };
 use crate::compose::model::How;
 use crate::diagnostic::{Diagnostic, Location};
@@ -406,6 +407,51 @@ pub(super) fn status() -> Status {
         problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
     };
     Status { hosts: vec![web, db] }
+}
+
+pub(super) fn diff() -> Diff {
+    let file = |path: &str, change, diff: Option<&str>, note: Option<&str>| FileDiff {
+        path: path.to_owned(),
+        change,
+        diff: diff.map(str::to_owned),
+        note: note.map(str::to_owned),
+    };
+    let text = "--- host/services/blog/nginx.conf\n+++ repository/services/blog/nginx.conf\n@@ -1,3 +1,3 @@\n user nginx;\n-\tlisten 80;\n+\tlisten 8080;\n";
+    let files = vec![
+        file("services/blog/nginx.conf", FileChangeKind::Drift, Some(text), None),
+        file(
+            "services/blog/app.env",
+            FileChangeKind::Modified,
+            None,
+            Some("not shown, for it may hold secrets"),
+        ),
+        file("services/blog/run.sh", FileChangeKind::Mode, Some(""), None),
+    ];
+    let unreachable = vec![Diagnostic::error("failed to connect to db: connection refused", None)];
+    let hosts = vec![
+        HostDiff { name: "web".to_owned(), files, problems: Vec::new() },
+        HostDiff { name: "db".to_owned(), files: Vec::new(), problems: unreachable },
+        HostDiff { name: "new".to_owned(), files: Vec::new(), problems: Vec::new() },
+    ];
+    Diff { hosts }
+}
+
+/// A diff whose every name and every line is hostile.
+pub(super) fn hostile_diff() -> Diff {
+    let mut diff = diff();
+    let lines: String =
+        HOSTILE.iter().flat_map(|text| [" ", text, "\n+", text, "\n\t", text, "\n"]).collect();
+    diff.hosts[0].name = HOSTILE[1].to_owned();
+    diff.hosts[0].files = HOSTILE
+        .iter()
+        .map(|path| FileDiff {
+            path: (*path).to_owned(),
+            change: FileChangeKind::Modified,
+            diff: Some(lines.clone()),
+            note: None,
+        })
+        .collect();
+    diff
 }
 
 pub(super) fn history() -> History {

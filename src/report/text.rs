@@ -4,12 +4,14 @@
 //! change is only counted; the counts, or the state of the hosts, stand at the end.
 
 mod answers;
+mod diff;
 mod files;
 mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
+pub use diff::diff;
 pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;

@@ -33,7 +33,12 @@ pub(super) fn sign(change: FileChangeKind) -> &'static str {
 
 /// What a sign alone does not say about a file.
 pub(super) fn remark(file: &FileChange) -> Option<&'static str> {
-    match file.change {
+    remark_of(file.change)
+}
+
+/// The same of the change alone.
+pub(super) fn remark_of(change: FileChangeKind) -> Option<&'static str> {
+    match change {
         FileChangeKind::Mode => Some("executable bit"),
         FileChangeKind::Drift => Some("drift: changed on the host"),
         FileChangeKind::Conflict => Some("conflict: not managed on the host"),

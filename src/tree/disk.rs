@@ -80,6 +80,19 @@ impl DiskTree {
         Ok(Self { base: dir.to_owned(), tree, commit })
     }
 
+    /// The content of the file at a path, or the target of the link; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn content(&self, path: &RootPath) -> io::Result<Option<Vec<u8>>> {
+        match self.tree.nodes().get(path).map(|node| &node.what) {
+            Some(NodeWhat::Symlink { target }) => Ok(Some(target.clone().into_bytes())),
+            Some(NodeWhat::File { .. }) => self.source(path).map(fs::read).transpose(),
+            None => Ok(None),
+        }
+    }
+
     /// Where the file at a path can be read; `None` for what is no wanted regular file.
     #[must_use]
     pub fn source(&self, path: &RootPath) -> Option<PathBuf> {

@@ -165,3 +165,51 @@ fn what_was_started_by_hand_with_other_content_is_restarted_with_that_of_the_rep
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "repository");
     is_kept(&bed, "by hand");
 }
+
+#[test]
+fn diff_shows_content_that_differs_and_no_secret() {
+    let bed = Bed::new("diff");
+    bed.compose(
+        "app",
+        "services:\n  web: {<<: *s, env_file: [app.env], volumes: ['./web.conf:/web.conf:ro', '../shared/tz:/tz:ro']}",
+    );
+    let names = ["a name\n$(touch x)", "-rf", "gone", "new"];
+    bed.write("services/app/web.conf", "user nginx;\n\tlisten 80;\n").write("services/shared/tz", "UTC\n");
+    bed.write("services/app/app.env", "A=1\n");
+    for name in &names[..3] {
+        bed.write(&format!("services/app/{name}"), "one\n");
+    }
+    bed.write("services/app/binary", b"\0one").write("services/app/long", "x".repeat(2 << 20));
+    bed.sync([]).exits(0);
+    bed.call(["diff"]).run().exits(0).says("no file differs");
+    std::fs::write(bed.root("app/web.conf"), "user nginx;\n\tlisten 81;\n").unwrap();
+    std::fs::write(bed.root("app/app.env"), "A=hunter2\n").unwrap();
+    bed.guard("app/new", "theirs\n");
+    bed.write("services/shared/tz", "CET\n").write("services/app/binary", b"\0two");
+    bed.write("services/app/long", "y".repeat(2 << 20));
+    for name in names {
+        bed.write(&format!("services/app/{name}"), "two\n");
+    }
+    std::fs::remove_file(bed.repo("services/app/gone")).unwrap();
+    let all = bed.call(["diff", "--exit-code"]).run().exits(10).never_says("hunter2");
+    for shown in [
+        "! services/app/web.conf  (drift: changed on the host)\n--- host/services/app/web.conf\n+++ repository/services/app/web.conf\n@@ -1,2 +1,2 @@\n user nginx;\n-\tlisten 81;\n+\tlisten 80;\n",
+        "! services/app/app.env  (drift: changed on the host)  (not shown, for it may hold secrets)\n",
+        "! services/app/new  (conflict: not managed on the host)\n",
+        "-theirs\n+two\n",
+        "~ services/app/a name\\n$(touch x)\n",
+        "~ services/app/-rf\n",
+        "- services/app/gone\n--- host/services/app/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-one\n",
+        "~ services/app/binary  (binary)\n",
+        "~ services/app/long  (too large to be shown)\n",
+        "-UTC\n+CET\n",
+    ] {
+        assert!(all.stdout.contains(shown), "{shown:?} is not in {}", all.all());
+    }
+    let one = bed.call(["diff", "services/shared/"]).run().exits(0);
+    assert!(one.stdout.contains("+CET") && !one.stdout.contains("web.conf"), "{}", one.all());
+    let json = bed.call(["diff", "services/app/web.conf", "--format", "json"]).run().exits(0).json();
+    assert_eq!(json["hosts"][0]["files"].as_array().unwrap().len(), 1);
+    assert_eq!(json["hosts"][0]["files"][0]["change"], "drift");
+    bed.call(["diff", "--format", "markdown"]).run().exits(0).says("```diff").never_says("hunter2");
+}

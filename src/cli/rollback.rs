@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::Context;
 use super::args::RollbackArgs;
 use super::hosts::{Target, selection};
-use super::sync::{describe, holder, settings};
+use super::sync::{holder, settings};
 use crate::apply::{BackTo, Settings, Task, apply};
 use crate::config::globs::ProjectGlobs;
 use crate::deployed::{Deployed, Held, SHARED, unit};
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
 use crate::history::before;
-use crate::host::facts::{facts, open, probe_new};
+use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::releases::{Content, contents, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
 use crate::manifest::Manifest;
@@ -87,7 +87,7 @@ impl Run<'_> {
             Command::OpenToWrite { root, wait_secs, holder: holder(None) }
         };
         open(&driver, &command, root, |holder| {
-            self.observer.on(Event::Waiting { host: name.clone(), holder: describe(holder) });
+            self.observer.on(Event::Waiting { host: name.clone(), holder: holder_in_words(holder) });
         })
         .await?;
         let mut deployed = facts(&driver, &[].into()).await?;

@@ -21,7 +21,7 @@ use crate::config::globs::ProjectGlobs;
 use crate::deployed::{Deployed, SHARED, unit};
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
-use crate::host::facts::{facts, open, probe_new};
+use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::{Command, Driver, Transport};
 use crate::manifest::Manifest;
 use crate::outcome::{HostFailure, HostOutcome, Outcome};
@@ -134,7 +134,7 @@ impl Run<'_> {
         let wants = self.wants(&wanted);
         let command = self.opening(target, &wanted);
         let opened = open(&driver, &command, &target.root, |holder| {
-            self.observer.on(Event::Waiting { host: target.name.clone(), holder: describe(holder) });
+            self.observer.on(Event::Waiting { host: target.name.clone(), holder: holder_in_words(holder) });
         });
         // Both go out at once: one round trip brings the lock and the facts.
         let (opened, asked) = tokio::join!(opened, facts(&driver, &wants));
@@ -305,17 +305,4 @@ fn run_url() -> Option<String> {
         variable("GITHUB_REPOSITORY")?,
         variable("GITHUB_RUN_ID")?
     ))
-}
-
-/// Who holds a lock, in words.
-pub(super) fn describe(holder: &serde_json::Value) -> String {
-    let text = |key: &str| holder.get(key).and_then(serde_json::Value::as_str);
-    let mut words = text("actor").unwrap_or("somebody").to_owned();
-    if let Some(since) = text("since") {
-        words = format!("{words} since {since}");
-    }
-    if let Some(run) = text("run") {
-        words = format!("{words}, {run}");
-    }
-    words
 }

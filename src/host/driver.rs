@@ -35,14 +35,20 @@ impl Reply {
     }
 }
 
+type Stdin = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
 type Waiting = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>>;
+
+/// How often the host hears of a client that has nothing to say: several times in the minute after which
+/// who waits for the lock takes it for gone.
+const BEAT: Duration = Duration::from_secs(10);
 
 /// A driver that runs on a host. It ends when this is dropped: it finishes what it is doing first.
 pub struct Driver {
-    stdin: Mutex<Box<dyn tokio::io::AsyncWrite + Send + Unpin>>,
+    stdin: Arc<Mutex<Stdin>>,
     waiting: Waiting,
     next: AtomicU64,
     reader: JoinHandle<()>,
+    beats: JoinHandle<()>,
     complaints: JoinHandle<()>,
     words: Arc<std::sync::Mutex<String>>,
 }
@@ -76,7 +82,9 @@ impl Driver {
         // If the other side is gone already, the first call says so.
         let _ = stdin.write_all(driver_text().as_bytes()).await;
         tracing::debug!(bytes = DRIVER.len(), "driver sent");
-        Ok(Self { stdin: Mutex::new(stdin), waiting, next: AtomicU64::new(1), reader, complaints, words })
+        let stdin = Arc::new(Mutex::new(stdin));
+        let beats = tokio::spawn(beat(Arc::clone(&stdin)));
+        Ok(Self { stdin, waiting, next: AtomicU64::new(1), reader, beats, complaints, words })
     }
 
     /// Sends a command and waits until it is through. `on_event` sees each event as it comes.
@@ -139,7 +147,8 @@ impl Driver {
 
     /// Ends the driver: it sees the end of its stdin, finishes what it is doing and goes.
     pub async fn end(self) {
-        let _ = self.stdin.into_inner().shutdown().await;
+        self.beats.abort();
+        let _ = self.stdin.lock().await.shutdown().await;
     }
 
     /// What to say when the driver is gone: with what its side complained, if it did.
@@ -167,6 +176,26 @@ impl Driver {
             error
         } else {
             error.help(format!("the host's last words: {}", words.join("; ")))
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.beats.abort();
+        self.reader.abort();
+    }
+}
+
+/// Tells a driver again and again that its client is there. Nobody waits for the answer.
+async fn beat(stdin: Arc<Mutex<Stdin>>) {
+    let mut sent = Ok(());
+    while sent.is_ok() {
+        tokio::time::sleep(BEAT).await;
+        let mut stdin = stdin.lock().await;
+        sent = stdin.write_all(&Command::Beat.bytes(0)).await;
+        if sent.is_ok() {
+            sent = stdin.flush().await;
         }
     }
 }

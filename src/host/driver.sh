@@ -20,9 +20,11 @@ export LC_ALL=C
 umask 077
 # A client that is gone must not stop a step half way: a write to nowhere fails and is passed over.
 trap '' HUP PIPE
+# Told to end, it ends what it is doing first. A shell that waits for a line may do so on after a trap.
+trap 'ended=1; [ -n "$busy" ] || { leave; exit; }' TERM
 nl='
 '
-locked='' jobs='' missing='' unsealed='' have='' root='' d='' st=''
+busy='' ended='' locked='' jobs='' missing='' unsealed='' have='' root='' d='' st=''
 
 # take BYTES: v, the lines that come behind a command. The last of them is "end": what was cut off is
 # not taken for the whole.
@@ -189,10 +191,26 @@ open_() {
     case $now in *"$nl"*) now=null ;; '{'*'}') ;; *) now=null ;; esac
     [ "$now" = "$last" ] || { last=$now; say "{\"id\":$id,\"event\":\"busy\",\"holder\":$now}"; }
     [ "$waited" -lt "$2" ] || { trouble busy; return 1; }
+    [ -z "$ended" ] || return 1
+    # Whoever has gone does not wait any more: a write to nowhere fails.
+    printf '%s\n' "{\"id\":$id,\"event\":\"tick\"}" 2>/dev/null || return 1
+    ! abandoned || kill "$pid" 2>/dev/null || :
     sleep 1; waited=$((waited + 1))
   done
   locked=1
   printf '%s\n' "$holder" 2>/dev/null >"$d/lock.json"
+}
+# beat idle|busy: when this driver last heard anything of its client, and whether it is at work since.
+beat() { [ -z "$locked" ] || printf '%s\n' "$$ $1" 2>/dev/null >"$d/beat" || :; }
+# abandoned: whether the driver that holds the lock has been waiting for its client for longer than a client is
+# ever silent. The network between them may have gone without a word, and TCP finds out after hours. That
+# driver, pid, may be told to end: it is at no step, what its jobs are doing it awaits, and its client, if it
+# lives, sees the connection end. It is only told if it is what it says: nobody else has the lock as fd 9.
+abandoned() {
+  { read -r pid at <"$d/beat"; } 2>/dev/null && [ "$at" = idle ] || return 1
+  case $pid in '' | *[!0-9]*) return 1 ;; esac
+  theirs=$(stat -L -c %d:%i "/proc/$pid/fd/9" 2>/dev/null) && [ "$theirs" = "$(stat -L -c %d:%i "$d/lock")" ] || return 1
+  [ -n "$(find "$d/beat" -mmin +1 2>/dev/null)" ]
 }
 # leave: what a run leaves behind, also one that was cut off before. Nobody waits for this.
 leave() {
@@ -596,7 +614,8 @@ write_history() {
 # A shell that cannot print does not say why; cat does.
 printed() { printf '%s\n' "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
 
-while IFS= read -r line; do
+while busy=; [ -z "$ended" ] && beat idle && IFS= read -r line; do
+  busy=1; beat busy
   IFS=' '
   # shellcheck disable=SC2086 # to be split
   set -- $line
@@ -620,6 +639,7 @@ while IFS= read -r line; do
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
+    beat) answer 0 ;;
     writable) quietly writable "$1"; answer $? ;;
     remove) job remove_service "$@" ;;
     releases) releases; answer 0 ;;

@@ -40,9 +40,26 @@ pub async fn open(
         Some("write") if words.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {words}")).help("make room below the root"),
         Some("write") => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {words}"))
             .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),
-        Some("busy") => Error::new(Exit::Unreachable, "the lock of the host was not had in time").help("wait for the other run or give --lock-wait more time; a lock is free as soon as the last process of its run is gone"),
+        Some("busy") => Error::new(Exit::Unreachable, format!("the lock of the host was not had in time: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run or give --lock-wait more time; a lock is free as soon as the last process of its run is gone"),
         _ => Error::new(Exit::Unreachable, format!("the host did not take up work: {words}")),
     })
+}
+
+fn last_holder(reply: &Reply) -> &serde_json::Value {
+    let holders = reply.events.iter().rev().filter_map(|event| match event {
+        Event::Busy { holder } => Some(holder),
+        _ => None,
+    });
+    holders.into_iter().next().unwrap_or(&serde_json::Value::Null)
+}
+
+/// Who holds a lock, since when, and the page of the run.
+#[must_use]
+pub fn holder_in_words(holder: &serde_json::Value) -> String {
+    let text = |key: &str| holder.get(key).and_then(serde_json::Value::as_str);
+    let since = text("since").map(|since| format!(" since {since}"));
+    let run = text("run").map(|run| format!(", {run}"));
+    [Some(text("actor").unwrap_or("somebody").to_owned()), since, run].into_iter().flatten().collect()
 }
 
 /// Asks for the state and all that deviates from `wants`: unit → wanted manifest.

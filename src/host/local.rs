@@ -37,6 +37,9 @@ impl Transport for Local {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
+                // By this mark GitHub's runner finds what a job has left, and kills it: a job that is
+                // cancelled must not stop a step half way.
+                .env_remove("RUNNER_TRACKING_ID")
                 // Its own process group: Ctrl-C in a terminal is for us, who end it in order.
                 .process_group(0)
                 .spawn()

@@ -74,6 +74,8 @@ pub enum Command {
     },
     /// Tells every container of every project.
     Containers,
+    /// Tells that the client is there.
+    Beat,
     /// Tells whether the user may write below the root, and how much room there is.
     Writable {
         /// The root, absolute.
@@ -166,6 +168,7 @@ impl Command {
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
+            Self::Beat => text.push_str("beat"),
             Self::Writable { root } => push(&mut text, ["writable", root]),
             Self::Fetch(unit) => push(&mut text, ["fetch", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
@@ -237,6 +240,8 @@ pub enum Event {
         /// What that run says of itself.
         holder: serde_json::Value,
     },
+    /// The lock is still waited for.
+    Tick,
     /// What is deployed.
     State {
         /// The content of `state.json`.

@@ -8,6 +8,7 @@
 mod bed;
 mod disk_full;
 mod drift;
+mod ends;
 mod jobs;
 mod killed;
 mod names;

@@ -38,7 +38,7 @@ under_every_shell! {
         let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
         let seen = Mutex::new(Vec::new());
         let error = facts::open(&second, &command, root, |holder| seen.lock().unwrap().push(holder.clone())).await.unwrap_err();
-        assert!(error.to_string().contains("the lock of the host was not had in time"), "{error}");
+        assert!(error.to_string().contains("the lock of the host was not had in time: a test holds it"), "{error}");
         assert_eq!(*seen.lock().unwrap(), [serde_json::json!({"actor": "a test"})]);
         first.end().await;
         bed.settle().await;

@@ -90,6 +90,9 @@ impl Peer {
             let command = text.trim_end_matches('\n').to_owned();
             let (id, rest) = command.split_once(' ').unwrap();
             let mut words: Vec<&str> = rest.split(' ').collect();
+            if words[0] == "beat" {
+                continue;
+            }
             if words[0] == "receive" {
                 let mut bytes = Vec::new();
                 return self

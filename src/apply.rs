@@ -16,6 +16,7 @@ mod release;
 mod rollback;
 mod services;
 pub mod stage;
+pub mod stop;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
-use crate::deployed::{Deployed, SHARED, State, unit};
+use crate::deployed::{Commit, Deployed, SHARED, State, unit};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
@@ -35,6 +36,7 @@ use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
 use crate::wanted::{Wanted, WantedProject};
 use stage::{Source, Unit};
+use stop::{Stop, Urgency};
 
 /// How many projects are worked on at a time: enough to hide waiting, few enough for a small server.
 const PARALLEL_PROJECTS: usize = 4;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub log_lines: u32,
     /// How many releases the host keeps, at least 1.
     pub keep: u32,
+    /// The newest commit that was ever deployed once this is; `None`: as before.
+    pub newest: Option<Commit>,
     /// What is gone back to: then the host has the content of all files.
     pub back_to: Option<BackTo>,
     /// The time of the release, RFC 3339.
@@ -93,6 +97,8 @@ pub struct Task<'a> {
     pub driver: &'a Driver,
     /// Who is told what happens.
     pub observer: &'a dyn Observer,
+    /// Whether somebody wants it to end before it is through.
+    pub stop: Stop,
     /// The files.
     pub content: Content,
 }
@@ -130,11 +136,13 @@ struct Failure {
     logs: Vec<ServiceLog>,
     /// Whether the host is gone, so that nothing more can be done there.
     lost: bool,
+    /// Whether it is no failure: somebody wanted it to end.
+    is_stopped: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { lost: error.exit == Exit::Unreachable, problems: error.diagnostics, logs: Vec::new() }
+        Self { lost: error.exit == Exit::Unreachable, problems: error.diagnostics, ..Self::default() }
     }
 }
 
@@ -194,9 +202,14 @@ impl Apply<'_> {
             let _permit = permits.acquire().await;
             self.prepare(plan).await
         }));
+        // What is under way by then (an image that is pulled) changes nothing that is live, and ends by itself.
+        let checks = tokio::select! {
+            checks = checks => checks,
+            () = self.task.stop.wanted(Urgency::InOrder) => vec![Err(Failure::stopped()); ready.len()],
+        };
         let mut able = Vec::new();
         let mut lost = None;
-        for (plan, check) in ready.into_iter().zip(checks.await) {
+        for (plan, check) in ready.into_iter().zip(checks) {
             match check {
                 Ok(()) => able.push(plan),
                 Err(failure) => {
@@ -207,7 +220,7 @@ impl Apply<'_> {
             }
         }
         if let Some(diagnostics) = lost {
-            let error = Error { exit: Exit::Unreachable, diagnostics, host: None };
+            let error = Error::of(Exit::Unreachable, diagnostics);
             return self.outcome(BTreeMap::new(), false, Some((error, HostState::Unchanged)));
         }
         self.hold_back(&mut able, &mut results);
@@ -217,7 +230,7 @@ impl Apply<'_> {
         {
             let state =
                 if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
-            let error = Error { exit: Exit::RolledBack, diagnostics: failure.problems, host: None };
+            let error = Error::of(Exit::RolledBack, failure.problems);
             return self.outcome(results, false, Some((error, state)));
         }
         // Files that other projects read are there before anybody acts on them.
@@ -230,6 +243,7 @@ impl Apply<'_> {
         for (name, outcome) in self.bring_up(&able, &permits).await {
             results.insert(name, outcome);
         }
+        self.put_shared_back(&results).await;
         let shared = self.shared.lock().await.swapped;
         let closing = self.close(&results, shared).await;
         self.outcome(results, shared, closing.err().map(|error| (error, HostState::Unknown)))
@@ -281,6 +295,20 @@ impl Apply<'_> {
         let acts = |plan: &&&ProjectPlan| self.reads_shared(plan) && !plan.actions.is_empty();
         shared.readers = able.iter().filter(acts).map(|plan| plan.name.clone()).collect();
         Ok(())
+    }
+
+    /// Puts shared files back when a run was stopped before anybody acted on them.
+    async fn put_shared_back(&self, results: &BTreeMap<String, ProjectOutcome>) {
+        let mut shared = self.shared.lock().await;
+        let is_as_before =
+            |result| matches!(result, ProjectResult::NothingChanged | ProjectResult::RolledBack);
+        let readers = self.task.work.plan.projects.iter().filter(|plan| self.reads_shared(plan));
+        let mut results = readers.filter_map(|plan| results.get(&plan.name));
+        if shared.swapped && self.task.stop.is_wanted() && results.all(|outcome| is_as_before(outcome.result))
+        {
+            let reply = self.task.driver.call(&Command::Restore(SHARED.to_owned())).await;
+            shared.swapped = !reply.is_ok_and(|reply| reply.is_ok());
+        }
     }
 
     /// Whether a project reads a shared file that changes.

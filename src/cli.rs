@@ -12,6 +12,8 @@ mod history;
 mod hosts;
 mod plan;
 mod rollback;
+mod run;
+mod signals;
 mod status;
 mod sync;
 

@@ -47,6 +47,9 @@ pub struct State {
     pub commit: Option<String>,
     /// When the last release was made, RFC 3339 in UTC, by the clock of the machine that made it.
     pub at: Option<String>,
+    /// The newest commit that was ever deployed. A rollback leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Commit>,
     /// The release that is deployed once more, after a rollback of the whole host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
@@ -61,10 +64,20 @@ impl Default for State {
             release: 0,
             commit: None,
             at: None,
+            newest: None,
             back_to: None,
             projects: BTreeMap::new(),
         }
     }
+}
+
+/// A commit and its age.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its full name.
+    pub commit: String,
+    /// When it was committed, in seconds since 1970; `None` when that is not known.
+    pub committed: Option<i64>,
 }
 
 /// What is deployed of a project.

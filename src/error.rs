@@ -68,6 +68,8 @@ pub struct Error {
     pub exit: Exit,
     /// What happened, where and what to do; at least one.
     pub diagnostics: Vec<Diagnostic>,
+    /// Whether it may pass by itself, and nothing was changed: then another try does no harm.
+    pub is_transient: bool,
     /// The name of the host that it is about, and what state that host is in.
     pub host: Option<(String, HostState)>,
 }
@@ -79,7 +81,13 @@ impl Error {
     /// A failure with one message and no place.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, diagnostics: vec![Diagnostic::error(message, None)], host: None }
+        Self::of(exit, vec![Diagnostic::error(message, None)])
+    }
+
+    /// A failure with these messages.
+    #[must_use]
+    pub fn of(exit: Exit, diagnostics: Vec<Diagnostic>) -> Self {
+        Self { exit, diagnostics, is_transient: false, host: None }
     }
 
     /// A failure of usage or configuration.
@@ -97,7 +105,7 @@ impl Error {
     /// A failure of usage or configuration with places.
     #[must_use]
     pub fn invalid(diagnostics: Vec<Diagnostic>) -> Self {
-        Self { exit: Exit::Usage, diagnostics, host: None }
+        Self::of(Exit::Usage, diagnostics)
     }
 
     /// The same with advice on the last message.
@@ -106,6 +114,13 @@ impl Error {
         if let Some(last) = self.diagnostics.last_mut() {
             last.help = Some(help.into());
         }
+        self
+    }
+
+    /// The same, which may pass by itself.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.is_transient = true;
         self
     }
 

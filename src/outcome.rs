@@ -106,6 +106,8 @@ pub enum ProjectResult {
     NothingChanged,
     /// It failed and is as it was before.
     RolledBack,
+    /// It was stopped in the middle: its files are in place, and the next sync does what is owed.
+    Interrupted,
     /// It failed, and so did the way back, or nobody knows.
     Unknown,
 }
@@ -133,7 +135,9 @@ impl Outcome {
 }
 
 impl HostOutcome {
-    fn exit(&self) -> Exit {
+    /// The exit code that the result asks for.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
         match &self.failure {
             Some(failure) if failure.state == HostState::Unknown => return Exit::NeedsLook,
             // Nothing of any project was reached.
@@ -143,7 +147,7 @@ impl HostOutcome {
         let projects = self.projects.iter().map(|project| match project.result {
             ProjectResult::Unchanged | ProjectResult::Done => Exit::Done,
             ProjectResult::NothingChanged | ProjectResult::RolledBack => Exit::RolledBack,
-            ProjectResult::Unknown => Exit::NeedsLook,
+            ProjectResult::Interrupted | ProjectResult::Unknown => Exit::NeedsLook,
         });
         let failure = self.failure.iter().map(|failure| failure.exit);
         failure.chain(projects).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done)

@@ -12,6 +12,7 @@
 //! ```
 
 mod actions;
+pub mod age;
 mod files;
 mod host;
 mod order;

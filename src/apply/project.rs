@@ -159,6 +159,9 @@ impl Apply<'_> {
     pub(super) async fn deploy(&self, plan: &ProjectPlan) -> ProjectOutcome {
         let work = &self.task.work.projects[&plan.name];
         let (acts, owed) = (self.acts(plan), self.task.settings.no_restart);
+        if self.task.stop.is_wanted() && !work.goes_first {
+            return self.failed(plan, ProjectResult::NothingChanged, Failure::stopped());
+        }
         if plan.change == ProjectChange::Removed {
             return self.take_down(plan, &work.state).await;
         }
@@ -167,12 +170,20 @@ impl Apply<'_> {
         {
             return self.failed(plan, result, failure);
         }
+        if acts && self.task.stop.is_wanted() {
+            return self.put_back(plan).await;
+        }
         let mut outcome =
             told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
         for action in outcome.actions.iter_mut().filter(|action| action.action.deed == Deed::None) {
             action.result = ActionResult::Done;
         }
         if acts && let Err((mut failure, at)) = self.act(plan).await {
+            if failure.is_stopped {
+                let mut outcome = self.failed(plan, ProjectResult::Interrupted, failure);
+                outcome.actions.iter_mut().for_each(|action| action.result = ActionResult::Owed);
+                return outcome;
+            }
             if failure.logs.is_empty() && self.task.settings.log_lines > 0 {
                 failure.logs = self.logs_of_failed(plan).await;
             }
@@ -200,6 +211,20 @@ impl Apply<'_> {
             return self.failed(plan, ProjectResult::Unknown, error.into());
         }
         outcome
+    }
+
+    /// Puts the files of a project back that was stopped before its services acted. Shared ones stay: they
+    /// are others', too, and what reads them is owed.
+    async fn put_back(&self, plan: &ProjectPlan) -> ProjectOutcome {
+        match self.task.driver.call(&Command::Restore(unit(&plan.name))).await {
+            Ok(reply) if reply.is_ok() => {
+                self.failed(plan, ProjectResult::NothingChanged, Failure::stopped())
+            }
+            Ok(reply) => {
+                self.failed(plan, ProjectResult::Unknown, Failure::new(back_failed(&reply.output.join("; "))))
+            }
+            Err(error) => self.failed(plan, ProjectResult::Unknown, error.into()),
+        }
     }
 
     /// Swaps the files of a project in, if any of them or the books about them change.
@@ -293,7 +318,7 @@ impl Apply<'_> {
         let work = &self.task.work.projects[&plan.name];
         let unknown = || ProjectState { services: BTreeMap::new(), ..work.state.clone() };
         let recorded = work.recorded.clone().unwrap_or_else(unknown);
-        self.note(plan, Some(acting(&recorded, &plan.actions))).await
+        self.note(plan, Some(acting(&recorded, &work.state, &plan.actions))).await
     }
 
     async fn write_state(&self, json: String) -> Result<(), Error> {

@@ -17,8 +17,10 @@ impl Apply<'_> {
         let through = results.values().filter(|outcome| outcome.result == ProjectResult::Done);
         let names: Vec<&str> = through.map(|outcome| outcome.name.as_str()).collect();
         let finish = Command::Finish { keep: self.task.settings.keep };
+        // The driver clears up by itself once its jobs are through: who was stopped does not wait for them.
+        let is_stopped = self.task.stop.is_wanted();
         if names.is_empty() && !shared {
-            return self.task.driver.call(&finish).await.map(drop);
+            return if is_stopped { Ok(()) } else { self.task.driver.call(&finish).await.map(drop) };
         }
         let release = self.task.deployed.state.release + 1;
         let state = {
@@ -26,6 +28,9 @@ impl Apply<'_> {
             state.release = release;
             state.commit.clone_from(&self.task.wanted.commit);
             state.at = Some(self.task.settings.at.clone());
+            if let Some(newest) = &self.task.settings.newest {
+                state.newest = Some(newest.clone());
+            }
             state.back_to = self.task.settings.back_to.filter(|to| to.is_whole).map(|to| to.release);
             serde_json::to_string(&*state).map_err(|error| Error::unforeseen(error.to_string()))?
         };
@@ -45,7 +50,9 @@ impl Apply<'_> {
         };
         let line = serde_json::to_string(&line).map_err(|error| Error::unforeseen(error.to_string()))?;
         // Sent together: the driver takes them one after the other.
-        let commands = [Command::State(state), Command::History(line), Command::Release(release), finish];
+        let finish = (!is_stopped).then_some(finish);
+        let commands = [Command::State(state), Command::History(line), Command::Release(release)];
+        let commands: Vec<Command> = commands.into_iter().chain(finish).collect();
         let replies = join_all(commands.iter().map(|command| self.task.driver.call(command))).await;
         // A stage that cannot be cleared is cleared by the next run.
         for reply in replies.into_iter().take(3) {

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::heal::is_name_conflict;
 use super::health::{Sick, Verdict, Watch};
+use super::stop::Urgency;
 use super::words::explain;
 use super::{Apply, Failure};
 use crate::compose::model::{Dependency, Reaction, Service};
@@ -33,7 +34,7 @@ impl Apply<'_> {
         let reply = self.task.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
             let problem = explain("asking Docker for its containers", &reply.output);
-            return Err(Error { exit: Exit::RolledBack, diagnostics: vec![problem], host: None });
+            return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
         let containers = reply.events.into_iter().filter_map(|event| match event {
             Event::Container { container } => Some(*container),
@@ -59,6 +60,7 @@ impl Apply<'_> {
             }
         };
         let run = async |step: String, argv: Vec<&str>, at: usize| {
+            self.go_on().map_err(|failure| (failure, at))?;
             self.step(plan, &step);
             expect(argv[0], self.compose_at(dir, Place::Live, &argv).await, at)
         };
@@ -71,6 +73,7 @@ impl Apply<'_> {
             if deed == Deed::Build {
                 run(step, ["build"].into_iter().chain(services).collect(), at).await?;
             } else {
+                self.go_on().map_err(|failure| (failure, at))?;
                 self.step(plan, &step);
                 let option = if deed == Deed::Up { "--quiet-pull" } else { "--force-recreate" };
                 expect("up", self.up(plan, &[option], services).await, at)?;
@@ -93,6 +96,7 @@ impl Apply<'_> {
                     .await?;
                 }
                 Deed::Remove => {
+                    self.go_on().map_err(|failure| (failure, at))?;
                     self.step(plan, format!("remove {service}"));
                     let command =
                         Command::Remove { project: work.state.project.clone(), service: service.to_owned() };
@@ -114,9 +118,11 @@ impl Apply<'_> {
                 |action: &Action| sick.iter().any(|sick| action.service.as_deref() == Some(&sick.service));
             plan.actions.iter().position(of).unwrap_or(0)
         };
-        self.wait(plan, &acted, self.task.settings.stable_for)
-            .await
-            .map_err(|(failure, sick)| (failure, failing(&sick)))
+        tokio::select! {
+            end = self.wait(plan, &acted, self.task.settings.stable_for) => end,
+            () = self.task.stop.wanted(Urgency::InOrder) => Err((Failure::interrupted(), Vec::new())),
+        }
+        .map_err(|(failure, sick)| (failure, failing(&sick)))
     }
 
     /// `docker compose up` of `services`. Compose looks after what they wait for, and its hash of a
@@ -213,7 +219,10 @@ impl Apply<'_> {
         if !running.is_empty() {
             let project = &self.task.work.projects[&plan.name].state.project;
             let ended = Watch::until_ended(project, &running);
-            self.watch(plan, ended).await.map_err(|(failure, _)| (failure, at))?;
+            tokio::select! {
+                end = self.watch(plan, ended) => end.map_err(|(failure, _)| (failure, at)),
+                () = self.task.stop.wanted(Urgency::InOrder) => Err((Failure::interrupted(), at)),
+            }?;
         }
         let then: Vec<&str> = owed.difference(&ends).copied().collect();
         self.restart_now(plan, &then, at).await
@@ -250,6 +259,7 @@ impl Apply<'_> {
         if left.is_empty() {
             return Ok(());
         }
+        self.go_on().map_err(|failure| (failure, at))?;
         self.step(plan, format!("recreate {}", left.join(", ")));
         let reply = self.up(plan, &["--force-recreate"], left).await.map_err(|error| (error.into(), at))?;
         if reply.is_ok() {
@@ -299,6 +309,7 @@ impl Apply<'_> {
         if services.is_empty() {
             return Ok(());
         }
+        self.go_on().map_err(|failure| (failure, at))?;
         self.step(plan, format!("restart {}", services.join(", ")));
         for argv in restarts(&services, &state.project, before) {
             let reply =

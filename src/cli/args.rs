@@ -134,6 +134,12 @@ pub(super) struct SyncArgs {
     /// How long to wait for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,
+    /// Works on so many hosts at a time, in the order of their listing
+    #[arg(long, env = "GHDEPLOY_PARALLEL", hide_env = true, value_name = "NUMBER", default_value = "4", value_parser = parallel)]
+    pub(super) parallel: usize,
+    /// Leaves hosts alone that have not begun once one has failed; with --parallel 1 the first is a canary
+    #[arg(long, env = "GHDEPLOY_FAIL_FAST", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) fail_fast: bool,
 }
 
 /// The options of `diff`.
@@ -191,6 +197,14 @@ fn format(text: &str) -> Result<Format, String> {
         "markdown" => Ok(Format::Markdown),
         _ => Err("write text, json or markdown".to_owned()),
     }
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    let text = if text.is_empty() { "4" } else { text };
+    text.parse()
+        .ok()
+        .filter(|number| (1..=64).contains(number))
+        .ok_or_else(|| "write a number from 1 to 64".to_owned())
 }
 
 /// The number of a release; 0 when it is empty, for they are counted from 1.

@@ -71,6 +71,7 @@ impl Context {
         if targets.is_empty() {
             targets = self.config.hosts.iter().map(|host| self.named(host)).collect::<Result<_>>()?;
         }
+        refuse_twins(&targets)?;
         if targets.is_empty() {
             return Err(Error::usage("no host is given")
                 .help("name one with --host user@address, or list hosts in ghdeploy.yml"));
@@ -134,6 +135,21 @@ impl Context {
             None => Ok(otherwise.cloned().unwrap_or_default().as_str().to_owned()),
         }
     }
+}
+
+/// Refuses two hosts that are one: each would wait for the other's lock, and undo what it did.
+fn refuse_twins(targets: &[Target]) -> Result<()> {
+    for (number, target) in targets.iter().enumerate() {
+        let is_same = |other: &&Target| other.address == target.address && other.root == target.root;
+        if let Some(twin) = targets[..number].iter().find(is_same) {
+            return Err(Error::usage(format!(
+                "hosts {} and {} are the same server and root",
+                twin.name, target.name
+            ))
+            .help("leave one of them out, or give it another root"));
+        }
+    }
+    Ok(())
 }
 
 /// The globs of `--project`, and whether any project has to match.

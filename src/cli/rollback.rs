@@ -8,8 +8,10 @@ use std::sync::Arc;
 use super::Context;
 use super::args::RollbackArgs;
 use super::hosts::{Target, selection};
-use super::sync::{holder, settings};
-use crate::apply::{BackTo, Settings, Task, apply};
+use super::run::{Reached, carry_out, holder, settings, unless_stopped, with_host};
+use super::signals;
+use crate::apply::stop::Stop;
+use crate::apply::{BackTo, Settings, Task};
 use crate::config::globs::ProjectGlobs;
 use crate::deployed::{Deployed, Held, SHARED, unit};
 use crate::error::{Error, Exit, HostState, Result};
@@ -19,8 +21,8 @@ use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::releases::{Content, contents, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
 use crate::manifest::Manifest;
-use crate::outcome::{HostOutcome, Outcome};
-use crate::plan::{self, HostPlan, Options, Origin, Plan, VERSION, Work};
+use crate::outcome::Outcome;
+use crate::plan::{self, Options, Origin, Plan, VERSION, Work};
 use crate::report::progress::observer;
 use crate::report::{render_outcome, render_plan};
 use crate::tree::release::{Contents, ReleaseTree};
@@ -33,11 +35,6 @@ const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
 /// are seldom nested at all.
 const MAX_ROUNDS: usize = 50;
 
-enum Reached {
-    Planned(HostPlan),
-    Applied(HostOutcome),
-}
-
 pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let [target] = targets.as_slice() else {
@@ -46,10 +43,9 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     };
     let selection = selection(&args.select)?;
     let observer = observer(context.progress, 1, context.stderr);
-    let run = Run { context, args, target, selection, observer: &*observer };
-    let transport = target.transport(context);
-    let reached = run.host(&*transport).await;
-    transport.close().await;
+    let run = Run { context, args, target, selection, observer: &*observer, stop: signals::listen() };
+    let once = async |transport: &dyn Transport| run.on(transport).await;
+    let reached = with_host(context, target, run.observer, &run.stop, once).await;
     drop(observer);
     match reached.map_err(|error| error.on_host(&target.name, HostState::Unchanged))? {
         (commit, Reached::Planned(plan)) => {
@@ -72,12 +68,49 @@ struct Run<'a> {
     target: &'a Target,
     selection: Option<ProjectGlobs>,
     observer: &'a dyn Observer,
+    stop: Stop,
+}
+
+/// What was found out before anything is done.
+struct Found {
+    driver: Driver,
+    release: u64,
+    wanted: Wanted,
+    deployed: Deployed,
+    work: Work,
 }
 
 impl Run<'_> {
-    async fn host(&self, transport: &dyn Transport) -> Result<(Option<String>, Reached)> {
+    async fn on(&self, transport: &dyn Transport) -> Result<(Option<String>, Reached)> {
+        let Found { driver, release, wanted, deployed, work } =
+            unless_stopped(&self.stop, self.look(transport)).await?;
+        if self.args.dry_run {
+            driver.end().await;
+            self.observer.on(Event::Done { host: self.target.name.clone() });
+            return Ok((wanted.commit, Reached::Planned(work.plan)));
+        }
+        let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
+        let settings = Settings { back_to, ..settings(self.context, self.args.no_restart) };
+        let task = Task {
+            work: &work,
+            wanted: &wanted,
+            deployed: &deployed,
+            settings: &settings,
+            root: &self.target.root,
+            transport,
+            driver: &driver,
+            observer: self.observer,
+            stop: self.stop.clone(),
+            content: Arc::new(|_| None),
+        };
+        let outcome = carry_out(task).await;
+        driver.end().await;
+        Ok((wanted.commit, Reached::Applied(outcome)))
+    }
+
+    /// Finds out what there is to do. Nothing changes by that but who holds the lock.
+    async fn look(&self, transport: &dyn Transport) -> Result<Found> {
         let (name, root) = (&self.target.name, &self.target.root);
-        self.observer.on(Event::Started { host: name.clone() });
         let driver = Driver::start(transport).await?;
         self.observer.on(Event::Connected { host: name.clone() });
         let command = if self.args.dry_run {
@@ -94,10 +127,8 @@ impl Run<'_> {
         let release = self.release(&driver, &deployed).await?;
         let past = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
         let mut wanted = self.wanted(&driver, &past).await?;
-        let wants = wanted
-            .projects
-            .iter()
-            .filter(|project| self.selects(&project.name))
+        let own = wanted.projects.iter().filter(|project| self.selects(&project.name));
+        let wants = own
             .map(|project| (unit(&project.name), project.manifest.clone()))
             .chain([(SHARED.to_owned(), wanted.shared.clone())])
             .collect();
@@ -107,27 +138,7 @@ impl Run<'_> {
             wanted.commit.clone_from(&deployed.state.commit);
         }
         let work = self.plan(release, &wanted, &deployed, &past);
-        if self.args.dry_run {
-            driver.end().await;
-            self.observer.on(Event::Done { host: name.clone() });
-            return Ok((wanted.commit, Reached::Planned(work.plan)));
-        }
-        let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
-        let settings = Settings { back_to, ..settings(self.context, self.args.no_restart) };
-        let task = Task {
-            work: &work,
-            wanted: &wanted,
-            deployed: &deployed,
-            settings: &settings,
-            root,
-            transport,
-            driver: &driver,
-            observer: self.observer,
-            content: Arc::new(|_| None),
-        };
-        let outcome = apply(task).await;
-        driver.end().await;
-        Ok((wanted.commit, Reached::Applied(outcome)))
+        Ok(Found { driver, release, wanted, deployed, work })
     }
 
     fn selects(&self, project: &str) -> bool {

@@ -8,23 +8,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde_json::json;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::Context;
 use super::args::SyncArgs;
 use super::hosts::{Target, selection};
+use super::run::{Reached, carry_out, holder, not_begun, settings, unless_stopped, with_host};
+use super::signals;
 use crate::apply::stage::Source;
-use crate::apply::{Content, Settings, Task, apply};
+use crate::apply::stop::Stop;
+use crate::apply::{Content, Settings, Task};
 use crate::compose::Files;
 use crate::config::globs::ProjectGlobs;
-use crate::deployed::{Deployed, SHARED, unit};
+use crate::deployed::{Commit, Deployed, SHARED, unit};
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
 use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::{Command, Driver, Transport};
 use crate::manifest::Manifest;
-use crate::outcome::{HostFailure, HostOutcome, Outcome};
+use crate::outcome::Outcome;
+use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostPlan, Options, Plan, VERSION, Work};
 use crate::report::progress::observer;
 use crate::report::{render_outcome, render_plan};
@@ -41,63 +44,59 @@ struct Run<'a> {
     /// Read once, while the first host is connected to.
     tree: OnceCell<Result<Arc<DiskTree>>>,
     observer: Box<dyn Observer>,
+    stop: Stop,
 }
 
-/// How far a run on one host has come.
-enum Reached {
-    Planned(HostPlan),
-    Applied(HostOutcome),
+/// What was found out before anything is done.
+struct Found {
+    driver: Driver,
+    tree: Arc<DiskTree>,
+    wanted: Arc<Wanted>,
+    deployed: Deployed,
+    work: Work,
+    /// The newest commit once this is deployed; `None`: as before.
+    newest: Option<Commit>,
 }
 
 pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let selection = selection(&args.select)?;
     let observer = observer(context.progress, targets.len(), context.stderr);
-    let run = Run { context, args, selection, tree: OnceCell::new(), observer };
-    let results = join_all(targets.iter().map(|target| run.host(target))).await;
+    let stop = signals::listen();
+    let run = Run { context, args, selection, tree: OnceCell::new(), observer, stop };
+    let results = run.hosts(&targets).await;
     let commit =
         run.tree.get().and_then(|tree| tree.as_ref().ok()).and_then(|tree| tree.commit().map(str::to_owned));
     // Spinners go before results are written.
     drop(run.observer);
-    let (mut plans, mut outcomes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    // With one host there is nothing beside its failure that a report could tell.
+    if let [Err(error)] = results.as_slice()
+        && context.format != crate::report::Format::Json
+    {
+        return Err(error.clone().on_host(&targets[0].name, HostState::Unchanged));
+    }
+    let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
     for (target, result) in targets.iter().zip(results) {
         match result {
             Ok(Reached::Planned(plan)) => plans.push(plan),
             Ok(Reached::Applied(outcome)) => outcomes.push(outcome),
-            Err(error) => {
-                let failure = HostFailure {
-                    exit: error.exit,
-                    diagnostics: error.diagnostics.clone(),
-                    state: HostState::Unchanged,
-                };
-                outcomes.push(HostOutcome {
-                    name: target.name.clone(),
-                    release: None,
-                    back_to: None,
-                    changed: false,
-                    notes: Vec::new(),
-                    projects: Vec::new(),
-                    failure: Some(failure),
-                });
-                errors.push(error.on_host(&target.name, HostState::Unchanged));
-            }
+            Err(error) => outcomes.push(not_begun(target, error.exit, error.diagnostics)),
         }
     }
-    // With one host there is nothing beside its failure that a report could tell.
-    if targets.len() == 1
-        && context.format != crate::report::Format::Json
-        && let Some(error) = errors.pop()
-    {
-        return Err(error);
+    let outcome = Outcome { version: VERSION, commit: commit.clone(), hosts: outcomes };
+    if !args.dry_run {
+        context.print(|out| render_outcome(context.format, out, &outcome, context.style))?;
+        return Ok(outcome.exit());
     }
-    if args.dry_run && errors.is_empty() {
-        let plan = Plan { version: VERSION, commit, hosts: plans };
-        context.print(|out| render_plan(context.format, out, &plan, context.style))?;
-        return Ok(plan_exit(&plan, args.select.exit_code));
+    // What is not known of a host stands in its place.
+    let failed = outcome.exit();
+    for host in outcome.hosts {
+        let notes = host.failure.into_iter().flat_map(|failure| failure.diagnostics).collect();
+        plans.push(HostPlan { name: host.name, notes, projects: Vec::new(), shared: Vec::new() });
     }
-    let outcome = Outcome { version: VERSION, commit, hosts: outcomes };
-    context.print(|out| render_outcome(context.format, out, &outcome, context.style))?;
-    Ok(outcome.exit())
+    let plan = Plan { version: VERSION, commit, hosts: plans };
+    context.print(|out| render_plan(context.format, out, &plan, context.style))?;
+    Ok(if failed == Exit::Done { plan_exit(&plan, args.select.exit_code) } else { failed })
 }
 
 /// What a plan comes to: problems that a sync would stop at count as its failure.
@@ -112,15 +111,71 @@ pub(super) fn plan_exit(plan: &Plan, exit_code: bool) -> Exit {
 }
 
 impl Run<'_> {
+    /// Works on the hosts in the order of their listing, so many at a time.
+    async fn hosts(&self, targets: &[Target]) -> Vec<Result<Reached>> {
+        let turns = Semaphore::new(self.args.parallel);
+        let failed: OnceCell<(String, Exit)> = OnceCell::new();
+        let one = async |target: &Target| {
+            let _turn = turns.acquire().await;
+            if let Some((name, exit)) = failed.get().filter(|_| self.args.fail_fast) {
+                let message = format!("not begun, for host {name} failed");
+                return Err(Error::new(*exit, message).help("--fail-fast asks for that"));
+            }
+            let result = self.host(target).await;
+            let exit = match &result {
+                Ok(Reached::Planned(_)) => Exit::Done,
+                Ok(Reached::Applied(outcome)) => outcome.exit(),
+                Err(error) => error.exit,
+            };
+            if exit != Exit::Done {
+                // Only the first one counts.
+                let _ = failed.set((target.name.clone(), exit));
+            }
+            result
+        };
+        join_all(targets.iter().map(one)).await
+    }
+
     async fn host(&self, target: &Target) -> Result<Reached> {
-        self.observer.on(Event::Started { host: target.name.clone() });
-        let transport = target.transport(self.context);
-        let result = self.on(target, &*transport).await;
-        transport.close().await;
-        result
+        let once = async |transport: &dyn Transport| self.on(target, transport).await;
+        with_host(self.context, target, &*self.observer, &self.stop, once).await
     }
 
     async fn on(&self, target: &Target, transport: &dyn Transport) -> Result<Reached> {
+        let Found { driver, tree, wanted, deployed, work, newest } =
+            unless_stopped(&self.stop, self.look(target, transport)).await?;
+        if self.args.dry_run {
+            driver.end().await;
+            self.observer.on(Event::Done { host: target.name.clone() });
+            return Ok(Reached::Planned(work.plan));
+        }
+        let content: Content = {
+            let tree = Arc::clone(&tree);
+            Arc::new(move |path| match &tree.nodes().get(path)?.what {
+                NodeWhat::Symlink { target } => Some(Source::Link(target.clone())),
+                NodeWhat::File { .. } => tree.source(path).map(Source::File),
+            })
+        };
+        let settings = Settings { newest, ..settings(self.context, self.args.no_restart) };
+        let task = Task {
+            work: &work,
+            wanted: &wanted,
+            deployed: &deployed,
+            settings: &settings,
+            root: &target.root,
+            transport,
+            driver: &driver,
+            observer: &*self.observer,
+            stop: self.stop.clone(),
+            content,
+        };
+        let outcome = carry_out(task).await;
+        driver.end().await;
+        Ok(Reached::Applied(outcome))
+    }
+
+    /// Finds out what there is to do. Nothing changes by that but who holds the lock.
+    async fn look(&self, target: &Target, transport: &dyn Transport) -> Result<Found> {
         // Hashing goes on while ssh shakes hands, and while the driver takes the lock.
         let connected = async {
             let driver = Driver::start(transport).await?;
@@ -141,35 +196,9 @@ impl Run<'_> {
         opened?;
         let mut deployed = asked?;
         probe_new(&driver, &wants, &mut deployed).await?;
-        let work = self.plan(target, &tree, &wanted, &deployed)?;
-        self.refuse_older(&wanted, &deployed, &work)?;
-        if self.args.dry_run {
-            driver.end().await;
-            self.observer.on(Event::Done { host: target.name.clone() });
-            return Ok(Reached::Planned(work.plan));
-        }
-        let content: Content = {
-            let tree = Arc::clone(&tree);
-            Arc::new(move |path| match &tree.nodes().get(path)?.what {
-                NodeWhat::Symlink { target } => Some(Source::Link(target.clone())),
-                NodeWhat::File { .. } => tree.source(path).map(Source::File),
-            })
-        };
-        let settings = settings(self.context, self.args.no_restart);
-        let task = Task {
-            work: &work,
-            wanted: &wanted,
-            deployed: &deployed,
-            settings: &settings,
-            root: &target.root,
-            transport,
-            driver: &driver,
-            observer: &*self.observer,
-            content,
-        };
-        let outcome = apply(task).await;
-        driver.end().await;
-        Ok(Reached::Applied(outcome))
+        let mut work = self.plan(target, &tree, &wanted, &deployed)?;
+        let newest = self.judge_age(&wanted, &deployed, &mut work)?;
+        Ok(Found { driver, tree, wanted, deployed, work, newest })
     }
 
     async fn read(&self, target: &Target) -> Result<(Arc<DiskTree>, Arc<Wanted>)> {
@@ -237,72 +266,39 @@ impl Run<'_> {
         Ok(plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path)))
     }
 
-    /// Refuses to go back to a commit that the deployed one was made from: a re-run of an old workflow
-    /// must not undo a newer deploy.
-    fn refuse_older(&self, wanted: &Wanted, deployed: &Deployed, work: &Work) -> Result<()> {
-        let (Some(wanted), Some(deployed)) = (&wanted.commit, &deployed.state.commit) else { return Ok(()) };
-        if self.args.allow_older || wanted == deployed || work.is_idle() {
-            return Ok(());
+    /// Refuses to go back to an older commit than was deployed, and notes what is doubtful about it. Tells
+    /// which commit is the newest once the plan is carried out.
+    fn judge_age(&self, wanted: &Wanted, deployed: &Deployed, work: &mut Work) -> Result<Option<Commit>> {
+        let state = &deployed.state;
+        let Some(wanted) = &wanted.commit else { return Ok(None) };
+        if work.is_idle() {
+            return Ok(None);
         }
-        let is_older = Repository::open(&self.context.dir)
-            .is_ok_and(|repository| repository.is_ancestor(wanted, deployed) == Some(true));
-        if !is_older {
-            return Ok(());
+        let Ok(repository) = Repository::open(&self.context.dir) else { return Ok(None) };
+        let wanted = Commit { commit: wanted.clone(), committed: repository.committed(wanted) };
+        let by_commit = || state.commit.clone().map(|commit| Commit { commit, committed: None });
+        let Some(deployed) = state.newest.clone().or_else(by_commit) else { return Ok(Some(wanted)) };
+        let ages = Ages {
+            is_ancestor: repository.is_ancestor(&wanted.commit, &deployed.commit),
+            is_descendant: repository.is_ancestor(&deployed.commit, &wanted.commit),
+            is_shallow: repository.is_shallow(),
+            wanted: wanted.clone(),
+            deployed,
+        };
+        match ages.judge() {
+            Age::Newer => Ok(Some(wanted)),
+            Age::Doubtful(note) => {
+                work.plan.notes.push(note);
+                Ok(Some(wanted))
+            }
+            Age::Older(_) if self.args.allow_older => Ok(None),
+            Age::Older(why) => Err(Error::invalid(vec![why])),
         }
-        Err(Error::usage(format!("commit {wanted:.10} is older than {deployed:.10}, which is deployed"))
-            .help("check out the newer commit, or go back on purpose with --allow-older"))
     }
-}
-
-/// How a plan is carried out.
-pub(super) fn settings(context: &Context, no_restart: bool) -> Settings {
-    let health = &context.config.health;
-    Settings {
-        no_restart,
-        health_timeout: health.timeout,
-        stable_for: health.stable_for,
-        log_lines: health.log_lines,
-        keep: context.config.keep,
-        back_to: None,
-        at: now(),
-        actor: actor(),
-        run_url: run_url(),
-    }
-}
-
-/// Who holds the lock from now on, for those who wait for it.
-pub(super) fn holder(commit: Option<&str>) -> String {
-    json!({"actor": actor(), "commit": commit, "run": run_url(), "since": now(), "pid": std::process::id()})
-        .to_string()
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::unforeseen(format!("failed to read the repository: {error}")))?
-}
-
-/// The present time, RFC 3339 in UTC, to the second.
-fn now() -> String {
-    let now = jiff::Timestamp::now();
-    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Who deploys: the actor of the workflow, or the user of this machine.
-fn actor() -> Option<String> {
-    variable("GITHUB_ACTOR").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
-}
-
-/// The page of the workflow run.
-fn run_url() -> Option<String> {
-    Some(format!(
-        "{}/{}/actions/runs/{}",
-        variable("GITHUB_SERVER_URL")?,
-        variable("GITHUB_REPOSITORY")?,
-        variable("GITHUB_RUN_ID")?
-    ))
 }

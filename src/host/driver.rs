@@ -171,7 +171,7 @@ impl Driver {
         if let Some(tool) = ["sh", "dd"].into_iter().find(missing) {
             return lacks(tool);
         }
-        let error = Error::new(Exit::Unreachable, "the connection to the host was lost");
+        let error = Error::new(Exit::Unreachable, "the connection to the host was lost").transient();
         if words.is_empty() {
             error
         } else {

@@ -173,7 +173,25 @@ fn explain(options: &SshOptions, words: &str) -> Error {
             format!("try `ssh{port} {host} true` by hand"),
         )
     };
-    Error::new(Exit::Unreachable, message).help(help)
+    let error = Error::new(Exit::Unreachable, message).help(help);
+    // What may be otherwise in a moment: a server that restarts, or that has too many logins at a time.
+    let passes = [
+        "refused",
+        "timed out",
+        "unreachable",
+        "No route",
+        "reset by peer",
+        "Connection closed",
+        "kex_exchange",
+    ];
+    if passes.iter().any(|words| says(words))
+        && !says("Host key verification failed")
+        && !says("Permission denied")
+    {
+        error.transient()
+    } else {
+        error
+    }
 }
 
 fn first_line(words: &str) -> &str {

@@ -33,17 +33,22 @@ pub(super) fn drifted(project: &WantedProject, recorded: &mut ProjectState, file
     }
 }
 
-/// What is recorded while `actions` are carried out: a run that is cut off among them leaves services
+/// What is recorded while `actions` bring services to what is `wanted`: a run that is cut off among them leaves services
 /// half way to what it wanted, and the next one may want what was there before.
 #[must_use]
-pub fn acting(recorded: &ProjectState, actions: &[Action]) -> ProjectState {
+pub fn acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]) -> ProjectState {
     let mut acting = recorded.clone();
     for action in actions {
         let of = |(name, _): &(&String, &mut ServiceState)| {
             action.service.as_deref().is_none_or(|service| service == *name)
         };
-        for (_, record) in acting.services.iter_mut().filter(of) {
+        for (name, record) in acting.services.iter_mut().filter(of) {
             void(record, &action.deed);
+            // Only then a recreate is under way that Compose sees no reason for.
+            let wanted = wanted.services.get(name).and_then(|wanted| wanted.unhashed.as_ref());
+            if action.deed == Deed::Recreate || action.deed != Deed::None && record.unhashed.as_ref() != wanted {
+                record.unhashed = record.unhashed.as_ref().map(|_| VOID.to_owned());
+            }
         }
     }
     acting
@@ -58,9 +63,7 @@ fn void(record: &mut ServiceState, deed: &Deed) {
         Deed::Build => record.build = Some(VOID.to_owned()),
         Deed::Up | Deed::Recreate | Deed::Remove | Deed::Down => {
             VOID.clone_into(&mut record.definition);
-            for digest in record.inputs.values_mut().chain(&mut record.unhashed) {
-                VOID.clone_into(digest);
-            }
+            record.inputs.values_mut().for_each(|digest| VOID.clone_into(digest));
         }
     }
 }

@@ -130,6 +130,7 @@ mod tests {
     #[test]
     fn an_error_says_what_where_and_what_to_do_and_ends_with_the_state_of_the_host() {
         let shown = Error {
+            is_transient: false,
             exit: Exit::Usage,
             diagnostics: vec![
                 Diagnostic::error("service `web` has no tag", Some(at("services/shop/compose.yml", 3, 12)))

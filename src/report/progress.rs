@@ -186,9 +186,10 @@ impl Wording {
             Event::Finished { host, project, result } => {
                 let ink = match result {
                     ProjectResult::Done | ProjectResult::Unchanged => Ink::Good,
-                    ProjectResult::NothingChanged | ProjectResult::RolledBack | ProjectResult::Unknown => {
-                        Ink::Bad
-                    }
+                    ProjectResult::NothingChanged
+                    | ProjectResult::RolledBack
+                    | ProjectResult::Interrupted
+                    | ProjectResult::Unknown => Ink::Bad,
                 };
                 (self.label(host, Some(project)), self.style.ink(ink, project_result(*result)).to_string())
             }

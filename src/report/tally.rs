@@ -69,7 +69,7 @@ impl Tally {
     /// Counts what was done.
     pub(super) fn of_outcome(outcome: &Outcome) -> Self {
         let mut tally = Self::default();
-        let (mut back, mut untouched, mut unknown, mut owed) = (0, 0, 0, 0);
+        let (mut back, mut untouched, mut unknown, mut stopped, mut owed) = (0, 0, 0, 0, 0);
         for host in &outcome.hosts {
             let mut files = BTreeSet::new();
             for project in &host.projects {
@@ -87,17 +87,19 @@ impl Tally {
                     }
                     ProjectResult::NothingChanged => untouched += 1,
                     ProjectResult::RolledBack => back += 1,
+                    ProjectResult::Interrupted => stopped += 1,
                     ProjectResult::Unknown => unknown += 1,
                 }
             }
             tally.files += files.len();
         }
         let hosts = outcome.hosts.iter().filter(|host| host.failure.is_some()).count();
-        tally.failing = hosts + unknown + back + untouched;
+        tally.failing = hosts + unknown + stopped + back + untouched;
         if hosts > 0 {
             tally.others.push(format!("{} failed", count(hosts, "host")));
         }
         tally.other(unknown, "failed in an unknown state");
+        tally.other(stopped, "stopped in the middle");
         tally.other(back, "failed and rolled back");
         tally.other(untouched, "failed with nothing changed");
         if owed > 0 {

@@ -132,6 +132,7 @@ pub(super) fn project_result(result: ProjectResult) -> &'static str {
         ProjectResult::Done => "done",
         ProjectResult::NothingChanged => "failed, nothing was changed",
         ProjectResult::RolledBack => "failed, rolled back",
+        ProjectResult::Interrupted => "stopped in the middle",
         ProjectResult::Unknown => "failed, state unknown: run ghdeploy status",
     }
 }
@@ -163,6 +164,10 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
     let (done, untouched) = (with(ProjectResult::Done), with(ProjectResult::NothingChanged));
     if !unknown.is_empty() {
         return format!("unknown: run ghdeploy status ({})", unknown.join(", "));
+    }
+    let interrupted = with(ProjectResult::Interrupted);
+    if !interrupted.is_empty() {
+        return format!("stopped in the middle ({}): run ghdeploy sync to finish", interrupted.join(", "));
     }
     let release = host.release.map(|release| format!("release {release}"));
     if done.is_empty() && !back.is_empty() {

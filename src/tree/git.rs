@@ -108,6 +108,21 @@ impl Repository {
         }
     }
 
+    /// When a commit was committed, in seconds since 1970; `commit` is its full name. `None` when the clone
+    /// does not hold it.
+    #[must_use]
+    pub fn committed(&self, commit: &str) -> Option<i64> {
+        let shown =
+            command::run(command::git(&self.dir).args(["show", "-s", "--format=%ct", commit])).ok()?;
+        String::from_utf8(shown).ok()?.trim().parse().ok()
+    }
+
+    /// Whether the history of this clone was cut off.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.work_tree.is_shallow()
+    }
+
     /// The wanted files of a revision.
     ///
     /// # Errors

@@ -24,4 +24,5 @@ mod rollback;
 mod seen;
 mod setbacks;
 mod sshd;
+mod stopped;
 mod users;

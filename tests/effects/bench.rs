@@ -120,6 +120,7 @@ impl Repo {
             stable_for: Duration::ZERO,
             log_lines: 0,
             keep: 10,
+            newest: None,
             back_to: None,
             at: "2026-01-01T00:00:00Z".to_owned(),
             actor: None,
@@ -139,6 +140,7 @@ impl Repo {
             transport: peer,
             driver: &driver,
             observer: &Silent,
+            stop: peer.stop(),
             content,
         };
         let outcome = apply(task).await;

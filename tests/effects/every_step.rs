@@ -129,7 +129,7 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
 /// Whether what is said of one project is true.
 fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wrong: &mut Wrong) {
     let (before, after) = (&case.host, &run.host);
-    if matches!(result, ProjectResult::Done | ProjectResult::Unknown) {
+    if matches!(result, ProjectResult::Done | ProjectResult::Interrupted | ProjectResult::Unknown) {
         return;
     }
     // What runs with shared files that others keep is owed to whoever wants the old ones back.
@@ -161,20 +161,38 @@ fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wron
     wrong.unless(services(before) == services(after), "services are said to be as before, and are not");
 }
 
+/// What a run that somebody wanted to end must have done.
+fn judge_stopped(case: &Case, run: &Run) -> Vec<String> {
+    let mut wrong = Wrong(run.host.wrong.clone());
+    let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);
+    let exit = match (has(ProjectResult::Interrupted), has(ProjectResult::NothingChanged)) {
+        (true, _) => Exit::NeedsLook,
+        (false, true) => Exit::RolledBack,
+        (false, false) => Exit::Done,
+    };
+    wrong.unless(run.exit == exit, "6: something is half done; 5: something was not begun; 0: all is done");
+    wrong.unless(!has(ProjectResult::Unknown) && !has(ProjectResult::RolledBack), "nothing has failed");
+    wrong.unless(run.host.pending.is_empty(), "a step was not ended");
+    for project in &run.outcome.projects {
+        judge_project(case, run, &project.name, project.result, &mut wrong);
+    }
+    wrong.0
+}
+
 /// Tries every command with every fault.
 fn try_all(case: &Case) {
     let clean = case.repo.sync(&case.host, case.ask);
     assert_eq!((clean.exit, case.repo.misses(&clean.host)), (Exit::Done, Vec::new()), "{clean:#?}");
     let mut wrong = Vec::new();
     for at in 0..clean.commands.len() {
-        for fault in [Fault::Refused, Fault::Half, Fault::CutBefore, Fault::CutAfter] {
+        for fault in [Fault::Refused, Fault::Half, Fault::CutBefore, Fault::CutAfter, Fault::Stop] {
             let run = case.repo.sync(&case.host, Ask { faults: [Some((at, fault)), None], ..case.ask });
             let place = format!("{fault:?} at {at} {:?}", clean.commands[at]);
-            wrong.extend(
-                judge(case, &clean.commands, at, fault, &run)
-                    .into_iter()
-                    .map(|what| format!("{place}: {what}")),
-            );
+            let judged = match fault {
+                Fault::Stop => judge_stopped(case, &run),
+                fault => judge(case, &clean.commands, at, fault, &run),
+            };
+            wrong.extend(judged.into_iter().map(|what| format!("{place}: {what}")));
             let again = case.repo.sync(&run.host, case.ask);
             if again.exit != Exit::Done {
                 let why: Vec<_> = again

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::future::Future;
 use std::pin::Pin;
 
+use ghdeploy::apply::stop::{Stop, Urgency};
 use ghdeploy::error::{Error, Exit};
 use ghdeploy::host::{Remote, Starting, Transport, driver_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::host::Host;
 
@@ -24,6 +25,8 @@ pub(crate) enum Fault {
     CutBefore,
     /// The host carries it out, and the connection breaks before the answer.
     CutAfter,
+    /// Nothing is wrong with it, but somebody wants the run to end meanwhile.
+    Stop,
     /// Nothing is wrong with it, but somebody edits `blog/x` meanwhile.
     Meddle,
     /// What is uploaded arrives in full, but one file has other content.
@@ -40,6 +43,18 @@ pub(crate) struct Line {
     pub(crate) is_armed: bool,
     pub(crate) faults: [Option<(usize, Fault)>; 2],
     is_cut: bool,
+    stop: Wish,
+}
+
+/// Whether somebody wants the run to end.
+#[derive(Debug)]
+struct Wish(watch::Sender<Urgency>, Stop);
+
+impl Default for Wish {
+    fn default() -> Self {
+        let (sender, stop) = Stop::channel();
+        Self(sender, stop)
+    }
 }
 
 /// The way to the model.
@@ -53,6 +68,10 @@ impl Peer {
 
     pub(crate) fn line(&self) -> MutexGuard<'_, Line> {
         self.0.lock().unwrap()
+    }
+
+    pub(crate) fn stop(&self) -> Stop {
+        self.line().stop.1.clone()
     }
 
     /// Records a command; how it goes wrong, if it does.
@@ -70,6 +89,9 @@ impl Peer {
             .map(|(_, fault)| *fault);
         if fault == Some(Fault::Meddle) {
             line.host.put_by_hand("blog/x", "by hand");
+        }
+        if fault == Some(Fault::Stop) {
+            line.stop.0.send_replace(Urgency::InOrder);
         }
         line.is_cut |= matches!(fault, Some(Fault::CutBefore | Fault::CutAfter));
         fault

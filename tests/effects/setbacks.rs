@@ -228,3 +228,46 @@ fn nothing_is_done_with_an_upload_that_arrived_otherwise_than_it_was_sent() {
         assert!(said.contains("did not arrive as they were sent"), "{said}");
     }
 }
+
+#[test]
+fn a_run_that_is_stopped_ends_with_the_step_in_hand() {
+    let files = |image: &str| {
+        let web =
+            format!("services:\n  web: {{image: {image}}}\n  worker: {{image: a, volumes: ['./x:/x']}}\n");
+        (web.clone(), format!("x-ghdeploy: {{after: [a]}}\n{web}"))
+    };
+    let (a, b) = files("a1");
+    let repo = Repo::new(&[("a/compose.yml", &a), ("a/x", "1"), ("b/compose.yml", &b), ("b/x", "1")]);
+    let before = repo.deployed();
+    let (a, b) = files("a2");
+    repo.write("a/compose.yml", &a).write("a/x", "2").write("b/compose.yml", &b).write("b/x", "2");
+    let clean = repo.sync(&before, Ask::default());
+    let stopped = |command: &str| {
+        let at = clean.at(command);
+        repo.sync(&before, Ask { faults: [Some((at, Fault::Stop)), None], ..Ask::default() })
+    };
+    let run = stopped("a: up -d --quiet-pull web");
+    assert_eq!((run.result("a"), run.exit), (ProjectResult::Interrupted, Exit::NeedsLook));
+    assert_eq!(run.result("b"), ProjectResult::NothingChanged);
+    let owed = [("up web".to_owned(), ActionResult::Owed), ("restart worker".to_owned(), ActionResult::Owed)];
+    assert_eq!(run.actions("a"), owed);
+    assert!(!run.did("a: restart") && !run.did("swap b") && !run.did("restore"), "{:#?}", run.commands);
+    for early in ["b (candidate): config -q", "swap a"] {
+        let run = stopped(early);
+        assert_eq!(
+            (run.result("a"), run.result("b")),
+            (ProjectResult::NothingChanged, ProjectResult::NothingChanged)
+        );
+        assert_eq!(
+            (run.exit, &run.host.files, &run.host.containers),
+            (Exit::RolledBack, &before.files, &before.containers)
+        );
+        assert_eq!(run.host.manifests, before.manifests);
+    }
+    let run = stopped("b: restart --no-deps worker");
+    assert_eq!((run.result("a"), run.result("b")), (ProjectResult::Done, ProjectResult::Interrupted));
+    assert_eq!(run.host.history.len(), 2, "what is done is written down");
+    let again = repo.sync(&run.host, Ask::default());
+    assert_eq!((again.exit, repo.misses(&again.host)), (Exit::Done, Vec::new()));
+    assert!(!again.did("a: "), "{:#?}", again.commands);
+}

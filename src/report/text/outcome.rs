@@ -48,7 +48,10 @@ fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize, style: Style) -> io
 fn project(w: &mut dyn Write, project: &ProjectOutcome, style: Style) -> io::Result<()> {
     let ink = match project.result {
         ProjectResult::Done | ProjectResult::Unchanged => Ink::Good,
-        ProjectResult::NothingChanged | ProjectResult::RolledBack | ProjectResult::Unknown => Ink::Bad,
+        ProjectResult::NothingChanged
+        | ProjectResult::RolledBack
+        | ProjectResult::Interrupted
+        | ProjectResult::Unknown => Ink::Bad,
     };
     project_heading(w, &project.name, &project.path, (ink, project_result(project.result)), style)?;
     files(w, &project.files, style)?;

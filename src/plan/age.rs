@@ -1,0 +1,137 @@
+//! Whether a commit is older than the one that is deployed: a re-run of an old workflow must not undo a
+//! newer deploy.
+
+use crate::deployed::Commit;
+use crate::diagnostic::Diagnostic;
+
+/// What is known of the commit that is wanted and the newest one that was ever deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ages {
+    /// The wanted one.
+    pub wanted: Commit,
+    /// The newest one that was deployed.
+    pub deployed: Commit,
+    /// Whether the wanted one is an ancestor of the deployed one; `None`: this clone cannot tell.
+    pub is_ancestor: Option<bool>,
+    /// Whether it is the other way round.
+    pub is_descendant: Option<bool>,
+    /// Whether the history of this clone was cut off.
+    pub is_shallow: bool,
+}
+
+/// What follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Age {
+    /// It is newer, or the same.
+    Newer,
+    /// Nobody can tell, or it has another history; nothing says that it is older.
+    Doubtful(Diagnostic),
+    /// It is older.
+    Older(Diagnostic),
+}
+
+const FETCH: &str = "set `fetch-depth: 0` for actions/checkout, or run `git fetch --unshallow`";
+
+impl Ages {
+    /// Judges.
+    #[must_use]
+    pub fn judge(&self) -> Age {
+        let (wanted, deployed) = (&self.wanted.commit, &self.deployed.commit);
+        if wanted == deployed {
+            return Age::Newer;
+        }
+        match (self.is_ancestor, self.is_descendant) {
+            (Some(true), _) => Age::Older(
+                Diagnostic::error(
+                    format!("commit {wanted:.10} is older than {deployed:.10}, which was deployed"),
+                    None,
+                )
+                .help("check out the newer commit, or go back on purpose with --allow-older"),
+            ),
+            (_, Some(true)) => Age::Newer,
+            (Some(false), Some(false)) => Age::Doubtful(
+                Diagnostic::warning(
+                    format!(
+                        "commit {wanted:.10} was not made from {deployed:.10}, which was deployed before it"
+                    ),
+                    None,
+                )
+                .help("the history was rewritten, or this is another branch"),
+            ),
+            _ => self.by_date(),
+        }
+    }
+
+    /// What the dates say where the histories are not known.
+    fn by_date(&self) -> Age {
+        let (wanted, deployed) = (&self.wanted.commit, &self.deployed.commit);
+        let why = if self.is_shallow { "this clone is shallow" } else { "this clone does not know both" };
+        let is_older = self.wanted.committed.zip(self.deployed.committed).is_some_and(|(a, b)| a < b);
+        if is_older {
+            return Age::Older(
+                Diagnostic::error(
+                    format!("commit {wanted:.10} was made before {deployed:.10}, which was deployed; {why}, so no more is known"),
+                    None,
+                )
+                .help(format!("{FETCH}; or deploy it on purpose with --allow-older")),
+            );
+        }
+        Age::Doubtful(
+            Diagnostic::warning(
+                format!("whether commit {wanted:.10} was made from {deployed:.10}, which is deployed, is not known: {why}"),
+                None,
+            )
+            .help(FETCH),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(is_ancestor: Option<bool>, is_descendant: Option<bool>, dates: [Option<i64>; 2]) -> Age {
+        let commit = |name: &str, committed| Commit { commit: name.repeat(40), committed };
+        let (wanted, deployed) = (commit("a", dates[0]), commit("b", dates[1]));
+        Ages { wanted, deployed, is_ancestor, is_descendant, is_shallow: true }.judge()
+    }
+
+    fn message(age: &Age) -> &str {
+        match age {
+            Age::Newer => "",
+            Age::Doubtful(diagnostic) | Age::Older(diagnostic) => &diagnostic.message,
+        }
+    }
+
+    #[test]
+    fn the_history_decides_where_it_is_known_whatever_the_dates_say() {
+        let dates = [Some(2), Some(1)];
+        assert!(matches!(judged(Some(true), Some(false), dates), Age::Older(_)));
+        assert_eq!(judged(Some(false), Some(true), [Some(1), Some(2)]), Age::Newer);
+        let rewritten = judged(Some(false), Some(false), [Some(1), Some(2)]);
+        assert!(matches!(&rewritten, Age::Doubtful(_)) && message(&rewritten).contains("was not made from"));
+    }
+
+    #[test]
+    fn where_it_is_not_known_only_an_earlier_date_refuses() {
+        let older = judged(None, None, [Some(1), Some(2)]);
+        assert!(matches!(&older, Age::Older(_)) && message(&older).contains("this clone is shallow"));
+        for dates in [[Some(2), Some(2)], [Some(3), Some(2)], [None, Some(2)], [Some(1), None]] {
+            let doubtful = judged(None, None, dates);
+            assert!(matches!(&doubtful, Age::Doubtful(_)) && message(&doubtful).contains("is not known"));
+        }
+    }
+
+    #[test]
+    fn the_same_commit_is_not_older() {
+        let commit = Commit { commit: "a".repeat(40), committed: None };
+        let ages = Ages {
+            wanted: commit.clone(),
+            deployed: commit,
+            is_ancestor: Some(true),
+            is_descendant: None,
+            is_shallow: false,
+        };
+        assert_eq!(ages.judge(), Age::Newer);
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs that are cancelled: a signal, then another, as GitHub sends them.
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bed::{Bed, ran};
+
+/// A run in a process group of its own.
+struct Run(Child);
+
+impl Run {
+    fn start(bed: &Bed, args: &[&str]) -> Self {
+        bed.commit();
+        let mut command = args.iter().fold(bed.call([]), |call, arg| call.args([*arg])).command();
+        Self(command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Sends a signal to all of its processes, as a terminal does.
+    fn signal(self, name: &str) -> Self {
+        ran(Command::new("kill").args([name, "--", &format!("-{}", self.0.id())]));
+        self
+    }
+
+    /// Its exit code and what it said, once it has ended: within some seconds.
+    #[track_caller]
+    fn ends(mut self, seconds: u64) -> (i32, String) {
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(seconds), "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status.code().unwrap_or_else(|| panic!("{status}: {said}")), said)
+    }
+}
+
+fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Lets the host's `docker` take `seconds` longer for `docker compose up`.
+fn slow_up(bed: &Bed, seconds: f32) {
+    std::fs::write(bed.path("docker.log"), "").unwrap();
+    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
+    bed.docker_is(&format!(
+        "echo \"$*\" >>{}\ncase \" $* \" in *' up '*) sleep {seconds} ;; esac\nexec {} \"$@\"",
+        bed.path("docker.log").display(),
+        docker.trim()
+    ));
+}
+
+fn compose(bed: &Bed, mode: &str, health: &str) {
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}{health}}}\n  worker: {{<<: *s, volumes: ['./conf:/conf:ro']}}"));
+    bed.compose(
+        "blog",
+        &format!("x-ghdeploy: {{after: [app]}}\nservices:\n  web: {{<<: *s, environment: {{MODE: {mode}}}}}"),
+    );
+    bed.write("services/app/conf", mode);
+}
+
+fn converges(bed: &Bed, mode: &str) {
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!((bed.env("app/web", "MODE"), bed.env("blog/web", "MODE")), (mode.to_owned(), mode.to_owned()));
+    assert_eq!(bed.inside("app/worker", &["cat", "/conf"]), mode);
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+}
+
+#[test]
+fn a_signal_in_mid_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
+    let bed = Bed::new("sigint");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    slow_up(&bed, 2.0);
+    compose(&bed, "two", "");
+    let run = Run::start(&bed, &["sync"]);
+    wait_until("the up begins", || {
+        bed.docker_calls().iter().any(|call| call.contains(" up -d --quiet-pull"))
+    });
+    let (code, said) = run.signal("-INT").ends(15);
+    assert_eq!(code, 6, "{said}");
+    assert!(said.contains("stopped in the middle (app): run ghdeploy sync to finish"), "{said}");
+    assert!(said.contains("stopped by a signal before anything of it was changed"), "{said}");
+    assert_eq!(bed.on_host("blog/compose.yml").matches("MODE: one").count(), 1);
+    bed.settle();
+    assert_eq!(bed.env("app/web", "MODE"), "two", "the step in hand is through");
+    converges(&bed, "two");
+}
+
+#[test]
+fn a_signal_while_services_get_well_does_not_wait_and_the_next_sync_does() {
+    let bed = Bed::new("sigwait");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    bed.write("ghdeploy.yml", "health: {stable_for: 60s, timeout: 90s}\n");
+    compose(&bed, "two", "");
+    let run = Run::start(&bed, &["sync"]);
+    let restarted = || bed.docker_calls().iter().any(|call| call.contains(" restart --no-deps worker"));
+    wait_until("the last step", restarted);
+    std::thread::sleep(Duration::from_secs(2));
+    let (code, said) = run.signal("-TERM").ends(10);
+    assert_eq!(code, 6, "{said}");
+    assert!(said.trim_end().contains("stopped in the middle (app)"), "{said}");
+    bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 90s}\n");
+    converges(&bed, "two");
+}
+
+#[test]
+fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
+    let bed = Bed::new("sigterm");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    slow_up(&bed, 6.0);
+    compose(&bed, "two", "");
+    let run = Run::start(&bed, &["sync"]);
+    wait_until("the up begins", || {
+        bed.docker_calls().iter().any(|call| call.contains(" up -d --quiet-pull"))
+    });
+    let run = run.signal("-INT");
+    std::thread::sleep(Duration::from_millis(500));
+    let (code, said) = run.signal("-TERM").ends(2);
+    assert_eq!(code, 6, "{said}");
+    assert!(
+        said.contains("goes on on the host and holds the lock")
+            && said.contains("unknown: run ghdeploy status"),
+        "{said}"
+    );
+    bed.call(["sync", "--lock-wait", "0s"])
+        .run()
+        .exits(4)
+        .says("tester since 20")
+        .ends_with("nothing was changed");
+    bed.call(["sync", "--dry-run"]).run().exits(0);
+    bed.call(["status"]).run().exits(0);
+    slow_up(&bed, 0.0);
+    converges(&bed, "two");
+}
+
+#[test]
+fn a_signal_before_anything_is_changed_ends_the_run_promptly() {
+    let bed = Bed::new("sigearly");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    compose(&bed, "two", "");
+    let lock = Command::new("flock").arg(bed.root(".ghdeploy/lock")).args(["sleep", "60"]).spawn();
+    let mut lock = lock.unwrap();
+    let run = Run::start(&bed, &["sync"]);
+    std::thread::sleep(Duration::from_millis(2500));
+    let (code, said) = run.signal("-INT").ends(5);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("stopped by a signal") && said.contains("nothing was changed"), "{said}");
+    // flock(1) has made a child of its own.
+    ran(Command::new("pkill").args(["-P", &lock.id().to_string()]));
+    lock.kill().unwrap();
+    lock.wait().unwrap();
+    converges(&bed, "two");
+}
+
+#[test]
+fn two_and_eight_runs_at_once_come_one_after_the_other() {
+    let bed = Bed::new("sigmany");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    compose(&bed, "two", "");
+    let first = Run::start(&bed, &["sync"]);
+    wait_until("it has begun", || bed.on_host("app/conf") == "two");
+    compose(&bed, "three", "");
+    let second = Run::start(&bed, &["sync"]);
+    let (first, second) = (first.ends(60), second.ends(60));
+    assert_eq!((first.0, second.0), (0, 0), "{}\n{}", first.1, second.1);
+    assert!(second.1.contains("tester since 20"), "{}", second.1);
+    assert_eq!(bed.env("app/web", "MODE"), "three");
+    compose(&bed, "four", "");
+    bed.commit();
+    let runs: Vec<Run> = (0..8).map(|_| Run::start(&bed, &["sync"])).collect();
+    let ends: Vec<(i32, String)> = runs.into_iter().map(|run| run.ends(90)).collect();
+    assert!(ends.iter().all(|(code, _)| *code == 0), "{ends:?}");
+    assert_eq!(ends.iter().filter(|(_, said)| said.contains("nothing to do")).count(), 7, "{ends:?}");
+    converges(&bed, "four");
+}

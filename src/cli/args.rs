@@ -16,8 +16,8 @@ Exit codes:
   1   a bug or an unforeseen failure
   2   usage or configuration: the command line, ghdeploy.yml or a compose file
   4   a host was not reached, lacks something, or its lock was not had in time
-  5   a deploy failed; the host is as it was before
-  6   a deploy failed, and the host's state needs a look: run ghdeploy status
+  5   a deploy failed or was stopped; the host is as it was before
+  6   a deploy failed or was stopped in the middle; the host's state needs a look: run ghdeploy status
   10  with --exit-code: there is something to do
 
 Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.";

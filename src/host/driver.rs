@@ -103,14 +103,7 @@ impl Driver {
         lock(&self.waiting).insert(id, sender);
         let bytes = command.bytes(id);
         tracing::trace!(id, bytes = bytes.len(), "call");
-        let sent = {
-            let mut stdin = self.stdin.lock().await;
-            match stdin.write_all(&bytes).await {
-                Ok(()) => stdin.flush().await,
-                Err(error) => Err(error),
-            }
-        };
-        if sent.is_err() || self.reader.is_finished() {
+        if self.send(bytes).await.is_err() || self.reader.is_finished() {
             // What was answered before the end is still in the channel.
             lock(&self.waiting).remove(&id);
         }
@@ -134,6 +127,16 @@ impl Driver {
             }
         }
         Err(self.lost().await)
+    }
+
+    /// Writes a command, all of it even if nobody waits for that any more: half a line would spoil the next.
+    async fn send(&self, bytes: Vec<u8>) -> std::io::Result<()> {
+        let mut stdin = Arc::clone(&self.stdin).lock_owned().await;
+        let writing = tokio::spawn(async move {
+            stdin.write_all(&bytes).await?;
+            stdin.flush().await
+        });
+        writing.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
     }
 
     /// As [`Driver::call_with`] without looking at events.

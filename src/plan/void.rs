@@ -46,7 +46,9 @@ pub fn acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]
             void(record, &action.deed);
             // Only then a recreate is under way that Compose sees no reason for.
             let wanted = wanted.services.get(name).and_then(|wanted| wanted.unhashed.as_ref());
-            if action.deed == Deed::Recreate || action.deed != Deed::None && record.unhashed.as_ref() != wanted {
+            if action.deed == Deed::Recreate
+                || action.deed != Deed::None && record.unhashed.as_ref() != wanted
+            {
                 record.unhashed = record.unhashed.as_ref().map(|_| VOID.to_owned());
             }
         }

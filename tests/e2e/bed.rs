@@ -168,6 +168,11 @@ impl Bed {
         assert!(self.guarded.borrow_mut().remove(path), "{path} was not guarded");
     }
 
+    /// Lets all unmanaged paths be touched from now on.
+    pub(crate) fn guarded_no_more_at_all(&self) {
+        self.guarded.borrow_mut().clear();
+    }
+
     /// Removes an unmanaged path.
     pub(crate) fn unguard(&self, path: &str) {
         self.guarded_no_more(path);
@@ -193,6 +198,18 @@ impl Bed {
             .arg("-C")
             .arg(self.path("repo"))
             .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null"))
+    }
+
+    /// Runs `git` in the repository as if it were another time.
+    pub(crate) fn git_at(&self, date: &str, args: &[&str]) -> String {
+        let identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"];
+        ran(Command::new("git")
+            .args(identity)
+            .arg("-C")
+            .arg(self.path("repo"))
+            .args(args)
+            .env("GIT_COMMITTER_DATE", date)
             .env("GIT_CONFIG_GLOBAL", "/dev/null"))
     }
 

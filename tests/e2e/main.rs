@@ -4,6 +4,7 @@
 //! seen in them: ids, start times, content. A missing sshd or Docker fails; nothing is skipped.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
+mod ages;
 mod bed;
 mod call;
 mod conflicts;
@@ -11,6 +12,7 @@ mod content;
 mod definitions;
 mod edits;
 mod files;
+mod hosts;
 mod idle;
 mod ignored;
 mod invalid;

@@ -1,0 +1,230 @@
+//! Several hosts, hosts that come back, and ways to a host that fail for a while.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::bed::{Bed, privileged, ran};
+use crate::call::Ran;
+use crate::seen::fates;
+use crate::sshd::free_port;
+
+/// A bed with three hosts on this machine, `a`, `b` and `c`, of which `b` may be bad.
+fn three(test: &str, b: &str) -> Bed {
+    let bed = Bed::new(test);
+    let at = |name: &str| bed.path(name).display().to_string();
+    bed.write(
+        "ghdeploy.yml",
+        format!(
+            "health: {{stable_for: 0s, timeout: 60s}}\nhosts:\n  a: {{ssh: 'local:{}', projects: [one, all]}}\n  b: {{ssh: '{b}', root: {}, projects: [all]}}\n  c: {{ssh: 'local:{}', projects: [all]}}\n",
+            at("ra"),
+            at("rb"),
+            at("rc")
+        ),
+    );
+    for project in ["one", "all"] {
+        bed.write(&format!("services/{project}/compose.yml"), "services:\n  web: {image: a}\n");
+    }
+    bed
+}
+
+fn sync(bed: &Bed, options: &[&str]) -> Ran {
+    bed.commit();
+    let call = bed.call(["sync", "--no-restart"]).without_host();
+    options.iter().fold(call, |call, option| call.args([*option])).run()
+}
+
+fn has(bed: &Bed, path: &str) -> bool {
+    bed.path(path).exists()
+}
+
+#[test]
+fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
+    let bed = three("hosts", &format!("tester@127.0.0.1:{}", free_port()));
+    let said = sync(&bed, &["--dry-run"]).exits(4).says("trying again in 1 s");
+    assert!(
+        said.stdout.contains("services/one/compose.yml") && said.stdout.contains("refuses the connection"),
+        "{}",
+        said.all()
+    );
+    let json = sync(&bed, &["--dry-run", "--format", "json"]).exits(4).json();
+    assert_eq!(json["hosts"].as_array().unwrap().len(), 3);
+    sync(&bed, &[])
+        .exits(4)
+        .says("host a: release 1")
+        .says("host c: release 1")
+        .says("host b: nothing was changed");
+    assert!(
+        has(&bed, "ra/one/compose.yml") && has(&bed, "ra/all/compose.yml") && has(&bed, "rc/all/compose.yml")
+    );
+    assert!(!has(&bed, "rc/one") && !has(&bed, "rb"));
+    let markdown = sync(&bed, &["--format", "markdown"]).exits(4);
+    assert!(markdown.stdout.contains("refuses the connection"), "{}", markdown.all());
+}
+
+#[test]
+fn a_canary_that_fails_stops_those_behind_it() {
+    let bed = three("canary", &format!("tester@127.0.0.1:{}", free_port()));
+    sync(&bed, &["--parallel", "1", "--fail-fast"])
+        .exits(4)
+        .says("host a: release 1")
+        .says("not begun, for host b failed")
+        .says("host c: nothing was changed");
+    assert!(has(&bed, "ra/all/compose.yml") && !has(&bed, "rc"));
+    // In the order in which they are given.
+    sync(&bed, &["--parallel", "1", "--fail-fast", "--host", "c,b,a"]).exits(4).says("host c: release 1");
+    sync(&bed, &["--parallel", "0"]).exits(2).says("from 1 to 64");
+}
+
+#[test]
+fn one_server_is_not_two_hosts() {
+    let bed = three("twins", "local");
+    bed.write(
+        "ghdeploy.yml",
+        format!("hosts:\n  a: {{ssh: 'local:{0}'}}\n  b: {{ssh: 'local:{0}'}}\n", bed.path("ra").display()),
+    );
+    sync(&bed, &[]).exits(2).says("a and b are the same server and root");
+    assert!(!has(&bed, "ra"));
+}
+
+/// Lets connections through to a port, but for those that it breaks off, by their number.
+fn proxy(to: u16, breaks: impl Fn(usize) -> Break + Send + 'static) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(client), number) = (client, counter.fetch_add(1, Ordering::SeqCst)) else { return };
+            let how = breaks(number);
+            if how == Break::AtOnce {
+                continue;
+            }
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || copy(from, into, Break::Never));
+            std::thread::spawn(move || copy(server, client, how));
+        }
+    });
+    (port, count)
+}
+
+/// When a connection breaks off.
+#[derive(Clone, PartialEq, Eq)]
+enum Break {
+    Never,
+    AtOnce,
+    /// After so many bytes of the server.
+    After(usize),
+    /// Once this path is there.
+    With(std::path::PathBuf),
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, how: Break) {
+    let (mut buffer, mut all) = ([0; 4096], 0);
+    let _ = from.set_read_timeout(Some(std::time::Duration::from_millis(20)));
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                all += read;
+                if to.write_all(&buffer[..read]).is_err() {
+                    break;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        if matches!(&how, Break::After(bytes) if all > *bytes)
+            || matches!(&how, Break::With(path) if path.exists())
+        {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+fn through(bed: &Bed, port: u16) -> Ran {
+    let known = bed.path("known");
+    let key = std::fs::read_to_string(bed.sshd.known_hosts()).unwrap();
+    std::fs::write(&known, format!("[127.0.0.1]:{port} {}", key.split_once(' ').unwrap().1)).unwrap();
+    let user = ran(std::process::Command::new("id").arg("-un"));
+    let host = format!("{}@127.0.0.1:{port}", user.trim());
+    bed.call(["sync"]).host(host).known_hosts(Some(&known)).run()
+}
+
+#[test]
+fn a_way_that_fails_for_a_while_is_tried_again_while_nothing_was_changed() {
+    let bed = Bed::new("retries");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.commit();
+    // Refused, closed at the greeting, lost in the handshake; then it works.
+    let (port, count) = proxy(bed.sshd.port, |number| match number {
+        0 => Break::AtOnce,
+        1 => Break::After(30),
+        _ => Break::Never,
+    });
+    through(&bed, port).exits(0).says("trying again in 1 s").says("trying again in 2 s");
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    assert_eq!(bed.containers().len(), 1);
+    let (port, count) = proxy(bed.sshd.port, |_| Break::AtOnce);
+    through(&bed, port).exits(4).ends_with("nothing was changed");
+    assert_eq!(count.load(Ordering::SeqCst), 4, "it gives up after a while");
+}
+
+#[test]
+fn a_connection_that_is_lost_after_something_was_changed_is_not_made_again() {
+    let bed = Bed::new("noretry");
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {V: one}}");
+    bed.sync([]).exits(0);
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {V: two}}");
+    bed.write("services/app/new", "x");
+    bed.commit();
+    let swapped = bed.root("app/new");
+    let (port, count) = proxy(bed.sshd.port, move |_| Break::With(swapped.clone()));
+    through(&bed, port).exits(6).never_says("trying again").ends_with("unknown: run ghdeploy status");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    bed.settle();
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!(bed.env("app/web", "V"), "two");
+}
+
+#[test]
+fn a_host_that_is_restored_from_a_snapshot_is_brought_to_the_tree_by_one_sync() {
+    let bed = Bed::new("snapshot");
+    let version = |version: &str| {
+        bed.compose("app", &format!("services:\n  web: {{<<: *s, volumes: ['./conf:/conf:ro']}}\n  worker: {{<<: *s, environment: {{V: {version}}}}}"));
+        bed.write("services/app/conf", version);
+    };
+    version("one");
+    bed.sync([]).exits(0);
+    bed.settle();
+    ran(privileged(["cp", "-a"]).arg(bed.root("")).arg(bed.path("snapshot")));
+    version("two");
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    bed.sync([]).exits(0);
+    for gone in [false, true] {
+        // The files are those of then. The containers are still those of now, or none is left.
+        bed.settle();
+        bed.guarded_no_more_at_all();
+        ran(privileged(["rm", "-rf"]).arg(bed.root("")));
+        ran(privileged(["cp", "-a"]).arg(bed.path("snapshot")).arg(bed.root("")));
+        let before = bed.containers();
+        if gone {
+            for container in before.values() {
+                ran(std::process::Command::new("docker").args(["rm", "-f", &container.id]));
+            }
+        }
+        bed.call(["sync"]).run().exits(0);
+        assert_eq!(
+            (bed.on_host("app/conf"), bed.inside("app/web", &["cat", "/conf"])),
+            ("two".to_owned(), "two".to_owned())
+        );
+        assert_eq!(bed.env("app/worker", "V"), "two");
+        let fates = fates(&before, &bed.containers());
+        assert_eq!(fates["app/web"], if gone { "recreated" } else { "restarted" }, "{fates:?}");
+        assert!(bed.containers().contains_key("blog/web"));
+        bed.call(["sync"]).run().exits(0).says("nothing to do");
+    }
+}

@@ -11,6 +11,7 @@
 
 mod heal;
 pub mod health;
+mod hooks;
 mod project;
 mod release;
 mod rollback;
@@ -138,6 +139,8 @@ struct Failure {
     lost: bool,
     /// Whether it is no failure: somebody wanted it to end.
     is_stopped: bool,
+    /// Whether no service had acted by then.
+    is_early: bool,
 }
 
 impl From<Error> for Failure {
@@ -448,6 +451,7 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
             .iter()
             .map(|action| ActionOutcome { action: action.clone(), result: actions })
             .collect(),
+        hooks: plan.hooks.clone(),
         result,
         problems: plan.problems.clone(),
         logs: Vec::new(),

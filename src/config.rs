@@ -4,7 +4,6 @@
 //! or the environment: a variable is named here and looked up elsewhere.
 
 pub mod address;
-pub mod duration;
 pub mod globs;
 mod locate;
 mod raw;
@@ -15,8 +14,8 @@ use crate::diagnostic::{Diagnostic, Location};
 use crate::layout::Layout;
 use crate::patterns::Patterns;
 
+use crate::duration::parse_duration;
 use address::{HostAddress, HostRoot};
-use duration::parse_duration;
 use globs::ProjectGlobs;
 use locate::{Step, locate};
 use raw::{Raw, RawHost, Texts};

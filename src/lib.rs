@@ -9,6 +9,7 @@ pub mod config;
 pub mod deployed;
 pub mod diagnostic;
 pub mod diff;
+pub mod duration;
 pub mod error;
 pub mod event;
 pub mod history;

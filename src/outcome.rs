@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compose::model::Hook;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, HostState};
 use crate::plan::{Action, FileChange, ProjectChange};
@@ -65,6 +66,9 @@ pub struct ProjectOutcome {
     pub files: Vec<FileChange>,
     /// As in the plan, with results.
     pub actions: Vec<ActionOutcome>,
+    /// As in the plan: those that ran, if the project did not fail before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// What became of it.
     pub result: ProjectResult,
     /// Why it failed, with the last log lines of failing containers; empty when it did not.

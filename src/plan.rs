@@ -27,7 +27,7 @@ pub use void::acting;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compose::model::{How, Reaction};
+use crate::compose::model::{Hook, How, Reaction};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::manifest::Entry;
 use crate::path::RootPath;
@@ -73,6 +73,9 @@ pub struct ProjectPlan {
     pub files: Vec<FileChange>,
     /// What its services must do, in order.
     pub actions: Vec<Action>,
+    /// What runs besides, before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// Why it cannot be deployed; not empty means that nothing in it is touched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,

@@ -13,6 +13,7 @@ const ORDER: &[&str] = &[
     "path",
     "diagnostic",
     "diff",
+    "duration",
     "error",
     "layout",
     "manifest",
@@ -51,6 +52,7 @@ const PURE: &[&str] = &[
     "event",
     "history",
     "diff",
+    "duration",
     "apply::health",
     "apply::words",
 ];

@@ -187,11 +187,12 @@ impl Apply<'_> {
             if failure.logs.is_empty() && self.task.settings.log_lines > 0 {
                 failure.logs = self.logs_of_failed(plan).await;
             }
-            let back = self.roll_back(plan).await;
+            let back = self.roll_back(plan, failure.is_early).await;
             let problems = std::mem::take(&mut failure.problems)
                 .into_iter()
                 .chain(back.err().into_iter().flat_map(|failure| failure.problems))
                 .collect::<Vec<_>>();
+            let failure_is_early = failure.is_early;
             let result = if problems.iter().any(|problem| problem.message.starts_with(ROLLBACK_FAILED)) {
                 ProjectResult::Unknown
             } else {
@@ -200,6 +201,7 @@ impl Apply<'_> {
             let mut outcome = self.failed(plan, result, Failure { problems, ..failure });
             for (number, action) in outcome.actions.iter_mut().enumerate() {
                 action.result = match number.cmp(&at) {
+                    _ if failure_is_early => ActionResult::Skipped,
                     std::cmp::Ordering::Less => ActionResult::Done,
                     std::cmp::Ordering::Equal => ActionResult::Failed,
                     std::cmp::Ordering::Greater => ActionResult::Skipped,

@@ -13,8 +13,9 @@ use crate::plan::{Deed, ProjectPlan};
 
 impl Apply<'_> {
     /// Brings back what was there before: files, images, containers, records.
-    pub(super) async fn roll_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
-        self.bring_back(plan).await?;
+    /// When no service has acted (`is_early`), none is touched.
+    pub(super) async fn roll_back(&self, plan: &ProjectPlan, is_early: bool) -> Result<(), Failure> {
+        self.bring_back(plan, is_early).await?;
         // Its services run with shared files that others keep: what is noted while they act stays.
         if self.reads_shared(plan) && self.shared.lock().await.swapped {
             return Ok(());
@@ -23,7 +24,7 @@ impl Apply<'_> {
         self.note(plan, recorded).await.map_err(|error| Failure::new(back_failed(&error.to_string())))
     }
 
-    async fn bring_back(&self, plan: &ProjectPlan) -> Result<(), Failure> {
+    async fn bring_back(&self, plan: &ProjectPlan, is_early: bool) -> Result<(), Failure> {
         self.step(plan, "roll back");
         let work = &self.task.work.projects[&plan.name];
         let (project, dir) = (&work.state.project, &work.state.dir);
@@ -75,7 +76,7 @@ impl Apply<'_> {
             .chain(removed(plan))
             .filter(|service| ran.contains(service))
             .collect();
-        if again.is_empty() {
+        if again.is_empty() || is_early {
             return Ok(());
         }
         let now = self.containers().await.map_err(|error| failed(&error.to_string()))?;

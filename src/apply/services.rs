@@ -10,7 +10,7 @@ use super::health::{Sick, Verdict, Watch};
 use super::stop::Urgency;
 use super::words::explain;
 use super::{Apply, Failure};
-use crate::compose::model::{Dependency, Reaction, Service};
+use crate::compose::model::{Dependency, Reaction, Service, When};
 use crate::deployed::{ServiceState, unit};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
@@ -65,6 +65,10 @@ impl Apply<'_> {
             expect(argv[0], self.compose_at(dir, Place::Live, &argv).await, at)
         };
         for deed in [Deed::Build, Deed::Up, Deed::Recreate] {
+            if deed == Deed::Up {
+                let hooks = self.hooks(plan, When::Before).await;
+                hooks.map_err(|failure| (Failure { is_early: true, ..failure }, 0))?;
+            }
             let of_group = |action: &&Action| action.deed == deed;
             let services: Vec<&str> =
                 plan.actions.iter().filter(of_group).filter_map(|action| action.service.as_deref()).collect();
@@ -122,7 +126,9 @@ impl Apply<'_> {
             end = self.wait(plan, &acted, self.task.settings.stable_for) => end,
             () = self.task.stop.wanted(Urgency::InOrder) => Err((Failure::interrupted(), Vec::new())),
         }
-        .map_err(|(failure, sick)| (failure, failing(&sick)))
+        .map_err(|(failure, sick)| (failure, failing(&sick)))?;
+        let last = plan.actions.len().saturating_sub(1);
+        self.hooks(plan, When::After).await.map_err(|failure| (failure, last))
     }
 
     /// `docker compose up` of `services`. Compose looks after what they wait for, and its hash of a
@@ -335,7 +341,11 @@ impl Apply<'_> {
         self.watch(plan, Watch::new(project, services, stable_for)).await
     }
 
-    async fn watch(&self, plan: &ProjectPlan, mut watch: Watch<'_>) -> Result<(), (Failure, Vec<Sick>)> {
+    pub(super) async fn watch(
+        &self,
+        plan: &ProjectPlan,
+        mut watch: Watch<'_>,
+    ) -> Result<(), (Failure, Vec<Sick>)> {
         self.step(plan, "wait until well");
         let begin = Instant::now();
         let sick = loop {
@@ -432,7 +442,7 @@ pub(super) fn restarts<'a>(
 }
 
 /// `names` and what they wait for, directly or not, as far as that `counts`.
-fn needs<'s>(
+pub(super) fn needs<'s>(
     all: &'s BTreeMap<String, Service>,
     mut names: BTreeSet<&'s str>,
     counts: impl Fn(&str, &Dependency) -> bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::config::duration::parse_duration;
+use crate::duration::parse_duration;
 use crate::report::Format;
 
 const EXIT_CODES: &str = "\

@@ -49,6 +49,59 @@ pub struct ProjectSettings {
     pub after: Vec<String>,
     /// Where those are named.
     pub after_at: Option<Location>,
+    /// What runs before its containers are replaced and after its services are well, in order.
+    pub hooks: Vec<Hook>,
+}
+
+/// A command that goes with a deploy of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// When it runs.
+    pub when: When,
+    /// The service: the hook runs when this one is started anew.
+    pub service: String,
+    /// Where it runs.
+    pub kind: HookKind,
+    /// The command and its arguments. They may hold what is nobody's business, so no result shows them.
+    #[serde(skip)]
+    pub argv: Vec<String>,
+    /// How long it may take, in seconds.
+    #[serde(skip)]
+    pub timeout_secs: u64,
+    /// Where it stands.
+    #[serde(skip)]
+    pub at: Location,
+}
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// Before any container of the project is replaced.
+    Before,
+    /// Once all its services are well.
+    After,
+}
+
+/// Where a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HookKind {
+    /// In a container of its own, made of the new image and definition.
+    Run,
+    /// In the container of the service.
+    Exec,
+}
+
+impl Hook {
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.when {
+            When::Before => "hook `before`",
+            When::After => "hook `after`",
+        }
+    }
 }
 
 /// A service of a project.

@@ -45,6 +45,8 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     activate(&model, &start.profiles, &mut services);
     check_dependencies(&services, &mut context);
     let settings = settings::project(&mut context, model.settings.as_ref());
+    let names: Vec<&str> = services.keys().map(String::as_str).collect();
+    settings::check_hooks(&mut context, &settings, &names);
     let (owned_networks, external_networks) = networks(&start.name, &model, &services);
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();

@@ -567,6 +567,24 @@ job() {
   ) &
 }
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
+# hook DIR SECONDS CONTAINER ARGUMENT…: docker compose, which has so much time and no more, even if nobody
+# waits for it. Then its container goes (with -, its client). Who watches the time holds nothing of ours.
+hook() {
+  dir=$1 seconds=$2 container=$3; shift 3
+  [ "$container" = - ] || docker rm -f "$container" >/dev/null 2>&1 || :
+  rm -f "$d/late.$id"
+  (umask 022; cd "$dir" && exec docker compose "$@") & child=$!
+  (
+    while [ "$seconds" -gt 0 ] && kill -0 "$child"; do sleep 1; seconds=$((seconds - 1)); done
+    kill -0 "$child" || exit
+    : >"$d/late.$id"
+    [ "$container" = - ] || docker rm -f "$container"
+    kill "$child"
+  ) >/dev/null 2>&1 9>&- &
+  wait "$child" 2>/dev/null; rc=$?
+  [ ! -e "$d/late.$id" ] || { rm -f "$d/late.$id"; rc=124; }
+  return $rc
+}
 # remove_service PROJECT SERVICE: stops and removes its containers; volumes stay.
 remove_service() {
   ids=$(docker ps -aq --filter "label=com.docker.compose.project=$1" --filter "label=com.docker.compose.service=$2") || return 1
@@ -638,6 +656,7 @@ while busy=; [ -z "$ended" ] && beat idle && IFS= read -r line; do
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
+    hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$st" ]; then job docker "$@"; else quietly docker "$@"; answer $?; fi ;;
     beat) answer 0 ;;
     writable) quietly writable "$1"; answer $? ;;

@@ -63,6 +63,17 @@ pub enum Command {
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
+    /// Runs `docker compose` in a project's live folder, for so long and no longer: then it ends with 124.
+    Hook {
+        /// The folder below the root.
+        dir: String,
+        /// How long it may take, in seconds.
+        timeout_secs: u64,
+        /// The container that it makes, which goes before it starts, if it is there, and when time is over.
+        container: Option<String>,
+        /// The arguments after `docker compose`.
+        argv: Vec<String>,
+    },
     /// Runs `docker`.
     Docker(Vec<String>),
     /// Stops and removes the containers of a service, volumes kept.
@@ -162,6 +173,11 @@ impl Command {
                     &mut text,
                     ["compose", dir, place, unit].into_iter().chain(argv.iter().map(String::as_str)),
                 );
+            }
+            Self::Hook { dir, timeout_secs, container, argv } => {
+                let (secs, container) = (timeout_secs.to_string(), container.as_deref().unwrap_or("-"));
+                let words = ["hook", dir, &secs, container, "--ansi", "never"];
+                push(&mut text, words.into_iter().chain(argv.iter().map(String::as_str)));
             }
             Self::Docker(argv) => {
                 push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)));

@@ -327,12 +327,20 @@ impl Planner<'_> {
             (false, true) => ProjectChange::Unchanged,
             (false, false) => ProjectChange::Changed,
         };
+        let starts = |service: &str| {
+            let starts =
+                |deed: &Deed| matches!(deed, Deed::Build | Deed::Up | Deed::Recreate | Deed::Restart);
+            actions.iter().any(|action| action.service.as_deref() == Some(service) && starts(&action.deed))
+        };
+        let hooks =
+            project.model.settings.hooks.iter().filter(|hook| starts(&hook.service)).cloned().collect();
         ProjectPlan {
             name: project.name.clone(),
             path: project.path.clone(),
             change,
             files,
             actions,
+            hooks,
             problems,
             after,
         }
@@ -370,6 +378,7 @@ impl Planner<'_> {
             change: ProjectChange::Removed,
             files,
             actions,
+            hooks: Vec::new(),
             problems: Vec::new(),
             after: Vec::new(),
         };

@@ -18,13 +18,14 @@ pub use plan::plan;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::compose::model::Hook;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Action, FileChange, FileChangeKind};
 
 use super::diagnostic::brief;
 use super::escape::name;
 use super::style::Style;
-use super::wording::{below, detail, remark};
+use super::wording::{below, detail, remark, when};
 
 /// So many files, reasons or services are listed in one place; GitHub's comments hold 65,536
 /// characters, and nobody reads more.
@@ -81,7 +82,7 @@ fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
 /// A cell with actions, those of one sort together: ``restart `web`, `worker`; up `db` ``.
 ///
 /// With each action comes what it is, such as `restart` or `restart failed`.
-fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>) -> String {
+fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>, hooks: &[Hook]) -> String {
     let mut sorts: Vec<(String, Vec<String>)> = Vec::new();
     for (action, sort) in actions {
         let service = action.service.as_deref().map(code);
@@ -93,7 +94,8 @@ fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>) -> String {
     let cells = sorts
         .into_iter()
         .map(|(sort, services)| format!("{sort} {}", listed(&services)).trim_end().to_owned());
-    let cell = cells.collect::<Vec<_>>().join("; ");
+    let hooks = hooks.iter().map(|hook| format!("hook {} {}", when(hook.when), code(&hook.service)));
+    let cell = cells.chain(hooks).collect::<Vec<_>>().join("; ");
     if cell.is_empty() { "–".to_owned() } else { cell }
 }
 

@@ -7,7 +7,7 @@ use crate::answers::{
     HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading,
     Status,
 };
-use crate::compose::model::How;
+use crate::compose::model::{Hook, HookKind, How, When};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::error::{Exit, HostState};
 use crate::history::{Release, ReleasedProject};
@@ -78,6 +78,7 @@ pub(super) fn project(
         change,
         files,
         actions,
+        hooks: Vec::new(),
         problems: Vec::new(),
         after: Vec::new(),
     }
@@ -192,6 +193,22 @@ pub(super) fn hostile() -> Plan {
     plan_of(vec![host(HOSTILE[0], projects.collect()), host(HOSTILE[1], vec![])])
 }
 
+/// A project whose migrations run with it.
+pub(super) fn migrating() -> ProjectPlan {
+    let compose = "services/blog/compose.yml";
+    let hook = |when, kind| Hook {
+        when,
+        service: "web".to_owned(),
+        kind,
+        argv: vec!["./secret".to_owned()],
+        timeout_secs: 300,
+        at: at(compose, 3, 12),
+    };
+    let hooks = vec![hook(When::Before, HookKind::Run), hook(When::After, HookKind::Exec)];
+    let actions = vec![action(Deed::Up, "web", vec![line(compose, 22)])];
+    ProjectPlan { hooks, ..project("blog", ProjectChange::Changed, Vec::new(), actions) }
+}
+
 /// What became of a project of a plan: all its actions have the same result.
 pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResult) -> ProjectOutcome {
     ProjectOutcome {
@@ -200,6 +217,7 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
         change: project.change,
         files: project.files,
         actions: project.actions.into_iter().map(|action| ActionOutcome { action, result: each }).collect(),
+        hooks: project.hooks,
         result,
         problems: project.problems,
         logs: Vec::new(),

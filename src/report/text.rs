@@ -18,11 +18,20 @@ pub use plan::plan;
 
 use std::io::{self, Write};
 
+use crate::compose::model::Hook;
 use crate::plan::Action;
 
 use super::escape::name;
 use super::style::{Ink, Style};
-use super::wording::{Cause, cause, subject};
+use super::wording::{Cause, cause, subject, when};
+
+/// Writes what runs besides the actions.
+fn hooks(w: &mut dyn Write, hooks: &[Hook], style: Style) -> io::Result<()> {
+    hooks.iter().try_for_each(|hook| {
+        let word = style.ink(Ink::Plain, "hook");
+        writeln!(w, "  {word}  {} {}", when(hook.when), name(&hook.service))
+    })
+}
 
 /// Writes a host's heading, which is left out if there is only one host.
 fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::compose::model::How;
+use crate::compose::model::{How, When};
 use crate::diagnostic::Location;
 use crate::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
@@ -72,6 +72,14 @@ pub(super) fn place(at: &Location, folder: &str) -> String {
 /// The part of `path` below `folder`; `path` itself if it is not below.
 pub(super) fn below<'a>(path: &'a str, folder: &str) -> &'a str {
     path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+}
+
+/// When a hook runs, in words that its service follows.
+pub(super) fn when(when: When) -> &'static str {
+    match when {
+        When::Before => "before",
+        When::After => "after",
+    }
 }
 
 /// What a reason says, in its three parts: the file, what makes the service read it, a note.

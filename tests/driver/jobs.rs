@@ -131,3 +131,65 @@ under_every_shell! {
         driver.end().await;
     }
 }
+
+fn hook(seconds: u64, container: Option<&str>, words: &[&str]) -> Command {
+    Command::Hook {
+        dir: "blog".to_owned(),
+        timeout_secs: seconds,
+        container: container.map(str::to_owned),
+        argv: words.iter().map(|word| (*word).to_owned()).collect(),
+    }
+}
+
+/// A Docker that runs a hook as its words say, and notes what is removed.
+fn hooking_docker(bed: &Bed) {
+    bed.wrap(
+        "docker",
+        "if [ \"$1\" = rm ]; then echo \"$*\" >>\"$bed/removed\"; [ ! -e \"$bed/child\" ] || kill -9 \"$(cat \"$bed/child\")\"; exit; fi\nshift 3; case $1 in\nfails) echo says the hook; exit 3 ;;\nhangs) echo $$ >\"$bed/child\"; echo begins; exec sleep 100 ;;\nesac; pwd",
+    );
+}
+
+under_every_shell! {
+    async fn a_hook_tells_its_output_and_how_it_ended(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        hooking_docker(&bed);
+        let driver = bed.opened().await;
+        let reply = driver.call(&hook(60, Some("blog-web-hook"), &["works"])).await.unwrap();
+        assert_eq!((reply.rc, reply.output[0].ends_with("/blog")), (0, true), "{reply:?}");
+        let reply = driver.call(&hook(60, None, &["fails"])).await.unwrap();
+        assert_eq!((reply.rc, reply.output), (3, vec!["says the hook".to_owned()]));
+        // What an earlier run has left goes first.
+        assert_eq!(fs::read_to_string(bed.beside("removed")).unwrap(), "rm -f blog-web-hook\n");
+        driver.end().await;
+        bed.settle().await;
+    }
+
+    async fn a_hook_has_its_time_and_no_more_and_nothing_is_left_of_it(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        hooking_docker(&bed);
+        for container in [Some("blog-web-hook"), None] {
+            let driver = bed.opened().await;
+            let reply = driver.call(&hook(1, container, &["hangs"])).await.unwrap();
+            assert_eq!((reply.rc, reply.output), (124, vec!["begins".to_owned()]));
+            let child = fs::read_to_string(bed.beside("child")).unwrap();
+            assert!(!std::path::Path::new("/proc").join(child.trim()).exists());
+            driver.end().await;
+            bed.settle().await;
+        }
+        assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("late")));
+    }
+
+    async fn a_hook_has_its_time_and_no_more_when_nobody_waits_for_it(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        hooking_docker(&bed);
+        let driver = bed.opened().await;
+        let hangs = hook(2, None, &["hangs"]);
+        tokio::select! {
+            _ = driver.call(&hangs) => panic!("it hangs"),
+            () = wait_for(&bed, "child") => {}
+        }
+        drop(driver);
+        assert!(is_busy(&bed).await);
+        bed.opened().await.end().await;
+    }
+}

@@ -12,6 +12,7 @@ mod content;
 mod definitions;
 mod edits;
 mod files;
+mod hooks;
 mod hosts;
 mod idle;
 mod ignored;

@@ -256,6 +256,18 @@ fn of_a_definition_and_a_mounted_file() {
 }
 
 #[test]
+fn of_a_project_with_hooks() {
+    let compose = |image: &str| {
+        format!(
+            "x-ghdeploy:\n  hooks:\n    before: {{service: web, run: [migrate]}}\n    after: {{service: web, exec: [warm]}}\nservices:\n  web: {{image: {image}, depends_on: [db]}}\n  db: {{image: d}}\n"
+        )
+    };
+    try_all(&case(&[("blog/compose.yml", &compose("a")), ("blog/x", "1")], |repo| {
+        repo.write("blog/compose.yml", &compose("b")).write("blog/x", "2")
+    }));
+}
+
+#[test]
 fn of_an_env_file() {
     try_all(&case(FILES, |repo| repo.write("blog/e.env", "A=2\n")));
 }

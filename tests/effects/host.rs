@@ -60,6 +60,8 @@ pub(crate) struct Host {
     pub(crate) names: BTreeMap<String, String>,
     /// The name of an image → which one it names now, counted from 0: another with every build.
     pub(crate) images: BTreeMap<String, u32>,
+    /// The hooks that ran.
+    pub(crate) hooks: Vec<String>,
     /// What a step did that it must not.
     pub(crate) wrong: Vec<String>,
 }
@@ -125,6 +127,10 @@ impl Host {
                 self.images
                     .insert((*name).to_owned(), image.strip_prefix("sha256:").unwrap().parse().unwrap());
                 ok()
+            }
+            ["hook", dir, _, _, "--ansi", "never", argv @ ..] => {
+                self.hooks.push(format!("{dir}: {}", argv.join(" ")));
+                if half { refused("it stopped half way") } else { ok() }
             }
             ["docker", ..] => ok(),
             ["remove", project, service] => {

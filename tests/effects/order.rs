@@ -1,9 +1,11 @@
 //! The sequence of commands of each sort of change.
 
 use ghdeploy::error::Exit;
+use ghdeploy::outcome::{ActionResult, ProjectResult};
 
 use crate::bench::{Ask, Repo, Run};
 use crate::host::Host;
+use crate::peer::Fault;
 
 const BLOG: &str = "\
 services:
@@ -370,4 +372,112 @@ fn who_reads_a_file_of_another_project_acts_after_it_has_arrived() {
     let run = repo.sync(&host, Ask::default());
     well(&repo, &run);
     assert!(run.at("swap db") < run.at("blog: restart --no-deps web"), "{:#?}", run.commands);
+}
+
+const HOOKED: &str = "\
+x-ghdeploy:
+  hooks:
+    before: [{service: web, run: [./migrate, --all]}]
+    after: {service: web, exec: warm up}
+services:
+  web: {image: a, build: image, depends_on: [db], volumes: ['./conf:/conf']}
+  db: {image: d}
+  worker: {image: w, volumes: ['./other:/other']}
+";
+
+#[test]
+fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", HOOKED),
+        ("blog/image/Dockerfile", "FROM a"),
+        ("blog/conf", "1"),
+        ("blog/other", "1"),
+    ]);
+    insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable db worker
+    swap blog
+    state
+    blog: build web
+    containers
+    blog: up -d --no-recreate db
+    containers
+    blog: hook run --rm -T --no-deps --name blog-web-hook web ./migrate --all
+    blog: up -d --quiet-pull db web worker
+    containers
+    blog: hook exec -T web warm up
+    state
+    state
+    history
+    release
+    finish
+    ");
+    let host = repo.deployed();
+    repo.write("blog/image/Dockerfile", "FROM b")
+        .write("blog/compose.yml", &HOOKED.replace("image: d", "image: d2"));
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    upload
+    containers
+    candidate blog
+    blog (candidate): config -q
+    blog (candidate): pull --quiet --policy missing --ignore-buildable db
+    swap blog
+    state
+    blog: build web
+    containers
+    blog: hook run --rm -T --no-deps --name blog-web-hook web ./migrate --all
+    blog: up -d --quiet-pull db web
+    containers
+    blog: hook exec -T web warm up
+    state
+    state
+    history
+    release
+    finish
+    ");
+    // Of a service that is not started anew no hook runs.
+    let host = repo.deployed();
+    repo.write("blog/other", "2");
+    assert!(!repo.sync(&host, Ask::default()).did("blog: hook"));
+    repo.write("blog/conf", "2");
+    assert!(repo.sync(&host, Ask::default()).did("blog: hook"));
+    assert!(!repo.sync(&host, Ask { no_restart: true, ..Ask::default() }).did("blog: hook"));
+}
+
+#[test]
+fn a_hook_that_fails_before_leaves_every_service_as_it_was() {
+    let repo = Repo::new(&[
+        ("blog/compose.yml", HOOKED),
+        ("blog/image/Dockerfile", "FROM a"),
+        ("blog/conf", "1"),
+        ("blog/other", "1"),
+    ]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &HOOKED.replace("image: a", "image: a2"))
+        .write("blog/conf", "2")
+        .write("blog/other", "2");
+    let clean = repo.sync(&host, Ask::default());
+    let at = clean.commands.iter().position(|command| command.contains("hook run")).unwrap();
+    let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
+    assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
+    assert_eq!(
+        (&run.host.files, &run.host.containers, &run.host.state),
+        (&host.files, &host.containers, &host.state)
+    );
+    assert!(!run.did("blog: up") && !run.did("blog: restart"), "{:#?}", run.commands);
+    assert!(run.actions("blog").iter().all(|(_, result)| *result == ActionResult::Skipped));
+    let problem = &run.project("blog").problems[0];
+    assert_eq!(problem.message, "hook `before` of service `web` failed: it exited with status 1");
+    assert_eq!(problem.at.as_ref().unwrap().to_string(), "services/blog/compose.yml:3:14");
+    // One that fails afterwards has everything taken back.
+    let at = clean.commands.iter().position(|command| command.contains("hook exec")).unwrap();
+    let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
+    assert_eq!(
+        (run.exit, run.result("blog"), &run.host.files),
+        (Exit::RolledBack, ProjectResult::RolledBack, &host.files)
+    );
+    assert_eq!(repo.misses(&repo.sync(&run.host, Ask::default()).host), Vec::<String>::new());
 }

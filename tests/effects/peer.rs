@@ -190,6 +190,7 @@ fn shown(words: &[&str]) -> String {
         ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }
+        ["hook", dir, _, _, "--ansi", "never", argv @ ..] => format!("{dir}: hook {}", argv.join(" ")),
         ["release" | "finish", _] => words[0].to_owned(),
         words => words.join(" "),
     }

@@ -482,3 +482,15 @@ fn hostile_names_survive_and_do_nothing() {
     let read: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(read, serde_json::to_value(&hostile).unwrap());
 }
+
+#[test]
+fn the_form_of_hooks_has_no_command() {
+    let host = samples::host("web", vec![samples::migrating()]);
+    let text = text_of(|w| plan(w, &samples::plan_of(vec![host])));
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let hooks = &read["hosts"][0]["projects"][0]["hooks"];
+    assert_eq!(
+        hooks.to_string(),
+        r#"[{"kind":"run","service":"web","when":"before"},{"kind":"exec","service":"web","when":"after"}]"#
+    );
+}

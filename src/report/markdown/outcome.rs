@@ -78,7 +78,7 @@ fn row(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {
         };
         (&done.action, sort)
     });
-    writeln!(w, "| {} | {result}{files} | {} |", code(&project.name), services(actions))
+    writeln!(w, "| {} | {result}{files} | {} |", code(&project.name), services(actions, &project.hooks))
 }
 
 fn logs(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {

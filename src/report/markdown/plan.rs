@@ -57,7 +57,7 @@ fn row(w: &mut dyn Write, project: &ProjectPlan) -> io::Result<()> {
         files => format!(", {}", count(files, "file")),
     };
     let actions = project.actions.iter().map(|action| (action, action.deed.word().to_owned()));
-    writeln!(w, "| {} | {change}{files} | {} |", code(&project.name), services(actions))
+    writeln!(w, "| {} | {change}{files} | {} |", code(&project.name), services(actions, &project.hooks))
 }
 
 #[cfg(test)]
@@ -132,6 +132,16 @@ mod tests {
 
         </details>
         ");
+    }
+
+    #[test]
+    fn hooks_stand_behind_the_actions() {
+        let host = samples::host("web", vec![samples::migrating()]);
+        let text = text_of(|w| plan(w, &samples::plan_of(vec![host])));
+        assert!(
+            text.contains("| up `web`; hook before `web`; hook after `web` |") && !text.contains("secret"),
+            "{text}"
+        );
     }
 
     #[test]

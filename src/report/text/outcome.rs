@@ -10,7 +10,7 @@ use crate::report::tally::Tally;
 use crate::report::wording::{action_result, commit, host_state, project_result};
 
 use super::files::files;
-use super::{Row, actions, host_heading, project_heading};
+use super::{Row, actions, hooks, host_heading, project_heading};
 
 /// Writes what was done, what failed and why, the counts, and at the very end the state of each host.
 ///
@@ -64,6 +64,7 @@ fn project(w: &mut dyn Write, project: &ProjectOutcome, style: Style) -> io::Res
         })
         .collect();
     actions(w, &rows, &project.path, style)?;
+    hooks(w, &project.hooks, style)?;
     brief(w, &project.problems, "  ", style)?;
     project.logs.iter().try_for_each(|service| log(w, service, style))
 }

@@ -9,7 +9,7 @@ use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 
 use super::files::files;
-use super::{Row, actions, host_heading, project_heading};
+use super::{Row, actions, hooks, host_heading, project_heading};
 
 /// Writes what would change and why, and the counts at the end.
 ///
@@ -57,6 +57,7 @@ fn project(w: &mut dyn Write, project: &ProjectPlan, style: Style) -> io::Result
     files(w, &project.files, style)?;
     let rows: Vec<_> = project.actions.iter().map(|action| Row { result: None, action }).collect();
     actions(w, &rows, &project.path, style)?;
+    hooks(w, &project.hooks, style)?;
     brief(w, &project.problems, "  ", style)
 }
 
@@ -102,6 +103,18 @@ mod tests {
         help: run ghdeploy sync --prune to take it down; its volumes are kept
 
         3 projects change: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged
+        ");
+    }
+
+    #[test]
+    fn hooks_are_named_without_their_commands() {
+        insta::assert_snapshot!(shown(&samples::plan_of(vec![samples::host("web", vec![samples::migrating()])])), @"
+        blog
+          up  web  services/blog/compose.yml:22
+          hook  before web
+          hook  after web
+
+        1 project changes: 1 up
         ");
     }
 

@@ -93,17 +93,24 @@ impl Sshd {
     }
 }
 
+impl Sshd {
+    /// The processes that serve a connection.
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        let pid = self.child.id().to_string();
+        let ours = Command::new("ps").args(["-o", "pid=", "--ppid", &pid]).output();
+        let ours = ours.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        ours.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    }
+}
+
 impl Drop for Sshd {
     fn drop(&mut self) {
         // The connection of a client that was killed may still be there: it goes with its sshd.
-        let pid = self.child.id();
-        let ours = Command::new("ps").args(["-o", "pid=", "--ppid", &pid.to_string()]).output();
-        let ours =
-            ours.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let ours = self.sessions();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in ours.split_whitespace() {
-            let _ = privileged(["kill", pid]).stderr(Stdio::null()).status();
+        for pid in ours {
+            let _ = privileged(["kill", &pid]).stderr(Stdio::null()).status();
         }
     }
 }

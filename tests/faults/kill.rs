@@ -1,0 +1,157 @@
+//! Who is killed, and when.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bed::{Bed, chmod, privileged, ran};
+use crate::random::Random;
+use crate::world::World;
+
+/// What happens to a sync.
+#[derive(Debug)]
+pub(crate) enum Kill {
+    /// The client, after so many milliseconds.
+    Client(u64),
+    /// The ssh that holds its connection.
+    Master(u64),
+    /// The process of sshd that serves it.
+    Session(u64),
+    /// The driver with all that it has started, at this call of a tool: before it, or after it.
+    Tool { at: usize, after: bool },
+    /// `docker compose up`, so many milliseconds after it has begun.
+    Compose(u64),
+}
+
+/// The tools by whose calls the steps of a driver are counted.
+const TOOLS: [&str; 17] = [
+    "tar",
+    "sha256sum",
+    "stat",
+    "xargs",
+    "find",
+    "awk",
+    "sed",
+    "tr",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "mv",
+    "cp",
+    "ln",
+    "cat",
+    "chmod",
+    "grep",
+];
+
+impl Kill {
+    pub(crate) fn any(random: &mut Random, world: &World) -> Self {
+        let millis = |random: &mut Random, end| random.below(end) as u64;
+        match random.below(8) {
+            0 => Self::Client(millis(random, 2500)),
+            1 => Self::Master(millis(random, 2000)),
+            2 => Self::Session(millis(random, 2000)),
+            3 | 4 => Self::Compose(millis(random, 700)),
+            _ => Self::Tool { at: 1 + random.below(world.calls.max(20)), after: random.below(2) == 0 },
+        }
+    }
+}
+
+/// Puts counters before the host's tools, and what kills `docker compose up` before its docker.
+pub(crate) fn prepare(bed: &Bed) {
+    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
+    let (docker, delay) = (docker.trim(), bed.path("delay"));
+    bed.docker_is(&format!(
+        r#"case " $* " in *' up '*) read -r d <{delay} && {{
+  : >{delay}; : >{killed}
+  {docker} "$@" & p=$!
+  sleep "$d"; /usr/bin/pkill -9 -P $p; kill -9 $p; wait $p; exit
+}} 2>/dev/null ;; esac
+exec {docker} "$@""#,
+        delay = delay.display(),
+        killed = bed.path("was-killed").display(),
+    ));
+    for tool in TOOLS {
+        let at = bed.path("bin").join(tool);
+        let real = std::fs::read_link(&at).unwrap();
+        let script = format!(
+            "#!/bin/sh\nread -r n <{count}; n=$((n + 1)); echo $n >{count}\nread -r at after <{kill}\nif [ \"$n\" = \"$at\" ]; then : >{killed}; [ \"$after\" = false ] || {real} \"$@\"; kill -9 0; fi\nexec {real} \"$@\"\n",
+            count = bed.path("count").display(),
+            kill = bed.path("kill").display(),
+            killed = bed.path("was-killed").display(),
+            real = real.display(),
+        );
+        std::fs::remove_file(&at).unwrap();
+        std::fs::write(&at, script).unwrap();
+        chmod(&at, 0o755);
+    }
+    aim(bed, None);
+}
+
+fn aim(bed: &Bed, kill: Option<&Kill>) {
+    let (at, after, delay) = match kill {
+        Some(Kill::Tool { at, after }) => (*at, *after, String::new()),
+        Some(Kill::Compose(millis)) => (0, false, format!("{}.{:03}\n", millis / 1000, millis % 1000)),
+        _ => (0, false, String::new()),
+    };
+    // In one piece, for the tools read them at any time.
+    for (name, content) in
+        [("kill", format!("{at} {after}\n")), ("count", "0\n".to_owned()), ("delay", delay)]
+    {
+        std::fs::write(bed.path("new"), content).unwrap();
+        std::fs::rename(bed.path("new"), bed.path(name)).unwrap();
+    }
+    let _ = std::fs::remove_file(bed.path("was-killed"));
+}
+
+/// Runs a sync that is killed; whether that happened before it was through.
+pub(crate) fn sync(bed: &Bed, kill: &Kill) -> bool {
+    aim(bed, Some(kill));
+    let mut sync = bed.call(["sync", "--prune"]).command();
+    let mut sync = sync.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let killed = match kill {
+        Kill::Client(millis) => {
+            std::thread::sleep(Duration::from_millis(*millis));
+            let is_late = sync.try_wait().unwrap().is_some();
+            let _ = sync.kill();
+            !is_late
+        }
+        Kill::Master(millis) => {
+            std::thread::sleep(Duration::from_millis(*millis));
+            let socket = bed.path("tmp/ghd-").display().to_string();
+            let found = Command::new("pgrep").args(["-f", &socket]).output().unwrap();
+            kill_all(String::from_utf8(found.stdout).unwrap().split_whitespace())
+        }
+        Kill::Session(millis) => {
+            std::thread::sleep(Duration::from_millis(*millis));
+            kill_all(bed.sshd.sessions().iter().map(String::as_str))
+        }
+        Kill::Tool { .. } | Kill::Compose(_) => false,
+    };
+    end(&mut sync);
+    let killed = killed || bed.path("was-killed").exists();
+    settle(bed);
+    aim(bed, None);
+    killed
+}
+
+fn kill_all<'p>(pids: impl Iterator<Item = &'p str>) -> bool {
+    let pids: Vec<&str> = pids.collect();
+    !pids.is_empty()
+        && privileged(["kill", "-9"]).args(&pids).stderr(Stdio::null()).status().unwrap().success()
+}
+
+fn end(sync: &mut Child) {
+    let begin = Instant::now();
+    while sync.try_wait().unwrap().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(100), "the client does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until the last process of the run has let go of the lock.
+fn settle(bed: &Bed) {
+    let lock = bed.root(".ghdeploy/lock");
+    if lock.exists() {
+        ran(Command::new("flock").args(["-w", "60"]).arg(lock).arg("true"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Kills real syncs, against a real sshd and a real Compose, at any point and in any part, and holds what
+//! must be true after the next one by looking at the host itself: at files, containers, processes, the lock.
+//!
+//! `FAULTS_RUNS` says how many syncs are killed (24), `FAULTS_SEED` which ones. A run that goes wrong
+//! prints the seed by which it can be repeated. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
+#![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
+#![expect(
+    dead_code,
+    reason = "the test bed is that of the end-to-end tests, and has more than is needed here"
+)]
+
+#[path = "../e2e/bed.rs"]
+mod bed;
+#[path = "../e2e/call.rs"]
+mod call;
+mod kill;
+#[path = "../replay/random.rs"]
+mod random;
+#[path = "../e2e/seen.rs"]
+mod seen;
+#[path = "../e2e/sshd.rs"]
+mod sshd;
+mod watch;
+mod world;
+
+use kill::Kill;
+use random::Random;
+use world::World;
+
+/// So many beds at a time: most of a run is waiting.
+const BEDS: usize = 2;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+/// What one bed has come to.
+#[derive(Debug, Default)]
+struct Score {
+    runs: usize,
+    kills: usize,
+    violations: Vec<String>,
+}
+
+#[test]
+fn whatever_is_killed_the_next_sync_brings_the_host_to_the_tree() {
+    let (runs, seed) = (setting("FAULTS_RUNS", 24), setting("FAULTS_SEED", 1));
+    let scores: Vec<Score> = std::thread::scope(|scope| {
+        let beds: Vec<_> = (0..BEDS)
+            .map(|bed| {
+                let share = usize::try_from(runs).unwrap().div_ceil(BEDS);
+                scope.spawn(move || bed_of_faults(seed * 1000 + bed as u64, share))
+            })
+            .collect();
+        beds.into_iter().map(|bed| bed.join().unwrap()).collect()
+    });
+    let sum = |of: fn(&Score) -> usize| scores.iter().map(of).sum::<usize>();
+    let violations: Vec<&String> = scores.iter().flat_map(|score| &score.violations).collect();
+    eprint(&format!(
+        "{} runs, {} kills, {} violations",
+        sum(|score| score.runs),
+        sum(|score| score.kills),
+        violations.len()
+    ));
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert!(sum(|score| score.kills) * 2 > sum(|score| score.runs), "hardly anything was killed");
+}
+
+/// Kills syncs in one bed, one after the other.
+fn bed_of_faults(seed: u64, runs: usize) -> Score {
+    let mut random = Random::new(seed);
+    let mut world = World::new(&format!("faults{seed}"));
+    let mut score = Score::default();
+    for run in 0..runs {
+        let kill = Kill::any(&mut random, &world);
+        let wish = world.wish.change(&mut random);
+        let before = std::mem::replace(&mut world.wish, wish);
+        world.write();
+        let killed = world.killed(&kill);
+        score.runs += 1;
+        score.kills += usize::from(killed);
+        // The same is wanted by the next sync, or something newer, or what was there before.
+        let next = match random.below(3) {
+            0 => "the same",
+            1 => {
+                world.wish = world.wish.change(&mut random);
+                "a newer one"
+            }
+            _ => {
+                world.wish = before;
+                "the one before"
+            }
+        };
+        world.write();
+        let wrong = world.converge();
+        let place = format!("FAULTS_SEED={} bed {seed} run {run}: {kill:?}, then {next}", seed / 1000);
+        score.violations.extend(wrong.into_iter().map(|what| format!("{place}: {what}")));
+    }
+    score
+}
+
+#[expect(clippy::print_stderr, reason = "the figures are what the soak is for")]
+fn eprint(text: &str) {
+    eprintln!("{text}");
+}

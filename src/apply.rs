@@ -452,6 +452,7 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
             .map(|action| ActionOutcome { action: action.clone(), result: actions })
             .collect(),
         hooks: plan.hooks.clone(),
+        kept: Vec::new(),
         result,
         problems: plan.problems.clone(),
         logs: Vec::new(),

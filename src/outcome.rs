@@ -69,6 +69,9 @@ pub struct ProjectOutcome {
     /// As in the plan: those that ran, if the project did not fail before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+    /// What was kept of a project that was taken down: `volume blog_rows`, `blog/.env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
     /// What became of it.
     pub result: ProjectResult,
     /// Why it failed, with the last log lines of failing containers; empty when it did not.

@@ -262,7 +262,24 @@ impl Apply<'_> {
         if let Err(error) = self.note(plan, None).await {
             return self.failed(plan, ProjectResult::Unknown, error.into());
         }
-        told(plan, ProjectResult::Done, ActionResult::Done)
+        let kept = self.kept(state).await;
+        ProjectOutcome { kept, ..told(plan, ProjectResult::Done, ActionResult::Done) }
+    }
+
+    /// What is left of a project that was taken down. It is told only: not to know it is no failure.
+    async fn kept(&self, state: &ProjectState) -> Vec<String> {
+        let label = format!("label=com.docker.compose.project={}", state.project);
+        let list = ["volume", "ls", "-q", "--filter", &label].map(str::to_owned).to_vec();
+        // Without Docker there may be volumes all the same.
+        let volumes = match self.task.settings.no_restart {
+            true => None,
+            false => self.task.driver.call(&Command::Docker(list)).await.ok(),
+        };
+        let files = self.task.driver.call(&Command::Left(state.dir.clone())).await;
+        let volumes = volumes.filter(Reply::is_ok).into_iter().flat_map(|reply| reply.output);
+        let files = files.into_iter().flat_map(|reply| reply.output);
+        let volumes = volumes.map(|volume| format!("volume {volume}"));
+        volumes.chain(files.map(|file| format!("{}/{file}", state.dir))).collect()
     }
 
     async fn down(&self, name: &str, state: &ProjectState) -> Result<(), Failure> {

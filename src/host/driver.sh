@@ -603,6 +603,14 @@ containers() {
   ! printf '%s\n' "$out" | grep -v -e '^{' -e '^$' -e 'No such container'
 }
 
+# left DIR: what is in a folder below the root, one level deep.
+left() {
+  cd "$root/$1" 2>/dev/null || return 0
+  set +f
+  for entry in * .[!.]* ..?*; do [ ! -e "./$entry" ] && [ ! -L "./$entry" ] || printf '%s\n' "$entry"; done
+  set -f
+  cd "$root" || return 1
+}
 # quietly COMMAND…: what it prints is told as text, whatever it is.
 quietly() {
   out=$("$@" 2>&1 </dev/null); rc=$?
@@ -652,7 +660,7 @@ while busy=; [ -z "$ended" ] && beat idle && IFS= read -r line; do
       if [ "$1" = hash ]; then v=$(printf '%s\n' "$v" | present); fi
       printf '%s\n' "$v" | sed '/^$/d' | probed "$1" | tell found; answer 0 ;;
     state | history) take "$1" || continue; quietly "write_$command" "$v"; answer $? ;;
-    candidate | swap | restore | fetch | release) quietly "$command" "$1"; answer $? ;;
+    candidate | swap | restore | fetch | release | left) quietly "$command" "$1"; answer $? ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc = 0 ]; then [ -z "$out" ] || say "$out"; else printf '%s\n' "$out" | tell out; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$st/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;

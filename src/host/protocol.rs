@@ -92,6 +92,8 @@ pub enum Command {
         /// The root, absolute.
         root: String,
     },
+    /// Tells what is in a folder below the root, one level deep, a line each.
+    Left(RootPath),
     /// Stages the files of a unit out of what the host has kept.
     Fetch(String),
     /// Keeps what is recorded now under this number, for the way back to it.
@@ -186,6 +188,7 @@ impl Command {
             Self::Containers => text.push_str("containers"),
             Self::Beat => text.push_str("beat"),
             Self::Writable { root } => push(&mut text, ["writable", root]),
+            Self::Left(dir) => push(&mut text, ["left", dir.as_str()]),
             Self::Fetch(unit) => push(&mut text, ["fetch", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
             Self::Releases => text.push_str("releases"),

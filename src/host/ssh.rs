@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +76,9 @@ impl Ssh {
         builder
             .known_hosts_check(if o.accept_new_host_key { KnownHosts::Add } else { KnownHosts::Strict })
             .control_directory(directory.path())
-            // Outlives no killed run for long, and no pause between two steps ends it.
-            .control_persist(ControlPersist::IdleFor(NonZeroUsize::MIN.saturating_add(59)))
+            // The driver's session is there from the login to the end, so nothing idles. A client that is
+            // killed is outlived by so many seconds.
+            .control_persist(ControlPersist::IdleFor(NonZeroUsize::MIN.saturating_add(9)))
             .connect_timeout(Duration::from_secs(20))
             .server_alive_interval(Duration::from_secs(15));
         if let Some(user) = &o.user {
@@ -204,7 +205,38 @@ fn first_line(words: &str) -> &str {
 fn control_directory() -> std::io::Result<tempfile::TempDir> {
     let usual = std::env::temp_dir();
     let parent = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
-    tempfile::Builder::new().prefix("ghd-").tempdir_in(parent)
+    sweep(&parent);
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)
+}
+
+/// How the directories of control sockets are called.
+const PREFIX: &str = "ghd-";
+
+/// How old a directory must be to be taken for left: longer than any login takes.
+const LEFT_AFTER: Duration = Duration::from_secs(600);
+
+/// Removes the directories of runs that were killed. Whose master answers is in use; what is somebody
+/// else's cannot be removed, and is no concern of ours.
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_left = |meta: &std::fs::Metadata| {
+            meta.is_dir() && meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_AFTER))
+        };
+        // Of a link it tells the link itself.
+        if !is_ours || !entry.metadata().is_ok_and(|meta| is_left(&meta)) {
+            continue;
+        }
+        let sockets = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
+        let has_master = sockets
+            .flat_map(|socket| {
+                std::fs::read_dir(socket.path()).into_iter().flatten().flatten().chain([socket])
+            })
+            .any(|socket| std::os::unix::net::UnixStream::connect(socket.path()).is_ok());
+        if !has_master && std::fs::remove_dir_all(entry.path()).is_ok() {
+            tracing::debug!(path = %entry.path().display(), "what a killed run left was removed");
+        }
+    }
 }
 
 impl Transport for Ssh {
@@ -254,6 +286,33 @@ impl Transport for Ssh {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_killed_runs_have_left_is_swept() {
+        use std::process::Command;
+        let temp = tempfile::tempdir().unwrap();
+        let make = |name: &str, is_old: bool| {
+            let dir = temp.path().join(name);
+            std::fs::create_dir_all(dir.join("inner")).unwrap();
+            std::fs::write(dir.join("inner/log"), "").unwrap();
+            if is_old {
+                assert!(
+                    Command::new("touch").args(["-d", "1 hour ago"]).arg(&dir).status().unwrap().success()
+                );
+            }
+            dir
+        };
+        let (left, fresh, other) = (make("ghd-left", true), make("ghd-fresh", false), make("other", true));
+        let used = make("ghd-used", false);
+        let _master = std::os::unix::net::UnixListener::bind(used.join("inner/master")).unwrap();
+        assert!(Command::new("touch").args(["-d", "1 hour ago"]).arg(&used).status().unwrap().success());
+        std::os::unix::fs::symlink(&other, temp.path().join("ghd-link")).unwrap();
+        sweep(temp.path());
+        assert!(!left.exists());
+        for stays in [fresh, other.join("inner/log"), used, temp.path().join("ghd-link")] {
+            assert!(stays.exists(), "{}", stays.display());
+        }
+    }
 
     fn told(words: &str) -> String {
         let error = explain(

@@ -218,6 +218,7 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
         files: project.files,
         actions: project.actions.into_iter().map(|action| ActionOutcome { action, result: each }).collect(),
         hooks: project.hooks,
+        kept: Vec::new(),
         result,
         problems: project.problems,
         logs: Vec::new(),

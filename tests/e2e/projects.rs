@@ -113,3 +113,22 @@ fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
     assert_eq!((bed.on_host("app/notes"), bed.on_host("proxy/notes")), ("one".to_owned(), "two".to_owned()));
     assert_eq!(bed.deploy().files, ["modified services/app/notes"]);
 }
+
+#[test]
+fn what_is_kept_of_a_project_that_goes_is_listed_and_used_when_it_comes_back() {
+    let bed = Bed::new("kept");
+    let old = "services:\n  db: {<<: *s, volumes: ['rows:/rows', './data:/data:ro']}\nvolumes: {rows: {}}";
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.compose("old", old);
+    bed.sync([]).exits(0);
+    bed.inside("old/db", &["sh", "-c", "echo precious >/rows/file"]);
+    std::fs::remove_dir_all(bed.repo("services/old")).unwrap();
+    let text = bed.sync(["--prune"]).exits(0);
+    for kept in [&format!("volume {}-old_rows", bed.id), "old/.env", "old/data"] {
+        assert!(text.stdout.contains(&format!("  kept     {kept}\n")), "{kept}: {}", text.all());
+    }
+    assert!(!text.stdout.contains("kept     old/compose.yml"), "{}", text.all());
+    bed.compose("old", old);
+    bed.sync([]).exits(0);
+    assert_eq!(bed.inside("old/db", &["cat", "/rows/file"]), "precious\n");
+}

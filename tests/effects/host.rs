@@ -132,6 +132,7 @@ impl Host {
                 self.hooks.push(format!("{dir}: {}", argv.join(" ")));
                 if half { refused("it stopped half way") } else { ok() }
             }
+            ["left", ..] => ok(),
             ["docker", ..] => ok(),
             ["remove", project, service] => {
                 self.containers

@@ -269,6 +269,8 @@ fn a_project_that_is_pruned() {
     shop: down
     swap shop
     state
+    docker volume ls -q --filter label=com.docker.compose.project=shop
+    left shop
     state
     history
     release

@@ -7,7 +7,7 @@ use crate::report::escape::name;
 use crate::report::tally::Tally;
 use crate::report::wording::{action_result, commit, count, host_state, project_result};
 
-use super::{code, details, fenced, fold, host_heading, messages, services, unfold};
+use super::{code, details, fenced, fold, host_heading, listed, messages, services, unfold};
 
 /// Writes what was done, what failed and why, and the state of each host.
 ///
@@ -55,6 +55,10 @@ fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize) -> io::Result<()> {
         for project in &shown {
             let actions = project.actions.iter().map(|done| &done.action);
             details(w, &project.name, &project.path, &project.files, actions)?;
+            if !project.kept.is_empty() {
+                let kept: Vec<String> = project.kept.iter().map(|kept| code(kept)).collect();
+                writeln!(w, "- kept {}\n", listed(&kept))?;
+            }
         }
         fold(w)?;
     }

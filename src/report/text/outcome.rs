@@ -65,6 +65,9 @@ fn project(w: &mut dyn Write, project: &ProjectOutcome, style: Style) -> io::Res
         .collect();
     actions(w, &rows, &project.path, style)?;
     hooks(w, &project.hooks, style)?;
+    for kept in &project.kept {
+        writeln!(w, "  kept     {}", name(kept))?;
+    }
     brief(w, &project.problems, "  ", style)?;
     project.logs.iter().try_for_each(|service| log(w, service, style))
 }

@@ -20,6 +20,7 @@ mod invalid;
 mod killed;
 mod logins;
 mod names;
+mod network;
 mod projects;
 mod reach;
 mod reactions;

@@ -136,6 +136,11 @@ impl Ran {
         self
     }
 
+    /// How it exits.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.code
+    }
+
     /// The result as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

@@ -7,6 +7,7 @@
 mod ages;
 mod bed;
 mod call;
+mod conditions;
 mod conflicts;
 mod content;
 mod definitions;

@@ -1,0 +1,264 @@
+//! A host that is not as it should be: its disk is full or read-only, its clock lies, its engine stops.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bed::{Bed, privileged, ran};
+
+fn compose(bed: &Bed, mode: &str) {
+    bed.compose("app", &format!("services:\n  web: {{<<: *s, restart: always, environment: {{MODE: {mode}}}, volumes: ['./conf:/conf:ro']}}\n  worker: {{<<: *s, restart: always}}"));
+    bed.write("services/app/conf", mode);
+}
+
+/// A small disk below the root.
+struct Disk<'b>(&'b Bed);
+
+impl<'b> Disk<'b> {
+    fn mount(bed: &'b Bed) -> Self {
+        std::fs::create_dir_all(bed.root("")).unwrap();
+        ran(privileged(["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "none"]).arg(bed.root("")));
+        Self(bed)
+    }
+
+    fn remount(&self, options: &str) {
+        ran(privileged(["mount", "-o", &format!("remount,{options}")]).arg(self.0.root("")));
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        // What a container mounts of it is let go of with the bed.
+        let _ = privileged(["umount", "-l"]).arg(self.0.root("")).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
+    let bed = Bed::new("full");
+    let disk = Disk::mount(&bed);
+    compose(&bed, "one");
+    bed.sync([]).exits(0);
+    let before = bed.containers();
+    // It does not even arrive.
+    compose(&bed, "two");
+    bed.write("services/app/blob", vec![7_u8; 3 << 20]);
+    bed.sync([]).exits(4).says("the host's disk is full").ends_with("nothing was changed");
+    // It arrives, and then there is no room to keep what it replaces.
+    bed.write("services/app/blob", "small");
+    bed.settle();
+    let fill = |room: u64| {
+        let free = ran(Command::new("df").args(["--output=avail", "-B1"]).arg(bed.root("")));
+        let free: u64 = free.lines().last().unwrap().trim().parse().unwrap();
+        std::fs::write(bed.root("filling"), vec![0; usize::try_from(free.saturating_sub(room)).unwrap()])
+            .unwrap();
+    };
+    for room in [60_000, 90_000, 120_000] {
+        fill(room);
+        let ran = bed.call(["sync"]).run();
+        let (code, said) = (ran.code(), ran.all());
+        assert!(matches!(code, Some(0 | 4 | 5 | 6)), "{said}");
+        assert!(code == Some(0) || said.contains("No space left") || said.contains("disk is full"), "{said}");
+        if code != Some(0) {
+            assert_eq!(
+                (bed.on_host("app/conf"), bed.containers()),
+                ("one".to_owned(), before.clone()),
+                "{said}"
+            );
+        }
+        std::fs::remove_file(bed.root("filling")).unwrap();
+        bed.settle();
+    }
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!(
+        (bed.env("app/web", "MODE"), bed.inside("app/web", &["cat", "/conf"])),
+        ("two".to_owned(), "two".to_owned())
+    );
+    drop(bed.containers());
+    disk.remount("size=4m");
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+}
+
+#[test]
+fn a_root_that_may_only_be_read_is_refused_and_can_be_looked_at() {
+    let bed = Bed::new("readonly");
+    let disk = Disk::mount(&bed);
+    compose(&bed, "one");
+    bed.sync([]).exits(0);
+    bed.settle();
+    compose(&bed, "two");
+    bed.commit();
+    disk.remount("ro");
+    bed.call(["sync"]).run().exits(4).says("Read-only file system").ends_with("nothing was changed");
+    bed.call(["sync", "--dry-run"]).run().exits(0).says("up  ");
+    bed.call(["status"]).run().exits(0).says("release 1");
+    bed.call(["diff"]).run().exits(0).says("+two");
+    disk.remount("rw");
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!(bed.env("app/web", "MODE"), "two");
+}
+
+#[test]
+fn files_whose_times_lie_hide_nothing() {
+    let bed = Bed::new("clock");
+    compose(&bed, "one");
+    bed.write("services/app/other", "same size 1");
+    bed.sync([]).exits(0);
+    for (when, text) in [("1 hour ago", "same size 2"), ("next hour", "same size 3")] {
+        bed.settle();
+        // Whoever writes may set the clock back, or give the file any time he likes.
+        std::fs::write(bed.root("app/other"), text).unwrap();
+        ran(Command::new("touch").args(["-d", when]).arg(bed.root("app/other")));
+        bed.call(["status"]).run().exits(0).says("app/other  (drift");
+        bed.call(["sync"]).run().exits(0).says("drift");
+        assert_eq!(bed.on_host("app/other"), "same size 1");
+        for name in ["names", "seen", "seen.sum", "state.json", "lock", "beat"] {
+            ran(Command::new("touch").args(["-c", "-d", when]).arg(bed.root(&format!(".ghdeploy/{name}"))));
+        }
+        bed.call(["sync"]).run().exits(0).says("nothing to do");
+    }
+}
+
+/// A Docker Engine of this bed alone, in a network namespace of its own.
+struct Engine<'b> {
+    bed: &'b Bed,
+    space: String,
+    child: Option<Child>,
+}
+
+impl<'b> Engine<'b> {
+    fn start(bed: &'b Bed) -> Self {
+        let space = format!("ge{}", std::process::id());
+        ran(&mut privileged(["ip", "netns", "add", &space]));
+        ran(&mut privileged(["ip", "-n", &space, "link", "set", "lo", "up"]));
+        std::fs::create_dir(bed.path("engine")).unwrap();
+        let mut engine = Self { bed, space, child: None };
+        engine.up();
+        let image = bed.path("image.tar");
+        ran(Command::new("docker").args(["save", "-o"]).arg(&image).arg("ghdeploy-test/busybox:1"));
+        engine.docker(&["load", "-i", &image.display().to_string()]);
+        let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
+        bed.docker_is(&format!("DOCKER_HOST={} exec {} \"$@\"", engine.socket(), docker.trim()));
+        engine
+    }
+
+    fn socket(&self) -> String {
+        format!("unix://{}/socket", self.bed.path("engine").display())
+    }
+
+    fn docker(&self, args: &[&str]) -> String {
+        ran(privileged(["docker", "-H", &self.socket()]).args(args))
+    }
+
+    fn answers(&self) -> bool {
+        let mut version = privileged(["docker", "-H", &self.socket(), "version"]);
+        version.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    fn up(&mut self) {
+        let dir = self.bed.path("engine");
+        let at = |name: &str| format!("{}/{name}", dir.display());
+        let mut command =
+            privileged(["nsenter", &format!("--net=/run/netns/{}", self.space), "--", "dockerd"]);
+        command.args(["--host", &self.socket(), "--data-root", &at("data"), "--exec-root", &at("exec")]);
+        command.args(["--pidfile", &at("pid"), "--bridge", "none"]);
+        let log = std::fs::File::create(at("log")).unwrap();
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let begin = Instant::now();
+        while !self.answers() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(60),
+                "{}",
+                std::fs::read_to_string(at("log")).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let _ = privileged(["chmod", "666", &at("socket")]).status();
+    }
+
+    fn pid(&self) -> String {
+        self.child.as_ref().unwrap().id().to_string()
+    }
+
+    fn down(&mut self) {
+        let _ = privileged(["kill", &self.pid()]).stderr(Stdio::null()).status();
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// `service state MODE` of each container.
+    fn containers(&self) -> Vec<String> {
+        let ids = self.docker(&["ps", "-aq"]);
+        let format = r#"{{.Name}} {{.State.Status}} {{range .Config.Env}}{{println .}}{{end}}"#;
+        let mut all: Vec<String> = ids
+            .split_whitespace()
+            .map(|id| self.docker(&["inspect", "--format", format, id]))
+            .map(|text| {
+                let first = text.lines().next().unwrap().trim_start_matches('/').to_owned();
+                first.replace(&format!("{}-app-", self.bed.id), "")
+            })
+            .collect();
+        all.sort();
+        all
+    }
+}
+
+impl Drop for Engine<'_> {
+    fn drop(&mut self) {
+        let ids = privileged(["docker", "-H", &self.socket(), "ps", "-aq"]).output();
+        for id in String::from_utf8_lossy(&ids.unwrap().stdout).split_whitespace() {
+            let _ =
+                privileged(["docker", "-H", &self.socket(), "rm", "-fv", id]).stdout(Stdio::null()).status();
+        }
+        if self.child.is_some() {
+            self.down();
+        }
+        let _ = privileged(["ip", "netns", "del", &self.space]).status();
+        let _ = privileged(["rm", "-rf"]).arg(self.bed.path("engine")).status();
+    }
+}
+
+#[test]
+fn an_engine_that_is_stopped_before_or_in_the_middle_loses_nothing() {
+    let bed = Bed::new("engine");
+    let mut engine = Engine::start(&bed);
+    compose(&bed, "one");
+    bed.sync([]).exits(0);
+    let at = |mode: &str| vec![format!("web-1 running MODE={mode}"), "worker-1 running PATH=/bin".to_owned()];
+    let is_at = |engine: &Engine<'_>, mode: &str| {
+        let (there, wanted) = (engine.containers(), at(mode));
+        assert!(
+            there.len() == 2 && there[0] == wanted[0] && there[1].starts_with("worker-1 running"),
+            "{there:?}"
+        );
+    };
+    is_at(&engine, "one");
+    // Stopped before.
+    engine.down();
+    compose(&bed, "two");
+    bed.sync([])
+        .exits(5)
+        .says("Docker Engine does not run on the host")
+        .says("systemctl start docker")
+        .ends_with("nothing was changed (release 1)");
+    assert_eq!(bed.on_host("app/conf"), "one");
+    bed.call(["status"]).run().exits(4).says("Docker");
+    engine.up();
+    bed.call(["sync"]).run().exits(0);
+    is_at(&engine, "two");
+    // Stopped in the middle of an up.
+    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
+    let flag = bed.path("engine-stopped");
+    bed.docker_is(&format!(
+        "case \" $* \" in *' up '*) [ -e {flag} ] || {{ : >{flag}; kill {0}; while DOCKER_HOST={1} {2} version; do sleep 0.1; done >/dev/null; }} 2>/dev/null ;; esac\nDOCKER_HOST={1} exec {2} \"$@\"",
+        engine.pid(),
+        engine.socket(),
+        docker.trim(),
+        flag = flag.display(),
+    ));
+    compose(&bed, "three");
+    bed.sync([]).exits(6).says("the way back failed").says("run ghdeploy status");
+    engine.down();
+    engine.up();
+    bed.call(["sync"]).run().exits(0);
+    is_at(&engine, "three");
+    bed.call(["sync"]).run().exits(0).says("nothing to do");
+}

@@ -43,7 +43,7 @@ impl Watcher {
                             text.len()
                         )),
                         Err(error) => {
-                            wrong.push(format!("a file was not there: {}: {error}", file.display()))
+                            wrong.push(format!("a file was not there: {}: {error}", file.display()));
                         }
                     }
                 }

@@ -60,6 +60,15 @@ fn a_file_that_is_missing_under_a_mount_stops_its_project() {
 }
 
 #[test]
+fn a_directory_where_a_mount_means_a_file_stops_its_project() {
+    let bed = two_projects("wrongtype");
+    // As Docker has made it of a file that was missing once.
+    bed.guard("app/nginx.conf/made-by-docker", "");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
+    leaves_app_alone(&bed).says("is a directory on the host, though a file is meant").says("services/app/compose.yml:");
+}
+
+#[test]
 fn an_image_that_cannot_be_pulled_leaves_the_old_container_running() {
     let bed = two_projects("nopull");
     bed.compose("app", "services:\n  web: {<<: *s, image: '127.0.0.1:1/nobody/nothing:1'}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ghdeploy::apply::stage::Source;
-use ghdeploy::apply::{Content, Settings, Task, apply};
+use ghdeploy::apply::{BackTo, Content, Settings, Task, apply};
 use ghdeploy::compose::Files as _;
 use ghdeploy::compose::model::Reaction;
 use ghdeploy::config::FileRules;
@@ -36,6 +36,8 @@ pub(crate) struct Ask {
     pub(crate) force: bool,
     pub(crate) prune: bool,
     pub(crate) no_restart: bool,
+    /// The release that is gone back to: what the repository wants is what the host had then.
+    pub(crate) back_to: Option<u64>,
     /// Which commands go wrong, counted from 0, and how.
     pub(crate) faults: [Option<(usize, Fault)>; 2],
 }
@@ -121,7 +123,7 @@ impl Repo {
             log_lines: 0,
             keep: 10,
             newest: None,
-            back_to: None,
+            back_to: ask.back_to.map(|release| BackTo { release, is_whole: true }),
             at: "2026-01-01T00:00:00Z".to_owned(),
             actor: None,
             run_url: None,

@@ -269,6 +269,18 @@ fn of_a_project_with_hooks() {
 }
 
 #[test]
+fn of_a_rollback() {
+    let (past, present) = (Repo::new(FILES), Repo::new(FILES));
+    let host = past.deployed();
+    present.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
+    present.write("blog/conf/c", "new").remove("blog/conf/b");
+    let host = present.sync(&host, Ask::default()).host;
+    let ask = Ask { back_to: Some(1), ..Ask::default() };
+    assert!(past.sync(&host, ask).did("fetch blog"));
+    try_all(&Case { repo: past, before: Some(present), host, ask });
+}
+
+#[test]
 fn of_an_env_file() {
     try_all(&case(FILES, |repo| repo.write("blog/e.env", "A=2\n")));
 }

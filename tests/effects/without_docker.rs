@@ -6,7 +6,8 @@ use ghdeploy::outcome::{ActionResult, ProjectResult};
 use crate::bench::{Ask, Repo};
 use crate::host::Host;
 
-const FILES_ONLY: Ask = Ask { force: false, prune: false, no_restart: true, faults: [None, None] };
+const FILES_ONLY: Ask =
+    Ask { force: false, prune: false, no_restart: true, back_to: None, faults: [None, None] };
 
 fn repo() -> Repo {
     Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a, volumes: ['./x:/x']}\n"), ("blog/x", "1")])

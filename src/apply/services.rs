@@ -66,6 +66,16 @@ impl Apply<'_> {
         };
         for deed in [Deed::Build, Deed::Up, Deed::Recreate] {
             if deed == Deed::Up {
+                for (id, name) in &work.images {
+                    let tag = ["tag", id, name].map(str::to_owned).to_vec();
+                    let reply = self
+                        .task
+                        .driver
+                        .call(&Command::Docker(tag))
+                        .await
+                        .map_err(|error| (error.into(), 0))?;
+                    self.expect("docker tag", reply).map_err(|failure| (failure, 0))?;
+                }
                 let hooks = self.hooks(plan, When::Before).await;
                 hooks.map_err(|failure| (Failure { is_early: true, ..failure }, 0))?;
             }

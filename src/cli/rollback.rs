@@ -12,17 +12,19 @@ use super::run::{Reached, carry_out, holder, settings, unless_stopped, with_host
 use super::signals;
 use crate::apply::stop::Stop;
 use crate::apply::{BackTo, Settings, Task};
+use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::deployed::{Deployed, Held, SHARED, unit};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
 use crate::history::before;
 use crate::host::facts::{facts, holder_in_words, open, probe_new};
-use crate::host::releases::{Content, contents, releases, snapshot};
-use crate::host::{Command, Driver, Transport};
+use crate::host::releases::{Content, Image, contents, releases, snapshot};
+use crate::host::{self, Command, Container, Driver, Transport};
 use crate::manifest::Manifest;
 use crate::outcome::Outcome;
-use crate::plan::{self, Options, Origin, Plan, VERSION, Work};
+use crate::plan::{self, Action, Deed, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work};
 use crate::report::progress::observer;
 use crate::report::{render_outcome, render_plan};
 use crate::tree::release::{Contents, ReleaseTree};
@@ -125,7 +127,7 @@ impl Run<'_> {
         .await?;
         let mut deployed = facts(&driver, &[].into()).await?;
         let release = self.release(&driver, &deployed).await?;
-        let past = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
+        let (past, images) = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
         let mut wanted = self.wanted(&driver, &past).await?;
         let own = wanted.projects.iter().filter(|project| self.selects(&project.name));
         let wants = own
@@ -137,7 +139,10 @@ impl Run<'_> {
             // The host as a whole is not at that release then.
             wanted.commit.clone_from(&deployed.state.commit);
         }
-        let work = self.plan(release, &wanted, &deployed, &past);
+        let mut work = self.plan(release, &wanted, &deployed, &past);
+        if !self.args.no_restart {
+            self.bring_images_back(&driver, release, &wanted, &images, &mut work).await?;
+        }
         Ok(Found { driver, release, wanted, deployed, work })
     }
 
@@ -224,6 +229,90 @@ impl Run<'_> {
             });
         }
         work
+    }
+}
+
+impl Run<'_> {
+    /// Plans that services run the images again that they ran in that release, where their name means another
+    /// one by now.
+    async fn bring_images_back(
+        &self,
+        driver: &Driver,
+        release: u64,
+        wanted: &Wanted,
+        images: &[Image],
+        work: &mut Work,
+    ) -> Result<()> {
+        let reply = driver.call(&Command::Containers).await?;
+        let now: Vec<Container> = reply
+            .events
+            .into_iter()
+            .filter_map(|event| {
+                if let host::Event::Container { container } = event { Some(*container) } else { None }
+            })
+            .collect();
+        let mut moved: Vec<(&str, &Service, &Image)> = Vec::new();
+        for project in wanted.projects.iter().filter(|project| self.selects(&project.name)) {
+            for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
+                let is_it = |image: &&Image| image.project == project.model.name && image.service == *name;
+                let Some(then) = images.iter().find(is_it) else { continue };
+                let runs_other =
+                    now.iter().any(|c| c.project == then.project && c.service == *name && c.image != then.id);
+                // What is named by its content cannot mean another one.
+                let is_name = !then.name.contains('@') && !then.name.starts_with("sha256:");
+                if runs_other
+                    && is_name
+                    && service.image.as_ref() == Some(&then.name)
+                    && service.build.is_none()
+                {
+                    moved.push((&project.name, service, then));
+                }
+            }
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let ids = moved.iter().map(|(_, _, then)| then.id.clone());
+        let argv = ["image", "inspect", "--format", "{{.Id}}"].map(str::to_owned).into_iter().chain(ids);
+        let there = driver.call(&Command::Docker(argv.collect())).await?.output;
+        for (project, service, then) in moved {
+            let Some(plan) = work.plan.projects.iter_mut().find(|plan| plan.name == project) else {
+                continue;
+            };
+            if !there.contains(&then.id) {
+                let message = format!(
+                    "the image that {project}/{} ran in release {release} is no longer on the host",
+                    then.service
+                );
+                let note = Diagnostic::warning(message, Some(service.at.clone()));
+                work.plan.notes.push(note.help(format!("it runs what is called {} now", then.name)));
+                continue;
+            }
+            if let Some(work) = work.projects.get_mut(project) {
+                work.images.push((then.id.clone(), then.name.clone()));
+            }
+            let acts = plan.actions.iter().any(|action| {
+                action.service.as_ref() == Some(&then.service)
+                    && matches!(action.deed, Deed::Up | Deed::Recreate)
+            });
+            if !acts {
+                let reason = Reason {
+                    path: service.at.path.clone(),
+                    line: Some(service.at.line),
+                    how: None,
+                    by: None,
+                    note: Some(format!("ran another image in release {release}")),
+                };
+                plan.actions.insert(
+                    0,
+                    Action { deed: Deed::Up, service: Some(then.service.clone()), reasons: vec![reason] },
+                );
+                if plan.change == ProjectChange::Unchanged {
+                    plan.change = ProjectChange::Changed;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

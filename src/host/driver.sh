@@ -218,6 +218,7 @@ leave() {
   [ -n "$locked" ] || return 0
   [ ! -d "$st" ] || rm -rf "$st"
   [ -z "$unsealed" ] || seal
+  printf '' >"$d/beat"
   printf '' >"$d/lock.json"
 }
 
@@ -482,6 +483,10 @@ release() (
     [ ! -e "$file" ] || alike "$d/manifest"/* "$new/manifest" || exit 1
     break
   done
+  # Which image each service runs: a name may be given to another one later.
+  ids=$(docker ps -q --filter label=com.docker.compose.oneoff=False 2>/dev/null)
+  # shellcheck disable=SC2086 # a list of ids
+  [ -z "$ids" ] || docker inspect --type container --format '{{.Image}} {{index .Config.Labels "com.docker.compose.project"}} {{index .Config.Labels "com.docker.compose.service"}} {{.Config.Image}}' $ids >"$new/images" 2>/dev/null || :
   # What was sent is kept, too, for a file may be edited in place before it is replaced. Whether it is what
   # it is called is looked at when it is needed.
   for file in "$st/+objects"/*; do
@@ -549,6 +554,7 @@ releases() {
 # snapshot NUMBER: what was deployed when that release was made.
 snapshot() {
   say "{\"id\":$id,\"event\":\"state\",\"state\":$(cat -- "$d/releases/$1/state.json")}"
+  [ ! -f "$d/releases/$1/images" ] || tell image <"$d/releases/$1/images"
   set +f
   for file in "$d/releases/$1/manifest"/*; do
     [ -f "$file" ] || continue

@@ -301,6 +301,11 @@ pub enum Event {
         /// Its number.
         text: String,
     },
+    /// Which image a service ran when a release was made: its id, the project, the service, its name.
+    Image {
+        /// Those four, with a blank between them.
+        text: String,
+    },
     /// The content of one of the files that were asked for.
     Content {
         /// Its bytes; `-`: the host does not have it, `+`: it is too large.

@@ -48,14 +48,42 @@ pub async fn releases(driver: &Driver) -> Result<Releases> {
     Ok(releases)
 }
 
-/// What was deployed when a release was made; `None` when it is not kept.
+/// The image that a service ran when a release was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+    /// Compose's project name.
+    pub project: String,
+    /// The service.
+    pub service: String,
+    /// What the definition called it.
+    pub name: String,
+}
+
+impl Image {
+    fn from_line(line: &str) -> Option<Self> {
+        let mut words = line.split(' ').map(str::to_owned);
+        Some(Self { id: words.next()?, project: words.next()?, service: words.next()?, name: words.next()? })
+    }
+}
+
+/// What was deployed when a release was made, and the images that ran; `None` when it is not kept.
 ///
 /// # Errors
 ///
 /// When the connection is lost, or the records on the host are not ours to read.
-pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<Deployed>> {
+pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<(Deployed, Vec<Image>)>> {
     let reply = driver.call(&Command::Snapshot(release)).await?;
-    if reply.is_ok() { records(reply.events, &BTreeMap::new()).map(Some) } else { Ok(None) }
+    if !reply.is_ok() {
+        return Ok(None);
+    }
+    let images = reply.events.iter().filter_map(|event| match event {
+        Event::Image { text } => Image::from_line(text),
+        _ => None,
+    });
+    let images = images.collect();
+    Ok(Some((records(reply.events, &BTreeMap::new())?, images)))
 }
 
 /// The content of files: that of the digest, or without one what lies at the path now. A content that is

@@ -99,6 +99,8 @@ pub struct ProjectWork {
     pub drifted: bool,
     /// Whether another project reads a file of it that changes: then its files go first.
     pub goes_first: bool,
+    /// Images that get a name back before services act: id and name.
+    pub images: Vec<(String, String)>,
 }
 
 impl Work {
@@ -223,6 +225,7 @@ impl Planner<'_> {
                     recorded,
                     drifted,
                     goes_first,
+                    images: Vec::new(),
                 },
             );
             plans.push(plan);
@@ -241,6 +244,7 @@ impl Planner<'_> {
                     recorded,
                     drifted: false,
                     goes_first: false,
+                    images: Vec::new(),
                 },
             );
             plans.push(plan);

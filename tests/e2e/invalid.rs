@@ -65,7 +65,9 @@ fn a_directory_where_a_mount_means_a_file_stops_its_project() {
     // As Docker has made it of a file that was missing once.
     bed.guard("app/nginx.conf/made-by-docker", "");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
-    leaves_app_alone(&bed).says("is a directory on the host, though a file is meant").says("services/app/compose.yml:");
+    leaves_app_alone(&bed)
+        .says("is a directory on the host, though a file is meant")
+        .says("services/app/compose.yml:");
 }
 
 #[test]

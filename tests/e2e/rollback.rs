@@ -1,6 +1,8 @@
 //! The way back to an earlier release, out of what the host has kept.
 
-use crate::bed::Bed;
+use std::process::Command;
+
+use crate::bed::{Bed, ran};
 use crate::seen::fates;
 
 /// A bed with two projects and three releases: `one`, `two` and `three` of `app`, and `blog` in the second.
@@ -173,4 +175,28 @@ fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
     assert_eq!(objects(), ["notes of 4", "notes of 5"]);
     bed.call(["rollback", "--to", "6"]).run().exits(0);
     assert_eq!(bed.on_host("app/notes"), "notes of 5");
+}
+
+#[test]
+fn an_image_whose_name_has_moved_comes_back_under_it() {
+    let bed = Bed::new("moved");
+    let image = format!("{}-app:stable", bed.id);
+    let docker = |args: &[&str]| ran(Command::new("docker").args(args));
+    let id = |image: &str| docker(&["image", "inspect", "--format", "{{.Id}}", image]).trim().to_owned();
+    docker(&["tag", "ghdeploy-test/busybox:1", &image]);
+    let compose = format!("services:\n  web: {{<<: *s, image: '{image}'}}\n  worker: {{<<: *s}}");
+    bed.compose("app", &compose);
+    bed.sync([]).exits(0);
+    bed.write("services/app/notes", "new");
+    bed.sync([]).exits(0);
+    // A watcher pulls a newer image of the same name and replaces the container.
+    docker(&["tag", "ghdeploy-test/web:1", &image]);
+    ran(Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    assert_eq!(bed.inspect("app/web", "{{.Image}}"), id("ghdeploy-test/web:1"));
+    let before = bed.containers();
+    bed.call(["rollback"]).run().exits(0).says("ran another image in release 1");
+    assert_eq!(bed.inspect("app/web", "{{.Image}}"), id("ghdeploy-test/busybox:1"));
+    assert_eq!(id(&image), id("ghdeploy-test/busybox:1"));
+    assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
+    assert!(!bed.root("app/notes").exists());
 }

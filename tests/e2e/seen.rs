@@ -172,6 +172,7 @@ pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
         "./.ghdeploy",
         "./.ghdeploy/lock",
         "./.ghdeploy/lock.json",
+        "./.ghdeploy/beat",
         "./.ghdeploy/seen",
         "./.ghdeploy/seen.sum",
         "./.ghdeploy/names",

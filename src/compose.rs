@@ -17,6 +17,7 @@ mod environment;
 mod extends;
 #[cfg(test)]
 mod fake;
+mod hooks;
 mod include;
 mod keys;
 mod load;

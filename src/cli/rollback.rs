@@ -214,19 +214,25 @@ impl Run<'_> {
             Options { allow_held: true, origin: Origin::Release(release), ..Options::new(&selects) };
         let path = |path: &crate::path::RootPath| shown(past, deployed, path);
         let mut work = plan::host(&self.target.name, wanted, deployed, &options, &path);
-        let shared = deployed.manifests.get(SHARED).map(Manifest::digest);
+        let shared =
+            deployed.manifests.get(SHARED).map_or_else(|| Manifest::default().digest(), Manifest::digest);
+        let plans = &work.plan.projects;
         for (name, work) in &mut work.projects {
             if let Some(then) = past.state.projects.get(name) {
                 work.state.commit.clone_from(&then.commit);
                 work.state.back_to = Some(then.back_to.unwrap_or(then.release));
             }
-            // What is left must not come again by itself.
-            let left = deployed.manifests.get(&unit(name)).map(Manifest::digest);
-            work.state.held = deployed.state.projects.get(name).zip(left).map(|(now, manifest)| Held {
+            // What is left must not come again by itself: that is what the repository has, however far back
+            // one goes.
+            let now = deployed.state.projects.get(name);
+            let changes = plans.iter().any(|plan| plan.name == *name && !plan.files.is_empty());
+            let left = now.zip(deployed.manifests.get(&unit(name))).filter(|_| changes);
+            let left = left.map(|(now, manifest)| Held {
                 release: now.release,
-                manifest: manifest.as_str().to_owned(),
-                shared: shared.clone().unwrap_or_else(|| Manifest::default().digest()).as_str().to_owned(),
+                manifest: manifest.digest().as_str().to_owned(),
+                shared: shared.as_str().to_owned(),
             });
+            work.state.held = now.and_then(|now| now.held.clone()).or(left);
         }
         work
     }

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Files;
 use super::context::Context;
 use super::discover;
+use super::hooks;
 use super::load::{Loader, Model};
 use super::merge;
 use super::model::{Project, Service};
 use super::service::{self, Shared};
 use super::settings;
 use super::yaml::{Map, Node};
+
 use crate::diagnostic::Diagnostic;
 use crate::path::RootPath;
 
@@ -46,7 +48,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     check_dependencies(&services, &mut context);
     let settings = settings::project(&mut context, model.settings.as_ref());
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
-    settings::check_hooks(&mut context, &settings, &names);
+    hooks::check(&mut context, &settings.hooks, &names);
     let (owned_networks, external_networks) = networks(&start.name, &model, &services);
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();

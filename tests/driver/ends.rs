@@ -28,7 +28,7 @@ fn runs(pid: &str) -> bool {
 }
 
 async fn is_gone(pid: &str) -> bool {
-    for _ in 0..400 {
+    for _ in 0..2000 {
         if !runs(pid) {
             return true;
         }

@@ -168,7 +168,7 @@ fn a_link_that_is_down_for_some_seconds_in_mid_upload_is_survived() {
     wire.set("down");
     std::thread::sleep(Duration::from_secs(6));
     wire.set("up");
-    run.ends(0, 80);
+    run.ends(0, 120);
     assert_eq!(std::fs::read(bed.root("app/blob")).unwrap(), noise(24 << 20));
     assert_eq!(bed.env("app/web", "MODE"), "one");
 }
@@ -188,7 +188,7 @@ fn a_link_that_is_down_for_ever_ends_the_run_and_holds_nobody_up() {
     let run = wire.sync(&[]);
     wait_until("the upload begins", 30, || bed.path("began").exists());
     wire.set("down");
-    let said = run.ends(4, 90);
+    let said = run.ends(4, 120);
     assert!(said.contains("nothing was changed") && !said.contains("trying again"), "{said}");
     assert_eq!(bed.on_host("app/conf"), "one");
     // The host has not heard of that: its driver waits, with the lock, for a client that has gone. Who needs
@@ -222,7 +222,7 @@ fn a_link_that_goes_down_while_services_act_leaves_the_rest_to_the_next_sync() {
     let run = wire.sync(&[]);
     wait_until("the up begins", 30, || began.exists());
     wire.set("down");
-    let said = run.ends(6, 90);
+    let said = run.ends(6, 120);
     assert!(said.contains("unknown: run ghdeploy status"), "{said}");
     wire.set("up");
     wire.sync(&["--lock-wait", "3m"]).ends(0, 200);

@@ -79,6 +79,8 @@ fn rollbacks_go_further_back_each_time_and_forward_by_number() {
         .says("services/blog was not in release 1");
     is_at(&bed, "one");
     assert!(bed.containers().contains_key("blog/web"), "nothing is taken down by a rollback");
+    bed.call(["sync"]).run().exits(5).says("rolled back from release 3");
+    is_at(&bed, "one");
     bed.call(["rollback"]).run().exits(2).says("keeps no release before 1");
     bed.call(["rollback", "--to", "3"]).run().exits(0).says("release 6, back to release 3");
     is_at(&bed, "three");

@@ -87,7 +87,7 @@ fn a_signal_in_mid_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
     wait_until("the up begins", || {
         bed.docker_calls().iter().any(|call| call.contains(" up -d --quiet-pull"))
     });
-    let (code, said) = run.signal("-INT").ends(15);
+    let (code, said) = run.signal("-INT").ends(40);
     assert_eq!(code, 6, "{said}");
     assert!(said.contains("stopped in the middle (app): run ghdeploy sync to finish"), "{said}");
     assert!(said.contains("stopped by a signal before anything of it was changed"), "{said}");
@@ -120,7 +120,7 @@ fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
     let bed = Bed::new("sigterm");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
-    slow_up(&bed, 6.0);
+    slow_up(&bed, 15.0);
     compose(&bed, "two", "");
     let run = Run::start(&bed, &["sync"]);
     wait_until("the up begins", || {
@@ -128,7 +128,7 @@ fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
     });
     let run = run.signal("-INT");
     std::thread::sleep(Duration::from_millis(500));
-    let (code, said) = run.signal("-TERM").ends(2);
+    let (code, said) = run.signal("-TERM").ends(10);
     assert_eq!(code, 6, "{said}");
     assert!(
         said.contains("goes on on the host and holds the lock")
@@ -156,7 +156,7 @@ fn a_signal_before_anything_is_changed_ends_the_run_promptly() {
     let mut lock = lock.unwrap();
     let run = Run::start(&bed, &["sync"]);
     std::thread::sleep(Duration::from_millis(2500));
-    let (code, said) = run.signal("-INT").ends(5);
+    let (code, said) = run.signal("-INT").ends(20);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("stopped by a signal") && said.contains("nothing was changed"), "{said}");
     // flock(1) has made a child of its own.

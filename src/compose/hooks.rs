@@ -1,0 +1,164 @@
+//! Reads `x-ghdeploy.hooks`.
+
+use super::context::Context;
+use super::model::{Hook, HookKind, When};
+use super::scalar;
+use super::settings::known;
+use super::yaml::{Map, Node, Value};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::duration::parse_duration;
+
+const HOOKS: &[&str] = &["before", "after"];
+const HOOK: &[&str] = &["service", "run", "exec", "timeout"];
+
+/// How long a hook may take that does not say: migrations of side projects take seconds.
+const HOOK_SECS: u64 = 300;
+
+/// `hooks: {before: …, after: …}`, each a hook or a list of them.
+pub(super) fn read(context: &mut Context<'_>, node: &Node) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    let Some(map) = mapping_of(context, "hooks", node) else { return hooks };
+    known(context, map, HOOKS);
+    for (key, when) in [("before", When::Before), ("after", When::After)] {
+        let items = match map.get(key).map(|entry| &entry.node) {
+            Some(Node { value: Value::List(items), .. }) => items,
+            Some(node) => std::slice::from_ref(node),
+            None => continue,
+        };
+        hooks.extend(items.iter().filter_map(|item| hook(context, when, item)));
+    }
+    hooks
+}
+
+fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
+    let map = mapping_of(context, "a hook", node)?;
+    known(context, map, HOOK);
+    let wrong = |context: &mut Context<'_>, at, message: &str, help: &str| {
+        let at = context.location(at);
+        context.note(Diagnostic::error(message, Some(at)).help(help));
+    };
+    let Some(service) = map.get("service").and_then(|entry| entry.node.as_str()) else {
+        wrong(context, node.at, "a hook names no service", "write service: the one whose image it runs in");
+        return None;
+    };
+    let (kind, entry) = match (map.get("run"), map.get("exec")) {
+        (Some(run), None) => (HookKind::Run, run),
+        (None, Some(exec)) if when == When::After => (HookKind::Exec, exec),
+        (None, Some(exec)) => {
+            let help = "write `run`, which makes a container of the new image";
+            wrong(context, exec.at, "`exec` before a deploy would reach the old container", help);
+            return None;
+        }
+        _ => {
+            wrong(
+                context,
+                node.at,
+                "a hook has one command, `run` or `exec`",
+                "such as run: [./manage.py, migrate]",
+            );
+            return None;
+        }
+    };
+    let argv = match &entry.node.value {
+        Value::List(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::Text(line) => scalar::words(&line.text),
+        _ => None,
+    };
+    let Some(argv) = argv.filter(|argv: &Vec<String>| !argv.is_empty()) else {
+        wrong(
+            context,
+            entry.node.at,
+            "the command of a hook is not understood",
+            "write a list of arguments, such as [./manage.py, migrate]",
+        );
+        return None;
+    };
+    let mut timeout_secs = HOOK_SECS;
+    if let Some(timeout) = map.get("timeout") {
+        let read = timeout.node.as_str().unwrap_or_default();
+        match parse_duration(read).map(|duration| duration.as_secs()) {
+            Ok(secs) if secs > 0 => timeout_secs = secs,
+            Ok(_) => wrong(context, timeout.node.at, "a hook needs some time", "write it like `90s` or `5m`"),
+            Err(why) => wrong(context, timeout.node.at, &why, "the default is 5m"),
+        }
+    }
+    let at = context.location(node.at);
+    Some(Hook { when, service: service.to_owned(), kind, argv, timeout_secs, at })
+}
+
+fn mapping_of<'n>(context: &mut Context<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
+    let map = node.as_map();
+    if map.is_none() && !matches!(node.value, Value::Null) {
+        context.error(node.at, format!("{what} must be a mapping, not {}", node.kind()));
+    }
+    map
+}
+
+/// Tells of hooks of services that there are not.
+pub(super) fn check(context: &mut Context<'_>, hooks: &[Hook], services: &[&str]) {
+    for hook in hooks.iter().filter(|hook| !services.contains(&hook.service.as_str())) {
+        let message = format!("{} is of service `{}`, which is not defined", hook.name(), hook.service);
+        let diagnostic = Diagnostic::error(message, Some(hook.at.clone()));
+        context.note(match nearest(&hook.service, services) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!("services: {}", services.join(", "))),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{messages, project};
+    use super::*;
+
+    fn hooks(yaml: &str) -> (Vec<Hook>, String) {
+        let compose = format!("x-ghdeploy:\n  hooks: {yaml}\nservices:\n  web: {{image: a}}\n");
+        let project = project(&compose);
+        let said = messages(&project).join("; ");
+        (project.settings.hooks, said)
+    }
+
+    #[test]
+    fn hooks_are_read_one_or_many_with_their_times() {
+        let (hooks, said) = hooks(
+            "{before: {service: web, run: ./manage.py migrate}, after: [{service: web, exec: [sh, -c, 'echo $$x'], timeout: 90s}, {service: web, run: [a]}]}",
+        );
+        let told: Vec<_> =
+            hooks.iter().map(|hook| (hook.when, hook.kind, hook.argv.join("|"), hook.timeout_secs)).collect();
+        assert_eq!(said, "");
+        assert_eq!(
+            told,
+            [
+                (When::Before, HookKind::Run, "./manage.py|migrate".to_owned(), 300),
+                (When::After, HookKind::Exec, "sh|-c|echo $x".to_owned(), 90),
+                (When::After, HookKind::Run, "a".to_owned(), 300),
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_in_hooks_are_errors_with_a_way_out() {
+        for (yaml, said) in [
+            (
+                "{befor: {service: web, run: [a]}}",
+                "unknown key `befor` in `x-ghdeploy` (did you mean `before`?)",
+            ),
+            (
+                "{before: {service: wbe, run: [a]}}",
+                "hook `before` is of service `wbe`, which is not defined (did you mean `web`?)",
+            ),
+            ("{before: {service: web, exec: [a]}}", "`exec` before a deploy would reach the old container"),
+            ("{before: {run: [a]}}", "a hook names no service"),
+            ("{after: {service: web}}", "a hook has one command"),
+            ("{after: {service: web, run: []}}", "the command of a hook is not understood"),
+            ("{after: {service: web, run: [a], timeout: 5}}", "has no unit"),
+            ("{after: {service: web, run: [a], timeout: 0s}}", "a hook needs some time"),
+            ("[a]", "hooks must be a mapping, not"),
+            ("{before: a}", "a hook must be a mapping, not"),
+        ] {
+            let found = hooks(yaml).1;
+            assert!(found.contains(said), "{yaml}: {found}");
+            assert!(found.starts_with("services/blog/compose.yml:2:"), "{found}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answers::{CheckReport, Checkup, CheckupResult};
+use crate::diagnostic::Diagnostic;
 use crate::outcome::{ActionResult, Outcome, ProjectResult};
 use crate::plan::{Deed, FileChange, Plan, ProjectChange};
 
@@ -60,7 +61,12 @@ impl Tally {
             }
             tally.files += files.len();
         }
-        tally.failing = blocked;
+        // A host of which nothing is known has an error in the place of a plan.
+        let failed = plan.hosts.iter().filter(|host| host.notes.iter().any(Diagnostic::is_error)).count();
+        tally.failing = blocked + failed;
+        if failed > 0 {
+            tally.others.push(format!("{} failed", count(failed, "host")));
+        }
         tally.other(blocked, "blocked");
         tally.other(gone, "no longer in the repository");
         tally

@@ -44,7 +44,9 @@ fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
     let bed = three("hosts", &format!("tester@127.0.0.1:{}", free_port()));
     let said = sync(&bed, &["--dry-run"]).exits(4).says("trying again in 1 s");
     assert!(
-        said.stdout.contains("services/one/compose.yml") && said.stdout.contains("refuses the connection"),
+        said.stdout.contains("; 1 host failed")
+            && said.stdout.contains("services/one/compose.yml")
+            && said.stdout.contains("refuses the connection"),
         "{}",
         said.all()
     );

@@ -196,7 +196,17 @@ impl Apply<'_> {
             host: self.host().to_owned(),
             projects: ready.iter().map(|plan| plan.name.clone()).collect(),
         });
-        if let Err(error) = self.upload(&ready).await {
+        let uploaded = tokio::select! {
+            uploaded = self.upload(&ready) => uploaded,
+            () = self.task.stop.wanted(Urgency::InOrder) => {
+                let stopped = |plan: &&ProjectPlan| {
+                    let outcome = self.failed(plan, ProjectResult::NothingChanged, Failure::stopped());
+                    (plan.name.clone(), outcome)
+                };
+                return self.outcome(ready.iter().map(stopped).collect(), false, None);
+            }
+        };
+        if let Err(error) = uploaded {
             return self.outcome(results, false, Some((error, HostState::Unchanged)));
         }
         // Every project is checked before anything of any is changed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Context;
 use super::args::RollbackArgs;
 use super::hosts::{Target, selection};
-use super::run::{Reached, carry_out, holder, settings, unless_stopped, with_host};
+use super::run::{Reached, carry_out, holder, not_begun, settings, unless_stopped, with_host};
 use super::signals;
 use crate::apply::stop::Stop;
 use crate::apply::{BackTo, Settings, Task};
@@ -26,7 +26,7 @@ use crate::manifest::Manifest;
 use crate::outcome::Outcome;
 use crate::plan::{self, Action, Deed, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work};
 use crate::report::progress::observer;
-use crate::report::{render_outcome, render_plan};
+use crate::report::{Format, render_outcome, render_plan};
 use crate::tree::release::{Contents, ReleaseTree};
 use crate::wanted::{self, Wanted};
 
@@ -49,7 +49,14 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     let once = async |transport: &dyn Transport| run.on(transport).await;
     let reached = with_host(context, target, run.observer, &run.stop, once).await;
     drop(observer);
-    match reached.map_err(|error| error.on_host(&target.name, HostState::Unchanged))? {
+    let reached = match reached {
+        // A program is told in its own form.
+        Err(error) if context.format == Format::Json => {
+            (None, Reached::Applied(not_begun(target, error.exit, error.diagnostics)))
+        }
+        reached => reached.map_err(|error| error.on_host(&target.name, HostState::Unchanged))?,
+    };
+    match reached {
         (commit, Reached::Planned(plan)) => {
             let plan = Plan { version: VERSION, commit, hosts: vec![plan] };
             context.print(|out| render_plan(context.format, out, &plan, context.style))?;

@@ -89,6 +89,8 @@ fn rollbacks_go_further_back_each_time_and_forward_by_number() {
         .exits(2)
         .says("does not keep release 77")
         .ends_with("nothing was changed");
+    let json = bed.call(["rollback", "--to", "77", "--format", "json"]).run().exits(2).json();
+    assert_eq!(json["hosts"][0]["failure"]["state"], "unchanged");
     let history = bed.call(["history"]).run().exits(0).says("back to release 1");
     assert!(history.stdout.find("release 6").unwrap() < history.stdout.find("release 5").unwrap());
     let json = bed.call(["history", "--format", "json"]).run().exits(0).json();

@@ -188,3 +188,33 @@ fn two_and_eight_runs_at_once_come_one_after_the_other() {
     assert_eq!(ends.iter().filter(|(_, said)| said.contains("nothing to do")).count(), 7, "{ends:?}");
     converges(&bed, "four");
 }
+
+#[test]
+fn a_signal_in_mid_upload_ends_the_run_promptly_and_nothing_was_changed() {
+    let bed = Bed::new("sigupload");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    let (tar, real) = (bed.path("bin/tar"), ran(Command::new("sh").args(["-c", "command -v tar"])));
+    std::fs::remove_file(&tar).unwrap();
+    let began = bed.path("began");
+    std::fs::write(
+        &tar,
+        format!("#!/bin/sh\n: >{}; sleep 20; exec {} \"$@\"\n", began.display(), real.trim()),
+    )
+    .unwrap();
+    crate::bed::chmod(&tar, 0o755);
+    for size in [10, 1 << 20] {
+        compose(&bed, "two", "");
+        bed.write("services/app/blob", vec![b'x'; size]);
+        let _ = std::fs::remove_file(&began);
+        let run = Run::start(&bed, &["sync"]);
+        wait_until("the upload begins", || began.exists());
+        let (code, said) = run.signal("-INT").ends(12);
+        assert_eq!(code, 5, "{said}");
+        assert!(said.contains("stopped by a signal before anything of it was changed"), "{said}");
+        assert_eq!(bed.on_host("app/conf"), "one");
+    }
+    std::fs::remove_file(&tar).unwrap();
+    std::os::unix::fs::symlink(real.trim(), &tar).unwrap();
+    converges(&bed, "two");
+}

@@ -30,8 +30,6 @@ pub enum Age {
     Older(Diagnostic),
 }
 
-const FETCH: &str = "set `fetch-depth: 0` for actions/checkout, or run `git fetch --unshallow`";
-
 impl Ages {
     /// Judges.
     #[must_use]
@@ -65,7 +63,14 @@ impl Ages {
     /// What the dates say where the histories are not known.
     fn by_date(&self) -> Age {
         let (wanted, deployed) = (&self.wanted.commit, &self.deployed.commit);
-        let why = if self.is_shallow { "this clone is shallow" } else { "this clone does not know both" };
+        let (why, fetch) = if self.is_shallow {
+            (
+                "this clone is shallow",
+                "set `fetch-depth: 0` for actions/checkout, or run `git fetch --unshallow`",
+            )
+        } else {
+            ("this clone does not know both", "run `git fetch` to know")
+        };
         let is_older = self.wanted.committed.zip(self.deployed.committed).is_some_and(|(a, b)| a < b);
         if is_older {
             return Age::Older(
@@ -73,7 +78,7 @@ impl Ages {
                     format!("commit {wanted:.10} was made before {deployed:.10}, which was deployed; {why}, so no more is known"),
                     None,
                 )
-                .help(format!("{FETCH}; or deploy it on purpose with --allow-older")),
+                .help(format!("{fetch}; or deploy it on purpose with --allow-older")),
             );
         }
         Age::Doubtful(
@@ -81,7 +86,7 @@ impl Ages {
                 format!("whether commit {wanted:.10} was made from {deployed:.10}, which is deployed, is not known: {why}"),
                 None,
             )
-            .help(FETCH),
+            .help(fetch),
         )
     }
 }

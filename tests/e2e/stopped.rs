@@ -218,3 +218,46 @@ fn a_signal_in_mid_upload_ends_the_run_promptly_and_nothing_was_changed() {
     std::os::unix::fs::symlink(real.trim(), &tar).unwrap();
     converges(&bed, "two");
 }
+
+/// The same command on another working copy.
+fn on_copy(bed: &Bed, copy: &std::path::Path) -> Command {
+    let command = bed.call(["sync"]).command();
+    let mut other = Command::new(command.get_program());
+    other.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other.args(command.get_args().map(|arg| {
+        if arg == bed.repo("").as_os_str() || arg == bed.path("repo") { copy.as_os_str() } else { arg }
+    }));
+    other
+}
+
+#[test]
+fn eight_runs_at_once_of_different_commits_end_with_the_newest() {
+    let bed = Bed::new("commits");
+    compose(&bed, "v0", "");
+    bed.sync([]).exits(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let copies: Vec<_> = (1..=8)
+        .map(|version| {
+            compose(&bed, &format!("v{version}"), "");
+            bed.git(&["add", "-A"]);
+            // A clone that does not have the newer ones goes by the dates.
+            bed.git_at(&format!("@{} +0000", now + 10 * version), &["commit", "-q", "-m", "a change"]);
+            let copy = bed.path(&format!("copy{version}"));
+            ran(Command::new("git").args(["clone", "-q"]).arg(bed.path("repo")).arg(&copy));
+            copy
+        })
+        .collect();
+    let start = |copy: &std::path::PathBuf| {
+        let mut command = on_copy(&bed, copy);
+        Run(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    // The newest one neither first nor last.
+    let runs: Vec<Run> = [5, 2, 7, 0, 3, 1, 6, 4].map(|at| start(&copies[at])).into_iter().collect();
+    for run in runs {
+        let (code, said) = run.ends(180);
+        assert!(code == 0 || code == 2 && said.contains("was made before"), "{code} {said}");
+    }
+    assert_eq!((bed.env("app/web", "MODE"), bed.on_host("app/conf")), ("v8".to_owned(), "v8".to_owned()));
+    assert_eq!(bed.inside("app/worker", &["cat", "/conf"]), "v8");
+    converges(&bed, "v8");
+}

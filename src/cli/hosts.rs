@@ -64,8 +64,14 @@ impl Context {
                 Some(host) => self.named(host)?,
                 None => self.by_address(text)?,
             };
-            if !targets.iter().any(|there| there.name == target.name) {
-                targets.push(target);
+            let is_same = |there: &&Target| there.name == target.name;
+            match targets.iter().find(is_same) {
+                None => targets.push(target),
+                // Another port of one address is another host.
+                Some(there) if there.address != target.address => {
+                    targets.push(Target { name: text.to_owned(), ..target });
+                }
+                Some(_) => {}
             }
         }
         if targets.is_empty() {

@@ -184,6 +184,8 @@ fn explain(options: &SshOptions, words: &str) -> Error {
         "reset by peer",
         "Connection closed",
         "kex_exchange",
+        "Broken pipe",
+        "ssh_dispatch_run_fatal",
     ];
     if passes.iter().any(|words| says(words))
         && !says("Host key verification failed")

@@ -15,7 +15,7 @@ mod upload;
 pub use driver::{Driver, Reply};
 pub use local::Local;
 pub(crate) use protocol::path_line;
-pub use protocol::{Command, Container, Event, Place};
+pub use protocol::{Command, Container, Event, LATE, Place};
 pub use ssh::{Ssh, SshOptions};
 pub use transport::{Remote, Starting, Transport};
 pub use upload::{Upload, upload};

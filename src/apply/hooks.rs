@@ -12,12 +12,9 @@ use super::words::explain;
 use super::{Apply, Failure};
 use crate::compose::model::{Hook, HookKind, When};
 use crate::diagnostic::Diagnostic;
-use crate::host::{Command, Place};
+use crate::host::{Command, LATE, Place};
 use crate::outcome::ServiceLog;
 use crate::plan::ProjectPlan;
-
-/// What the driver says of a hook whose time was over.
-const TIMED_OUT: i32 = 124;
 
 impl Apply<'_> {
     /// Runs the hooks of a project whose time has come, one after the other.
@@ -52,8 +49,8 @@ impl Apply<'_> {
             return Ok(());
         }
         let why = match (reply.rc, hook.kind) {
-            (TIMED_OUT, HookKind::Run) => format!("it was not through after {} s", hook.timeout_secs),
-            (TIMED_OUT, HookKind::Exec) => {
+            (LATE, HookKind::Run) => format!("it was not through after {} s", hook.timeout_secs),
+            (LATE, HookKind::Exec) => {
                 format!("it was not through after {} s, and may go on in the container", hook.timeout_secs)
             }
             (status, _) => format!("it exited with status {status}"),

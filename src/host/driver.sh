@@ -569,27 +569,49 @@ job() {
   jobs=1
   (
     out=$("$@" 2>&1 </dev/null); rc=$?
+    # A command may end with any status, so none of them says that its time was over.
+    [ "$1" != hook ] || [ ! -e "$d/late.$id" ] || { rm -f "$d/late.$id"; rc=-1; }
     { flock 8; [ -z "$out" ] || printf '%s\n' "$out" | text out; printf '%s\n' "{\"id\":$id,\"event\":\"done\",\"rc\":$rc}"; } 8>>"$d/print"
   ) &
 }
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
 # hook DIR SECONDS CONTAINER ARGUMENT…: docker compose, which has so much time and no more, even if nobody
-# waits for it. Then its container goes (with -, its client). Who watches the time holds nothing of ours.
+# waits for it. What it leaves of its container goes. Who watches the time holds nothing of ours.
 hook() {
   dir=$1 seconds=$2 container=$3; shift 3
-  [ "$container" = - ] || docker rm -f "$container" >/dev/null 2>&1 || :
   rm -f "$d/late.$id"
+  drop "$container"
   (umask 022; cd "$dir" && exec docker compose "$@") & child=$!
   (
     while [ "$seconds" -gt 0 ] && kill -0 "$child"; do sleep 1; seconds=$((seconds - 1)); done
     kill -0 "$child" || exit
     : >"$d/late.$id"
-    [ "$container" = - ] || docker rm -f "$container"
-    kill "$child"
+    # Before version 25 docker awaits its plugin, whatever it is told (https://github.com/docker/cli/issues/4402),
+    # and killed alone it leaves it behind.
+    # shellcheck disable=SC2046 # a list of ids
+    kill -9 $(family "$child")
   ) >/dev/null 2>&1 9>&- &
   wait "$child" 2>/dev/null; rc=$?
-  [ ! -e "$d/late.$id" ] || { rm -f "$d/late.$id"; rc=124; }
+  [ ! -e "$d/late.$id" ] || drop "$container"
   return $rc
+}
+# family PID: it and all that it has started, and so on, those that have started others first.
+family() {
+  set +f
+  cat /proc/[0-9]*/stat 2>/dev/null | awk -v pid="$1" '
+    { own = $1; sub(/.*\) [^ ]* /, ""); parent[own] = $1 }
+    END {
+      all[pid]; print pid
+      do {
+        more = 0
+        for (p in parent) if (!(p in all) && (parent[p] in all)) { all[p]; print p; more = 1 }
+      } while (more)
+    }'
+}
+# drop CONTAINER: removes what `docker compose run` has made (- is none), and nothing else of that name.
+drop() {
+  [ "$1" = - ] || [ "$(docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.oneoff"}}' "$1" 2>/dev/null)" != True ] ||
+    docker rm -f "$1" >/dev/null 2>&1 || :
 }
 # remove_service PROJECT SERVICE: stops and removes its containers; volumes stay.
 remove_service() {

@@ -5,6 +5,9 @@ use serde::Deserialize;
 use crate::manifest::{Digest, escape};
 use crate::path::RootPath;
 
+/// What a hook ends with whose time was over. No command has such a status.
+pub const LATE: i32 = -1;
+
 /// One command to the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -63,13 +66,13 @@ pub enum Command {
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
-    /// Runs `docker compose` in a project's live folder, for so long and no longer: then it ends with 124.
+    /// Runs `docker compose` in a project's live folder, for so long and no longer: then it ends with [`LATE`].
     Hook {
         /// The folder below the root.
         dir: String,
         /// How long it may take, in seconds.
         timeout_secs: u64,
-        /// The container that it makes, which goes before it starts, if it is there, and when time is over.
+        /// The one-off container that it makes, which goes before it starts, if it is there, and when time is over.
         container: Option<String>,
         /// The arguments after `docker compose`.
         argv: Vec<String>,

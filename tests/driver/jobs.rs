@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use ghdeploy::host::{Command, Event, Place, facts};
+use ghdeploy::host::{Command, Event, LATE, Place, facts};
 
 use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
 
@@ -141,12 +141,35 @@ fn hook(seconds: u64, container: Option<&str>, words: &[&str]) -> Command {
     }
 }
 
-/// A Docker that runs a hook as its words say, and notes what is removed.
+/// A Docker that runs a hook as its words say, in a plugin that it awaits whatever it is told, and notes what
+/// is removed. The file `oneoff` says whose container a hook's is.
 fn hooking_docker(bed: &Bed) {
     bed.wrap(
         "docker",
-        "if [ \"$1\" = rm ]; then echo \"$*\" >>\"$bed/removed\"; [ ! -e \"$bed/child\" ] || kill -9 \"$(cat \"$bed/child\")\"; exit; fi\nshift 3; case $1 in\nfails) echo says the hook; exit 3 ;;\nhangs) echo $$ >\"$bed/child\"; echo begins; exec sleep 100 ;;\nesac; pwd",
+        r#"case $1 in
+inspect) cat "$bed/oneoff" 2>/dev/null; exit ;;
+rm) echo "$*" >>"$bed/removed"; exit ;;
+esac
+shift 3; case $1 in
+fails) echo says the hook; exit "$2" ;;
+hangs) trap '' TERM; echo begins; bed=$bed sh -c 'sleep 100 & echo $! >"$bed/new"; mv "$bed/new" "$bed/child"; wait' & wait ;;
+esac; pwd"#,
     );
+}
+
+/// Waits until nothing of a process is left: whose parent is gone is reaped by init, when it comes to it.
+async fn has_ended(pid: &str) {
+    for _ in 0..500 {
+        if !std::path::Path::new("/proc").join(pid.trim()).exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{pid} goes on");
+}
+
+fn removed(bed: &Bed) -> String {
+    fs::read_to_string(bed.beside("removed")).unwrap_or_default()
 }
 
 under_every_shell! {
@@ -154,28 +177,45 @@ under_every_shell! {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
         let driver = bed.opened().await;
-        let reply = driver.call(&hook(60, Some("blog-web-hook"), &["works"])).await.unwrap();
+        let reply = driver.call(&hook(60, Some("blog.web.hook"), &["works"])).await.unwrap();
         assert_eq!((reply.rc, reply.output[0].ends_with("/blog")), (0, true), "{reply:?}");
-        let reply = driver.call(&hook(60, None, &["fails"])).await.unwrap();
-        assert_eq!((reply.rc, reply.output), (3, vec!["says the hook".to_owned()]));
-        // What an earlier run has left goes first.
-        assert_eq!(fs::read_to_string(bed.beside("removed")).unwrap(), "rm -f blog-web-hook\n");
+        // 124 is what timeout(1) ends with: that of a hook is its own.
+        for status in [3, 124] {
+            let reply = driver.call(&hook(60, None, &["fails", &status.to_string()])).await.unwrap();
+            assert_eq!((reply.rc, reply.output), (status, vec!["says the hook".to_owned()]));
+        }
         driver.end().await;
         bed.settle().await;
+    }
+
+    async fn what_an_earlier_hook_has_left_goes_and_nothing_else_of_that_name(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        hooking_docker(&bed);
+        let driver = bed.opened().await;
+        for (label, gone) in [("False", ""), ("", ""), ("True", "rm -f blog.web.hook\n")] {
+            fs::write(bed.beside("oneoff"), label).unwrap();
+            expect_ok(&driver.call(&hook(60, Some("blog.web.hook"), &["works"])).await.unwrap());
+            assert_eq!(removed(&bed), gone, "{label}");
+            expect_ok(&driver.call(&hook(60, None, &["works"])).await.unwrap());
+            assert_eq!(removed(&bed), gone, "{label}");
+        }
+        driver.end().await;
     }
 
     async fn a_hook_has_its_time_and_no_more_and_nothing_is_left_of_it(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
-        for container in [Some("blog-web-hook"), None] {
+        fs::write(bed.beside("oneoff"), "True").unwrap();
+        for container in [Some("blog.web.hook"), None] {
             let driver = bed.opened().await;
-            let reply = driver.call(&hook(1, container, &["hangs"])).await.unwrap();
-            assert_eq!((reply.rc, reply.output), (124, vec!["begins".to_owned()]));
-            let child = fs::read_to_string(bed.beside("child")).unwrap();
-            assert!(!std::path::Path::new("/proc").join(child.trim()).exists());
+            let hangs = hook(1, container, &["hangs"]);
+            let reply = tokio::time::timeout(Duration::from_secs(30), driver.call(&hangs)).await.unwrap().unwrap();
+            assert_eq!((reply.rc, reply.output), (LATE, vec!["begins".to_owned()]));
+            has_ended(&fs::read_to_string(bed.beside("child")).unwrap()).await;
             driver.end().await;
             bed.settle().await;
         }
+        assert_eq!(removed(&bed), "rm -f blog.web.hook\n".repeat(2), "before and after");
         assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("late")));
     }
 

@@ -32,7 +32,8 @@ impl Apply<'_> {
 
     async fn hook(&self, plan: &ProjectPlan, hook: &Hook) -> Result<(), Failure> {
         let state = &self.task.work.projects[&plan.name].state;
-        let name = format!("{}-{}-hook", state.project, hook.service);
+        // No project name has a dot: no other service of any project comes to the same name.
+        let name = format!("{}.{}.hook", state.project, hook.service);
         let options: &[&str] = match hook.kind {
             HookKind::Run => &["run", "--rm", "-T", "--no-deps", "--name", &name],
             HookKind::Exec => &["exec", "-T"],
@@ -83,7 +84,10 @@ impl Apply<'_> {
                     && (c.state == "running" || c.state == "exited" && c.exit_code == 0)
             })
         };
-        let needed = needs(&project.model.services, [service].into(), |_, _| true);
+        let all = &project.model.services;
+        let runs =
+            |name: &str| all.get(name).is_some_and(|service| service.active && !service.scaled_to_zero);
+        let needed = needs(all, [service].into(), |name, _| runs(name));
         let missing: Vec<&str> =
             needed.into_iter().filter(|needed| *needed != service && !is_there(needed)).collect();
         if missing.is_empty() {
@@ -95,9 +99,7 @@ impl Apply<'_> {
         if !reply.is_ok() {
             return Err(Failure::new(explain("docker compose up", &reply.output)));
         }
-        let ends: BTreeSet<&str> = project
-            .model
-            .services
+        let ends: BTreeSet<&str> = all
             .values()
             .flat_map(|service| &service.depends_on)
             .filter(|(_, how)| how.condition == "service_completed_successfully")

@@ -407,7 +407,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     containers
     blog: up -d --no-recreate db
     containers
-    blog: hook run --rm -T --no-deps --name blog-web-hook web ./migrate --all
+    blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web worker
     containers
     blog: hook exec -T web warm up
@@ -430,7 +430,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     state
     blog: build web
     containers
-    blog: hook run --rm -T --no-deps --name blog-web-hook web ./migrate --all
+    blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web
     containers
     blog: hook exec -T web warm up
@@ -447,6 +447,23 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     repo.write("blog/conf", "2");
     assert!(repo.sync(&host, Ask::default()).did("blog: hook"));
     assert!(!repo.sync(&host, Ask { no_restart: true, ..Ask::default() }).did("blog: hook"));
+}
+
+#[test]
+fn a_hook_starts_nothing_that_would_not_run() {
+    let compose = "\
+x-ghdeploy: {hooks: {before: {service: web, run: [a]}}}
+services:
+  web: {image: a, depends_on: {debug: {condition: service_started, required: false}, none: {condition: service_started}, db: {condition: service_started}}}
+  debug: {image: d, profiles: [debug]}
+  none: {image: n, scale: 0}
+  db: {image: d}
+";
+    let repo = Repo::new(&[("blog/compose.yml", compose)]);
+    let run = repo.sync(&Host::default(), Ask::default());
+    well(&repo, &run);
+    let started: Vec<_> = run.commands.iter().filter(|command| command.contains("--no-recreate")).collect();
+    assert_eq!(started, ["blog: up -d --no-recreate db"]);
 }
 
 #[test]

@@ -32,7 +32,9 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, HostState, Result};
 use crate::event::{Event, Observer};
 use crate::host::{Command, Container, Driver, Transport, Upload, upload};
-use crate::outcome::{ActionOutcome, ActionResult, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog};
+use crate::outcome::{
+    ActionOutcome, ActionResult, HookOutcome, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog,
+};
 use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
 use crate::wanted::{Wanted, WantedProject};
@@ -119,6 +121,8 @@ struct Apply<'a> {
     before: OnceCell<Result<Vec<Container>>>,
     /// What became of the shared files.
     shared: Mutex<Shared>,
+    /// What became of the hooks of a project so far, in their order.
+    hooked: Mutex<BTreeMap<String, Vec<ActionResult>>>,
 }
 
 /// What became of the shared files so far.
@@ -158,7 +162,8 @@ impl Failure {
 /// Carries out a plan. What fails is in the outcome.
 pub async fn apply(task: Task<'_>) -> HostOutcome {
     let state = Mutex::new(task.deployed.state.clone());
-    let apply = Apply { task, state, before: OnceCell::new(), shared: Mutex::default() };
+    let apply =
+        Apply { task, state, before: OnceCell::new(), shared: Mutex::default(), hooked: Mutex::default() };
     let outcome = apply.run().await;
     apply.task.observer.on(Event::Done { host: apply.task.work.plan.name.clone() });
     outcome
@@ -449,7 +454,7 @@ impl Apply<'_> {
     }
 }
 
-/// The plan of a project with the same result on every action.
+/// The plan of a project with the same result on every action and hook.
 fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> ProjectOutcome {
     ProjectOutcome {
         name: plan.name.clone(),
@@ -461,7 +466,7 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
             .iter()
             .map(|action| ActionOutcome { action: action.clone(), result: actions })
             .collect(),
-        hooks: plan.hooks.clone(),
+        hooks: plan.hooks.iter().map(|hook| HookOutcome { hook: hook.clone(), result: actions }).collect(),
         kept: Vec::new(),
         result,
         problems: plan.problems.clone(),

@@ -66,9 +66,9 @@ pub struct ProjectOutcome {
     pub files: Vec<FileChange>,
     /// As in the plan, with results.
     pub actions: Vec<ActionOutcome>,
-    /// As in the plan: those that ran, if the project did not fail before.
+    /// As in the plan, with results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hooks: Vec<Hook>,
+    pub hooks: Vec<HookOutcome>,
     /// What was kept of a project that was taken down: `volume blog_rows`, `blog/.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
@@ -101,6 +101,16 @@ pub struct ActionOutcome {
     pub result: ActionResult,
 }
 
+/// A hook and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HookOutcome {
+    /// The hook.
+    #[serde(flatten)]
+    pub hook: Hook,
+    /// What became of it.
+    pub result: ActionResult,
+}
+
 /// What became of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,7 +129,7 @@ pub enum ProjectResult {
     Unknown,
 }
 
-/// What became of an action.
+/// What became of an action or a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionResult {

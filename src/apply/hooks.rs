@@ -13,7 +13,7 @@ use super::{Apply, Failure};
 use crate::compose::model::{Hook, HookKind, When};
 use crate::diagnostic::Diagnostic;
 use crate::host::{Command, LATE, Place};
-use crate::outcome::ServiceLog;
+use crate::outcome::{ActionResult, ProjectOutcome, ServiceLog};
 use crate::plan::ProjectPlan;
 
 impl Apply<'_> {
@@ -22,15 +22,27 @@ impl Apply<'_> {
         for hook in plan.hooks.iter().filter(|hook| hook.when == when) {
             self.go_on()?;
             self.step(plan, format!("{} {}", hook.name(), hook.service));
-            if hook.kind == HookKind::Run {
-                self.start_needed(plan, &hook.service).await?;
-            }
-            self.hook(plan, hook).await?;
+            let end = self.hook(plan, hook).await;
+            let result = if end.is_ok() { ActionResult::Done } else { ActionResult::Failed };
+            self.hooked.lock().await.entry(plan.name.clone()).or_default().push(result);
+            end?;
         }
         Ok(())
     }
 
+    /// Says of each hook in the outcome of a project that failed what became of it: a plan has them in the order
+    /// in which they run.
+    pub(super) async fn tell_hooks(&self, plan: &ProjectPlan, outcome: &mut ProjectOutcome) {
+        let results = self.hooked.lock().await.remove(&plan.name).unwrap_or_default();
+        for (hook, result) in outcome.hooks.iter_mut().zip(results) {
+            hook.result = result;
+        }
+    }
+
     async fn hook(&self, plan: &ProjectPlan, hook: &Hook) -> Result<(), Failure> {
+        if hook.kind == HookKind::Run {
+            self.start_needed(plan, &hook.service).await?;
+        }
         let state = &self.task.work.projects[&plan.name].state;
         // No project name has a dot: no other service of any project comes to the same name.
         let name = format!("{}.{}.hook", state.project, hook.service);

@@ -181,6 +181,7 @@ impl Apply<'_> {
         if acts && let Err((mut failure, at)) = self.act(plan).await {
             if failure.is_stopped {
                 let mut outcome = self.failed(plan, ProjectResult::Interrupted, failure);
+                self.tell_hooks(plan, &mut outcome).await;
                 outcome.actions.iter_mut().for_each(|action| action.result = ActionResult::Owed);
                 return outcome;
             }
@@ -199,6 +200,7 @@ impl Apply<'_> {
                 ProjectResult::RolledBack
             };
             let mut outcome = self.failed(plan, result, Failure { problems, ..failure });
+            self.tell_hooks(plan, &mut outcome).await;
             for (number, action) in outcome.actions.iter_mut().enumerate() {
                 action.result = match number.cmp(&at) {
                     _ if failure_is_early => ActionResult::Skipped,

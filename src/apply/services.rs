@@ -137,8 +137,8 @@ impl Apply<'_> {
             () = self.task.stop.wanted(Urgency::InOrder) => Err((Failure::interrupted(), Vec::new())),
         }
         .map_err(|(failure, sick)| (failure, failing(&sick)))?;
-        let last = plan.actions.len().saturating_sub(1);
-        self.hooks(plan, When::After).await.map_err(|failure| (failure, last))
+        // No action has failed then.
+        self.hooks(plan, When::After).await.map_err(|failure| (failure, plan.actions.len()))
     }
 
     /// `docker compose up` of `services`. Compose looks after what they wait for, and its hash of a

@@ -82,7 +82,10 @@ fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
 /// A cell with actions, those of one sort together: ``restart `web`, `worker`; up `db` ``.
 ///
 /// With each action comes what it is, such as `restart` or `restart failed`.
-fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>, hooks: &[Hook]) -> String {
+fn services<'a>(
+    actions: impl Iterator<Item = (&'a Action, String)>,
+    hooks: impl Iterator<Item = (&'a Hook, String)>,
+) -> String {
     let mut sorts: Vec<(String, Vec<String>)> = Vec::new();
     for (action, sort) in actions {
         let service = action.service.as_deref().map(code);
@@ -94,7 +97,7 @@ fn services<'a>(actions: impl Iterator<Item = (&'a Action, String)>, hooks: &[Ho
     let cells = sorts
         .into_iter()
         .map(|(sort, services)| format!("{sort} {}", listed(&services)).trim_end().to_owned());
-    let hooks = hooks.iter().map(|hook| format!("hook {} {}", when(hook.when), code(&hook.service)));
+    let hooks = hooks.map(|(hook, sort)| format!("hook {} {sort}{}", when(hook.when), code(&hook.service)));
     let cell = cells.chain(hooks).collect::<Vec<_>>().join("; ");
     if cell.is_empty() { "–".to_owned() } else { cell }
 }

@@ -12,7 +12,8 @@ use crate::diagnostic::{Diagnostic, Location};
 use crate::error::{Exit, HostState};
 use crate::history::{Release, ReleasedProject};
 use crate::outcome::{
-    ActionOutcome, ActionResult, HostFailure, HostOutcome, Outcome, ProjectOutcome, ProjectResult, ServiceLog,
+    ActionOutcome, ActionResult, HookOutcome, HostFailure, HostOutcome, Outcome, ProjectOutcome,
+    ProjectResult, ServiceLog,
 };
 use crate::path::RootPath;
 use crate::plan::{
@@ -209,7 +210,7 @@ pub(super) fn migrating() -> ProjectPlan {
     ProjectPlan { hooks, ..project("blog", ProjectChange::Changed, Vec::new(), actions) }
 }
 
-/// What became of a project of a plan: all its actions have the same result.
+/// What became of a project of a plan: all its actions and hooks have the same result.
 pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResult) -> ProjectOutcome {
     ProjectOutcome {
         name: project.name,
@@ -217,12 +218,19 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
         change: project.change,
         files: project.files,
         actions: project.actions.into_iter().map(|action| ActionOutcome { action, result: each }).collect(),
-        hooks: project.hooks,
+        hooks: project.hooks.into_iter().map(|hook| HookOutcome { hook, result: each }).collect(),
         kept: Vec::new(),
         result,
         problems: project.problems,
         logs: Vec::new(),
     }
+}
+
+/// That project, of which a hook failed.
+pub(super) fn badly_migrated() -> ProjectOutcome {
+    let mut project = done(migrating(), ProjectResult::RolledBack, ActionResult::Done);
+    project.hooks[1].result = ActionResult::Failed;
+    project
 }
 
 /// A host where all went well.

@@ -19,18 +19,38 @@ pub use plan::plan;
 use std::io::{self, Write};
 
 use crate::compose::model::Hook;
+use crate::outcome::ActionResult;
 use crate::plan::Action;
 
 use super::escape::name;
 use super::style::{Ink, Style};
-use super::wording::{Cause, cause, subject, when};
+use super::wording::{Cause, action_result, cause, subject, when};
 
-/// Writes what runs besides the actions.
-fn hooks(w: &mut dyn Write, hooks: &[Hook], style: Style) -> io::Result<()> {
-    hooks.iter().try_for_each(|hook| {
-        let word = style.ink(Ink::Plain, "hook");
-        writeln!(w, "  {word}  {} {}", when(hook.when), name(&hook.service))
-    })
+/// Writes what runs besides the actions, and what became of it if that is known already.
+fn hooks<'h>(
+    w: &mut dyn Write,
+    hooks: impl Iterator<Item = (Option<ActionResult>, &'h Hook)>,
+    style: Style,
+) -> io::Result<()> {
+    for (result, hook) in hooks {
+        write!(w, "  ")?;
+        if let Some(result) = result {
+            told(w, result, style)?;
+        }
+        writeln!(w, "hook  {} {}", when(hook.when), name(&hook.service))?;
+    }
+    Ok(())
+}
+
+/// Writes what became of something, as wide as any of its words.
+fn told(w: &mut dyn Write, result: ActionResult, style: Style) -> io::Result<()> {
+    let ink = match result {
+        ActionResult::Done => Ink::Good,
+        ActionResult::Failed => Ink::Bad,
+        ActionResult::Owed => Ink::Warning,
+        ActionResult::Skipped => Ink::Faint,
+    };
+    write!(w, "{}  ", style.ink(ink, format!("{:<7}", action_result(result))))
 }
 
 /// Writes a host's heading, which is left out if there is only one host.
@@ -62,7 +82,7 @@ const WIDEST: usize = 32;
 
 /// A line for an action: what became of it if that is known already, and the action.
 struct Row<'a> {
-    result: Option<(Ink, &'static str)>,
+    result: Option<ActionResult>,
     action: &'a Action,
 }
 
@@ -74,8 +94,8 @@ fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> i
     let who = who.max().unwrap_or_default();
     for (row, subject) in rows.iter().zip(&subjects) {
         write!(w, "  ")?;
-        if let Some((ink, word)) = row.result {
-            write!(w, "{}  ", style.ink(ink, format!("{word:<7}")))?;
+        if let Some(result) = row.result {
+            told(w, result, style)?;
         }
         let deed = format!("{:<kind$}", row.action.deed.word());
         write!(w, "{}  {subject:<who$}", style.ink(Ink::Warning, deed))?;

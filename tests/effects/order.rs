@@ -491,6 +491,13 @@ fn a_hook_that_fails_before_leaves_every_service_as_it_was() {
     let problem = &run.project("blog").problems[0];
     assert_eq!(problem.message, "hook `before` of service `web` failed: it exited with status 1");
     assert_eq!(problem.at.as_ref().unwrap().to_string(), "services/blog/compose.yml:3:14");
+    let hooks = |run: &Run| run.project("blog").hooks.iter().map(|hook| hook.result).collect::<Vec<_>>();
+    assert_eq!(hooks(&run), [ActionResult::Failed, ActionResult::Skipped]);
+    assert_eq!(hooks(&clean), [ActionResult::Done, ActionResult::Done]);
+    // What fails in between has nothing to do with them.
+    let at = clean.at("blog: up -d --quiet-pull web");
+    let between = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
+    assert_eq!(hooks(&between), [ActionResult::Done, ActionResult::Skipped]);
     // One that fails afterwards has everything taken back.
     let at = clean.commands.iter().position(|command| command.contains("hook exec")).unwrap();
     let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
@@ -498,5 +505,7 @@ fn a_hook_that_fails_before_leaves_every_service_as_it_was() {
         (run.exit, run.result("blog"), &run.host.files),
         (Exit::RolledBack, ProjectResult::RolledBack, &host.files)
     );
+    assert_eq!(hooks(&run), [ActionResult::Done, ActionResult::Failed]);
+    assert!(run.actions("blog").iter().all(|(_, result)| *result == ActionResult::Done));
     assert_eq!(repo.misses(&repo.sync(&run.host, Ask::default()).host), Vec::<String>::new());
 }

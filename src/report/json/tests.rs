@@ -1,7 +1,7 @@
 //! The JSON forms, whole: whoever changes one sees here what readers of version 1 will see.
 
 use super::*;
-use crate::outcome::ProjectResult;
+use crate::outcome::{HostOutcome, ProjectResult};
 use crate::report::samples::{self, text_of};
 
 #[test]
@@ -492,5 +492,13 @@ fn the_form_of_hooks_has_no_command() {
     assert_eq!(
         hooks.to_string(),
         r#"[{"kind":"run","service":"web","when":"before"},{"kind":"exec","service":"web","when":"after"}]"#
+    );
+    let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+    let text = text_of(|w| outcome(w, &samples::outcome_of(vec![host])));
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let hooks = &read["hosts"][0]["projects"][0]["hooks"];
+    assert_eq!(
+        hooks.to_string(),
+        r#"[{"kind":"run","result":"done","service":"web","when":"before"},{"kind":"exec","result":"failed","service":"web","when":"after"}]"#
     );
 }

@@ -82,7 +82,14 @@ fn row(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {
         };
         (&done.action, sort)
     });
-    writeln!(w, "| {} | {result}{files} | {} |", code(&project.name), services(actions, &project.hooks))
+    let hooks = project.hooks.iter().map(|done| {
+        let sort = match done.result {
+            ActionResult::Done => String::new(),
+            other => format!("**{}** ", action_result(other)),
+        };
+        (&done.hook, sort)
+    });
+    writeln!(w, "| {} | {result}{files} | {} |", code(&project.name), services(actions, hooks))
 }
 
 fn logs(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {
@@ -99,6 +106,13 @@ fn logs(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::report::samples::{self, text_of};
+
+    #[test]
+    fn a_hook_that_failed_says_so() {
+        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+        let text = text_of(|w| outcome(w, &samples::outcome_of(vec![host])));
+        assert!(text.contains("| up `web`; hook before `web`; hook after **failed** `web` |"), "{text}");
+    }
 
     #[test]
     fn an_outcome_shows_results_messages_logs_and_states() {

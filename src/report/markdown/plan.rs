@@ -57,7 +57,8 @@ fn row(w: &mut dyn Write, project: &ProjectPlan) -> io::Result<()> {
         files => format!(", {}", count(files, "file")),
     };
     let actions = project.actions.iter().map(|action| (action, action.deed.word().to_owned()));
-    writeln!(w, "| {} | {change}{files} | {} |", code(&project.name), services(actions, &project.hooks))
+    let hooks = project.hooks.iter().map(|hook| (hook, String::new()));
+    writeln!(w, "| {} | {change}{files} | {} |", code(&project.name), services(actions, hooks))
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult, ServiceLog};
+use crate::outcome::{HostOutcome, Outcome, ProjectOutcome, ProjectResult, ServiceLog};
 use crate::report::diagnostic::brief;
 use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
-use crate::report::wording::{action_result, commit, host_state, project_result};
+use crate::report::wording::{commit, host_state, project_result};
 
 use super::files::files;
 use super::{Row, actions, hooks, host_heading, project_heading};
@@ -55,30 +55,15 @@ fn project(w: &mut dyn Write, project: &ProjectOutcome, style: Style) -> io::Res
     };
     project_heading(w, &project.name, &project.path, (ink, project_result(project.result)), style)?;
     files(w, &project.files, style)?;
-    let rows: Vec<_> = project
-        .actions
-        .iter()
-        .map(|done| Row {
-            result: Some((result_ink(done.result), action_result(done.result))),
-            action: &done.action,
-        })
-        .collect();
+    let rows: Vec<_> =
+        project.actions.iter().map(|done| Row { result: Some(done.result), action: &done.action }).collect();
     actions(w, &rows, &project.path, style)?;
-    hooks(w, &project.hooks, style)?;
+    hooks(w, project.hooks.iter().map(|done| (Some(done.result), &done.hook)), style)?;
     for kept in &project.kept {
         writeln!(w, "  kept     {}", name(kept))?;
     }
     brief(w, &project.problems, "  ", style)?;
     project.logs.iter().try_for_each(|service| log(w, service, style))
-}
-
-fn result_ink(result: ActionResult) -> Ink {
-    match result {
-        ActionResult::Done => Ink::Good,
-        ActionResult::Failed => Ink::Bad,
-        ActionResult::Owed => Ink::Warning,
-        ActionResult::Skipped => Ink::Faint,
-    }
 }
 
 fn log(w: &mut dyn Write, service: &ServiceLog, style: Style) -> io::Result<()> {
@@ -101,6 +86,7 @@ fn state(w: &mut dyn Write, host: &HostOutcome, wanted: Option<&str>, style: Sty
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::ActionResult;
     use crate::report::samples::{self, text_of};
 
     fn shown(hosts: Vec<HostOutcome>) -> String {
@@ -134,6 +120,19 @@ mod tests {
         3 projects done: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged
         host web: release 42, commit 1a2b3c4d5e
         ");
+    }
+
+    #[test]
+    fn hooks_have_their_results_as_actions_have() {
+        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+        let text = shown(vec![host]);
+        let lines: Vec<_> = text.lines().skip(1).take(3).collect();
+        let wanted = [
+            "  done     up  web  services/blog/compose.yml:22",
+            "  done     hook  before web",
+            "  failed   hook  after web",
+        ];
+        assert_eq!(lines, wanted);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn project(w: &mut dyn Write, project: &ProjectPlan, style: Style) -> io::Result
     files(w, &project.files, style)?;
     let rows: Vec<_> = project.actions.iter().map(|action| Row { result: None, action }).collect();
     actions(w, &rows, &project.path, style)?;
-    hooks(w, &project.hooks, style)?;
+    hooks(w, project.hooks.iter().map(|hook| (None, hook)), style)?;
     brief(w, &project.problems, "  ", style)
 }
 

@@ -1,6 +1,9 @@
 //! Hooks of a project: migrations and the like.
 
-use crate::bed::Bed;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bed::{Bed, ran};
 
 fn compose(bed: &Bed, mode: &str, hooks: &str) {
     bed.compose(
@@ -85,4 +88,65 @@ fn a_hook_afterwards_runs_in_the_service_and_its_failure_is_the_deploys() {
         (bed.env("app/web", "MODE"), bed.on_host("app/web.conf")),
         ("one".to_owned(), "one".to_owned())
     );
+}
+
+#[test]
+fn a_migration_that_fails_at_first_leaves_nothing() {
+    let bed = Bed::new("migfirst");
+    // What it waits for is there: only then does it begin.
+    compose(&bed, "one", &run("echo the status is its own; exit 124"));
+    let failed = bed.sync([]).exits(5).says("failed: it exited with status 124");
+    let failed = failed.says("failed   hook  before web").says("| the status is its own");
+    assert!(bed.docker_calls().iter().any(|call| call.ends_with("up -d --no-recreate db")));
+    assert!(bed.containers().is_empty(), "{:?}: {}", bed.containers(), failed.all());
+    assert!(!bed.root("app/compose.yml").exists() && !bed.root("app/web.conf").exists());
+}
+
+#[test]
+fn a_hook_that_hangs_in_its_service_is_told_and_the_lock_is_free() {
+    let bed = Bed::new("hangs");
+    let exec = |script: &str| format!("{{after: {{service: web, exec: [sh, -c, '{script}'], timeout: 2s}}}}");
+    compose(&bed, "one", &exec("true"));
+    bed.sync([]).exits(0);
+    compose(&bed, "two", &exec("echo it is slow; sleep 100"));
+    let begin = Instant::now();
+    let late = bed.sync([]).exits(5).says("it was not through after 2 s, and may go on in the container");
+    assert!(begin.elapsed() < Duration::from_secs(60), "{}", late.all());
+    assert_eq!(bed.env("app/web", "MODE"), "one");
+    compose(&bed, "two", &exec("true"));
+    bed.sync(["--lock-wait", "0s"]).exits(0);
+}
+
+#[test]
+fn a_container_that_has_the_name_of_a_hooks_stays() {
+    let bed = Bed::new("name");
+    compose(&bed, "one", &run("true"));
+    let name = format!("{}-app.web.hook", bed.id);
+    ran(Command::new("docker").args(["create", "--name", &name, "ghdeploy-test/busybox:1"]));
+    bed.sync([]).exits(5).says("is already in use by container");
+    ran(Command::new("docker").args(["rm", &name]));
+    bed.sync([]).exits(0);
+}
+
+#[test]
+fn a_hook_whose_client_is_killed_ends_and_runs_again() {
+    let bed = Bed::new("killed");
+    bed.guard("app/rows/.keep", "");
+    let script = "echo begins >>/rows/migrations; [ $$(wc -l </rows/migrations) -gt 1 ] || sleep 100";
+    compose(&bed, "one", &run(script).replace("20s", "5s"));
+    bed.guarded_no_more("app/rows/.keep");
+    bed.commit();
+    let mut client =
+        bed.call(["sync"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while !bed.root("app/rows/migrations").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the hook does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+    bed.call(["sync", "--lock-wait", "0s"]).run().exits(4);
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!(bed.on_host("app/rows/migrations"), "begins\nbegins\n");
+    assert_eq!(bed.containers().len(), 3, "nothing is left of it: {:?}", bed.containers());
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::compose::model::{How, Port, Service};
+use crate::compose::model::{Hook, How, Port, Project, Service};
 use crate::compose::{Files, NodeKind};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::path::{RootPath, looks_like_a_file};
@@ -21,6 +21,7 @@ const MAX_SEARCHED_BYTES: u64 = 1 << 20;
 pub fn lint(projects: &[WantedProject], files: &dyn Files, is_named: bool) -> Vec<Diagnostic> {
     let mut found = collisions(projects, is_named);
     for project in projects {
+        found.extend(idle_hooks(&project.model));
         for (name, service) in &project.model.services {
             found.extend(image(name, service));
             found.extend(missing(name, service, files));
@@ -95,6 +96,17 @@ fn overlap(a: &Port, b: &Port) -> bool {
         |address: &str| address.parse::<IpAddr>().map_or(address.is_empty(), |ip| ip.is_unspecified());
     let same_address = a.host_ip == b.host_ip || is_any(&a.host_ip) || is_any(&b.host_ip);
     same_address && a.protocol == b.protocol
+}
+
+/// Hooks of services that nothing starts.
+fn idle_hooks(project: &Project) -> impl Iterator<Item = Diagnostic> {
+    let is_idle = |hook: &&Hook| project.services.get(&hook.service).is_some_and(|service| !service.active);
+    project.settings.hooks.iter().filter(is_idle).map(|hook| {
+        let message = format!("{} never runs: no profile starts service `{}`", hook.name(), hook.service);
+        Diagnostic::warning(message, Some(hook.at.clone())).help(
+            "a hook runs when its service is started anew: name one that is, or say COMPOSE_PROFILES in the project's .env",
+        )
+    })
 }
 
 /// An image that is another one tomorrow.

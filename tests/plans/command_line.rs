@@ -217,7 +217,7 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     let git = Git::new();
     git.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
     git.write("services/blog/own.env.example", "A=\n");
-    let shop = "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\n";
+    let shop = "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\nx-ghdeploy:\n  hooks: {before: [{service: web, run: a}, {service: off, run: a}]}\n";
     git.write("services/shop/compose.yml", shop);
     git.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
     let assert = ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2);
@@ -235,10 +235,11 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     warning services/blog/compose.yml:3 the image of service `web` has no tag: it is `latest`
     warning services/blog/compose.yml:6 service `web` mounts services/blog/gone.conf, which is not in the repository
     warning services/blog/compose.yml:7 service `web` takes its variables from services/blog/.env, which is not in the repository
+    warning services/shop/compose.yml:8 hook `before` never runs: no profile starts service `off`
     warning services/shop/id:2 a private key lies in plain sight
     ");
     // One that asks for another host may never meet the other.
-    git.write("services/shop/compose.yml", &format!("{shop}x-ghdeploy: {{hosts: [db]}}\n"));
+    git.write("services/shop/compose.yml", &format!("{shop}  hosts: [db]\n"));
     ghdeploy(git.path()).arg("check").assert().success();
     git.write(
         "ghdeploy.yml",

@@ -25,6 +25,8 @@ use clap::Parser;
 
 use crate::config::Config;
 use crate::error::{Error, Exit, Result};
+use crate::host::credentials::Credentials;
+use crate::report::escape::name;
 use crate::report::progress::Progress;
 use crate::report::{Format, Style, diagnostic};
 
@@ -38,6 +40,8 @@ struct Context {
     dir: PathBuf,
     args: Args,
     config: Config,
+    /// What ssh is to use; empty for commands that need no host.
+    credentials: Credentials,
     format: Format,
     /// How stdout looks.
     style: Style,
@@ -49,6 +53,13 @@ struct Context {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    seal();
+    if std::env::args_os().any(|arg| arg.to_string_lossy().contains("PRIVATE KEY-----")) {
+        let error = Error::usage("a private key stands on the command line, where all users of this machine see it")
+            .help("take it for known and make a new one; give it by GHDEPLOY_SSH_KEY, or by `--ssh-key -` from stdin");
+        let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &|_| None, Style::default());
+        return ExitCode::from(error.exit.code());
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -80,7 +91,16 @@ fn run(args: Args, stderr: Style) -> Result<Exit> {
         (false, _) => Progress::Lines,
     };
     let style = Style { colour: colours(&std::io::stdout()), verbose: args.verbose > 0 };
-    let context = Context { dir: args.directory(), args, config, format, style, stderr, progress };
+    let credentials = if args.command.needs_host() {
+        Credentials::new(&args.credentials())?
+    } else {
+        Credentials::default()
+    };
+    let context =
+        Context { dir: args.directory(), args, config, credentials, format, style, stderr, progress };
+    for note in &context.credentials.notes {
+        context.say(note);
+    }
     match &context.args.command {
         Command::Check => check::run(&context),
         Command::Plan(options) => plan::run(&context, options),
@@ -139,10 +159,25 @@ impl Context {
         }
     }
 
+    /// Writes a remark to stderr. A closed stderr is no failure.
+    fn say(&self, remark: &str) {
+        if !self.args.quiet {
+            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
+        }
+    }
+
     /// The text of a file of the repository, to show the line that a message is about.
     fn source(&self, path: &str) -> Option<String> {
         source(&self.dir, path)
     }
+}
+
+/// Keeps what this process holds in memory from core dumps, and from other processes of the same user.
+fn seal() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 fn source(dir: &Path, path: &str) -> Option<String> {

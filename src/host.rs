@@ -3,8 +3,10 @@
 //! Owns the transports (ssh, local), the driver that runs on the host and the handle to it. Nothing
 //! here decides what should be done: it carries commands and brings back events.
 
+pub mod credentials;
 mod driver;
 pub mod facts;
+mod key;
 mod local;
 mod protocol;
 pub mod releases;

@@ -22,5 +22,6 @@ pub mod path;
 mod patterns;
 pub mod plan;
 pub mod report;
+pub mod secret;
 pub mod tree;
 pub mod wanted;

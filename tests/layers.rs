@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "diagnostic",
     "diff",
     "duration",
+    "secret",
     "error",
     "layout",
     "manifest",
@@ -53,6 +54,8 @@ const PURE: &[&str] = &[
     "history",
     "diff",
     "duration",
+    "secret",
+    "host::key",
     "apply::health",
     "apply::words",
 ];

@@ -8,7 +8,9 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::duration::parse_duration;
+use crate::host::credentials::Given;
 use crate::report::Format;
+use crate::secret::Secret;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -49,10 +51,10 @@ pub struct Args {
     /// The directory on the host that holds the projects [default: /srv/services]
     #[arg(long, global = true, env = "GHDEPLOY_ROOT", hide_env = true, value_name = "DIR")]
     root: Option<String>,
-    /// Logs in with this private key
+    /// Logs in with this private key; `-` reads it from stdin. In the environment it may be the key itself
     #[arg(long, global = true, env = "GHDEPLOY_SSH_KEY", hide_env = true, value_name = "FILE")]
-    ssh_key: Option<String>,
-    /// Trusts the host keys in this file [default: ssh's own]
+    ssh_key: Option<Secret>,
+    /// Trusts the host keys in this file [default: ssh's own]. In the environment it may be the content
     #[arg(long, global = true, env = "GHDEPLOY_KNOWN_HOSTS", hide_env = true, value_name = "FILE")]
     known_hosts: Option<String>,
     /// Gives ssh this configuration instead of ~/.ssh/config
@@ -93,6 +95,13 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Checks the way to the hosts, their tools and permissions, and says how to mend each
     Doctor,
+}
+
+impl Command {
+    /// Whether it connects to hosts.
+    pub(super) fn needs_host(&self) -> bool {
+        !matches!(self, Self::Check | Self::Plan(_) | Self::Explain(_))
+    }
 }
 
 /// The options of `plan`.
@@ -257,22 +266,14 @@ impl Args {
         given(self.root.as_ref())
     }
 
-    /// The private key.
+    /// The key and the host keys, and the configuration of ssh.
     #[must_use]
-    pub fn ssh_key(&self) -> Option<PathBuf> {
-        given(self.ssh_key.as_ref()).map(PathBuf::from)
-    }
-
-    /// The file of host keys.
-    #[must_use]
-    pub fn known_hosts(&self) -> Option<PathBuf> {
-        given(self.known_hosts.as_ref()).map(PathBuf::from)
-    }
-
-    /// The configuration of ssh.
-    #[must_use]
-    pub fn ssh_config(&self) -> Option<PathBuf> {
-        given(self.ssh_config.as_ref()).map(PathBuf::from)
+    pub fn credentials(&self) -> Given {
+        Given {
+            key: self.ssh_key.clone().filter(|key| !key.reveal().is_empty()),
+            known_hosts: given(self.known_hosts.as_ref()).map(str::to_owned),
+            config: given(self.ssh_config.as_ref()).map(PathBuf::from),
+        }
     }
 }
 

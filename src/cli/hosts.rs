@@ -42,9 +42,9 @@ impl Target {
                 destination: destination.clone(),
                 user: user.clone(),
                 port: *port,
-                key: context.args.ssh_key(),
-                known_hosts: context.args.known_hosts(),
-                config: context.args.ssh_config(),
+                key: context.credentials.key.clone(),
+                known_hosts: context.credentials.known_hosts.clone(),
+                config: context.credentials.config.clone(),
                 accept_new_host_key: context.args.accept_new_host_key,
             })),
         }

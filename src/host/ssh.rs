@@ -66,7 +66,7 @@ impl Ssh {
 
     async fn login(&self) -> Result<Arc<Session>, Error> {
         let o = &self.options;
-        let directory = control_directory().map_err(|error| {
+        let directory = short_directory().map_err(|error| {
             Error::new(
                 Exit::Unreachable,
                 format!("failed to make a directory for ssh's control socket: {error}"),
@@ -202,9 +202,9 @@ fn first_line(words: &str) -> &str {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@')).unwrap_or(words)
 }
 
-/// A directory for the control socket whose path leaves room for the socket's own name: a Unix
+/// A directory for sockets whose path leaves room for a control socket's own name: a Unix
 /// socket's path has 108 bytes on Linux, and ssh and openssh need 47 of them.
-fn control_directory() -> std::io::Result<tempfile::TempDir> {
+pub(super) fn short_directory() -> std::io::Result<tempfile::TempDir> {
     let usual = std::env::temp_dir();
     let parent = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
     sweep(&parent);

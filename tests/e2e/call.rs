@@ -15,6 +15,7 @@ pub(crate) struct Call<'a> {
     host: Option<String>,
     known_hosts: Option<OsString>,
     key: OsString,
+    key_variable: Option<OsString>,
     args: Vec<OsString>,
 }
 
@@ -27,6 +28,7 @@ impl<'a> Call<'a> {
             host,
             known_hosts: Some(bed.sshd.known_hosts().into()),
             key: bed.sshd.client_key().into(),
+            key_variable: None,
             args: args.iter().map(OsString::from).collect(),
         }
     }
@@ -55,6 +57,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// With this in GHDEPLOY_SSH_KEY instead of a key on the command line.
+    pub(crate) fn key_variable(mut self, value: impl Into<OsString>) -> Self {
+        self.key_variable = Some(value.into());
+        self
+    }
+
     /// As another user of the same host.
     pub(crate) fn user(self, user: &str) -> Self {
         let host = format!("{user}@127.0.0.1:{}", self.bed.sshd.port);
@@ -78,7 +86,11 @@ impl<'a> Call<'a> {
         if let Some(host) = &self.host {
             command.args(["--host", host]);
             if !host.starts_with("local:") {
-                command.arg("--root").arg(self.bed.path("root")).arg("--ssh-key").arg(&self.key);
+                command.arg("--root").arg(self.bed.path("root"));
+                match &self.key_variable {
+                    Some(value) => command.env("GHDEPLOY_SSH_KEY", value),
+                    None => command.arg("--ssh-key").arg(&self.key),
+                };
             }
         }
         if let Some(file) = &self.known_hosts {

@@ -1,5 +1,9 @@
 //! Ways to a host: login shells, users, aliases, jump hosts, and no ssh at all.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use crate::bed::{Bed, chmod};
 use crate::users::User;
 
@@ -108,4 +112,55 @@ fn hosts_of_the_configuration_are_found_by_name_and_run_their_own_projects() {
     assert_eq!(names, ["web", "db"]);
     assert!(bed.root("app/compose.yml").exists() && !bed.root("blog/compose.yml").exists());
     assert!(bed.path("other/blog/compose.yml").exists() && !bed.path("other/app").exists());
+}
+
+#[test]
+fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
+    let bed = Bed::new("keytext");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.commit();
+    let key = std::fs::read_to_string(bed.sshd.client_key()).unwrap();
+    let hosts = std::fs::read_to_string(bed.sshd.known_hosts()).unwrap();
+    let body = key.lines().nth(1).unwrap();
+    for (variable, stdin) in [(key.as_str(), ""), (&*key.replace('\n', "\r\n"), ""), ("-", &key)] {
+        let mut command = bed.call(["sync", "--dry-run"]).known_hosts(None).key_variable(variable).command();
+        command.env("GHDEPLOY_KNOWN_HOSTS", &hosts);
+        let output = assert_cmd::Command::from_std(command).write_stdin(stdin).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("up  web") && !said.contains(body), "{said}");
+        let mended = "note: the private key had Windows line ends";
+        assert_eq!(said.contains(mended), variable.contains('\r'), "{said}");
+        assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0, "something was left");
+    }
+    // An argument is seen by everybody, so that one is refused, and not repeated.
+    bed.call(["sync"]).ssh_key(&key).run().exits(2).says("stands on the command line").never_says(body);
+}
+
+#[test]
+fn a_key_given_as_text_ends_with_a_run_that_is_killed() {
+    let bed = Bed::new("keykill");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.commit();
+    bed.docker_is("sleep 5");
+    let mut command = bed.call(["sync"]).key_variable("-").command();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    let key = std::fs::read(bed.sshd.client_key()).unwrap();
+    run.stdin.take().unwrap().write_all(&key).unwrap();
+    let ours = format!("^ssh-agent -a {}", bed.path("tmp").display());
+    let agents = || !Command::new("pgrep").args(["-f", "--", &ours]).output().unwrap().stdout.is_empty();
+    let wait = |what: &str, there: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !there() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait("the host was not reached", &|| bed.root(".ghdeploy/lock").exists());
+    assert!(agents(), "the key is in no agent");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait("the agent outlived its run", &|| !agents());
+    bed.settle();
 }

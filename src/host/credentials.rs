@@ -1,0 +1,277 @@
+//! The key and the host keys of a run, as ssh takes them.
+//!
+//! Owns where a private key goes that was given as text: into an `ssh-agent` of this run's own, and onto no
+//! disk. The agent lives as long as a pipe of ours is open, so that it ends however this process does.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::key;
+use super::ssh::short_directory;
+use crate::error::{Error, Exit, Result};
+use crate::secret::Secret;
+
+/// What was given.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// A file with a private key, or the key itself.
+    pub key: Option<Secret>,
+    /// A file with host keys, or its content.
+    pub known_hosts: Option<String>,
+    /// The configuration file instead of `~/.ssh/config`.
+    pub config: Option<PathBuf>,
+}
+
+/// What ssh is to use; what is `None` is left to the user's own configuration.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// The file with the private key.
+    pub key: Option<PathBuf>,
+    /// The file with the host keys.
+    pub known_hosts: Option<PathBuf>,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// What had to be mended in the key.
+    pub notes: Vec<String>,
+    agent: Option<Agent>,
+    /// Holds the agent's socket, the configuration that names it and the host keys; no secret.
+    _directory: Option<tempfile::TempDir>,
+}
+
+/// An `ssh-agent` that holds one key.
+#[derive(Debug)]
+struct Agent {
+    socket: PathBuf,
+    /// Ends when its stdin does, and the agent with it.
+    holder: Child,
+}
+
+impl Credentials {
+    /// Makes ready what ssh is to use.
+    ///
+    /// # Errors
+    ///
+    /// When a key that was given as text is none, or `ssh-agent` or `ssh-add` are missing.
+    pub fn new(given: &Given) -> Result<Self> {
+        let mut this = Self { config: given.config.clone(), ..Self::default() };
+        let key = match given.key.as_ref().map(Secret::reveal) {
+            None => None,
+            Some("-") => Some(from_stdin()?),
+            Some(text) if key::is_key(text) => given.key.clone(),
+            Some(path) => {
+                this.key = Some(path.into());
+                None
+            }
+        };
+        let known_hosts = match &given.known_hosts {
+            Some(text) if is_known_hosts(text) => Some(text),
+            path => {
+                this.known_hosts = path.as_ref().map(PathBuf::from);
+                None
+            }
+        };
+        if key.is_none() && known_hosts.is_none() {
+            return Ok(this);
+        }
+        let directory = short_directory()
+            .map_err(|error| Error::unforeseen(format!("failed to make a temporary directory: {error}")))?;
+        let put = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).map(|()| path).map_err(|error| {
+                Error::unforeseen(format!("failed to write into the temporary directory: {error}"))
+            })
+        };
+        if let Some(text) = known_hosts {
+            this.known_hosts = Some(put("known_hosts", &format!("{}\n", text.replace('\r', "").trim()))?);
+        }
+        if let Some(text) = key {
+            let key = key::read(text.reveal()).map_err(|(what, help)| Error::usage(what).help(help))?;
+            this.notes = key.mended.iter().map(|mended| format!("the private key {mended}")).collect();
+            let agent = Agent::with(&key.text, &directory.path().join("agent"))?;
+            this.config = Some(put("config", &configuration(&agent.socket, given.config.as_deref()))?);
+            this.agent = Some(agent);
+        }
+        this._directory = Some(directory);
+        Ok(this)
+    }
+}
+
+fn from_stdin() -> Result<Secret> {
+    // No key is longer, and a mistaken stdin may never end.
+    const MAX_BYTES: u64 = 64 << 10;
+    let mut text = String::new();
+    let read =
+        std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin(), MAX_BYTES), &mut text);
+    read.map_err(|error| Error::usage(format!("the private key cannot be read from stdin: {error}")))?;
+    Ok(Secret::new(text))
+}
+
+/// Whether a text is the content of a `known_hosts` file, and no path: a line names hosts, then the sort of
+/// a key.
+fn is_known_hosts(text: &str) -> bool {
+    text.lines().any(|line| {
+        let fields = line.split_whitespace().skip(1).take(2);
+        fields.into_iter().any(|field| {
+            ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|kind| field.starts_with(kind))
+        })
+    })
+}
+
+/// A configuration that asks this agent first, and is the user's otherwise. Given as a file it reaches jump
+/// hosts too.
+fn configuration(socket: &Path, own: Option<&Path>) -> String {
+    let agent = format!("IdentityAgent \"{}\"\n", socket.display());
+    match own {
+        Some(own) => {
+            let own = std::path::absolute(own).unwrap_or_else(|_| own.to_owned());
+            format!("{agent}Include \"{}\"\n", own.display())
+        }
+        None => format!("{agent}Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"),
+    }
+}
+
+impl Agent {
+    fn with(key: &Secret, socket: &Path) -> Result<Self> {
+        let missing = |program: &str, error: &std::io::Error| {
+            Error::new(Exit::Usage, format!("failed to start {program}: {error}"))
+                .help("install the OpenSSH client, or give the key as a file")
+        };
+        // Of its own process group: a Ctrl-C is for us, and the agent is needed to the end.
+        let holder = Command::new("ssh-agent")
+            .arg("-a")
+            .arg(socket)
+            .arg("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .env_remove("GHDEPLOY_SSH_KEY")
+            .process_group(0)
+            .spawn()
+            .map_err(|error| missing("ssh-agent", &error))?;
+        let agent = Self { socket: socket.to_owned(), holder };
+        let end = Instant::now() + Duration::from_secs(10);
+        while std::os::unix::net::UnixStream::connect(socket).is_err() {
+            if Instant::now() > end {
+                return Err(
+                    Error::new(Exit::Usage, "ssh-agent does not answer").help("give the key as a file")
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut add = agent.ssh_add();
+        let mut adding = add
+            .args(["-q", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| missing("ssh-add", &error))?;
+        if let Some(mut stdin) = adding.stdin.take() {
+            // What it does not read it does not want, and its own words follow.
+            let _ = stdin.write_all(key.reveal().as_bytes());
+        }
+        let added = adding.wait_with_output().map_err(|error| missing("ssh-add", &error))?;
+        if !added.status.success() {
+            let words = String::from_utf8_lossy(&added.stderr);
+            let words = words.lines().next().unwrap_or_default();
+            return Err(Error::usage(format!("the private key cannot be read: {words}"))
+                .help("check that it is whole: `ssh-keygen -y -f KEY` shows its public half"));
+        }
+        Ok(agent)
+    }
+
+    fn ssh_add(&self) -> Command {
+        let mut command = Command::new("ssh-add");
+        command
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .env("SSH_ASKPASS_REQUIRE", "never")
+            .env_remove("SSH_ASKPASS")
+            .env_remove("GHDEPLOY_SSH_KEY")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        command
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // The agent notices within seconds that its holder has ended; until then it has no key any more.
+        let _ = self.ssh_add().arg("-D").stdin(Stdio::null()).status();
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_keys_are_told_from_a_path() {
+        for content in [
+            "web ssh-ed25519 AAAAC3Nza",
+            "# comment\n\n[127.0.0.1]:2222 ecdsa-sha2-nistp256 AAAAE2\n",
+            "@cert-authority *.example.com ssh-rsa AAAAB3\r\n",
+            "|1|hash=|hash= ssh-ed25519 AAAA",
+        ] {
+            assert!(is_known_hosts(content), "{content}");
+        }
+        for path in ["/etc/ssh/known_hosts", "known hosts", "ssh-keys/hosts", "my ssh keys"] {
+            assert!(!is_known_hosts(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_one() {
+        let given = Given {
+            key: Some(Secret::new("/nowhere/key")),
+            known_hosts: Some("/nowhere/hosts".to_owned()),
+            config: None,
+        };
+        let made = Credentials::new(&given).unwrap();
+        assert_eq!(made.key.as_deref(), Some(Path::new("/nowhere/key")));
+        assert_eq!(made.known_hosts.as_deref(), Some(Path::new("/nowhere/hosts")));
+        assert!(made.agent.is_none() && made.config.is_none());
+    }
+
+    #[test]
+    fn a_key_given_as_text_is_in_an_agent_and_in_no_file_and_both_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        let key = std::fs::read_to_string(&path).unwrap();
+        let given = Given { key: Some(Secret::new(key.replace('\n', "\r\n"))), ..Given::default() };
+        let credentials = Credentials::new(&given).unwrap();
+        assert_eq!(credentials.notes, ["the private key had Windows line ends"]);
+        let socket = credentials.agent.as_ref().unwrap().socket.clone();
+        let list = Command::new("ssh-add").arg("-L").env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
+        let of = |text: &str| text.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        assert_eq!(of(&String::from_utf8(list.stdout).unwrap()), of(&public));
+        let temp = socket.parent().unwrap().to_owned();
+        let body = key.lines().nth(2).unwrap();
+        for entry in std::fs::read_dir(&temp).unwrap() {
+            let text = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+            assert!(!String::from_utf8_lossy(&text).contains(body));
+        }
+        drop(credentials);
+        assert!(!temp.exists());
+        let list = Command::new("ssh-add").arg("-L").env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        assert!(!list.status.success());
+    }
+
+    #[test]
+    fn a_damaged_key_is_told_without_a_part_of_it() {
+        let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+        let error =
+            Credentials::new(&Given { key: Some(Secret::new(text)), ..Given::default() }).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(error.to_string().starts_with("the private key cannot be read: "), "{error}");
+        assert!(!error.to_string().contains("c2VjcmV0"));
+    }
+}

@@ -4,6 +4,7 @@
 //! finds out goes to stdout, everything it says meanwhile to stderr.
 
 mod args;
+mod base;
 mod check;
 mod diff;
 mod doctor;
@@ -11,6 +12,7 @@ mod explain;
 mod history;
 mod hosts;
 mod plan;
+mod publish;
 mod rollback;
 mod run;
 mod signals;
@@ -25,6 +27,7 @@ use clap::Parser;
 
 use crate::config::Config;
 use crate::error::{Error, Exit, Result};
+use crate::github;
 use crate::host::credentials::Credentials;
 use crate::report::escape::name;
 use crate::report::progress::Progress;
@@ -48,6 +51,8 @@ struct Context {
     /// How stderr looks.
     stderr: Style,
     progress: Progress,
+    /// The workflow run that this process is part of.
+    workflow: Option<github::Run>,
 }
 
 /// Runs the command line of this process.
@@ -69,20 +74,25 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let stderr = Style { colour: colours(&std::io::stderr()), verbose: args.verbose > 0 };
-    start_tracing(&args, stderr.colour);
+    let workflow = github::Run::here();
+    let verbose = args.verbose > 0 || workflow.as_ref().is_some_and(|run| run.is_debug);
+    let stderr = Style { colour: colours(&std::io::stderr()), verbose, groups: false };
+    start_tracing(&args, stderr);
     let dir = args.directory();
-    match run(args, stderr) {
+    match run(args, stderr, workflow.clone()) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             let sources = |path: &str| source(&dir, path);
             let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &sources, stderr);
+            if let Some(run) = &workflow {
+                publish::failure(run, &dir, &error);
+            }
             ExitCode::from(error.exit.code())
         }
     }
 }
 
-fn run(args: Args, stderr: Style) -> Result<Exit> {
+fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit> {
     let config = read_config(&args)?;
     let format = args.format();
     let progress = match (args.quiet, std::io::stderr().is_terminal()) {
@@ -90,14 +100,14 @@ fn run(args: Args, stderr: Style) -> Result<Exit> {
         (false, true) if std::env::var_os("CI").is_none() => Progress::Live,
         (false, _) => Progress::Lines,
     };
-    let style = Style { colour: colours(&std::io::stdout()), verbose: args.verbose > 0 };
+    let style = Style { colour: colours(&std::io::stdout()), groups: workflow.is_some(), ..stderr };
     let credentials = if args.command.needs_host() {
         Credentials::new(&args.credentials())?
     } else {
         Credentials::default()
     };
-    let context =
-        Context { dir: args.directory(), args, config, credentials, format, style, stderr, progress };
+    let dir = args.directory();
+    let context = Context { dir, args, config, credentials, format, style, stderr, progress, workflow };
     for note in &context.credentials.notes {
         context.say(note);
     }
@@ -190,9 +200,9 @@ fn colours(stream: &impl IsTerminal) -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn start_tracing(args: &Args, colour: bool) {
+fn start_tracing(args: &Args, style: Style) {
     use tracing_subscriber::filter::EnvFilter;
-    let level = match args.verbose {
+    let level = match args.verbose.max(style.verbose.into()) {
         0 => "off",
         1 => "ghdeploy=debug",
         _ => "ghdeploy=trace",
@@ -201,6 +211,6 @@ fn start_tracing(args: &Args, colour: bool) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(colour)
+        .with_ansi(style.colour)
         .try_init();
 }

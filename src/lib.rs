@@ -12,6 +12,7 @@ pub mod diff;
 pub mod duration;
 pub mod error;
 pub mod event;
+pub mod github;
 pub mod history;
 pub mod host;
 pub mod layout;

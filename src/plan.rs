@@ -36,18 +36,21 @@ use crate::path::RootPath;
 pub const VERSION: u32 = 1;
 
 /// What would change on every host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`VERSION`].
     pub version: u32,
     /// The commit of the wanted tree; `None` outside of git.
     pub commit: Option<String>,
+    /// The commit that it is compared with, if that is another revision and no host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// One a host.
     pub hosts: Vec<HostPlan>,
 }
 
 /// What would change on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostPlan {
     /// The host's name.
     pub name: String,
@@ -61,7 +64,7 @@ pub struct HostPlan {
 }
 
 /// What would change in one project.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectPlan {
     /// The project.
     pub name: String,
@@ -74,10 +77,10 @@ pub struct ProjectPlan {
     /// What its services must do, in order.
     pub actions: Vec<Action>,
     /// What runs besides, before and after.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
     /// Why it cannot be deployed; not empty means that nothing in it is touched.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
     /// Projects that are brought up before it.
     #[serde(skip)]
@@ -99,7 +102,7 @@ pub enum ProjectChange {
 }
 
 /// What happens to one file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileChange {
     /// Where it lies in the repository.
     pub path: String,
@@ -121,7 +124,7 @@ pub struct FileChange {
 }
 
 /// The word for what happens to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileChangeKind {
     /// The host does not have it yet.
@@ -139,7 +142,7 @@ pub enum FileChangeKind {
 }
 
 /// What a service must do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// The deed.
     #[serde(flatten)]
@@ -151,7 +154,7 @@ pub struct Action {
 }
 
 /// The deeds of design: the `kind` of an action with what it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Deed {
     /// `docker compose build`, followed by an `up`.
@@ -211,20 +214,20 @@ impl From<&Reaction> for Deed {
 }
 
 /// Why an action is owed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reason {
     /// The file that is the cause.
     pub path: String,
     /// The line in it, where one line is the cause; `None` for the content as a whole.
     pub line: Option<usize>,
     /// How the service reads that file; `None` for its definition and for other causes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<How>,
     /// The line of the compose file that makes the service read it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Location>,
     /// In words, what the path does not say: `owed since release 7`, `new project`, `--force`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

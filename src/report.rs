@@ -15,6 +15,7 @@ mod style;
 mod tally;
 pub mod text;
 mod wording;
+pub mod workflow;
 
 #[cfg(test)]
 mod samples;

@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "event",
     "history",
     "answers",
+    "github",
     "host",
     "apply",
     "report",
@@ -56,6 +57,7 @@ const PURE: &[&str] = &[
     "duration",
     "secret",
     "host::key",
+    "github::event",
     "apply::health",
     "apply::words",
 ];

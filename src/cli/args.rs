@@ -107,7 +107,8 @@ impl Command {
 /// The options of `plan`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
-    /// Compares with this revision [default: none, so that everything counts as added]
+    /// Compares with this revision [default: in a workflow run what its event tells; otherwise none, so that
+    /// everything counts as added]
     #[arg(long, env = "GHDEPLOY_BASE", hide_env = true, value_name = "REV")]
     base: Option<String>,
     /// Shows what this revision would change [default: HEAD]

@@ -1,6 +1,7 @@
 //! `check`: validates the configuration and every project, without a host.
 
 use super::Context;
+use super::publish::Shown;
 use crate::answers::CheckReport;
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
@@ -8,7 +9,6 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, Result};
 use crate::lint::lint;
 use crate::plan::{circles, same_name};
-use crate::report::render_check;
 use crate::tree::disk::DiskTree;
 use crate::tree::{models, project_dirs};
 use crate::wanted;
@@ -51,8 +51,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     let order = |found: &Diagnostic| (!found.is_error(), found.at.clone(), found.message.clone());
     report.diagnostics.sort_by_cached_key(order);
     report.diagnostics.dedup();
-    context.print(|out| {
-        render_check(context.format, out, &report, &|path| context.source(path), context.style)
-    })?;
-    Ok(if report.is_ok() { Exit::Done } else { Exit::Usage })
+    let exit = if report.is_ok() { Exit::Done } else { Exit::Usage };
+    context.publish(Shown::Check(&report), exit)?;
+    Ok(exit)
 }

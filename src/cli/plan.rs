@@ -2,24 +2,41 @@
 
 use super::Context;
 use super::args::PlanArgs;
+use super::base::{Base, base};
 use super::hosts::selection;
+use super::publish::Shown;
+use super::sync::plan_exit;
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
 use crate::deployed::Deployed;
-use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
 use crate::plan::{self, Options, Plan, VERSION};
-use crate::report::render_plan;
 use crate::tree::Snapshot;
 use crate::tree::git::Repository;
 use crate::wanted;
 
 pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
+    let plan = plan(context, args)?;
+    let exit = plan_exit(&plan, args.select.exit_code);
+    context.publish(Shown::Plan(&plan), exit)?;
+    Ok(exit)
+}
+
+/// What would change between two revisions.
+///
+/// # Errors
+///
+/// When a revision is not known or cannot be read, or `--project` matches nothing.
+pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Plan> {
     let selection = selection(&args.select)?;
     let (layout, rules) = (&context.config.services, &context.config.sync);
     let repository = Repository::open(&context.dir)?;
+    let Base { commit: base, note } = match args.base() {
+        Some(rev) => Base { commit: Some(repository.commit(rev)?), note: None },
+        None => base(context, &repository, &repository.commit(args.head())?)?,
+    };
     let head = repository.tree(args.head(), layout, rules)?;
-    let base = args.base().map(|rev| repository.past_tree(rev, layout, rules)).transpose()?;
+    let base = base.map(|rev| repository.past_tree(&rev, layout, rules)).transpose()?;
     let shown = |path: &crate::path::RootPath| crate::compose::Files::shown(&head, path);
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
@@ -39,27 +56,14 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
         let options = Options { prune: context.config.prune, ..Options::new(&selects) };
         let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan;
-        if base.is_none() {
-            host.notes.push(
-                Diagnostic::warning("no base revision is given, so everything counts as added", None)
-                    .help("--base names the revision to compare with"),
-            );
-        }
+        host.notes.extend(note.clone());
         any |= !host.projects.is_empty();
         hosts.push(host);
     }
     if !any {
         return Err(Error::usage("--project matches no project"));
     }
-    let plan = Plan { version: VERSION, commit: head.commit().map(str::to_owned), hosts };
-    context.print(|out| render_plan(context.format, out, &plan, context.style))?;
-    let broken =
-        plan.hosts.iter().flat_map(|host| &host.projects).any(|project| !project.problems.is_empty());
-    Ok(if broken {
-        Exit::Usage
-    } else if args.select.exit_code && !plan.is_empty() {
-        Exit::Pending
-    } else {
-        Exit::Done
-    })
+    let commit = |tree: &dyn Snapshot| tree.commit().map(str::to_owned);
+    let base = base.as_ref().and_then(|base| commit(base));
+    Ok(Plan { version: VERSION, commit: commit(&head), base, hosts })
 }

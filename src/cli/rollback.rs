@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Context;
 use super::args::RollbackArgs;
 use super::hosts::{Target, selection};
+use super::publish::Shown;
 use super::run::{Reached, carry_out, holder, not_begun, settings, unless_stopped, with_host};
 use super::signals;
 use crate::apply::stop::Stop;
@@ -25,8 +26,8 @@ use crate::host::{self, Command, Container, Driver, Transport};
 use crate::manifest::Manifest;
 use crate::outcome::Outcome;
 use crate::plan::{self, Action, Deed, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work};
+use crate::report::Format;
 use crate::report::progress::observer;
-use crate::report::{Format, render_outcome, render_plan};
 use crate::tree::release::{Contents, ReleaseTree};
 use crate::wanted::{self, Wanted};
 
@@ -58,13 +59,14 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     };
     match reached {
         (commit, Reached::Planned(plan)) => {
-            let plan = Plan { version: VERSION, commit, hosts: vec![plan] };
-            context.print(|out| render_plan(context.format, out, &plan, context.style))?;
-            Ok(super::sync::plan_exit(&plan, args.select.exit_code))
+            let plan = Plan { version: VERSION, commit, base: None, hosts: vec![plan] };
+            let exit = super::sync::plan_exit(&plan, args.select.exit_code);
+            context.publish(Shown::Plan(&plan), exit)?;
+            Ok(exit)
         }
         (commit, Reached::Applied(outcome)) => {
             let outcome = Outcome { version: VERSION, commit, hosts: vec![outcome] };
-            context.print(|out| render_outcome(context.format, out, &outcome, context.style))?;
+            context.publish(Shown::Outcome(&outcome), outcome.exit())?;
             Ok(outcome.exit())
         }
     }
@@ -126,7 +128,7 @@ impl Run<'_> {
             Command::OpenToRead { root: root.clone() }
         } else {
             let (root, wait_secs) = (root.clone(), self.args.lock_wait.as_secs());
-            Command::OpenToWrite { root, wait_secs, holder: holder(None) }
+            Command::OpenToWrite { root, wait_secs, holder: holder(self.context, None) }
         };
         open(&driver, &command, root, |holder| {
             self.observer.on(Event::Waiting { host: name.clone(), holder: holder_in_words(holder) });

@@ -126,14 +126,15 @@ pub(super) fn settings(context: &Context, no_restart: bool) -> Settings {
         back_to: None,
         newest: None,
         at: now(),
-        actor: actor(),
-        run_url: run_url(),
+        actor: actor(context),
+        run_url: run_url(context),
     }
 }
 
 /// Who holds the lock from now on, for those who wait for it.
-pub(super) fn holder(commit: Option<&str>) -> String {
-    json!({"actor": actor(), "commit": commit, "run": run_url(), "since": now(), "pid": std::process::id()})
+pub(super) fn holder(context: &Context, commit: Option<&str>) -> String {
+    let (actor, run) = (actor(context), run_url(context));
+    json!({"actor": actor, "commit": commit, "run": run, "since": now(), "pid": std::process::id()})
         .to_string()
 }
 
@@ -143,21 +144,14 @@ fn now() -> String {
     now.round(jiff::Unit::Second).unwrap_or(now).to_string()
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// Who deploys: the actor of the workflow, or the user of this machine.
-fn actor() -> Option<String> {
-    variable("GITHUB_ACTOR").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
+fn actor(context: &Context) -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let run = context.workflow.as_ref();
+    run.and_then(|run| run.actor.clone()).or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
 }
 
 /// The page of the workflow run.
-fn run_url() -> Option<String> {
-    Some(format!(
-        "{}/{}/actions/runs/{}",
-        variable("GITHUB_SERVER_URL")?,
-        variable("GITHUB_REPOSITORY")?,
-        variable("GITHUB_RUN_ID")?
-    ))
+fn run_url(context: &Context) -> Option<String> {
+    context.workflow.as_ref()?.url()
 }

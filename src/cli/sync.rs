@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::Context;
 use super::args::SyncArgs;
 use super::hosts::{Target, selection};
+use super::publish::Shown;
 use super::run::{Reached, carry_out, holder, not_begun, settings, unless_stopped, with_host};
 use super::signals;
 use crate::apply::stage::Source;
@@ -30,7 +31,6 @@ use crate::outcome::Outcome;
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostPlan, Options, Plan, VERSION, Work};
 use crate::report::progress::observer;
-use crate::report::{render_outcome, render_plan};
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
 use crate::tree::{NodeWhat, Snapshot};
@@ -85,7 +85,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     }
     let outcome = Outcome { version: VERSION, commit: commit.clone(), hosts: outcomes };
     if !args.dry_run {
-        context.print(|out| render_outcome(context.format, out, &outcome, context.style))?;
+        context.publish(Shown::Outcome(&outcome), outcome.exit())?;
         return Ok(outcome.exit());
     }
     // What is not known of a host stands in its place.
@@ -94,9 +94,10 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         let notes = host.failure.into_iter().flat_map(|failure| failure.diagnostics).collect();
         plans.push(HostPlan { name: host.name, notes, projects: Vec::new(), shared: Vec::new() });
     }
-    let plan = Plan { version: VERSION, commit, hosts: plans };
-    context.print(|out| render_plan(context.format, out, &plan, context.style))?;
-    Ok(if failed == Exit::Done { plan_exit(&plan, args.select.exit_code) } else { failed })
+    let plan = Plan { version: VERSION, commit, base: None, hosts: plans };
+    let exit = if failed == Exit::Done { plan_exit(&plan, args.select.exit_code) } else { failed };
+    context.publish(Shown::Plan(&plan), exit)?;
+    Ok(exit)
 }
 
 /// What a plan comes to: problems that a sync would stop at count as its failure.
@@ -236,7 +237,7 @@ impl Run<'_> {
         Command::OpenToWrite {
             root: target.root.clone(),
             wait_secs: self.args.lock_wait.as_secs(),
-            holder: holder(wanted.commit.as_deref()),
+            holder: holder(self.context, wanted.commit.as_deref()),
         }
     }
 

@@ -54,7 +54,7 @@ pub struct ProjectSettings {
 }
 
 /// A command that goes with a deploy of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// When it runs.
     pub when: When,
@@ -74,7 +74,7 @@ pub struct Hook {
 }
 
 /// When a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// Before any container of the project is replaced.
@@ -84,7 +84,7 @@ pub enum When {
 }
 
 /// Where a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HookKind {
     /// In a container of its own, made of the new image and definition.

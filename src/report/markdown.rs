@@ -5,6 +5,7 @@
 
 mod answers;
 mod diff;
+pub mod fit;
 mod history;
 mod outcome;
 mod plan;
@@ -67,6 +68,16 @@ fn fenced_as(w: &mut dyn Write, language: &str, text: &str) -> io::Result<()> {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(w, "{fence}{language}\n{}\n{fence}\n", text.trim_end())
+}
+
+/// Writes a failure that has no other result; `text` is what was said of it.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn failure(w: &mut dyn Write, text: &str) -> io::Result<()> {
+    writeln!(w, "### ghdeploy: failed\n")?;
+    fenced(w, text)
 }
 
 /// Writes messages as a block.

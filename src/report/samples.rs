@@ -94,7 +94,7 @@ pub(super) fn host(name: &str, projects: Vec<ProjectPlan>) -> HostPlan {
 }
 
 pub(super) fn plan_of(hosts: Vec<HostPlan>) -> Plan {
-    Plan { version: VERSION, commit: Some(COMMIT.to_owned()), hosts }
+    Plan { version: VERSION, commit: Some(COMMIT.to_owned()), base: None, hosts }
 }
 
 /// A usual day: a config file, an image, a new project.

@@ -11,6 +11,8 @@ pub struct Style {
     pub colour: bool,
     /// Whether long lists are written out.
     pub verbose: bool,
+    /// Whether what is well is folded, by commands to GitHub's runner.
+    pub groups: bool,
 }
 
 /// What a piece of text means; the colours follow from it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::answers::{CheckReport, Checkup, CheckupResult};
 use crate::diagnostic::Diagnostic;
 use crate::outcome::{ActionResult, Outcome, ProjectResult};
-use crate::plan::{Deed, FileChange, Plan, ProjectChange};
+use crate::plan::{Action, Deed, FileChange, Plan, ProjectChange};
 
 use super::wording::count;
 
@@ -112,6 +112,13 @@ impl Tally {
             tally.others.push(format!("{} still owed", count(owed, "action")));
         }
         tally
+    }
+
+    /// The counts of one project: `1 file, 1 restart`.
+    pub(super) fn amounts_of<'a>(files: &[FileChange], actions: impl Iterator<Item = &'a Action>) -> String {
+        let mut tally = Self { files: files.len(), ..Self::default() };
+        actions.for_each(|action| tally.add(&action.deed));
+        tally.amounts()
     }
 
     /// What a plan would do: `2 projects change`, or `nothing to do`.

@@ -25,6 +25,7 @@ use crate::plan::Action;
 use super::escape::name;
 use super::style::{Ink, Style};
 use super::wording::{Cause, action_result, cause, subject, when};
+use super::workflow::{END_GROUP, group};
 
 /// Writes what runs besides the actions, and what became of it if that is known already.
 fn hooks<'h>(
@@ -75,6 +76,27 @@ fn project_heading(
         write!(w, "  {}", style.ink(Ink::Faint, name(path)))?;
     }
     if word.1.is_empty() { writeln!(w) } else { writeln!(w, "  {}", style.ink(word.0, word.1)) }
+}
+
+/// Writes the part of one project. In a workflow's log it is folded, with its counts in the line that is left,
+/// unless it needs a look.
+fn part(
+    w: &mut dyn Write,
+    needs_look: bool,
+    amounts: &str,
+    style: Style,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    if needs_look || !style.groups {
+        write(w)?;
+        return writeln!(w);
+    }
+    let mut text = Vec::new();
+    write(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let (heading, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let title = if amounts.is_empty() { heading.to_owned() } else { format!("{heading}: {amounts}") };
+    writeln!(w, "{}\n{rest}{END_GROUP}", group(&title))
 }
 
 /// The widest service, in characters, that the others are aligned to; a long command is not.

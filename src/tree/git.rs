@@ -4,6 +4,7 @@
 //! `git cat-file` for all of them, and never touches the work tree.
 
 pub(crate) mod command;
+mod history;
 mod objects;
 pub(crate) mod work_tree;
 
@@ -24,6 +25,7 @@ use crate::path::RootPath;
 use crate::patterns::Patterns;
 
 use command::{GitError, git, run};
+pub use history::{Depth, Login};
 use objects::Objects;
 use work_tree::WorkTree;
 
@@ -88,39 +90,6 @@ impl Repository {
         } else {
             err.help("name a commit, branch or tag that `git rev-parse` knows here, or fetch it first")
         })
-    }
-
-    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` when the clone
-    /// does not hold both, or not all that is between them.
-    #[must_use]
-    pub fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
-        let is_name = |name: &str| name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_name(older) || !is_name(newer) {
-            return None;
-        }
-        match command::run(command::git(&self.dir).args(["merge-base", "--is-ancestor", older, newer])) {
-            Ok(_) => Some(true),
-            // In a shallow clone the way from one to the other may be cut off.
-            Err(GitError::Failed(message)) if message == "exit status: 1" => {
-                (!self.work_tree.is_shallow()).then_some(false)
-            }
-            Err(_) => None,
-        }
-    }
-
-    /// When a commit was committed, in seconds since 1970; `commit` is its full name. `None` when the clone
-    /// does not hold it.
-    #[must_use]
-    pub fn committed(&self, commit: &str) -> Option<i64> {
-        let shown =
-            command::run(command::git(&self.dir).args(["show", "-s", "--format=%ct", commit])).ok()?;
-        String::from_utf8(shown).ok()?.trim().parse().ok()
-    }
-
-    /// Whether the history of this clone was cut off.
-    #[must_use]
-    pub fn is_shallow(&self) -> bool {
-        self.work_tree.is_shallow()
     }
 
     /// The wanted files of a revision.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
+mod bases;
 mod bench;
 mod command_line;
 mod files;
@@ -13,3 +14,4 @@ mod records;
 mod rows;
 mod shared;
 mod whole;
+mod workflow;

@@ -33,8 +33,12 @@ fn a_plan_in_json() {
         .write("blog/nginx.conf", "events { }\n")
         .write("blog/compose.yml", "services:\n  web:\n    image: nginx:1\n    env_file: [../shared/tz.env]\n    volumes: ['./nginx.conf:/etc/nginx/nginx.conf']\n    networks: [web]\nnetworks:\n  web: {external: true}\n")
         .write("shop/compose.yml", "services:\n  api: {build: .}\n");
-    let plan =
-        Plan { version: VERSION, commit: Some("c0ffee".to_owned()), hosts: vec![repo.plan(&host).plan] };
+    let plan = Plan {
+        version: VERSION,
+        commit: Some("c0ffee".to_owned()),
+        base: None,
+        hosts: vec![repo.plan(&host).plan],
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap(), @r#"
     {
       "version": 1,

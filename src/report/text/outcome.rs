@@ -10,7 +10,7 @@ use crate::report::tally::Tally;
 use crate::report::wording::{commit, host_state, project_result};
 
 use super::files::files;
-use super::{Row, actions, hooks, host_heading, project_heading};
+use super::{Row, actions, hooks, host_heading, part, project_heading};
 
 /// Writes what was done, what failed and why, the counts, and at the very end the state of each host.
 ///
@@ -29,8 +29,9 @@ pub fn outcome(w: &mut dyn Write, outcome: &Outcome, style: Style) -> io::Result
 fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize, style: Style) -> io::Result<()> {
     host_heading(w, &host.name, hosts, style)?;
     for shown in host.projects.iter().filter(|project| project.result != ProjectResult::Unchanged) {
-        project(w, shown, style)?;
-        writeln!(w)?;
+        let amounts = Tally::amounts_of(&shown.files, shown.actions.iter().map(|done| &done.action));
+        let needs_look = !shown.problems.is_empty() || shown.result != ProjectResult::Done;
+        part(w, needs_look, &amounts, style, |w| project(w, shown, style))?;
     }
     if !host.notes.is_empty() {
         brief(w, &host.notes, "", style)?;

@@ -9,7 +9,7 @@ use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 
 use super::files::files;
-use super::{Row, actions, hooks, host_heading, project_heading};
+use super::{Row, actions, hooks, host_heading, part, project_heading};
 
 /// Writes what would change and why, and the counts at the end.
 ///
@@ -27,8 +27,8 @@ pub fn plan(w: &mut dyn Write, plan: &Plan, style: Style) -> io::Result<()> {
 fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, style: Style) -> io::Result<()> {
     host_heading(w, &host.name, hosts, style)?;
     for shown in host.projects.iter().filter(|project| !project.is_empty()) {
-        project(w, shown, style)?;
-        writeln!(w)?;
+        let amounts = Tally::amounts_of(&shown.files, shown.actions.iter());
+        part(w, !shown.problems.is_empty(), &amounts, style, |w| project(w, shown, style))?;
     }
     let unread = unread(host);
     if !unread.is_empty() {

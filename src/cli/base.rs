@@ -1,0 +1,120 @@
+//! With which revision a plan compares when `--base` names none: what the event of the workflow run tells.
+//!
+//! A base that is not known never means that nothing has changed: then everything counts as changed, and
+//! why is said.
+
+use super::Context;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, Result};
+use crate::github::Run;
+use crate::github::event::{Event, PullRequest};
+use crate::tree::git::{Depth, Login, Repository};
+
+/// What a plan compares with.
+pub(super) struct Base {
+    /// The full name of the commit; `None`: with nothing.
+    pub(super) commit: Option<String>,
+    /// What the reader must know about it.
+    pub(super) note: Option<Diagnostic>,
+}
+
+/// The base of the revision `head`, whose full name it is.
+///
+/// # Errors
+///
+/// When what is checked out is not what the event is about.
+pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Result<Base> {
+    let Some(run) = &context.workflow else {
+        return Ok(unknown("no base revision is given", Some("--base names the revision to compare with")));
+    };
+    let finder = Finder { run, repository };
+    match &run.event {
+        Err(error) => Ok(unknown(error, Some("--base names the revision to compare with"))),
+        Ok(Event::Push { before: Some(before) }) => {
+            Ok(finder.known(before, "what the branch was at before this push"))
+        }
+        Ok(Event::Push { before: None }) => Ok(unknown("this is the first push of a branch, or a tag", None)),
+        Ok(Event::MergeGroup { base, .. }) => Ok(finder.known(base, "the base of the merge group")),
+        Ok(Event::PullRequest(pull)) => finder.of_pull_request(pull, head),
+        Ok(Event::WorkflowRun { .. }) => {
+            Ok(unknown("a run that follows another workflow compares with nothing", None))
+        }
+        Ok(Event::Other { name }) => Ok(unknown(&format!("a run by {name} compares with nothing"), None)),
+    }
+}
+
+/// What to do about a commit that a clone lacks.
+const DEEPER: &str = "set `fetch-depth: 0` for actions/checkout";
+
+fn unknown(why: &str, help: Option<&str>) -> Base {
+    let note = Diagnostic::warning(format!("{why}, so everything counts as added"), None);
+    Base { commit: None, note: Some(Diagnostic { help: help.map(str::to_owned), ..note }) }
+}
+
+fn found(commit: String) -> Base {
+    Base { commit: Some(commit), note: None }
+}
+
+struct Finder<'a> {
+    run: &'a Run,
+    repository: &'a Repository,
+}
+
+impl Finder<'_> {
+    /// A commit that the event names.
+    fn known(&self, commit: &str, what: &str) -> Base {
+        match self.had(commit) {
+            Ok(()) => found(commit.to_owned()),
+            Err(why) => unknown(&format!("{what}, {commit}, is not to be had ({why})"), Some(DEEPER)),
+        }
+    }
+
+    /// What the pull request would change once it is merged.
+    fn of_pull_request(&self, pull: &PullRequest, head: &str) -> Result<Base> {
+        let parents = self.repository.parents(head).unwrap_or_default();
+        // What actions/checkout takes by itself: the merge that GitHub has tried. Its first parent is the branch.
+        if let [onto, merged] = parents.as_slice()
+            && *merged == pull.head
+        {
+            return Ok(self.known(onto, "the base of the pull request"));
+        }
+        if head != pull.head {
+            let what = if pull.is_target && head == pull.base {
+                "what is checked out is the branch that is merged into, not the pull request"
+            } else {
+                "what is checked out is neither the pull request nor its merge"
+            };
+            return Err(Error::usage(what)
+                .help("run the plan on `pull_request`, where actions/checkout takes the merge; or name both --base and --head"));
+        }
+        let parted = || self.repository.merge_base(&pull.base, head);
+        // A clone that is cut off may take a commit for the place of parting that is too old.
+        if !self.repository.is_shallow()
+            && let Some(base) = parted()
+        {
+            return Ok(found(base));
+        }
+        let fetched = self.repository.fetch(&[&pull.base, head], Depth::All, self.login());
+        Ok(match (parted(), fetched) {
+            (Some(base), Ok(())) => found(base),
+            (_, Err(why)) => unknown(
+                &format!("where the pull request left {} is not to be had ({why})", pull.base),
+                Some(DEEPER),
+            ),
+            (None, Ok(())) => unknown("the pull request has no commit in common with its base", None),
+        })
+    }
+
+    /// Makes sure that the clone holds a commit.
+    fn had(&self, commit: &str) -> Result<(), String> {
+        if self.repository.has(commit) {
+            return Ok(());
+        }
+        self.repository.fetch(&[commit], Depth::Named, self.login())?;
+        if self.repository.has(commit) { Ok(()) } else { Err("it was fetched and is not there".to_owned()) }
+    }
+
+    fn login(&self) -> Option<Login<'_>> {
+        Some(Login { server: &self.run.server, token: self.run.token.as_ref()? })
+    }
+}

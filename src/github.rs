@@ -1,0 +1,9 @@
+//! What a workflow run on GitHub knows, and GitHub's API.
+//!
+//! Owns the event that started a run, and every call of the API. What is said there (comments, deployments,
+//! statuses) is made elsewhere; here it is brought there. An edge, but for [`event`].
+
+pub mod event;
+mod run;
+
+pub use run::Run;

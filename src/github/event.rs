@@ -1,0 +1,160 @@
+//! The event that started a workflow run, as far as it tells what is compared with what.
+//!
+//! Pure: reads the payload that the runner leaves in a file
+//! ([the webhook's](https://docs.github.com/webhooks/webhook-events-and-payloads)).
+
+use serde_json::Value;
+
+/// What started a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Work on a pull request.
+    PullRequest(PullRequest),
+    /// Commits or a tag were pushed.
+    Push {
+        /// What the ref was at before; `None`: it is new.
+        before: Option<String>,
+    },
+    /// A merge queue tries a commit.
+    MergeGroup {
+        /// What it is to be merged onto.
+        base: String,
+        /// The commit that is tried.
+        head: String,
+    },
+    /// Another workflow has ended.
+    WorkflowRun {
+        /// The commit that it ran on.
+        head: String,
+        /// What had started it, such as `pull_request`.
+        event: String,
+    },
+    /// Something that compares nothing: `workflow_dispatch`, `schedule`.
+    Other {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A pull request in an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// The newest commit of the branch that it is to be merged into, when the event happened.
+    pub base: String,
+    /// The newest commit of its own branch.
+    pub head: String,
+    /// Whether its branch lies in another repository, so that the run's token may write nothing.
+    pub is_fork: bool,
+    /// Whether the run works on the branch that is merged into (`pull_request_target`).
+    pub is_target: bool,
+}
+
+impl Event {
+    /// Reads an event of this name.
+    ///
+    /// # Errors
+    ///
+    /// Which field the payload lacks.
+    pub fn read(name: &str, payload: &Value) -> Result<Self, String> {
+        let sha = |pointer: &str| {
+            let found = payload.pointer(pointer).and_then(Value::as_str).filter(|text| is_sha(text));
+            found.map(str::to_owned).ok_or_else(|| format!("`{}` of the event is no commit", field(pointer)))
+        };
+        Ok(match name {
+            "pull_request" | "pull_request_target" | "pull_request_review" => {
+                let number = payload.pointer("/pull_request/number").and_then(Value::as_u64);
+                let repository = |side: &str| payload.pointer(&format!("/pull_request/{side}/repo/id"));
+                Self::PullRequest(PullRequest {
+                    number: number.ok_or("`pull_request.number` of the event is no number")?,
+                    base: sha("/pull_request/base/sha")?,
+                    head: sha("/pull_request/head/sha")?,
+                    // A fork that has been deleted has no repository any more.
+                    is_fork: repository("head").filter(|id| !id.is_null()) != repository("base"),
+                    is_target: name == "pull_request_target",
+                })
+            }
+            "push" => {
+                let before = payload.get("before").and_then(Value::as_str).unwrap_or_default();
+                Self::Push { before: is_sha(before).then(|| before.to_owned()) }
+            }
+            "merge_group" => {
+                Self::MergeGroup { base: sha("/merge_group/base_sha")?, head: sha("/merge_group/head_sha")? }
+            }
+            "workflow_run" => {
+                let event = payload.pointer("/workflow_run/event").and_then(Value::as_str);
+                Self::WorkflowRun {
+                    head: sha("/workflow_run/head_sha")?,
+                    event: event.unwrap_or_default().to_owned(),
+                }
+            }
+            _ => Self::Other { name: name.to_owned() },
+        })
+    }
+}
+
+/// `/pull_request/head/sha` as a person writes it.
+fn field(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+/// Whether a text is the full name of a commit that exists: zeros stand for none.
+#[must_use]
+pub fn is_sha(text: &str) -> bool {
+    matches!(text.len(), 40 | 64)
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        && text.bytes().any(|byte| byte != b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+    fn pull(head_repository: &Value) -> Value {
+        json!({"pull_request": {"number": 7, "base": {"sha": A, "repo": {"id": 1}}, "head": {"sha": B, "repo": head_repository}}})
+    }
+
+    #[test]
+    fn a_push_tells_what_was_before_unless_the_ref_is_new() {
+        let push = |before: &str| Event::read("push", &json!({"before": before, "after": B})).unwrap();
+        assert_eq!(push(A), Event::Push { before: Some(A.to_owned()) });
+        assert_eq!(push(ZEROS), Event::Push { before: None });
+        assert_eq!(push("--upload-pack=x"), Event::Push { before: None });
+        assert_eq!(Event::read("push", &json!({})).unwrap(), Event::Push { before: None });
+    }
+
+    #[test]
+    fn a_pull_request_tells_both_sides_and_whether_it_is_from_a_fork() {
+        let read = |name: &str, repository: Value| match Event::read(name, &pull(&repository)).unwrap() {
+            Event::PullRequest(pull) => (pull.number, pull.is_fork, pull.is_target),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read("pull_request", json!({"id": 1})), (7, false, false));
+        assert_eq!(read("pull_request", json!({"id": 2})), (7, true, false));
+        assert_eq!(read("pull_request", Value::Null), (7, true, false));
+        assert_eq!(read("pull_request_target", json!({"id": 1})), (7, false, true));
+    }
+
+    #[test]
+    fn what_is_lacking_is_named() {
+        let mut payload = pull(&Value::Null);
+        payload["pull_request"]["head"]["sha"] = json!("main; rm -rf /");
+        assert_eq!(
+            Event::read("pull_request", &payload).unwrap_err(),
+            "`pull_request.head.sha` of the event is no commit"
+        );
+        assert!(Event::read("merge_group", &json!({})).unwrap_err().contains("merge_group.base_sha"));
+    }
+
+    #[test]
+    fn a_dispatch_compares_nothing() {
+        let other = Event::read("workflow_dispatch", &json!({"inputs": {"base": A}})).unwrap();
+        assert_eq!(other, Event::Other { name: "workflow_dispatch".to_owned() });
+    }
+}

@@ -1,0 +1,153 @@
+//! The workflow run that this process is part of.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::event::Event;
+use crate::secret::Secret;
+
+/// A workflow run, as
+/// [the runner's variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// `owner/name` of the repository.
+    pub repository: Option<String>,
+    /// Where people see GitHub: `https://github.com`.
+    pub server: String,
+    /// Where programs do: `https://api.github.com`, or that of an Enterprise Server.
+    pub api: String,
+    /// The token for the API, if one was given.
+    pub token: Option<Secret>,
+    /// What started the run; as an error what is wrong with what the runner left of it.
+    pub event: Result<Event, String>,
+    /// The number of the run, the same for all its attempts.
+    pub id: u64,
+    /// Which attempt it is, from 1.
+    pub attempt: u64,
+    /// Who started it.
+    pub actor: Option<String>,
+    /// The top of the checked-out repository.
+    pub workspace: Option<PathBuf>,
+    /// A directory that is emptied after the job.
+    pub temp: PathBuf,
+    /// The file that outputs are written to.
+    pub outputs: Option<PathBuf>,
+    /// The file that the summary of the step is written to.
+    pub summary: Option<PathBuf>,
+    /// Whether the runner has been asked for more words.
+    pub is_debug: bool,
+}
+
+impl Run {
+    /// The run around this process; `None` outside of GitHub's runner.
+    #[must_use]
+    pub fn here() -> Option<Self> {
+        Self::of(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        if variable("GITHUB_ACTIONS").as_deref() != Some("true") {
+            return None;
+        }
+        let number = |name: &str| variable(name).and_then(|text| text.parse().ok());
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let name = variable("GITHUB_EVENT_NAME").unwrap_or_default();
+        Some(Self {
+            repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
+            server: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
+            api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
+            token: variable("GHDEPLOY_GITHUB_TOKEN").or_else(|| variable("GITHUB_TOKEN")).map(Secret::new),
+            event: event(&name, path("GITHUB_EVENT_PATH").as_deref()),
+            id: number("GITHUB_RUN_ID").unwrap_or(0),
+            attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),
+            actor: variable("GITHUB_ACTOR"),
+            workspace: path("GITHUB_WORKSPACE"),
+            temp: path("RUNNER_TEMP").unwrap_or_else(std::env::temp_dir),
+            outputs: path("GITHUB_OUTPUT"),
+            summary: path("GITHUB_STEP_SUMMARY"),
+            is_debug: variable("RUNNER_DEBUG").as_deref() == Some("1"),
+        })
+    }
+
+    /// The page of this run.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        let repository = self.repository.as_ref()?;
+        (self.id > 0).then(|| format!("{}/{repository}/actions/runs/{}", self.server, self.id))
+    }
+
+    /// The folder `dir` as seen from the top of the work space, empty for the top itself; what is outside of it
+    /// is seen from there too.
+    #[must_use]
+    pub fn folder(&self, dir: &Path) -> String {
+        let below = || {
+            let (top, dir) = (self.workspace.as_ref()?.canonicalize().ok()?, dir.canonicalize().ok()?);
+            dir.strip_prefix(top).ok().map(|below| below.to_string_lossy().into_owned())
+        };
+        below().unwrap_or_default()
+    }
+}
+
+fn event(name: &str, path: Option<&Path>) -> Result<Event, String> {
+    let Some(path) = path else { return Event::read(name, &Value::Null) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the event of the run cannot be read: {error}"))?;
+    let payload = serde_json::from_str(&text)
+        .map_err(|error| format!("the event of the run is no JSON: line {}", error.line()))?;
+    Event::read(name, &payload)
+}
+
+/// Whether a text can stand for a repository in a path of the API.
+fn is_repository(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && !name.bytes().all(|byte| byte == b'.')
+    };
+    text.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(variables: &[(&str, &str)]) -> Option<Run> {
+        Run::of(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn outside_of_the_runner_there_is_none() {
+        assert!(run(&[("GITHUB_REPOSITORY", "ann/side")]).is_none());
+    }
+
+    #[test]
+    fn the_page_of_a_run_is_on_its_own_server() {
+        let here = run(&[
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_SERVER_URL", "https://git.example.com"),
+            ("GITHUB_REPOSITORY", "ann/side"),
+            ("GITHUB_RUN_ID", "118"),
+            ("GITHUB_TOKEN", "hunter2"),
+        ]);
+        let here = here.unwrap();
+        assert_eq!(here.url().unwrap(), "https://git.example.com/ann/side/actions/runs/118");
+        assert!(!format!("{here:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_repository_is_two_names() {
+        for (text, is) in [
+            ("ann/side.project", true),
+            ("ann", false),
+            ("a/b/c", false),
+            ("../x", false),
+            ("a/b?c", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_repository(text), is, "{text}");
+        }
+    }
+}

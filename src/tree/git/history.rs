@@ -1,0 +1,148 @@
+//! How the commits of a repository hang together, and how those that a clone lacks are fetched.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+use super::Repository;
+use super::command::{GitError, git, run};
+use crate::secret::Secret;
+
+/// How much is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The commits that are named.
+    Named,
+    /// They and all before them.
+    All,
+}
+
+/// Who fetches.
+#[derive(Debug)]
+pub struct Login<'a> {
+    /// Where the token is good: `https://github.com`.
+    pub server: &'a str,
+    /// The token.
+    pub token: &'a Secret,
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl Repository {
+    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` when the clone
+    /// does not hold both, or not all that is between them.
+    #[must_use]
+    pub fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
+        if !is_name(older) || !is_name(newer) {
+            return None;
+        }
+        match run(git(&self.dir).args(["merge-base", "--is-ancestor", older, newer])) {
+            Ok(_) => Some(true),
+            // In a shallow clone the way from one to the other may be cut off.
+            Err(GitError::Failed(message)) if message == "exit status: 1" => {
+                (!self.work_tree.is_shallow()).then_some(false)
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// When a commit was committed, in seconds since 1970; `commit` is its full name. `None` when the clone
+    /// does not hold it.
+    #[must_use]
+    pub fn committed(&self, commit: &str) -> Option<i64> {
+        let shown = run(git(&self.dir).args(["show", "-s", "--format=%ct", commit])).ok()?;
+        String::from_utf8(shown).ok()?.trim().parse().ok()
+    }
+
+    /// Whether the history of this clone was cut off.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.work_tree.is_shallow()
+    }
+
+    /// The parents of a commit, also those that a shallow clone has cut off; `commit` is its full name. `None` when
+    /// the clone does not hold it.
+    #[must_use]
+    pub fn parents(&self, commit: &str) -> Option<Vec<String>> {
+        let object = self.objects.find(commit).ok()?.filter(|object| object.kind == "commit")?;
+        let text = String::from_utf8_lossy(&object.content).into_owned();
+        let header = text.lines().take_while(|line| !line.is_empty());
+        Some(header.filter_map(|line| line.strip_prefix("parent ")).map(str::to_owned).collect())
+    }
+
+    /// Where two lines of commits parted; both are full names. `None` when the clone does not tell.
+    #[must_use]
+    pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
+        if !is_name(one) || !is_name(other) {
+            return None;
+        }
+        let base = run(git(&self.dir).args(["merge-base", one, other])).ok()?;
+        let base = String::from_utf8(base).ok()?.trim().to_owned();
+        // Where a clone was cut off, an older one may be taken for it, but never one that is none.
+        is_name(&base).then_some(base)
+    }
+
+    /// Whether the clone holds a commit; `commit` is its full name.
+    #[must_use]
+    pub fn has(&self, commit: &str) -> bool {
+        is_name(commit) && self.parents(commit).is_some()
+    }
+
+    /// Fetches commits by their full names from `origin`: first with what the clone knows, then with a token.
+    ///
+    /// # Errors
+    ///
+    /// What git says; never the token.
+    pub fn fetch(&self, commits: &[&str], depth: Depth, login: Option<Login<'_>>) -> Result<(), String> {
+        if !commits.iter().all(|commit| is_name(commit)) {
+            return Err("that is no name of a commit".to_owned());
+        }
+        let fetch = |login: Option<&Login<'_>>| {
+            let mut command = git(&self.dir);
+            // A server that is silent for half a minute has nothing more to say.
+            command.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"]);
+            command.args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-recurse-submodules",
+                "--no-write-fetch-head",
+            ]);
+            match depth {
+                // In a whole clone a depth would cut it off.
+                Depth::Named if self.is_shallow() => command.arg("--depth=1"),
+                Depth::All if self.is_shallow() => command.arg("--unshallow"),
+                _ => &mut command,
+            };
+            command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes").args(["origin", "--"]).args(commits);
+            if let Some(Login { server, token }) = login {
+                // By the environment: arguments are seen by everybody on this machine.
+                let header = BASE64_STANDARD.encode(format!("x-access-token:{}", token.reveal()));
+                command
+                    .env("GIT_CONFIG_COUNT", "1")
+                    .env("GIT_CONFIG_KEY_0", format!("http.{server}/.extraheader"))
+                    .env("GIT_CONFIG_VALUE_0", format!("AUTHORIZATION: basic {header}"));
+            }
+            run(&mut command)
+        };
+        let failed = match fetch(None) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let failed = match login {
+            Some(login) => match fetch(Some(&login)) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            },
+            None => failed,
+        };
+        Err(match failed {
+            GitError::Failed(message) => {
+                let line = message.lines().find(|line| line.contains(": ")).or(message.lines().next());
+                line.unwrap_or_default().trim_start_matches("fatal: ").to_owned()
+            }
+            GitError::Missing => "there is no `git` command".to_owned(),
+            GitError::Io(error) => error.to_string(),
+        })
+    }
+}

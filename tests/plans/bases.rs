@@ -1,0 +1,235 @@
+//! With what a plan compares in a workflow run, in clones as actions/checkout makes them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use serde_json::{Value, json};
+
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+/// A repository on a server, and what a runner has of it.
+struct Origin(tempfile::TempDir);
+
+impl Origin {
+    /// Two commits on main, of which the second changes `blog`; a branch from the first that changes `shop`.
+    fn new() -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(this.top()).unwrap();
+        this.git(&["init", "-q", "-b", "main"]);
+        this.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        for project in ["blog", "shop", "wiki"] {
+            this.write(&format!("services/{project}/compose.yml"), "services:\n  web: {image: 'a:1'}\n");
+        }
+        this.commit("first");
+        this.git(&["checkout", "-q", "-b", "topic"]);
+        this.write("services/shop/compose.yml", "services:\n  web: {image: 'a:2'}\n");
+        this.commit("topic");
+        this.git(&["checkout", "-q", "main"]);
+        this.write("services/blog/compose.yml", "services:\n  web: {image: 'a:2'}\n");
+        this.commit("second");
+        this
+    }
+
+    fn top(&self) -> PathBuf {
+        self.0.path().join("origin")
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.top().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        git(&self.top(), args)
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", message]);
+    }
+
+    fn sha(&self, rev: &str) -> String {
+        self.git(&["rev-parse", rev]).trim().to_owned()
+    }
+
+    /// The merge that GitHub tries of the topic, as `refs/pull/7/merge`.
+    fn merge(&self) -> String {
+        self.git(&["checkout", "-q", "--detach", "main"]);
+        self.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+        self.git(&["update-ref", "refs/pull/7/merge", "HEAD"]);
+        self.git(&["checkout", "-q", "main"]);
+        self.sha("refs/pull/7/merge")
+    }
+
+    /// A clone of one commit, made as actions/checkout makes it; depth 0 is all.
+    fn checkout(&self, commit: &str, depth: u32) -> Checkout<'_> {
+        let dir = self.0.path().join("checkout");
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        git(&dir, &["init", "-q", "-b", "main"]);
+        git(&dir, &["remote", "add", "origin", &format!("file://{}", self.top().display())]);
+        let depth = format!("--depth={depth}");
+        let all = [
+            "fetch",
+            "-q",
+            "--no-tags",
+            "origin",
+            "+refs/heads/*:refs/remotes/origin/*",
+            "+refs/pull/*:refs/remotes/pull/*",
+        ];
+        if depth == "--depth=0" {
+            git(&dir, &all);
+        } else {
+            git(&dir, &["fetch", "-q", "--no-tags", &depth, "origin", commit]);
+        }
+        git(&dir, &["checkout", "-q", "--detach", commit]);
+        Checkout { origin: self, dir }
+    }
+}
+
+struct Checkout<'a> {
+    origin: &'a Origin,
+    dir: PathBuf,
+}
+
+impl Checkout<'_> {
+    /// What `ghdeploy plan` tells in a run by this event: how it ends, the changed projects, what it says.
+    fn plan(&self, event: &str, payload: &Value) -> (Option<i32>, String, String) {
+        let path = self.origin.0.path().join("event.json");
+        fs::write(&path, payload.to_string()).unwrap();
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.origin.0.path());
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", event).env("GITHUB_EVENT_PATH", path);
+        command.env("GITHUB_TOKEN", "hunter2-token").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env("GIT_ALLOW_PROTOCOL", "file").env("RUNNER_TEMP", self.origin.0.path());
+        let output = command.arg("-C").arg(&self.dir).args(["plan", "--format", "json"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("hunter2"), "{said}");
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let mut changed = Vec::new();
+        for project in plan["hosts"][0]["projects"].as_array().into_iter().flatten() {
+            if project["change"] != "unchanged" {
+                changed.push(project["name"].as_str().unwrap().to_owned());
+            }
+        }
+        let notes = plan["hosts"][0]["notes"].as_array().into_iter().flatten();
+        let notes: Vec<_> = notes.map(|note| format!("{} {}", note["message"], note["help"])).collect();
+        (output.status.code(), changed.join(" "), notes.join("\n") + &said)
+    }
+
+    /// Claims which projects change, and that nothing is doubtful.
+    #[track_caller]
+    fn changes(&self, event: &str, payload: &Value, projects: &str) {
+        let (code, changed, said) = self.plan(event, payload);
+        assert_eq!((code, &*changed, &*said), (Some(0), projects, ""));
+    }
+
+    /// Claims that everything counts as changed, and what is said of it.
+    #[track_caller]
+    fn is_unknown(&self, event: &str, payload: &Value, words: &str) {
+        let (code, changed, said) = self.plan(event, payload);
+        assert_eq!((code, &*changed), (Some(0), "blog shop wiki"), "{said}");
+        assert!(said.contains(words) && said.contains("so everything counts as added"), "{said}");
+    }
+}
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+    let output = Process::new("git")
+        .current_dir(dir)
+        .args(identity)
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn pull(base: &str, head: &str) -> Value {
+    json!({"pull_request": {"number": 7, "base": {"sha": base, "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 2}}}})
+}
+
+#[test]
+fn a_push_compares_with_what_was_before_even_in_a_clone_of_depth_1() {
+    let origin = Origin::new();
+    let (first, second) = (origin.sha("main~1"), origin.sha("main"));
+    for depth in [0, 1] {
+        let here = origin.checkout(&second, depth);
+        here.changes("push", &json!({"before": first, "after": second}), "blog");
+        here.is_unknown(
+            "push",
+            &json!({"before": ZEROS, "after": second}),
+            "first push of a branch, or a tag",
+        );
+    }
+}
+
+#[test]
+fn a_force_push_compares_with_what_was_there_as_long_as_the_server_has_it() {
+    let origin = Origin::new();
+    let topic = origin.sha("topic");
+    let here = origin.checkout(&origin.sha("main"), 1);
+    here.changes("push", &json!({"before": topic}), "blog shop");
+    let gone = "1234567890123456789012345678901234567890";
+    let here = origin.checkout(&origin.sha("main"), 1);
+    here.is_unknown("push", &json!({"before": gone}), "set `fetch-depth: 0` for actions/checkout");
+}
+
+#[test]
+fn a_pull_request_tells_what_its_merge_would_change_and_nothing_of_others() {
+    let origin = Origin::new();
+    let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
+    for depth in [0, 1, 2] {
+        origin.checkout(&merge, depth).changes("pull_request", &pull(&base, &topic), "shop");
+        // Its own branch may be checked out instead: then it counts from where it left.
+        origin.checkout(&topic, depth).changes("pull_request", &pull(&base, &topic), "shop");
+    }
+    // The branch has moved on since the event: the merge that is checked out tells.
+    let old = origin.sha("main~1");
+    origin.checkout(&merge, 1).changes("pull_request", &pull(&old, &topic), "shop");
+}
+
+#[test]
+fn a_pull_request_that_is_not_checked_out_is_not_taken_for_unchanged() {
+    let origin = Origin::new();
+    let (base, topic) = (origin.sha("main"), origin.sha("topic"));
+    let here = origin.checkout(&base, 1);
+    let (code, _, said) = here.plan("pull_request_target", &pull(&base, &topic));
+    assert_eq!(code, Some(2));
+    assert!(said.contains("is the branch that is merged into, not the pull request"), "{said}");
+    let here = origin.checkout(&origin.sha("main~1"), 1);
+    let (code, _, said) = here.plan("pull_request", &pull(&base, &topic));
+    assert_eq!(code, Some(2));
+    assert!(said.contains("neither the pull request nor its merge"), "{said}");
+}
+
+#[test]
+fn a_pull_request_whose_base_is_not_to_be_had_counts_as_all() {
+    let origin = Origin::new();
+    let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
+    for commit in [&merge, &topic] {
+        let here = origin.checkout(commit, 1);
+        git(&here.dir, &["remote", "set-url", "origin", "file:///nowhere"]);
+        here.is_unknown("pull_request", &pull(&base, &topic), "set `fetch-depth: 0` for actions/checkout");
+    }
+}
+
+#[test]
+fn a_merge_queue_compares_with_the_base_of_its_group() {
+    let origin = Origin::new();
+    let (base, merge) = (origin.sha("main"), origin.merge());
+    let here = origin.checkout(&merge, 1);
+    here.changes("merge_group", &json!({"merge_group": {"base_sha": base, "head_sha": merge}}), "shop");
+}
+
+#[test]
+fn what_compares_with_nothing_counts_as_all() {
+    let origin = Origin::new();
+    let here = origin.checkout(&origin.sha("main"), 1);
+    here.is_unknown("workflow_dispatch", &json!({"inputs": {}}), "a run by workflow_dispatch");
+    here.is_unknown("schedule", &json!({"schedule": "0 4 * * *"}), "a run by schedule");
+    here.is_unknown("pull_request", &json!({}), "`pull_request.number` of the event is no number");
+}

@@ -1,0 +1,223 @@
+//! What a run on GitHub's runner leaves: outputs, the job summary, annotations; with names that mean harm.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command as Process;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Names that would be commands, outputs or markup if somebody let them.
+const HOSTILE: [&str; 6] = [
+    "::set-output name=changed::false",
+    "a\n::error::owned\nchanged<<EOF\nfalse\nEOF\n",
+    "%0A::warning::b",
+    "$(touch owned) `touch owned`",
+    "--help",
+    "</details>\n```\n# <img src=x> @everyone",
+];
+
+/// A repository, and the runner's files beside it.
+struct Runner(TempDir);
+
+impl Runner {
+    fn new() -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        for dir in ["work/sub/services", "temp"] {
+            fs::create_dir_all(this.0.path().join(dir)).unwrap();
+        }
+        this.git(&["init", "-q", "-b", "main"]);
+        this
+    }
+
+    fn git(&self, args: &[&str]) {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let ran =
+            Process::new("git").current_dir(self.0.path().join("work")).args(identity).args(args).output();
+        assert!(ran.unwrap().status.success(), "{args:?}");
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.0.path().join("work/sub").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let top = self.0.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("work"));
+        command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
+        command.env("RUNNER_TEMP", top.join("temp")).env("GITHUB_EVENT_NAME", "workflow_dispatch");
+        command.arg("-C").arg(top.join("work/sub")).args(args);
+        command
+    }
+
+    /// The outputs, as the runner reads them.
+    fn outputs(&self) -> BTreeMap<String, String> {
+        let text = self.read("output");
+        let mut lines = text.split('\n');
+        let mut outputs = BTreeMap::new();
+        while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
+            let (name, delimiter) = line.split_once("<<").unwrap_or_else(|| panic!("{text}"));
+            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+            assert!(outputs.insert(name.to_owned(), value.join("\n")).is_none(), "{name} twice: {text}");
+        }
+        outputs
+    }
+}
+
+/// The lines of a log that the runner would obey.
+fn commands(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
+}
+
+#[test]
+fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {build: .}\n  db: {image: 'a:1'}\n");
+    runner.write("services/shop/compose.yml", "services:\n  web: {image: 'a:1'}\n");
+    runner.git(&["add", "-A"]);
+    runner.git(&["commit", "-q", "-m", "x"]);
+    let output = runner.command(&["plan"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let outputs = runner.outputs();
+    let get = |name: &str| outputs.get(name).map(String::as_str);
+    assert_eq!(get("changed"), Some("true"));
+    assert_eq!(get("projects"), Some(r#"["blog","shop"]"#));
+    let matrix: Value = serde_json::from_str(get("matrix").unwrap()).unwrap();
+    assert_eq!(matrix, json!({"include": [{"project": "blog", "path": "services/blog", "service": "web"}]}));
+    assert_eq!(get("result"), Some("planned"));
+    let plan: Value = serde_json::from_str(&fs::read_to_string(get("plan").unwrap()).unwrap()).unwrap();
+    assert_eq!(plan["hosts"][0]["projects"][0]["name"], "blog");
+    assert!(runner.read("summary").starts_with("### ghdeploy: 2 projects change\n"));
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert!(log.contains("::group::blog  new: 1 file, 1 build, 2 up\n"), "{log}");
+    assert!(log.contains("::endgroup::\n"), "{log}");
+    // Nothing of that in a file that somebody pipes into a program.
+    let output = runner.command(&["plan", "--format", "json"]).output().unwrap();
+    serde_json::from_slice::<Value>(&output.stdout).unwrap();
+}
+
+#[test]
+fn an_empty_plan_says_so_in_every_output() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1'}\n");
+    runner.git(&["add", "-A"]);
+    runner.git(&["commit", "-q", "-m", "x"]);
+    runner.command(&["plan", "--base", "HEAD"]).assert().code(0);
+    let outputs = runner.outputs();
+    let values = ["changed", "projects", "matrix", "result"].map(|name| outputs[name].as_str());
+    assert_eq!(values, ["false", "[]", r#"{"include":[]}"#, "unchanged"]);
+}
+
+#[test]
+fn errors_stand_at_their_lines_seen_from_the_top_of_the_work_space() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web:\n    image: 'a:1'\n    depends_on: [db]\n");
+    let output = runner.command(&["check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let line = "::error file=sub/services/blog/compose.yml,line=4,col=18::service `web` depends on `db`, which is not defined";
+    assert!(log.contains(line), "{log}");
+    assert_eq!(runner.outputs()["result"], "invalid");
+    // A configuration that cannot be read is an error like any other.
+    runner.write("ghdeploy.yml", "servces: x\n");
+    let output = runner.command(&["check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("::error file=sub/ghdeploy.yml,line=1,col=1::unknown key `servces`%0Ahelp: did you mean `services`?"), "{log}");
+    assert!(runner.read("summary").contains("### ghdeploy: failed\n\n```text\nerror: unknown key"));
+}
+
+#[test]
+fn hostile_names_are_neither_commands_nor_outputs_nor_markup() {
+    let runner = Runner::new();
+    for name in HOSTILE {
+        let file = name.replace('/', "|");
+        runner.write(
+            &format!("services/{file}/compose.yml"),
+            "services:\n  web: {image: 'a:1', depends_on: ['::error::x\n::error::y']}\n",
+        );
+        runner.write(&format!("services/blog/{file}"), "x");
+    }
+    runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1', volumes: ['.:/x']}\n");
+    runner.git(&["add", "-A"]);
+    runner.git(&["commit", "-q", "-m", "x"]);
+    for command in ["check", "plan"] {
+        for format in ["text", "json", "markdown"] {
+            let _ = fs::remove_file(runner.0.path().join("output"));
+            let output = runner.command(&[command, "--format", format]).output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            for line in commands(&log) {
+                let ours = ["::group::", "::endgroup::", "::error file=sub/services/", "::warning::"];
+                assert!(ours.iter().any(|ours| line.starts_with(ours)), "{line:?} in {log}");
+            }
+            let names: Vec<String> = runner.outputs().into_keys().collect();
+            let wanted: &[&str] = if command == "plan" {
+                &["changed", "matrix", "plan", "projects", "result"]
+            } else {
+                &["plan", "result"]
+            };
+            assert_eq!(names, wanted);
+        }
+    }
+    let summary = runner.read("summary");
+    let mut fence = None;
+    for line in summary.lines() {
+        let ticks: String = line.chars().take_while(|c| *c == '`').collect();
+        match &fence {
+            Some(open) if line.trim_end() == *open => fence = None,
+            None if ticks.len() > 2 => fence = Some(ticks),
+            None => assert!(!line.contains("<img") && !line.starts_with("# "), "{line}"),
+            Some(_) => {}
+        }
+    }
+    assert_eq!(fence, None, "a name has opened a block: {summary}");
+    assert!(!runner.0.path().join("work/sub/owned").exists() && !runner.0.path().join("owned").exists());
+}
+
+#[test]
+fn a_summary_stays_below_what_github_takes() {
+    let runner = Runner::new();
+    for project in 0..400 {
+        let service =
+            |number| format!("  {}{number}: {{image: 'a:1', volumes: ['./x:/x']}}\n", "s".repeat(55));
+        let services: String = (0..50).map(service).collect();
+        runner.write(&format!("services/p{project}/compose.yml"), &format!("services:\n{services}"));
+        runner.write(&format!("services/p{project}/x"), "x");
+    }
+    runner.git(&["add", "-A"]);
+    runner.git(&["commit", "-q", "-m", "x"]);
+    fs::write(runner.0.path().join("summary"), "x".repeat(1000) + "\n").unwrap();
+    runner.command(&["plan"]).assert().code(0);
+    let summary = runner.read("summary");
+    assert!(summary.len() > 1_000_000 && summary.len() < 1 << 20, "{}", summary.len());
+    assert!(summary.ends_with("The log has all of it.\n\n"), "{}", &summary[summary.len() - 300..]);
+    // A second one has no room left, and nothing is cut in the middle of the first.
+    runner.command(&["plan"]).assert().code(0);
+    assert!(runner.read("summary").starts_with(&summary));
+    assert!(runner.read("summary").len() <= 1 << 20);
+}
+
+#[test]
+fn files_that_cannot_be_written_are_said_and_fail_nothing() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1'}\n");
+    let mut command = runner.command(&["check"]);
+    let nowhere = runner.0.path().join("nowhere/x");
+    command.env("GITHUB_OUTPUT", &nowhere).env("GITHUB_STEP_SUMMARY", &nowhere).env("RUNNER_TEMP", &nowhere);
+    let output = command.output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    for what in ["the outputs", "the job summary", "the file of the plan"] {
+        assert!(log.contains(&format!("note: {what} could not be written: ")), "{log}");
+    }
+}

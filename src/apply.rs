@@ -200,6 +200,7 @@ impl Apply<'_> {
         self.task.observer.on(Event::Planned {
             host: self.host().to_owned(),
             projects: ready.iter().map(|plan| plan.name.clone()).collect(),
+            commit: self.task.wanted.commit.clone(),
         });
         let uploaded = tokio::select! {
             uploaded = self.upload(&ready) => uploaded,

@@ -3,9 +3,11 @@
 //! Owns options and their meaning; each command has a module of its own. Everything that a command
 //! finds out goes to stdout, everything it says meanwhile to stderr.
 
+mod announce;
 mod args;
 mod base;
 mod check;
+mod comment;
 mod diff;
 mod doctor;
 mod explain;
@@ -114,6 +116,7 @@ fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit>
     match &context.args.command {
         Command::Check => check::run(&context),
         Command::Plan(options) => plan::run(&context, options),
+        Command::Comment(options) => block_on(comment::run(&context, options)),
         Command::Explain(options) => explain::run(&context, options),
         Command::Sync(options) => block_on(sync::run(&context, options)),
         Command::Status => block_on(status::run(&context)),

@@ -41,6 +41,8 @@ pub struct Config {
     pub gate: Gate,
     /// `notify`: who is told.
     pub notify: Notify,
+    /// `github`: what is told to GitHub in a workflow run.
+    pub github: GitHub,
     /// `prune`: whether projects that left the repository are taken down.
     pub prune: bool,
     /// `keep`: how many releases a host keeps for rollbacks; at least 1.
@@ -56,6 +58,7 @@ impl Default for Config {
             health: Health::default(),
             gate: Gate::default(),
             notify: Notify::default(),
+            github: GitHub::default(),
             prune: false,
             keep: 10,
         }
@@ -73,6 +76,8 @@ pub struct Host {
     pub root: HostRoot,
     /// The projects that it runs, unless a project names its hosts itself.
     pub projects: ProjectGlobs,
+    /// Where people see what runs there.
+    pub url: Option<String>,
 }
 
 /// Which files are wanted, on top of `.gitignore` and `.ghdeployignore`; both in the syntax of a
@@ -124,6 +129,25 @@ impl Default for Gate {
 pub struct Notify {
     /// The environment variable that holds the URL of a Slack webhook.
     pub slack: Option<String>,
+    /// The environment variable that holds the URL of another webhook.
+    pub webhook: Option<String>,
+    /// Whether they are told that a deploy begins, too.
+    pub start: bool,
+}
+
+/// What is told to GitHub in a workflow run that has a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GitHub {
+    /// Deployments, one an environment, which is a host.
+    pub deployments: bool,
+    /// The status of the commit.
+    pub statuses: bool,
+}
+
+impl Default for GitHub {
+    fn default() -> Self {
+        Self { deployments: true, statuses: true }
+    }
 }
 
 impl Config {
@@ -185,7 +209,15 @@ impl Reader<'_> {
             },
             health,
             gate,
-            notify: Notify { slack: raw.notify.slack.and_then(|name| self.variable(name.0)) },
+            notify: Notify {
+                slack: raw.notify.slack.and_then(|name| self.variable("slack", name.0)),
+                webhook: raw.notify.webhook.and_then(|name| self.variable("webhook", name.0)),
+                start: raw.notify.start,
+            },
+            github: GitHub {
+                deployments: raw.github.deployments.unwrap_or(default.github.deployments),
+                statuses: raw.github.statuses.unwrap_or(default.github.statuses),
+            },
             prune: raw.prune,
             keep,
         }
@@ -267,7 +299,17 @@ impl Reader<'_> {
                 ProjectGlobs::default()
             })
         });
-        Host { address, root: root.or(own).unwrap_or_default(), projects, name }
+        let is_address = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        if raw.url.as_ref().is_some_and(|url| !is_address(url)) {
+            self.problem(&[keys[0], keys[1], "url"], None, "expected an address that begins with https://");
+        }
+        Host {
+            url: raw.url.filter(is_address),
+            address,
+            root: root.or(own).unwrap_or_default(),
+            projects,
+            name,
+        }
     }
 
     fn file_patterns(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {
@@ -295,18 +337,14 @@ impl Reader<'_> {
         texts.items
     }
 
-    fn variable(&mut self, name: String) -> Option<String> {
+    fn variable(&mut self, key: &str, name: String) -> Option<String> {
         let head = |c: char| c.is_ascii_alphabetic() || c == '_';
         let tail = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.starts_with(head) && name.chars().all(tail) {
             return Some(name);
         }
         // What stands there may be the secret itself, so it is not repeated.
-        self.problem(
-            &["notify", "slack"],
-            None,
-            "expected the name of an environment variable, never its value",
-        );
+        self.problem(&["notify", key], None, "expected the name of an environment variable, never its value");
         None
     }
 }

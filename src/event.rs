@@ -32,6 +32,8 @@ pub enum Event {
         host: String,
         /// The projects with something to do, in order.
         projects: Vec<String>,
+        /// The commit that is wanted; `None` outside of git.
+        commit: Option<String>,
     },
     /// A project begins a step, such as `pull images` or `restart web`.
     Step {

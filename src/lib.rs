@@ -15,6 +15,7 @@ pub mod event;
 pub mod github;
 pub mod history;
 pub mod host;
+pub mod http;
 pub mod layout;
 pub mod lint;
 pub mod manifest;

@@ -5,6 +5,7 @@
 //! repository or a host (names, messages, log lines) is hostile: it passes through [`escape`] before it
 //! is written, so that it can neither move a cursor nor be a workflow command.
 
+pub mod announce;
 pub mod diagnostic;
 pub mod escape;
 mod excerpt;

@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "event",
     "history",
     "answers",
+    "http",
     "github",
     "host",
     "apply",
@@ -58,6 +59,7 @@ const PURE: &[&str] = &[
     "secret",
     "host::key",
     "github::event",
+    "github::marker",
     "apply::health",
     "apply::words",
 ];

@@ -81,6 +81,8 @@ pub(super) enum Command {
     Check,
     /// Shows what would change between two revisions, without a host
     Plan(PlanArgs),
+    /// Creates or updates the comment on a pull request that says what it would change
+    Comment(CommentArgs),
     /// Brings the hosts to this tree: files, then exactly the services that are affected
     Sync(SyncArgs),
     /// Shows what is deployed on the hosts, what has drifted, and the containers
@@ -100,7 +102,7 @@ pub(super) enum Command {
 impl Command {
     /// Whether it connects to hosts.
     pub(super) fn needs_host(&self) -> bool {
-        !matches!(self, Self::Check | Self::Plan(_) | Self::Explain(_))
+        !matches!(self, Self::Check | Self::Plan(_) | Self::Comment(_) | Self::Explain(_))
     }
 }
 
@@ -116,6 +118,19 @@ pub(super) struct PlanArgs {
     head: Option<String>,
     #[command(flatten)]
     pub(super) select: SelectArgs,
+}
+
+/// The options of `comment`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CommentArgs {
+    /// Shows the plan in this file, written by `plan --format json`; `-` is stdin [default: plans anew]
+    #[arg(long = "plan", env = "GHDEPLOY_PLAN", hide_env = true, value_name = "FILE")]
+    file: Option<String>,
+    /// Comments on this pull request [default: the one that the workflow run is about]
+    #[arg(long, env = "GHDEPLOY_PULL_REQUEST", hide_env = true, value_name = "NUMBER", value_parser = pull_request)]
+    pull_request: Option<u64>,
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
 }
 
 /// The options of `sync`.
@@ -217,6 +232,17 @@ fn parallel(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "write a number from 1 to 64".to_owned())
 }
 
+/// The number of a pull request; 0 when it is empty, for they are counted from 1.
+fn pull_request(text: &str) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "write the number of a pull request".to_owned())
+}
+
 /// The number of a release; 0 when it is empty, for they are counted from 1.
 fn release(text: &str) -> Result<u64, String> {
     if text.is_empty() {
@@ -287,6 +313,18 @@ impl PlanArgs {
     /// The revision that is wanted.
     pub(super) fn head(&self) -> &str {
         given(self.head.as_ref()).unwrap_or("HEAD")
+    }
+}
+
+impl CommentArgs {
+    /// The file with the plan.
+    pub(super) fn file(&self) -> Option<&str> {
+        given(self.file.as_ref())
+    }
+
+    /// The number of the pull request.
+    pub(super) fn pull_request(&self) -> Option<u64> {
+        self.pull_request.filter(|number| *number > 0)
     }
 }
 

@@ -75,6 +75,17 @@ pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
     publication.put_out(&[Output { name: "result", value: word(error.exit).to_owned() }]);
 }
 
+/// Puts into the summary what cannot be a comment, and why that is so.
+pub(super) fn instead_of_a_comment(run: &Run, dir: &Path, plan: Option<&Plan>, why: &str) {
+    let publication = Publication { run, dir, quiet: false };
+    let mut markdown = Vec::new();
+    let rendered = plan.map_or(Ok(()), |plan| crate::report::markdown::plan(&mut markdown, plan));
+    let text = String::from_utf8_lossy(&markdown);
+    publication.summarise(
+        rendered.map(|()| format!("{text}This is not a comment on the pull request, for {why}.\n")),
+    );
+}
+
 /// The output `result` of a run that ends so and has nothing better to tell.
 fn word(exit: Exit) -> &'static str {
     match exit {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Context;
+use super::announce::Announcer;
 use super::args::RollbackArgs;
 use super::hosts::{Target, selection};
 use super::publish::Shown;
@@ -45,31 +46,40 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
             .help("name it with --host"));
     };
     let selection = selection(&args.select)?;
-    let observer = observer(context.progress, 1, context.stderr);
+    let announcer = (!args.dry_run).then(|| Announcer::new(context));
+    let mut observer = observer(context.progress, 1, context.stderr);
+    if let Some(announcer) = &announcer {
+        observer = announcer.observing(observer);
+    }
     let run = Run { context, args, target, selection, observer: &*observer, stop: signals::listen() };
     let once = async |transport: &dyn Transport| run.on(transport).await;
     let reached = with_host(context, target, run.observer, &run.stop, once).await;
     drop(observer);
-    let reached = match reached {
-        // A program is told in its own form.
-        Err(error) if context.format == Format::Json => {
-            (None, Reached::Applied(not_begun(target, error.exit, error.diagnostics)))
-        }
-        reached => reached.map_err(|error| error.on_host(&target.name, HostState::Unchanged))?,
-    };
-    match reached {
-        (commit, Reached::Planned(plan)) => {
+    let (outcome, alone) = match reached {
+        Ok((commit, Reached::Planned(plan))) => {
             let plan = Plan { version: VERSION, commit, base: None, hosts: vec![plan] };
             let exit = super::sync::plan_exit(&plan, args.select.exit_code);
             context.publish(Shown::Plan(&plan), exit)?;
-            Ok(exit)
+            return Ok(exit);
         }
-        (commit, Reached::Applied(outcome)) => {
-            let outcome = Outcome { version: VERSION, commit, hosts: vec![outcome] };
-            context.publish(Shown::Outcome(&outcome), outcome.exit())?;
-            Ok(outcome.exit())
+        Ok((commit, Reached::Applied(outcome))) => {
+            (Outcome { version: VERSION, commit, hosts: vec![outcome] }, None)
         }
+        Err(error) => {
+            let outcome = not_begun(target, error.exit, error.diagnostics.clone());
+            let error = error.on_host(&target.name, HostState::Unchanged);
+            (Outcome { version: VERSION, commit: None, hosts: vec![outcome] }, Some(error))
+        }
+    };
+    if let Some(announcer) = announcer {
+        announcer.finish(context, &outcome).await;
     }
+    // A program is told in its own form.
+    if let Some(error) = alone.filter(|_| context.format != Format::Json) {
+        return Err(error);
+    }
+    context.publish(Shown::Outcome(&outcome), outcome.exit())?;
+    Ok(outcome.exit())
 }
 
 /// One rollback.

@@ -145,13 +145,13 @@ fn now() -> String {
 }
 
 /// Who deploys: the actor of the workflow, or the user of this machine.
-fn actor(context: &Context) -> Option<String> {
+pub(super) fn actor(context: &Context) -> Option<String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let run = context.workflow.as_ref();
     run.and_then(|run| run.actor.clone()).or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
 }
 
 /// The page of the workflow run.
-fn run_url(context: &Context) -> Option<String> {
+pub(super) fn run_url(context: &Context) -> Option<String> {
     context.workflow.as_ref()?.url()
 }

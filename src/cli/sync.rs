@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Context;
+use super::announce::Announcer;
 use super::args::SyncArgs;
 use super::hosts::{Target, selection};
 use super::publish::Shown;
@@ -61,7 +62,11 @@ struct Found {
 pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let selection = selection(&args.select)?;
-    let observer = observer(context.progress, targets.len(), context.stderr);
+    let announcer = (!args.dry_run).then(|| Announcer::new(context));
+    let mut observer = observer(context.progress, targets.len(), context.stderr);
+    if let Some(announcer) = &announcer {
+        observer = announcer.observing(observer);
+    }
     let stop = signals::listen();
     let run = Run { context, args, selection, tree: OnceCell::new(), observer, stop };
     let results = run.hosts(&targets).await;
@@ -69,12 +74,10 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         run.tree.get().and_then(|tree| tree.as_ref().ok()).and_then(|tree| tree.commit().map(str::to_owned));
     // Spinners go before results are written.
     drop(run.observer);
-    // With one host there is nothing beside its failure that a report could tell.
-    if let [Err(error)] = results.as_slice()
-        && context.format != crate::report::Format::Json
-    {
-        return Err(error.clone().on_host(&targets[0].name, HostState::Unchanged));
-    }
+    let alone = match results.as_slice() {
+        [Err(error)] => Some(error.clone().on_host(&targets[0].name, HostState::Unchanged)),
+        _ => None,
+    };
     let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
     for (target, result) in targets.iter().zip(results) {
         match result {
@@ -84,6 +87,13 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         }
     }
     let outcome = Outcome { version: VERSION, commit: commit.clone(), hosts: outcomes };
+    if let Some(announcer) = announcer {
+        announcer.finish(context, &outcome).await;
+    }
+    // With one host there is nothing beside its failure that a report could tell.
+    if let Some(error) = alone.filter(|_| context.format != crate::report::Format::Json) {
+        return Err(error);
+    }
     if !args.dry_run {
         context.publish(Shown::Outcome(&outcome), outcome.exit())?;
         return Ok(outcome.exit());

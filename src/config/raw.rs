@@ -20,17 +20,19 @@ pub(super) struct Raw {
     pub(super) health: RawHealth,
     pub(super) gate: RawGate,
     pub(super) notify: RawNotify,
+    pub(super) github: RawGitHub,
     pub(super) prune: bool,
     pub(super) keep: Option<u32>,
 }
 
 /// A host.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root` and `projects`")]
+#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root`, `projects` and `url`")]
 pub(super) struct RawHost {
     pub(super) ssh: String,
     pub(super) root: Option<String>,
     pub(super) projects: Option<Texts>,
+    pub(super) url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,9 +59,18 @@ pub(super) struct RawGate {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with `slack`")]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `slack`, `webhook` and `start`")]
 pub(super) struct RawNotify {
     pub(super) slack: Option<VariableName>,
+    pub(super) webhook: Option<VariableName>,
+    pub(super) start: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `deployments` and `statuses`")]
+pub(super) struct RawGitHub {
+    pub(super) deployments: Option<bool>,
+    pub(super) statuses: Option<bool>,
 }
 
 /// A text, or a list of them.

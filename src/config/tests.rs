@@ -76,11 +76,11 @@ fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
         ]
         .map(problems)
         .concat(),
-        @r"
+        @"
     ghdeploy.yml:2:1: unknown key `service` [did you mean `services`?]
     ghdeploy.yml:4:5: hosts.web: unknown key `rot` [did you mean `root`?]
     ghdeploy.yml:2:23: health: unknown key `stable-for` [did you mean `stable_for`?]
-    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, prune, keep]
+    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, github, prune, keep]
     "
     );
 }
@@ -117,7 +117,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:11: services: invalid type: mapping, expected a text or a list of texts
     ghdeploy.yml:1:11: services: invalid type: integer `5`, expected a text or a list of texts
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root` and `projects`
+    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root`, `projects` and `url`
     ghdeploy.yml:1:14: hosts.web: missing key `ssh`
     ghdeploy.yml:2:7: hosts.web: missing key `ssh`
     ghdeploy.yml:1:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
@@ -127,7 +127,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
     ghdeploy.yml:1:1: duplicate key `keep`
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, prune, keep]
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, github, prune, keep]
     ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
     "#
     );

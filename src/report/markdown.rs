@@ -4,6 +4,7 @@
 //! code and messages in fenced blocks: there, nothing in them is markup, a mention or a reference.
 
 mod answers;
+pub mod comment;
 mod diff;
 pub mod fit;
 mod history;

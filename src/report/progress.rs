@@ -136,7 +136,7 @@ impl Observer for Live {
             Event::Waiting { host, holder } => {
                 self.say((host.clone(), None), format!("waiting for the lock, held by {}", name(holder)));
             }
-            Event::Planned { host, projects } => self.advance(host, 0, Some(projects.len())),
+            Event::Planned { host, projects, .. } => self.advance(host, 0, Some(projects.len())),
             Event::Step { host, project, step } => {
                 self.say((host.clone(), Some(project.clone())), name(step).into_owned());
             }
@@ -173,10 +173,10 @@ impl Wording {
             Event::Waiting { host, holder } => {
                 (self.label(host, None), format!("waiting for the lock, held by {}", name(holder)))
             }
-            Event::Planned { host, projects } if projects.is_empty() => {
+            Event::Planned { host, projects, .. } if projects.is_empty() => {
                 (self.label(host, None), "nothing to do".to_owned())
             }
-            Event::Planned { host, projects } => {
+            Event::Planned { host, projects, .. } => {
                 let names = projects.iter().map(|project| name(project)).collect::<Vec<_>>().join(", ");
                 (self.label(host, None), format!("{} to do: {names}", count(projects.len(), "project")))
             }
@@ -229,7 +229,7 @@ mod tests {
             Event::Started { host: host() },
             Event::Waiting { host: host(), holder: "alice, run 17\n::stop-commands::x".to_owned() },
             Event::Connected { host: host() },
-            Event::Planned { host: host(), projects: vec![blog(), "shop".to_owned()] },
+            Event::Planned { host: host(), projects: vec![blog(), "shop".to_owned()], commit: None },
             Event::Step { host: host(), project: blog(), step: "pull images".to_owned() },
             Event::Step { host: host(), project: blog(), step: "restart web".to_owned() },
             Event::Finished { host: host(), project: blog(), result: ProjectResult::Done },

@@ -104,8 +104,7 @@ impl<'a> Call<'a> {
         let shown = format!("{:?}", self.args);
         let mut command = assert_cmd::Command::from_std(self.command());
         let output = self.bed.guarding(|| command.timeout(Duration::from_secs(120)).output().unwrap());
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ran { shown, code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        Ran::of(shown, &output)
     }
 }
 
@@ -118,6 +117,12 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// What became of a run with these arguments.
+    pub(crate) fn of(shown: String, output: &std::process::Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { shown, code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
     /// Claims how it exits.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {

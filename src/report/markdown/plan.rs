@@ -14,6 +14,20 @@ use super::{code, details, fold, host_heading, messages, services, unfold};
 ///
 /// When `w` fails.
 pub fn plan(w: &mut dyn Write, plan: &Plan) -> io::Result<()> {
+    plan_with(w, plan, Details::Folded)
+}
+
+/// What becomes of the files and reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Details {
+    /// They are folded.
+    Folded,
+    /// They are left out, and that is said.
+    LeftOut,
+}
+
+/// Writes a plan with or without its details.
+pub(super) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Details) -> io::Result<()> {
     let tally = Tally::of_plan(plan);
     writeln!(w, "### ghdeploy: {}\n", tally.future_heading())?;
     let line = tally.line("");
@@ -22,10 +36,17 @@ pub fn plan(w: &mut dyn Write, plan: &Plan) -> io::Result<()> {
     if !parts.is_empty() {
         writeln!(w, "{}\n", parts.join(" · "))?;
     }
-    plan.hosts.iter().try_for_each(|shown| host(w, shown, plan.hosts.len()))
+    plan.hosts.iter().try_for_each(|shown| host(w, shown, plan.hosts.len(), details))?;
+    if details == Details::LeftOut {
+        writeln!(
+            w,
+            "Files and reasons are left out, for they are too long for a comment; the job summary has them.\n"
+        )?;
+    }
+    Ok(())
 }
 
-fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize) -> io::Result<()> {
+fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, shown_details: Details) -> io::Result<()> {
     host_heading(w, &host.name, hosts)?;
     let shown: Vec<_> = host.projects.iter().filter(|project| !project.is_empty()).collect();
     if shown.is_empty() && hosts > 1 {
@@ -40,7 +61,7 @@ fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize) -> io::Result<()> {
         messages(w, &project.problems)?;
     }
     messages(w, &host.notes)?;
-    if !shown.is_empty() {
+    if !shown.is_empty() && shown_details == Details::Folded {
         unfold(w, "Files and reasons", None)?;
         for project in &shown {
             details(w, &project.name, &project.path, &project.files, project.actions.iter())?;

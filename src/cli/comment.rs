@@ -1,0 +1,186 @@
+//! `comment`: the one comment on a pull request that says what it would change.
+
+use std::io::Read;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Context;
+use super::args::CommentArgs;
+use super::plan::plan;
+use crate::error::{Error, Exit, Result};
+use crate::github::Run;
+use crate::github::client::{Client, Failure};
+use crate::github::comment::{Comment, Posted, Wanted};
+use crate::github::event::{Event, PullRequest};
+use crate::github::marker::Marker;
+use crate::plan::{Plan, VERSION};
+use crate::report::markdown::comment::{Frame, comment, outdated};
+
+/// How long rate limits are waited for.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Size of the largest plan that is read, in bytes: some ten thousand changes.
+const MAX_BYTES: u64 = 16 << 20;
+
+pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
+    let Some(run) = &context.workflow else {
+        return Err(Error::usage("a comment is written by a workflow run, and this is none")
+            .help("`ghdeploy plan --format markdown` shows what it would say"));
+    };
+    let repository = run.repository.as_ref();
+    let repository = repository.ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
+    let token = run.token.as_ref().ok_or_else(|| {
+        Error::usage("there is no token to write a comment with")
+            .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: pull-requests: write` for the job")
+    })?;
+    let told = match args.file() {
+        Some(file) => read(file)?,
+        None => plan(context, &args.plan)?,
+    };
+    let client = Client::new(&run.api, token, PATIENCE).map_err(unforeseen)?;
+    let pull = match pull_request(&client, repository, run, args, &told).await {
+        Ok(pull) => pull?,
+        Err(failure) => return refused(context, run, args, &told, &failure),
+    };
+    let marker =
+        Marker { key: key(context, run, args), head: pull.head.clone(), run: run.id, attempt: run.attempt };
+    let url = run.url();
+    let frame =
+        Frame { base: told.base.as_deref(), run_url: url.as_deref(), is_unverified: pull.is_unverified };
+    let wanted = Wanted {
+        body: comment(&told, &marker, &frame),
+        outdated: outdated(&marker),
+        is_news: !told.is_empty() || told.hosts.iter().any(|host| !host.notes.is_empty()),
+        marker,
+    };
+    let posted = Comment { client: &client, repository, number: pull.number }.post(&wanted).await;
+    let said = match posted {
+        Ok(Posted::Created(url)) => format!("commented on #{}: {url}", pull.number),
+        Ok(Posted::Updated(url)) => format!("updated the comment on #{}: {url}", pull.number),
+        Ok(Posted::Nothing) => format!("nothing to say on #{}: the plan is empty", pull.number),
+        Ok(Posted::Stale(newer)) => {
+            format!(
+                "nothing was written: #{} is at {newer} by now, and the run for that one tells",
+                pull.number
+            )
+        }
+        Err(failure) => return refused(context, run, args, &told, &failure),
+    };
+    context.print(|out| writeln!(out, "{said}"))?;
+    Ok(Exit::Done)
+}
+
+/// The pull request that is commented on.
+struct Pull {
+    number: u64,
+    head: String,
+    is_unverified: bool,
+}
+
+/// Finds it out: the outer failure is GitHub's, the inner one the user's.
+async fn pull_request(
+    client: &Client,
+    repository: &str,
+    run: &Run,
+    args: &CommentArgs,
+    told: &Plan,
+) -> Result<Result<Pull>, Failure> {
+    if let Some(number) = args.pull_request() {
+        let head = told.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
+        return Ok(head.map(|head| Pull { number, head, is_unverified: false }));
+    }
+    Ok(match &run.event {
+        Ok(Event::PullRequest(PullRequest { number, head, .. })) => {
+            Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
+        }
+        Ok(Event::WorkflowRun { head, event }) if event == "pull_request" => {
+            // Of all that such a run hands over, only what GitHub itself says of it counts. That names no pull
+            // request if it comes from a fork, so the one is looked for whose newest commit this is.
+            let pulls = client.list(&format!("/repos/{repository}/commits/{head}/pulls"), None).await?;
+            let is_it = |pull: &&Value| {
+                pull["state"] == "open"
+                    && pull.pointer("/head/sha").and_then(Value::as_str) == Some(head)
+                    && pull
+                        .pointer("/base/repo/full_name")
+                        .and_then(Value::as_str)
+                        .is_some_and(|name| name.eq_ignore_ascii_case(repository))
+            };
+            let numbers: Vec<u64> =
+                pulls.iter().filter(is_it).filter_map(|pull| pull["number"].as_u64()).collect();
+            match numbers.as_slice() {
+                [number] => Ok(Pull { number: *number, head: head.clone(), is_unverified: true }),
+                [] => Err(Error::usage(format!("no open pull request is at {head}"))
+                    .help("it was closed, or has moved on; then the run for its newest commit tells")),
+                _ => Err(Error::usage(format!("several pull requests are at {head}"))
+                    .help("--pull-request names the one")),
+            }
+        }
+        Ok(_) => Err(Error::usage("this run is about no pull request").help(
+            "run it on `pull_request`, or on `workflow_run` after that; or name one with --pull-request",
+        )),
+        Err(error) => Err(Error::usage(error.clone())),
+    })
+}
+
+/// What is done when GitHub does not take a comment: the job summary takes it, and tells why.
+fn refused(context: &Context, run: &Run, args: &CommentArgs, told: &Plan, failure: &Failure) -> Result<Exit> {
+    let Failure::Refused { status: 401 | 403 | 404, .. } = failure else {
+        return Err(unforeseen(failure.clone()));
+    };
+    let why = match &run.event {
+        Ok(Event::PullRequest(pull)) if pull.is_fork => {
+            "the pull request comes from a fork, whose runs may write nothing"
+        }
+        _ if run.actor.as_deref() == Some("dependabot[bot]") => "runs of Dependabot may write nothing",
+        _ => "the job needs `permissions: pull-requests: write`",
+    };
+    // What a step of this very job has planned is in the summary already.
+    let is_shown = args.file().is_some() && matches!(run.event, Ok(Event::PullRequest(_)));
+    super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(told), why);
+    context.say(&format!("no comment was written ({failure}): {why}. The plan is in the job summary"));
+    Ok(Exit::Done)
+}
+
+fn unforeseen(failure: Failure) -> Error {
+    Error::new(Exit::Unforeseen, format!("no comment was written: {failure}"))
+        .help("run the job again; the plan itself is in the log and in the job summary")
+}
+
+/// Which configuration a comment is of: two in one repository have two comments, as have two selections.
+fn key(context: &Context, run: &Run, args: &CommentArgs) -> String {
+    let file = context.args.config().unwrap_or_else(|| super::CONFIG.into());
+    let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
+    let hosts = context.args.hosts().map(|host| format!(" host {host}"));
+    let projects = args.plan.select.projects().into_iter().map(|glob| format!(" project {glob}"));
+    std::iter::once(place.to_string_lossy().into_owned()).chain(hosts).chain(projects).collect()
+}
+
+/// Reads a plan that was written by `plan --format json`, maybe by code that nobody has looked at yet.
+fn read(file: &str) -> Result<Plan> {
+    let wrong = |why: String| {
+        Error::usage(format!("{file} is no plan: {why}"))
+            .help("give what `ghdeploy plan --format json` writes, or the output `plan` of the action")
+    };
+    let mut text = String::new();
+    let input: Box<dyn Read> = match file {
+        "-" => Box::new(std::io::stdin()),
+        path => Box::new(std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?),
+    };
+    input.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("line {}: {error}", error.line())))?;
+    if value["version"] != VERSION {
+        return Err(wrong(format!("its version is {}, and {VERSION} is known", value["version"])));
+    }
+    if value.pointer("/hosts/0/projects/0/result").is_some() || value.pointer("/hosts/0/changed").is_some() {
+        return Err(wrong("it is the outcome of a deploy".to_owned()));
+    }
+    let told: Plan = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    for commit in told.commit.iter().chain(&told.base) {
+        if !crate::github::event::is_sha(commit) {
+            return Err(wrong("what should name a commit does not".to_owned()));
+        }
+    }
+    Ok(told)
+}

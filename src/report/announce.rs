@@ -1,0 +1,308 @@
+//! What others are told of a deploy: GitHub's deployments and statuses, Slack, a webhook.
+//!
+//! Owns the wording and the limits of each place. Log lines of containers are in none of it, for they may hold what
+//! only the log of a run should: whoever wants them follows the link.
+
+use serde_json::{Value, json};
+
+use crate::outcome::{HostOutcome, Outcome, ProjectOutcome, ProjectResult};
+use crate::plan::VERSION;
+
+use super::escape::name;
+use super::tally::Tally;
+use super::wording::{commit, count, host_state, project_result};
+
+/// Characters that GitHub takes for the description of a
+/// [status](https://docs.github.com/rest/commits/statuses#create-a-commit-status) or a deployment.
+const DESCRIPTION: usize = 140;
+
+/// Characters that Slack takes for a [header](https://docs.slack.dev/reference/block-kit/blocks/header-block).
+const HEADER: usize = 150;
+
+/// Characters that Slack takes for the text of a
+/// [section](https://docs.slack.dev/reference/block-kit/blocks/section-block).
+const SECTION: usize = 3000;
+
+/// How many sections one message has at most; Slack takes 50 blocks, and nobody reads them.
+const SECTIONS: usize = 8;
+
+/// What is known of a run, whatever it comes to.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// `owner/name` of the repository.
+    pub repository: Option<String>,
+    /// Who started it.
+    pub actor: Option<String>,
+    /// Its page.
+    pub run_url: Option<String>,
+}
+
+/// What a host's outcome comes to, in the length of a status.
+#[must_use]
+pub fn short(host: &HostOutcome) -> String {
+    let outcome = Outcome { version: VERSION, commit: None, hosts: vec![host.clone()] };
+    let tally = Tally::of_outcome(&outcome);
+    let text = match host.failure.as_ref().and_then(|failure| failure.diagnostics.first()) {
+        Some(why) => format!("failed: {}", name(&why.message)),
+        None => tally.line(&tally.past()),
+    };
+    shortened(&text, DESCRIPTION)
+}
+
+/// A Slack message that a deploy begins.
+#[must_use]
+pub fn slack_started(run: &Run, host: &str, projects: &[String], wanted: Option<&str>) -> Value {
+    let names: Vec<String> = projects.iter().map(|project| code(project)).collect();
+    message(&format!("Deploying to {host}"), vec![names.join(", ")], run, wanted)
+}
+
+/// A Slack message about what a deploy came to.
+#[must_use]
+pub fn slack_finished(run: &Run, outcome: &Outcome) -> Value {
+    let tally = Tally::of_outcome(outcome);
+    let hosts: Vec<&str> = outcome.hosts.iter().map(|host| host.name.as_str()).collect();
+    let mut sections = Vec::new();
+    for host in &outcome.hosts {
+        let mut lines = Vec::new();
+        if outcome.hosts.len() > 1 {
+            lines.push(format!("*{}*", mrkdwn(&name(&host.name))));
+        }
+        let failures = host.failure.iter().flat_map(|failure| &failure.diagnostics);
+        lines.extend(failures.map(|why| mrkdwn(&name(&why.message))));
+        let shown = host.projects.iter().filter(|project| project.result != ProjectResult::Unchanged);
+        lines.extend(shown.map(project));
+        lines.push(format!("_{}_", mrkdwn(&host_state(host))));
+        sections.extend(packed(lines));
+    }
+    let heading = format!("{}: {}", hosts.join(", "), tally.past_heading());
+    message(&heading, sections, run, outcome.commit.as_deref())
+}
+
+/// What a webhook is told, as JSON: `{"version": 1, "event": "succeeded", …}`. `outcome` is as everywhere, without the
+/// log lines of containers; a deploy that begins has none.
+#[must_use]
+pub fn webhook(event: &str, run: &Run, hosts: &[String], outcome: Option<&Outcome>) -> Value {
+    let mut plain = outcome.cloned();
+    for project in plain.iter_mut().flat_map(|outcome| &mut outcome.hosts).flat_map(|host| &mut host.projects)
+    {
+        project.logs.clear();
+    }
+    json!({
+        "version": VERSION,
+        "event": event,
+        "repository": run.repository,
+        "actor": run.actor,
+        "run_url": run.run_url,
+        "hosts": hosts,
+        "outcome": plain,
+    })
+}
+
+fn project(project: &ProjectOutcome) -> String {
+    let amounts = Tally::amounts_of(&project.files, project.actions.iter().map(|done| &done.action));
+    let mut line = format!("{} {}", code(&project.name), project_result(project.result));
+    if project.result == ProjectResult::Done && !amounts.is_empty() {
+        line = format!("{line}: {amounts}");
+    }
+    for problem in &project.problems {
+        let place = problem.at.as_ref().map(|at| format!(" ({})", code(&format!("{}:{}", at.path, at.line))));
+        line = format!("{line}\n• {}{}", mrkdwn(&name(&problem.message)), place.unwrap_or_default());
+    }
+    line
+}
+
+fn message(heading: &str, sections: Vec<String>, run: &Run, wanted: Option<&str>) -> Value {
+    let mut blocks = vec![
+        json!({"type": "header", "text": {"type": "plain_text", "text": shortened(&name(heading), HEADER)}}),
+    ];
+    let left = sections.len().saturating_sub(SECTIONS);
+    for section in sections.into_iter().filter(|section| !section.is_empty()).take(SECTIONS) {
+        blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": section}}));
+    }
+    let more = (left > 0).then(|| format!("{} more", count(left, "section")));
+    let repository = run.repository.as_deref().map(mrkdwn);
+    let wanted = wanted.map(|wanted| format!("commit {}", code(&commit(wanted))));
+    let actor = run.actor.as_deref().map(|actor| format!("by {}", mrkdwn(&name(actor))));
+    // A link ends at `>` and its address at `|`.
+    let url = run
+        .run_url
+        .as_deref()
+        .filter(|url| !url.contains(['<', '>', '|']) && !url.contains(char::is_whitespace));
+    let link = url.map(|url| format!("<{}|run>", mrkdwn(url)));
+    let parts: Vec<String> =
+        more.into_iter().chain(repository).chain(wanted).chain(actor).chain(link).collect();
+    if !parts.is_empty() {
+        let text = shortened(&parts.join(" · "), SECTION);
+        blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}));
+    }
+    json!({"text": mrkdwn(&shortened(&name(heading), HEADER)), "blocks": blocks})
+}
+
+/// Lines in as few sections as hold them.
+fn packed(lines: Vec<String>) -> Vec<String> {
+    let mut sections: Vec<String> = Vec::new();
+    for line in lines {
+        let line = shortened(&line, SECTION);
+        match sections.last_mut() {
+            Some(last) if last.chars().count() + 1 + line.chars().count() <= SECTION => {
+                last.push('\n');
+                last.push_str(&line);
+            }
+            _ => sections.push(line),
+        }
+    }
+    sections
+}
+
+/// A text in which nothing is a mention, a link or an entity
+/// ([Slack's escapes](https://docs.slack.dev/messaging/formatting-message-text#escaping)).
+fn mrkdwn(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A name as code.
+fn code(text: &str) -> String {
+    format!("`{}`", mrkdwn(&name(text)).replace('`', "'"))
+}
+
+/// The beginning of a text that is too long.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    fn run() -> Run {
+        Run {
+            repository: Some("ann/side".to_owned()),
+            actor: Some("ann".to_owned()),
+            run_url: Some("https://github.com/ann/side/actions/runs/118".to_owned()),
+        }
+    }
+
+    fn pretty(value: &Value) -> String {
+        serde_json::to_string_pretty(value).unwrap()
+    }
+
+    #[test]
+    fn a_deploy_that_went_well_tells_what_changed() {
+        insta::assert_snapshot!(pretty(&slack_finished(&run(), &samples::outcome_of(vec![samples::well()]))), @r#"
+        {
+          "blocks": [
+            {
+              "text": {
+                "text": "web: 3 projects done",
+                "type": "plain_text"
+              },
+              "type": "header"
+            },
+            {
+              "text": {
+                "text": "`traefik` done: 3 files, 1 signal, 1 exec, 1 removed\n`blog` done: 2 files, 1 up, 1 restart\n`shop` done: 12 files, 1 up\n_release 42_",
+                "type": "mrkdwn"
+              },
+              "type": "section"
+            },
+            {
+              "elements": [
+                {
+                  "text": "ann/side · commit `1a2b3c4d5e` · by ann · <https://github.com/ann/side/actions/runs/118|run>",
+                  "type": "mrkdwn"
+                }
+              ],
+              "type": "context"
+            }
+          ],
+          "text": "web: 3 projects done"
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_deploy_that_failed_tells_why_and_where_without_log_lines() {
+        let outcome = samples::outcome_of(vec![samples::failing(ProjectResult::RolledBack)]);
+        let logged =
+            outcome.hosts[0].projects.iter().flat_map(|project| &project.logs).flat_map(|log| &log.lines);
+        let logged: Vec<String> = logged.cloned().collect();
+        assert!(!logged.is_empty());
+        let hosts = ["web".to_owned()];
+        for told in [slack_finished(&run(), &outcome), webhook("failed", &run(), &hosts, Some(&outcome))] {
+            let text = told.to_string();
+            assert!(logged.iter().all(|line| !text.contains(line)), "{text}");
+        }
+        insta::assert_snapshot!(pretty(&slack_finished(&run(), &outcome)), @r#"
+        {
+          "blocks": [
+            {
+              "text": {
+                "text": "web: deploy failed in part, 1 project done",
+                "type": "plain_text"
+              },
+              "type": "header"
+            },
+            {
+              "text": {
+                "text": "`blog` failed, rolled back\n• service `web` exited with code 1 within 5 s (`services/blog/compose.yml:12`)\n`shop` done: 12 files, 1 up\n_release 42; rolled back: blog_",
+                "type": "mrkdwn"
+              },
+              "type": "section"
+            },
+            {
+              "elements": [
+                {
+                  "text": "ann/side · commit `1a2b3c4d5e` · by ann · <https://github.com/ann/side/actions/runs/118|run>",
+                  "type": "mrkdwn"
+                }
+              ],
+              "type": "context"
+            }
+          ],
+          "text": "web: deploy failed in part, 1 project done"
+        }
+        "#);
+    }
+
+    #[test]
+    fn hostile_names_mention_nobody_and_link_nowhere() {
+        let text = slack_finished(&run(), &samples::hostile_outcome()).to_string();
+        assert!(!text.contains("<img") && !text.contains("<!"), "{text}");
+        assert_eq!(text.matches('<').count(), 1, "only the link to the run: {text}");
+    }
+
+    #[test]
+    fn nothing_is_longer_than_its_place() {
+        let mut host = samples::well();
+        let project = host.projects[0].clone();
+        host.projects = (0..2000)
+            .map(|number| ProjectOutcome { name: format!("{number}{}", "x<".repeat(100)), ..project.clone() })
+            .collect();
+        host.name = "h".repeat(300);
+        assert!(short(&host).chars().count() <= DESCRIPTION);
+        let told = slack_finished(&run(), &samples::outcome_of(vec![host]));
+        let blocks = told["blocks"].as_array().unwrap();
+        assert!(blocks.len() <= 50);
+        for block in blocks {
+            let text = block["text"]["text"].as_str().unwrap_or_default().chars().count();
+            assert!(text <= if block["type"] == "header" { HEADER } else { SECTION }, "{text}");
+        }
+        assert!(
+            blocks.last().unwrap().to_string().contains("more sections")
+                || blocks.last().unwrap().to_string().contains("sections more")
+        );
+    }
+
+    #[test]
+    fn a_status_says_the_essence() {
+        assert_eq!(
+            short(&samples::well()),
+            "3 projects done: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged"
+        );
+        assert!(short(&samples::unreachable()).starts_with("failed: "));
+    }
+}

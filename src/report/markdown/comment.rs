@@ -1,0 +1,144 @@
+//! The comment on a pull request: a plan, what it is about, and a mark by which it is found again.
+
+use std::fmt::Write as _;
+
+use crate::github::marker::Marker;
+use crate::plan::Plan;
+
+use super::fit::{COMMENT, cut};
+use super::plan::{Details, plan_with};
+
+/// What a comment says besides the plan.
+#[derive(Debug, Clone, Default)]
+pub struct Frame<'a> {
+    /// The newest commit of the base that the plan was made with.
+    pub base: Option<&'a str>,
+    /// The page of the run.
+    pub run_url: Option<&'a str>,
+    /// Whether the plan was made by code that nobody has looked at yet, that of a fork.
+    pub is_unverified: bool,
+}
+
+/// The whole comment, of at most [`COMMENT`] characters.
+#[must_use]
+pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
+    let head = marker.line();
+    let mut foot = format!("<sub>For commit {}", super::code(&marker.head));
+    if let Some(base) = frame.base {
+        let _ = write!(foot, ", compared with {}", super::code(base));
+    }
+    if let Some(url) = frame.run_url.filter(|url| is_link(url)) {
+        let _ = write!(foot, " · [run]({url})");
+    }
+    if frame.is_unverified {
+        foot.push_str(" · made by the code of the pull request itself");
+    }
+    foot.push_str("</sub>\n");
+    let room = COMMENT - head.len() - foot.len() - 2;
+    let with = |details| {
+        let mut text = Vec::new();
+        // A vector takes all that is written.
+        let _ = plan_with(&mut text, plan, details);
+        String::from_utf8_lossy(&text).trim_end().to_owned() + "\n\n"
+    };
+    let mut text = with(Details::Folded);
+    if text.len() > room {
+        text = with(Details::LeftOut);
+    }
+    let text = cut(
+        &text,
+        room,
+        "The rest is left out: GitHub takes 65,536 characters for a comment. The job summary has all of it.\n",
+    );
+    format!("{head}\n{text}{foot}")
+}
+
+/// What stands in the place of a comment that was overtaken while it was written.
+#[must_use]
+pub fn outdated(marker: &Marker) -> String {
+    format!(
+        "{}\n### ghdeploy: the pull request has moved on\n\nThe plan that stood here was for commit {}. The run for the newest commit tells what that one would change; if it has ended already, run it again.\n",
+        marker.line(),
+        super::code(&marker.head)
+    )
+}
+
+/// Whether an address can stand in a link as it is.
+fn is_link(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>\\\"'`".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::FileChangeKind;
+    use crate::report::samples;
+
+    fn large(files: usize) -> crate::plan::ProjectPlan {
+        let mut project = samples::conflict();
+        project.problems.clear();
+        project.files = (0..files)
+            .map(|number| {
+                samples::file(&format!("services/shop/conf.d/{number}.conf"), FileChangeKind::Added)
+            })
+            .collect();
+        project
+    }
+
+    fn marker() -> Marker {
+        Marker { key: "ghdeploy.yml".to_owned(), head: "1a2b3c4d5e".to_owned(), run: 118, attempt: 2 }
+    }
+
+    #[test]
+    fn a_comment_is_a_mark_the_plan_and_what_it_is_about() {
+        let host = samples::host("web", vec![samples::unchanged("a")]);
+        let frame = Frame {
+            base: Some("0f0f0f"),
+            run_url: Some("https://github.com/ann/side/actions/runs/118"),
+            is_unverified: true,
+        };
+        insta::assert_snapshot!(comment(&samples::plan_of(vec![host]), &marker(), &frame), @"
+        <!-- ghdeploy:plan key=ghdeploy.yml head=1a2b3c4d5e run=118.2 -->
+        ### ghdeploy: nothing to do
+
+        1 unchanged · commit `1a2b3c4d5e`
+
+        <sub>For commit `1a2b3c4d5e`, compared with `0f0f0f` · [run](https://github.com/ann/side/actions/runs/118) · made by the code of the pull request itself</sub>
+        ");
+    }
+
+    #[test]
+    fn what_is_too_long_loses_its_details_then_its_end() {
+        let many = |projects: usize, files: usize| {
+            let project = |number: usize| {
+                let mut project = large(files);
+                project.name = format!("project-{number:04}");
+                project
+            };
+            samples::plan_of(vec![samples::host("web", (0..projects).map(project).collect())])
+        };
+        let text = |plan: &Plan| comment(plan, &marker(), &Frame::default());
+        let whole = text(&many(20, 10));
+        assert!(whole.contains("<details>") && !whole.contains("left out"));
+        let folded = text(&many(300, 40));
+        assert!(
+            !folded.contains("<details>") && folded.contains("Files and reasons are left out"),
+            "{folded}"
+        );
+        assert!(folded.contains("project-0299") && folded.len() <= COMMENT);
+        let cut = text(&many(3000, 40));
+        assert!(cut.contains("project-0099") && !cut.contains("project-2999") && cut.len() <= COMMENT);
+        assert!(
+            cut.contains("The rest is left out") && cut.ends_with("</sub>\n"),
+            "{}",
+            &cut[cut.len() - 400..]
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_no_link_is_left_out() {
+        let frame = Frame { run_url: Some("https://x) <b>"), ..Frame::default() };
+        assert!(!comment(&samples::plan_of(Vec::new()), &marker(), &frame).contains("<b>"));
+    }
+}

@@ -1,0 +1,405 @@
+//! The comment on a pull request: written once, kept up to date, never by a run that is too old.
+
+use std::process::Command as Process;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+
+const PULL: u64 = 7;
+
+/// A clone with the merge of a pull request, and GitHub.
+struct Bench {
+    dir: TempDir,
+    github: GitHub,
+    head: String,
+}
+
+/// What a run said and how it ended.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Bench {
+    /// The pull request changes the project `shop`.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("repo")).unwrap();
+        let mut this = Self { dir, github: GitHub::start(), head: String::new() };
+        this.git(&["init", "-q", "-b", "main"]);
+        this.write("blog", "1");
+        this.write("shop", "1");
+        this.git(&["checkout", "-q", "-b", "topic"]);
+        this.write("shop", "2");
+        this.head = this.git(&["rev-parse", "HEAD"]);
+        this.git(&["checkout", "-q", "main"]);
+        this.write("blog", "2");
+        this.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+        this.github.state().heads.insert(PULL, this.head.clone());
+        this
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let ran =
+            Process::new("git").current_dir(self.dir.path().join("repo")).args(identity).args(args).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{args:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
+
+    fn write(&self, project: &str, tag: &str) {
+        let folder = self.dir.path().join("repo/services").join(project);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("compose.yml"), format!("services:\n  web: {{image: 'a:{tag}'}}\n"))
+            .unwrap();
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "x"]);
+    }
+
+    fn event(&self, name: &str, payload: &Value) -> Command {
+        let top = self.dir.path();
+        std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("repo"));
+        command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
+        command
+            .env("RUNNER_TEMP", top)
+            .env("GITHUB_EVENT_NAME", name)
+            .env("GITHUB_EVENT_PATH", top.join("event.json"));
+        command.env("GITHUB_API_URL", self.github.api()).env("GITHUB_REPOSITORY", REPOSITORY);
+        command
+            .env("GITHUB_RUN_ID", "118")
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .env("GHDEPLOY_GITHUB_TOKEN", TOKEN);
+        command.arg("-C").arg(top.join("repo")).arg("comment");
+        command
+    }
+
+    /// A run by the pull request, as it was when `head` was its newest commit.
+    fn pull(&self) -> Command {
+        self.event(
+            "pull_request",
+            &json!({"pull_request": {
+                "number": PULL, "base": {"sha": self.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
+                "head": {"sha": self.head, "repo": {"id": 1}},
+            }}),
+        )
+    }
+
+    /// The bodies of all comments on the pull request.
+    fn bodies(&self) -> Vec<String> {
+        self.github.state().bodies(PULL).into_iter().map(str::to_owned).collect()
+    }
+
+    fn summary(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("summary")).unwrap_or_default()
+    }
+}
+
+fn run(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let said = Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert!(!format!("{said:?}").contains(TOKEN), "{said:?}");
+    said
+}
+
+#[track_caller]
+fn ends_well(command: &mut Command, words: &str) {
+    let said = run(command);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains(words) || said.stderr.contains(words), "{said:?}");
+}
+
+#[test]
+fn one_comment_is_written_and_then_kept_up_to_date() {
+    let bench = Bench::new();
+    ends_well(&mut bench.pull(), "commented on #7: https://github.com/ann/side/pull/7#issuecomment-101");
+    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    assert!(
+        body.contains("ghdeploy: 1 project changes")
+            && body.contains("| `shop` | changed, 1 file | up `web` |"),
+        "{body}"
+    );
+    assert!(body.contains(&format!("For commit `{}`", bench.head)), "{body}");
+    assert!(body.contains(&format!("/{REPOSITORY}/actions/runs/118)")), "{body}");
+    // The second time only the run is another.
+    ends_well(bench.pull().env("GITHUB_RUN_ID", "119000911"), "updated the comment on #7");
+    let [again] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    assert_eq!(again.replace("119000911", "118"), body);
+}
+
+#[test]
+fn a_plan_that_becomes_empty_says_so_and_an_empty_one_says_nothing() {
+    let bench = Bench::new();
+    ends_well(bench.pull().args(["--project", "blog"]), "nothing to say on #7: the plan is empty");
+    assert_eq!(bench.bodies(), [""; 0]);
+    ends_well(&mut bench.pull(), "commented on #7");
+    ends_well(bench.pull().args(["--base", "HEAD"]), "updated the comment on #7");
+    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    assert!(body.contains("### ghdeploy: nothing to do"), "{body}");
+}
+
+#[test]
+fn every_configuration_has_a_comment_of_its_own() {
+    let bench = Bench::new();
+    ends_well(&mut bench.pull(), "commented on #7");
+    ends_well(bench.pull().args(["--host", "deploy@db"]), "commented on #7");
+    std::fs::write(bench.dir.path().join("repo/other -->.yml"), "keep: 3\n").unwrap();
+    for _ in 0..2 {
+        ends_well(bench.pull().args(["--config", "other -->.yml"]), "on #7: https://github.com/");
+    }
+    assert_eq!(bench.bodies().len(), 3);
+}
+
+#[test]
+fn the_comment_is_found_on_a_late_page_and_that_of_a_person_is_left_alone() {
+    let bench = Bench::new();
+    ends_well(&mut bench.pull(), "commented on #7");
+    let ours = bench.bodies().remove(0);
+    {
+        let mut state = bench.github.state();
+        let (_, mine) = state.comments.remove(0);
+        for number in 0..25 {
+            state.put_comment(PULL, "bob", "User", &format!("talk {number}"));
+        }
+        // Somebody has copied the mark into a comment of theirs, and into another pull request.
+        state.put_comment(PULL, "mallory", "User", &ours);
+        state.put_comment(8, "github-actions[bot]", "Bot", &ours);
+        state.comments.push((PULL, mine));
+        state.page = Some(10);
+    }
+    ends_well(bench.pull().env("GITHUB_RUN_ID", "120"), "updated the comment on #7");
+    let bodies = bench.bodies();
+    assert_eq!((bodies.len(), &bodies[25]), (27, &ours));
+    assert!(bodies[26].contains("run=120.1"), "{bodies:?}");
+}
+
+#[test]
+fn a_run_that_is_too_old_writes_nothing() {
+    let bench = Bench::new();
+    bench.github.state().heads.insert(PULL, "f".repeat(40));
+    ends_well(&mut bench.pull(), "nothing was written: #7 is at ffffffff");
+    assert_eq!(bench.bodies(), [""; 0]);
+    // GitHub may be slow to tell of the newest commit; the comment itself tells, too.
+    let bench = Bench::new();
+    ends_well(bench.pull().env("GITHUB_RUN_ID", "130"), "commented on #7");
+    let newer = bench.bodies().remove(0).replace(&bench.head, &"e".repeat(40));
+    bench.github.state().comments[0].1["body"] = json!(newer);
+    ends_well(&mut bench.pull(), "nothing was written: #7 is at eeeeeeee");
+    assert_eq!(bench.bodies(), [newer]);
+}
+
+#[test]
+fn a_run_that_is_overtaken_while_it_writes_takes_its_plan_back() {
+    for (there, request) in
+        [(false, "POST /repos/ann/side/issues/7/comments"), (true, "PATCH /repos/ann/side/issues/comments/")]
+    {
+        let bench = Bench::new();
+        if there {
+            ends_well(bench.pull().env("GITHUB_RUN_ID", "110"), "commented on #7");
+        }
+        bench.github.surprise(request, |state| drop(state.heads.insert(PULL, "d".repeat(40))));
+        ends_well(&mut bench.pull(), "nothing was written: #7 is at dddddddd");
+        let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+        assert!(
+            body.contains("### ghdeploy: the pull request has moved on") && !body.contains("`shop`"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn two_runs_that_both_find_no_comment_leave_one() {
+    let bench = Bench::new();
+    let first = Bench::new();
+    ends_well(first.pull().env("GITHUB_RUN_ID", "117"), "commented on #7");
+    let theirs = first.bodies().remove(0).replace(&first.head, &bench.head);
+    bench.github.surprise("POST /repos/ann/side/issues/7/comments", move |state| {
+        state.put_comment(PULL, "github-actions[bot]", "Bot", &theirs);
+    });
+    ends_well(&mut bench.pull(), "updated the comment on #7");
+    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    assert!(body.contains("run=118.1"), "{body}");
+}
+
+#[test]
+fn a_comment_that_is_deleted_meanwhile_is_written_anew() {
+    let bench = Bench::new();
+    ends_well(&mut bench.pull(), "commented on #7");
+    bench.github.surprise("PATCH /", |state| state.comments.clear());
+    ends_well(bench.pull().env("GITHUB_RUN_ID", "119"), "commented on #7");
+    assert_eq!(bench.bodies().len(), 1);
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    let bench = Bench::new();
+    let limited = |headers: &[(&'static str, &str)]| {
+        headers.iter().fold(Refusal::new(403, "API rate limit exceeded"), |refusal, (name, value)| {
+            refusal.header(name, value)
+        })
+    };
+    bench.github.refuse("GET /repos/ann/side/pulls/7", Refusal::new(502, "Bad Gateway"));
+    bench
+        .github
+        .refuse("GET /repos/ann/side/pulls/7", Refusal::new(503, "unavailable").header("retry-after", "0"));
+    bench.github.refuse(
+        "GET /repos/ann/side/issues/7/comments",
+        limited(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")]),
+    );
+    bench.github.refuse("POST /repos/ann/side/issues/7/comments", limited(&[("retry-after", "1")]));
+    ends_well(&mut bench.pull(), "commented on #7");
+    assert_eq!(bench.bodies().len(), 1);
+}
+
+#[test]
+fn a_limit_that_lasts_too_long_is_said() {
+    let bench = Bench::new();
+    let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
+    bench.github.refuse("GET /repos/ann/side/pulls/7", refusal);
+    let said = run(&mut bench.pull());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.stderr.contains("error: no comment was written: GitHub's rate limit is used up for 3600 s"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_token_that_may_not_write_leaves_the_plan_in_the_summary_and_says_why() {
+    let bench = Bench::new();
+    bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
+    ends_well(&mut bench.pull(), "the job needs `permissions: pull-requests: write`");
+    assert!(bench.summary().contains("| `shop` | changed, 1 file |"), "{}", bench.summary());
+    let fork = json!({"pull_request": {"number": PULL, "base": {"sha": bench.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
+        "head": {"sha": bench.head, "repo": {"id": 2}}}});
+    bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
+    ends_well(&mut bench.event("pull_request", &fork), "comes from a fork, whose runs may write nothing");
+    assert!(
+        bench
+            .summary()
+            .contains("This is not a comment on the pull request, for the pull request comes from a fork")
+    );
+    assert_eq!(bench.bodies(), [""; 0]);
+}
+
+/// A plan as the workflow of a pull request hands it over.
+fn handed_over(bench: &Bench) -> (Value, std::path::PathBuf) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+    command
+        .arg("-C")
+        .arg(bench.dir.path().join("repo"))
+        .args(["plan", "--base", "HEAD^1", "--format", "json"]);
+    let plan = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    (plan, bench.dir.path().join("plan.json"))
+}
+
+fn workflow_run(bench: &Bench, head: &str) -> Command {
+    let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": []}});
+    let mut command = bench.event("workflow_run", &payload);
+    command.arg("--plan").arg(bench.dir.path().join("plan.json"));
+    command
+}
+
+#[test]
+fn a_plan_that_a_fork_hands_over_is_posted_where_github_says_it_belongs() {
+    let bench = Bench::new();
+    let (mut plan, path) = handed_over(&bench);
+    // The code of the fork may write into its plan what it wants.
+    plan["hosts"][0]["projects"][1]["name"] =
+        json!("</details> @everyone [x](http://evil)\n<!-- ghdeploy:plan key=x -->");
+    plan["pull_request"] = json!(9);
+    std::fs::write(&path, plan.to_string()).unwrap();
+    bench.github.state().heads.insert(9, "c".repeat(40));
+    ends_well(&mut workflow_run(&bench, &bench.head), "commented on #7");
+    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    assert!(body.contains("made by the code of the pull request itself"), "{body}");
+    assert!(!body.contains("@everyone [x]") && body.matches("<!--").count() == 1, "{body}");
+    assert!(bench.github.state().bodies(9).is_empty());
+}
+
+#[test]
+fn a_plan_that_is_none_is_refused() {
+    let bench = Bench::new();
+    let (plan, path) = handed_over(&bench);
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        plan.to_string()
+    };
+    for (text, words) in [
+        ("hello".to_owned(), "line 1: "),
+        ("[]".to_owned(), "its version is null"),
+        (with(&|plan| plan["version"] = json!(2)), "its version is 2"),
+        (with(&|plan| plan["hosts"] = json!("x")), "invalid type"),
+        (with(&|plan| plan["commit"] = json!("--><script>")), "what should name a commit does not"),
+        (with(&|plan| plan["hosts"][0]["changed"] = json!(true)), "the outcome of a deploy"),
+        (with(&|plan| plan["hosts"][0]["projects"][0]["files"] = json!([{"path": 7}])), "invalid type"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let said = run(&mut workflow_run(&bench, &bench.head));
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.stderr.contains("is no plan: ") && said.stderr.contains(words), "{said:?}");
+    }
+    std::fs::write(&path, plan.to_string()).unwrap();
+    let said = run(&mut workflow_run(&bench, &"b".repeat(40)));
+    assert_eq!(
+        (said.code, said.stderr.contains("no open pull request is at bbbb")),
+        (Some(2), true),
+        "{said:?}"
+    );
+    bench.github.state().heads.insert(9, bench.head.clone());
+    let said = run(&mut workflow_run(&bench, &bench.head));
+    assert_eq!(
+        (said.code, said.stderr.contains("several pull requests are at")),
+        (Some(2), true),
+        "{said:?}"
+    );
+    assert_eq!(bench.bodies(), [""; 0]);
+}
+
+#[test]
+fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
+    let bench = Bench::new();
+    let said = run(bench.pull().env_remove("GHDEPLOY_GITHUB_TOKEN"));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}"), "{said:?}");
+    let said = run(&mut bench.event("push", &json!({"before": bench.head})));
+    assert_eq!(
+        (said.code, said.stderr.contains("this run is about no pull request")),
+        (Some(2), true),
+        "{said:?}"
+    );
+    let said = run(bench.pull().env_remove("GITHUB_ACTIONS"));
+    assert_eq!(
+        (said.code, said.stderr.contains("`ghdeploy plan --format markdown` shows")),
+        (Some(2), true),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_large_plan_fits() {
+    let bench = Bench::new();
+    let (mut plan, path) = handed_over(&bench);
+    let project = plan["hosts"][0]["projects"][1].clone();
+    let many = (0..3000).map(|number| {
+        let mut project = project.clone();
+        project["name"] = json!(format!("größe-{number:04}"));
+        project
+    });
+    plan["hosts"][0]["projects"] = many.collect();
+    std::fs::write(&path, plan.to_string()).unwrap();
+    ends_well(&mut workflow_run(&bench, &bench.head), "commented on #7");
+    let body = bench.bodies().remove(0);
+    assert!(body.chars().count() <= 65_536 && body.chars().count() > 50_000, "{}", body.chars().count());
+    assert!(body.contains("The rest is left out"));
+}

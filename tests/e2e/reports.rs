@@ -1,0 +1,201 @@
+//! What others are told of a deploy: GitHub's deployments and statuses, Slack, a webhook.
+
+use serde_json::{Value, json};
+
+use crate::bed::Bed;
+use crate::call::Ran;
+use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+
+const SECRET: &str = "T0/B0/hunter2hunter2";
+
+/// A host with a project, and a GitHub. The project logs a secret when it fails.
+fn bed(test: &str) -> (Bed, GitHub) {
+    let bed = Bed::new(test);
+    bed.write(
+        "ghdeploy.yml",
+        "health: {stable_for: 1s, timeout: 30s}\nnotify: {slack: SLACK_WEBHOOK_URL, webhook: HOOK_URL, start: true}\n",
+    );
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
+    bed.write("services/app/web.conf", "one");
+    bed.commit();
+    (bed, GitHub::start())
+}
+
+/// Runs a command in a workflow run.
+fn run(bed: &Bed, github: &GitHub, args: &[&str]) -> Ran {
+    let mut command = bed.call([]).command();
+    command.args(args).env("GITHUB_ACTIONS", "true").env("GITHUB_ACTOR", "ann");
+    command
+        .env("GITHUB_API_URL", github.api())
+        .env("GITHUB_REPOSITORY", REPOSITORY)
+        .env("GITHUB_RUN_ID", "118");
+    command.env("GITHUB_TOKEN", TOKEN).env("GITHUB_EVENT_NAME", "push");
+    command.env("GITHUB_STEP_SUMMARY", bed.path("summary")).env("GITHUB_OUTPUT", bed.path("output"));
+    command.env("RUNNER_TEMP", bed.path("tmp"));
+    command.env("SLACK_WEBHOOK_URL", github.hook(SECRET)).env("HOOK_URL", github.hook("other"));
+    let ran = Ran::of(format!("{args:?}"), &command.output().unwrap());
+    ran.never_says(TOKEN)
+}
+
+/// The statuses of every deployment, oldest deployment first, each with its newest status first.
+fn states(github: &GitHub) -> Vec<String> {
+    github.state().states.values().map(|states| states.join(" ")).collect()
+}
+
+/// What was sent to the hooks since the last look.
+fn told(github: &GitHub) -> Vec<Value> {
+    std::mem::take(&mut github.state().hooks)
+}
+
+#[test]
+fn a_deploy_is_a_deployment_of_its_host_and_the_one_before_is_active_no_more() {
+    let (bed, github) = bed("deployments");
+    let commit = bed.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    run(&bed, &github, &["sync"]).exits(0);
+    {
+        let state = github.state();
+        assert_eq!(state.deployments.len(), 1);
+        assert_eq!(state.deployments[0]["ref"], commit);
+        assert_eq!(state.deployments[0]["environment"], "127.0.0.1");
+        let status = json!({"state": "success", "context": "ghdeploy/127.0.0.1", "description": "1 project done: 2 files, 1 up",
+            "target_url": "https://github.com/ann/side/actions/runs/118"});
+        assert_eq!(state.statuses, [status]);
+    }
+    assert_eq!(states(&github), ["success in_progress"]);
+    // Nothing to do is no deployment, but the commit has its status.
+    bed.commit();
+    run(&bed, &github, &["sync"]).exits(0);
+    assert_eq!(github.state().deployments.len(), 1);
+    assert_eq!(github.state().statuses[1]["description"], "nothing to do; 1 unchanged");
+    // A deploy that is taken back leaves the one before as it is.
+    bed.write(
+        "services/app/compose.yml",
+        compose(&bed).replace("sleep 100000", "sh -c 'echo hunter3; exit 3'"),
+    );
+    bed.commit();
+    run(&bed, &github, &["sync"]).exits(5);
+    assert_eq!(states(&github), ["success in_progress", "failure in_progress"]);
+    assert_eq!(github.state().statuses[2]["state"], "failure");
+    bed.write(
+        "services/app/compose.yml",
+        compose(&bed).replace("sh -c 'echo hunter3; exit 3'", "sleep 200000"),
+    );
+    bed.commit();
+    run(&bed, &github, &["sync"]).exits(0);
+    assert_eq!(
+        states(&github),
+        ["inactive success in_progress", "failure in_progress", "success in_progress"]
+    );
+    // Going back is a deployment of the commit that it goes back to.
+    run(&bed, &github, &["rollback"]).exits(0);
+    assert_eq!(github.state().deployments.last().unwrap()["ref"], commit);
+    let after = [
+        "inactive success in_progress",
+        "failure in_progress",
+        "inactive success in_progress",
+        "success in_progress",
+    ];
+    assert_eq!(states(&github), after);
+    // A dry run tells nobody.
+    let before = github.requests().len();
+    bed.write("services/app/web.conf", "dry");
+    run(&bed, &github, &["sync", "--dry-run"]).exits(0);
+    assert_eq!(github.requests().len(), before);
+}
+
+fn compose(bed: &Bed) -> String {
+    std::fs::read_to_string(bed.repo("services/app/compose.yml")).unwrap()
+}
+
+#[test]
+fn slack_and_a_webhook_hear_of_begin_and_end_and_of_no_secret() {
+    let (bed, github) = bed("slack");
+    run(&bed, &github, &["sync"]).exits(0).says("::add-mask::http://127.0.0.1:");
+    let heard = told(&github);
+    assert_eq!(heard.len(), 4, "{heard:?}");
+    assert_eq!(heard[0]["text"], "Deploying to 127.0.0.1");
+    assert_eq!((&heard[1]["event"], &heard[1]["outcome"]), (&json!("started"), &Value::Null));
+    assert_eq!(heard[2]["text"], "127.0.0.1: 1 project done");
+    assert!(
+        heard[2].to_string().contains("<https://github.com/ann/side/actions/runs/118|run>"),
+        "{}",
+        heard[2]
+    );
+    assert_eq!(
+        (&heard[3]["event"], &heard[3]["outcome"]["hosts"][0]["release"]),
+        (&json!("succeeded"), &json!(1))
+    );
+    run(&bed, &github, &["sync"]).exits(0);
+    assert_eq!(told(&github), [Value::Null; 0], "that nothing had to be done is no news");
+    bed.write(
+        "services/app/compose.yml",
+        compose(&bed).replace("sleep 100000", "sh -c 'echo hunter3; exit 3'"),
+    );
+    bed.commit();
+    let ran = run(&bed, &github, &["sync"]).exits(5).says("hunter3");
+    let heard = told(&github);
+    assert_eq!(
+        (&heard[2]["text"], &heard[3]["event"]),
+        (&json!("127.0.0.1: deploy failed"), &json!("failed"))
+    );
+    assert!(heard[2].to_string().contains("service `web` is not well: "), "{}", heard[2]);
+    for (number, message) in heard.iter().enumerate() {
+        let text = message.to_string();
+        assert!(!text.contains("hunter") && !text.contains("only-the-host-knows"), "{number}: {text}");
+    }
+    drop(ran);
+    // A host that is not reached is a failure like any other.
+    let mut command = bed.call(["sync"]).host("nobody@127.0.0.1:1").command();
+    command.env("SLACK_WEBHOOK_URL", github.hook(SECRET));
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    let heard = told(&github);
+    assert_eq!(heard.len(), 1);
+    assert!(heard[0].to_string().contains("127.0.0.1 refuses the connection"), "{}", heard[0]);
+}
+
+#[test]
+fn what_cannot_be_told_is_said_and_fails_nothing() {
+    let (bed, github) = bed("untold");
+    let no = "Resource not accessible by integration";
+    github.refuse("POST /repos/ann/side/deployments", Refusal::new(403, no));
+    github.refuse("POST /repos/ann/side/statuses/", Refusal::new(403, no));
+    for _ in 0..2 {
+        github.refuse("POST /hook/T0", Refusal::new(404, "no_service"));
+    }
+    github.refuse("POST /hook/other", Refusal::new(429, "slow down").header("retry-after", "1"));
+    github.refuse("POST /hook/other", Refusal::new(500, "oops"));
+    run(&bed, &github, &["sync"])
+        .exits(0)
+        .says("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
+        .says("note: no commit status on GitHub (GitHub says 403")
+        .says("note: Slack was not told: it answers with 404");
+    assert_eq!(told(&github).len(), 2, "what passes is tried again");
+    assert!(states(&github).is_empty());
+    // Nobody is there at all.
+    bed.write("services/app/web.conf", "two");
+    bed.commit();
+    let mut command = bed.call(["sync"]).command();
+    command
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_API_URL", "http://127.0.0.1:1")
+        .env("GITHUB_REPOSITORY", REPOSITORY);
+    command.env("GITHUB_TOKEN", TOKEN).env("HOOK_URL", format!("http://127.0.0.1:1/{SECRET}"));
+    let ran = Ran::of("sync".to_owned(), &command.output().unwrap()).exits(0);
+    let ran =
+        ran.says("note: no deployment on GitHub: GitHub was not reached").says("the webhook was not told: ");
+    let ran = ran.says("nobody is told by Slack: the variable SLACK_WEBHOOK_URL is not set");
+    let shown: String = ran.all().lines().filter(|line| !line.starts_with("::add-mask::")).collect();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(bed.on_host("app/web.conf"), "two");
+}
+
+#[test]
+fn who_wants_no_deployments_has_none() {
+    let (bed, github) = bed("nodeploy");
+    bed.write(
+        "ghdeploy.yml",
+        "health: {stable_for: 1s, timeout: 30s}\ngithub: {deployments: false, statuses: false}\n",
+    );
+    run(&bed, &github, &["sync"]).exits(0).never_says("note: ");
+    assert_eq!(github.requests(), [""; 0]);
+}

@@ -61,13 +61,16 @@ struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     seal();
-    if std::env::args_os().any(|arg| arg.to_string_lossy().contains("PRIVATE KEY-----")) {
+    let typed = match args::typed() {
+        Ok(typed) => typed,
+        Err(error) => return refused(&error),
+    };
+    if typed.iter().any(|arg| arg.to_string_lossy().contains("PRIVATE KEY-----")) {
         let error = Error::usage("a private key stands on the command line, where all users of this machine see it")
             .help("take it for known and make a new one; give it by GHDEPLOY_SSH_KEY, or by `--ssh-key -` from stdin");
-        let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &|_| None, Style::default());
-        return ExitCode::from(error.exit.code());
+        return refused(&error);
     }
-    let args = match Args::try_parse() {
+    let args = match Args::try_parse_from(typed) {
         Ok(args) => args,
         Err(error) => {
             // Help and version are results, not errors.
@@ -92,6 +95,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit.code())
         }
     }
+}
+
+/// Ends for what was typed.
+fn refused(error: &Error) -> ExitCode {
+    let _ = diagnostic::error(&mut std::io::stderr().lock(), error, &|_| None, Style::default());
+    ExitCode::from(error.exit.code())
 }
 
 fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit> {

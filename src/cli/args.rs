@@ -1,6 +1,7 @@
 //! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`; an empty variable counts as
 //! not given, for that is how an Action passes an input that is not set.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::duration::parse_duration;
+use crate::error::{Error, Result};
 use crate::host::credentials::Given;
 use crate::report::Format;
 use crate::secret::Secret;
@@ -180,7 +182,7 @@ pub(super) struct DiffArgs {
 /// The options of `rollback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
-    /// Goes back to this release [default: the one before what is deployed]
+    /// Goes back to this release; `previous` is the one before what is deployed [default: previous]
     #[arg(long, env = "GHDEPLOY_TO", hide_env = true, value_name = "RELEASE", value_parser = release)]
     to: Option<u64>,
     /// Shows what it would do and changes nothing
@@ -215,7 +217,7 @@ pub(super) struct ExplainArgs {
     pub(super) paths: Vec<String>,
 }
 
-fn format(text: &str) -> Result<Format, String> {
+fn format(text: &str) -> std::result::Result<Format, String> {
     match text {
         "" | "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
@@ -224,7 +226,7 @@ fn format(text: &str) -> Result<Format, String> {
     }
 }
 
-fn parallel(text: &str) -> Result<usize, String> {
+fn parallel(text: &str) -> std::result::Result<usize, String> {
     let text = if text.is_empty() { "4" } else { text };
     text.parse()
         .ok()
@@ -233,7 +235,7 @@ fn parallel(text: &str) -> Result<usize, String> {
 }
 
 /// The number of a pull request; 0 when it is empty, for they are counted from 1.
-fn pull_request(text: &str) -> Result<u64, String> {
+fn pull_request(text: &str) -> std::result::Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
     }
@@ -243,9 +245,9 @@ fn pull_request(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "write the number of a pull request".to_owned())
 }
 
-/// The number of a release; 0 when it is empty, for they are counted from 1.
-fn release(text: &str) -> Result<u64, String> {
-    if text.is_empty() {
+/// The number of a release; 0 for the previous one, for they are counted from 1.
+fn release(text: &str) -> std::result::Result<u64, String> {
+    if text.is_empty() || text == "previous" {
         return Ok(0);
     }
     text.parse()
@@ -254,8 +256,25 @@ fn release(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "write the number of a release; `ghdeploy history` lists them".to_owned())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(if text.is_empty() { "5m" } else { text })
+}
+
+/// The command line, followed by what GHDEPLOY_ARGS has: the action's way to pass on options, quoted as in a shell.
+///
+/// # Errors
+///
+/// When a quote is not closed there.
+pub(super) fn typed() -> Result<Vec<OsString>> {
+    let mut typed: Vec<OsString> = std::env::args_os().collect();
+    if let Ok(more) = std::env::var("GHDEPLOY_ARGS") {
+        let more = shlex::split(&more).ok_or_else(|| {
+            Error::usage("GHDEPLOY_ARGS has a quote that is not closed")
+                .help("it is split into words as a shell would do it; the action's input `args` goes there")
+        })?;
+        typed.extend(more.into_iter().map(OsString::from));
+    }
+    Ok(typed)
 }
 
 /// An option that was given and is not empty.
@@ -284,7 +303,7 @@ impl Args {
 
     /// The hosts, as they were written.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.host.iter().map(|host| host.trim()).filter(|host| !host.is_empty())
+        self.host.iter().flat_map(|hosts| hosts.lines()).map(str::trim).filter(|host| !host.is_empty())
     }
 
     /// The root, if one was given.
@@ -350,7 +369,12 @@ impl RollbackArgs {
 impl SelectArgs {
     /// The globs for projects.
     pub(super) fn projects(&self) -> Vec<&str> {
-        self.project.iter().map(|glob| glob.trim()).filter(|glob| !glob.is_empty()).collect()
+        self.project
+            .iter()
+            .flat_map(|globs| globs.lines())
+            .map(str::trim)
+            .filter(|glob| !glob.is_empty())
+            .collect()
     }
 }
 
@@ -362,6 +386,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_that_come_as_one_text_are_split_as_a_shell_would() {
+        let words = |text| shlex::split(text);
+        assert_eq!(
+            words("--project 'a b' --force\n--prune").unwrap(),
+            ["--project", "a b", "--force", "--prune"]
+        );
+        assert_eq!(words("$(touch x) ; y").unwrap(), ["$(touch", "x)", ";", "y"]);
+        assert_eq!(words("--project 'a"), None);
     }
 
     #[test]

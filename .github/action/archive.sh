@@ -1,0 +1,29 @@
+#!/bin/sh
+# Builds the archive of a release: archive.sh TARGET DIR
+#
+# Each binary is static, as far as its system has that, and the archive is the same whenever and wherever it is packed.
+set -eu
+
+target=$1
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+cd "$(dirname "$0")/../.."
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+
+rustup target add "$target"
+case $target in
+  *-musl) command -v musl-gcc >/dev/null || { sudo apt-get update -qq && sudo apt-get install -qq -y musl-tools; } ;;
+esac
+cargo build --release --locked --bin ghdeploy --target "$target"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "${CARGO_TARGET_DIR:-target}/$target/release/ghdeploy" README.md LICENSE-MIT LICENSE-APACHE "$work"
+# One of macOS is built for the other processor.
+[ "$target" = x86_64-apple-darwin ] || "$work/ghdeploy" --version
+# bsdtar of macOS knows none of GNU's options for that.
+case $(tar --version) in
+  *GNU*) set -- --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner ;;
+  *)     set -- --uid 0 --gid 0 --uname '' --gname '' ;;
+esac
+tar -C "$work" "$@" -cf - ghdeploy README.md LICENSE-MIT LICENSE-APACHE | gzip -9n >"$out/ghdeploy-$version-$target.tar.gz"

@@ -33,7 +33,7 @@ shell_files() { # by name, or by their first line
          [[ $first =~ ^#!.*[/\ ](ba|da)?sh( |$) ]] || continue ;;
     esac
     printf '%s\0' "$file"
-  done < <(find .ci src tests services \( -path tests/fuzz/corpus -o -path tests/fuzz/target \) -prune -o -type f -print0)
+  done < <(find .ci .github src tests services \( -path tests/fuzz/corpus -o -path tests/fuzz/target \) -prune -o -type f -print0)
 }
 
 # Each example must be valid as its reader would use it: beside its siblings, with the documented example
@@ -78,17 +78,17 @@ shellcheck -x "${files[@]}"
 gate "examples: docker compose config"
 check_examples
 
-workflows=()
-if compgen -G '.github/workflows/*.y*ml' >/dev/null; then
-  workflows+=(.github/workflows)
-  gate "workflows: actionlint"
-  actionlint
-fi
-if [ -f action.yml ]; then workflows+=(action.yml); fi
-if [ ${#workflows[@]} -gt 0 ]; then
-  gate "workflows: zizmor"
-  zizmor --offline --no-progress --pedantic "${workflows[@]}"
-fi
+gate "workflows: actionlint"
+# What the README tells people to copy is a workflow like any other.
+mkdir -p "$WORK/readme/.github/workflows"
+awk '/^```/ { if (text ~ /\njobs:/) printf "%s", text; text = ""; on = ($0 == "```yaml"); next } on { text = text $0 "\n" }' \
+  README.md >"$WORK/readme/.github/workflows/deploy.yml"
+[ -s "$WORK/readme/.github/workflows/deploy.yml" ] || die "the README has no workflow to copy"
+actionlint
+(cd "$WORK/readme" && actionlint)
+
+gate "workflows: zizmor"
+zizmor --offline --no-progress --pedantic action.yml .github/workflows "$WORK/readme/.github/workflows"
 
 # Most tests wait for something most of the time.
 gate "tests: cargo test"

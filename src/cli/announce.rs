@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::Context;
+use crate::apply::stop::{Stop, Urgency};
 use crate::error::Exit;
 use crate::event::{Event, Observer};
 use crate::github::client::{Client, Failure};
@@ -56,19 +57,19 @@ impl Announcer {
         Box::new(Listener { shown, news: self.news.clone() })
     }
 
-    /// Tells what became of it, and says what could not be told. All observers of it must be gone.
-    pub(super) async fn finish(self, context: &Context, outcome: &Outcome) {
+    /// Tells what became of it, and says what could not be told. All observers of it must be gone. Who wants an end
+    /// at once has it.
+    pub(super) async fn finish(self, context: &Context, outcome: &Outcome, stop: &Stop) {
         let Self { news, mut task } = self;
         // Whoever does not listen any more has said so in its notes.
         let _ = news.send(News::Ended(Box::new(outcome.clone())));
         drop(news);
-        let notes = match tokio::time::timeout(PATIENCE, &mut task).await {
-            Ok(notes) => notes.unwrap_or_else(|error| vec![format!("others were not told: {error}")]),
-            Err(_) => {
-                task.abort();
-                vec![format!("others were not told within {} s", PATIENCE.as_secs())]
-            }
+        let notes = tokio::select! {
+            notes = &mut task => notes.unwrap_or_else(|error| vec![format!("others were not told: {error}")]),
+            () = tokio::time::sleep(PATIENCE) => vec![format!("others were not told within {} s", PATIENCE.as_secs())],
+            () = stop.wanted(Urgency::AtOnce) => vec!["others were not told, for an end was wanted at once".to_owned()],
         };
+        task.abort();
         notes.iter().for_each(|note| context.say(note));
     }
 }

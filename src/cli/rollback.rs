@@ -51,7 +51,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     if let Some(announcer) = &announcer {
         observer = announcer.observing(observer);
     }
-    let run = Run { context, args, target, selection, observer: &*observer, stop: signals::listen() };
+    let stop = signals::listen();
+    let run = Run { context, args, target, selection, observer: &*observer, stop: stop.clone() };
     let once = async |transport: &dyn Transport| run.on(transport).await;
     let reached = with_host(context, target, run.observer, &run.stop, once).await;
     drop(observer);
@@ -71,15 +72,15 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
             (Outcome { version: VERSION, commit: None, hosts: vec![outcome] }, Some(error))
         }
     };
-    if let Some(announcer) = announcer {
-        announcer.finish(context, &outcome).await;
-    }
     // A program is told in its own form.
-    if let Some(error) = alone.filter(|_| context.format != Format::Json) {
-        return Err(error);
+    let result = match alone.filter(|_| context.format != Format::Json) {
+        Some(error) => Err(error),
+        None => context.publish(Shown::Outcome(&outcome), outcome.exit()).map(|()| outcome.exit()),
+    };
+    if let Some(announcer) = announcer {
+        announcer.finish(context, &outcome, &stop).await;
     }
-    context.publish(Shown::Outcome(&outcome), outcome.exit())?;
-    Ok(outcome.exit())
+    result
 }
 
 /// One rollback.

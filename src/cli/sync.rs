@@ -31,6 +31,7 @@ use crate::manifest::Manifest;
 use crate::outcome::Outcome;
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostPlan, Options, Plan, VERSION, Work};
+use crate::report::Format;
 use crate::report::progress::observer;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
@@ -87,16 +88,19 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         }
     }
     let outcome = Outcome { version: VERSION, commit: commit.clone(), hosts: outcomes };
-    if let Some(announcer) = announcer {
-        announcer.finish(context, &outcome).await;
-    }
     // With one host there is nothing beside its failure that a report could tell.
-    if let Some(error) = alone.filter(|_| context.format != crate::report::Format::Json) {
-        return Err(error);
+    let alone = alone.filter(|_| context.format != Format::Json);
+    if let Some(announcer) = announcer {
+        let exit = outcome.exit();
+        let result = match alone {
+            Some(error) => Err(error),
+            None => context.publish(Shown::Outcome(&outcome), exit).map(|()| exit),
+        };
+        announcer.finish(context, &outcome, &run.stop).await;
+        return result;
     }
-    if !args.dry_run {
-        context.publish(Shown::Outcome(&outcome), outcome.exit())?;
-        return Ok(outcome.exit());
+    if let Some(error) = alone {
+        return Err(error);
     }
     // What is not known of a host stands in its place.
     let failed = outcome.exit();

@@ -21,15 +21,16 @@ const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const HOST_SECRET: &str = "only-the-host-knows";
 
 /// A repository with a host, and GitHub.
-struct Workshop {
-    bed: Bed,
-    github: GitHub,
-    key: String,
+pub(crate) struct Workshop {
+    pub(crate) bed: Bed,
+    pub(crate) github: GitHub,
+    /// The private key that is given to the action.
+    pub(crate) key: String,
 }
 
 impl Workshop {
     /// Two projects and this repository's own workflows.
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let bed = Bed::new(test);
         let user = ran(Command::new("id").arg("-un"));
         bed.write(
@@ -59,7 +60,7 @@ impl Workshop {
     }
 
     /// `act` with an event, in nothing of this machine's environment but PATH.
-    fn act(&self, event: &str, payload: &Value) -> Command {
+    pub(crate) fn act(&self, event: &str, payload: &Value) -> Command {
         let bed = &self.bed;
         std::fs::write(bed.path("event.json"), payload.to_string()).unwrap();
         std::fs::create_dir_all(bed.path("act")).unwrap();
@@ -83,7 +84,7 @@ impl Workshop {
         act
     }
 
-    fn run(&self, act: &mut Command) -> Ran {
+    pub(crate) fn run(&self, act: &mut Command) -> Ran {
         let output = self.bed.guarding(|| act.stdin(Stdio::null()).output().unwrap());
         self.clean(Ran::of("act".to_owned(), &output))
     }
@@ -339,6 +340,26 @@ fn outputs_feed_a_matrix_and_hostile_names_feed_nothing_else() {
 
 fn ran_find(bed: &Bed, name: &str) -> String {
     ran(Command::new("find").args([bed.path("repo"), bed.path("act"), bed.path("tmp")]).args(["-name", name]))
+}
+
+#[test]
+fn a_folder_of_the_repository_may_be_the_place_and_a_push_compares_with_what_was_before() {
+    let shop = Workshop::new("actfolder");
+    let bed = &shop.bed;
+    export(&bed.repo(""));
+    std::fs::remove_dir_all(bed.repo(".github/workflows")).unwrap();
+    std::fs::create_dir_all(bed.repo("infra")).unwrap();
+    bed.git(&["mv", "services", "ghdeploy.yml", "infra"]);
+    let with = "{command: plan, working-directory: infra, args: '--project \"sh?p\" --project blog'}";
+    shop.workflow("x.yml", &job("push", bed, with));
+    let before = shop.head();
+    bed.write("infra/services/shop/compose.yml", "services:\n  web:\n    image: a:1\n    ports: [x]\n");
+    bed.commit();
+    let ran = shop.run(&mut shop.act("push", &json!({"before": before, "after": shop.head()}))).exits(1);
+    // The line of a file is told as the runner sees the file.
+    ran.says("file=infra/services/shop/compose.yml,line=4,col=13");
+    let outputs: Value = serde_json::from_str(&shop.read("outputs.json")).unwrap();
+    assert_eq!((&outputs["projects"], &outputs["result"]), (&json!("[\"shop\"]"), &json!("blocked")));
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod network;
 mod projects;
 mod reach;
 mod reactions;
+mod readme;
 mod reports;
 mod rollback;
 mod seen;

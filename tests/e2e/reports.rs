@@ -1,8 +1,12 @@
 //! What others are told of a deploy: GitHub's deployments and statuses, Slack, a webhook.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, ran};
 use crate::call::Ran;
 use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
 
@@ -198,4 +202,27 @@ fn who_wants_no_deployments_has_none() {
     );
     run(&bed, &github, &["sync"]).exits(0).never_says("note: ");
     assert_eq!(github.requests(), [""; 0]);
+}
+
+#[test]
+fn who_does_not_wait_for_those_who_are_told_ends_the_run_by_two_signals() {
+    let (bed, _) = bed("hanging");
+    // It takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = bed.call(["sync"]).command();
+    command.env("HOOK_URL", format!("http://{}/x", silent.local_addr().unwrap()));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // What became of the deploy is there before anybody is told.
+    assert!(lines.any(|line| line.unwrap().contains("host 127.0.0.1: release 1")));
+    let begin = Instant::now();
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(ran(Command::new("kill").args(["-INT", &child.id().to_string()])));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "the deploy was done: {said}");
+    assert!(said.contains("note: others were not told, for an end was wanted at once"), "{said}");
+    assert!(begin.elapsed() < Duration::from_secs(10));
 }

@@ -221,3 +221,19 @@ fn files_that_cannot_be_written_are_said_and_fail_nothing() {
         assert!(log.contains(&format!("note: {what} could not be written: ")), "{log}");
     }
 }
+
+#[test]
+fn a_runner_that_is_asked_for_more_words_gets_them() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1', volumes: ['.:/x']}\n");
+    for number in 0..12 {
+        runner.write(&format!("services/blog/{number}.conf"), "x");
+    }
+    runner.git(&["add", "-A"]);
+    runner.git(&["commit", "-q", "-m", "x"]);
+    let lists = |command: &mut Command| {
+        String::from_utf8(command.output().unwrap().stdout).unwrap().contains("11.conf")
+    };
+    assert!(!lists(&mut runner.command(&["plan"])));
+    assert!(lists(runner.command(&["plan"]).env("RUNNER_DEBUG", "1")));
+}

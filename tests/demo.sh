@@ -59,17 +59,17 @@ build() {
   if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && ! command -v cargo >/dev/null; then
     # Under sudo, Rust and target/ belong to the person who called it.
     # shellcheck disable=SC2016  # their $HOME
-    sudo -H -u "$SUDO_USER" sh -c 'PATH=$HOME/.cargo/bin:$PATH; exec cargo build --release --locked'
+    sudo -H -u "$SUDO_USER" sh -c 'PATH=$HOME/.cargo/bin:$PATH; exec cargo build --locked'
   else
-    cargo build --release --locked
+    cargo build --locked
   fi
 }
 if [ -n "${DEMO_BINARY:-}" ]; then
   binary=$(realpath "$DEMO_BINARY")
 else
-  printf '\n$ cargo build --release --locked\n'
+  printf '\n$ cargo build --locked\n'
   build
-  binary=$(realpath "${CARGO_TARGET_DIR:-target}/release/ghdeploy")
+  binary=$(realpath "${CARGO_TARGET_DIR:-target}/debug/ghdeploy")
 fi
 run tests/images.sh
 

@@ -123,7 +123,8 @@ fn is_known_hosts(text: &str) -> bool {
 /// A configuration that asks this agent first, and is the user's otherwise. Given as a file it reaches jump
 /// hosts too.
 fn configuration(socket: &Path, own: Option<&Path>) -> String {
-    let agent = format!("IdentityAgent \"{}\"\n", socket.display());
+    // What comes first counts: a host of the user's own with `IdentitiesOnly` would not ask the agent.
+    let agent = format!("IdentityAgent \"{}\"\nIdentitiesOnly no\n", socket.display());
     match own {
         Some(own) => {
             let own = std::path::absolute(own).unwrap_or_else(|_| own.to_owned());

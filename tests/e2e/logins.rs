@@ -138,6 +138,25 @@ fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
 }
 
 #[test]
+fn a_key_given_as_text_is_used_for_jump_hosts_too_whatever_the_configuration_names() {
+    let bed = Bed::new("keyjump");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.commit();
+    let (port, known) = (bed.sshd.port, bed.sshd.known_hosts());
+    let all = format!(
+        "  HostName 127.0.0.1\n  Port {port}\n  IdentityFile /nowhere/key\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n",
+        known.display()
+    );
+    let config = bed.path("ssh config");
+    std::fs::write(&config, format!("Host jump\n{all}Host web\n{all}  ProxyJump jump\n")).unwrap();
+    chmod(&config, 0o600);
+    let key = std::fs::read_to_string(bed.sshd.client_key()).unwrap();
+    let call = bed.call(["sync", "--no-restart", "--ssh-config", &config.display().to_string()]);
+    call.host("web").known_hosts(None).key_variable(key).run().exits(0);
+    assert_eq!(bed.sshd.logins_and_commands().0, 2);
+}
+
+#[test]
 fn a_key_given_as_text_ends_with_a_run_that_is_killed() {
     let bed = Bed::new("keykill");
     bed.compose("app", "services:\n  web: {<<: *s}");

@@ -461,6 +461,7 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
         name: plan.name.clone(),
         path: plan.path.clone(),
         change: plan.change,
+        images: plan.images.clone(),
         files: plan.files.clone(),
         actions: plan
             .actions

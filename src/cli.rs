@@ -6,11 +6,13 @@
 mod announce;
 mod args;
 mod base;
+mod build;
 mod check;
 mod comment;
 mod diff;
 mod doctor;
 mod explain;
+mod gate;
 mod history;
 mod hosts;
 mod plan;
@@ -125,6 +127,8 @@ fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit>
     match &context.args.command {
         Command::Check => check::run(&context),
         Command::Plan(options) => plan::run(&context, options),
+        Command::Gate(options) => block_on(gate::run(&context, options)),
+        Command::Build(options) => block_on(build::run(&context, options)),
         Command::Comment(options) => block_on(comment::run(&context, options)),
         Command::Explain(options) => explain::run(&context, options),
         Command::Sync(options) => block_on(sync::run(&context, options)),

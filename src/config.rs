@@ -39,6 +39,8 @@ pub struct Config {
     pub health: Health,
     /// `gate`: what must have passed before an image is built.
     pub gate: Gate,
+    /// `build.registry`: where images without a name of their own go, such as `ghcr.io/ann`.
+    pub registry: Option<String>,
     /// `notify`: who is told.
     pub notify: Notify,
     /// `github`: what is told to GitHub in a workflow run.
@@ -57,6 +59,7 @@ impl Default for Config {
             sync: FileRules::default(),
             health: Health::default(),
             gate: Gate::default(),
+            registry: None,
             notify: Notify::default(),
             github: GitHub::default(),
             prune: false,
@@ -112,15 +115,28 @@ impl Default for Health {
 pub struct Gate {
     /// Globs for names of check runs and commit statuses; `{project}` in one stands for the project.
     pub checks: Vec<String>,
+    /// Globs for names of checks that must not be there.
+    pub forbid: Vec<String>,
     /// Globs for JUnit XML files.
     pub junit: Vec<String>,
+    /// Whether the jobs that this one needs must have succeeded.
+    pub needs: bool,
+    /// How many tests must have run, in the reports of each glob.
+    pub min_tests: u64,
     /// How long results may be pending.
     pub timeout: Duration,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { checks: Vec::new(), junit: Vec::new(), timeout: Duration::from_secs(30 * 60) }
+        Self {
+            checks: Vec::new(),
+            forbid: Vec::new(),
+            junit: Vec::new(),
+            needs: false,
+            min_tests: 1,
+            timeout: Duration::from_secs(30 * 60),
+        }
     }
 }
 
@@ -192,12 +208,18 @@ impl Reader<'_> {
             log_lines: raw.health.log_lines.unwrap_or(default.health.log_lines),
         };
         let keep = raw.keep.unwrap_or(default.keep);
+        if raw.gate.min_tests == Some(0) {
+            self.problem(&["gate", "min_tests"], None, "at least 1 test must have run, or nothing is proven");
+        }
         if keep == 0 {
             self.problem(&["keep"], None, "at least 1 release must be kept, the one that runs");
         }
         let gate = Gate {
             checks: self.globs("checks", raw.gate.checks),
+            forbid: self.globs("forbid", raw.gate.forbid),
             junit: self.globs("junit", raw.gate.junit),
+            needs: raw.gate.needs,
+            min_tests: raw.gate.min_tests.map_or(default.gate.min_tests, u64::from),
             timeout: self.duration(&["gate", "timeout"], raw.gate.timeout, default.gate.timeout),
         };
         Config {
@@ -209,6 +231,7 @@ impl Reader<'_> {
             },
             health,
             gate,
+            registry: raw.build.registry.and_then(|registry| self.registry(registry)),
             notify: Notify {
                 slack: raw.notify.slack.and_then(|name| self.variable("slack", name.0)),
                 webhook: raw.notify.webhook.and_then(|name| self.variable("webhook", name.0)),
@@ -335,6 +358,19 @@ impl Reader<'_> {
             }
         }
         texts.items
+    }
+
+    fn registry(&mut self, text: String) -> Option<String> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c);
+        if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '/', ':']) {
+            return Some(text);
+        }
+        self.problem(
+            &["build", "registry"],
+            None,
+            "expected a registry and a path in small letters, such as ghcr.io/ann",
+        );
+        None
     }
 
     fn variable(&mut self, key: &str, name: String) -> Option<String> {

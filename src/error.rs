@@ -18,6 +18,8 @@ pub enum Exit {
     Unforeseen = 1,
     /// Usage or configuration: the command line, `ghdeploy.yml` or a compose file.
     Usage = 2,
+    /// The gate is closed: what must be proven of a commit is not.
+    GateClosed = 3,
     /// The host was not reached, lacks something, or its lock was not had in time.
     Unreachable = 4,
     /// A deploy failed; the host is as it was before.

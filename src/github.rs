@@ -3,6 +3,7 @@
 //! Owns the event that started a run, and every call of the API. What is said there (comments, deployments,
 //! statuses) is made elsewhere; here it is brought there. An edge, but for [`event`] and [`marker`].
 
+pub mod checks;
 pub mod client;
 pub mod comment;
 pub mod deployment;

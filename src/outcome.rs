@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::compose::model::Hook;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Exit, HostState};
-use crate::plan::{Action, FileChange, ProjectChange};
+use crate::plan::{Action, FileChange, ImageToBuild, ProjectChange};
 
 /// What became of a plan on every host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,6 +64,9 @@ pub struct ProjectOutcome {
     pub change: ProjectChange,
     /// As in the plan.
     pub files: Vec<FileChange>,
+    /// As in the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageToBuild>,
     /// As in the plan, with results.
     pub actions: Vec<ActionOutcome>,
     /// As in the plan, with results.
@@ -176,9 +179,10 @@ fn severity(exit: Exit) -> u8 {
     match exit {
         Exit::Done | Exit::Pending => 0,
         Exit::Usage => 1,
-        Exit::Unreachable => 2,
-        Exit::RolledBack => 3,
-        Exit::Unforeseen => 4,
-        Exit::NeedsLook => 5,
+        Exit::GateClosed => 2,
+        Exit::Unreachable => 3,
+        Exit::RolledBack => 4,
+        Exit::Unforeseen => 5,
+        Exit::NeedsLook => 6,
     }
 }

@@ -27,7 +27,7 @@ pub use void::acting;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compose::model::{Hook, How, Reaction};
+use crate::compose::model::{BuiltOf, Hook, How, Reaction};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::manifest::Entry;
 use crate::path::RootPath;
@@ -72,6 +72,12 @@ pub struct ProjectPlan {
     pub path: String,
     /// What happens to it as a whole.
     pub change: ProjectChange,
+    /// The images that have to be built for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageToBuild>,
+    /// The compose files that Compose reads of it, one over the other, as they lie in the repository.
+    #[serde(skip)]
+    pub compose_files: Vec<String>,
     /// Its files that change, and the shared ones that it reads.
     pub files: Vec<FileChange>,
     /// What its services must do, in order.
@@ -85,6 +91,18 @@ pub struct ProjectPlan {
     /// Projects that are brought up before it.
     #[serde(skip)]
     pub after: Vec<String>,
+}
+
+/// An image that has to be built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageToBuild {
+    /// The service.
+    pub service: String,
+    /// What it is built of.
+    #[serde(flatten)]
+    pub of: BuiltOf,
+    /// What the compose file calls it.
+    pub image: Option<String>,
 }
 
 /// What happens to a project as a whole.

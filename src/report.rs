@@ -24,6 +24,7 @@ mod samples;
 use std::io::{self, Write};
 
 use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
+use crate::gate::{Builds, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 
@@ -137,6 +138,32 @@ pub fn render_checkup(format: Format, w: &mut dyn Write, checkup: &Checkup, styl
         Format::Text => text::checkup(w, checkup, style),
         Format::Json => json::checkup(w, checkup),
         Format::Markdown => markdown::checkup(w, checkup),
+    }
+}
+
+/// Writes whether images may be built, and why.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_verdict(format: Format, w: &mut dyn Write, verdict: &Verdict, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::verdict(w, verdict, style),
+        Format::Json => json::verdict(w, verdict),
+        Format::Markdown => markdown::verdict(w, verdict),
+    }
+}
+
+/// Writes which images were built.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn render_builds(format: Format, w: &mut dyn Write, builds: &Builds, style: Style) -> io::Result<()> {
+    match format {
+        Format::Text => text::builds(w, builds, style),
+        Format::Json => json::builds(w, builds),
+        Format::Markdown => markdown::builds(w, builds),
     }
 }
 

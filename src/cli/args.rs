@@ -19,12 +19,14 @@ Exit codes:
   0   done, or nothing to do
   1   a bug or an unforeseen failure
   2   usage or configuration: the command line, ghdeploy.yml or a compose file
+  3   the gate is closed: what must be proven of the commit is not
   4   a host was not reached, lacks something, or its lock was not had in time
   5   a deploy failed or was stopped; the host is as it was before
   6   a deploy failed or was stopped in the middle; the host's state needs a look: run ghdeploy status
   10  with --exit-code: there is something to do
 
-Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.";
+Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on. GHDEPLOY_ARGS
+may hold more options, quoted as in a shell.";
 
 /// Deploys a repository of Docker Compose service folders over SSH and restarts only what is affected.
 #[derive(Debug, Parser)]
@@ -85,6 +87,10 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Creates or updates the comment on a pull request that says what it would change
     Comment(CommentArgs),
+    /// Decides whether the images of a commit may be built: only if its tests are there and successful
+    Gate(GateArgs),
+    /// Builds the images of projects that have changed, if their gate is open
+    Build(BuildArgs),
     /// Brings the hosts to this tree: files, then exactly the services that are affected
     Sync(SyncArgs),
     /// Shows what is deployed on the hosts, what has drifted, and the containers
@@ -104,7 +110,15 @@ pub(super) enum Command {
 impl Command {
     /// Whether it connects to hosts.
     pub(super) fn needs_host(&self) -> bool {
-        !matches!(self, Self::Check | Self::Plan(_) | Self::Comment(_) | Self::Explain(_))
+        !matches!(
+            self,
+            Self::Check
+                | Self::Plan(_)
+                | Self::Comment(_)
+                | Self::Gate(_)
+                | Self::Build(_)
+                | Self::Explain(_)
+        )
     }
 }
 
@@ -133,6 +147,61 @@ pub(super) struct CommentArgs {
     pull_request: Option<u64>,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
+}
+
+/// The options of `gate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct GateArgs {
+    /// Requires that all checks and commit statuses of these names are successful, and that there is one; may be
+    /// repeated; `{project}` stands for each project's name [default: gate.checks]
+    #[arg(long, env = "GHDEPLOY_CHECK", hide_env = true, value_name = "GLOB")]
+    pub(super) check: Vec<String>,
+    /// Stays closed if there is a check of this name at all; may be repeated [default: gate.forbid]
+    #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
+    pub(super) forbid: Vec<String>,
+    /// Requires that all tests in these JUnit reports passed, and that there is one; may be repeated; `{project}`
+    /// stands for each project's name [default: gate.junit]
+    #[arg(long, env = "GHDEPLOY_JUNIT", hide_env = true, value_name = "GLOB")]
+    pub(super) junit: Vec<String>,
+    /// Requires that all jobs in this JSON succeeded: the `needs` context of the job
+    #[arg(long, env = "GHDEPLOY_NEEDS", hide_env = true, value_name = "JSON")]
+    needs: Option<String>,
+    /// Requires that so many tests ran in the reports of each glob [default: gate.min_tests, or 1]
+    #[arg(long, env = "GHDEPLOY_MIN_TESTS", hide_env = true, value_name = "NUMBER", value_parser = min_tests)]
+    pub(super) min_tests: Option<u64>,
+    /// Judges this commit [default: that of the event in a workflow run, otherwise HEAD]
+    #[arg(long, env = "GHDEPLOY_SHA", hide_env = true, value_name = "COMMIT")]
+    sha: Option<String>,
+    /// How long checks may be pending [default: gate.timeout, or 30m]
+    #[arg(long, env = "GHDEPLOY_TIMEOUT", hide_env = true, value_name = "DURATION", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+}
+
+/// The options of `build`.
+#[derive(Debug, clap::Args)]
+pub(super) struct BuildArgs {
+    /// Pushes the images to their registry, with docker's own login
+    #[arg(long, env = "GHDEPLOY_PUSH", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) push: bool,
+    /// Loads the images into the engine of this machine
+    #[arg(long, env = "GHDEPLOY_LOAD", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) load: bool,
+    /// Builds for these platforms, such as linux/amd64,linux/arm64
+    #[arg(long, env = "GHDEPLOY_PLATFORM", hide_env = true, value_name = "LIST")]
+    pub(super) platform: Vec<String>,
+    /// Takes layers from this cache, as `docker buildx` has it, such as type=gha; may be repeated
+    #[arg(long, env = "GHDEPLOY_CACHE_FROM", hide_env = true, value_name = "CACHE")]
+    pub(super) cache_from: Vec<String>,
+    /// Puts layers into this cache; may be repeated
+    #[arg(long, env = "GHDEPLOY_CACHE_TO", hide_env = true, value_name = "CACHE")]
+    pub(super) cache_to: Vec<String>,
+    /// Goes by this verdict, which `gate --format json` wrote for this very commit [default: judges anew]
+    #[arg(long, env = "GHDEPLOY_VERDICT", hide_env = true, value_name = "FILE")]
+    verdict: Option<String>,
+    #[command(flatten)]
+    pub(super) gate: GateArgs,
 }
 
 /// The options of `sync`.
@@ -234,6 +303,12 @@ fn parallel(text: &str) -> std::result::Result<usize, String> {
         .ok_or_else(|| "write a number from 1 to 64".to_owned())
 }
 
+/// How many tests must have run.
+fn min_tests(text: &str) -> std::result::Result<u64, String> {
+    let text = if text.is_empty() { "1" } else { text };
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number from 1 on".to_owned())
+}
+
 /// The number of a pull request; 0 when it is empty, for they are counted from 1.
 fn pull_request(text: &str) -> std::result::Result<u64, String> {
     if text.is_empty() {
@@ -332,6 +407,25 @@ impl PlanArgs {
     /// The revision that is wanted.
     pub(super) fn head(&self) -> &str {
         given(self.head.as_ref()).unwrap_or("HEAD")
+    }
+}
+
+impl GateArgs {
+    /// The commit, if one was given.
+    pub(super) fn sha(&self) -> Option<&str> {
+        given(self.sha.as_ref())
+    }
+
+    /// The `needs` context. Given and empty is not the same as not given: then nothing is known of the jobs.
+    pub(super) fn needs(&self) -> Option<&str> {
+        self.needs.as_deref()
+    }
+}
+
+impl BuildArgs {
+    /// The file with the verdict.
+    pub(super) fn verdict(&self) -> Option<&str> {
+        given(self.verdict.as_ref())
     }
 }
 

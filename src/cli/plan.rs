@@ -28,13 +28,31 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
 ///
 /// When a revision is not known or cannot be read, or `--project` matches nothing.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Plan> {
-    let selection = selection(&args.select)?;
-    let (layout, rules) = (&context.config.services, &context.config.sync);
     let repository = Repository::open(&context.dir)?;
-    let Base { commit: base, note } = match args.base() {
+    let base = match args.base() {
         Some(rev) => Base { commit: Some(repository.commit(rev)?), note: None },
         None => base(context, &repository, &repository.commit(args.head())?)?,
     };
+    plan_against(context, args, &repository, base)
+}
+
+/// The same of the projects that images are built for: those that have changed, or all that were asked for by name.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub(super) fn plan_of_images(context: &Context, args: &PlanArgs) -> Result<Plan> {
+    if args.select.projects().is_empty() {
+        return plan(context, args);
+    }
+    let repository = Repository::open(&context.dir)?;
+    plan_against(context, args, &repository, Base { commit: None, note: None })
+}
+
+fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, base: Base) -> Result<Plan> {
+    let selection = selection(&args.select)?;
+    let (layout, rules) = (&context.config.services, &context.config.sync);
+    let Base { commit: base, note } = base;
     let head = repository.tree(args.head(), layout, rules)?;
     let base = base.map(|rev| repository.past_tree(&rev, layout, rules)).transpose()?;
     let shown = |path: &crate::path::RootPath| crate::compose::Files::shown(&head, path);

@@ -3,6 +3,7 @@
 //! Owns who gets what. That something of it cannot be written is said, and fails nothing: what was deployed is
 //! deployed.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,17 @@ use super::{Context, source};
 use crate::answers::CheckReport;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
+use crate::gate::checks::Standing;
+use crate::gate::{Builds, Gate, ImageResult, Verdict};
 use crate::github::Run;
+use crate::image;
 use crate::outcome::{Outcome, ProjectResult};
-use crate::plan::{Action, Deed, Plan};
+use crate::plan::{ImageToBuild, Plan};
 use crate::report::markdown::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
-use crate::report::{Format, Style, diagnostic, render_check, render_outcome, render_plan};
+use crate::report::{
+    Format, Style, diagnostic, render_builds, render_check, render_outcome, render_plan, render_verdict,
+};
 
 /// A result that a workflow run learns of.
 #[derive(Clone, Copy)]
@@ -28,6 +34,10 @@ pub(super) enum Shown<'a> {
     Outcome(&'a Outcome),
     /// What a check found.
     Check(&'a CheckReport),
+    /// Whether images may be built; with what has changed, if that is known.
+    Verdict(&'a Verdict, Option<&'a Plan>),
+    /// Which images were built; with what has changed.
+    Builds(&'a Builds, &'a Plan),
 }
 
 impl Context {
@@ -40,11 +50,13 @@ impl Context {
         let mut markdown = Vec::new();
         let rendered = self.render(shown, Format::Markdown, &mut markdown);
         publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
-        publication.annotate(&shown.diagnostics());
-        let mut results = shown.outputs();
+        publication.annotate(&shown.diagnostics().iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        let mut results = shown.outputs(&super::build::registry(self));
         results.push(Output { name: "result", value: shown.word(exit).to_owned() });
-        if let Some(document) = publication.keep(|file| self.render(shown, Format::Json, file)) {
-            results.push(Output { name: "plan", value: document.to_string_lossy().into_owned() });
+        if let Some(document) =
+            publication.keep(shown.document(), |file| self.render(shown, Format::Json, file))
+        {
+            results.push(Output { name: shown.document(), value: document.to_string_lossy().into_owned() });
         }
         publication.put_out(&results);
         Ok(())
@@ -54,6 +66,8 @@ impl Context {
         match shown {
             Shown::Plan(plan) => render_plan(format, w, plan, self.style),
             Shown::Outcome(outcome) => render_outcome(format, w, outcome, self.style),
+            Shown::Verdict(verdict, _) => render_verdict(format, w, verdict, self.style),
+            Shown::Builds(builds, _) => render_builds(format, w, builds, self.style),
             Shown::Check(report) => render_check(format, w, report, &|path| self.source(path), self.style),
         }
     }
@@ -92,6 +106,7 @@ fn word(exit: Exit) -> &'static str {
         Exit::Done => "done",
         Exit::Unforeseen => "failed",
         Exit::Usage => "invalid",
+        Exit::GateClosed => "closed",
         Exit::Unreachable => "unreachable",
         Exit::RolledBack => "rolled_back",
         Exit::NeedsLook => "needs_look",
@@ -100,9 +115,21 @@ fn word(exit: Exit) -> &'static str {
 }
 
 impl Shown<'_> {
-    /// All messages in it.
-    fn diagnostics(&self) -> Vec<&Diagnostic> {
+    /// The output that names the file of its document.
+    fn document(&self) -> &'static str {
         match self {
+            Self::Plan(_) | Self::Outcome(_) => "plan",
+            Self::Check(_) => "report",
+            Self::Verdict(..) => "verdict",
+            Self::Builds(..) => "builds",
+        }
+    }
+
+    /// All messages in it.
+    fn diagnostics(&self) -> Vec<Cow<'_, Diagnostic>> {
+        let found: Vec<&Diagnostic> = match self {
+            Self::Verdict(verdict, _) => return closed(verdict).into_iter().map(Cow::Owned).collect(),
+            Self::Builds(builds, _) => return failed(builds).into_iter().map(Cow::Owned).collect(),
             Self::Plan(plan) => {
                 let problems = plan.hosts.iter().flat_map(|host| &host.projects);
                 let problems = problems.flat_map(|project| &project.problems);
@@ -119,7 +146,8 @@ impl Shown<'_> {
                     .collect()
             }
             Self::Check(report) => report.diagnostics.iter().collect(),
-        }
+        };
+        found.into_iter().map(Cow::Borrowed).collect()
     }
 
     /// The output `result`.
@@ -132,63 +160,142 @@ impl Shown<'_> {
             Self::Outcome(outcome) if is_well && !outcome.hosts.iter().any(|host| host.changed) => {
                 "unchanged"
             }
+            Self::Verdict(verdict, _) => gate(verdict.gate),
             _ => word(exit),
         }
     }
 
-    /// What takes part: each project with its folder and its actions.
-    fn projects(&self) -> Vec<(&str, &str, Vec<&Action>)> {
+    /// What takes part: each project with its folder and the images that it needs.
+    fn projects(&self) -> Vec<(&str, &str, &[ImageToBuild])> {
         match self {
-            Self::Plan(plan) => {
-                let of = plan.hosts.iter().flat_map(|host| &host.projects);
-                of.filter(|project| !project.is_empty())
-                    .map(|project| (&*project.name, &*project.path, project.actions.iter().collect()))
-                    .collect()
-            }
+            Self::Plan(plan) => of_plan(plan),
             Self::Outcome(outcome) => {
                 let of = outcome.hosts.iter().flat_map(|host| &host.projects);
                 of.filter(|project| project.result != ProjectResult::Unchanged)
-                    .map(|project| {
-                        let actions = project.actions.iter().map(|done| &done.action).collect();
-                        (&*project.name, &*project.path, actions)
-                    })
+                    .map(|project| (&*project.name, &*project.path, &*project.images))
                     .collect()
             }
-            Self::Check(_) => Vec::new(),
+            Self::Check(_) | Self::Verdict(_, None) => Vec::new(),
+            Self::Verdict(verdict, Some(plan)) => {
+                let is_open = |name: &str| {
+                    verdict.projects.iter().any(|project| project.name == name && project.gate == Gate::Open)
+                };
+                of_plan(plan).into_iter().filter(|(name, ..)| is_open(name)).collect()
+            }
+            Self::Builds(builds, plan) => {
+                let is_built = |name: &str| {
+                    let mut of = builds.images.iter().filter(|image| image.project == name).peekable();
+                    of.peek().is_some() && of.all(|image| image.result == ImageResult::Built)
+                };
+                of_plan(plan).into_iter().filter(|(name, ..)| is_built(name)).collect()
+            }
+        }
+    }
+
+    /// The commit that images are tagged by.
+    fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Plan(plan) | Self::Verdict(_, Some(plan)) => plan.commit.as_deref(),
+            Self::Outcome(outcome) => outcome.commit.as_deref(),
+            Self::Builds(builds, _) => Some(&builds.sha),
+            Self::Check(_) | Self::Verdict(_, None) => None,
         }
     }
 
     /// The other outputs.
-    fn outputs(&self) -> Vec<Output> {
+    fn outputs(&self, registry: &str) -> Vec<Output> {
+        let mut results = Vec::new();
         let changed = match self {
-            Self::Plan(plan) => !plan.is_empty(),
-            Self::Outcome(outcome) => outcome.hosts.iter().any(|host| host.changed),
-            Self::Check(_) => return Vec::new(),
+            Self::Plan(plan) => Some(!plan.is_empty()),
+            Self::Outcome(outcome) => Some(outcome.hosts.iter().any(|host| host.changed)),
+            Self::Verdict(..) | Self::Builds(..) => None,
+            Self::Check(_) => return results,
         };
         let projects = self.projects();
-        let builds = projects.iter().flat_map(|(project, path, actions)| {
-            let builds = actions.iter().filter(|action| action.deed == Deed::Build);
-            builds.map(move |action| json!({"project": project, "path": path, "service": action.service}))
+        let images = projects.iter().flat_map(|(project, path, images)| {
+            images.iter().map(move |built| {
+                let own = built.image.as_deref();
+                let name = image::name(own, registry, project, &built.service, images.len() == 1);
+                let tags = self.commit().map(|commit| image::tags(&name, own, commit)).unwrap_or_default();
+                json!({
+                    "project": project, "path": path, "service": built.service, "context": built.of.context,
+                    "dockerfile": built.of.dockerfile, "target": built.of.target, "image": name, "tags": tags.join(","),
+                })
+            })
         });
-        let matrix = json!({"include": distinct(builds)});
+        let matrix = json!({"include": distinct(images)});
         let names = json!(distinct(projects.iter().map(|(project, ..)| *project)));
-        let mut results = vec![
-            Output { name: "changed", value: changed.to_string() },
-            Output { name: "projects", value: names.to_string() },
-            Output { name: "matrix", value: matrix.to_string() },
-        ];
-        if let Self::Outcome(outcome) = self {
-            let release = match outcome.hosts.as_slice() {
-                [host] => host.release.map(|release| release.to_string()).unwrap_or_default(),
-                hosts => {
-                    let of = hosts.iter().map(|host| (host.name.clone(), json!(host.release)));
-                    serde_json::Value::Object(of.collect()).to_string()
-                }
-            };
-            results.push(Output { name: "release", value: release });
+        if let Some(changed) = changed {
+            results.push(Output { name: "changed", value: changed.to_string() });
+        }
+        results.push(Output { name: "projects", value: names.to_string() });
+        results.push(Output { name: "matrix", value: matrix.to_string() });
+        match self {
+            Self::Outcome(outcome) => results.push(Output { name: "release", value: release(outcome) }),
+            Self::Verdict(verdict, _) => {
+                results.push(Output { name: "gate", value: gate(verdict.gate).to_owned() });
+            }
+            Self::Builds(builds, _) => {
+                results.push(Output { name: "gate", value: gate(builds.verdict.gate).to_owned() });
+                results.push(Output { name: "images", value: json!(builds.images).to_string() });
+            }
+            Self::Plan(_) | Self::Check(_) => {}
         }
         results
     }
+}
+
+fn gate(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Open => "open",
+        Gate::Closed => "closed",
+    }
+}
+
+/// The number of the release that the host is at; of several hosts an object.
+fn release(outcome: &Outcome) -> String {
+    match outcome.hosts.as_slice() {
+        [host] => host.release.map(|release| release.to_string()).unwrap_or_default(),
+        hosts => {
+            let of = hosts.iter().map(|host| (host.name.clone(), json!(host.release)));
+            serde_json::Value::Object(of.collect()).to_string()
+        }
+    }
+}
+
+/// Why a gate is closed.
+fn closed(verdict: &Verdict) -> Vec<Diagnostic> {
+    let own = verdict.projects.iter().flat_map(|project| {
+        project.requirements.iter().map(move |requirement| (format!("of {}", project.name), requirement))
+    });
+    let all = verdict.requirements.iter().map(|requirement| (String::new(), requirement)).chain(own);
+    let open = all.filter(|(_, requirement)| requirement.standing != Standing::Proven);
+    let tell = |(who, requirement): (String, &crate::gate::Requirement)| {
+        Diagnostic::error(
+            format!("the gate {who} is closed: {}: {}", requirement.wants, requirement.why)
+                .replace("  ", " "),
+            None,
+        )
+    };
+    open.map(tell).collect()
+}
+
+/// Which images were not built, and why.
+fn failed(builds: &Builds) -> Vec<Diagnostic> {
+    let failed = builds.images.iter().filter(|image| image.result == ImageResult::Failed);
+    let failed = failed.map(|image| {
+        Diagnostic::error(format!("the image of {} {} was not built", image.project, image.service), None)
+            .help("the log has what docker says")
+    });
+    let is_closed =
+        builds.images.iter().any(|image| image.result == ImageResult::Closed) || builds.images.is_empty();
+    failed.chain(if is_closed { closed(&builds.verdict) } else { Vec::new() }).collect()
+}
+
+/// The projects of a plan that have something to do.
+fn of_plan(plan: &Plan) -> Vec<(&str, &str, &[ImageToBuild])> {
+    let of = plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.is_empty());
+    of.map(|project| (&*project.name, &*project.path, &*project.images)).collect()
 }
 
 /// Each item once, in the order of its first place.
@@ -247,7 +354,7 @@ impl Publication<'_> {
     }
 
     /// Keeps a document in a file of its own, for later steps.
-    fn keep(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Option<PathBuf> {
+    fn keep(&self, what: &str, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Option<PathBuf> {
         let keep = || {
             let mut file = tempfile::Builder::new()
                 .prefix("ghdeploy-plan-")
@@ -256,7 +363,7 @@ impl Publication<'_> {
             write(&mut file)?;
             Ok(file.keep()?.1)
         };
-        self.tell("the file of the plan", keep())
+        self.tell(&format!("the file of the {what}"), keep())
     }
 
     fn tell<T>(&self, what: &str, result: std::io::Result<T>) -> Option<T> {

@@ -139,7 +139,7 @@ pub(super) fn holder(context: &Context, commit: Option<&str>) -> String {
 }
 
 /// The present time, RFC 3339 in UTC, to the second.
-fn now() -> String {
+pub(super) fn now() -> String {
     let now = jiff::Timestamp::now();
     now.round(jiff::Unit::Second).unwrap_or(now).to_string()
 }

@@ -19,6 +19,8 @@ pub struct Project {
     /// Every file whose content makes the model: compose files, overrides, `.env`, files that are
     /// extended or included. Also those that are read if present but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,
+    /// The compose files that Compose reads, one over the other.
+    pub compose_files: Vec<RootPath>,
     /// The services by name, inactive ones (profiles) included.
     pub services: BTreeMap<String, Service>,
     /// Names of networks (as Docker sees them) that this project creates.
@@ -138,6 +140,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// Hex sha256 of `build:`, without the content of what it names; `None` when it is not built.
     pub build: Option<String>,
+    /// What its image is built of; `None` when it is not built.
+    pub built_of: Option<BuiltOf>,
     /// Whether it asks for no container at all (`scale: 0`, `deploy: {replicas: 0}`).
     pub scaled_to_zero: bool,
     /// What it waits for.
@@ -147,6 +151,17 @@ pub struct Service {
     /// Names of variables that the tree does not define and that have no default: only the host
     /// may know them.
     pub unknown_variables: Vec<String>,
+}
+
+/// What an image is built of, with paths as in the repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltOf {
+    /// The folder that the build sees, or the address of one.
+    pub context: String,
+    /// The Dockerfile; `None`: it is written in the compose file, or lies in a context that is no folder here.
+    pub dockerfile: Option<String>,
+    /// The stage of it that is the image.
+    pub target: Option<String>,
 }
 
 /// A published port, or any free one of a range.

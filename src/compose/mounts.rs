@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::context::Place;
 use super::digest::bound_folder;
 use super::load::is_remote;
-use super::model::{How, Read};
+use super::model::{BuiltOf, How, Read};
 use super::service::{Reader, collect_unknown};
 use super::variables::Value as Variable;
 use super::yaml::{Entry, Mark, Node, Text, Value, text_size};
@@ -117,9 +117,14 @@ impl<'r> Reader<'r, '_, '_> {
         if !is_remote(&context.text) {
             folder = self.read(&context, at, How::Build, None, true);
         }
-        if let Some(folder) = &folder {
-            self.dockerfile(folder, text(build.get("dockerfile")));
-        }
+        let named = text(build.get("dockerfile"));
+        let dockerfile = folder.as_ref().and_then(|folder| self.dockerfile(folder, named));
+        let shown = |path: &RootPath| self.context.files.shown(path);
+        self.built_of = Some(BuiltOf {
+            context: folder.as_ref().map_or_else(|| context.text.to_string(), shown),
+            dockerfile: dockerfile.as_ref().filter(|_| build.get("dockerfile_inline").is_none()).map(shown),
+            target: build.get("target").and_then(Node::as_str).map(str::to_owned),
+        });
         for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
             if let Value::Text(text) = &entry.node.value {
                 let elsewhere = ["docker-image:", "service:", "oci-layout:", "target:"];
@@ -137,8 +142,8 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// The Dockerfile, where one is named, and what the build does not see of its context.
-    fn dockerfile(&mut self, context: &RootPath, named: Option<(Text, Mark)>) {
+    /// The Dockerfile, where one is named, and what the build does not see of its context. Returns where it lies.
+    fn dockerfile(&mut self, context: &RootPath, named: Option<(Text, Mark)>) -> Option<RootPath> {
         let mut path = context.join("Dockerfile").ok();
         if let Some((dockerfile, at)) = named.filter(|(dockerfile, _)| dockerfile.unknown.is_empty()) {
             path = match dockerfile.text.starts_with('/') {
@@ -157,10 +162,10 @@ impl<'r> Reader<'r, '_, '_> {
         let beside = path.as_ref().and_then(|path| RootPath::new(&format!("{path}.dockerignore")).ok());
         let own = context.join(".dockerignore").ok();
         let is_file = |path: &RootPath| self.context.files.kind(path) == Some(NodeKind::File);
-        let Some(file) = beside.into_iter().chain(own).find(is_file) else { return };
-        let Ok(Some(bytes)) = self.context.files.read(&file) else { return };
+        let Some(file) = beside.into_iter().chain(own).find(is_file) else { return path };
+        let Ok(Some(bytes)) = self.context.files.read(&file) else { return path };
         if bytes.len() > MAX_DOCKERIGNORE {
-            return;
+            return path;
         }
         let read = [Some(&file), path.as_ref()].into_iter().flatten();
         let read: Vec<&str> = read.filter_map(|path| path.relative_to(context)).collect();
@@ -168,6 +173,7 @@ impl<'r> Reader<'r, '_, '_> {
         for read in self.reads.iter_mut().filter(|read| read.how == How::Build && read.path == *context) {
             read.ignored = ignored.clone();
         }
+        path
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         dir: dir.clone(),
         name: start.name,
         name_at: start.name_at,
+        compose_files: start.files.clone(),
         definition_files,
         services,
         owned_networks,

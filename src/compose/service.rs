@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::digest::Digest;
 use super::load::{Definition, Model};
-use super::model::{Dependency, How, Port, Read, Service};
+use super::model::{BuiltOf, Dependency, How, Port, Read, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -70,6 +70,7 @@ pub(super) fn read(
         unknown: BTreeSet::new(),
         digest: Digest::new(),
         unhashed: None,
+        built_of: None,
     };
     reader.run(definition)
 }
@@ -95,6 +96,8 @@ pub(super) struct Reader<'r, 'm, 'a> {
     pub(super) at: Mark,
     body: &'r Map,
     unhashed: Option<Digest>,
+    /// What its image is built of.
+    pub(super) built_of: Option<BuiltOf>,
     /// What it reads elsewhere on the host.
     pub(super) host_binds: Vec<(String, Location)>,
 }
@@ -141,6 +144,7 @@ impl<'r> Reader<'r, '_, '_> {
             container_name: self.container_name(),
             ports: self.ports(),
             build: self.build_digest(),
+            built_of: self.built_of.take(),
             scaled_to_zero: self.scaled_to_zero(),
             depends_on,
             on_change,

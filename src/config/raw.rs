@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) gate: RawGate,
     pub(super) notify: RawNotify,
     pub(super) github: RawGitHub,
+    pub(super) build: RawBuild,
     pub(super) prune: bool,
     pub(super) keep: Option<u32>,
 }
@@ -51,9 +52,16 @@ pub(super) struct RawHealth {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with `checks`, `junit` and `timeout`")]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a mapping with `checks`, `forbid`, `junit`, `needs`, `min_tests` and `timeout`"
+)]
 pub(super) struct RawGate {
     pub(super) checks: Option<Texts>,
+    pub(super) forbid: Option<Texts>,
+    pub(super) needs: bool,
+    pub(super) min_tests: Option<u32>,
     pub(super) junit: Option<Texts>,
     pub(super) timeout: Option<String>,
 }
@@ -71,6 +79,12 @@ pub(super) struct RawNotify {
 pub(super) struct RawGitHub {
     pub(super) deployments: Option<bool>,
     pub(super) statuses: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `registry`")]
+pub(super) struct RawBuild {
+    pub(super) registry: Option<String>,
 }
 
 /// A text, or a list of them.

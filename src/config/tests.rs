@@ -80,7 +80,7 @@ fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
     ghdeploy.yml:2:1: unknown key `service` [did you mean `services`?]
     ghdeploy.yml:4:5: hosts.web: unknown key `rot` [did you mean `root`?]
     ghdeploy.yml:2:23: health: unknown key `stable-for` [did you mean `stable_for`?]
-    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, github, prune, keep]
+    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, github, build, prune, keep]
     "
     );
 }
@@ -127,7 +127,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
     ghdeploy.yml:1:1: duplicate key `keep`
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, github, prune, keep]
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, github, build, prune, keep]
     ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
     "#
     );

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::BodyExt as _;
 use octocrab::Octocrab;
+use octocrab::service::middleware::cache::mem::InMemoryCache;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
@@ -73,11 +74,28 @@ impl Client {
     ///
     /// When the address is none, or the certificates of this machine cannot be read.
     pub fn new(api: &str, token: &Secret, patience: Duration) -> Result<Self, Failure> {
+        Self::made(api, token, patience, false)
+    }
+
+    /// The same for who asks one thing again and again: what has not changed is not sent again, and does not count for
+    /// the rate limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`].
+    pub fn remembering(api: &str, token: &Secret, patience: Duration) -> Result<Self, Failure> {
+        Self::made(api, token, patience, true)
+    }
+
+    fn made(api: &str, token: &Secret, patience: Duration, remembers: bool) -> Result<Self, Failure> {
         let unreachable = |error: String| Failure::Unreachable(error);
-        let builder = Octocrab::builder()
+        let mut builder = Octocrab::builder()
             .base_uri(api.trim_end_matches('/'))
             .map_err(|_| unreachable(format!("{api} is no address of an API")))?
             .personal_token(token.reveal());
+        if remembers {
+            builder = builder.cache(InMemoryCache::new());
+        }
         let octocrab = builder
             .build_with_reqwest(http::client().map_err(unreachable)?)
             .map_err(|_| unreachable("its client cannot be made".to_owned()))?;
@@ -112,7 +130,14 @@ impl Client {
             };
             items.extend(found);
             if !reply.has_next {
-                return Ok(items);
+                let total = reply.body["total_count"].as_u64();
+                // Something came or went between two pages, or one of them was lost.
+                return match total {
+                    Some(total) if total != items.len() as u64 => {
+                        Err(Failure::Unreachable(format!("it lists {} of {total}", items.len())))
+                    }
+                    _ => Ok(items),
+                };
             }
         }
         Err(Failure::Unreachable(format!("its list does not end after {MAX_PAGES} pages")))

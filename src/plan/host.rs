@@ -8,7 +8,9 @@ use super::files::Files;
 use super::order::{before, order, place};
 use super::problems;
 use super::void;
-use super::{Action, Deed, FileChange, FileChangeKind, HostPlan, ProjectChange, ProjectPlan, Reason};
+use super::{
+    Action, Deed, FileChange, FileChangeKind, HostPlan, ImageToBuild, ProjectChange, ProjectPlan, Reason,
+};
 use crate::compose::model::Reaction;
 use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::diagnostic::Diagnostic;
@@ -338,10 +340,19 @@ impl Planner<'_> {
         };
         let hooks =
             project.model.settings.hooks.iter().filter(|hook| starts(&hook.service)).cloned().collect();
+        let builds = actions.iter().filter(|action| action.deed == Deed::Build);
+        let images = builds.filter_map(|action| {
+            let name = action.service.as_ref()?;
+            let service = project.model.services.get(name)?;
+            let of = service.built_of.clone()?;
+            Some(ImageToBuild { service: name.clone(), of, image: service.image.clone() })
+        });
         ProjectPlan {
             name: project.name.clone(),
             path: project.path.clone(),
             change,
+            images: images.collect(),
+            compose_files: project.model.compose_files.iter().map(self.shown).collect(),
             files,
             actions,
             hooks,
@@ -380,6 +391,8 @@ impl Planner<'_> {
             name,
             path,
             change: ProjectChange::Removed,
+            images: Vec::new(),
+            compose_files: Vec::new(),
             files,
             actions,
             hooks: Vec::new(),

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
+use crate::gate::{Builds, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 
@@ -89,6 +90,24 @@ pub fn history(w: &mut dyn Write, history: &History) -> io::Result<()> {
 /// When `w` fails.
 pub fn checkup(w: &mut dyn Write, checkup: &Checkup) -> io::Result<()> {
     versioned(w, checkup)
+}
+
+/// Writes a verdict: `{"version": 1, "sha": "…", "gate": "open", "requirements": […], "projects": […]}`.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn verdict(w: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
+    document(w, verdict)
+}
+
+/// Writes which images were built: `{"version": 1, "sha": "…", "images": […], "verdict": {…}}`.
+///
+/// # Errors
+///
+/// When `w` fails.
+pub fn builds(w: &mut dyn Write, builds: &Builds) -> io::Result<()> {
+    versioned(w, builds)
 }
 
 /// Writes what a check found: `{"version": 1, "projects": 24, "services": 60, "diagnostics": […]}`.

@@ -7,12 +7,14 @@ mod answers;
 pub mod comment;
 mod diff;
 pub mod fit;
+mod gate;
 mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
 pub use diff::diff;
+pub use gate::{builds, verdict};
 pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;

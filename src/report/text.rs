@@ -6,12 +6,14 @@
 mod answers;
 mod diff;
 mod files;
+mod gate;
 mod history;
 mod outcome;
 mod plan;
 
 pub use answers::{check, checkup, explanations, status};
 pub use diff::diff;
+pub use gate::{builds, verdict};
 pub use history::history;
 pub use outcome::outcome;
 pub use plan::plan;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use crate::compose::model::{How, When};
 use crate::diagnostic::Location;
+use crate::gate::Gate;
+use crate::gate::checks::Standing;
 use crate::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
 use crate::plan::{Action, Deed, FileChange, FileChangeKind, ProjectChange, Reason};
@@ -72,6 +74,23 @@ pub(super) fn place(at: &Location, folder: &str) -> String {
 /// The part of `path` below `folder`; `path` itself if it is not below.
 pub(super) fn below<'a>(path: &'a str, folder: &str) -> &'a str {
     path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+}
+
+/// The word for a gate.
+pub(super) fn gate_word(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Open => "open",
+        Gate::Closed => "closed",
+    }
+}
+
+/// The word for how something that is required stands.
+pub(super) fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Proven => "proven",
+        Standing::Pending => "pending",
+        Standing::Failed => "failed",
+    }
 }
 
 /// When a hook runs, in words that its service follows.

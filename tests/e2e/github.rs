@@ -35,6 +35,14 @@ pub(crate) struct State {
     pub(crate) states: BTreeMap<u64, Vec<String>>,
     /// The statuses that were set on commits.
     pub(crate) statuses: Vec<Value>,
+    /// The check runs of all commits, each with the fields that differ from the smallest one, and `head_sha`.
+    pub(crate) checks: Vec<Value>,
+    /// The suites of checks that are not through.
+    pub(crate) running: Vec<u64>,
+    /// What is known of commits by statuses: commit, context, state.
+    pub(crate) contexts: Vec<(String, String, String)>,
+    /// How often nothing had changed since the last time.
+    pub(crate) unchanged: usize,
     /// What hooks received.
     pub(crate) hooks: Vec<Value>,
     /// Every request: `POST /repos/…`, and its body.
@@ -107,7 +115,7 @@ impl GitHub {
 
     /// Does something right before the first request is answered that begins with `request`.
     pub(crate) fn surprise(&self, request: &str, what: impl FnOnce(&mut State) + Send + 'static) {
-        self.state().surprises.push((request.to_owned(), Box::new(what)));
+        self.state().surprise(request, what);
     }
 
     /// The requests so far, without their bodies.
@@ -126,6 +134,11 @@ impl Drop for GitHub {
 }
 
 impl State {
+    /// Does something right before the first request is answered that begins with `request`.
+    pub(crate) fn surprise(&mut self, request: &str, what: impl FnOnce(&mut Self) + Send + 'static) {
+        self.surprises.push((request.to_owned(), Box::new(what)));
+    }
+
     /// A comment as somebody else could have written it.
     pub(crate) fn put_comment(&mut self, issue: u64, login: &str, kind: &str, body: &str) -> u64 {
         self.last += 1;
@@ -231,10 +244,25 @@ fn answer(
             .map(|why| format!("{request}: {why}")),
     );
     let known = format!("{}/{}", found["owner"], found["repo"]) == REPOSITORY || template == "/user";
-    let answer = if known { respond(state, method, template, &found, &query, body) } else { not_found() };
+    let mut answer = if known { respond(state, method, template, &found, &query, body) } else { not_found() };
     if answer.0 < 300 {
         let wrong = description().judge_answer(method, template, answer.0, &answer.2);
         state.wrong.extend(wrong.into_iter().map(|why| format!("the answer to {request}: {why}")));
+    }
+    if method == "GET" && answer.0 == 200 {
+        let tag = format!(
+            "\"{:x}\"",
+            answer
+                .2
+                .to_string()
+                .bytes()
+                .fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
+        );
+        if headers.get("if-none-match") == Some(&tag) {
+            state.unchanged += 1;
+            return (304, vec![("etag", tag)], Value::Null);
+        }
+        answer.1.push(("etag", tag));
     }
     answer
 }
@@ -273,18 +301,9 @@ fn respond(
             (200, Vec::new(), Value::Array(of.collect()))
         }
         ("GET", "/issues/{issue_number}/comments") => {
-            let size = state
-                .page
-                .unwrap_or(100)
-                .min(query.get("per_page").and_then(|text| text.parse().ok()).unwrap_or(30));
-            let page: usize = query.get("page").and_then(|text| text.parse().ok()).unwrap_or(1);
             let of = state.comments.iter().filter(|(issue, _)| *issue == number("issue_number"));
             let all: Vec<Value> = of.map(|(_, comment)| comment.clone()).collect();
-            let items: Vec<Value> = all.iter().skip((page - 1) * size).take(size).cloned().collect();
-            let mut headers = Vec::new();
-            if all.len() > page * size {
-                headers.push(("link", format!("<https://api.github.com/x?page={}>; rel=\"next\"", page + 1)));
-            }
+            let (items, headers) = page(&all, state.page, query);
             (200, headers, Value::Array(items))
         }
         ("POST", "/issues/{issue_number}/comments") => {
@@ -311,6 +330,51 @@ fn respond(
             }
             state.comments[at].1["body"] = body["body"].clone();
             (200, Vec::new(), state.comments[at].1.clone())
+        }
+        ("GET", "/commits/{ref}/check-suites") => {
+            let one = sample("200")["check_suites"][0].clone();
+            let of = |id: u64, status: &str| {
+                let mut suite = one.clone();
+                merge(&mut suite, &json!({"id": id, "status": status}));
+                suite
+            };
+            let running = state.running.clone();
+            let through = state
+                .checks
+                .iter()
+                .filter_map(|check| check["check_suite"]["id"].as_u64())
+                .filter(|id| !running.contains(id));
+            let suites: Vec<Value> = through
+                .map(|id| of(id, "completed"))
+                .chain(running.iter().map(|id| of(*id, "in_progress")))
+                .collect();
+            (200, Vec::new(), json!({"total_count": suites.len(), "check_suites": suites}))
+        }
+        ("GET", "/commits/{ref}/check-runs") => {
+            let one = sample("200")["check_runs"][0].clone();
+            let of = state.checks.iter().filter(|check| check["head_sha"] == found["ref"]);
+            let all: Vec<Value> = of
+                .map(|check| {
+                    let mut run = one.clone();
+                    merge(&mut run, check);
+                    run
+                })
+                .collect();
+            let (items, headers) = page(&all, state.page, query);
+            (200, headers, json!({"total_count": all.len(), "check_runs": items}))
+        }
+        ("GET", "/commits/{ref}/statuses") => {
+            let one = sample("200")[0].clone();
+            let of = state.contexts.iter().enumerate().filter(|(_, (commit, ..))| commit == found["ref"]);
+            let all: Vec<Value> = of
+                .map(|(id, (_, context, to))| {
+                    let mut status = one.clone();
+                    merge(&mut status, &json!({"id": id + 1, "context": context, "state": to}));
+                    status
+                })
+                .collect();
+            let (items, headers) = page(&all, state.page, query);
+            (200, headers, Value::Array(items))
         }
         ("GET", "/deployments") => {
             let of = |deployment: &&Value| {
@@ -360,6 +424,23 @@ fn respond(
         }
         _ => not_found(),
     }
+}
+
+/// A page of a list, and whether there is another.
+fn page(
+    all: &[Value],
+    size: Option<usize>,
+    query: &BTreeMap<&str, &str>,
+) -> (Vec<Value>, Vec<(&'static str, String)>) {
+    let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
+    let (size, page) =
+        (size.unwrap_or(100).min(number("per_page").unwrap_or(30)), number("page").unwrap_or(1));
+    let items = all.iter().skip((page - 1) * size).take(size).cloned().collect();
+    let mut headers = Vec::new();
+    if all.len() > page * size {
+        headers.push(("link", format!("<https://api.github.com/x?page={}>; rel=\"next\"", page + 1)));
+    }
+    (items, headers)
 }
 
 /// GitHub's description of its API, as far as it is used.

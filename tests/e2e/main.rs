@@ -15,6 +15,7 @@ mod content;
 mod definitions;
 mod edits;
 mod files;
+mod gates;
 mod github;
 mod hooks;
 mod hosts;

@@ -25,6 +25,7 @@ CALLS = [
     ("get", f"{REPO}/deployments/{{deployment_id}}/statuses"),
     ("post", f"{REPO}/deployments/{{deployment_id}}/statuses"),
     ("post", f"{REPO}/statuses/{{sha}}"),
+    ("get", f"{REPO}/commits/{{ref}}/check-suites"),
     ("get", f"{REPO}/commits/{{ref}}/check-runs"),
     ("get", f"{REPO}/commits/{{ref}}/statuses"),
 ]

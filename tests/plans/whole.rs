@@ -94,6 +94,15 @@ fn a_plan_in_json() {
               "name": "shop",
               "path": "services/shop",
               "change": "added",
+              "images": [
+                {
+                  "service": "api",
+                  "context": "services/shop",
+                  "dockerfile": "services/shop/Dockerfile",
+                  "target": null,
+                  "image": null
+                }
+              ],
               "files": [
                 {
                   "path": "services/shop/compose.yml",

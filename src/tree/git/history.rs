@@ -82,6 +82,16 @@ impl Repository {
         is_name(&base).then_some(base)
     }
 
+    /// Whether files that git tracks differ from the commit that is checked out.
+    ///
+    /// # Errors
+    ///
+    /// What git says.
+    pub fn is_modified(&self) -> Result<bool, String> {
+        let shown = run(git(&self.dir).args(["status", "--porcelain", "--untracked-files=no"]));
+        shown.map(|shown| !shown.is_empty()).map_err(words)
+    }
+
     /// Whether the clone holds a commit; `commit` is its full name.
     #[must_use]
     pub fn has(&self, commit: &str) -> bool {
@@ -136,13 +146,18 @@ impl Repository {
             },
             None => failed,
         };
-        Err(match failed {
-            GitError::Failed(message) => {
-                let line = message.lines().find(|line| line.contains(": ")).or(message.lines().next());
-                line.unwrap_or_default().trim_start_matches("fatal: ").to_owned()
-            }
-            GitError::Missing => "there is no `git` command".to_owned(),
-            GitError::Io(error) => error.to_string(),
-        })
+        Err(words(failed))
+    }
+}
+
+/// What went wrong, in one line.
+fn words(failed: GitError) -> String {
+    match failed {
+        GitError::Failed(message) => {
+            let line = message.lines().find(|line| line.contains(": ")).or(message.lines().next());
+            line.unwrap_or_default().trim_start_matches("fatal: ").to_owned()
+        }
+        GitError::Missing => "there is no `git` command".to_owned(),
+        GitError::Io(error) => error.to_string(),
     }
 }

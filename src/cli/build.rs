@@ -1,0 +1,229 @@
+//! `build`: builds the images of projects that have changed, if their gate is open.
+//!
+//! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags, labels and where
+//! the result goes. Logins are Docker's own.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::Context;
+use super::args::BuildArgs;
+use super::gate::{Decision, built, decide};
+use super::publish::Shown;
+use crate::error::{Error, Exit, Result};
+use crate::gate::{Builds, ImageOutcome, ImageResult, Verdict};
+use crate::image;
+use crate::plan::{Plan, ProjectPlan};
+use crate::report::escape::name;
+
+/// Size of the largest verdict that is read, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
+    if args.push && args.load {
+        return Err(Error::usage("--push and --load exclude each other"));
+    }
+    let (verdict, plan) = match args.verdict() {
+        Some(file) => (read(file)?, super::plan::plan_of_images(context, &args.gate.plan)?),
+        None => {
+            let Decision { verdict, plan } = decide(context, &args.gate).await?;
+            (verdict, plan.ok_or_else(|| Error::usage("there is no repository to build of"))?)
+        }
+    };
+    let sha = plan.commit.clone().ok_or_else(|| Error::usage("what is checked out is no commit"))?;
+    let tested = verdict.sha.clone().unwrap_or_default();
+    let mut images = Vec::new();
+    for project in projects(&plan) {
+        // A verdict is one on the commit that was tested. What is checked out is that commit, or its merge: `decide` has
+        // seen to it; a verdict from elsewhere is held against what is checked out here.
+        let is_open = match args.verdict() {
+            Some(_) => verdict.opens(&project.name, &sha),
+            None => verdict.opens(&project.name, &tested),
+        };
+        let built = match is_open {
+            true => build(context, args, project, &sha)?,
+            false => not_built(context, project, &sha, ImageResult::Closed),
+        };
+        images.extend(built);
+    }
+    let builds = Builds { sha, images, verdict };
+    let exit = exit(&builds, &built(&plan));
+    context.publish(Shown::Builds(&builds, &plan), exit)?;
+    Ok(exit)
+}
+
+fn exit(builds: &Builds, wanted: &[String]) -> Exit {
+    let with = |result: ImageResult| builds.images.iter().any(|image| image.result == result);
+    if with(ImageResult::Failed) {
+        Exit::Unforeseen
+    } else if with(ImageResult::Closed)
+        || (wanted.is_empty() && builds.verdict.gate != crate::gate::Gate::Open)
+    {
+        Exit::GateClosed
+    } else {
+        Exit::Done
+    }
+}
+
+/// The projects with images to build, each once.
+fn projects(plan: &Plan) -> Vec<&ProjectPlan> {
+    let mut found: Vec<&ProjectPlan> = Vec::new();
+    for project in
+        plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.images.is_empty())
+    {
+        if !found.iter().any(|known| known.name == project.name) {
+            found.push(project);
+        }
+    }
+    found
+}
+
+/// Reads a verdict that `gate --format json` wrote.
+fn read(file: &str) -> Result<Verdict> {
+    let wrong = |why: String| {
+        Error::usage(format!("{file} is no verdict: {why}"))
+            .help("give what `ghdeploy gate --format json` writes")
+    };
+    let file = std::fs::File::open(file).map_err(|error| wrong(error.to_string()))?;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_BYTES), &mut text)
+        .map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// The images of a project, none of them built.
+fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageResult) -> Vec<ImageOutcome> {
+    let registry = registry(context);
+    let is_alone = project.images.len() == 1;
+    let outcome = |built: &crate::plan::ImageToBuild| {
+        let name = image::name(built.image.as_deref(), &registry, &project.name, &built.service, is_alone);
+        let tags = image::tags(&name, built.image.as_deref(), sha);
+        ImageOutcome {
+            project: project.name.clone(),
+            service: built.service.clone(),
+            image: name,
+            tags,
+            digest: None,
+            result,
+        }
+    };
+    project.images.iter().map(outcome).collect()
+}
+
+/// Where images without a name of their own go.
+pub(super) fn registry(context: &Context) -> String {
+    let repository = context.workflow.as_ref().and_then(|run| run.repository.clone());
+    let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
+    own.or_else(|| context.config.registry.clone())
+        .unwrap_or_else(|| image::registry(repository.as_deref().unwrap_or("local")))
+}
+
+/// Builds the images of one project, each by itself: one that fails hides none of the others.
+fn build(context: &Context, args: &BuildArgs, project: &ProjectPlan, sha: &str) -> Result<Vec<ImageOutcome>> {
+    let mut outcomes = not_built(context, project, sha, ImageResult::Failed);
+    let folder = context.dir.join(&project.path);
+    for outcome in &mut outcomes {
+        let title = format!("{} {}", outcome.project, outcome.service);
+        context.say(&format!("building {title}"));
+        let metadata = tempfile::NamedTempFile::new()
+            .map_err(|error| Error::unforeseen(format!("failed to make a temporary file: {error}")))?;
+        let mut command = bake(context, args, project, outcome, sha, metadata.path());
+        let status = command
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            // stdout carries the result alone.
+            .stdout(Stdio::from(std::io::stderr()))
+            .status()
+            .map_err(|error| {
+                Error::usage(format!("failed to start docker: {error}")).help("install Docker with buildx")
+            })?;
+        if !status.success() {
+            let _ = writeln!(std::io::stderr().lock(), "error: the image of {} was not built", name(&title));
+            continue;
+        }
+        outcome.result = ImageResult::Built;
+        outcome.digest = digest(metadata.path(), &outcome.service);
+        // What was pushed has a digest: without one, nobody can tell what was.
+        if args.push && outcome.digest.is_none() {
+            outcome.result = ImageResult::Failed;
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "error: buildx does not tell the digest of {}",
+                name(&title)
+            );
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The call of `docker buildx bake` for one image.
+fn bake(
+    context: &Context,
+    args: &BuildArgs,
+    project: &ProjectPlan,
+    outcome: &ImageOutcome,
+    sha: &str,
+    metadata: &Path,
+) -> Command {
+    let target = target(&outcome.service);
+    let mut command = Command::new("docker");
+    command.args(["buildx", "bake", "--progress", "plain", "--metadata-file"]).arg(metadata);
+    for file in &project.compose_files {
+        command.arg("--file").arg(file);
+    }
+    let mut set = |key: &str, value: &str| {
+        command.arg("--set").arg(format!("{target}.{key}={value}"));
+    };
+    for tag in &outcome.tags {
+        set("tags", tag);
+    }
+    // https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    let run = context.workflow.as_ref();
+    let source = run.and_then(|run| Some(format!("{}/{}", run.server, run.repository.as_ref()?)));
+    let created = super::run::now();
+    let version = format!("sha-{}", &sha[..12.min(sha.len())]);
+    let labels = [
+        ("revision", Some(sha)),
+        ("source", source.as_deref()),
+        ("created", Some(&*created)),
+        ("version", Some(&*version)),
+    ];
+    for (label, value) in labels {
+        if let Some(value) = value {
+            set(&format!("labels.org.opencontainers.image.{label}"), value);
+        }
+    }
+    for (key, values) in
+        [("platform", &args.platform), ("cache-from", &args.cache_from), ("cache-to", &args.cache_to)]
+    {
+        for value in
+            values.iter().flat_map(|values| values.lines()).map(str::trim).filter(|value| !value.is_empty())
+        {
+            set(key, value);
+        }
+    }
+    if args.push {
+        command.arg("--push");
+    }
+    if args.load {
+        command.arg("--load");
+    }
+    command.arg(target);
+    command
+}
+
+/// How bake calls the target of a service
+/// ([its own rule](https://github.com/docker/buildx/blob/master/bake/compose.go)).
+fn target(service: &str) -> String {
+    service.replace('.', "_")
+}
+
+fn digest(metadata: &Path, service: &str) -> Option<String> {
+    let text = std::fs::read_to_string(metadata).ok()?;
+    let metadata: Value = serde_json::from_str(&text).ok()?;
+    let digest = metadata.get(target(service))?.get("containerimage.digest")?.as_str()?;
+    digest.starts_with("sha256:").then(|| digest.to_owned())
+}

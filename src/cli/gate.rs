@@ -1,0 +1,269 @@
+//! `gate`: whether the images of a commit may be built.
+//!
+//! Owns where the evidence comes from and how long it is waited for. What it proves is decided by [`crate::gate`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use globset::GlobBuilder;
+use walkdir::WalkDir;
+
+use super::Context;
+use super::args::GateArgs;
+use super::plan::plan_of_images;
+use super::publish::Shown;
+use crate::error::{Error, Exit, Result};
+use crate::gate::junit::{MAX_BYTES, Report};
+use crate::gate::{Evidence, Gate, Reports, Rules, Verdict, judge};
+use crate::github::checks::checks;
+use crate::github::client::{Client, Failure};
+use crate::github::event::{Event, is_sha};
+use crate::plan::Plan;
+use crate::tree::git::Repository;
+
+/// The first pause between two looks at GitHub, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How many reports are read; more are a glob that matches too much.
+const MAX_REPORTS: usize = 10_000;
+
+pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
+    let Decision { verdict, plan } = decide(context, args).await?;
+    let exit = if verdict.gate == Gate::Open { Exit::Done } else { Exit::GateClosed };
+    context.publish(Shown::Verdict(&verdict, plan.as_ref()), exit)?;
+    Ok(exit)
+}
+
+/// A verdict, and what it was reached for.
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// What has changed; `None` where there is no repository.
+    pub(super) plan: Option<Plan>,
+}
+
+/// Judges a commit, waiting for what is pending.
+///
+/// # Errors
+///
+/// When an option or the configuration is wrong, or GitHub is not reached or refuses.
+pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decision> {
+    let rules = rules(context, args);
+    let repository = Repository::open(&context.dir).ok();
+    let head = repository.as_ref().and_then(|repository| repository.commit("HEAD").ok());
+    let sha = sha(context, args, head.as_deref())?;
+    let plan = repository.as_ref().map(|_| plan_of_images(context, &args.plan)).transpose()?;
+    let projects: Vec<String> = plan.iter().flat_map(built).collect();
+    let mut evidence = Evidence {
+        reports: reports(&context.dir, &rules.reports(&projects))?,
+        needs: args.needs().map(str::to_owned),
+        mismatch: repository
+            .as_ref()
+            .zip(sha.as_deref())
+            .and_then(|(repository, sha)| mismatch(repository, context, sha)),
+        ..Evidence::default()
+    };
+    let judge = |evidence: &Evidence| judge(sha.as_deref(), &rules, evidence, &projects);
+    let asks = !rules.checks.is_empty() || !rules.forbid.is_empty();
+    let first = judge(&evidence);
+    // What is lost already is not waited for.
+    let is_worth_a_look = asks && (first.may_change() || first.gate == Gate::Open);
+    let Some(sha) = sha.as_deref().filter(|_| is_worth_a_look) else {
+        return Ok(Decision { verdict: first, plan });
+    };
+    let timeout = args.timeout.unwrap_or(context.config.gate.timeout);
+    let end = Instant::now() + timeout;
+    let (client, name, own_run) = client(context, timeout)?;
+    let mut pause = PAUSES.0;
+    let mut said = String::new();
+    loop {
+        let looked = checks(&client, &name, sha, own_run).await;
+        let left = end.saturating_duration_since(Instant::now());
+        match looked {
+            Ok(found) => {
+                (evidence.checks, evidence.running) = (found.checks, found.running);
+                let verdict = judge(&evidence);
+                if !verdict.may_change() || left.is_zero() {
+                    return Ok(Decision { verdict, plan });
+                }
+                let waits = pending(&verdict);
+                if waits != said {
+                    context.say(&format!("waiting for {waits}"));
+                    said = waits;
+                }
+            }
+            // What passes is waited for like a test that is not through.
+            Err(Failure::Unreachable(_) | Failure::Refused { status: 500.., .. }) if !left.is_zero() => {}
+            Err(failure) => return Err(refused(&failure)),
+        }
+        tokio::time::sleep(pause.min(left)).await;
+        pause = (pause * 3 / 2).min(PAUSES.1);
+    }
+}
+
+/// What is waited for, in words.
+fn pending(verdict: &Verdict) -> String {
+    let own = verdict.projects.iter().flat_map(|project| &project.requirements);
+    let all = verdict.requirements.iter().chain(own);
+    let pending = all.filter(|requirement| requirement.standing == crate::gate::checks::Standing::Pending);
+    pending
+        .map(|requirement| format!("{} ({})", requirement.wants, requirement.why))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The projects with images to build, in the order of the plan.
+pub(super) fn built(plan: &Plan) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for project in
+        plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.images.is_empty())
+    {
+        if !names.contains(&project.name) {
+            names.push(project.name.clone());
+        }
+    }
+    names
+}
+
+fn rules(context: &Context, args: &GateArgs) -> Rules {
+    let config = &context.config.gate;
+    let or = |given: &[String], otherwise: &[String]| {
+        let given: Vec<String> = given
+            .iter()
+            .flat_map(|globs| globs.lines())
+            .map(|glob| glob.trim().to_owned())
+            .filter(|glob| !glob.is_empty())
+            .collect();
+        if given.is_empty() { otherwise.to_vec() } else { given }
+    };
+    Rules {
+        checks: or(&args.check, &config.checks),
+        forbid: or(&args.forbid, &config.forbid),
+        junit: or(&args.junit, &config.junit),
+        needs: args.needs().is_some() || config.needs,
+        min_tests: args.min_tests.unwrap_or(config.min_tests),
+    }
+}
+
+/// The commit whose tests count.
+fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<String>> {
+    if let Some(given) = args.sha() {
+        return match is_sha(given) {
+            true => Ok(Some(given.to_owned())),
+            false => Err(Error::usage("--sha is not the full name of a commit").help("write all 40 digits")),
+        };
+    }
+    let event = context.workflow.as_ref().map(|run| &run.event);
+    Ok(match event {
+        // Checks of a pull request are those of its own newest commit, not of the merge that is checked out.
+        Some(Ok(Event::PullRequest(pull))) => Some(pull.head.clone()),
+        Some(Ok(Event::WorkflowRun { head, .. } | Event::MergeGroup { head, .. })) => Some(head.clone()),
+        Some(Err(error)) => return Err(Error::usage(error.clone()).help("--sha names the commit")),
+        _ => head.map(str::to_owned),
+    })
+}
+
+/// Why what is checked out is not what was tested.
+fn mismatch(repository: &Repository, context: &Context, sha: &str) -> Option<String> {
+    let Ok(head) = repository.commit("HEAD") else {
+        return Some("what is checked out is no commit".to_owned());
+    };
+    let is_pull = context.workflow.as_ref().is_some_and(|run| matches!(run.event, Ok(Event::PullRequest(_))));
+    let is_merge = || {
+        is_pull && repository.parents(&head).is_some_and(|parents| parents.len() == 2 && parents[1] == sha)
+    };
+    if head != sha && !is_merge() {
+        return Some(format!("{head} is checked out, and the tests are those of {sha}"));
+    }
+    match repository.is_modified() {
+        Ok(false) => None,
+        Ok(true) => Some("files of the commit are changed in what is checked out".to_owned()),
+        Err(error) => Some(format!("git does not tell whether files are changed: {error}")),
+    }
+}
+
+/// Reads the reports that globs match, below the folder.
+fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
+    if globs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found: BTreeMap<&str, Vec<String>> =
+        globs.iter().map(|glob| (glob.as_str(), Vec::new())).collect();
+    let mut matchers = Vec::new();
+    for glob in globs {
+        let plain = glob.trim_start_matches("./");
+        let matcher = GlobBuilder::new(plain).literal_separator(true).build();
+        let matcher =
+            matcher.map_err(|error| Error::usage(format!("`{glob}` is no glob: {}", error.kind())))?;
+        matchers.push((glob.as_str(), matcher.compile_matcher()));
+    }
+    let is_git = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name() == ".git";
+    let walk = WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(|entry| !is_git(entry));
+    for entry in walk {
+        // What cannot be looked at might be a report of a failure.
+        let entry =
+            entry.map_err(|error| Error::usage(format!("the reports cannot be looked for: {error}")))?;
+        let Ok(below) = entry.path().strip_prefix(dir) else { continue };
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        for (glob, matcher) in &matchers {
+            if matcher.is_match(below)
+                && let Some(files) = found.get_mut(glob)
+            {
+                files.push(below.to_string_lossy().into_owned());
+            }
+        }
+    }
+    let read = |path: &String| {
+        let full = dir.join(path);
+        let size = std::fs::metadata(&full).map_err(|error| format!("{error}"))?.len();
+        if size > MAX_BYTES as u64 {
+            return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
+        }
+        Report::read(&std::fs::read(&full).map_err(|error| format!("{error}"))?)
+    };
+    found
+        .into_iter()
+        .map(|(glob, files)| {
+            if files.len() > MAX_REPORTS {
+                return Err(Error::usage(format!("`{glob}` matches more than {MAX_REPORTS} files")));
+            }
+            let files = files
+                .into_iter()
+                .map(|path| {
+                    let report = read(&path);
+                    (path, report)
+                })
+                .collect();
+            Ok(Reports { glob: glob.to_owned(), files })
+        })
+        .collect()
+}
+
+/// A way to the API, the repository, and the number of this run.
+fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)> {
+    let run = context.workflow.as_ref().ok_or_else(|| {
+        Error::usage("checks are those of a workflow run, and this is none")
+            .help("require reports instead: --junit")
+    })?;
+    let token = run.token.as_ref().ok_or_else(|| {
+        Error::usage("there is no token to read checks with")
+            .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: {checks: read, statuses: read}` for the job")
+    })?;
+    let repository =
+        run.repository.clone().ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
+    let client = Client::remembering(&run.api, token, patience).map_err(|failure| refused(&failure))?;
+    Ok((client, repository, run.id))
+}
+
+fn refused(failure: &Failure) -> Error {
+    match failure {
+        Failure::Refused { status: 401 | 403 | 404 | 422, .. } => Error::usage(format!(
+            "the checks cannot be read: {failure}"
+        ))
+        .help("the job needs `permissions: {checks: read, statuses: read}`, and the commit must be pushed"),
+        failure => Error::new(Exit::Unreachable, format!("the checks cannot be read: {failure}"))
+            .help("nothing is proven, so the gate stays closed; run the job again"),
+    }
+}

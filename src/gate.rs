@@ -1,0 +1,758 @@
+//! The decision whether an image may be built: open or closed, never a guess.
+//!
+//! Owns what counts as a proof that a commit was tested. The gate opens only if everything that is required is there and
+//! successful; what is absent, empty, pending, skipped, cancelled, neutral or unreadable proves nothing. Pure: facts come
+//! in, a verdict goes out.
+
+pub mod checks;
+pub mod junit;
+
+use std::collections::BTreeSet;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use checks::{Check, Standing};
+use junit::Report;
+
+/// The version of the JSON form of a verdict.
+pub const VERSION: u32 = 1;
+
+/// How much of one sort is listed in a verdict.
+const LISTED: usize = 50;
+
+/// What must be proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Globs for names of check runs and commit statuses, each of which must be there with success; `{project}` stands
+    /// for each project's own name.
+    pub checks: Vec<String>,
+    /// Globs for names that must not be there at all.
+    pub forbid: Vec<String>,
+    /// Globs for JUnit reports; `{project}` stands for each project's own name.
+    pub junit: Vec<String>,
+    /// Whether the jobs that this one needs must have succeeded.
+    pub needs: bool,
+    /// How many tests must have run, in all reports of a glob together.
+    pub min_tests: u64,
+}
+
+/// What there is to judge by.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The check runs and commit statuses of the commit.
+    pub checks: Vec<Check>,
+    /// The suites of checks that may get more of them.
+    pub running: BTreeSet<u64>,
+    /// For each glob of the rules, `{project}` filled in, the reports that it matches.
+    pub reports: Vec<Reports>,
+    /// The `needs` context of the job, as JSON.
+    pub needs: Option<String>,
+    /// Why what is checked out is not the commit that was tested; `None`: it is.
+    pub mismatch: Option<String>,
+}
+
+/// The reports that a glob matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reports {
+    /// The glob.
+    pub glob: String,
+    /// Each file with what it says, or why it cannot be read.
+    pub files: Vec<(String, Result<Report, String>)>,
+}
+
+/// Whether an image may be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// All is proven.
+    Open,
+    /// It is not.
+    Closed,
+}
+
+/// What became of one requirement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirement {
+    /// What is required: ``check `test*` ``.
+    pub wants: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// Why.
+    pub why: String,
+    /// What was found, and where.
+    pub found: Vec<Found>,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Its name: that of a check, a job or a file.
+    pub name: String,
+    /// What it says: `success`, `skipped`, `12 tests passed`.
+    pub says: String,
+    /// Where it is: the app, or its page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// The decision on all projects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The commit that it is about; a verdict says nothing of any other.
+    pub sha: Option<String>,
+    /// Open if it is open for every project.
+    pub gate: Gate,
+    /// What is required of all.
+    pub requirements: Vec<Requirement>,
+    /// Each project with what is required of it alone.
+    pub projects: Vec<ProjectVerdict>,
+}
+
+/// The decision on one project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectVerdict {
+    /// The project.
+    pub name: String,
+    /// Whether its images may be built.
+    pub gate: Gate,
+    /// What is required of it alone.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What became of the images of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Builds {
+    /// The commit that they are built of.
+    pub sha: String,
+    /// Each image.
+    pub images: Vec<ImageOutcome>,
+    /// Why they may be built, or may not.
+    pub verdict: Verdict,
+}
+
+/// What became of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageOutcome {
+    /// The project.
+    pub project: String,
+    /// The service.
+    pub service: String,
+    /// Its name, without a tag.
+    pub image: String,
+    /// Its tags, each with the name.
+    pub tags: Vec<String>,
+    /// What it is: `sha256:…`; `None` where nothing was built, or nobody tells.
+    pub digest: Option<String>,
+    /// What became of it.
+    pub result: ImageResult,
+}
+
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageResult {
+    /// It was built, and pushed or loaded if that was asked for.
+    Built,
+    /// It was not, and docker has said why.
+    Failed,
+    /// Its gate is closed, so nothing was begun.
+    Closed,
+}
+
+/// What a project's own name stands for in a rule.
+const PROJECT: &str = "{project}";
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { checks: Vec::new(), forbid: Vec::new(), junit: Vec::new(), needs: false, min_tests: 1 }
+    }
+}
+
+impl Rules {
+    /// The globs of reports with each project's name filled in.
+    #[must_use]
+    pub fn reports(&self, projects: &[String]) -> Vec<String> {
+        let (own, all): (Vec<_>, Vec<_>) = self.junit.iter().partition(|glob| glob.contains(PROJECT));
+        let own = own.into_iter().flat_map(|glob| projects.iter().map(move |project| filled(glob, project)));
+        all.into_iter().cloned().chain(own).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.checks.is_empty() && self.junit.is_empty() && !self.needs
+    }
+}
+
+/// A glob with a project's name in it, none of whose signs mean anything.
+fn filled(glob: &str, project: &str) -> String {
+    glob.replace(PROJECT, &globset::escape(project))
+}
+
+/// Judges by what there is.
+#[must_use]
+pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[String]) -> Verdict {
+    let of = |rule: &&String| rule.contains(PROJECT);
+    let mut requirements = Vec::new();
+    if rules.is_empty() {
+        requirements.push(Requirement {
+            wants: "at least one requirement".to_owned(),
+            standing: Standing::Failed,
+            why: "nothing is required, so nothing is proven: name checks, reports or needs".to_owned(),
+            found: Vec::new(),
+        });
+    }
+    if sha.is_none() {
+        requirements
+            .push(failed("a commit", "what is checked out is no commit, so nothing can be known of it"));
+    }
+    if let Some(mismatch) = &evidence.mismatch {
+        requirements.push(failed("the tested commit is what is checked out", mismatch));
+    }
+    requirements.extend(rules.checks.iter().filter(|rule| !of(rule)).map(|glob| check(glob, glob, evidence)));
+    requirements.extend(rules.forbid.iter().map(|glob| forbidden(glob, &evidence.checks)));
+    requirements.extend(
+        rules
+            .junit
+            .iter()
+            .filter(|rule| !of(rule))
+            .map(|glob| tests(glob, rules.min_tests, &evidence.reports)),
+    );
+    if rules.needs {
+        requirements.push(needs(evidence.needs.as_deref()));
+    }
+    let common = is_proven(&requirements);
+    let projects: Vec<ProjectVerdict> = projects
+        .iter()
+        .map(|name| {
+            let checks = rules
+                .checks
+                .iter()
+                .filter(of)
+                .map(|rule| check(&filled(rule, name), &rule.replace(PROJECT, name), evidence));
+            let reports = rules
+                .junit
+                .iter()
+                .filter(of)
+                .map(|rule| tests(&filled(rule, name), rules.min_tests, &evidence.reports));
+            let requirements: Vec<Requirement> = checks.chain(reports).collect();
+            let gate = gate(common && is_proven(&requirements));
+            ProjectVerdict { name: name.clone(), gate, requirements }
+        })
+        .collect();
+    let all = common && projects.iter().all(|project| project.gate == Gate::Open);
+    Verdict { version: VERSION, sha: sha.map(str::to_owned), gate: gate(all), requirements, projects }
+}
+
+fn gate(is_proven: bool) -> Gate {
+    if is_proven { Gate::Open } else { Gate::Closed }
+}
+
+fn is_proven(requirements: &[Requirement]) -> bool {
+    requirements.iter().all(|requirement| requirement.standing == Standing::Proven)
+}
+
+fn failed(wants: &str, why: &str) -> Requirement {
+    Requirement {
+        wants: wants.to_owned(),
+        standing: Standing::Failed,
+        why: why.to_owned(),
+        found: Vec::new(),
+    }
+}
+
+impl Verdict {
+    /// Whether a later look may say otherwise: something is pending that could still open the gate for somebody.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        let pending = |requirements: &[Requirement]| {
+            requirements.iter().any(|requirement| requirement.standing == Standing::Pending)
+                && requirements.iter().all(|requirement| requirement.standing != Standing::Failed)
+        };
+        let is_lost = self.requirements.iter().any(|requirement| requirement.standing == Standing::Failed);
+        !is_lost
+            && (pending(&self.requirements)
+                || self.projects.iter().any(|project| pending(&project.requirements)))
+    }
+
+    /// Whether the images of a project may be built of a commit.
+    #[must_use]
+    pub fn opens(&self, project: &str, sha: &str) -> bool {
+        // An open gate is nothing that a verdict may merely claim.
+        self.version == VERSION
+            && self.sha.as_deref() == Some(sha)
+            && is_proven(&self.requirements)
+            && !(self.requirements.is_empty()
+                && self.projects.iter().all(|known| known.requirements.is_empty()))
+            && self.projects.iter().any(|known| {
+                known.name == project && known.gate == Gate::Open && is_proven(&known.requirements)
+            })
+    }
+}
+
+/// Globs of names: a slash in the name of a check is a sign like any other.
+fn matcher(glob: &str) -> Option<GlobMatcher> {
+    GlobBuilder::new(glob).build().ok().map(|glob| glob.compile_matcher())
+}
+
+fn matching<'a>(glob: &str, checks: &'a [Check]) -> Vec<&'a Check> {
+    let Some(matcher) = matcher(glob) else { return Vec::new() };
+    checks.iter().filter(|check| matcher.is_match(&check.name)).collect()
+}
+
+fn check(glob: &str, shown: &str, evidence: &Evidence) -> Requirement {
+    let found = checks::latest(matching(glob, &evidence.checks));
+    let bad: Vec<&Check> =
+        found.iter().filter(|check| check.standing() == Standing::Failed).copied().collect();
+    let pending: Vec<&Check> =
+        found.iter().filter(|check| check.standing() == Standing::Pending).copied().collect();
+    let (standing, why) = if found.is_empty() {
+        (Standing::Pending, "there is no check of this name".to_owned())
+    } else if !bad.is_empty() {
+        (Standing::Failed, said(&bad))
+    } else if !pending.is_empty() {
+        (Standing::Pending, said(&pending))
+    } else if let Some(check) = found.iter().find(|check| {
+        is_open_ended(shown) && check.suite.is_some_and(|suite| evidence.running.contains(&suite))
+    }) {
+        (Standing::Pending, format!("what `{}` is a part of still runs, and more may come of it", check.name))
+    } else {
+        (Standing::Proven, "success".to_owned())
+    };
+    Requirement {
+        wants: format!("check `{shown}`"),
+        standing,
+        why,
+        found: found.into_iter().take(LISTED).map(Check::found).collect(),
+    }
+}
+
+/// Whether a glob may match more than one name.
+fn is_open_ended(glob: &str) -> bool {
+    glob.contains(['*', '?', '[', '{'])
+}
+
+/// `test (2) skipped, lint failure`.
+fn said(checks: &[&Check]) -> String {
+    let all = checks
+        .iter()
+        .take(5)
+        .map(|check| format!("`{}` {}", check.name, check.says()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if checks.len() > 5 { format!("{all} and {} more", checks.len() - 5) } else { all }
+}
+
+fn forbidden(glob: &str, checks: &[Check]) -> Requirement {
+    let found = checks::latest(matching(glob, checks));
+    let (standing, why) = match found.is_empty() {
+        true => (Standing::Proven, "there is none".to_owned()),
+        false => (Standing::Failed, format!("there is {}", said(&found))),
+    };
+    Requirement {
+        wants: format!("no check `{glob}`"),
+        standing,
+        why,
+        found: found.into_iter().take(LISTED).map(Check::found).collect(),
+    }
+}
+
+fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement {
+    let wants = format!("tests in `{glob}`");
+    let files = all
+        .iter()
+        .find(|reports| reports.glob == glob)
+        .map(|reports| reports.files.as_slice())
+        .unwrap_or_default();
+    if files.is_empty() {
+        return failed(&wants, "no file matches");
+    }
+    let mut found = Vec::new();
+    let (mut ran, mut skipped) = (0, 0);
+    let mut wrong = Vec::new();
+    for (path, report) in files {
+        let says = match report {
+            Err(why) => format!("unreadable: {why}"),
+            Ok(report) => {
+                ran += report.ran();
+                skipped += report.skipped;
+                let mut says =
+                    format!("{} passed", report.ran() - (report.failures + report.errors).min(report.ran()));
+                for (number, word) in [
+                    (report.failures, "failed"),
+                    (report.errors, "broke down"),
+                    (report.skipped, "skipped"),
+                    (report.flaky, "of them only when run again"),
+                ] {
+                    if number > 0 {
+                        says = format!("{says}, {number} {word}");
+                    }
+                }
+                for note in report.notes.iter().take(3) {
+                    says = format!("{says}; {note}");
+                }
+                says
+            }
+        };
+        match report {
+            Err(why) => wrong.push(format!("`{path}` cannot be read: {why}")),
+            Ok(report) if report.failures + report.errors > 0 => {
+                wrong.push(format!(
+                    "`{path}` has {} that failed: {}",
+                    report.failures + report.errors,
+                    report.failing.join(", ")
+                ));
+            }
+            Ok(report) if report.claims_failures => {
+                wrong.push(format!("`{path}`: {}", report.notes.join("; ")));
+            }
+            Ok(report) if report.tests == 0 => wrong.push(format!("`{path}` has no test")),
+            Ok(report) if report.ran() == 0 => wrong.push(format!("`{path}` has no test that was run")),
+            Ok(_) => {}
+        }
+        found.push(Found { name: path.clone(), says, at: None });
+    }
+    if wrong.is_empty() && ran < min_tests {
+        wrong.push(format!("{ran} tests ran, and at least {min_tests} must"));
+    }
+    found.truncate(LISTED);
+    let (standing, why) = match wrong.is_empty() {
+        true if skipped == 0 => (Standing::Proven, format!("{ran} tests passed")),
+        true => (Standing::Proven, format!("{ran} tests passed, {skipped} were skipped")),
+        false => {
+            let more = wrong.len().saturating_sub(5);
+            wrong.truncate(5);
+            (
+                Standing::Failed,
+                wrong.join("; ") + &if more > 0 { format!("; and {more} more files") } else { String::new() },
+            )
+        }
+    };
+    Requirement { wants, standing, why, found }
+}
+
+/// The `needs` context: `{"test": {"result": "success", "outputs": {}}}`.
+fn needs(text: Option<&str>) -> Requirement {
+    let wants = "the jobs that this one needs";
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+        return failed(wants, "what became of them is not given");
+    };
+    let jobs = match serde_json::from_str::<Map<String, Value>>(text) {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            return failed(wants, &format!("what is given is not the JSON of the `needs` context: {error}"));
+        }
+    };
+    if jobs.is_empty() {
+        return failed(wants, "there is none");
+    }
+    let result = |job: &Value| job.get("result").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    let bad: Vec<String> = jobs
+        .iter()
+        .map(|(name, job)| (name, result(job)))
+        .filter(|(_, result)| result != "success")
+        .map(|(name, result)| format!("`{name}` {result}"))
+        .collect();
+    let found = jobs
+        .iter()
+        .take(LISTED)
+        .map(|(name, job)| Found { name: name.clone(), says: result(job), at: None })
+        .collect();
+    let (standing, why) = match bad.is_empty() {
+        true => (Standing::Proven, "success".to_owned()),
+        false => (Standing::Failed, bad.join(", ")),
+    };
+    Requirement { wants: wants.to_owned(), standing, why, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SHA: &str = "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b";
+
+    fn run(name: &str, id: u64, conclusion: &str) -> Check {
+        let conclusion = (conclusion != "pending").then(|| conclusion.to_owned());
+        Check {
+            name: name.to_owned(),
+            app: "github-actions".to_owned(),
+            id,
+            conclusion,
+            url: None,
+            suite: Some(1),
+        }
+    }
+
+    fn rules(checks: &[&str]) -> Rules {
+        Rules { checks: checks.iter().map(|glob| (*glob).to_owned()).collect(), ..Rules::default() }
+    }
+
+    fn verdict(checks: &[&str], runs: Vec<Check>) -> Verdict {
+        judge(
+            Some(SHA),
+            &rules(checks),
+            &Evidence { checks: runs, ..Evidence::default() },
+            &["blog".to_owned(), "shop".to_owned()],
+        )
+    }
+
+    /// How the gate is for all, and for each project; whether it may change.
+    fn gates(verdict: &Verdict) -> (Gate, Vec<Gate>, bool) {
+        (verdict.gate, verdict.projects.iter().map(|project| project.gate).collect(), verdict.may_change())
+    }
+
+    use Gate::{Closed, Open};
+
+    #[test]
+    fn only_success_opens_the_gate() {
+        assert_eq!(
+            gates(&verdict(&["test"], vec![run("test", 1, "success")])),
+            (Open, vec![Open, Open], false)
+        );
+        for conclusion in [
+            "failure",
+            "neutral",
+            "skipped",
+            "cancelled",
+            "timed_out",
+            "action_required",
+            "stale",
+            "startup_failure",
+            "error",
+            "whatever",
+            "",
+        ] {
+            assert_eq!(
+                gates(&verdict(&["test"], vec![run("test", 1, conclusion)])),
+                (Closed, vec![Closed, Closed], false),
+                "{conclusion}"
+            );
+        }
+        assert_eq!(
+            gates(&verdict(&["test"], vec![run("test", 1, "pending")])),
+            (Closed, vec![Closed, Closed], true)
+        );
+        assert_eq!(gates(&verdict(&["test"], Vec::new())), (Closed, vec![Closed, Closed], true));
+        assert_eq!(
+            gates(&verdict(&["test"], vec![run("tests", 1, "success")])),
+            (Closed, vec![Closed, Closed], true)
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_required_proves_nothing() {
+        assert_eq!(
+            gates(&verdict(&[], vec![run("test", 1, "success")])),
+            (Closed, vec![Closed, Closed], false)
+        );
+        let forbids = Rules { forbid: vec!["freeze".to_owned()], ..Rules::default() };
+        assert_eq!(judge(Some(SHA), &forbids, &Evidence::default(), &[]).gate, Closed);
+        assert_eq!(
+            judge(
+                None,
+                &rules(&["test"]),
+                &Evidence { checks: vec![run("test", 1, "success")], ..Evidence::default() },
+                &[]
+            )
+            .gate,
+            Closed
+        );
+    }
+
+    #[test]
+    fn every_name_that_a_glob_matches_counts_of_every_app() {
+        let matrix = |third: &str| {
+            vec![run("test (1)", 1, "success"), run("test (2, a/b)", 2, "success"), run("test (3)", 3, third)]
+        };
+        assert_eq!(verdict(&["test*"], matrix("success")).gate, Open);
+        assert_eq!(verdict(&["test*"], matrix("skipped")).requirements[0].why, "`test (3)` skipped");
+        let mut two = vec![run("test", 1, "success"), run("test", 2, "failure")];
+        two[1].app = "other".to_owned();
+        assert_eq!(verdict(&["test"], two).gate, Closed);
+    }
+
+    #[test]
+    fn of_several_runs_the_newest_counts_and_none_while_one_is_not_through() {
+        let runs = |first: &str, second: &str| {
+            verdict(&["test"], vec![run("test", 9, second), run("test", 3, first)])
+        };
+        assert_eq!(runs("failure", "success").gate, Open);
+        assert_eq!(runs("success", "failure").gate, Closed);
+        assert_eq!(gates(&runs("pending", "success")), (Closed, vec![Closed, Closed], true));
+    }
+
+    #[test]
+    fn a_glob_waits_for_a_workflow_that_may_bring_more() {
+        let evidence = |running: &[u64]| Evidence {
+            checks: vec![run("test (1)", 1, "success")],
+            running: running.iter().copied().collect(),
+            ..Evidence::default()
+        };
+        assert_eq!(judge(Some(SHA), &rules(&["test*"]), &evidence(&[]), &[]).gate, Open);
+        let waits = judge(Some(SHA), &rules(&["test*"]), &evidence(&[1]), &[]);
+        assert_eq!((waits.gate, waits.may_change()), (Closed, true));
+        // A name in full is one check.
+        assert_eq!(judge(Some(SHA), &rules(&["test (1)"]), &evidence(&[1]), &[]).gate, Open);
+        assert_eq!(judge(Some(SHA), &rules(&["test*"]), &evidence(&[2]), &[]).gate, Open);
+    }
+
+    #[test]
+    fn each_project_waits_for_its_own_tests_and_all_for_those_of_all() {
+        let of = |runs: Vec<Check>| gates(&verdict(&["lint", "test ({project})"], runs));
+        let lint = || run("lint", 1, "success");
+        assert_eq!(
+            of(vec![lint(), run("test (blog)", 2, "success"), run("test (shop)", 3, "failure")]),
+            (Closed, vec![Open, Closed], false)
+        );
+        assert_eq!(of(vec![lint(), run("test (blog)", 2, "success")]), (Closed, vec![Open, Closed], true));
+        assert_eq!(
+            of(vec![run("lint", 1, "failure"), run("test (blog)", 2, "success")]),
+            (Closed, vec![Closed, Closed], false)
+        );
+        // A project whose name means something in a glob means only itself.
+        let own = judge(
+            Some(SHA),
+            &rules(&["test ({project})"]),
+            &Evidence { checks: vec![run("test (a)", 1, "success")], ..Evidence::default() },
+            &["[a-z]".to_owned(), "*".to_owned()],
+        );
+        assert_eq!(gates(&own).1, [Closed, Closed]);
+    }
+
+    #[test]
+    fn what_is_forbidden_closes_whatever_it_says() {
+        let rules = Rules { forbid: vec!["freeze*".to_owned()], ..rules(&["test"]) };
+        let with = |extra: Option<Check>| {
+            let checks = std::iter::once(run("test", 1, "success")).chain(extra).collect();
+            judge(Some(SHA), &rules, &Evidence { checks, ..Evidence::default() }, &[]).gate
+        };
+        assert_eq!(with(None), Open);
+        for conclusion in ["success", "skipped", "pending"] {
+            assert_eq!(with(Some(run("freeze until monday", 2, conclusion))), Closed);
+        }
+    }
+
+    #[test]
+    fn jobs_that_are_needed_must_all_have_succeeded() {
+        let with = |needs: Option<&str>| {
+            let rules = Rules { needs: true, ..Rules::default() };
+            let evidence = Evidence { needs: needs.map(str::to_owned), ..Evidence::default() };
+            judge(Some(SHA), &rules, &evidence, &[])
+        };
+        assert_eq!(
+            with(Some(r#"{"a": {"result": "success", "outputs": {}}, "b": {"result": "success"}}"#)).gate,
+            Open
+        );
+        for needs in [
+            None,
+            Some(""),
+            Some("{}"),
+            Some("[]"),
+            Some("null"),
+            Some("{\"a\":"),
+            Some(r#"{"a": {}}"#),
+            Some(r#"{"a": "success"}"#),
+            Some(r#"{"a": {"result": "success"}, "b": {"result": "skipped"}}"#),
+            Some(r#"{"a": {"result": "cancelled"}}"#),
+            Some(r#"{"a": {"result": "failure"}}"#),
+        ] {
+            let verdict = with(needs);
+            assert_eq!((verdict.gate, verdict.may_change()), (Closed, false), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn reports_must_be_there_readable_and_green() {
+        let report = |text: &str| Report::read(text.as_bytes());
+        let good = || report("<testsuite><testcase name='a'/><testcase name='b'/></testsuite>");
+        let with = |files: Vec<Result<Report, String>>, min_tests: u64| {
+            let rules = Rules { junit: vec!["*.xml".to_owned()], min_tests, ..Rules::default() };
+            let files = files
+                .into_iter()
+                .enumerate()
+                .map(|(number, report)| (format!("{number}.xml"), report))
+                .collect();
+            let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
+            judge(Some(SHA), &rules, &Evidence { reports, ..Evidence::default() }, &[])
+        };
+        assert_eq!(with(vec![good(), good()], 4).requirements[0].why, "4 tests passed");
+        assert_eq!(with(vec![good(), good()], 4).gate, Open);
+        assert_eq!(with(vec![good(), good()], 5).requirements[0].why, "4 tests ran, and at least 5 must");
+        for bad in [
+            Vec::new(),
+            vec![good(), report("")],
+            vec![good(), report("<testsuite/>")],
+            vec![report("<testsuite><testcase><failure/></testcase></testsuite>"), good()],
+        ] {
+            assert_eq!(with(bad.clone(), 1).gate, Closed, "{bad:?}");
+        }
+        // A glob of which no reports are known at all matches none.
+        let rules = Rules { junit: vec!["x".to_owned()], ..Rules::default() };
+        assert_eq!(judge(Some(SHA), &rules, &Evidence::default(), &[]).gate, Closed);
+    }
+
+    #[test]
+    fn what_was_tested_must_be_what_is_there() {
+        let evidence = Evidence {
+            checks: vec![run("test", 1, "success")],
+            mismatch: Some("b is checked out".to_owned()),
+            ..Evidence::default()
+        };
+        let verdict = judge(Some(SHA), &rules(&["test"]), &evidence, &[]);
+        assert_eq!((verdict.gate, verdict.may_change()), (Closed, false));
+    }
+
+    #[test]
+    fn a_verdict_opens_for_its_own_commit_and_projects_alone() {
+        let open = verdict(&["test"], vec![run("test", 1, "success")]);
+        assert!(open.opens("blog", SHA));
+        assert!(!open.opens("wiki", SHA));
+        assert!(!open.opens("blog", "0000000000000000000000000000000000000001"));
+        // What merely claims to be open is not.
+        let claims = |change: &dyn Fn(&mut Verdict)| {
+            let mut verdict = open.clone();
+            change(&mut verdict);
+            verdict.opens("blog", SHA)
+        };
+        assert!(!claims(&|verdict| verdict.requirements[0].standing = Standing::Failed));
+        assert!(!claims(&|verdict| verdict.requirements.clear()));
+        assert!(!claims(&|verdict| verdict.projects[0].gate = Closed));
+        assert!(!claims(&|verdict| verdict.sha = None));
+        assert!(!claims(&|verdict| verdict.version = 2));
+        let again: Verdict = serde_json::from_str(&serde_json::to_string(&open).unwrap()).unwrap();
+        assert_eq!(again, open);
+    }
+
+    proptest! {
+        #[test]
+        fn the_gate_is_open_only_if_all_that_is_required_succeeded_and_none_of_it_is_anything_else(
+            runs in proptest::collection::vec((0usize..4, 0usize..2, 0u64..6, 0usize..5), 0..10),
+            required in proptest::collection::vec(0usize..5, 0..3),
+        ) {
+            let names = ["a", "b", "test (1)", "test (2)"];
+            let conclusions = ["success", "success", "failure", "skipped", "pending"];
+            let checks: Vec<Check> = runs.iter().enumerate().map(|(place, (name, app, id, conclusion))| {
+                let mut check = run(names[*name], id * 100 + place as u64, conclusions[*conclusion]);
+                check.app = ["x", "y"][*app].to_owned();
+                check
+            }).collect();
+            let globs: Vec<&str> = required.iter().map(|which| ["a", "b", "test*", "*", "c"][*which]).collect();
+            let gate = verdict(&globs, checks.clone()).gate;
+            let matches = |glob: &str, name: &str| match glob { "*" => true, "test*" => name.starts_with("test"), glob => glob == name };
+            // Each name of each app: nothing pending, and the newest a success.
+            let is_good = |name: &str, app: &str| {
+                let of: Vec<&Check> = checks.iter().filter(|check| check.name == name && check.app == app).collect();
+                of.iter().all(|check| check.conclusion.is_some())
+                    && of.iter().max_by_key(|check| check.id).is_none_or(|check| check.conclusion.as_deref() == Some("success"))
+            };
+            let expected = !globs.is_empty() && globs.iter().all(|glob| {
+                let found: Vec<&Check> = checks.iter().filter(|check| matches(glob, &check.name)).collect();
+                !found.is_empty() && found.iter().all(|check| is_good(&check.name, &check.app))
+            });
+            prop_assert_eq!(gate == Open, expected, "{:?} {:?}", globs, checks);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The gate: open only on proof, whatever GitHub, files and events are like.
+
+use std::process::Command as Process;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+
+/// A repository with two projects that have images, and GitHub.
+struct Bench {
+    dir: TempDir,
+    github: GitHub,
+}
+
+impl Bench {
+    fn new(config: &str) -> Self {
+        let this = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start() };
+        std::fs::create_dir(this.dir.path().join("repo")).unwrap();
+        this.git(&["init", "-q", "-b", "main"]);
+        this.write("ghdeploy.yml", config);
+        for project in ["blog", "shop"] {
+            this.write(
+                &format!("services/{project}/compose.yml"),
+                "services:\n  web: {build: {context: app, target: final}}\n  db: {image: 'a:1'}\n",
+            );
+            this.write(&format!("services/{project}/app/Dockerfile"), "FROM x AS final\n");
+        }
+        this.write(".gitignore", "*.xml\n");
+        this.commit();
+        this
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let ran =
+            Process::new("git").current_dir(self.dir.path().join("repo")).args(identity).args(args).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{args:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.dir.path().join("repo").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "x"]);
+    }
+
+    fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// A check of the newest commit.
+    fn check(&self, name: &str, conclusion: &str) -> Value {
+        run(&self.head(), name, conclusion)
+    }
+
+    fn put(&self, checks: &[(&str, &str)]) {
+        let checks: Vec<Value> =
+            checks.iter().map(|(name, conclusion)| self.check(name, conclusion)).collect();
+        self.github.state().checks = checks;
+    }
+
+    fn event(&self, event: &str, payload: &Value, args: &[&str]) -> Command {
+        let top = self.dir.path();
+        std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
+        let _ = std::fs::remove_file(top.join("output"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("repo"));
+        command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
+        command
+            .env("RUNNER_TEMP", top)
+            .env("GITHUB_EVENT_NAME", event)
+            .env("GITHUB_EVENT_PATH", top.join("event.json"));
+        command.env("GITHUB_API_URL", self.github.api()).env("GITHUB_REPOSITORY", REPOSITORY);
+        command.env("GITHUB_RUN_ID", "118").env("GITHUB_TOKEN", TOKEN);
+        command.arg("-C").arg(top.join("repo")).args(args);
+        command
+    }
+
+    fn gate(&self, args: &[&str]) -> Said {
+        say(self.event("workflow_dispatch", &json!({}), &[&["gate"], args].concat()))
+    }
+
+    fn output(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("output")).unwrap();
+        let (_, rest) =
+            text.split_once(&format!("{name}<<")).unwrap_or_else(|| panic!("no {name} in {text}"));
+        let (delimiter, rest) = rest.split_once('\n').unwrap();
+        rest.split_once(&format!("\n{delimiter}")).unwrap().0.to_owned()
+    }
+}
+
+/// A check run as GitHub tells of it, of the suite 5.
+fn run(sha: &str, name: &str, conclusion: &str) -> Value {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let (status, conclusion) =
+        if conclusion == "pending" { ("in_progress", Value::Null) } else { ("completed", json!(conclusion)) };
+    json!({"id": id, "name": name, "head_sha": sha, "status": status, "conclusion": conclusion, "check_suite": {"id": 5},
+        "html_url": format!("https://github.com/{REPOSITORY}/actions/runs/99/job/{id}")})
+}
+
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    text: String,
+}
+
+fn say(mut command: Command) -> Said {
+    let output = command.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!text.contains(TOKEN), "{text}");
+    Said { code: output.status.code(), text }
+}
+
+impl Said {
+    #[track_caller]
+    fn is(self, code: i32, words: &str) {
+        assert!(self.code == Some(code) && self.text.contains(words), "{words}: {self:?}");
+    }
+}
+
+#[test]
+fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
+    let bench = Bench::new("gate: {checks: ['test*', lint], timeout: 1s}\n");
+    bench.put(&[
+        ("test (1)", "success"),
+        ("test (2)", "success"),
+        ("other", "failure"),
+        ("test (3)", "success"),
+    ]);
+    let head = bench.head();
+    bench.github.state().page = Some(2);
+    bench.github.state().contexts = vec![(head.clone(), "lint".to_owned(), "success".to_owned())];
+    bench.gate(&[]).is(0, &format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
+    assert_eq!(
+        (bench.output("gate"), bench.output("projects"), bench.output("result")),
+        ("open".to_owned(), r#"["blog","shop"]"#.to_owned(), "open".to_owned())
+    );
+    let matrix: Value = serde_json::from_str(&bench.output("matrix")).unwrap();
+    assert_eq!(
+        matrix["include"][0],
+        json!({"project": "blog", "path": "services/blog", "service": "web", "context": "services/blog/app",
+        "dockerfile": "services/blog/app/Dockerfile", "target": "final", "image": "ghcr.io/ann/blog",
+        "tags": format!("ghcr.io/ann/blog:sha-{},ghcr.io/ann/blog:latest", &head[..12])})
+    );
+    let verdict: Value =
+        serde_json::from_str(&std::fs::read_to_string(bench.output("verdict")).unwrap()).unwrap();
+    assert_eq!((&verdict["gate"], &verdict["sha"]), (&json!("open"), &json!(head)));
+    let summary = std::fs::read_to_string(bench.dir.path().join("summary")).unwrap();
+    assert!(
+        summary.contains("### ghdeploy: gate open") && summary.contains("`test (3)` `success`"),
+        "{summary}"
+    );
+    // The one on the last page counts like the others.
+    bench.put(&[
+        ("test (1)", "success"),
+        ("test (2)", "success"),
+        ("other", "failure"),
+        ("test (3)", "failure"),
+    ]);
+    bench.gate(&[]).is(3, "check `test*`: `test (3)` failure");
+    assert_eq!(
+        (bench.output("gate"), bench.output("projects"), bench.output("matrix")),
+        ("closed".to_owned(), "[]".to_owned(), r#"{"include":[]}"#.to_owned())
+    );
+}
+
+#[test]
+fn what_is_no_success_closes_and_is_told_with_its_reason() {
+    let bench = Bench::new("gate: {checks: [test], timeout: 1s}\n");
+    for conclusion in ["failure", "neutral", "skipped", "cancelled", "timed_out", "action_required"] {
+        bench.put(&[("test", conclusion)]);
+        bench.gate(&[]).is(3, &format!("::error::the gate is closed: check `test`: `test` {conclusion}"));
+    }
+    bench.put(&[("test", "pending")]);
+    bench.gate(&[]).is(3, "check `test`: `test` pending");
+    bench.put(&[]);
+    bench.gate(&[]).is(3, "check `test`: there is no check of this name");
+    // Those of another commit are those of another commit.
+    bench.github.state().checks = vec![run(&"b".repeat(40), "test", "success")];
+    bench.gate(&[]).is(3, "there is no check of this name");
+    for state in ["pending", "failure", "error"] {
+        bench.github.state().contexts = vec![(bench.head(), "test".to_owned(), state.to_owned())];
+        bench.gate(&[]).is(3, &format!("`test` {state}"));
+    }
+    // Nothing is required at all.
+    bench.write("ghdeploy.yml", "keep: 3\n");
+    bench.commit();
+    bench.gate(&[]).is(3, "nothing is required, so nothing is proven");
+}
+
+#[test]
+fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
+    let bench = Bench::new("gate: {checks: ['test*'], timeout: 60s}\n");
+    let head = bench.head();
+    bench.github.state().running = vec![5];
+    // First nothing, then something that runs, then one that is through while its workflow still runs, then all.
+    let (one, two) = (run(&head, "test (1)", "pending"), run(&head, "test (2)", "success"));
+    let mut done = one.clone();
+    (done["status"], done["conclusion"]) = (json!("completed"), json!("success"));
+    let looked = |times: usize| {
+        while bench.github.requests().iter().filter(|request| request.contains("/statuses")).count() < times {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    let said = std::thread::scope(|scope| {
+        let said = scope.spawn(|| bench.gate(&[]));
+        looked(1);
+        bench.github.state().checks = vec![one];
+        looked(2);
+        bench.github.state().checks = vec![done];
+        looked(3);
+        bench.github.state().checks.push(two);
+        bench.github.state().running.clear();
+        said.join().unwrap()
+    });
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let reasons =
+        ["there is no check of this name", "`test (1)` pending", "still runs, and more may come of it"];
+    for words in reasons {
+        let waits =
+            |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
+        assert!(said.text.lines().any(waits), "{words}: {said:?}");
+    }
+    assert!(bench.github.state().unchanged > 0);
+}
+
+#[test]
+fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_opens_nothing() {
+    let bench = Bench::new("gate: {checks: [test], timeout: 60s}\n");
+    bench.put(&[("test", "success")]);
+    for _ in 0..5 {
+        bench.github.refuse("GET /repos/ann/side/commits/", Refusal::new(502, "Bad Gateway"));
+    }
+    let limited =
+        Refusal::new(403, "rate limit").header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "1");
+    bench.github.refuse("GET /repos/ann/side/commits/", limited);
+    bench.gate(&[]).is(0, "gate open");
+    bench.github.refuse("GET /", Refusal::new(403, "Resource not accessible by integration"));
+    bench.gate(&[]).is(2, "`permissions: {checks: read, statuses: read}`");
+    let mut command = bench.event("workflow_dispatch", &json!({}), &["gate", "--timeout", "1s"]);
+    command.env("GITHUB_API_URL", "http://127.0.0.1:1");
+    say(command).is(4, "nothing is proven, so the gate stays closed");
+    let limited = Refusal::new(429, "slow down").header("retry-after", "7200");
+    bench.github.refuse("GET /", limited);
+    bench.gate(&[]).is(4, "rate limit is used up for 7200 s");
+}
+
+#[test]
+fn each_project_has_a_gate_of_its_own() {
+    let bench = Bench::new("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
+    bench.put(&[("lint", "success"), ("test (blog)", "success"), ("test (shop)", "failure")]);
+    bench.gate(&[]).is(3, "gate closed");
+    assert_eq!(bench.output("projects"), r#"["blog"]"#);
+    let matrix: Value = serde_json::from_str(&bench.output("matrix")).unwrap();
+    assert_eq!(matrix["include"].as_array().unwrap().len(), 1);
+    bench.gate(&["--project", "blog"]).is(0, "1 of 1 project");
+}
+
+#[test]
+fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
+    let bench = Bench::new("gate: {checks: [test], timeout: 1s}\n");
+    let base = bench.head();
+    bench.git(&["checkout", "-q", "-b", "topic"]);
+    bench.write("services/blog/app/x", "x");
+    bench.commit();
+    let head = bench.head();
+    bench.git(&["checkout", "-q", "main"]);
+    bench.write("other", "x");
+    bench.commit();
+    bench.git(&["merge", "-q", "--no-ff", "-m", "m", "topic"]);
+    let merge = bench.head();
+    bench.github.state().checks = vec![run(&head, "test", "success")];
+    let pull = json!({"pull_request": {"number": 7, "base": {"sha": base, "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 1}}}});
+    say(bench.event("pull_request", &pull, &["gate"]))
+        .is(0, &format!("gate open for commit {}", &head[..10]));
+    assert_eq!(bench.output("projects"), r#"["blog"]"#, "only what has changed is to be built");
+    // A push is judged by what was pushed, which here has no checks.
+    say(bench.event("push", &json!({"before": base}), &["gate"])).is(3, "there is no check of this name");
+    // A run that follows another is about that one's commit, and something else is checked out.
+    let after = json!({"workflow_run": {"head_sha": head, "event": "push"}});
+    say(bench.event("workflow_run", &after, &["gate"]))
+        .is(3, &format!("{merge} is checked out, and the tests are those of {head}"));
+    bench.git(&["checkout", "-q", &head]);
+    say(bench.event("workflow_run", &after, &["gate"])).is(0, "gate open");
+    // Not even a changed file of that commit is what was tested.
+    bench.write("services/blog/app/Dockerfile", "FROM evil\n");
+    say(bench.event("workflow_run", &after, &["gate"])).is(3, "files of the commit are changed");
+    bench.gate(&["--sha", "main"]).is(2, "--sha is not the full name of a commit");
+}
+
+#[test]
+fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
+    let bench = Bench::new("gate: {junit: ['**/junit*.xml']}\n");
+    let good = "<testsuite><testcase name='a'/></testsuite>";
+    bench.gate(&[]).is(3, "tests in `**/junit*.xml`: no file matches");
+    bench.write("junit-a.xml", good);
+    bench.write("services/blog/out/junit.xml", good);
+    bench.gate(&[]).is(0, "2 tests passed");
+    bench.gate(&["--min-tests", "3"]).is(3, "2 tests ran, and at least 3 must");
+    bench.write(
+        "deep/er/junit.xml",
+        "<testsuite><testcase classname='c' name='b'><failure/></testcase></testsuite>",
+    );
+    bench.gate(&[]).is(3, "`deep/er/junit.xml` has 1 that failed: c b");
+    bench.write("deep/er/junit.xml", "");
+    bench.gate(&[]).is(3, "`deep/er/junit.xml` cannot be read: it is empty");
+    std::fs::remove_file(bench.dir.path().join("repo/deep/er/junit.xml")).unwrap();
+    // Each project has its own.
+    bench
+        .gate(&["--junit", "services/{project}/out/*.xml"])
+        .is(3, "tests in `services/shop/out/*.xml`: no file matches");
+    assert_eq!(bench.output("projects"), r#"["blog"]"#);
+    // A link that leads nowhere is a report that cannot be read.
+    std::os::unix::fs::symlink("nowhere", bench.dir.path().join("repo/junit-b.xml")).unwrap();
+    bench.gate(&[]).is(3, "`junit-b.xml` cannot be read");
+    bench.gate(&["--junit", "[x"]).is(2, "`[x` is no glob");
+}
+
+#[test]
+fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
+    let bench = Bench::new("keep: 3\n");
+    bench.gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#]).is(0, "gate open");
+    bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).is(3, "`test` skipped");
+    bench.gate(&["--needs", ""]).is(3, "what became of them is not given");
+    // All sources together: each has to be there.
+    bench.put(&[("test", "success")]);
+    bench.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");
+    let all = [
+        "--check",
+        "test",
+        "--junit",
+        "*.xml",
+        "--needs",
+        r#"{"a": {"result": "success"}}"#,
+        "--timeout",
+        "1s",
+    ];
+    bench.gate(&all).is(0, "gate open");
+    bench.gate(&[&all[..], &["--forbid", "test"]].concat()).is(3, "no check `test`: there is `test` success");
+}
+
+#[test]
+fn outside_of_a_workflow_reports_alone_can_prove() {
+    let bench = Bench::new("gate: {junit: ['*.xml']}\n");
+    bench.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
+    let mut command = bench.event("x", &json!({}), &["gate"]);
+    command.env_remove("GITHUB_ACTIONS");
+    say(command).is(0, "gate open");
+    let mut command = bench.event("x", &json!({}), &["gate", "--check", "test"]);
+    command.env_remove("GITHUB_ACTIONS");
+    say(command).is(2, "require reports instead: --junit");
+}

@@ -12,6 +12,7 @@
 mod heal;
 pub mod health;
 mod hooks;
+mod images;
 mod project;
 mod release;
 mod rollback;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub log_lines: u32,
     /// How many releases the host keeps, at least 1.
     pub keep: u32,
+    /// Whether images that are built of the repository must be the tested ones, out of a registry.
+    pub require_tested: bool,
     /// The newest commit that was ever deployed once this is; `None`: as before.
     pub newest: Option<Commit>,
     /// What is gone back to: then the host has the content of all files.
@@ -119,6 +122,8 @@ struct Apply<'a> {
     state: Mutex<State>,
     /// The containers as they were before anything was done.
     before: OnceCell<Result<Vec<Container>>>,
+    /// The containers as they were seen last.
+    seen: Mutex<Vec<Container>>,
     /// What became of the shared files.
     shared: Mutex<Shared>,
     /// What became of the hooks of a project so far, in their order.
@@ -162,8 +167,14 @@ impl Failure {
 /// Carries out a plan. What fails is in the outcome.
 pub async fn apply(task: Task<'_>) -> HostOutcome {
     let state = Mutex::new(task.deployed.state.clone());
-    let apply =
-        Apply { task, state, before: OnceCell::new(), shared: Mutex::default(), hooked: Mutex::default() };
+    let apply = Apply {
+        task,
+        state,
+        before: OnceCell::new(),
+        seen: Mutex::default(),
+        shared: Mutex::default(),
+        hooked: Mutex::default(),
+    };
     let outcome = apply.run().await;
     apply.task.observer.on(Event::Done { host: apply.task.work.plan.name.clone() });
     outcome
@@ -265,6 +276,9 @@ impl Apply<'_> {
         self.put_shared_back(&results).await;
         let shared = self.shared.lock().await.swapped;
         let closing = self.close(&results, shared).await;
+        if closing.is_ok() && !self.task.stop.is_wanted() {
+            self.note_images(&mut results).await;
+        }
         self.outcome(results, shared, closing.err().map(|error| (error, HostState::Unknown)))
     }
 
@@ -469,6 +483,7 @@ fn told(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> Pro
             .map(|action| ActionOutcome { action: action.clone(), result: actions })
             .collect(),
         hooks: plan.hooks.iter().map(|hook| HookOutcome { hook: hook.clone(), result: actions }).collect(),
+        running: Vec::new(),
         kept: Vec::new(),
         result,
         problems: plan.problems.clone(),

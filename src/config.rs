@@ -123,6 +123,8 @@ pub struct Gate {
     pub needs: bool,
     /// How many tests must have run, in the reports of each glob.
     pub min_tests: u64,
+    /// Whether a deploy takes only images that were built of what is deployed, out of their registry.
+    pub require_tested: bool,
     /// How long results may be pending.
     pub timeout: Duration,
 }
@@ -135,6 +137,7 @@ impl Default for Gate {
             junit: Vec::new(),
             needs: false,
             min_tests: 1,
+            require_tested: false,
             timeout: Duration::from_secs(30 * 60),
         }
     }
@@ -219,6 +222,7 @@ impl Reader<'_> {
             forbid: self.globs("forbid", raw.gate.forbid),
             junit: self.globs("junit", raw.gate.junit),
             needs: raw.gate.needs,
+            require_tested: raw.gate.require_tested,
             min_tests: raw.gate.min_tests.map_or(default.gate.min_tests, u64::from),
             timeout: self.duration(&["gate", "timeout"], raw.gate.timeout, default.gate.timeout),
         };

@@ -277,6 +277,13 @@ impl Verdict {
                 || self.projects.iter().any(|project| pending(&project.requirements)))
     }
 
+    /// Closes it for all: what it is about is not what is there.
+    pub fn refuse(&mut self, why: &str) {
+        self.requirements.push(failed("the tested commit is what is checked out", why));
+        self.gate = Gate::Closed;
+        self.projects.iter_mut().for_each(|project| project.gate = Gate::Closed);
+    }
+
     /// Whether the images of a project may be built of a commit.
     #[must_use]
     pub fn opens(&self, project: &str, sha: &str) -> bool {

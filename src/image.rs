@@ -1,5 +1,12 @@
 //! Names of images: where an image that is built here goes, and by which tags. Pure.
 
+/// The label that names the commit an image was built of
+/// ([OCI's own](https://github.com/opencontainers/image-spec/blob/main/annotations.md)).
+pub const REVISION: &str = "org.opencontainers.image.revision";
+
+/// The label that names all that an image was built of: the digest by which a host knows that a build is owed.
+pub const INPUTS: &str = "io.github.ghdeploy.inputs";
+
 /// How many digits of a commit a tag has: enough for any repository, and short enough to read.
 const DIGITS: usize = 12;
 

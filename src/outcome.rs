@@ -72,6 +72,9 @@ pub struct ProjectOutcome {
     /// As in the plan, with results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookOutcome>,
+    /// The images that the services run by now that have acted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<RunningImage>,
     /// What was kept of a project that was taken down: `volume blog_rows`, `blog/.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
@@ -83,6 +86,19 @@ pub struct ProjectOutcome {
     /// The last lines that failing containers logged, by service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<ServiceLog>,
+}
+
+/// The image that a service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningImage {
+    /// The service.
+    pub service: String,
+    /// The image as the definition names it.
+    pub image: String,
+    /// The digest by which its registry knows it; `None`: it comes from none.
+    pub digest: Option<String>,
+    /// The commit that it says it was built of.
+    pub revision: Option<String>,
 }
 
 /// The last lines that a container logged.

@@ -4,7 +4,7 @@
 #   tests/setup.sh [SET]...        as root, or as a user with sudo
 #
 #   demo   what tests/demo.sh needs: Rust, git, sshd, Docker Engine, Compose, busybox
-#   test   demo, and what `cargo test` needs: buildx, act, other shells, rsync, jq, iproute2
+#   test   demo, and what `cargo test` needs: buildx, act, a registry, other shells, rsync, jq, iproute2
 #   lint   shellcheck, zizmor, actionlint, cargo-deny, rustfmt, clippy
 #   all    all of these (the default)
 #
@@ -110,6 +110,7 @@ find_missing() {
     need rsync    rsync
     need jq       jq
     need iproute2 ip
+    need docker-registry docker-registry
     act_ready || has_venv || MISSING+=(python3-venv)
   fi
   if [ -n "$lint" ]; then
@@ -164,13 +165,13 @@ apt_update() {
 apt_install() {
   local policy=/usr/sbin/policy-rc.d ours='' log rc=0
   log=$(mktemp)
-  # Packages must not open port 22 on somebody's laptop: the tests run an sshd of their own. And where
+  # Packages must not open ports on somebody's laptop: the tests run an sshd and a registry of their own. And where
   # no systemd runs, dockerd is started below, not by its init script.
   if [ ! -e "$policy" ]; then
     ours=1
     if systemd && [ -z "${SETUP_SKIP_DAEMON:-}" ]; then
       # shellcheck disable=SC2016
-      printf '#!/bin/sh\ncase $1 in ssh|ssh.*) exit 101 ;; esac\n'
+      printf '#!/bin/sh\ncase $1 in ssh|ssh.*|docker-registry*) exit 101 ;; esac\n'
     else
       printf '#!/bin/sh\nexit 101\n'
     fi | as_root tee "$policy" >/dev/null
@@ -188,7 +189,7 @@ apt_install() {
 }
 
 install_missing() {
-  local sshd_was_here=''
+  local sshd_was_here='' registry_was_here=''
   find_missing
   [ ${#MISSING[@]} -gt 0 ] || return 0
   case $OS in
@@ -200,12 +201,16 @@ install_missing() {
     debian-12*docker-compose*|debian-12*docker-buildx*) docker_family || add_trixie ;;
   esac
   have sshd && sshd_was_here=1
+  have docker-registry && registry_was_here=1
   apt_update
   # From Debian 13 on the client is a package of its own, only recommended by docker.io.
   case " ${MISSING[*]} " in *' docker.io '*) have docker || ! installable docker-cli || MISSING+=(docker-cli) ;; esac
   apt_install "${MISSING[@]}"
   if systemd && [ -z "$sshd_was_here" ] && have sshd; then # nor at the next boot
     as_root systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+  fi
+  if systemd && [ -z "$registry_was_here" ] && have docker-registry; then
+    as_root systemctl --quiet disable docker-registry.service 2>/dev/null || true
   fi
   hash -r
   find_missing

@@ -35,7 +35,15 @@ impl Apply<'_> {
             self.check_sources(plan, project).await?;
         }
         if !redefined {
-            return if self.acts(plan) { self.check_compose(plan).await } else { Ok(()) };
+            if !self.acts(plan) {
+                return Ok(());
+            }
+            self.check_compose(plan).await?;
+            // What Compose reads is on the host already; what it is to run may not be.
+            return match self.tested(plan, project).is_empty() {
+                true => Ok(()),
+                false => self.pull(plan, project, Place::Live).await,
+            };
         }
         if !self.acts(plan) && !self.has_docker().await {
             return Ok(());
@@ -61,7 +69,7 @@ impl Apply<'_> {
     }
 
     /// Whether Docker has anything to do for the project.
-    fn acts(&self, plan: &ProjectPlan) -> bool {
+    pub(super) fn acts(&self, plan: &ProjectPlan) -> bool {
         !self.task.settings.no_restart && plan.actions.iter().any(|action| action.deed != Deed::None)
     }
 
@@ -92,16 +100,25 @@ impl Apply<'_> {
             .filter_map(|action| action.service.as_deref());
         let services: Vec<&str> =
             services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
-        if services.is_empty() || !self.acts(plan) {
+        let tested = self.tested(plan, project);
+        if (services.is_empty() && tested.is_empty()) || !self.acts(plan) {
             return Ok(());
         }
         self.step(plan, "pull images");
-        let argv: Vec<&str> = ["pull", "--quiet", "--policy", "missing", "--ignore-buildable"]
-            .into_iter()
-            .chain(services)
-            .collect();
-        let reply = self.compose_at(&project.model.dir, place, &argv).await?;
-        if reply.is_ok() { Ok(()) } else { Err(Failure::new(explain("pulling images", &reply.output))) }
+        // A tag that the host has already may mean another image by now.
+        let names = tested.iter().map(|(name, _)| *name).collect();
+        for (policy, services) in [(&["missing", "--ignore-buildable"][..], services), (&["always"], names)] {
+            if services.is_empty() {
+                continue;
+            }
+            let argv: Vec<&str> =
+                ["pull", "--quiet", "--policy"].iter().chain(policy).chain(&services).copied().collect();
+            let reply = self.compose_at(&project.model.dir, place.clone(), &argv).await?;
+            if !reply.is_ok() {
+                return Err(Failure::new(explain("pulling images", &reply.output)));
+            }
+        }
+        self.check_tested(plan, &tested).await
     }
 
     /// Checks bind sources that only the host has: Docker makes a directory, owned by root, of what

@@ -40,7 +40,9 @@ impl Apply<'_> {
             Event::Container { container } => Some(*container),
             _ => None,
         });
-        Ok(containers.collect())
+        let containers: Vec<Container> = containers.collect();
+        self.seen.lock().await.clone_from(&containers);
+        Ok(containers)
     }
 
     /// Carries the actions out and waits until the services are well. The error comes with the number

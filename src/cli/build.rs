@@ -3,6 +3,7 @@
 //! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags, labels and where
 //! the result goes. Logins are Docker's own.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,13 +12,17 @@ use serde_json::Value;
 
 use super::Context;
 use super::args::BuildArgs;
-use super::gate::{Decision, built, decide};
+use super::gate::{Decision, built, decide, mismatch};
 use super::publish::Shown;
+use crate::compose::model::ProjectSettings;
 use crate::error::{Error, Exit, Result};
 use crate::gate::{Builds, ImageOutcome, ImageResult, Verdict};
 use crate::image;
 use crate::plan::{Plan, ProjectPlan};
 use crate::report::escape::name;
+use crate::tree::disk::DiskTree;
+use crate::tree::git::Repository;
+use crate::wanted;
 
 /// Size of the largest verdict that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -35,16 +40,19 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
     };
     let sha = plan.commit.clone().ok_or_else(|| Error::usage("what is checked out is no commit"))?;
     let tested = verdict.sha.clone().unwrap_or_default();
+    let mut verdict = verdict;
+    if args.verdict().is_some()
+        && let Some(why) = mismatch(&Repository::open(&context.dir)?, context, &tested)
+    {
+        // A verdict says nothing of any other commit.
+        verdict.refuse(&why);
+    }
+    let inputs = inputs(context)?;
     let mut images = Vec::new();
     for project in projects(&plan) {
-        // A verdict is one on the commit that was tested. What is checked out is that commit, or its merge: `decide` has
-        // seen to it; a verdict from elsewhere is held against what is checked out here.
-        let is_open = match args.verdict() {
-            Some(_) => verdict.opens(&project.name, &sha),
-            None => verdict.opens(&project.name, &tested),
-        };
+        let is_open = verdict.opens(&project.name, &tested);
         let built = match is_open {
-            true => build(context, args, project, &sha)?,
+            true => build(context, args, project, &sha, &inputs)?,
             false => not_built(context, project, &sha, ImageResult::Closed),
         };
         images.extend(built);
@@ -122,7 +130,13 @@ pub(super) fn registry(context: &Context) -> String {
 }
 
 /// Builds the images of one project, each by itself: one that fails hides none of the others.
-fn build(context: &Context, args: &BuildArgs, project: &ProjectPlan, sha: &str) -> Result<Vec<ImageOutcome>> {
+fn build(
+    context: &Context,
+    args: &BuildArgs,
+    project: &ProjectPlan,
+    sha: &str,
+    inputs: &Inputs,
+) -> Result<Vec<ImageOutcome>> {
     let mut outcomes = not_built(context, project, sha, ImageResult::Failed);
     let folder = context.dir.join(&project.path);
     for outcome in &mut outcomes {
@@ -130,7 +144,8 @@ fn build(context: &Context, args: &BuildArgs, project: &ProjectPlan, sha: &str) 
         context.say(&format!("building {title}"));
         let metadata = tempfile::NamedTempFile::new()
             .map_err(|error| Error::unforeseen(format!("failed to make a temporary file: {error}")))?;
-        let mut command = bake(context, args, project, outcome, sha, metadata.path());
+        let marks = Marks { sha, inputs: inputs.get(&(outcome.project.clone(), outcome.service.clone())) };
+        let mut command = bake(context, args, project, outcome, &marks, metadata.path());
         let status = command
             .current_dir(&folder)
             .stdin(Stdio::null())
@@ -165,14 +180,16 @@ fn bake(
     args: &BuildArgs,
     project: &ProjectPlan,
     outcome: &ImageOutcome,
-    sha: &str,
+    marks: &Marks<'_>,
     metadata: &Path,
 ) -> Command {
+    let sha = marks.sha;
     let target = target(&outcome.service);
     let mut command = Command::new("docker");
     command.args(["buildx", "bake", "--progress", "plain", "--metadata-file"]).arg(metadata);
     for file in &project.compose_files {
-        command.arg("--file").arg(file);
+        let path = context.dir.join(file);
+        command.arg("--file").arg(std::path::absolute(&path).unwrap_or(path));
     }
     let mut set = |key: &str, value: &str| {
         command.arg("--set").arg(format!("{target}.{key}={value}"));
@@ -185,15 +202,17 @@ fn bake(
     let source = run.and_then(|run| Some(format!("{}/{}", run.server, run.repository.as_ref()?)));
     let created = super::run::now();
     let version = format!("sha-{}", &sha[..12.min(sha.len())]);
+    let own = |name: &str| format!("org.opencontainers.image.{name}");
     let labels = [
-        ("revision", Some(sha)),
-        ("source", source.as_deref()),
-        ("created", Some(&*created)),
-        ("version", Some(&*version)),
+        (image::REVISION.to_owned(), Some(sha)),
+        (image::INPUTS.to_owned(), marks.inputs.map(String::as_str)),
+        (own("source"), source.as_deref()),
+        (own("created"), Some(&*created)),
+        (own("version"), Some(&*version)),
     ];
     for (label, value) in labels {
         if let Some(value) = value {
-            set(&format!("labels.org.opencontainers.image.{label}"), value);
+            set(&format!("labels.{label}"), value);
         }
     }
     for (key, values) in
@@ -213,6 +232,37 @@ fn bake(
     }
     command.arg(target);
     command
+}
+
+/// What tells later of what an image was built.
+struct Marks<'a> {
+    /// The commit.
+    sha: &'a str,
+    /// The digest of all that it is built of.
+    inputs: Option<&'a String>,
+}
+
+/// The digests of all that images are built of, by project and service: those by which a host will know them.
+type Inputs = BTreeMap<(String, String), String>;
+
+fn inputs(context: &Context) -> Result<Inputs> {
+    let config = &context.config;
+    let tree = DiskTree::open(&context.dir, &config.services, &config.sync)?;
+    let mut inputs = Inputs::new();
+    for target in context.targets_or_any()? {
+        let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
+        let wanted = wanted::read(&tree, &config.services, &target.root, &runs)?;
+        let manifests = wanted.projects.iter().map(|project| &project.manifest);
+        let files = wanted::union(manifests.chain([&wanted.shared]));
+        for project in &wanted.projects {
+            for (name, service) in &project.model.services {
+                if let Some(digest) = wanted::service_state(&project.model, service, &files).build {
+                    inputs.insert((project.name.clone(), name.clone()), digest);
+                }
+            }
+        }
+    }
+    Ok(inputs)
 }
 
 /// How bake calls the target of a service

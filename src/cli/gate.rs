@@ -164,7 +164,7 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
 }
 
 /// Why what is checked out is not what was tested.
-fn mismatch(repository: &Repository, context: &Context, sha: &str) -> Option<String> {
+pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) -> Option<String> {
     let Ok(head) = repository.commit("HEAD") else {
         return Some("what is checked out is no commit".to_owned());
     };

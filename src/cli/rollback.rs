@@ -112,7 +112,8 @@ impl Run<'_> {
             return Ok((wanted.commit, Reached::Planned(work.plan)));
         }
         let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
-        let settings = Settings { back_to, ..settings(self.context, self.args.no_restart) };
+        let settings =
+            Settings { back_to, require_tested: false, ..settings(self.context, self.args.no_restart) };
         let task = Task {
             work: &work,
             wanted: &wanted,

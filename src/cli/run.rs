@@ -124,6 +124,7 @@ pub(super) fn settings(context: &Context, no_restart: bool) -> Settings {
         log_lines: health.log_lines,
         keep: context.config.keep,
         back_to: None,
+        require_tested: context.config.gate.require_tested,
         newest: None,
         at: now(),
         actor: actor(context),

@@ -276,6 +276,7 @@ impl Run<'_> {
             prune: self.args.prune || self.context.config.prune,
             adopt: self.args.adopt,
             allow_held: self.args.allow_older,
+            require_tested: self.context.config.gate.require_tested,
             ..Options::new(&selects)
         };
         Ok(plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path)))

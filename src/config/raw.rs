@@ -55,12 +55,13 @@ pub(super) struct RawHealth {
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "a mapping with `checks`, `forbid`, `junit`, `needs`, `min_tests` and `timeout`"
+    expecting = "a mapping with `checks`, `forbid`, `junit`, `needs`, `min_tests`, `require_tested` and `timeout`"
 )]
 pub(super) struct RawGate {
     pub(super) checks: Option<Texts>,
     pub(super) forbid: Option<Texts>,
     pub(super) needs: bool,
+    pub(super) require_tested: bool,
     pub(super) min_tests: Option<u32>,
     pub(super) junit: Option<Texts>,
     pub(super) timeout: Option<String>,

@@ -25,6 +25,8 @@ pub(super) struct Actions<'a> {
     pub(super) files: &'a [FileChange],
     /// Whether every service acts whatever is owed.
     pub(super) force: bool,
+    /// Whether images come from a registry that could be built here.
+    pub(super) pulls_builds: bool,
 }
 
 /// What one service owes, before it becomes actions.
@@ -59,7 +61,10 @@ impl Actions<'_> {
         }
         self.follow(&mut owed);
         let mut actions = Vec::new();
-        for (name, owed) in owed {
+        for (name, mut owed) in owed {
+            if self.pulls_builds {
+                owed.build.clear();
+            }
             let mut push = |deed: Deed, reasons: Vec<Reason>| {
                 if !reasons.is_empty() {
                     actions.push(Action { deed, service: Some(name.to_owned()), reasons: sorted(reasons) });

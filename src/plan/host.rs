@@ -30,6 +30,8 @@ pub struct Options<'a> {
     pub adopt: bool,
     /// Whether what a rollback went back from may come again.
     pub allow_held: bool,
+    /// Whether images that are built of the repository come from a registry, tested, and are never built on the host.
+    pub require_tested: bool,
     /// Where what is wanted comes from.
     pub origin: Origin,
 }
@@ -58,7 +60,7 @@ impl<'a> Options<'a> {
     #[must_use]
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
         let (force, prune, adopt, allow_held) = (false, false, false, false);
-        Self { selects, force, prune, adopt, allow_held, origin: Origin::Repository }
+        Self { selects, force, prune, adopt, allow_held, require_tested: false, origin: Origin::Repository }
     }
 }
 
@@ -288,7 +290,8 @@ impl Planner<'_> {
             Vec::new()
         } else {
             let (model, recorded) = (&project.model, recorded.as_ref());
-            Actions { model, wanted: &services, recorded, files, force: self.options.force }.list()
+            let (force, pulls_builds) = (self.options.force, self.options.require_tested);
+            Actions { model, wanted: &services, recorded, files, force, pulls_builds }.list()
         };
         Owed { services, actions, recorded }
     }
@@ -322,6 +325,9 @@ impl Planner<'_> {
             problems.extend(problems::same_name(project, &self.wanted.projects));
         }
         problems.extend(project.refused.iter().cloned());
+        if self.options.require_tested && !is_idle {
+            problems.extend(problems::untested(project, &actions));
+        }
         let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
         problems.extend(conflicts.map(|file| problems::conflict(file, self.deployed)));
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));

@@ -1,6 +1,6 @@
 //! What a plan has to say besides changes and actions.
 
-use super::{FileChange, Origin};
+use super::{Action, FileChange, Origin};
 use crate::deployed::{Deployed, Found, Held, ProjectState};
 use crate::diagnostic::{Diagnostic, Location};
 use crate::wanted::WantedProject;
@@ -99,4 +99,20 @@ pub fn same_name(project: &WantedProject, projects: &[WantedProject]) -> Option<
 fn place(project: &WantedProject) -> Option<Location> {
     let first = project.model.services.values().next().map(|service| service.at.clone());
     project.model.name_at.clone().or(first)
+}
+/// The services that have no image which could have been tested, though one is required.
+pub(super) fn untested(project: &WantedProject, actions: &[Action]) -> Vec<Diagnostic> {
+    let acts = |name: &str| actions.iter().any(|action| action.service.as_deref() == Some(name));
+    let services =
+        project.model.services.iter().filter(|(name, service)| service.build.is_some() && acts(name));
+    let untested =
+        services.filter(|(_, service)| service.image.as_deref().is_none_or(|image| image.contains("${")));
+    let problem = |(name, service): (&String, &crate::compose::model::Service)| {
+        let message = format!(
+            "service `{name}` is built of the repository and names no image of a registry, so that no tested one can be deployed"
+        );
+        Diagnostic::error(message, Some(service.at.clone()))
+            .help("give it an `image:`, or leave gate.require_tested out of ghdeploy.yml")
+    };
+    untested.map(problem).collect()
 }

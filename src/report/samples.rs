@@ -222,6 +222,7 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
         files: project.files,
         actions: project.actions.into_iter().map(|action| ActionOutcome { action, result: each }).collect(),
         hooks: project.hooks.into_iter().map(|hook| HookOutcome { hook, result: each }).collect(),
+        running: Vec::new(),
         kept: Vec::new(),
         result,
         problems: project.problems,

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, ran};
 use crate::call::Ran;
 use crate::github::{GitHub, REPOSITORY, TOKEN};
+use crate::registry::Registry;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -455,4 +456,111 @@ fn a_key_that_is_damaged_is_told_and_not_shown() {
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"]))
         .exits(1)
         .says("the private key is cut off");
+}
+
+/// A workflow of tests, gate, images and a deploy, with what the tests do.
+fn chain(shop: &Workshop, registry: &Registry, tests: &str) {
+    let bed = &shop.bed;
+    let config = std::fs::read_to_string(bed.repo("ghdeploy.yml")).unwrap();
+    bed.write("ghdeploy.yml", format!("{config}gate: {{require_tested: true, timeout: 2s}}\n"));
+    bed.compose(
+        "app",
+        &format!("services:\n  web: {{<<: *s, build: ., image: '{}/ann/app:main'}}", registry.address()),
+    );
+    bed.write("services/app/Dockerfile", "FROM ghdeploy-test/busybox:1\nCOPY page /page\n");
+    bed.write("services/app/page", "one");
+    bed.write("Makefile", format!("test:\n\t{tests}\n"));
+    let workflow = std::fs::read_to_string(Path::new(TOP).join(".github/workflows/build.yml")).unwrap();
+    bed.write(".github/workflows/build.yml", workflow);
+    bed.commit();
+}
+
+/// Runs it by a push, as it stands in the repository.
+fn push(shop: &Workshop, registry: &Registry, before: &str) -> Ran {
+    let mut act = shop.act("push", &json!({"before": before}));
+    act.args(["-W", ".github/workflows/build.yml", "--var", &format!("REGISTRY={}", registry.address())]);
+    // Docker's own configuration is that of this test.
+    act.env("DOCKER_CONFIG", shop.bed.path("docker-config"));
+    act.args(["--env", &format!("DOCKER_CONFIG={}", shop.bed.path("docker-config").display())]);
+    shop.run(&mut act)
+}
+
+const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000";
+
+#[test]
+fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
+    let (shop, registry) = (Workshop::new("actchain"), Registry::start());
+    let bed = &shop.bed;
+    chain(&shop, &registry, "@echo all well");
+    plugins(bed);
+    push(&shop, &registry, NOTHING_BEFORE).exits(0).says("1 image built").says("3 projects done");
+    let short = format!("sha-{}", &shop.head()[..12]);
+    assert_eq!(registry.tags("ann/app"), ["latest", "main", &short]);
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "one");
+    // The outcome names what runs: the digest that was pushed, and the commit that was tested.
+    let first = shop.head();
+    bed.write("services/app/page", "two");
+    bed.commit();
+    let ran = push(&shop, &registry, &first).exits(0);
+    let (digest, commit) = (registry.digest("ann/app", "main"), shop.head());
+    let line = format!("/ann/app:main  {}  commit {}", &digest["sha256:".len()..][..10], &commit[..10]);
+    ran.says(&line);
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "two");
+    assert_eq!(registry.label("ann/app", "main", "org.opencontainers.image.revision"), commit);
+    // Another commit in which the image is the same deploys without a build, and restarts nothing of it.
+    bed.write("services/blog/web.conf", "new");
+    bed.commit();
+    let before = bed.containers();
+    push(&shop, &registry, &commit).exits(0).says("no image has to be built");
+    assert_eq!(before["app/web"].id, bed.containers()["app/web"].id);
+    // What was not built is not deployed, and nothing is built on the host.
+    bed.write("services/app/page", "three");
+    bed.commit();
+    bed.call(["sync", "--ssh-key", &bed.sshd.client_key().display().to_string()])
+        .without_host()
+        .known_hosts(Some(&bed.sshd.known_hosts()))
+        .run()
+        .exits(5)
+        .says(&format!("is not the one that was tested for this commit: it was built of commit {commit}"));
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "two");
+}
+
+/// Lets docker find its plugins with a configuration of this test's own.
+fn plugins(bed: &Bed) {
+    std::fs::create_dir_all(bed.path("docker-config")).unwrap();
+}
+
+#[test]
+fn tests_that_fail_are_skipped_or_do_nothing_leave_no_image_and_no_deploy() {
+    let (shop, registry) = (Workshop::new("actclosed"), Registry::start());
+    let bed = &shop.bed;
+    chain(&shop, &registry, "@echo broken; exit 1");
+    plugins(bed);
+    let none = |why: &str| {
+        assert!(registry.tags("ann/app").is_empty(), "{why}: {:?}", registry.tags("ann/app"));
+        assert!(!bed.root("app/compose.yml").exists(), "{why}: it was deployed");
+    };
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("the jobs that this one needs: `test` failure");
+    none("a test fails");
+    let workflow = std::fs::read_to_string(bed.repo(".github/workflows/build.yml")).unwrap();
+    let skipped =
+        workflow.replacen("    if: github.repository != 'ghdeploy/ghdeploy'\n", "    if: false\n", 1);
+    bed.write(".github/workflows/build.yml", skipped).write("Makefile", "test:\n\t@echo all well\n");
+    bed.commit();
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("`test` skipped");
+    none("the tests are skipped");
+    // Checks of other workflows are required besides: one is missing, one was cancelled.
+    let config = std::fs::read_to_string(bed.repo("ghdeploy.yml")).unwrap();
+    bed.write(".github/workflows/build.yml", &workflow);
+    bed.write("ghdeploy.yml", config.replace("timeout: 2s", "timeout: 2s, checks: ['e2e*']"));
+    bed.commit();
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("check `e2e*`: there is no check of this name");
+    none("a check is missing");
+    let check = |conclusion: &str| json!({"id": 1, "name": "e2e (1)", "head_sha": shop.head(), "status": "completed", "conclusion": conclusion, "check_suite": {"id": 5}});
+    shop.github.state().checks = vec![check("cancelled")];
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("`e2e (1)` cancelled");
+    none("a job was cancelled");
+    shop.github.state().checks = vec![check("success")];
+    push(&shop, &registry, NOTHING_BEFORE).exits(0).says("1 image built");
+    assert_eq!(registry.tags("ann/app").len(), 3);
 }

@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
 
 /// A repository with two projects that have images, and GitHub.
-struct Bench {
+pub(crate) struct Bench {
     dir: TempDir,
-    github: GitHub,
+    pub(crate) github: GitHub,
 }
 
 impl Bench {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let this = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start() };
         std::fs::create_dir(this.dir.path().join("repo")).unwrap();
         this.git(&["init", "-q", "-b", "main"]);
@@ -41,19 +41,29 @@ impl Bench {
         String::from_utf8(ran.stdout).unwrap().trim().to_owned()
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.dir.path().join("repo").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    fn commit(&self) {
+    pub(crate) fn commit(&self) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", "x"]);
     }
 
-    fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// A path in the repository.
+    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
+        self.dir.path().join("repo").join(path)
+    }
+
+    /// A path beside it.
+    pub(crate) fn top(&self, path: &str) -> std::path::PathBuf {
+        self.dir.path().join(path)
     }
 
     /// A check of the newest commit.
@@ -61,13 +71,13 @@ impl Bench {
         run(&self.head(), name, conclusion)
     }
 
-    fn put(&self, checks: &[(&str, &str)]) {
+    pub(crate) fn put(&self, checks: &[(&str, &str)]) {
         let checks: Vec<Value> =
             checks.iter().map(|(name, conclusion)| self.check(name, conclusion)).collect();
         self.github.state().checks = checks;
     }
 
-    fn event(&self, event: &str, payload: &Value, args: &[&str]) -> Command {
+    pub(crate) fn event(&self, event: &str, payload: &Value, args: &[&str]) -> Command {
         let top = self.dir.path();
         std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
         let _ = std::fs::remove_file(top.join("output"));
@@ -85,11 +95,11 @@ impl Bench {
         command
     }
 
-    fn gate(&self, args: &[&str]) -> Said {
+    pub(crate) fn gate(&self, args: &[&str]) -> Said {
         say(self.event("workflow_dispatch", &json!({}), &[&["gate"], args].concat()))
     }
 
-    fn output(&self, name: &str) -> String {
+    pub(crate) fn output(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.dir.path().join("output")).unwrap();
         let (_, rest) =
             text.split_once(&format!("{name}<<")).unwrap_or_else(|| panic!("no {name} in {text}"));
@@ -109,12 +119,12 @@ fn run(sha: &str, name: &str, conclusion: &str) -> Value {
 }
 
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    text: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) text: String,
 }
 
-fn say(mut command: Command) -> Said {
+pub(crate) fn say(mut command: Command) -> Said {
     let output = command.output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(!text.contains(TOKEN), "{text}");
@@ -123,7 +133,7 @@ fn say(mut command: Command) -> Said {
 
 impl Said {
     #[track_caller]
-    fn is(self, code: i32, words: &str) {
+    pub(crate) fn is(self, code: i32, words: &str) {
         assert!(self.code == Some(code) && self.text.contains(words), "{words}: {self:?}");
     }
 }

@@ -7,6 +7,7 @@
 mod act;
 mod ages;
 mod bed;
+mod builds;
 mod call;
 mod comments;
 mod conditions;
@@ -30,6 +31,7 @@ mod projects;
 mod reach;
 mod reactions;
 mod readme;
+mod registry;
 mod reports;
 mod rollback;
 mod seen;

@@ -117,6 +117,7 @@ impl Repo {
         let options = Options { force: ask.force, prune: ask.prune, ..Options::new(&|_| true) };
         let work = plan::host("web", &wanted, &deployed, &options, &|path| tree.shown(path));
         let settings = Settings {
+            require_tested: false,
             no_restart: ask.no_restart,
             health_timeout: Duration::from_secs(3),
             stable_for: Duration::ZERO,

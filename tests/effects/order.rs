@@ -35,7 +35,7 @@ fn well(repo: &Repo, run: &Run) {
 
 #[test]
 fn a_first_sync() {
-    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -50,7 +50,8 @@ fn a_first_sync() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn a_mounted_file() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     docker compose version
@@ -77,7 +78,8 @@ fn a_mounted_file() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn a_definition() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -115,7 +117,8 @@ fn a_definition() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -140,7 +143,8 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn an_image_that_is_built() {
     ]);
     let host = repo.deployed();
     repo.write("app/image/Dockerfile", "FROM b\n");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     docker compose version
@@ -165,7 +169,8 @@ fn an_image_that_is_built() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:2
+    "#);
 }
 
 #[test]
@@ -174,7 +179,7 @@ fn inline_content() {
     let repo = Repo::new(&[("blog/compose.yml", inline)]);
     let host = repo.deployed();
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -189,7 +194,8 @@ fn inline_content() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -219,7 +225,7 @@ fn a_signal_and_a_command() {
     let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     docker compose version
@@ -233,7 +239,8 @@ fn a_signal_and_a_command() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -293,7 +300,7 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     ]);
     let host = repo.deployed();
     repo.write("shared/tz", "2");
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     docker compose version
@@ -319,14 +326,15 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
 fn force_is_one_recreation() {
     let repo = repo();
     let host = repo.deployed();
-    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
     upload
     containers
     docker compose version
@@ -338,7 +346,8 @@ fn force_is_one_recreation() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -347,7 +356,7 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
     let old = repo.deployed();
     repo.write("blog/conf/a", "2");
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
-    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r#"
     upload
     containers
     docker compose version
@@ -359,7 +368,8 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
+    "#);
 }
 
 #[test]
@@ -395,7 +405,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
         ("blog/conf", "1"),
         ("blog/other", "1"),
     ]);
-    insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -416,11 +426,12 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:1
+    "#);
     let host = repo.deployed();
     repo.write("blog/image/Dockerfile", "FROM b")
         .write("blog/compose.yml", &HOOKED.replace("image: d", "image: d2"));
-    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
     containers
     candidate blog
@@ -439,7 +450,8 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     history
     release
     finish
-    ");
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:2
+    "#);
     // Of a service that is not started anew no hook runs.
     let host = repo.deployed();
     repo.write("blog/other", "2");

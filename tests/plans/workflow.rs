@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command as Process;
 
 use assert_cmd::Command;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Names that would be commands, outputs or markup if somebody let them.

@@ -55,6 +55,19 @@ fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize) -> io::Result<()> {
         for project in &shown {
             let actions = project.actions.iter().map(|done| &done.action);
             details(w, &project.name, &project.path, &project.files, actions)?;
+            for image in &project.running {
+                let digest =
+                    image.digest.as_deref().map(|digest| format!(" {}", code(digest))).unwrap_or_default();
+                let of = image
+                    .revision
+                    .as_deref()
+                    .map(|of| format!(" of commit {}", code(&commit(of))))
+                    .unwrap_or_default();
+                writeln!(w, "- {} runs {}{digest}{of}", code(&image.service), code(&image.image))?;
+            }
+            if !project.running.is_empty() {
+                writeln!(w)?;
+            }
             if !project.kept.is_empty() {
                 let kept: Vec<String> = project.kept.iter().map(|kept| code(kept)).collect();
                 writeln!(w, "- kept {}\n", listed(&kept))?;

@@ -60,6 +60,16 @@ fn project(w: &mut dyn Write, project: &ProjectOutcome, style: Style) -> io::Res
         project.actions.iter().map(|done| Row { result: Some(done.result), action: &done.action }).collect();
     actions(w, &rows, &project.path, style)?;
     hooks(w, project.hooks.iter().map(|done| (Some(done.result), &done.hook)), style)?;
+    for image in project.running.iter().filter(|image| style.verbose || image.revision.is_some()) {
+        write!(w, "  runs     {}  {}", name(&image.service), name(&image.image))?;
+        for (word, value) in [("", &image.digest), ("commit ", &image.revision)] {
+            if let Some(value) = value {
+                let short = value.strip_prefix("sha256:").unwrap_or(value);
+                write!(w, "  {}", style.ink(Ink::Faint, format!("{word}{}", commit(short))))?;
+            }
+        }
+        writeln!(w)?;
+    }
     for kept in &project.kept {
         writeln!(w, "  kept     {}", name(kept))?;
     }

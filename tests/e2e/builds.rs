@@ -1,0 +1,176 @@
+//! Builds: real images by real buildx, into a real registry, and only if the gate is open.
+
+use serde_json::{Value, json};
+
+use crate::gates::{Bench, Said, say};
+use crate::registry::Registry;
+
+const OPEN: &str = r#"{"test": {"result": "success"}}"#;
+const CLOSED: &str = r#"{"test": {"result": "failure"}}"#;
+
+/// Two projects with images in the registry: `app` with a name of its own, `tool` without.
+fn bench(registry: &Registry) -> Bench {
+    let bench = Bench::new(&format!("build: {{registry: '{}'}}\n", registry.address()));
+    for project in ["blog", "shop"] {
+        std::fs::remove_dir_all(bench.path("services").join(project)).unwrap();
+    }
+    bench.write(
+        "services/app/compose.yml",
+        &format!("services:\n  web.site: {{build: ., image: '{}/ann/app:main'}}\n", registry.address()),
+    );
+    bench.write("services/app/Dockerfile", "FROM ghdeploy-test/busybox:1\nCOPY page /page\n");
+    bench.write("services/app/page", "one");
+    bench.write("services/tool/compose.yml", "services:\n  tool: {build: {context: ., target: final}}\n");
+    bench
+        .write("services/tool/Dockerfile", "FROM ghdeploy-test/busybox:1 AS final\nRUN echo built >/built\n");
+    bench.commit();
+    bench
+}
+
+fn build(bench: &Bench, args: &[&str]) -> Said {
+    let mut command = bench.event("workflow_dispatch", &json!({}), &[&["build", "--push"], args].concat());
+    command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
+    say(command)
+}
+
+#[test]
+fn images_are_pushed_with_their_tags_labels_and_digests() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    build(&bench, &["--needs", OPEN]).is(0, "2 images built");
+    let short = format!("sha-{}", &bench.head()[..12]);
+    let tags = |mut tags: Vec<&str>| {
+        tags.sort_unstable();
+        tags.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(registry.tags("ann/app"), tags(vec![&short, "latest", "main"]));
+    assert_eq!(registry.tags("tool"), tags(vec![&short, "latest"]));
+    let images: Value = serde_json::from_str(&bench.output("images")).unwrap();
+    assert_eq!(images[0]["digest"], registry.digest("ann/app", "main"));
+    assert_eq!(images[1]["digest"], registry.digest("tool", "latest"));
+    assert_eq!(
+        (bench.output("gate"), bench.output("projects")),
+        ("open".to_owned(), r#"["app","tool"]"#.to_owned())
+    );
+    let label = |name: &str| registry.label("ann/app", &short, &format!("org.opencontainers.image.{name}"));
+    assert_eq!(
+        (label("revision"), label("source")),
+        (bench.head(), "https://github.com/ann/side".to_owned())
+    );
+    assert_eq!(label("version"), short);
+    assert!(label("created").starts_with("20"));
+    let summary = std::fs::read_to_string(bench.top("summary")).unwrap();
+    assert!(
+        summary.contains("### ghdeploy: 2 of 2 images built")
+            && summary.contains(&registry.digest("tool", "latest")),
+        "{summary}"
+    );
+}
+
+#[test]
+fn only_what_has_changed_is_built_unless_it_is_asked_for() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    let before = bench.head();
+    bench.write("services/app/page", "two");
+    bench.commit();
+    let push = bench.event("push", &json!({"before": before}), &["build", "--push", "--needs", OPEN]);
+    say(push).is(0, "1 image built");
+    assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (3, 0));
+    let same = bench.event("push", &json!({"before": bench.head()}), &["build", "--push", "--needs", OPEN]);
+    say(same).is(0, "no image has to be built");
+    assert_eq!(bench.output("matrix"), r#"{"include":[]}"#);
+    let asked = bench.event(
+        "push",
+        &json!({"before": bench.head()}),
+        &["build", "--push", "--project", "tool", "--needs", OPEN],
+    );
+    say(asked).is(0, "1 image built");
+    assert_eq!(registry.tags("tool").len(), 2);
+}
+
+#[test]
+fn an_image_that_fails_hides_none_of_the_others() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    bench.write("services/app/Dockerfile", "FROM ghdeploy-test/busybox:1\nRUN echo out of luck; false\n");
+    bench.commit();
+    build(&bench, &["--needs", OPEN]).is(1, "error: the image of app web.site was not built");
+    assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 2));
+    let images: Value = serde_json::from_str(&bench.output("images")).unwrap();
+    assert_eq!((&images[0]["result"], &images[1]["result"]), (&json!("failed"), &json!("built")));
+    assert_eq!(bench.output("projects"), r#"["tool"]"#);
+}
+
+#[test]
+fn nothing_is_built_behind_a_closed_gate_nor_by_a_verdict_of_another_commit() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    let none = |why: &str| {
+        assert!(registry.tags("ann/app").is_empty() && registry.tags("tool").is_empty(), "{why}");
+    };
+    build(&bench, &["--needs", CLOSED]).is(3, "`test` failure");
+    none("the gate is closed");
+    build(&bench, &[]).is(3, "nothing is required");
+    none("nothing is required");
+    bench.gate(&["--needs", OPEN]).is(0, "gate open");
+    let verdict = bench.output("verdict");
+    let stale = std::fs::read_to_string(&verdict).unwrap();
+    bench.write("services/app/page", "two");
+    bench.commit();
+    build(&bench, &["--verdict", &verdict]).is(3, "gate closed");
+    none("the verdict is of another commit");
+    // Nor by one that was closed and says otherwise.
+    bench.gate(&["--needs", CLOSED]).is(3, "gate closed");
+    let closed = std::fs::read_to_string(bench.output("verdict")).unwrap();
+    std::fs::write(&verdict, closed.replace("\"closed\"", "\"open\"")).unwrap();
+    build(&bench, &["--verdict", &verdict]).is(3, "gate closed");
+    none("the verdict was closed");
+    for text in ["", "{}", &stale[..stale.len() / 2]] {
+        std::fs::write(&verdict, text).unwrap();
+        build(&bench, &["--verdict", &verdict]).is(2, "is no verdict");
+        none("the verdict is none");
+    }
+    // And by the one of this very commit.
+    bench.gate(&["--needs", OPEN]).is(0, "gate open");
+    build(&bench, &["--verdict", &bench.output("verdict")]).is(0, "2 images built");
+    assert_eq!(registry.tags("ann/app").len(), 3);
+}
+
+#[test]
+fn a_project_whose_tests_failed_is_left_out_and_the_others_are_built() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    bench.put(&[("test (app)", "failure"), ("test (tool)", "success")]);
+    build(&bench, &["--check", "test ({project})", "--timeout", "1s"])
+        .is(3, "1 image built; 1 image not begun");
+    assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 2));
+}
+
+#[test]
+fn an_image_may_be_loaded_instead_and_caches_and_platforms_are_passed_on() {
+    let registry = Registry::start();
+    let bench = bench(&registry);
+    let mut command = bench.event(
+        "workflow_dispatch",
+        &json!({}),
+        &["build", "--load", "--needs", OPEN, "--platform", "linux/amd64,linux/arm64"],
+    );
+    command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
+    // The engine's own builder cannot make two at a time, and that is what it says.
+    let said = say(command);
+    assert!(said.code == Some(1) && said.text.contains("manifest lists"), "{said:?}");
+    let mut command = bench.event(
+        "workflow_dispatch",
+        &json!({}),
+        &["build", "--load", "--project", "tool", "--needs", OPEN],
+    );
+    command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
+    say(command).is(0, "1 image built");
+    assert!(registry.tags("tool").is_empty());
+    bench.gate(&["--needs", OPEN]).is(0, "gate open");
+    let mut both =
+        bench.event("workflow_dispatch", &json!({}), &["build", "--load", "--push", "--needs", OPEN]);
+    both.env("HOME", "/nowhere");
+    say(both).is(2, "--push and --load exclude each other");
+}

@@ -1,0 +1,92 @@
+//! A registry of our own: Debian's docker-registry on loopback.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bed::ran;
+use crate::sshd::free_port;
+
+/// A registry; it ends with the test, and what it holds goes.
+pub(crate) struct Registry {
+    dir: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Registry {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            dir.path().join("data").display()
+        );
+        std::fs::write(dir.path().join("config.yml"), config).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(dir.path().join("config.yml"));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("docker-registry: {error}: run tests/setup.sh"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "the registry does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { dir, port, child }
+    }
+
+    /// Where it is, as the names of images have it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The tags of an image, in order; none if it does not have the image.
+    pub(crate) fn tags(&self, image: &str) -> Vec<String> {
+        let tags =
+            self.dir.path().join("data/docker/registry/v2/repositories").join(image).join("_manifests/tags");
+        let mut found: Vec<String> = std::fs::read_dir(tags)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|tag| tag.file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The digest that a tag of an image stands for.
+    pub(crate) fn digest(&self, image: &str, tag: &str) -> String {
+        let link = self.dir.path().join("data/docker/registry/v2/repositories").join(image);
+        std::fs::read_to_string(link.join("_manifests/tags").join(tag).join("current/link")).unwrap()
+    }
+
+    /// The value of a label of an image.
+    pub(crate) fn label(&self, image: &str, tag: &str, label: &str) -> String {
+        let name = format!("{}/{image}:{tag}", self.address());
+        drop(ran(Command::new("docker").args(["pull", "-q", &name])));
+        let format = format!("{{{{index .Config.Labels {label:?}}}}}");
+        ran(Command::new("docker").args(["image", "inspect", "--format", &format, &name])).trim().to_owned()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let images = Command::new("docker")
+            .args(["image", "ls", "-q", "--filter", &format!("reference={}/*", self.address())])
+            .output();
+        let images =
+            images.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let mut images: Vec<&str> = images.split_whitespace().collect();
+        images.dedup();
+        if !images.is_empty() {
+            let _ = Command::new("docker")
+                .args(["image", "rm", "-f"])
+                .args(images)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -106,8 +106,18 @@ impl Report {
             ["fail", "failed", "failure", "broken", "timeout"],
             ["skipped", "skip", "disabled", "notrun", "suppressed", "ignored", "pending"],
         );
-        let is_error =
-            has(&["error"]) || says("status", &["error", "errored"]) || says("result", &["error", "errored"]);
+        // Not every test that was not run was meant not to be. CTest says so of one whose program is missing or whose
+        // fixture broke down, and fails; what was meant has a reason that begins with SKIP_. nose2 says so of a test
+        // that was expected to fail and did not.
+        let reason = case.children().find(|child| is_named(*child, "skipped"));
+        let is_lost = reason.is_some_and(|skipped| {
+            let reason = skipped.attribute("message").unwrap_or_default();
+            (says("status", &["notrun"]) && !reason.starts_with("SKIP_")) || reason.contains("unexpectedly")
+        });
+        let is_error = is_lost
+            || has(&["error"])
+            || says("status", &["error", "errored"])
+            || says("result", &["error", "errored"]);
         let is_failure = has(&["failure"])
             || says("status", &bad)
             || says("result", &bad)
@@ -134,7 +144,7 @@ impl Report {
     }
 
     fn suite(&mut self, suite: Node<'_, '_>) -> Result<(), String> {
-        let own = |name: &str| suite.children().filter(|child| child.has_tag_name(name)).count() as u64;
+        let own = |name: &str| suite.children().filter(|child| is_named(*child, name)).count() as u64;
         // A suite that could not even begin.
         let (failures, errors) = (own("failure"), own("error"));
         if failures + errors > 0 {
@@ -162,7 +172,7 @@ impl Report {
         };
         let (failures, errors, tests) =
             (claimed("failures")?.unwrap_or(0), claimed("errors")?.unwrap_or(0), claimed("tests")?);
-        let cases = suite.descendants().filter(|element| element.has_tag_name("testcase"));
+        let cases = suite.descendants().filter(|element| is_named(*element, "testcase"));
         let listed = cases.clone().count() as u64;
         let who = match suite.attribute("name").filter(|name| !name.is_empty()) {
             Some(name) => format!("suite {name}"),
@@ -183,6 +193,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Whether a node is an element of this name, in whatever namespace.
+fn is_named(node: Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name
 }
 
 /// The text of a document, by its byte order mark or by what it says of itself.
@@ -256,6 +271,19 @@ mod tests {
         assert_eq!(of("<testcase name='a'><error message='x'/></testcase>"), (2, 0, 1, 0, false));
         assert_eq!(of("<testcase name='a'><skipped/></testcase>"), (2, 0, 0, 1, true));
         assert_eq!(of("<testcase name='a'><skipped/><failure/></testcase>"), (2, 1, 0, 0, false));
+        // What was not run though it should have been: of CTest and nose2.
+        assert_eq!(
+            of("<testcase status='notrun'><skipped message='SKIP_RETURN_CODE=77'/></testcase>"),
+            (2, 0, 0, 1, true)
+        );
+        assert_eq!(
+            of("<testcase status='notrun'><skipped message='Unable to find executable'/></testcase>"),
+            (2, 0, 1, 0, false)
+        );
+        assert_eq!(
+            of("<testcase><skipped message='test passes unexpectedly'/></testcase>"),
+            (2, 0, 1, 0, false)
+        );
         // googletest, ctest, xUnit's converters, and others say it by attributes.
         assert_eq!(of("<testcase name='a' status='notrun' result='suppressed'/>"), (2, 0, 0, 1, true));
         assert_eq!(of("<testcase name='a' status='run' result='completed'/>"), (2, 0, 0, 0, true));

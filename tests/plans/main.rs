@@ -12,6 +12,7 @@ mod projects;
 mod properties;
 mod reactions;
 mod records;
+mod reports;
 mod rows;
 mod shared;
 mod whole;

@@ -485,6 +485,7 @@ mod tests {
         let conclusion = (conclusion != "pending").then(|| conclusion.to_owned());
         Check {
             name: name.to_owned(),
+            is_run: true,
             app: "github-actions".to_owned(),
             id,
             conclusion,
@@ -589,6 +590,24 @@ mod tests {
         assert_eq!(runs("failure", "success").gate, Open);
         assert_eq!(runs("success", "failure").gate, Closed);
         assert_eq!(gates(&runs("pending", "success")), (Closed, vec![Closed, Closed], true));
+    }
+
+    #[test]
+    fn of_several_statuses_the_newest_counts() {
+        let status =
+            |id: u64, conclusion: &str| Check { is_run: false, suite: None, ..run("test", id, conclusion) };
+        let of = |statuses: Vec<Check>| gates(&verdict(&["test"], statuses));
+        assert_eq!(of(vec![status(2, "success"), status(1, "pending")]).0, Open);
+        assert_eq!(
+            of(vec![status(1, "success"), status(2, "pending")]),
+            (Closed, vec![Closed, Closed], true)
+        );
+        assert_eq!(
+            of(vec![status(2, "failure"), status(1, "success")]),
+            (Closed, vec![Closed, Closed], false)
+        );
+        // A status and a check run of one name are two.
+        assert_eq!(of(vec![status(9, "success"), run("test", 1, "failure")]).0, Closed);
     }
 
     #[test]

@@ -22,7 +22,9 @@ pub enum Standing {
 pub struct Check {
     /// Its name, or the context of a status.
     pub name: String,
-    /// The app that made it; `status` for commit statuses.
+    /// Whether it is a check run; otherwise it is a commit status.
+    pub is_run: bool,
+    /// The app that made a check run.
     pub app: String,
     /// A number that is higher the newer it is.
     pub id: u64,
@@ -42,6 +44,7 @@ impl Check {
         let is_over = run["status"] == "completed";
         Some(Self {
             name: text("/name")?,
+            is_run: true,
             app: text("/app/slug").or_else(|| text("/app/name")).unwrap_or_default(),
             id: run["id"].as_u64()?,
             // What is over and does not say how is no success.
@@ -59,6 +62,7 @@ impl Check {
         let state = text("state")?;
         Some(Self {
             name: text("context")?,
+            is_run: false,
             app: "status".to_owned(),
             id: status["id"].as_u64()?,
             conclusion: (state != "pending").then_some(state),
@@ -94,12 +98,16 @@ impl Check {
 }
 
 /// Of all runs of one name by one app the one that counts: one that is not over yet, or else the newest. A test that
-/// was run again is what its last run says, and what runs now may say otherwise.
+/// was run again is what its last run says, and what runs now may say otherwise. Of statuses the newest counts: one that
+/// was pending is not changed but followed by another.
 pub(super) fn latest(checks: Vec<&Check>) -> Vec<&Check> {
     let mut latest: Vec<&Check> = Vec::new();
     for check in checks {
-        let weight = |check: &Check| (check.conclusion.is_none(), check.id);
-        match latest.iter_mut().find(|known| known.name == check.name && known.app == check.app) {
+        let weight = |check: &Check| (check.is_run && check.conclusion.is_none(), check.id);
+        match latest
+            .iter_mut()
+            .find(|known| known.name == check.name && known.app == check.app && known.is_run == check.is_run)
+        {
             Some(known) if weight(check) > weight(known) => *known = check,
             Some(_) => {}
             None => latest.push(check),

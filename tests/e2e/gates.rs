@@ -149,7 +149,9 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
     ]);
     let head = bench.head();
     bench.github.state().page = Some(2);
-    bench.github.state().contexts = vec![(head.clone(), "lint".to_owned(), "success".to_owned())];
+    // A status is followed by others; the newest one counts.
+    let lint = |state: &str| (head.clone(), "lint".to_owned(), state.to_owned());
+    bench.github.state().contexts = vec![lint("pending"), lint("failure"), lint("pending"), lint("success")];
     bench.gate(&[]).is(0, &format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
     assert_eq!(
         (bench.output("gate"), bench.output("projects"), bench.output("result")),

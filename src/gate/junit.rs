@@ -136,9 +136,15 @@ impl Report {
             self.flaky += 1;
         }
         if (is_error || is_failure) && self.failing.len() < NAMED {
-            let part = |name| case.attribute(name).filter(|text| !text.is_empty());
-            let class = part("classname").or(part("class")).or(part("file"));
-            let name = class.into_iter().chain(part("name")).collect::<Vec<_>>().join(" ");
+            let part = |name| case.attribute(name).map(str::trim).filter(|text| !text.is_empty());
+            let (name, class) = (part("name"), part("classname").or(part("class")).or(part("file")));
+            // Some producers give both the whole.
+            let name = class
+                .filter(|class| Some(*class) != name)
+                .into_iter()
+                .chain(name)
+                .collect::<Vec<_>>()
+                .join(" ");
             self.failing.push(if name.is_empty() { "a test without a name".to_owned() } else { name });
         }
     }

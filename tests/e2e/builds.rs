@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::gates::{Bench, Said, say};
+use crate::gates::{Said, say};
 use crate::registry::Registry;
+use crate::runner::Runner;
 
 const OPEN: &str = r#"{"test": {"result": "success"}}"#;
 const CLOSED: &str = r#"{"test": {"result": "failure"}}"#;
 
 /// Two projects with images in the registry: `app` with a name of its own, `tool` without.
-fn bench(registry: &Registry) -> Bench {
-    let bench = Bench::new(&format!("build: {{registry: '{}'}}\n", registry.address()));
+fn bench(registry: &Registry) -> Runner {
+    let bench = Runner::with_images(&format!("build: {{registry: '{}'}}\n", registry.address()));
     for project in ["blog", "shop"] {
         std::fs::remove_dir_all(bench.path("services").join(project)).unwrap();
     }
@@ -27,7 +28,7 @@ fn bench(registry: &Registry) -> Bench {
     bench
 }
 
-fn build(bench: &Bench, args: &[&str]) -> Said {
+fn build(bench: &Runner, args: &[&str]) -> Said {
     let mut command = bench.event("workflow_dispatch", &json!({}), &[&["build", "--push"], args].concat());
     command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
     say(command)

@@ -1,19 +1,16 @@
 //! The comment on a pull request: written once, kept up to date, never by a run that is too old.
 
-use std::process::Command as Process;
-
 use assert_cmd::Command;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+use crate::github::{REPOSITORY, Refusal, TOKEN};
+use crate::runner::Runner;
 
 const PULL: u64 = 7;
 
 /// A clone with the merge of a pull request, and GitHub.
 struct Bench {
-    dir: TempDir,
-    github: GitHub,
+    runner: Runner,
     head: String,
 }
 
@@ -28,58 +25,28 @@ struct Said {
 impl Bench {
     /// The pull request changes the project `shop`.
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("repo")).unwrap();
-        let mut this = Self { dir, github: GitHub::start(), head: String::new() };
-        this.git(&["init", "-q", "-b", "main"]);
-        this.write("blog", "1");
-        this.write("shop", "1");
+        let mut this = Self { runner: Runner::new(), head: String::new() };
+        this.tag("blog", "1");
+        this.tag("shop", "1");
         this.git(&["checkout", "-q", "-b", "topic"]);
-        this.write("shop", "2");
-        this.head = this.git(&["rev-parse", "HEAD"]);
+        this.tag("shop", "2");
+        this.head = this.runner.head();
         this.git(&["checkout", "-q", "main"]);
-        this.write("blog", "2");
+        this.tag("blog", "2");
         this.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
         this.github.state().heads.insert(PULL, this.head.clone());
         this
     }
 
-    fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-        let ran =
-            Process::new("git").current_dir(self.dir.path().join("repo")).args(identity).args(args).output();
-        let ran = ran.unwrap();
-        assert!(ran.status.success(), "{args:?}: {ran:?}");
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-    }
-
-    fn write(&self, project: &str, tag: &str) {
-        let folder = self.dir.path().join("repo/services").join(project);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("compose.yml"), format!("services:\n  web: {{image: 'a:{tag}'}}\n"))
-            .unwrap();
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", "x"]);
+    /// Commits another tag of the image of a project.
+    fn tag(&self, project: &str, tag: &str) {
+        let text = format!("services:\n  web: {{image: 'a:{tag}'}}\n");
+        self.write(&format!("services/{project}/compose.yml"), &text);
+        self.commit();
     }
 
     fn event(&self, name: &str, payload: &Value) -> Command {
-        let top = self.dir.path();
-        std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
-        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("repo"));
-        command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
-        command
-            .env("RUNNER_TEMP", top)
-            .env("GITHUB_EVENT_NAME", name)
-            .env("GITHUB_EVENT_PATH", top.join("event.json"));
-        command.env("GITHUB_API_URL", self.github.api()).env("GITHUB_REPOSITORY", REPOSITORY);
-        command
-            .env("GITHUB_RUN_ID", "118")
-            .env("GITHUB_RUN_ATTEMPT", "1")
-            .env("GHDEPLOY_GITHUB_TOKEN", TOKEN);
-        command.arg("-C").arg(top.join("repo")).arg("comment");
-        command
+        self.runner.event(name, payload, &["comment"])
     }
 
     /// A run by the pull request, as it was when `head` was its newest commit.
@@ -99,7 +66,15 @@ impl Bench {
     }
 
     fn summary(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("summary")).unwrap_or_default()
+        std::fs::read_to_string(self.top("summary")).unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for Bench {
+    type Target = Runner;
+
+    fn deref(&self) -> &Runner {
+        &self.runner
     }
 }
 
@@ -152,7 +127,7 @@ fn every_configuration_has_a_comment_of_its_own() {
     let bench = Bench::new();
     ends_well(&mut bench.pull(), "commented on #7");
     ends_well(bench.pull().args(["--host", "deploy@db"]), "commented on #7");
-    std::fs::write(bench.dir.path().join("repo/other -->.yml"), "keep: 3\n").unwrap();
+    std::fs::write(bench.path("other -->.yml"), "keep: 3\n").unwrap();
     for _ in 0..2 {
         ends_well(bench.pull().args(["--config", "other -->.yml"]), "on #7: https://github.com/");
     }
@@ -294,18 +269,15 @@ fn a_token_that_may_not_write_leaves_the_plan_in_the_summary_and_says_why() {
 /// A plan as the workflow of a pull request hands it over.
 fn handed_over(bench: &Bench) -> (Value, std::path::PathBuf) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-    command
-        .arg("-C")
-        .arg(bench.dir.path().join("repo"))
-        .args(["plan", "--base", "HEAD^1", "--format", "json"]);
+    command.arg("-C").arg(bench.path("")).args(["plan", "--base", "HEAD^1", "--format", "json"]);
     let plan = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
-    (plan, bench.dir.path().join("plan.json"))
+    (plan, bench.top("plan.json"))
 }
 
 fn workflow_run(bench: &Bench, head: &str) -> Command {
     let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": []}});
     let mut command = bench.event("workflow_run", &payload);
-    command.arg("--plan").arg(bench.dir.path().join("plan.json"));
+    command.arg("--plan").arg(bench.top("plan.json"));
     command
 }
 
@@ -369,7 +341,7 @@ fn a_plan_that_is_none_is_refused() {
 #[test]
 fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
     let bench = Bench::new();
-    let said = run(bench.pull().env_remove("GHDEPLOY_GITHUB_TOKEN"));
+    let said = run(bench.pull().env_remove("GITHUB_TOKEN"));
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}"), "{said:?}");
     let said = run(&mut bench.event("push", &json!({"before": bench.head})));

@@ -1,24 +1,15 @@
 //! The gate: open only on proof, whatever GitHub, files and events are like.
 
-use std::process::Command as Process;
-
 use assert_cmd::Command;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+use crate::github::{REPOSITORY, Refusal, TOKEN};
+use crate::runner::Runner;
 
-/// A repository with two projects that have images, and GitHub.
-pub(crate) struct Bench {
-    dir: TempDir,
-    pub(crate) github: GitHub,
-}
-
-impl Bench {
-    pub(crate) fn new(config: &str) -> Self {
-        let this = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start() };
-        std::fs::create_dir(this.dir.path().join("repo")).unwrap();
-        this.git(&["init", "-q", "-b", "main"]);
+impl Runner {
+    /// With two projects that have images.
+    pub(crate) fn with_images(config: &str) -> Self {
+        let this = Self::new();
         this.write("ghdeploy.yml", config);
         for project in ["blog", "shop"] {
             this.write(
@@ -32,40 +23,6 @@ impl Bench {
         this
     }
 
-    fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-        let ran =
-            Process::new("git").current_dir(self.dir.path().join("repo")).args(identity).args(args).output();
-        let ran = ran.unwrap();
-        assert!(ran.status.success(), "{args:?}: {ran:?}");
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-    }
-
-    pub(crate) fn write(&self, path: &str, text: &str) {
-        let path = self.dir.path().join("repo").join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    pub(crate) fn commit(&self) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", "x"]);
-    }
-
-    pub(crate) fn head(&self) -> String {
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    /// A path in the repository.
-    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
-        self.dir.path().join("repo").join(path)
-    }
-
-    /// A path beside it.
-    pub(crate) fn top(&self, path: &str) -> std::path::PathBuf {
-        self.dir.path().join(path)
-    }
-
     /// A check of the newest commit.
     fn check(&self, name: &str, conclusion: &str) -> Value {
         run(&self.head(), name, conclusion)
@@ -77,34 +34,8 @@ impl Bench {
         self.github.state().checks = checks;
     }
 
-    pub(crate) fn event(&self, event: &str, payload: &Value, args: &[&str]) -> Command {
-        let top = self.dir.path();
-        std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
-        let _ = std::fs::remove_file(top.join("output"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
-        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("repo"));
-        command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
-        command
-            .env("RUNNER_TEMP", top)
-            .env("GITHUB_EVENT_NAME", event)
-            .env("GITHUB_EVENT_PATH", top.join("event.json"));
-        command.env("GITHUB_API_URL", self.github.api()).env("GITHUB_REPOSITORY", REPOSITORY);
-        command.env("GITHUB_RUN_ID", "118").env("GITHUB_TOKEN", TOKEN);
-        command.arg("-C").arg(top.join("repo")).args(args);
-        command
-    }
-
     pub(crate) fn gate(&self, args: &[&str]) -> Said {
         say(self.event("workflow_dispatch", &json!({}), &[&["gate"], args].concat()))
-    }
-
-    pub(crate) fn output(&self, name: &str) -> String {
-        let text = std::fs::read_to_string(self.dir.path().join("output")).unwrap();
-        let (_, rest) =
-            text.split_once(&format!("{name}<<")).unwrap_or_else(|| panic!("no {name} in {text}"));
-        let (delimiter, rest) = rest.split_once('\n').unwrap();
-        rest.split_once(&format!("\n{delimiter}")).unwrap().0.to_owned()
     }
 }
 
@@ -140,7 +71,7 @@ impl Said {
 
 #[test]
 fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
-    let bench = Bench::new("gate: {checks: ['test*', lint], timeout: 1s}\n");
+    let bench = Runner::with_images("gate: {checks: ['test*', lint], timeout: 1s}\n");
     bench.put(&[
         ("test (1)", "success"),
         ("test (2)", "success"),
@@ -167,7 +98,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
     let verdict: Value =
         serde_json::from_str(&std::fs::read_to_string(bench.output("verdict")).unwrap()).unwrap();
     assert_eq!((&verdict["gate"], &verdict["sha"]), (&json!("open"), &json!(head)));
-    let summary = std::fs::read_to_string(bench.dir.path().join("summary")).unwrap();
+    let summary = std::fs::read_to_string(bench.top("summary")).unwrap();
     assert!(
         summary.contains("### ghdeploy: gate open") && summary.contains("`test (3)` `success`"),
         "{summary}"
@@ -188,7 +119,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
 
 #[test]
 fn what_is_no_success_closes_and_is_told_with_its_reason() {
-    let bench = Bench::new("gate: {checks: [test], timeout: 1s}\n");
+    let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     for conclusion in ["failure", "neutral", "skipped", "cancelled", "timed_out", "action_required"] {
         bench.put(&[("test", conclusion)]);
         bench.gate(&[]).is(3, &format!("::error::the gate is closed: check `test`: `test` {conclusion}"));
@@ -212,7 +143,7 @@ fn what_is_no_success_closes_and_is_told_with_its_reason() {
 
 #[test]
 fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
-    let bench = Bench::new("gate: {checks: ['test*'], timeout: 60s}\n");
+    let bench = Runner::with_images("gate: {checks: ['test*'], timeout: 60s}\n");
     let head = bench.head();
     bench.github.state().running = vec![5];
     // First nothing, then something that runs, then one that is through while its workflow still runs, then all.
@@ -248,7 +179,7 @@ fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
 
 #[test]
 fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_opens_nothing() {
-    let bench = Bench::new("gate: {checks: [test], timeout: 60s}\n");
+    let bench = Runner::with_images("gate: {checks: [test], timeout: 60s}\n");
     bench.put(&[("test", "success")]);
     for _ in 0..5 {
         bench.github.refuse("GET /repos/ann/side/commits/", Refusal::new(502, "Bad Gateway"));
@@ -269,7 +200,7 @@ fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_opens_not
 
 #[test]
 fn each_project_has_a_gate_of_its_own() {
-    let bench = Bench::new("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
+    let bench = Runner::with_images("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
     bench.put(&[("lint", "success"), ("test (blog)", "success"), ("test (shop)", "failure")]);
     bench.gate(&[]).is(3, "gate closed");
     assert_eq!(bench.output("projects"), r#"["blog"]"#);
@@ -280,7 +211,7 @@ fn each_project_has_a_gate_of_its_own() {
 
 #[test]
 fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
-    let bench = Bench::new("gate: {checks: [test], timeout: 1s}\n");
+    let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     let base = bench.head();
     bench.git(&["checkout", "-q", "-b", "topic"]);
     bench.write("services/blog/app/x", "x");
@@ -312,7 +243,7 @@ fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
 
 #[test]
 fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
-    let bench = Bench::new("gate: {junit: ['**/junit*.xml']}\n");
+    let bench = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
     let good = "<testsuite><testcase name='a'/></testsuite>";
     bench.gate(&[]).is(3, "tests in `**/junit*.xml`: no file matches");
     bench.write("junit-a.xml", good);
@@ -326,21 +257,21 @@ fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
     bench.gate(&[]).is(3, "`deep/er/junit.xml` has 1 that failed: c b");
     bench.write("deep/er/junit.xml", "");
     bench.gate(&[]).is(3, "`deep/er/junit.xml` cannot be read: it is empty");
-    std::fs::remove_file(bench.dir.path().join("repo/deep/er/junit.xml")).unwrap();
+    std::fs::remove_file(bench.path("deep/er/junit.xml")).unwrap();
     // Each project has its own.
     bench
         .gate(&["--junit", "services/{project}/out/*.xml"])
         .is(3, "tests in `services/shop/out/*.xml`: no file matches");
     assert_eq!(bench.output("projects"), r#"["blog"]"#);
     // A link that leads nowhere is a report that cannot be read.
-    std::os::unix::fs::symlink("nowhere", bench.dir.path().join("repo/junit-b.xml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", bench.path("junit-b.xml")).unwrap();
     bench.gate(&[]).is(3, "`junit-b.xml` cannot be read");
     bench.gate(&["--junit", "[x"]).is(2, "`[x` is no glob");
 }
 
 #[test]
 fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
-    let bench = Bench::new("keep: 3\n");
+    let bench = Runner::with_images("keep: 3\n");
     bench.gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#]).is(0, "gate open");
     bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).is(3, "`test` skipped");
     bench.gate(&["--needs", ""]).is(3, "what became of them is not given");
@@ -363,7 +294,7 @@ fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
 
 #[test]
 fn outside_of_a_workflow_reports_alone_can_prove() {
-    let bench = Bench::new("gate: {junit: ['*.xml']}\n");
+    let bench = Runner::with_images("gate: {junit: ['*.xml']}\n");
     bench.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
     let mut command = bench.event("x", &json!({}), &["gate"]);
     command.env_remove("GITHUB_ACTIONS");

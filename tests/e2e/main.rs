@@ -34,6 +34,7 @@ mod readme;
 mod registry;
 mod reports;
 mod rollback;
+mod runner;
 mod seen;
 mod setbacks;
 mod sshd;

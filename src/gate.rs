@@ -14,13 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use checks::{Check, Standing};
-use junit::Report;
+use junit::{Report, Totals};
 
 /// The version of the JSON form of a verdict.
 pub const VERSION: u32 = 1;
-
-/// How much of one sort is listed in a verdict.
-const LISTED: usize = 50;
 
 /// What must be proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +92,9 @@ pub struct Found {
     /// Where it is: the app, or its page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Of a report, how many tests it lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Totals>,
 }
 
 /// The decision on all projects.
@@ -332,7 +332,7 @@ fn check(glob: &str, shown: &str, evidence: &Evidence) -> Requirement {
         wants: format!("check `{shown}`"),
         standing,
         why,
-        found: found.into_iter().take(LISTED).map(Check::found).collect(),
+        found: found.into_iter().map(Check::found).collect(),
     }
 }
 
@@ -362,7 +362,7 @@ fn forbidden(glob: &str, checks: &[Check]) -> Requirement {
         wants: format!("no check `{glob}`"),
         standing,
         why,
-        found: found.into_iter().take(LISTED).map(Check::found).collect(),
+        found: found.into_iter().map(Check::found).collect(),
     }
 }
 
@@ -376,68 +376,48 @@ fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement {
     if files.is_empty() {
         return failed(&wants, "no file matches");
     }
-    let mut found = Vec::new();
-    let (mut ran, mut skipped) = (0, 0);
-    let mut wrong = Vec::new();
-    for (path, report) in files {
-        let says = match report {
-            Err(why) => format!("unreadable: {why}"),
-            Ok(report) => {
-                ran += report.ran();
-                skipped += report.skipped;
-                let mut says =
-                    format!("{} passed", report.ran() - (report.failures + report.errors).min(report.ran()));
-                for (number, word) in [
-                    (report.failures, "failed"),
-                    (report.errors, "broke down"),
-                    (report.skipped, "skipped"),
-                    (report.flaky, "of them only when run again"),
-                ] {
-                    if number > 0 {
-                        says = format!("{says}, {number} {word}");
-                    }
-                }
-                for note in report.notes.iter().take(3) {
-                    says = format!("{says}; {note}");
-                }
-                says
-            }
-        };
-        match report {
-            Err(why) => wrong.push(format!("`{path}` cannot be read: {why}")),
-            Ok(report) if report.failures + report.errors > 0 => {
-                wrong.push(format!(
-                    "`{path}` has {} that failed: {}",
-                    report.failures + report.errors,
-                    report.failing.join(", ")
-                ));
-            }
-            Ok(report) if report.claims_failures => {
-                wrong.push(format!("`{path}`: {}", report.notes.join("; ")));
-            }
-            Ok(report) if report.tests == 0 => wrong.push(format!("`{path}` has no test")),
-            Ok(report) if report.ran() == 0 => wrong.push(format!("`{path}` has no test that was run")),
-            Ok(_) => {}
-        }
-        found.push(Found { name: path.clone(), says, at: None });
-    }
+    let totals =
+        files.iter().filter_map(|(_, report)| report.as_ref().ok()).map(Report::totals).sum::<Totals>();
+    let mut wrong: Vec<String> = files.iter().filter_map(|(path, report)| fault(path, report)).collect();
+    let ran = totals.tests - totals.skipped;
     if wrong.is_empty() && ran < min_tests {
         wrong.push(format!("{ran} tests ran, and at least {min_tests} must"));
     }
-    found.truncate(LISTED);
     let (standing, why) = match wrong.is_empty() {
-        true if skipped == 0 => (Standing::Proven, format!("{ran} tests passed")),
-        true => (Standing::Proven, format!("{ran} tests passed, {skipped} were skipped")),
+        true if totals.skipped == 0 => (Standing::Proven, format!("{ran} tests passed")),
+        true => (Standing::Proven, format!("{ran} tests passed, {} were skipped", totals.skipped)),
         false => {
             let more = wrong.len().saturating_sub(5);
             wrong.truncate(5);
-            (
-                Standing::Failed,
-                wrong.join("; ") + &if more > 0 { format!("; and {more} more files") } else { String::new() },
-            )
+            let more = if more > 0 { format!("; and {more} more files") } else { String::new() };
+            (Standing::Failed, wrong.join("; ") + &more)
         }
     };
-    Requirement { wants, standing, why, found }
+    let found = files.iter().map(|(path, report)| match report {
+        Err(why) => Found { name: path.clone(), says: format!("unreadable: {why}"), at: None, totals: None },
+        Ok(report) => {
+            let notes = report.notes.iter().take(3).map(|note| format!("; {note}"));
+            let says = report.totals().to_string() + &notes.collect::<String>();
+            Found { name: path.clone(), says, at: None, totals: Some(report.totals()) }
+        }
+    });
+    Requirement { wants, standing, why, found: found.collect() }
+}
+
+/// Why a report is no proof.
+fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
+    match report {
+        Err(why) => Some(format!("`{path}` cannot be read: {why}")),
+        Ok(report) if report.failures + report.errors > 0 => {
+            let number = report.failures + report.errors;
+            Some(format!("`{path}` has {number} that failed: {}", report.failing.join(", ")))
+        }
+        Ok(report) if report.claims_failures => Some(format!("`{path}`: {}", report.notes.join("; "))),
+        Ok(report) if report.tests == 0 => Some(format!("`{path}` has no test")),
+        Ok(report) if report.ran() == 0 => Some(format!("`{path}` has no test that was run")),
+        // What is no proof for another reason is none all the same.
+        Ok(report) => (!report.is_proof()).then(|| format!("`{path}` proves nothing")),
+    }
 }
 
 /// The `needs` context: `{"test": {"result": "success", "outputs": {}}}`.
@@ -464,8 +444,7 @@ fn needs(text: Option<&str>) -> Requirement {
         .collect();
     let found = jobs
         .iter()
-        .take(LISTED)
-        .map(|(name, job)| Found { name: name.clone(), says: result(job), at: None })
+        .map(|(name, job)| Found { name: name.clone(), says: result(job), at: None, totals: None })
         .collect();
     let (standing, why) = match bad.is_empty() {
         true => (Standing::Proven, "success".to_owned()),

@@ -93,6 +93,7 @@ impl Check {
             name: self.name.clone(),
             says: self.says().to_owned(),
             at: self.url.clone().or_else(|| Some(self.app.clone())),
+            totals: None,
         }
     }
 }

@@ -5,8 +5,11 @@
 //! passed unless something in it says otherwise. A report is read whole or not at all: what cannot be read proves
 //! nothing. Pure.
 
+use std::fmt;
+
 use encoding_rs::Encoding;
 use roxmltree::{Document, Node, ParsingOptions};
+use serde::{Deserialize, Serialize};
 
 /// Size of the largest report that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -25,6 +28,8 @@ const NAMED: usize = 10;
 pub struct Report {
     /// How many tests are listed.
     pub tests: u64,
+    /// How many of them passed.
+    pub passed: u64,
     /// How many of them failed: what they claim is not so.
     pub failures: u64,
     /// How many of them broke down, and how many suites did as a whole.
@@ -41,7 +46,60 @@ pub struct Report {
     pub claims_failures: bool,
 }
 
+/// The numbers of a report, or of several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// How many tests are listed.
+    pub tests: u64,
+    /// How many of them passed.
+    pub passed: u64,
+    /// How many of them failed: what they claim is not so.
+    pub failures: u64,
+    /// How many of them, and how many suites as a whole, broke down.
+    pub errors: u64,
+    /// How many of them were not run.
+    pub skipped: u64,
+    /// How many of those that passed did so only when they were run again.
+    pub flaky: u64,
+}
+
+impl std::iter::Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            tests: sum.tests + one.tests,
+            passed: sum.passed + one.passed,
+            failures: sum.failures + one.failures,
+            errors: sum.errors + one.errors,
+            skipped: sum.skipped + one.skipped,
+            flaky: sum.flaky + one.flaky,
+        })
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed", self.passed)?;
+        let others = [
+            (self.failures, "failed"),
+            (self.errors, "broke down"),
+            (self.skipped, "skipped"),
+            (self.flaky, "of them only when run again"),
+        ];
+        others
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .try_for_each(|(number, word)| write!(f, ", {number} {word}"))
+    }
+}
+
 impl Report {
+    /// The numbers.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let Self { tests, passed, failures, errors, skipped, flaky, .. } = *self;
+        Totals { tests, passed, failures, errors, skipped, flaky }
+    }
+
     /// How many tests ran.
     #[must_use]
     pub fn ran(&self) -> u64 {
@@ -132,8 +190,9 @@ impl Report {
             self.failures += 1;
         } else if is_skipped {
             self.skipped += 1;
-        } else if has(&["flakyFailure", "flakyError"]) {
-            self.flaky += 1;
+        } else {
+            self.passed += 1;
+            self.flaky += u64::from(has(&["flakyFailure", "flakyError"]));
         }
         if (is_error || is_failure) && self.failing.len() < NAMED {
             let part = |name| case.attribute(name).map(str::trim).filter(|text| !text.is_empty());

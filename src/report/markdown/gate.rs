@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::gate::{Builds, Gate, ImageResult, Requirement, Verdict};
 use crate::report::wording::{commit, gate_word, standing_word};
 
-use super::{code, fold, unfold};
+use super::{LISTED, code, fold, unfold};
 
 /// Writes what was required, what was found, and whether the gate is open.
 ///
@@ -23,9 +23,12 @@ pub fn verdict(w: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     let own = verdict.projects.iter().flat_map(|project| &project.requirements);
     for requirement in verdict.requirements.iter().chain(own).filter(|shown| !shown.found.is_empty()) {
         writeln!(w, "{}\n", code(&requirement.wants))?;
-        for found in &requirement.found {
+        for found in requirement.found.iter().take(LISTED) {
             let at = found.at.as_deref().map(|at| format!(" ({})", code(at))).unwrap_or_default();
             writeln!(w, "- {} {}{at}", code(&found.name), code(&found.says))?;
+        }
+        if requirement.found.len() > LISTED {
+            writeln!(w, "- and {} more", requirement.found.len() - LISTED)?;
         }
         writeln!(w)?;
     }

@@ -8,6 +8,9 @@ use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::wording::{commit, count, gate_word, standing_word};
 
+/// So much of one sort is listed; the document has all of it.
+const LISTED: usize = 50;
+
 /// Writes what was required, what was found, and at the very end whether the gate is open.
 ///
 /// # Errors
@@ -43,7 +46,7 @@ fn requirement(w: &mut dyn Write, shown: &Requirement, style: Style) -> io::Resu
     let word = format!("{:<7}", standing_word(shown.standing));
     writeln!(w, "  {}  {}: {}", style.ink(ink, word), name(&shown.wants), name(&shown.why))?;
     if shown.standing != Standing::Proven || style.verbose {
-        for found in &shown.found {
+        for found in shown.found.iter().take(LISTED) {
             let at = found.at.as_deref().map(|at| format!("  {}", name(at))).unwrap_or_default();
             writeln!(
                 w,
@@ -53,6 +56,9 @@ fn requirement(w: &mut dyn Write, shown: &Requirement, style: Style) -> io::Resu
                 style.ink(Ink::Faint, at)
             )?;
         }
+    }
+    if shown.found.len() > LISTED && (shown.standing != Standing::Proven || style.verbose) {
+        writeln!(w, "             and {} more", shown.found.len() - LISTED)?;
     }
     Ok(())
 }

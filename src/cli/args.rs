@@ -17,7 +17,7 @@ use crate::secret::Secret;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
-  1   a bug or an unforeseen failure
+  1   a bug or an unforeseen failure; an image that was not built
   2   usage or configuration: the command line, ghdeploy.yml or a compose file
   3   the gate is closed: what must be proven of the commit is not
   4   a host was not reached, lacks something, or its lock was not had in time
@@ -25,8 +25,8 @@ Exit codes:
   6   a deploy failed or was stopped in the middle; the host's state needs a look: run ghdeploy status
   10  with --exit-code: there is something to do
 
-Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on. GHDEPLOY_ARGS
-may hold more options, quoted as in a shell.";
+Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.
+GHDEPLOY_ARGS may hold more options, quoted as in a shell.";
 
 /// Deploys a repository of Docker Compose service folders over SSH and restarts only what is affected.
 #[derive(Debug, Parser)]

@@ -57,6 +57,8 @@ struct Context {
     progress: Progress,
     /// The workflow run that this process is part of.
     workflow: Option<github::Run>,
+    /// The same, or what was named by hand: for what asks GitHub.
+    github: Option<github::Run>,
 }
 
 /// Runs the command line of this process.
@@ -120,7 +122,9 @@ fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit>
         Credentials::default()
     };
     let dir = args.directory();
-    let context = Context { dir, args, config, credentials, format, style, stderr, progress, workflow };
+    let github = workflow.clone().or_else(github::Run::by_hand);
+    let context =
+        Context { dir, args, config, credentials, format, style, stderr, progress, workflow, github };
     for note in &context.credentials.notes {
         context.say(note);
     }

@@ -123,7 +123,7 @@ fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageR
 
 /// Where images without a name of their own go.
 pub(super) fn registry(context: &Context) -> String {
-    let repository = context.workflow.as_ref().and_then(|run| run.repository.clone());
+    let repository = context.github.as_ref().and_then(|run| run.repository.clone());
     let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
     own.or_else(|| context.config.registry.clone())
         .unwrap_or_else(|| image::registry(repository.as_deref().unwrap_or("local")))
@@ -198,7 +198,7 @@ fn bake(
         set("tags", tag);
     }
     // https://github.com/opencontainers/image-spec/blob/main/annotations.md
-    let run = context.workflow.as_ref();
+    let run = context.github.as_ref();
     let source = run.and_then(|run| Some(format!("{}/{}", run.server, run.repository.as_ref()?)));
     let created = super::run::now();
     let version = format!("sha-{}", &sha[..12.min(sha.len())]);

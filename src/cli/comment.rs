@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const MAX_BYTES: u64 = 16 << 20;
 
 pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
-    let Some(run) = &context.workflow else {
-        return Err(Error::usage("a comment is written by a workflow run, and this is none")
-            .help("`ghdeploy plan --format markdown` shows what it would say"));
+    let Some(run) = &context.github else {
+        return Err(Error::usage("a comment is written by a workflow run, and this is none").help(
+            "`ghdeploy plan --format markdown` shows what it would say; GITHUB_REPOSITORY and GITHUB_TOKEN stand for a run",
+        ));
     };
     let repository = run.repository.as_ref();
     let repository = repository.ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;

@@ -153,7 +153,7 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
             false => Err(Error::usage("--sha is not the full name of a commit").help("write all 40 digits")),
         };
     }
-    let event = context.workflow.as_ref().map(|run| &run.event);
+    let event = context.github.as_ref().map(|run| &run.event);
     Ok(match event {
         // Checks of a pull request are those of its own newest commit, not of the merge that is checked out.
         Some(Ok(Event::PullRequest(pull))) => Some(pull.head.clone()),
@@ -168,7 +168,7 @@ pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) ->
     let Ok(head) = repository.commit("HEAD") else {
         return Some("what is checked out is no commit".to_owned());
     };
-    let is_pull = context.workflow.as_ref().is_some_and(|run| matches!(run.event, Ok(Event::PullRequest(_))));
+    let is_pull = context.github.as_ref().is_some_and(|run| matches!(run.event, Ok(Event::PullRequest(_))));
     let is_merge = || {
         is_pull && repository.parents(&head).is_some_and(|parents| parents.len() == 2 && parents[1] == sha)
     };
@@ -243,9 +243,9 @@ fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
 
 /// A way to the API, the repository, and the number of this run.
 fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)> {
-    let run = context.workflow.as_ref().ok_or_else(|| {
+    let run = context.github.as_ref().ok_or_else(|| {
         Error::usage("checks are those of a workflow run, and this is none")
-            .help("require reports instead: --junit")
+            .help("require reports instead: --junit; or set GITHUB_REPOSITORY and GITHUB_TOKEN")
     })?;
     let token = run.token.as_ref().ok_or_else(|| {
         Error::usage("there is no token to read checks with")

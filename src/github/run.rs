@@ -43,17 +43,21 @@ impl Run {
     /// The run around this process; `None` outside of GitHub's runner.
     #[must_use]
     pub fn here() -> Option<Self> {
-        Self::of(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        (variable("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| Self::of(variable))
     }
 
-    fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        if variable("GITHUB_ACTIONS").as_deref() != Some("true") {
-            return None;
-        }
+    /// What stands for a run where there is none, for whoever names a repository: `GITHUB_REPOSITORY`, `GITHUB_TOKEN`.
+    #[must_use]
+    pub fn by_hand() -> Option<Self> {
+        let run = Self::of(variable);
+        run.repository.is_some().then_some(run)
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let number = |name: &str| variable(name).and_then(|text| text.parse().ok());
         let path = |name: &str| variable(name).map(PathBuf::from);
         let name = variable("GITHUB_EVENT_NAME").unwrap_or_default();
-        Some(Self {
+        Self {
             repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
             server: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
@@ -67,7 +71,7 @@ impl Run {
             outputs: path("GITHUB_OUTPUT"),
             summary: path("GITHUB_STEP_SUMMARY"),
             is_debug: variable("RUNNER_DEBUG").as_deref() == Some("1"),
-        })
+        }
     }
 
     /// The page of this run.
@@ -87,6 +91,11 @@ impl Run {
         };
         below().unwrap_or_default()
     }
+}
+
+/// A variable of the environment; an empty one is not given.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn event(name: &str, path: Option<&Path>) -> Result<Event, String> {
@@ -112,27 +121,20 @@ fn is_repository(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn run(variables: &[(&str, &str)]) -> Option<Run> {
+    fn run(variables: &[(&str, &str)]) -> Run {
         Run::of(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn outside_of_the_runner_there_is_none() {
-        assert!(run(&[("GITHUB_REPOSITORY", "ann/side")]).is_none());
-    }
-
-    #[test]
     fn the_page_of_a_run_is_on_its_own_server() {
         let here = run(&[
-            ("GITHUB_ACTIONS", "true"),
             ("GITHUB_SERVER_URL", "https://git.example.com"),
             ("GITHUB_REPOSITORY", "ann/side"),
             ("GITHUB_RUN_ID", "118"),
             ("GITHUB_TOKEN", "hunter2"),
         ]);
-        let here = here.unwrap();
         assert_eq!(here.url().unwrap(), "https://git.example.com/ann/side/actions/runs/118");
         assert!(!format!("{here:?}").contains("hunter2"));
     }

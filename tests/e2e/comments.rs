@@ -350,12 +350,21 @@ fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
         (Some(2), true),
         "{said:?}"
     );
-    let said = run(bench.pull().env_remove("GITHUB_ACTIONS"));
+    let said = run(bench.pull().env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY"));
     assert_eq!(
         (said.code, said.stderr.contains("`ghdeploy plan --format markdown` shows")),
         (Some(2), true),
         "{said:?}"
     );
+}
+
+#[test]
+fn outside_of_a_workflow_a_repository_may_be_named_by_hand() {
+    let bench = Bench::new();
+    bench.git(&["checkout", "-q", &bench.head]);
+    let mut command = bench.event("", &json!({}));
+    command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_EVENT_PATH");
+    ends_well(command.args(["--base", "main~1", "--pull-request", "7"]), "commented on #7");
 }
 
 #[test]

@@ -300,6 +300,11 @@ fn outside_of_a_workflow_reports_alone_can_prove() {
     command.env_remove("GITHUB_ACTIONS");
     say(command).is(0, "gate open");
     let mut command = bench.event("x", &json!({}), &["gate", "--check", "test"]);
-    command.env_remove("GITHUB_ACTIONS");
+    command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY");
     say(command).is(2, "require reports instead: --junit");
+    // Or a repository is named by hand.
+    bench.put(&[("test", "success")]);
+    let mut command = bench.event("", &json!({}), &["gate", "--check", "test"]);
+    command.env_remove("GITHUB_ACTIONS");
+    say(command).is(0, "gate open");
 }

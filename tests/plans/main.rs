@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
-mod action;
 mod bases;
 mod bench;
 mod command_line;

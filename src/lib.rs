@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod apply;
+pub mod builds;
 pub mod cli;
 pub mod compose;
 pub mod config;

@@ -24,7 +24,8 @@ mod samples;
 use std::io::{self, Write};
 
 use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
-use crate::gate::{Builds, Verdict};
+use crate::builds::Builds;
+use crate::gate::Verdict;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 

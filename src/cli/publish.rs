@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::{Context, source};
 use crate::answers::CheckReport;
+use crate::builds::{Builds, ImageResult};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit, Result};
 use crate::gate::checks::Standing;
-use crate::gate::{Builds, Gate, ImageResult, Verdict};
+use crate::gate::{Gate, Verdict};
 use crate::github::Run;
 use crate::image;
 use crate::outcome::{Outcome, ProjectResult};

@@ -26,18 +26,8 @@ const NAMED: usize = 10;
 /// What a report says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many tests are listed.
-    pub tests: u64,
-    /// How many of them passed.
-    pub passed: u64,
-    /// How many of them failed: what they claim is not so.
-    pub failures: u64,
-    /// How many of them broke down, and how many suites did as a whole.
-    pub errors: u64,
-    /// How many of them were not run.
-    pub skipped: u64,
-    /// How many of them passed only when they were run again.
-    pub flaky: u64,
+    /// The numbers.
+    pub totals: Totals,
     /// The names of the first that failed.
     pub failing: Vec<String>,
     /// Where the totals that the report claims say worse than its cases do, or just other: `suite x claims 2 failures`.
@@ -93,23 +83,16 @@ impl fmt::Display for Totals {
 }
 
 impl Report {
-    /// The numbers.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let Self { tests, passed, failures, errors, skipped, flaky, .. } = *self;
-        Totals { tests, passed, failures, errors, skipped, flaky }
-    }
-
     /// How many tests ran.
     #[must_use]
     pub fn ran(&self) -> u64 {
-        self.tests - self.skipped.min(self.tests)
+        self.totals.tests - self.totals.skipped.min(self.totals.tests)
     }
 
     /// Whether tests ran and all of them passed.
     #[must_use]
     pub fn is_proof(&self) -> bool {
-        self.ran() > 0 && self.failures == 0 && self.errors == 0 && !self.claims_failures
+        self.ran() > 0 && self.totals.failures == 0 && self.totals.errors == 0 && !self.claims_failures
     }
 
     /// Reads a report.
@@ -150,7 +133,7 @@ impl Report {
     }
 
     fn case(&mut self, case: Node<'_, '_>) {
-        self.tests += 1;
+        self.totals.tests += 1;
         let has = |names: &[&str]| {
             case.children().any(|child| child.is_element() && names.contains(&child.tag_name().name()))
         };
@@ -185,14 +168,14 @@ impl Report {
             || says("result", &off)
             || says("executed", &["false", "0", "no"]);
         if is_error {
-            self.errors += 1;
+            self.totals.errors += 1;
         } else if is_failure {
-            self.failures += 1;
+            self.totals.failures += 1;
         } else if is_skipped {
-            self.skipped += 1;
+            self.totals.skipped += 1;
         } else {
-            self.passed += 1;
-            self.flaky += u64::from(has(&["flakyFailure", "flakyError"]));
+            self.totals.passed += 1;
+            self.totals.flaky += u64::from(has(&["flakyFailure", "flakyError"]));
         }
         if (is_error || is_failure) && self.failing.len() < NAMED {
             let part = |name| case.attribute(name).map(str::trim).filter(|text| !text.is_empty());
@@ -213,8 +196,8 @@ impl Report {
         // A suite that could not even begin.
         let (failures, errors) = (own("failure"), own("error"));
         if failures + errors > 0 {
-            self.failures += failures;
-            self.errors += errors;
+            self.totals.failures += failures;
+            self.totals.errors += errors;
             if self.failing.len() < NAMED {
                 self.failing.push(
                     format!("the suite {}", suite.attribute("name").unwrap_or_default())
@@ -317,7 +300,13 @@ mod tests {
     /// Tests, failures, errors, skipped; whether it is a proof.
     fn counts(text: &str) -> (u64, u64, u64, u64, bool) {
         let report = read(text);
-        (report.tests, report.failures, report.errors, report.skipped, report.is_proof())
+        (
+            report.totals.tests,
+            report.totals.failures,
+            report.totals.errors,
+            report.totals.skipped,
+            report.is_proof(),
+        )
     }
 
     #[test]
@@ -364,9 +353,12 @@ mod tests {
             read(&format!("<testsuite><testcase name='a' classname='b'>{inner}</testcase></testsuite>"))
         };
         let flaky = of("<flakyFailure message='x'/><flakyError/>");
-        assert_eq!((flaky.flaky, flaky.is_proof()), (1, true));
+        assert_eq!((flaky.totals.flaky, flaky.is_proof()), (1, true));
         let failed = of("<failure/><rerunFailure/><rerunError/>");
-        assert_eq!((failed.failures, failed.failing, failed.tests), (1, vec!["b a".to_owned()], 1));
+        assert_eq!(
+            (failed.totals.failures, failed.failing, failed.totals.tests),
+            (1, vec!["b a".to_owned()], 1)
+        );
     }
 
     #[test]
@@ -384,7 +376,7 @@ mod tests {
         let report =
             read("<testsuite name='s'><testcase name='a'/><error message='could not begin'/></testsuite>");
         assert_eq!(
-            (report.errors, report.is_proof(), report.failing),
+            (report.totals.errors, report.is_proof(), report.failing),
             (1, false, vec!["the suite s".to_owned()])
         );
     }
@@ -404,7 +396,7 @@ mod tests {
         assert!(read("<testsuite><testcase name='a'/></testsuite>").is_proof());
         let report = read("<testsuite tests='5' failures='' errors=' 0 '><testcase name='a'/></testsuite>");
         assert_eq!(
-            (report.tests, report.is_proof(), report.notes),
+            (report.totals.tests, report.is_proof(), report.notes),
             (1, true, vec!["the report claims 5 tests and lists 1".to_owned()])
         );
     }
@@ -478,7 +470,7 @@ mod tests {
         let deep = format!("{}<testcase/>{}", "<testsuite>".repeat(2_000), "</testsuite>".repeat(2_000));
         assert!(Report::read(deep.as_bytes()).unwrap_err().contains("nested"));
         let long = format!("<testsuite>{}</testsuite>", "<testcase name='a'/>".repeat(200_000));
-        assert_eq!(Report::read(long.as_bytes()).unwrap().tests, 200_000);
+        assert_eq!(Report::read(long.as_bytes()).unwrap().totals.tests, 200_000);
     }
 
     proptest! {

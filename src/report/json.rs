@@ -10,7 +10,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
-use crate::gate::{Builds, Verdict};
+use crate::builds::Builds;
+use crate::gate::Verdict;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 

@@ -1,0 +1,291 @@
+use super::*;
+use proptest::prelude::*;
+
+const SHA: &str = "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b";
+
+fn run(name: &str, id: u64, conclusion: &str) -> Check {
+    let conclusion = (conclusion != "pending").then(|| conclusion.to_owned());
+    Check {
+        name: name.to_owned(),
+        is_run: true,
+        app: "github-actions".to_owned(),
+        id,
+        conclusion,
+        url: None,
+        suite: Some(1),
+    }
+}
+
+fn rules(checks: &[&str]) -> Rules {
+    Rules { checks: checks.iter().map(|glob| (*glob).to_owned()).collect(), ..Rules::default() }
+}
+
+fn verdict(checks: &[&str], runs: Vec<Check>) -> Verdict {
+    judge(
+        Some(SHA),
+        &rules(checks),
+        &Evidence { checks: runs, ..Evidence::default() },
+        &["blog".to_owned(), "shop".to_owned()],
+    )
+}
+
+/// How the gate is for all, and for each project; whether it may change.
+fn gates(verdict: &Verdict) -> (Gate, Vec<Gate>, bool) {
+    (verdict.gate, verdict.projects.iter().map(|project| project.gate).collect(), verdict.may_change())
+}
+
+use Gate::{Closed, Open};
+
+#[test]
+fn only_success_opens_the_gate() {
+    assert_eq!(gates(&verdict(&["test"], vec![run("test", 1, "success")])), (Open, vec![Open, Open], false));
+    for conclusion in [
+        "failure",
+        "neutral",
+        "skipped",
+        "cancelled",
+        "timed_out",
+        "action_required",
+        "stale",
+        "startup_failure",
+        "error",
+        "whatever",
+        "",
+    ] {
+        assert_eq!(
+            gates(&verdict(&["test"], vec![run("test", 1, conclusion)])),
+            (Closed, vec![Closed, Closed], false),
+            "{conclusion}"
+        );
+    }
+    assert_eq!(
+        gates(&verdict(&["test"], vec![run("test", 1, "pending")])),
+        (Closed, vec![Closed, Closed], true)
+    );
+    assert_eq!(gates(&verdict(&["test"], Vec::new())), (Closed, vec![Closed, Closed], true));
+    assert_eq!(
+        gates(&verdict(&["test"], vec![run("tests", 1, "success")])),
+        (Closed, vec![Closed, Closed], true)
+    );
+}
+
+#[test]
+fn nothing_that_is_required_proves_nothing() {
+    assert_eq!(gates(&verdict(&[], vec![run("test", 1, "success")])), (Closed, vec![Closed, Closed], false));
+    let forbids = Rules { forbid: vec!["freeze".to_owned()], ..Rules::default() };
+    assert_eq!(judge(Some(SHA), &forbids, &Evidence::default(), &[]).gate, Closed);
+    assert_eq!(
+        judge(
+            None,
+            &rules(&["test"]),
+            &Evidence { checks: vec![run("test", 1, "success")], ..Evidence::default() },
+            &[]
+        )
+        .gate,
+        Closed
+    );
+}
+
+#[test]
+fn every_name_that_a_glob_matches_counts_of_every_app() {
+    let matrix = |third: &str| {
+        vec![run("test (1)", 1, "success"), run("test (2, a/b)", 2, "success"), run("test (3)", 3, third)]
+    };
+    assert_eq!(verdict(&["test*"], matrix("success")).gate, Open);
+    assert_eq!(verdict(&["test*"], matrix("skipped")).requirements[0].why, "`test (3)` skipped");
+    let mut two = vec![run("test", 1, "success"), run("test", 2, "failure")];
+    two[1].app = "other".to_owned();
+    assert_eq!(verdict(&["test"], two).gate, Closed);
+}
+
+#[test]
+fn of_several_runs_the_newest_counts_and_none_while_one_is_not_through() {
+    let runs =
+        |first: &str, second: &str| verdict(&["test"], vec![run("test", 9, second), run("test", 3, first)]);
+    assert_eq!(runs("failure", "success").gate, Open);
+    assert_eq!(runs("success", "failure").gate, Closed);
+    assert_eq!(gates(&runs("pending", "success")), (Closed, vec![Closed, Closed], true));
+}
+
+#[test]
+fn of_several_statuses_the_newest_counts() {
+    let status =
+        |id: u64, conclusion: &str| Check { is_run: false, suite: None, ..run("test", id, conclusion) };
+    let of = |statuses: Vec<Check>| gates(&verdict(&["test"], statuses));
+    assert_eq!(of(vec![status(2, "success"), status(1, "pending")]).0, Open);
+    assert_eq!(of(vec![status(1, "success"), status(2, "pending")]), (Closed, vec![Closed, Closed], true));
+    assert_eq!(of(vec![status(2, "failure"), status(1, "success")]), (Closed, vec![Closed, Closed], false));
+    // A status and a check run of one name are two.
+    assert_eq!(of(vec![status(9, "success"), run("test", 1, "failure")]).0, Closed);
+}
+
+#[test]
+fn a_glob_waits_for_a_workflow_that_may_bring_more() {
+    let evidence = |running: &[u64]| Evidence {
+        checks: vec![run("test (1)", 1, "success")],
+        running: running.iter().copied().collect(),
+        ..Evidence::default()
+    };
+    assert_eq!(judge(Some(SHA), &rules(&["test*"]), &evidence(&[]), &[]).gate, Open);
+    let waits = judge(Some(SHA), &rules(&["test*"]), &evidence(&[1]), &[]);
+    assert_eq!((waits.gate, waits.may_change()), (Closed, true));
+    // A name in full is one check.
+    assert_eq!(judge(Some(SHA), &rules(&["test (1)"]), &evidence(&[1]), &[]).gate, Open);
+    assert_eq!(judge(Some(SHA), &rules(&["test*"]), &evidence(&[2]), &[]).gate, Open);
+}
+
+#[test]
+fn each_project_waits_for_its_own_tests_and_all_for_those_of_all() {
+    let of = |runs: Vec<Check>| gates(&verdict(&["lint", "test ({project})"], runs));
+    let lint = || run("lint", 1, "success");
+    assert_eq!(
+        of(vec![lint(), run("test (blog)", 2, "success"), run("test (shop)", 3, "failure")]),
+        (Closed, vec![Open, Closed], false)
+    );
+    assert_eq!(of(vec![lint(), run("test (blog)", 2, "success")]), (Closed, vec![Open, Closed], true));
+    assert_eq!(
+        of(vec![run("lint", 1, "failure"), run("test (blog)", 2, "success")]),
+        (Closed, vec![Closed, Closed], false)
+    );
+    // A project whose name means something in a glob means only itself.
+    let own = judge(
+        Some(SHA),
+        &rules(&["test ({project})"]),
+        &Evidence { checks: vec![run("test (a)", 1, "success")], ..Evidence::default() },
+        &["[a-z]".to_owned(), "*".to_owned()],
+    );
+    assert_eq!(gates(&own).1, [Closed, Closed]);
+}
+
+#[test]
+fn what_is_forbidden_closes_whatever_it_says() {
+    let rules = Rules { forbid: vec!["freeze*".to_owned()], ..rules(&["test"]) };
+    let with = |extra: Option<Check>| {
+        let checks = std::iter::once(run("test", 1, "success")).chain(extra).collect();
+        judge(Some(SHA), &rules, &Evidence { checks, ..Evidence::default() }, &[]).gate
+    };
+    assert_eq!(with(None), Open);
+    for conclusion in ["success", "skipped", "pending"] {
+        assert_eq!(with(Some(run("freeze until monday", 2, conclusion))), Closed);
+    }
+}
+
+#[test]
+fn jobs_that_are_needed_must_all_have_succeeded() {
+    let with = |needs: Option<&str>| {
+        let rules = Rules { needs: true, ..Rules::default() };
+        let evidence = Evidence { needs: needs.map(str::to_owned), ..Evidence::default() };
+        judge(Some(SHA), &rules, &evidence, &[])
+    };
+    assert_eq!(
+        with(Some(r#"{"a": {"result": "success", "outputs": {}}, "b": {"result": "success"}}"#)).gate,
+        Open
+    );
+    for needs in [
+        None,
+        Some(""),
+        Some("{}"),
+        Some("[]"),
+        Some("null"),
+        Some("{\"a\":"),
+        Some(r#"{"a": {}}"#),
+        Some(r#"{"a": "success"}"#),
+        Some(r#"{"a": {"result": "success"}, "b": {"result": "skipped"}}"#),
+        Some(r#"{"a": {"result": "cancelled"}}"#),
+        Some(r#"{"a": {"result": "failure"}}"#),
+    ] {
+        let verdict = with(needs);
+        assert_eq!((verdict.gate, verdict.may_change()), (Closed, false), "{needs:?}");
+    }
+}
+
+#[test]
+fn reports_must_be_there_readable_and_green() {
+    let report = |text: &str| Report::read(text.as_bytes());
+    let good = || report("<testsuite><testcase name='a'/><testcase name='b'/></testsuite>");
+    let with = |files: Vec<Result<Report, String>>, min_tests: u64| {
+        let rules = Rules { junit: vec!["*.xml".to_owned()], min_tests, ..Rules::default() };
+        let files =
+            files.into_iter().enumerate().map(|(number, report)| (format!("{number}.xml"), report)).collect();
+        let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
+        judge(Some(SHA), &rules, &Evidence { reports, ..Evidence::default() }, &[])
+    };
+    assert_eq!(with(vec![good(), good()], 4).requirements[0].why, "4 tests passed");
+    assert_eq!(with(vec![good(), good()], 4).gate, Open);
+    assert_eq!(with(vec![good(), good()], 5).requirements[0].why, "4 tests ran, and at least 5 must");
+    for bad in [
+        Vec::new(),
+        vec![good(), report("")],
+        vec![good(), report("<testsuite/>")],
+        vec![report("<testsuite><testcase><failure/></testcase></testsuite>"), good()],
+    ] {
+        assert_eq!(with(bad.clone(), 1).gate, Closed, "{bad:?}");
+    }
+    // A glob of which no reports are known at all matches none.
+    let rules = Rules { junit: vec!["x".to_owned()], ..Rules::default() };
+    assert_eq!(judge(Some(SHA), &rules, &Evidence::default(), &[]).gate, Closed);
+}
+
+#[test]
+fn what_was_tested_must_be_what_is_there() {
+    let evidence = Evidence {
+        checks: vec![run("test", 1, "success")],
+        mismatch: Some("b is checked out".to_owned()),
+        ..Evidence::default()
+    };
+    let verdict = judge(Some(SHA), &rules(&["test"]), &evidence, &[]);
+    assert_eq!((verdict.gate, verdict.may_change()), (Closed, false));
+}
+
+#[test]
+fn a_verdict_opens_for_its_own_commit_and_projects_alone() {
+    let open = verdict(&["test"], vec![run("test", 1, "success")]);
+    assert!(open.opens("blog", SHA));
+    assert!(!open.opens("wiki", SHA));
+    assert!(!open.opens("blog", "0000000000000000000000000000000000000001"));
+    // What merely claims to be open is not.
+    let claims = |change: &dyn Fn(&mut Verdict)| {
+        let mut verdict = open.clone();
+        change(&mut verdict);
+        verdict.opens("blog", SHA)
+    };
+    assert!(!claims(&|verdict| verdict.requirements[0].standing = Standing::Failed));
+    assert!(!claims(&|verdict| verdict.requirements.clear()));
+    // Nor does it help that something is proven of another project.
+    assert!(!claims(&|verdict| verdict.projects[1].requirements = std::mem::take(&mut verdict.requirements)));
+    assert!(!claims(&|verdict| verdict.projects[0].gate = Closed));
+    assert!(!claims(&|verdict| verdict.sha = None));
+    assert!(!claims(&|verdict| verdict.version = 2));
+    let again: Verdict = serde_json::from_str(&serde_json::to_string(&open).unwrap()).unwrap();
+    assert_eq!(again, open);
+}
+
+proptest! {
+    #[test]
+    fn the_gate_is_open_only_if_all_that_is_required_succeeded_and_none_of_it_is_anything_else(
+        runs in proptest::collection::vec((0usize..4, 0usize..2, 0u64..6, 0usize..5), 0..10),
+        required in proptest::collection::vec(0usize..5, 0..3),
+    ) {
+        let names = ["a", "b", "test (1)", "test (2)"];
+        let conclusions = ["success", "success", "failure", "skipped", "pending"];
+        let checks: Vec<Check> = runs.iter().enumerate().map(|(place, (name, app, id, conclusion))| {
+            let mut check = run(names[*name], id * 100 + place as u64, conclusions[*conclusion]);
+            check.app = ["x", "y"][*app].to_owned();
+            check
+        }).collect();
+        let globs: Vec<&str> = required.iter().map(|which| ["a", "b", "test*", "*", "c"][*which]).collect();
+        let gate = verdict(&globs, checks.clone()).gate;
+        let matches = |glob: &str, name: &str| match glob { "*" => true, "test*" => name.starts_with("test"), glob => glob == name };
+        // Each name of each app: nothing pending, and the newest a success.
+        let is_good = |name: &str, app: &str| {
+            let of: Vec<&Check> = checks.iter().filter(|check| check.name == name && check.app == app).collect();
+            of.iter().all(|check| check.conclusion.is_some())
+                && of.iter().max_by_key(|check| check.id).is_none_or(|check| check.conclusion.as_deref() == Some("success"))
+        };
+        let expected = !globs.is_empty() && globs.iter().all(|glob| {
+            let found: Vec<&Check> = checks.iter().filter(|check| matches(glob, &check.name)).collect();
+            !found.is_empty() && found.iter().all(|check| is_good(&check.name, &check.app))
+        });
+        prop_assert_eq!(gate == Open, expected, "{:?} {:?}", globs, checks);
+    }
+}

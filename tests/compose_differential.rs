@@ -13,9 +13,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::model::{How, Project};
 use ghdeploy::compose::{self, Files, NodeKind};
-use ghdeploy::path::RootPath;
 use serde_json::Value;
 
 /// A folder of this machine, with some files replaced by others (`None`: removed).

@@ -3,7 +3,7 @@
 //! down, and the next `up` stumbles over the name.
 
 use super::{Apply, Failure};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::host::{Command, Container, Reply};
 use crate::plan::ProjectPlan;
 

@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::services::acted;
 use super::{Apply, Failure};
+use crate::base::diagnostic::Diagnostic;
 use crate::compose::model::Service;
-use crate::diagnostic::Diagnostic;
 use crate::host::Command;
-use crate::image::{INPUTS, REVISION};
+use crate::images::reference::{INPUTS, REVISION};
 use crate::outcome::{ProjectOutcome, ProjectResult, RunningImage};
 use crate::plan::{Deed, ProjectPlan};
-use crate::wanted::WantedProject;
+use crate::state::wanted::WantedProject;
 
 /// What Docker tells of an image, one line each.
 #[derive(Debug, Deserialize)]
@@ -68,7 +68,7 @@ impl Apply<'_> {
         let told = self.images(&runs.iter().map(|(.., id, _)| id.clone()).collect()).await;
         for (project, service, id, image) in runs {
             let Some(told) = told.iter().find(|told| told.id == id) else { continue };
-            let name = crate::image::parts(&image).0;
+            let name = crate::images::reference::parts(&image).0;
             let of = |digest: &&String| digest.split_once('@').is_some_and(|(known, _)| known == name);
             let digests = told.digests.iter().flatten();
             let digest = digests.clone().find(of).or_else(|| digests.clone().next());

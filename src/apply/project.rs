@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{explain, unset_variables};
 use super::{Apply, Failure, told};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit};
+use crate::base::path::looks_like_a_file;
 use crate::compose::model::{How, Service};
-use crate::deployed::{Found, ProjectState, unit};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit};
 use crate::host::facts::types;
 use crate::host::{Command, Place, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
-use crate::path::looks_like_a_file;
 use crate::plan::{Deed, ProjectChange, ProjectPlan, acting};
-use crate::wanted::WantedProject;
+use crate::state::deployed::{Found, ProjectState, unit};
+use crate::state::wanted::WantedProject;
 
 impl Apply<'_> {
     /// Checks all that can be checked of a project before anything of it changes.

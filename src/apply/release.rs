@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use super::{Apply, told};
-use crate::error::{Error, HostState, Result};
-use crate::history::{Release, ReleasedProject};
+use crate::base::error::{Error, HostState, Result};
 use crate::host::Command;
+use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::ProjectPlan;
 

@@ -6,10 +6,10 @@ use super::project::back_failed;
 use super::services::{acted, restarts};
 use super::words::explain;
 use super::{Apply, Failure};
-use crate::deployed::{SHARED, unit};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::host::{Command, Container, Place, Reply};
 use crate::plan::{Deed, ProjectPlan};
+use crate::state::deployed::{SHARED, unit};
 
 impl Apply<'_> {
     /// Brings back what was there before: files, images, containers, records.

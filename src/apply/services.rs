@@ -10,15 +10,15 @@ use super::health::{Sick, Verdict, Watch};
 use super::stop::Urgency;
 use super::words::explain;
 use super::{Apply, Failure};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::path::RootPath;
 use crate::compose::model::{Dependency, Reaction, Service, When};
-use crate::deployed::{ServiceState, unit};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, Result};
 use crate::host::{Command, Container, Event, Place, Reply};
 use crate::outcome::ServiceLog;
-use crate::path::RootPath;
 use crate::plan::{Action, Deed, ProjectPlan};
-use crate::wanted::reaction_key;
+use crate::state::deployed::{ServiceState, unit};
+use crate::state::wanted::reaction_key;
 
 /// How often Docker is asked while services get well. One `docker inspect` costs the host some 50 ms.
 const POLL: Duration = Duration::from_millis(500);
@@ -391,7 +391,7 @@ impl Apply<'_> {
         Err((failure, sick))
     }
 
-    fn place(&self, plan: &ProjectPlan, service: &str) -> Option<crate::diagnostic::Location> {
+    fn place(&self, plan: &ProjectPlan, service: &str) -> Option<crate::base::diagnostic::Location> {
         self.project(plan)?.model.services.get(service).map(|service| service.at.clone())
     }
 

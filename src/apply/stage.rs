@@ -18,10 +18,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use crate::deployed::Deployed;
-use crate::manifest::{Entry, Kind, Manifest, push_line};
-use crate::path::RootPath;
+use crate::base::manifest::{Entry, Kind, Manifest, push_line};
+use crate::base::path::RootPath;
 use crate::plan::{FileChange, FileChangeKind};
+use crate::state::deployed::Deployed;
 
 /// Where the content of a staged file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use tokio::sync::watch;
 
 use super::{Apply, Failure};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit};
 
 /// How urgent it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -1,6 +1,6 @@
 //! What the words of Docker and Compose mean, and what of them may be shown.
 
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
 
 /// Why a command failed, from what it printed. Lines that could hold a value from an env file are cut.
 pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {

@@ -11,15 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::Context;
 use crate::apply::stop::{Stop, Urgency};
-use crate::error::Exit;
-use crate::event::{Event, Observer};
+use crate::base::error::Exit;
+use crate::base::secret::Secret;
 use crate::github::client::{Client, Failure};
 use crate::github::deployment::{Deployments, Subject};
-use crate::http::{self, Answer};
+use crate::github::http::{self, Answer};
 use crate::outcome::Outcome;
+use crate::outcome::event::{Event, Observer};
 use crate::report::announce::{Run, short, slack_finished, slack_started, webhook};
 use crate::report::workflow::mask;
-use crate::secret::Secret;
 
 /// How long a deploy that is through waits for those who are told.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::duration::parse_duration;
-use crate::error::{Error, Result};
+use crate::base::duration::parse_duration;
+use crate::base::error::{Error, Result};
+use crate::base::secret::Secret;
 use crate::host::credentials::Given;
 use crate::report::Format;
-use crate::secret::Secret;
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -4,8 +4,8 @@
 //! why is said.
 
 use super::Context;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
 use crate::github::Run;
 use crate::github::event::{Event, PullRequest};
 use crate::tree::git::{Depth, Login, Repository};

@@ -14,16 +14,17 @@ use super::Context;
 use super::args::BuildArgs;
 use super::gate::{Decision, built, decide, mismatch};
 use super::publish::Shown;
-use crate::builds::{Builds, ImageOutcome, ImageResult};
+use crate::base::error::{Error, Exit, Result};
 use crate::compose::model::ProjectSettings;
-use crate::error::{Error, Exit, Result};
-use crate::gate::Verdict;
-use crate::image;
+use crate::images::builds::{Builds, ImageOutcome, ImageResult};
+use crate::images::gate::Verdict;
+use crate::images::reference;
 use crate::plan::{Plan, ProjectPlan};
 use crate::report::escape::name;
+use crate::state::wanted;
+use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
-use crate::wanted;
 
 /// Size of the largest verdict that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -69,7 +70,7 @@ fn exit(builds: &Builds, wanted: &[String]) -> Exit {
     if with(ImageResult::Failed) {
         Exit::Unforeseen
     } else if with(ImageResult::Closed)
-        || (wanted.is_empty() && builds.verdict.gate != crate::gate::Gate::Open)
+        || (wanted.is_empty() && builds.verdict.gate != crate::images::gate::Gate::Open)
     {
         Exit::GateClosed
     } else {
@@ -108,8 +109,9 @@ fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageR
     let registry = registry(context);
     let is_alone = project.images.len() == 1;
     let outcome = |built: &crate::plan::ImageToBuild| {
-        let name = image::name(built.image.as_deref(), &registry, &project.name, &built.service, is_alone);
-        let tags = image::tags(&name, built.image.as_deref(), sha);
+        let name =
+            reference::name(built.image.as_deref(), &registry, &project.name, &built.service, is_alone);
+        let tags = reference::tags(&name, built.image.as_deref(), sha);
         ImageOutcome {
             project: project.name.clone(),
             service: built.service.clone(),
@@ -127,7 +129,7 @@ pub(super) fn registry(context: &Context) -> String {
     let repository = context.github.as_ref().and_then(|run| run.repository.clone());
     let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
     own.or_else(|| context.config.registry.clone())
-        .unwrap_or_else(|| image::registry(repository.as_deref().unwrap_or("local")))
+        .unwrap_or_else(|| reference::registry(repository.as_deref().unwrap_or("local")))
 }
 
 /// Builds the images of one project, each by itself: one that fails hides none of the others.
@@ -205,8 +207,8 @@ fn bake(
     let version = format!("sha-{}", &sha[..12.min(sha.len())]);
     let own = |name: &str| format!("org.opencontainers.image.{name}");
     let labels = [
-        (image::REVISION.to_owned(), Some(sha)),
-        (image::INPUTS.to_owned(), marks.inputs.map(String::as_str)),
+        (reference::REVISION.to_owned(), Some(sha)),
+        (reference::INPUTS.to_owned(), marks.inputs.map(String::as_str)),
         (own("source"), source.as_deref()),
         (own("created"), Some(&*created)),
         (own("version"), Some(&*version)),
@@ -252,7 +254,7 @@ fn inputs(context: &Context) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = wanted::read(&tree, &config.services, &target.root, &runs)?;
+        let wanted = tree::read(&tree, &config.services, &target.root, &runs)?;
         let manifests = wanted.projects.iter().map(|project| &project.manifest);
         let files = wanted::union(manifests.chain([&wanted.shared]));
         for project in &wanted.projects {

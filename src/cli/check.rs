@@ -2,16 +2,16 @@
 
 use super::Context;
 use super::publish::Shown;
-use crate::answers::CheckReport;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Exit, Result};
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Exit, Result};
 use crate::lint::lint;
+use crate::outcome::answers::CheckReport;
 use crate::plan::{circles, same_name};
+use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::{models, project_dirs};
-use crate::wanted;
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = wanted::read_again(&memory, &tree, &context.config.services, &target.root, &runs)?;
+        let wanted = tree::read_again(&memory, &tree, &context.config.services, &target.root, &runs)?;
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Context;
 use super::args::CommentArgs;
 use super::plan::plan;
-use crate::error::{Error, Exit, Result};
+use crate::base::error::{Error, Exit, Result};
 use crate::github::Run;
 use crate::github::client::{Client, Failure};
 use crate::github::comment::{Comment, Posted, Wanted};

@@ -7,22 +7,23 @@ use futures_util::future::join_all;
 use super::Context;
 use super::args::DiffArgs;
 use super::hosts::{Target, selection};
-use crate::answers::{Diff, FileDiff, HostDiff};
+use crate::base::diff::{is_secret_name, unified};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::manifest::Manifest;
+use crate::base::path::RootPath;
 use crate::compose::Files as _;
 use crate::compose::model::How;
 use crate::config::globs::ProjectGlobs;
-use crate::deployed::{SHARED, unit};
-use crate::diff::{is_secret_name, unified};
-use crate::error::{Error, Exit, Result};
 use crate::host::facts::{facts, open, probe_new};
 use crate::host::releases::{Content, contents};
 use crate::host::{Command, Driver, Transport};
-use crate::manifest::Manifest;
-use crate::path::RootPath;
+use crate::outcome::answers::{Diff, FileDiff, HostDiff};
 use crate::plan::{self, FileChange, Options};
 use crate::report::render_diff;
+use crate::state::deployed::{SHARED, unit};
+use crate::state::wanted::Wanted;
+use crate::tree;
 use crate::tree::disk::DiskTree;
-use crate::wanted::{self, Wanted};
 
 /// Size of the largest file whose content is shown, in bytes: more than people write or read.
 const MAX_BYTES: u64 = 1 << 20;
@@ -60,7 +61,7 @@ async fn host(
     selection: Option<&ProjectGlobs>,
     transport: &dyn Transport,
 ) -> Result<Vec<FileDiff>> {
-    let wanted = wanted::read(tree, &context.config.services, &target.root, &|name, settings| {
+    let wanted = tree::read(tree, &context.config.services, &target.root, &|name, settings| {
         target.runs(name, settings)
     })?;
     let selects = |name: &str| selection.is_none_or(|globs| globs.selects(name));

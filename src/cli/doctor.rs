@@ -4,11 +4,11 @@ use futures_util::future::join_all;
 
 use super::Context;
 use super::hosts::Target;
-use crate::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
+use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
-use crate::error::{Error, Exit, Result};
 use crate::host::facts::open;
 use crate::host::{Command, Driver, Transport};
+use crate::outcome::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render_checkup;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {

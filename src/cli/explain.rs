@@ -4,17 +4,17 @@ use std::path::{Component, Path};
 
 use super::Context;
 use super::args::ExplainArgs;
-use crate::answers::{Explanation, Reader, Reading};
+use crate::base::diagnostic::Location;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::path::RootPath;
 use crate::compose;
 use crate::compose::model::{How, Project, Service};
-use crate::diagnostic::Location;
-use crate::error::{Error, Exit, Result};
-use crate::path::RootPath;
+use crate::outcome::answers::{Explanation, Reader, Reading};
 use crate::plan::{self, Deed};
 use crate::report::render_explanations;
+use crate::state::wanted::Reactions;
 use crate::tree::disk::DiskTree;
 use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
-use crate::wanted::Reactions;
 
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;

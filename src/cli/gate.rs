@@ -1,6 +1,6 @@
 //! `gate`: whether the images of a commit may be built.
 //!
-//! Owns where the evidence comes from and how long it is waited for. What it proves is decided by [`crate::gate`].
+//! Owns where the evidence comes from and how long it is waited for. What it proves is decided by [`crate::images::gate`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::Context;
 use super::args::GateArgs;
 use super::plan::plan_of_images;
 use super::publish::Shown;
-use crate::error::{Error, Exit, Result};
-use crate::gate::junit::{MAX_BYTES, Report};
-use crate::gate::{Evidence, Gate, Reports, Rules, Verdict, judge};
+use crate::base::error::{Error, Exit, Result};
 use crate::github::checks::checks;
 use crate::github::client::{Client, Failure};
 use crate::github::event::{Event, is_sha};
+use crate::images::gate::junit::{MAX_BYTES, Report};
+use crate::images::gate::{Evidence, Gate, Reports, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 
@@ -105,7 +105,8 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
 fn pending(verdict: &Verdict) -> String {
     let own = verdict.projects.iter().flat_map(|project| &project.requirements);
     let all = verdict.requirements.iter().chain(own);
-    let pending = all.filter(|requirement| requirement.standing == crate::gate::checks::Standing::Pending);
+    let pending =
+        all.filter(|requirement| requirement.standing == crate::images::gate::checks::Standing::Pending);
     pending
         .map(|requirement| format!("{} ({})", requirement.wants, requirement.why))
         .collect::<Vec<_>>()

@@ -4,12 +4,12 @@ use futures_util::future::join_all;
 
 use super::Context;
 use super::hosts::Target;
-use crate::answers::{History, HostHistory, PastRelease};
-use crate::error::{Exit, Result};
-use crate::history::Release;
+use crate::base::error::{Exit, Result};
 use crate::host::facts::open;
 use crate::host::releases::releases;
 use crate::host::{Command, Driver, Transport};
+use crate::outcome::answers::{History, HostHistory, PastRelease};
+use crate::outcome::history::Release;
 use crate::report::render_history;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {

@@ -2,11 +2,11 @@
 
 use super::Context;
 use super::args::SelectArgs;
+use crate::base::error::{Error, Result};
 use crate::compose::model::ProjectSettings;
 use crate::config::Host;
 use crate::config::address::{HostAddress, HostRoot};
 use crate::config::globs::ProjectGlobs;
-use crate::error::{Error, Result};
 use crate::host::{Local, Ssh, SshOptions, Transport};
 
 /// A host that a command works on.

@@ -6,14 +6,14 @@ use super::base::{Base, base};
 use super::hosts::selection;
 use super::publish::Shown;
 use super::sync::plan_exit;
+use crate::base::error::{Error, Exit, Result};
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
-use crate::deployed::Deployed;
-use crate::error::{Error, Exit, Result};
 use crate::plan::{self, Options, Plan, VERSION};
+use crate::state::deployed::Deployed;
+use crate::tree;
 use crate::tree::Snapshot;
 use crate::tree::git::Repository;
-use crate::wanted;
 
 pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let plan = plan(context, args)?;
@@ -55,14 +55,14 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     let Base { commit: base, note } = base;
     let head = repository.tree(args.head(), layout, rules)?;
     let base = base.map(|rev| repository.past_tree(&rev, layout, rules)).transpose()?;
-    let shown = |path: &crate::path::RootPath| crate::compose::Files::shown(&head, path);
+    let shown = |path: &crate::base::path::RootPath| crate::compose::Files::shown(&head, path);
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
         let memory = Memory::default();
         let read = |tree: &dyn Snapshot| {
             let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-            wanted::read_again(&memory, tree, layout, &target.root, &runs)
+            tree::read_again(&memory, tree, layout, &target.root, &runs)
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {

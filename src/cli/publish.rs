@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Context, source};
-use crate::answers::CheckReport;
-use crate::builds::{Builds, ImageResult};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, Result};
-use crate::gate::checks::Standing;
-use crate::gate::{Gate, Verdict};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, Result};
 use crate::github::Run;
-use crate::image;
+use crate::images::builds::{Builds, ImageResult};
+use crate::images::gate::checks::Standing;
+use crate::images::gate::{Gate, Verdict};
+use crate::images::reference;
+use crate::outcome::answers::CheckReport;
 use crate::outcome::{Outcome, ProjectResult};
 use crate::plan::{ImageToBuild, Plan};
 use crate::report::markdown::fit::{self, SUMMARY};
@@ -216,8 +216,8 @@ impl Shown<'_> {
         let images = projects.iter().flat_map(|(project, path, images)| {
             images.iter().map(move |built| {
                 let own = built.image.as_deref();
-                let name = image::name(own, registry, project, &built.service, images.len() == 1);
-                let tags = self.commit().map(|commit| image::tags(&name, own, commit)).unwrap_or_default();
+                let name = reference::name(own, registry, project, &built.service, images.len() == 1);
+                let tags = self.commit().map(|commit| reference::tags(&name, own, commit)).unwrap_or_default();
                 json!({
                     "project": project, "path": path, "service": built.service, "context": built.of.context,
                     "dockerfile": built.of.dockerfile, "target": built.of.target, "image": name, "tags": tags.join(","),
@@ -271,7 +271,7 @@ fn closed(verdict: &Verdict) -> Vec<Diagnostic> {
     });
     let all = verdict.requirements.iter().map(|requirement| (String::new(), requirement)).chain(own);
     let open = all.filter(|(_, requirement)| requirement.standing != Standing::Proven);
-    let tell = |(who, requirement): (String, &crate::gate::Requirement)| {
+    let tell = |(who, requirement): (String, &crate::images::gate::Requirement)| {
         Diagnostic::error(
             format!("the gate {who} is closed: {}: {}", requirement.wants, requirement.why)
                 .replace("  ", " "),

@@ -14,23 +14,24 @@ use super::run::{Reached, carry_out, holder, not_begun, settings, unless_stopped
 use super::signals;
 use crate::apply::stop::Stop;
 use crate::apply::{BackTo, Settings, Task};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, HostState, Result};
+use crate::base::manifest::Manifest;
 use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
-use crate::deployed::{Deployed, Held, SHARED, unit};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, HostState, Result};
-use crate::event::{Event, Observer};
-use crate::history::before;
 use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::releases::{Content, Image, contents, releases, snapshot};
 use crate::host::{self, Command, Container, Driver, Transport};
-use crate::manifest::Manifest;
 use crate::outcome::Outcome;
+use crate::outcome::event::{Event, Observer};
+use crate::outcome::history::before;
 use crate::plan::{self, Action, Deed, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work};
 use crate::report::Format;
 use crate::report::progress::observer;
+use crate::state::deployed::{Deployed, Held, SHARED, unit};
+use crate::state::wanted::Wanted;
+use crate::tree;
 use crate::tree::release::{Contents, ReleaseTree};
-use crate::wanted::{self, Wanted};
 
 /// Size of the largest file that is read to understand a project, in bytes.
 const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
@@ -209,7 +210,7 @@ impl Run<'_> {
         for _ in 0..MAX_ROUNDS {
             let missing = {
                 let tree = ReleaseTree::new(past, &known)?;
-                let wanted = wanted::read(&tree, tree.layout(), &self.target.root, &|_, _| true);
+                let wanted = tree::read(&tree, tree.layout(), &self.target.root, &|_, _| true);
                 let missing = tree.missing();
                 if missing.is_empty() {
                     return wanted;
@@ -233,7 +234,7 @@ impl Run<'_> {
         let selects = |name: &str| self.selects(name);
         let options =
             Options { allow_held: true, origin: Origin::Release(release), ..Options::new(&selects) };
-        let path = |path: &crate::path::RootPath| shown(past, deployed, path);
+        let path = |path: &crate::base::path::RootPath| shown(past, deployed, path);
         let mut work = plan::host(&self.target.name, wanted, deployed, &options, &path);
         let shared =
             deployed.manifests.get(SHARED).map_or_else(|| Manifest::default().digest(), Manifest::digest);
@@ -344,9 +345,9 @@ impl Run<'_> {
 }
 
 /// Where a path lies in the repository, as far as the records tell.
-fn shown(past: &Deployed, deployed: &Deployed, path: &crate::path::RootPath) -> String {
+fn shown(past: &Deployed, deployed: &Deployed, path: &crate::base::path::RootPath) -> String {
     let all = past.state.projects.values().chain(deployed.state.projects.values());
-    let within = |project: &crate::deployed::ProjectState| {
+    let within = |project: &crate::state::deployed::ProjectState| {
         Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?))
     };
     all.clone()

@@ -10,10 +10,10 @@ use super::Context;
 use super::hosts::Target;
 use crate::apply::stop::{Stop, Urgency};
 use crate::apply::{Settings, Task, apply};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, HostState, Result};
-use crate::event::{Event, Observer};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, HostState, Result};
 use crate::host::Transport;
+use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
 use crate::plan::HostPlan;
 

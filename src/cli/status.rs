@@ -6,17 +6,17 @@ use futures_util::future::join_all;
 
 use super::Context;
 use super::hosts::Target;
-use crate::answers::{Container, HostStatus, Owed, ProjectStatus, Status};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, Result};
 use crate::compose::Files;
-use crate::deployed::{Deployed, unit};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, Result};
 use crate::host::facts::{facts, open};
 use crate::host::{self, Command, Driver, Event};
+use crate::outcome::answers::{Container, HostStatus, Owed, ProjectStatus, Status};
 use crate::plan::{self, Options};
 use crate::report::render_status;
+use crate::state::deployed::{Deployed, unit};
+use crate::tree;
 use crate::tree::disk::DiskTree;
-use crate::wanted;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
@@ -109,7 +109,7 @@ fn shown(container: &host::Container) -> Container {
 fn owed(context: &Context, target: &Target, deployed: &Deployed) -> BTreeMap<String, Vec<Owed>> {
     let read = || -> Result<_, Error> {
         let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
-        let wanted = wanted::read(&tree, &context.config.services, &target.root, &|name, settings| {
+        let wanted = tree::read(&tree, &context.config.services, &target.root, &|name, settings| {
             target.runs(name, settings)
         })?;
         let same = |name: &str| {

@@ -20,23 +20,24 @@ use super::signals;
 use crate::apply::stage::Source;
 use crate::apply::stop::Stop;
 use crate::apply::{Content, Settings, Task};
+use crate::base::error::{Error, Exit, HostState, Result};
+use crate::base::manifest::Manifest;
 use crate::compose::Files;
 use crate::config::globs::ProjectGlobs;
-use crate::deployed::{Commit, Deployed, SHARED, unit};
-use crate::error::{Error, Exit, HostState, Result};
-use crate::event::{Event, Observer};
 use crate::host::facts::{facts, holder_in_words, open, probe_new};
 use crate::host::{Command, Driver, Transport};
-use crate::manifest::Manifest;
 use crate::outcome::Outcome;
+use crate::outcome::event::{Event, Observer};
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostPlan, Options, Plan, VERSION, Work};
 use crate::report::Format;
 use crate::report::progress::observer;
+use crate::state::deployed::{Commit, Deployed, SHARED, unit};
+use crate::state::wanted::Wanted;
+use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
 use crate::tree::{NodeWhat, Snapshot};
-use crate::wanted::{self, Wanted};
 
 /// One run of `sync`.
 struct Run<'a> {
@@ -226,7 +227,7 @@ impl Run<'_> {
         let tree = Arc::clone(tree.await.as_ref().map_err(Clone::clone)?);
         let (snapshot, layout, target) = (Arc::clone(&tree), config.services.clone(), target.clone());
         let wanted = in_background(move || {
-            wanted::read(&*snapshot, &layout, &target.root, &|name, settings| target.runs(name, settings))
+            tree::read(&*snapshot, &layout, &target.root, &|name, settings| target.runs(name, settings))
         })
         .await?;
         Ok((tree, Arc::new(wanted)))

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::Files;
 use super::model::DefinitionFile;
 use super::yaml::{self, Mark, Node, Text};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::path::{PathError, RootPath};
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::path::{PathError, RootPath};
 
 /// Nodes that all files of a project may be copied and merged into: two of the largest files.
 const MAX_NODES: usize = 500_000;

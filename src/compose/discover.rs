@@ -12,8 +12,8 @@ use super::load::read_env_files;
 use super::variables::{self, Value as Variable, Variables};
 use super::yaml::{self, Mark, Node, Text};
 use super::{Files, NodeKind};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::path::RootPath;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::path::RootPath;
 
 /// Compose's file names, the preferred one first.
 const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];

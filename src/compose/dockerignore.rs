@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::patterns::without_braces;
+use crate::base::patterns::without_braces;
 
 /// What a build does not see of its context.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use super::scalar;
 use super::service::Reader;
 use super::variables::{Value as Variable, Variables};
 use super::yaml::{Mark, Node, Text, Value, text_size};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// A file that a service names.
 struct Named {

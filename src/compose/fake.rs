@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::{Project, Service};
 use super::{Files, NodeKind};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// Files by path; directories are there when something is in them.
 pub(super) struct Tree(BTreeMap<String, Vec<u8>>);
@@ -53,7 +53,7 @@ pub(super) fn web(project: &Project) -> &Service {
 
 /// What is wrong with a project, each with its place.
 pub(super) fn messages(project: &Project) -> Vec<String> {
-    let show = |found: &crate::diagnostic::Diagnostic| {
+    let show = |found: &crate::base::diagnostic::Diagnostic| {
         let at = found.at.as_ref().map(ToString::to_string).unwrap_or_default();
         let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         format!("{at}: {}{help}", found.message)

@@ -5,8 +5,8 @@ use super::model::{Hook, HookKind, When};
 use super::scalar;
 use super::settings::known;
 use super::yaml::{Map, Node, Value};
-use crate::diagnostic::{Diagnostic, nearest};
-use crate::duration::parse_duration;
+use crate::base::diagnostic::{Diagnostic, nearest};
+use crate::base::duration::parse_duration;
 
 const HOOKS: &[&str] = &["before", "after"];
 const HOOK: &[&str] = &["service", "run", "exec", "timeout"];

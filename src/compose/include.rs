@@ -9,7 +9,7 @@ use super::load::{Loader, MAX_CHAIN, Model, read_env_files, texts};
 use super::merge;
 use super::variables::Variables;
 use super::yaml::{Mark, Node, Value};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 impl Loader<'_, '_> {
     /// Adds what `include` names. `chain` is the files that led here, this one last.

@@ -6,7 +6,7 @@
 
 use super::context::Context;
 use super::yaml::Map;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::base::diagnostic::{Diagnostic, nearest};
 
 /// Top-level keys.
 pub(super) const TOP: &[&str] =

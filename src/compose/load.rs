@@ -13,7 +13,7 @@ use super::keys;
 use super::merge;
 use super::variables::{self, Variables};
 use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value, text_size};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// Longest chain of `extends` or of `include`.
 pub(super) const MAX_CHAIN: usize = 100;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::model::Project;
 use super::{Files, NodeKind};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// The projects that were loaded last, by their folder and by the root on the host.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Diagnostic, Location};
-use crate::path::RootPath;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::path::RootPath;
 
 /// A project as Compose would load it from its folder.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::service::{Reader, collect_unknown};
 use super::variables::Value as Variable;
 use super::yaml::{Entry, Mark, Node, Text, Value, text_size};
 use super::{Ignored, NodeKind};
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// Size of the largest `.dockerignore` that is read, in bytes: every file of the context is held against
 /// every line. Of a larger one all files count.

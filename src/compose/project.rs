@@ -16,8 +16,8 @@ use super::service::{self, Shared};
 use super::settings;
 use super::yaml::{Map, Node};
 
-use crate::diagnostic::Diagnostic;
-use crate::path::RootPath;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::path::RootPath;
 
 /// Services of a circle that a message names.
 const MAX_SHOWN: usize = 20;

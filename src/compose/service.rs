@@ -13,8 +13,8 @@ use super::scalar;
 use super::settings;
 use super::variables::Variables;
 use super::yaml::{Map, Mark, Node, Text, Value};
-use crate::diagnostic::{Diagnostic, Location, nearest};
-use crate::path::RootPath;
+use crate::base::diagnostic::{Diagnostic, Location, nearest};
+use crate::base::path::RootPath;
 
 /// Names among which the nearest is looked for.
 const MAX_COMPARED: usize = 200;
@@ -404,7 +404,7 @@ pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
 #[cfg(test)]
 mod tests {
     use super::super::fake::{Tree, messages, project, project as project_of, web};
-    use crate::diagnostic::Diagnostic;
+    use crate::base::diagnostic::Diagnostic;
 
     fn digest(compose: &str) -> String {
         web(&project(compose)).definition.clone()

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::hooks;
 use super::model::{OnChange, ProjectSettings, Reaction};
 use super::yaml::{Map, Node, Value};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::base::diagnostic::{Diagnostic, nearest};
 
 const PROJECT: &[&str] = &["hosts", "after", "hooks"];
 const SERVICE: &[&str] = &["on-change", "paths"];

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnostic::{Diagnostic, Location, nearest};
+use crate::base::diagnostic::{Diagnostic, Location, nearest};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]

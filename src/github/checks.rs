@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::client::{Client, Failure};
-use crate::gate::checks::Check;
+use crate::images::gate::checks::Check;
 
 /// The checks of a commit.
 #[derive(Debug, Clone, Default)]

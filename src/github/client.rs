@@ -10,8 +10,8 @@ use octocrab::Octocrab;
 use octocrab::service::middleware::cache::mem::InMemoryCache;
 use serde_json::Value;
 
-use crate::http::{self, Answer};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::github::http::{self, Answer};
 
 /// How many items a page has, GitHub's most.
 const PAGE: usize = 100;

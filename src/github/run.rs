@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::event::Event;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// A workflow run, as
 /// [the runner's variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::key;
 use super::ssh::short_directory;
-use crate::error::{Error, Exit, Result};
-use crate::secret::Secret;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::secret::Secret;
 
 /// What was given.
 #[derive(Debug, Clone, Default)]

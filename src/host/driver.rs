@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::protocol::{Command, Event};
 use super::transport::{Remote, Transport};
 use super::{DRIVER, driver_text};
-use crate::error::{Error, Exit};
+use crate::base::error::{Error, Exit};
 
 /// All that a driver answered to one command.
 #[derive(Debug, Clone, Default, PartialEq)]

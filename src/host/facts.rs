@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::driver::{Driver, Reply, lacks};
 use super::protocol::{Command, Event};
-use crate::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
-use crate::error::{Error, Exit, Result};
-use crate::manifest::{Entry, Kind, Manifest, read_line};
-use crate::path::RootPath;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::manifest::{Entry, Kind, Manifest, read_line};
+use crate::base::path::RootPath;
+use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 
 /// Goes to the root, to read or with the lock to write. `on_busy` is told who holds the lock.
 ///
@@ -222,7 +222,7 @@ pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
             kind: Kind::File,
             mode: 0o644,
             size: 0,
-            digest: crate::manifest::Digest::from_text("-"),
+            digest: crate::base::manifest::Digest::from_text("-"),
         }),
         Some('d' | 'D') => Found::Directory,
         Some('o' | 'O') => Found::Other,

@@ -6,7 +6,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// A private key that OpenSSH can read.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::transport::{Remote, Starting, Transport};
-use crate::error::{Error, Exit};
+use crate::base::error::{Error, Exit};
 
 /// Runs the driver as a child process.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::manifest::{Digest, escape};
-use crate::path::RootPath;
+use crate::base::manifest::{Digest, escape};
+use crate::base::path::RootPath;
 
 /// What a hook ends with whose time was over. No command has such a status.
 pub const LATE: i32 = -1;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::driver::Driver;
 use super::facts::records;
 use super::protocol::{Command, Event};
-use crate::deployed::Deployed;
-use crate::error::{Error, Result};
-use crate::manifest::Digest;
-use crate::path::RootPath;
+use crate::base::error::{Error, Result};
+use crate::base::manifest::Digest;
+use crate::base::path::RootPath;
+use crate::state::deployed::Deployed;
 
 /// The releases of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::transport::{Remote, Starting, Transport};
-use crate::error::{Error, Exit};
+use crate::base::error::{Error, Exit};
 
 /// How to reach a host. What is `None` is left to the user's `~/.ssh/config`.
 #[derive(Debug, Clone, Default)]

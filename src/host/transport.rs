@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A started [`super::BOOTSTRAP`] with the ends of its streams.
 pub struct Remote {

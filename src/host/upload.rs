@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::protocol::Command;
 use super::transport::{Remote, Transport};
 use super::{Driver, driver_text};
-use crate::error::{Error, Exit};
+use crate::base::error::{Error, Exit};
 
 /// Hands what is written to it to the other side of a channel, a chunk at a time.
 struct Chunks {

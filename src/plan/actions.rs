@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Deed, FileChange, Reason};
+use crate::base::diagnostic::Location;
 use crate::compose::model::{Project, Reaction, Read, Service};
-use crate::deployed::{ProjectState, ServiceState};
-use crate::diagnostic::Location;
-use crate::wanted::{ALL, Reactions, reaction_key};
+use crate::state::deployed::{ProjectState, ServiceState};
+use crate::state::wanted::{ALL, Reactions, reaction_key};
 
 /// What decides about the actions of one project.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Whether a commit is older than the one that is deployed: a re-run of an old workflow must not undo a
 //! newer deploy.
 
-use crate::deployed::Commit;
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
+use crate::state::deployed::Commit;
 
 /// What is known of the commit that is wanted and the newest one that was ever deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{FileChange, FileChangeKind};
-use crate::deployed::{Deployed, Found, has_content, is_same};
-use crate::manifest::{Entry, Manifest};
-use crate::path::RootPath;
+use crate::base::manifest::{Entry, Manifest};
+use crate::base::path::RootPath;
+use crate::state::deployed::{Deployed, Found, has_content, is_same};
 
 /// What decides about the files of one unit.
 pub(super) struct Files<'a> {

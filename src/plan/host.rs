@@ -11,12 +11,12 @@ use super::void;
 use super::{
     Action, Deed, FileChange, FileChangeKind, HostPlan, ImageToBuild, ProjectChange, ProjectPlan, Reason,
 };
+use crate::base::diagnostic::Diagnostic;
+use crate::base::manifest::{Entry, Manifest};
+use crate::base::path::RootPath;
 use crate::compose::model::Reaction;
-use crate::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
-use crate::diagnostic::Diagnostic;
-use crate::manifest::{Entry, Manifest};
-use crate::path::RootPath;
-use crate::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
+use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
+use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
 
 /// What decides about a plan besides facts.
 pub struct Options<'a> {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Diagnostic, Location};
-use crate::wanted::WantedProject;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::state::wanted::WantedProject;
 
 /// What is said of projects that come after each other in a circle.
 #[must_use]

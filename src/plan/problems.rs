@@ -1,9 +1,9 @@
 //! What a plan has to say besides changes and actions.
 
 use super::{Action, FileChange, Origin};
-use crate::deployed::{Deployed, Found, Held, ProjectState};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::wanted::WantedProject;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::state::deployed::{Deployed, Found, Held, ProjectState};
+use crate::state::wanted::WantedProject;
 
 /// Somebody else's file is in the way of ours.
 pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {

@@ -4,8 +4,8 @@
 
 use super::{Action, Deed, FileChange, FileChangeKind};
 use crate::compose::model::{How, Reaction};
-use crate::deployed::{ProjectState, ServiceState};
-use crate::wanted::{ALL, Reactions, WantedProject, reaction_key};
+use crate::state::deployed::{ProjectState, ServiceState};
+use crate::state::wanted::{ALL, Reactions, WantedProject, reaction_key};
 
 const VOID: &str = "void";
 

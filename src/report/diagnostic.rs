@@ -11,8 +11,8 @@
 
 use std::io::{self, Write};
 
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::error::{Error, HostState};
+use crate::base::diagnostic::{Diagnostic, Severity};
+use crate::base::error::{Error, HostState};
 
 use super::Sources;
 use super::escape::{lines, name};
@@ -116,8 +116,8 @@ fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::Location;
-    use crate::error::Exit;
+    use crate::base::diagnostic::Location;
+    use crate::base::error::Exit;
     use crate::report::samples::{at, text_of};
 
     const COMPOSE: &str =

@@ -6,7 +6,7 @@
 
 use super::Sources;
 use super::escape::is_unseen;
-use crate::diagnostic::Location;
+use crate::base::diagnostic::Location;
 
 /// Sources above this size in bytes are not searched: nobody wrote them by hand.
 const MAX_SOURCE: usize = 1 << 20;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Observer, Silent};
 use crate::outcome::ProjectResult;
+use crate::outcome::event::{Event, Observer, Silent};
 
 use super::escape::name;
 use super::style::{Ink, Style};

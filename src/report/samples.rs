@@ -2,20 +2,20 @@
 
 use std::io::{self, Write};
 
-use crate::answers::{
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::error::{Exit, HostState};
+use crate::base::path::RootPath;
+use crate::compose::model::{Hook, HookKind, How, When};
+use crate::outcome::answers::{
     CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, FileDiff, History,
     HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading,
     Status,
 };
-use crate::compose::model::{Hook, HookKind, How, When};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::error::{Exit, HostState};
-use crate::history::{Release, ReleasedProject};
+use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostFailure, HostOutcome, Outcome, ProjectOutcome,
     ProjectResult, ServiceLog,
 };
-use crate::path::RootPath;
 use crate::plan::{
     Action, Deed, FileChange, FileChangeKind, HostPlan, Plan, ProjectChange, ProjectPlan, Reason, VERSION,
 };

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answers::{CheckReport, Checkup, CheckupResult};
-use crate::diagnostic::Diagnostic;
+use crate::base::diagnostic::Diagnostic;
+use crate::outcome::answers::{CheckReport, Checkup, CheckupResult};
 use crate::outcome::{ActionResult, Outcome, ProjectResult};
 use crate::plan::{Action, Deed, FileChange, Plan, ProjectChange};
 

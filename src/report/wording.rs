@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::base::diagnostic::Location;
 use crate::compose::model::{How, When};
-use crate::diagnostic::Location;
-use crate::gate::Gate;
-use crate::gate::checks::Standing;
-use crate::history::{Release, ReleasedProject};
+use crate::images::gate::Gate;
+use crate::images::gate::checks::Standing;
+use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
 use crate::plan::{Action, Deed, FileChange, FileChangeKind, ProjectChange, Reason};
 
@@ -129,7 +129,7 @@ pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
 
 /// The word for how a file is read.
 pub(super) fn how_word(how: How) -> &'static str {
-    crate::answers::Reading::from(how).word()
+    crate::outcome::answers::Reading::from(how).word()
 }
 
 /// The word for what happens to a project.

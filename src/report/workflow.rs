@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::base::diagnostic::{Diagnostic, Location, Severity};
 
 use super::escape::name;
 

@@ -13,9 +13,9 @@
 
 use std::sync::Arc;
 
+use crate::base::error::{Error, Result};
+use crate::base::patterns::Patterns;
 use crate::config::FileRules;
-use crate::error::{Error, Result};
-use crate::patterns::Patterns;
 
 /// The name of the files that keep other files out.
 pub(crate) const IGNORE_FILE: &str = ".ghdeployignore";

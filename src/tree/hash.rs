@@ -13,10 +13,10 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use super::{Node, NodeWhat};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
-use crate::manifest::{Digest, Entry, Manifest};
-use crate::path::RootPath;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::base::manifest::{Digest, Entry, Manifest};
+use crate::base::path::RootPath;
 
 /// Bytes that a thread reads at once: large enough that a system call costs less than its hashing.
 const BUFFER: usize = 128 << 10;
@@ -127,7 +127,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::manifest::Kind;
+    use crate::base::manifest::Kind;
 
     fn node(name: &str, size: u64) -> (RootPath, Node) {
         let what = NodeWhat::File { executable: false, private: false, size };

@@ -3,7 +3,7 @@
 //! Owns where a link leads, component by component as the kernel walks, and whether it ever leaves the
 //! root on the way. Never asks a real filesystem.
 
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// How many links are followed on the way to one file: what Linux follows before it says `ELOOP`.
 const MAX_LINKS: usize = 40;

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Snapshot;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::base::path::RootPath;
 use crate::compose;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::path::RootPath;
+use crate::config::layout::Layout;
 
 /// A directory that holds a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble};
+use crate::base::error::{Error, Result};
+use crate::base::manifest::{Digest, Entry, Kind, Manifest};
+use crate::base::path::RootPath;
 use crate::compose::{Files, NodeKind};
-use crate::deployed::Deployed;
-use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::manifest::{Digest, Entry, Kind, Manifest};
-use crate::path::RootPath;
+use crate::config::layout::Layout;
+use crate::state::deployed::Deployed;
 
 /// Content by its digest.
 pub type Contents = BTreeMap<Digest, Arc<[u8]>>;
@@ -144,9 +144,8 @@ impl Snapshot for ReleaseTree<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployed::{ProjectState, SHARED, unit};
+    use crate::state::deployed::{ProjectState, SHARED, unit};
     use crate::tree::project_dirs;
-    use crate::wanted;
 
     fn deployed(projects: &[(&str, &str)], files: &[(&str, &str)]) -> (Deployed, Contents) {
         let mut deployed = Deployed::default();
@@ -192,7 +191,7 @@ mod tests {
         let dirs = project_dirs(&tree, tree.layout()).unwrap();
         let names: Vec<&str> = dirs.iter().map(|dir| dir.repo_path.as_str()).collect();
         assert_eq!(names, ["stacks/shop", "stacks/web/blog"]);
-        let wanted = wanted::read(&tree, tree.layout(), "/srv/services", &|_, _| true).unwrap();
+        let wanted = crate::tree::read(&tree, tree.layout(), "/srv/services", &|_, _| true).unwrap();
         assert_eq!(tree.missing(), []);
         assert_eq!(wanted.projects[1].manifest, deployed.manifests[&unit("web/blog")]);
         assert_eq!(wanted.shared, deployed.manifests[SHARED]);
@@ -215,7 +214,7 @@ mod tests {
         let mut asked = Vec::new();
         for _ in 0..2 {
             let tree = ReleaseTree::new(&deployed, &contents).unwrap();
-            let _ = wanted::read(&tree, tree.layout(), "/srv/services", &|_, _| true);
+            let _ = crate::tree::read(&tree, tree.layout(), "/srv/services", &|_, _| true);
             let missing = tree.missing();
             asked.extend(missing.iter().map(|(_, path)| path.to_string()));
             contents

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ghdeploy::apply::stage::{Source, Unit, pack};
-use ghdeploy::deployed::{Deployed, Found, has_content, is_same};
+use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
+use ghdeploy::base::path::RootPath;
 use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
-use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
-use ghdeploy::path::RootPath;
 use ghdeploy::plan::{FileChange, FileChangeKind};
+use ghdeploy::state::deployed::{Deployed, Found, has_content, is_same};
 
 /// Makes one test of each shell out of an `async fn(Bed)`.
 macro_rules! under_every_shell {
@@ -287,7 +287,7 @@ impl Bed {
         unit: &str,
         wanted: &Tree,
         staged: &Staged,
-    ) -> Result<(), ghdeploy::error::Error> {
+    ) -> Result<(), ghdeploy::base::error::Error> {
         let packed = packed(unit, wanted, staged);
         let from = tempfile::tempdir().unwrap();
         let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command as Program;
 
-use ghdeploy::deployed::Found;
 use ghdeploy::host::Command;
+use ghdeploy::state::deployed::Found;
 
 use crate::bed::{
     Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell,
@@ -223,7 +223,7 @@ under_every_shell! {
         bed.put(&tree([("blog/x", file("xx")), ("blog/n\nl", program("n"))]));
         let deployed = bed.look("blog", &deployed()).await;
         assert_eq!(deployed.pending, [("blog.new".to_owned(), manifest(&pending))].into());
-        let mut found: Vec<&str> = deployed.found.keys().map(ghdeploy::path::RootPath::as_str).collect();
+        let mut found: Vec<&str> = deployed.found.keys().map(ghdeploy::base::path::RootPath::as_str).collect();
         found.retain(|path| *path != "blog/a");
         assert_eq!(found, ["blog/n\nl", "blog/x"]);
         let Node::File { .. } = &pending["blog/x"] else { unreachable!() };

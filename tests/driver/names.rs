@@ -116,8 +116,8 @@ under_every_shell! {
         let deployed = bed.look("blog", &old).await;
         assert_eq!(deployed.found.len(), old.len());
         for (path, node) in &old {
-            let found = &deployed.found[&ghdeploy::path::RootPath::new(path).unwrap()];
-            assert_ne!(*found, ghdeploy::deployed::Found::Entry(entry(node)), "{path:?}");
+            let found = &deployed.found[&ghdeploy::base::path::RootPath::new(path).unwrap()];
+            assert_ne!(*found, ghdeploy::state::deployed::Found::Entry(entry(node)), "{path:?}");
         }
         bed.sync("blog", &new).await;
         assert_eq!(bed.live(), live(&new));

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use ghdeploy::deployed::Found;
 use ghdeploy::host::{Command, facts};
+use ghdeploy::state::deployed::Found;
 
 use crate::bed::{entry, file, link, program, tree, under_every_shell};
 
@@ -17,7 +17,7 @@ under_every_shell! {
         let mut paths: Vec<String> = there.keys().cloned().collect();
         paths.extend(["a/dir", "a/pipe", "a/none", "none/a"].map(str::to_owned));
         let found = facts::found(&driver.call(&Command::Probe { hash: true, paths }).await.unwrap());
-        let mut expected: Vec<(String, Found)> = there.iter().map(|(path, node)| (path.clone(), Found::Entry(ghdeploy::manifest::Entry { size: 0, ..entry(node) }))).collect();
+        let mut expected: Vec<(String, Found)> = there.iter().map(|(path, node)| (path.clone(), Found::Entry(ghdeploy::base::manifest::Entry { size: 0, ..entry(node) }))).collect();
         expected.extend([("a/dir".to_owned(), Found::Directory), ("a/pipe".to_owned(), Found::Other)]);
         let mut found: Vec<(String, Found)> = found.into_iter().map(|(path, found)| (path.to_string(), found)).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use ghdeploy::base::manifest::Digest;
+use ghdeploy::base::path::RootPath;
 use ghdeploy::host::releases::{Content, contents, releases, snapshot};
 use ghdeploy::host::{Command, Driver};
-use ghdeploy::manifest::Digest;
-use ghdeploy::path::RootPath;
 
 use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
 

@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use ghdeploy::apply::stage::Source;
 use ghdeploy::apply::{BackTo, Content, Settings, Task, apply};
+use ghdeploy::base::error::{Error, Exit};
+use ghdeploy::base::manifest::Manifest;
+use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
 use ghdeploy::compose::model::Reaction;
 use ghdeploy::config::FileRules;
-use ghdeploy::deployed::{Deployed, SHARED, unit};
-use ghdeploy::error::{Error, Exit};
-use ghdeploy::event::Silent;
+use ghdeploy::config::layout::Layout;
 use ghdeploy::host::{Command, Driver, facts};
-use ghdeploy::layout::Layout;
-use ghdeploy::manifest::Manifest;
+use ghdeploy::outcome::event::Silent;
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
-use ghdeploy::path::RootPath;
 use ghdeploy::plan::{self, Options, VERSION};
+use ghdeploy::state::deployed::{Deployed, SHARED, unit};
+use ghdeploy::state::wanted::{Reactions, Wanted};
+use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
-use ghdeploy::wanted::{self, Reactions, Wanted};
 
 use crate::host::{Files, Host};
 use crate::peer::{Fault, Peer};
@@ -83,7 +84,7 @@ impl Repo {
     }
 
     pub(crate) fn wanted(&self) -> Wanted {
-        wanted::read(&*self.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap()
+        tree::read(&*self.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap()
     }
 
     /// A host to which all of this was deployed.

@@ -1,6 +1,6 @@
 //! Docker on the model of a host: images, containers, and what Compose does to them.
 
-use ghdeploy::path::RootPath;
+use ghdeploy::base::path::RootPath;
 use serde_json::json;
 
 use crate::host::{Answer, Container, Files, Host, refused};

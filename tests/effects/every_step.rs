@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ghdeploy::error::{Exit, HostState};
+use ghdeploy::base::error::{Exit, HostState};
 use ghdeploy::outcome::ProjectResult;
 
 use crate::bench::{Ask, Repo, Run};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ghdeploy::manifest::{Digest, Entry, Kind, Manifest, push_line};
-use ghdeploy::path::RootPath;
+use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest, push_line};
+use ghdeploy::base::path::RootPath;
 use serde_json::{Value, json};
 
 /// Path → entry.

@@ -1,6 +1,6 @@
 //! Services that do their work and end, and those that wait for them.
 
-use ghdeploy::error::Exit;
+use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::ProjectResult;
 
 use crate::bench::{Ask, Repo};

@@ -1,6 +1,6 @@
 //! The sequence of commands of each sort of change.
 
-use ghdeploy::error::Exit;
+use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
 use crate::bench::{Ask, Repo, Run};

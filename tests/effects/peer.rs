@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use ghdeploy::apply::stop::{Stop, Urgency};
-use ghdeploy::error::{Error, Exit};
+use ghdeploy::base::error::{Error, Exit};
 use ghdeploy::host::{Remote, Starting, Transport, driver_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use ghdeploy::apply::stage::{Source, Unit, pack};
-use ghdeploy::deployed::Deployed;
+use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
+use ghdeploy::base::path::RootPath;
 use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
-use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
-use ghdeploy::path::RootPath;
 use ghdeploy::plan::{FileChange, FileChangeKind};
+use ghdeploy::state::deployed::Deployed;
 
 fn entry(content: &str) -> Entry {
     Entry {

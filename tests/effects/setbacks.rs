@@ -1,9 +1,9 @@
 //! Services that do not get well, and the way back.
 
-use ghdeploy::error::{Exit, HostState};
-use ghdeploy::manifest::Digest;
+use ghdeploy::base::error::{Exit, HostState};
+use ghdeploy::base::manifest::Digest;
+use ghdeploy::base::path::RootPath;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
-use ghdeploy::path::RootPath;
 
 use crate::bench::{Ask, Repo};
 use crate::host::Host;

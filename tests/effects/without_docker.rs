@@ -1,6 +1,6 @@
 //! Files alone: `--no-restart`, and hosts that have no Docker.
 
-use ghdeploy::error::Exit;
+use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
 use crate::bench::{Ask, Repo};

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::model::Project;
 use ghdeploy::compose::{self, Files, NodeKind};
-use ghdeploy::path::RootPath;
 
 /// How long one project may take, in a build without optimisation on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ fn load(files: &[(&str, Vec<u8>)]) -> Project {
 
 /// What is said of a project, each with its place.
 fn messages(project: &Project) -> Vec<String> {
-    let show = |found: &ghdeploy::diagnostic::Diagnostic| {
+    let show = |found: &ghdeploy::base::diagnostic::Diagnostic| {
         let at = found.at.as_ref().map(ToString::to_string).unwrap_or_default();
         format!("{at}: {}{}", found.message, found.help.as_deref().unwrap_or(""))
     };

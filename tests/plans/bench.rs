@@ -3,15 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
+use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
 use ghdeploy::config::FileRules;
-use ghdeploy::deployed::{Deployed, Found, SHARED, unit};
-use ghdeploy::layout::Layout;
-use ghdeploy::manifest::{Digest, Entry, Kind, Manifest};
-use ghdeploy::path::RootPath;
+use ghdeploy::config::layout::Layout;
 use ghdeploy::plan::{self, FileChangeKind, HostPlan, Options, ProjectPlan, Reason, Work};
+use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
+use ghdeploy::state::wanted::Wanted;
+use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
-use ghdeploy::wanted::{self, Wanted};
 
 pub(crate) const ROOT: &str = "/srv/services";
 
@@ -69,7 +70,7 @@ impl Repo {
 
     /// What a host wants on which not every project runs.
     pub(crate) fn wanted_where(&self, runs: &dyn Fn(&str) -> bool) -> Wanted {
-        wanted::read(&self.tree(), &Layout::default(), ROOT, &|name, _| runs(name)).unwrap()
+        tree::read(&self.tree(), &Layout::default(), ROOT, &|name, _| runs(name)).unwrap()
     }
 
     /// A host on which all of this was deployed, in release 7.

@@ -1,7 +1,7 @@
 //! What happens to files: conflicts, adoption, kinds that change places.
 
-use ghdeploy::deployed::{Deployed, Found, unit};
 use ghdeploy::plan::FileChangeKind;
+use ghdeploy::state::deployed::{Deployed, Found, unit};
 
 use crate::bench::{Repo, applied, changed, found, path, project, told};
 

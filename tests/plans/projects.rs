@@ -1,7 +1,7 @@
 //! Projects as a whole: names that change, folders that move, projects that are broken.
 
-use ghdeploy::layout::Layout;
-use ghdeploy::wanted;
+use ghdeploy::config::layout::Layout;
+use ghdeploy::tree;
 
 use crate::bench::{ROOT, Repo, project, told};
 
@@ -161,10 +161,10 @@ fn a_project_is_not_gone_because_its_compose_file_cannot_be_deployed() {
         ("wiki/compose.yml", "services: {web: {image: a}}\n"),
     ]);
     repo.remove("blog/compose.yml").link("blog/compose.yml", "/etc/compose.yml");
-    let err = wanted::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
+    let err = tree::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
     assert!(err.to_string().contains("`services/blog/compose.yml` points to"), "{err}");
     repo.remove("blog/compose.yml").link("blog/compose.yml", "compose.yml");
-    let err = wanted::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
+    let err = tree::read(&repo.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap_err();
     assert_eq!(err.to_string(), "symbolic link `services/blog/compose.yml` leads to no file");
     repo.remove("blog/compose.yml").link("blog/compose.yml", "../wiki/compose.yml");
     assert_eq!(repo.wanted().projects.len(), 2);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ghdeploy::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::plan::{Deed, FileChangeKind, Work};
-use ghdeploy::wanted::Wanted;
+use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
+use ghdeploy::state::wanted::Wanted;
 use proptest::prelude::*;
 
 use crate::bench::{Repo, applied, changed, found, path};

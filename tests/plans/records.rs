@@ -1,6 +1,6 @@
 //! What the records on the host say: what is owed, what was cut off, what is not looked at now.
 
-use ghdeploy::deployed::{Found, unit};
+use ghdeploy::state::deployed::{Found, unit};
 
 use crate::bench::{Repo, applied, entry, found, path, project, told};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ghdeploy::gate::junit::Report;
+use ghdeploy::images::gate::junit::Report;
 
 /// Tests, failures, errors, skipped; whether it is a proof.
 type Says = (u64, u64, u64, u64, bool);

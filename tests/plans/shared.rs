@@ -1,7 +1,7 @@
 //! Files outside the projects' folders, selections of projects, and files that change owners.
 
-use ghdeploy::deployed::{Found, SHARED, unit};
-use ghdeploy::path::RootPath;
+use ghdeploy::base::path::RootPath;
+use ghdeploy::state::deployed::{Found, SHARED, unit};
 
 use crate::bench::{Repo, applied, found, path, project, told};
 

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::answers::{CheckReport, Checkup, CheckupResult, Explanation, HostStatus, ProjectStatus, Status};
+use crate::outcome::answers::{
+    CheckReport, Checkup, CheckupResult, Explanation, HostStatus, ProjectStatus, Status,
+};
 use crate::report::Sources;
 use crate::report::diagnostic::diagnostics;
 use crate::report::style::Style;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::answers::Diff;
+use crate::outcome::answers::Diff;
 use crate::report::escape::kept_tabs;
 use crate::report::wording::remark_of;
 

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::builds::{Builds, ImageResult};
-use crate::gate::{Gate, Requirement, Verdict};
+use crate::images::builds::{Builds, ImageResult};
+use crate::images::gate::{Gate, Requirement, Verdict};
 use crate::report::wording::{commit, gate_word, standing_word};
 
 use super::{LISTED, code, fold, unfold};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::answers::{History, PastRelease};
+use crate::outcome::answers::{History, PastRelease};
 use crate::report::wording::{commit, past_projects};
 
 use super::{code, listed, messages};

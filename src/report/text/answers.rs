@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::answers::{
+use crate::outcome::answers::{
     CheckReport, Checkup, CheckupResult, CheckupStep, Container, Explanation, HostStatus, ProjectStatus,
     Reader, Status,
 };

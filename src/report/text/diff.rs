@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::answers::{Diff, FileDiff};
+use crate::outcome::answers::{Diff, FileDiff};
 use crate::report::diagnostic::brief;
 use crate::report::escape::{kept_tabs, name};
 use crate::report::style::{Ink, Style};

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::builds::{Builds, ImageResult};
-use crate::gate::checks::Standing;
-use crate::gate::{Gate, Requirement, Verdict};
+use crate::images::builds::{Builds, ImageResult};
+use crate::images::gate::checks::Standing;
+use crate::images::gate::{Gate, Requirement, Verdict};
 use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::wording::{commit, count, gate_word, standing_word};

@@ -9,7 +9,7 @@ use std::process::Command;
 use proptest::prelude::*;
 
 use super::*;
-use crate::manifest::Digest;
+use crate::base::manifest::Digest;
 
 fn write(dir: &Path, path: &str, content: &str) {
     let path = dir.join(path);

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::error::Result;
-use crate::layout::Layout;
+use crate::base::error::Result;
+use crate::config::layout::Layout;
 use crate::tree::git::command::{git, run};
 
 /// The files in git's index below the fixed prefixes.

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::error::{Error, Exit};
+use crate::base::error::{Error, Exit};
 
 /// Variables that would point git at another repository than the one around the folder: git sets them
 /// for its hooks.

@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::Repository;
 use super::command::{GitError, git, run};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// How much is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -136,10 +136,12 @@ fn disk_and_revision_agree_on_hostile_names() {
         assert_eq!(disk.read(name).unwrap(), revision.read(name).unwrap(), "{name}");
     }
     assert_eq!(
-        crate::manifest::Manifest::from_text(&disk.manifest(&mut disk.nodes().keys()).unwrap().to_text())
-            .unwrap()
-            .0
-            .len(),
+        crate::base::manifest::Manifest::from_text(
+            &disk.manifest(&mut disk.nodes().keys()).unwrap().to_text()
+        )
+        .unwrap()
+        .0
+        .len(),
         disk.nodes().len()
     );
 }

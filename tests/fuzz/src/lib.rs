@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ghdeploy::compose::model::Project;
 use ghdeploy::compose::{self, Files, NodeKind};
-use ghdeploy::diagnostic::Diagnostic;
-use ghdeploy::path::RootPath;
+use ghdeploy::base::diagnostic::Diagnostic;
+use ghdeploy::base::path::RootPath;
 
 /// A value that stands only in `.env`. No message may hold it.
 const SECRET: &str = "hunter2";

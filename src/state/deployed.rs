@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Digest, Entry, Kind, Manifest, read_line};
-use crate::path::RootPath;
+use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
+use crate::base::path::RootPath;
 
 /// The version of `state.json` that this program writes and reads.
 pub const STATE_VERSION: u32 = 1;

@@ -11,20 +11,22 @@ mod hash;
 mod links;
 mod models;
 mod projects;
+mod read;
 pub mod release;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::base::manifest::{Kind, Manifest};
+use crate::base::path::RootPath;
 use crate::compose::{self, Files, MAX_BYTES, NodeKind};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::manifest::{Kind, Manifest};
-use crate::path::RootPath;
+use crate::config::layout::Layout;
 
 pub use models::models;
 pub use projects::{ProjectDir, owner, project_dirs};
+pub use read::{read, read_again};
 
 /// The directory below the root that holds the host's own records.
 const RESERVED: &str = ".ghdeploy";

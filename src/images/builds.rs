@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::gate::Verdict;
+use crate::images::gate::Verdict;
 
 /// What became of the images of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

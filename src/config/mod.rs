@@ -5,16 +5,17 @@
 
 pub mod address;
 pub mod globs;
+pub mod layout;
 mod locate;
 mod raw;
 
 use std::time::Duration;
 
-use crate::diagnostic::{Diagnostic, Location};
-use crate::layout::Layout;
-use crate::patterns::Patterns;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::patterns::Patterns;
+use crate::config::layout::Layout;
 
-use crate::duration::parse_duration;
+use crate::base::duration::parse_duration;
 use address::{HostAddress, HostRoot};
 use globs::ProjectGlobs;
 use locate::{Step, locate};

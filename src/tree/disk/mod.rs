@@ -21,14 +21,14 @@ use super::git::command::{self, git};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
 use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble, hash};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::Result;
+use crate::base::manifest::Manifest;
+use crate::base::path::RootPath;
+use crate::base::patterns::Patterns;
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
-use crate::diagnostic::Diagnostic;
-use crate::error::Result;
-use crate::layout::Layout;
-use crate::manifest::Manifest;
-use crate::path::RootPath;
-use crate::patterns::Patterns;
+use crate::config::layout::Layout;
 
 use tracked::Tracked;
 

@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use dockerignore::Ignored;
 pub use memory::Memory;
 
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 use model::Project;
 
 /// The way in which the digests of a service are made. It changes with every change that gives an

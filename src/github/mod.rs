@@ -8,6 +8,7 @@ pub mod client;
 pub mod comment;
 pub mod deployment;
 pub mod event;
+pub mod http;
 pub mod marker;
 mod run;
 

@@ -23,10 +23,10 @@ mod samples;
 
 use std::io::{self, Write};
 
-use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
-use crate::builds::Builds;
-use crate::gate::Verdict;
+use crate::images::builds::Builds;
+use crate::images::gate::Verdict;
 use crate::outcome::Outcome;
+use crate::outcome::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
 use crate::plan::Plan;
 
 pub use style::Style;

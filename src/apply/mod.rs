@@ -28,17 +28,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
-use crate::deployed::{Commit, Deployed, SHARED, State, unit};
-use crate::diagnostic::Diagnostic;
-use crate::error::{Error, Exit, HostState, Result};
-use crate::event::{Event, Observer};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, HostState, Result};
+use crate::base::path::RootPath;
 use crate::host::{Command, Container, Driver, Transport, Upload, upload};
+use crate::outcome::event::{Event, Observer};
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog,
 };
-use crate::path::RootPath;
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
-use crate::wanted::{Wanted, WantedProject};
+use crate::state::deployed::{Commit, Deployed, SHARED, State, unit};
+use crate::state::wanted::{Wanted, WantedProject};
 use stage::{Source, Unit};
 use stop::{Stop, Urgency};
 

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
+use crate::base::diagnostic::{Diagnostic, Location};
 use crate::compose::model::How;
-use crate::diagnostic::{Diagnostic, Location};
-use crate::history::Release;
+use crate::outcome::history::Release;
 use crate::plan::{Deed, FileChangeKind};
 
 /// What `explain` says about one path.

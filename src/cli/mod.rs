@@ -29,8 +29,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::base::error::{Error, Exit, Result};
 use crate::config::Config;
-use crate::error::{Error, Exit, Result};
 use crate::github;
 use crate::host::credentials::Credentials;
 use crate::report::escape::name;

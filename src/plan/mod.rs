@@ -27,10 +27,10 @@ pub use void::acting;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::manifest::Entry;
+use crate::base::path::RootPath;
 use crate::compose::model::{BuiltOf, Hook, How, Reaction};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::manifest::Entry;
-use crate::path::RootPath;
 
 /// The version of the JSON form of plans and outcomes.
 pub const VERSION: u32 = 1;

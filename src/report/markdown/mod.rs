@@ -22,8 +22,8 @@ pub use plan::plan;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::base::diagnostic::Diagnostic;
 use crate::compose::model::Hook;
-use crate::diagnostic::Diagnostic;
 use crate::plan::{Action, FileChange, FileChangeKind};
 
 use super::diagnostic::brief;

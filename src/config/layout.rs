@@ -5,7 +5,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// The folders that hold projects when nothing is configured.
 pub const DEFAULT_PATTERN: &str = "services";

@@ -23,7 +23,7 @@ pub use transport::{Remote, Starting, Transport};
 pub use upload::{Upload, upload};
 
 /// The script that runs on the host; see its own opening comment.
-pub const DRIVER: &str = include_str!("host/driver.sh");
+pub const DRIVER: &str = include_str!("driver.sh");
 
 /// What the shell on the host is given to execute: it reads the driver from its stdin, as [`driver_text`] has it.
 ///

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::path::RootPath;
+use crate::base::path::RootPath;
 
 /// The identity of some content: hex sha256 for files that are or will be on a host, git's object
 /// name where two revisions are compared. Only ever compared with digests of the same sort.

@@ -2,11 +2,15 @@
 //!
 //! Owns the outcome: the plan once more with a result on every project and action. Pure values.
 
+pub mod answers;
+pub mod event;
+pub mod history;
+
 use serde::{Deserialize, Serialize};
 
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Exit, HostState};
 use crate::compose::model::Hook;
-use crate::diagnostic::Diagnostic;
-use crate::error::{Exit, HostState};
 use crate::plan::{Action, FileChange, ImageToBuild, ProjectChange};
 
 /// What became of a plan on every host.

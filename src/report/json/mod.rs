@@ -9,10 +9,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
-use crate::builds::Builds;
-use crate::gate::Verdict;
+use crate::images::builds::Builds;
+use crate::images::gate::Verdict;
 use crate::outcome::Outcome;
+use crate::outcome::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
 use crate::plan::{Plan, VERSION};
 
 use super::escape::is_unseen;

@@ -15,14 +15,14 @@ use std::sync::Arc;
 
 use super::filter::{Filter, IGNORE_FILE, Scope};
 use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble};
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::error::{Error, Result};
+use crate::base::manifest::{Digest, Entry, Manifest};
+use crate::base::path::RootPath;
+use crate::base::patterns::Patterns;
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
-use crate::diagnostic::{Diagnostic, Location};
-use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::manifest::{Digest, Entry, Manifest};
-use crate::path::RootPath;
-use crate::patterns::Patterns;
+use crate::config::layout::Layout;
 
 use command::{GitError, git, run};
 pub use history::{Depth, Login};

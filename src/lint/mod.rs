@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::path::{RootPath, looks_like_a_file};
 use crate::compose::model::{Hook, How, Port, Project, Service};
 use crate::compose::{Files, NodeKind};
-use crate::diagnostic::{Diagnostic, Location};
-use crate::path::{RootPath, looks_like_a_file};
-use crate::wanted::WantedProject;
+use crate::state::wanted::WantedProject;
 
 /// The largest file that is searched for secrets, in bytes: keys and configuration are small.
 const MAX_SEARCHED_BYTES: u64 = 1 << 20;

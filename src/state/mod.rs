@@ -1,0 +1,4 @@
+//! Both sides of the comparison as values: what is wanted and what is deployed.
+
+pub mod deployed;
+pub mod wanted;

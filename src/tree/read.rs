@@ -1,0 +1,112 @@
+//! Reads what a tree wants of a host.
+//!
+//! An edge: it hashes files and starts threads; the value that it returns is pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ProjectDir, Refused, Snapshot, models, owner, project_dirs};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::base::manifest::Manifest;
+use crate::base::path::RootPath;
+use crate::compose::model::{Project, ProjectSettings};
+use crate::compose::{self, Memory};
+use crate::config::layout::Layout;
+use crate::state::wanted::{Wanted, WantedProject};
+
+/// Reads what the tree wants of a host: the projects that `runs` accepts, with all they need.
+///
+/// `root` is the absolute path of the root on the host.
+///
+/// # Errors
+///
+/// When two folders are the same project, or a file cannot be read any more. What is wrong with a
+/// single project is in its model.
+pub fn read(
+    tree: &dyn Snapshot,
+    layout: &Layout,
+    root: &str,
+    runs: &dyn Fn(&str, &ProjectSettings) -> bool,
+) -> Result<Wanted> {
+    read_again(&Memory::default(), tree, layout, root, runs)
+}
+
+/// The same, for a tree that has much in common with the one that was read last.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_again(
+    memory: &Memory,
+    tree: &dyn Snapshot,
+    layout: &Layout,
+    root: &str,
+    runs: &dyn Fn(&str, &ProjectSettings) -> bool,
+) -> Result<Wanted> {
+    let dirs = project_dirs(tree, layout)?;
+    refuse_hidden_projects(tree, layout, &dirs)?;
+    let loaded: Vec<(&ProjectDir, Project)> = dirs
+        .iter()
+        .zip(models(memory, tree, &dirs, root))
+        .filter(|(dir, model)| runs(&dir.name, &model.settings))
+        .collect();
+    let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
+        loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
+    for path in tree.nodes().keys() {
+        if let Some(files) = owner(&dirs, path).and_then(|owner| files.get_mut(&owner.dir)) {
+            files.push(path);
+        }
+    }
+    // The folder of a project that does not run here is nobody's.
+    let is_shared = |path: &RootPath| owner(&dirs, path).is_none_or(|owner| !files.contains_key(&owner.dir));
+    let mut shared: BTreeSet<&RootPath> = BTreeSet::new();
+    for (_, model) in &loaded {
+        let definition = model.definition_files.iter().map(|file| &file.path);
+        let reads = model.services.values().flat_map(|service| &service.reads).map(|read| &read.path);
+        for path in definition.chain(reads) {
+            let within = tree
+                .nodes()
+                .range::<RootPath, _>(path..)
+                .map(|(path, _)| path)
+                .take_while(|below| below.as_str().starts_with(path.as_str()));
+            shared.extend(within.filter(|below| below.is_within(path) && is_shared(below)));
+        }
+    }
+    // One call hashes all, side by side.
+    let all = tree.manifest(&mut files.values().flatten().chain(&shared).copied())?;
+    let of = |paths: &mut dyn Iterator<Item = &&RootPath>| {
+        Manifest(paths.filter_map(|path| Some(((*path).clone(), all.get(path)?.clone()))).collect())
+    };
+    let shared = of(&mut shared.iter());
+    let manifests: BTreeMap<&RootPath, Manifest> =
+        files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
+    let project = |(dir, model): &(&ProjectDir, Project)| {
+        let mut project = WantedProject {
+            name: dir.name.clone(),
+            path: dir.repo_path.clone(),
+            model: model.clone(),
+            manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
+            refused: Vec::new(),
+        };
+        let concerns = |path: &RootPath| owner(&dirs, path) == Some(dir) || project.reads(path);
+        let refused = tree.refused().iter().filter(|refused| concerns(&refused.path));
+        project.refused = refused.map(|refused| refused.why.clone()).collect();
+        project
+    };
+    let projects = loaded.iter().map(project).collect();
+    Ok(Wanted { commit: tree.commit().map(str::to_owned), projects, shared })
+}
+
+/// Fails when what makes a folder a project cannot be deployed: the project would look as if it had left
+/// the repository.
+fn refuse_hidden_projects(tree: &dyn Snapshot, layout: &Layout, dirs: &[ProjectDir]) -> Result<()> {
+    let hides = |refused: &&Refused| {
+        let dir =
+            refused.path.parent().filter(|dir| layout.repo_paths(dir).any(|dir| layout.is_project_dir(&dir)));
+        let makes = compose::makes_project(refused.path.file_name());
+        makes && dir.is_some_and(|dir| dirs.iter().all(|project| project.dir != dir))
+    };
+    let hidden: Vec<Diagnostic> =
+        tree.refused().iter().filter(hides).map(|refused| refused.why.clone()).collect();
+    if hidden.is_empty() { Ok(()) } else { Err(Error::invalid(hidden)) }
+}

@@ -4,8 +4,9 @@
 
 use super::{Apply, Failure};
 use crate::base::error::Result;
-use crate::host::{Command, Container, Reply};
+use crate::host::{Command, Reply};
 use crate::plan::ProjectPlan;
+use crate::state::container::{Container, ContainerState};
 
 /// Digits of the old container's id in the name of the one that replaces it.
 const ID_CHARS: usize = 12;
@@ -36,7 +37,7 @@ fn cures(project: &str, containers: &[Container]) -> Vec<Vec<String>> {
         let others = || containers.iter().filter(|other| other.id != new.id);
         let is_old_there = others().any(|other| other.id.starts_with(old));
         if is_old_there || others().any(|other| other.name.trim_start_matches('/') == name) {
-            return (new.state == "created").then(|| vec!["rm".to_owned(), new.id.clone()]);
+            return (new.state == ContainerState::Created).then(|| vec!["rm".to_owned(), new.id.clone()]);
         }
         Some(vec!["rename".to_owned(), new.id.clone(), name.to_owned()])
     };
@@ -65,7 +66,7 @@ mod tests {
         Container {
             id: id.to_owned(),
             name: format!("/{name}"),
-            state: state.to_owned(),
+            state: state.to_owned().into(),
             replaces: replaces.to_owned(),
             project: "blog".to_owned(),
             service: "web".to_owned(),
@@ -86,7 +87,10 @@ mod tests {
         assert_eq!(cured(std::slice::from_ref(&new)), ["rename 668671ff8b3b blog-web-1"]);
         // Brought up by hand meanwhile, beside another one of that name, it may be of use to somebody.
         let other = container("0123", "blog-web-1", "running", "");
-        assert_eq!(cured(&[Container { state: "running".into(), ..new.clone() }, other.clone()]), [""; 0]);
+        assert_eq!(
+            cured(&[Container { state: ContainerState::Running, ..new.clone() }, other.clone()]),
+            [""; 0]
+        );
         assert_eq!(cured(&[new, other]), ["rm 668671ff8b3b"]);
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::host::Container;
+use crate::state::container::{Container, ContainerState, HealthStatus};
 
 /// What is known of the services that have acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,16 +121,14 @@ impl<'a> Watch<'a> {
     fn concerns(&self) -> impl Fn(&&Container) -> bool + use<'a> {
         let (project, services) = (self.project, self.services);
         move |container| {
-            container.project == project
-                && container.oneoff != "True"
-                && services.contains(&container.service)
+            container.project == project && !container.is_oneoff() && services.contains(&container.service)
         }
     }
 
     fn judge(&mut self, container: &Container, now: Duration) -> Judgement {
-        match container.state.as_str() {
-            "running" if self.must_end => Judgement::Waiting("it has not ended yet".to_owned()),
-            "running" => {
+        match &container.state {
+            ContainerState::Running if self.must_end => Judgement::Waiting("it has not ended yet".to_owned()),
+            ContainerState::Running => {
                 let entry = self
                     .since
                     .entry(container.id.clone())
@@ -139,9 +137,13 @@ impl<'a> Watch<'a> {
                     *entry = (container.started.clone(), container.restarts, now);
                 }
                 let stable = now.saturating_sub(entry.2) >= self.stable_for;
-                match container.health.as_deref() {
-                    Some("unhealthy") => Judgement::Sick("its healthcheck says unhealthy".to_owned()),
-                    Some("starting") => Judgement::Waiting("its healthcheck has not passed yet".to_owned()),
+                match &container.health {
+                    Some(HealthStatus::Unhealthy) => {
+                        Judgement::Sick("its healthcheck says unhealthy".to_owned())
+                    }
+                    Some(HealthStatus::Starting) => {
+                        Judgement::Waiting("its healthcheck has not passed yet".to_owned())
+                    }
                     _ if stable => Judgement::Well,
                     _ if container.restarts > 0 => {
                         Judgement::Waiting(format!("it keeps restarting ({} times)", container.restarts))
@@ -149,9 +151,11 @@ impl<'a> Watch<'a> {
                     _ => Judgement::Waiting("it has not been up for long enough".to_owned()),
                 }
             }
-            "exited" if container.exit_code == 0 => Judgement::Well,
-            "exited" | "dead" => Judgement::Sick(format!("it exited with status {}", container.exit_code)),
-            "restarting" => {
+            ContainerState::Exited if container.exit_code == 0 => Judgement::Well,
+            ContainerState::Exited | ContainerState::Dead => {
+                Judgement::Sick(format!("it exited with status {}", container.exit_code))
+            }
+            ContainerState::Restarting => {
                 self.since.remove(&container.id);
                 Judgement::Waiting(format!(
                     "it exited with status {} and keeps restarting ({} times)",
@@ -183,7 +187,7 @@ mod tests {
             replaces: String::new(),
             image: "sha256:1".into(),
             image_name: "web:1".into(),
-            state: state.into(),
+            state: state.to_owned().into(),
             exit_code: 0,
             restarts: 0,
             created: "2026-01-01T00:00:00Z".into(),
@@ -233,7 +237,8 @@ mod tests {
 
     #[test]
     fn health_counts_and_stability_too() {
-        let health = |health: &str| Container { health: Some(health.into()), ..container("running") };
+        let health =
+            |health: &str| Container { health: Some(health.to_owned().into()), ..container("running") };
         let verdicts = seen(&[(0, health("starting")), (9, health("starting")), (10, health("healthy"))]);
         assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
         assert!(matches!(seen(&[(0, health("unhealthy"))])[0], Verdict::Sick(_)));

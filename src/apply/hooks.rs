@@ -11,10 +11,11 @@ use super::services::needs;
 use super::words::explain;
 use super::{Apply, Failure};
 use crate::base::diagnostic::Diagnostic;
-use crate::compose::model::{Hook, HookKind, When};
+use crate::compose::model::{Condition, Hook, HookKind, When};
 use crate::host::{Command, LATE, Place};
 use crate::outcome::{ActionResult, ProjectOutcome, ServiceLog};
 use crate::plan::ProjectPlan;
+use crate::state::container::ContainerState;
 
 impl Apply<'_> {
     /// Runs the hooks of a project whose time has come, one after the other.
@@ -93,7 +94,7 @@ impl Apply<'_> {
             now.iter().any(|c| {
                 c.project == *name
                     && c.service == service
-                    && (c.state == "running" || c.state == "exited" && c.exit_code == 0)
+                    && (c.state == ContainerState::Running || c.has_succeeded())
             })
         };
         let all = &project.model.services;
@@ -114,7 +115,7 @@ impl Apply<'_> {
         let ends: BTreeSet<&str> = all
             .values()
             .flat_map(|service| &service.depends_on)
-            .filter(|(_, how)| how.condition == "service_completed_successfully")
+            .filter(|(_, how)| how.condition == Condition::Completed)
             .map(|(name, _)| name.as_str())
             .collect();
         let (ending, running): (Vec<String>, Vec<String>) =

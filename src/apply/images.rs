@@ -58,7 +58,7 @@ impl Apply<'_> {
             .into_iter()
             .filter_map(|(plan, service)| {
                 let project = &self.project(plan)?.model.name;
-                let is_its = |container: &&crate::host::Container| {
+                let is_its = |container: &&crate::state::container::Container| {
                     container.project == *project && container.service == service
                 };
                 let container = containers.iter().find(is_its)?;

@@ -31,12 +31,13 @@ use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::path::RootPath;
-use crate::host::{Command, Container, Driver, Transport, Upload, upload};
+use crate::host::{Command, Driver, Transport, Upload, upload};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostOutcome, ProjectOutcome, ProjectResult, ServiceLog,
 };
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, Work};
+use crate::state::container::Container;
 use crate::state::deployed::{Commit, Deployed, SHARED, State, unit};
 use crate::state::wanted::{Wanted, WantedProject};
 use stage::{Source, Unit};

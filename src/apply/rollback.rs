@@ -7,8 +7,9 @@ use super::services::{acted, restarts};
 use super::words::explain;
 use super::{Apply, Failure};
 use crate::base::error::Result;
-use crate::host::{Command, Container, Place, Reply};
+use crate::host::{Command, Place, Reply};
 use crate::plan::{Deed, ProjectPlan};
+use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::{SHARED, unit};
 
 impl Apply<'_> {
@@ -34,7 +35,7 @@ impl Apply<'_> {
             .await
             .map_err(|error| failed(&error.to_string()))?
             .iter()
-            .filter(|c| c.project == *project && c.oneoff != "True")
+            .filter(|c| c.project == *project && !c.is_oneoff())
             .collect();
         let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
         // What this deploy has brought goes while the files that describe it are still there.
@@ -99,7 +100,9 @@ impl Apply<'_> {
             .iter()
             .filter(|service| {
                 before.iter().any(|c| {
-                    c.service == **service && c.state == "running" && c.health.as_deref() != Some("unhealthy")
+                    c.service == **service
+                        && c.state == ContainerState::Running
+                        && c.health != Some(HealthStatus::Unhealthy)
                 })
             })
             .map(ToString::to_string)

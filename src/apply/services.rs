@@ -13,10 +13,11 @@ use super::{Apply, Failure};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::compose::model::{Dependency, Reaction, Service, When};
-use crate::host::{Command, Container, Event, Place, Reply};
+use crate::compose::model::{Condition, Dependency, Reaction, Service, When};
+use crate::host::{Command, Event, Place, Reply};
 use crate::outcome::ServiceLog;
 use crate::plan::{Action, Deed, ProjectPlan};
+use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::{ServiceState, unit};
 use crate::state::wanted::reaction_key;
 
@@ -158,14 +159,14 @@ impl Apply<'_> {
         let none = BTreeMap::new();
         let all = self.project(plan).map_or(&none, |project| &project.model.services);
         let before = self.before().await?;
-        let is = |name: &str, state: &str| {
-            let of = |c: &&Container| c.project == work.state.project && c.service == name;
+        let is = |name: &str, state: ContainerState| {
+            let of = |c: &&Container| c.is_of(&work.state.project, name);
             before.iter().filter(of).any(|c| c.state == state && c.exit_code == 0)
         };
         let acted = acted(plan);
         let has_ended = |name: &str, how: &Dependency| {
-            how.condition == "service_completed_successfully"
-                && is(name, "exited")
+            how.condition == Condition::Completed
+                && is(name, ContainerState::Exited)
                 && !acted.iter().any(|acting| acting == name)
         };
         let (alone, with): (Vec<&str>, Vec<&str>) = services.into_iter().partition(|name| {
@@ -177,7 +178,7 @@ impl Apply<'_> {
         });
         let alone = needs(all, alone.into_iter().collect(), |name, how| {
             !has_ended(name, how)
-                && !is(name, "running")
+                && !is(name, ContainerState::Running)
                 && all.get(name).is_some_and(|service| service.active)
         });
         let mut reply = Reply::default();
@@ -227,7 +228,7 @@ impl Apply<'_> {
             .iter()
             .filter_map(|name| project.model.services.get(*name))
             .flat_map(|service| &service.depends_on)
-            .filter(|(_, dependency)| dependency.condition == "service_completed_successfully")
+            .filter(|(_, dependency)| dependency.condition == Condition::Completed)
             .map(|(name, _)| name.as_str())
             .collect();
         let first: Vec<&str> = owed.intersection(&ends).copied().collect();
@@ -400,9 +401,10 @@ impl Apply<'_> {
         let project = &self.task.work.projects[&plan.name].state.project;
         let (Ok(before), Ok(now)) = (self.before().await, self.containers().await) else { return Vec::new() };
         let is_old = |c: &Container| before.iter().any(|old| old.id == c.id && old.started == c.started);
-        let failed = |c: &&Container| match c.state.as_str() {
-            "exited" | "dead" => c.exit_code != 0,
-            state => state == "restarting" || c.health.as_deref() == Some("unhealthy"),
+        let failed = |c: &&Container| match c.state {
+            ContainerState::Exited | ContainerState::Dead => c.exit_code != 0,
+            ContainerState::Restarting => true,
+            _ => c.health == Some(HealthStatus::Unhealthy),
         };
         let mut logs = Vec::new();
         for container in now.iter().filter(|c| c.project == *project && !is_old(c)).filter(failed) {

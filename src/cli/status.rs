@@ -53,7 +53,7 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
             .help("run ghdeploy doctor"),
         );
     }
-    let containers: Vec<host::Container> = reply
+    let containers: Vec<crate::state::container::Container> = reply
         .events
         .into_iter()
         .filter_map(|event| if let Event::Container { container } = event { Some(*container) } else { None })
@@ -71,7 +71,7 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
             .filter(|&path| deployed.found.contains_key(path));
         let own = containers
             .iter()
-            .filter(|container| container.project == project.project && container.oneoff != "True");
+            .filter(|container| container.project == project.project && !container.is_oneoff());
         ProjectStatus {
             name: name.clone(),
             path: project.dir.to_string(),
@@ -93,7 +93,7 @@ async fn host(context: &Context, target: &Target, transport: &dyn host::Transpor
     })
 }
 
-fn shown(container: &host::Container) -> Container {
+fn shown(container: &crate::state::container::Container) -> Container {
     Container {
         service: container.service.clone(),
         name: container.name.trim_start_matches('/').to_owned(),

@@ -1,6 +1,7 @@
 //! What the reader finds out about a project. Values only.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -182,12 +183,51 @@ pub struct Port {
 /// One entry of `depends_on`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependency {
-    /// `service_started` (default), `service_healthy` or `service_completed_successfully`.
-    pub condition: String,
+    /// What it waits for.
+    pub condition: Condition,
     /// `restart: true`: Compose restarts this service with its dependency.
     pub restart: bool,
     /// `required: false` tolerates its absence.
     pub required: bool,
+}
+
+/// Condition under which a dependency counts as met
+/// ([`depends_on`](https://docs.docker.com/reference/compose-file/services/#depends_on)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// `service_started`.
+    #[default]
+    Started,
+    /// `service_healthy`.
+    Healthy,
+    /// `service_completed_successfully`.
+    Completed,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+impl Condition {
+    /// Reads the condition in Compose's word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "service_started" => Self::Started,
+            "service_healthy" => Self::Healthy,
+            "service_completed_successfully" => Self::Completed,
+            word => Self::Other(word.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "service_started",
+            Self::Healthy => "service_healthy",
+            Self::Completed => "service_completed_successfully",
+            Self::Other(word) => word,
+        })
+    }
 }
 
 /// A file or directory that a service reads.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::digest::Digest;
 use super::load::{Definition, Model};
-use super::model::{BuiltOf, Dependency, How, Port, Read, Service};
+use super::model::{BuiltOf, Condition, Dependency, How, Port, Read, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -313,7 +313,7 @@ impl<'r> Reader<'r, '_, '_> {
             let get = |key: &str| entry.node.get(key).and_then(Node::as_str);
             let flag = |key: &str| get(key).and_then(scalar::boolean);
             let dependency = Dependency {
-                condition: get("condition").unwrap_or("service_started").to_owned(),
+                condition: get("condition").map(Condition::from_word).unwrap_or_default(),
                 restart: flag("restart").unwrap_or(false),
                 required: flag("required").unwrap_or(true),
             };
@@ -326,7 +326,7 @@ impl<'r> Reader<'r, '_, '_> {
             if !self.model.services.contains_key(&*name) {
                 self.undefined(at, "needs service", &name, &self.model.services);
             }
-            let condition = "service_started".to_owned();
+            let condition = Condition::Started;
             all.entry(name).or_insert(Dependency { condition, restart, required: true });
         }
         all

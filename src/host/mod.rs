@@ -17,7 +17,7 @@ mod upload;
 pub use driver::{Driver, Reply};
 pub use local::Local;
 pub(crate) use protocol::path_line;
-pub use protocol::{Command, Container, Event, LATE, Place};
+pub use protocol::{Command, Event, LATE, Place};
 pub use ssh::{Ssh, SshOptions};
 pub use transport::{Remote, Starting, Transport};
 pub use upload::{Upload, upload};

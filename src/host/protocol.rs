@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::base::manifest::{Digest, escape};
 use crate::base::path::RootPath;
+use crate::state::container::Container;
 
 /// What a hook ends with whose time was over. No command has such a status.
 pub const LATE: i32 = -1;
@@ -319,41 +320,6 @@ pub enum Event {
         /// The container.
         container: Box<Container>,
     },
-}
-
-/// A container of some project, as `docker inspect` tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Container {
-    /// Docker's id, 64 hex digits.
-    pub id: String,
-    /// Its name, with the leading slash that Docker gives it.
-    pub name: String,
-    /// Compose's project name.
-    pub project: String,
-    /// The service.
-    pub service: String,
-    /// `True` for a container of `docker compose run`.
-    pub oneoff: String,
-    /// The container that this one was to replace when a recreate was cut off; else empty.
-    pub replaces: String,
-    /// The id of the image that it runs.
-    pub image: String,
-    /// The image as the definition names it.
-    pub image_name: String,
-    /// `created`, `running`, `restarting`, `exited`, `paused`, `dead` or `removing`.
-    pub state: String,
-    /// The exit status, if it has ended.
-    pub exit_code: i64,
-    /// How often Docker has restarted it by its restart policy.
-    pub restarts: u64,
-    /// When it was created, RFC 3339.
-    pub created: String,
-    /// When it was started last, RFC 3339.
-    pub started: String,
-    /// How long it may take to stop, in seconds; `None`: Docker's default.
-    pub stop_timeout: Option<i64>,
-    /// `starting`, `healthy` or `unhealthy`; `None` without a healthcheck.
-    pub health: Option<String>,
 }
 
 #[cfg(test)]

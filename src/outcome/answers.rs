@@ -8,6 +8,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::compose::model::How;
 use crate::outcome::history::Release;
 use crate::plan::{Deed, FileChangeKind};
+use crate::state::container::{ContainerState, HealthStatus};
 
 /// What `explain` says about one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -154,10 +155,10 @@ pub struct Container {
     pub service: String,
     /// Its name.
     pub name: String,
-    /// Docker's word: `running`, `exited`, `restarting`, …
-    pub state: String,
-    /// Docker's word: `healthy`, `unhealthy`, `starting`; `None` without a healthcheck.
-    pub health: Option<String>,
+    /// What it does now.
+    pub state: ContainerState,
+    /// The result of its healthcheck; `None` without one.
+    pub health: Option<HealthStatus>,
     /// When it was started, in RFC 3339.
     pub since: Option<String>,
     /// The image reference that it was made from.
@@ -168,7 +169,8 @@ impl Container {
     /// Whether it runs and no healthcheck says otherwise.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.state == "running" && self.health.as_deref().is_none_or(|health| health == "healthy")
+        self.state == ContainerState::Running
+            && self.health.as_ref().is_none_or(|health| *health == HealthStatus::Healthy)
     }
 }
 

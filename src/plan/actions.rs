@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Deed, FileChange, Reason};
 use crate::base::diagnostic::Location;
-use crate::compose::model::{Project, Reaction, Read, Service};
+use crate::compose::model::{Condition, Project, Reaction, Read, Service};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
 
@@ -239,7 +239,7 @@ impl Actions<'_> {
                 }
                 for (dependency, how) in &service.depends_on {
                     let again = owed.get(dependency.as_str()).is_some_and(Owed::starts);
-                    if again && how.condition == "service_completed_successfully" {
+                    if again && how.condition == Condition::Completed {
                         more.push((
                             name.as_str(),
                             at(&service.at, &format!("waits for {dependency}, which runs again")),

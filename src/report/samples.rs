@@ -331,8 +331,8 @@ pub(super) fn hostile_status() -> Status {
             let container = project.containers[0].clone();
             let named = |name: String| Container {
                 service: name.clone(),
-                state: name.clone(),
-                health: Some(name.clone()),
+                state: name.clone().into(),
+                health: Some(name.clone().into()),
                 image: name,
                 ..container.clone()
             };
@@ -406,8 +406,8 @@ pub(super) fn status() -> Status {
     let container = |service: &str, state: &str, health: Option<&str>| Container {
         service: service.to_owned(),
         name: format!("blog-{service}-1"),
-        state: state.to_owned(),
-        health: health.map(str::to_owned),
+        state: state.to_owned().into(),
+        health: health.map(|health| health.to_owned().into()),
         since: Some("2025-06-01T02:03:04Z".to_owned()),
         image: "ghcr.io/owner/blog:latest".to_owned(),
     };

@@ -1,4 +1,5 @@
 //! Both sides of the comparison as values: what is wanted and what is deployed.
 
+pub mod container;
 pub mod deployed;
 pub mod wanted;

@@ -79,7 +79,7 @@ fn host_status(w: &mut dyn Write, host: &HostStatus) -> io::Result<()> {
 
 fn project_status(w: &mut dyn Write, project: &ProjectStatus) -> io::Result<()> {
     let containers = project.containers.iter().map(|container| {
-        let health = container.health.as_deref().map(|health| format!(", {health}")).unwrap_or_default();
+        let health = container.health.as_ref().map(|health| format!(", {health}")).unwrap_or_default();
         format!("{} {}", code(&container.service), code(&format!("{}{health}", container.state)))
     });
     let drift = project.drift.iter().map(|path| format!("drift {}", code(path)));

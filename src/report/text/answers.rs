@@ -125,10 +125,10 @@ fn project_status(w: &mut dyn Write, project: &ProjectStatus, style: Style) -> i
 }
 
 fn container(container: &Container) -> [String; 4] {
-    let health = container.health.as_deref().map(|health| format!(", {}", name(health))).unwrap_or_default();
+    let health = container.health.as_ref().map(|health| format!(", {}", name(&health.to_string()))).unwrap_or_default();
     [
         name(&container.service).into_owned(),
-        format!("{}{health}", name(&container.state)),
+        format!("{}{health}", name(&container.state.to_string())),
         container.since.as_deref().map(|since| format!("since {}", name(since))).unwrap_or_default(),
         name(&container.image).into_owned(),
     ]

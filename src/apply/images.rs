@@ -11,7 +11,7 @@ use crate::compose::model::Service;
 use crate::host::Command;
 use crate::images::reference::{INPUTS, REVISION};
 use crate::outcome::{ProjectOutcome, ProjectResult, RunningImage};
-use crate::plan::{Deed, ProjectPlan};
+use crate::plan::{ActionKind, ProjectPlan};
 use crate::state::wanted::WantedProject;
 
 /// What Docker tells of an image, one line each.
@@ -96,7 +96,8 @@ impl Apply<'_> {
         if !self.task.settings.require_tested {
             return Vec::new();
         }
-        let acting = plan.actions.iter().filter(|action| matches!(action.deed, Deed::Up | Deed::Recreate));
+        let acting =
+            plan.actions.iter().filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
         let acting = acting.filter_map(|action| action.service.as_deref());
         let services = acting.filter_map(|name| project.model.services.get_key_value(name));
         services

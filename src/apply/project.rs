@@ -11,7 +11,7 @@ use crate::compose::model::{How, Service};
 use crate::host::facts::types;
 use crate::host::{Command, Place, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
-use crate::plan::{Deed, ProjectChange, ProjectPlan, acting};
+use crate::plan::{ActionKind, ProjectChange, ProjectPlan, acting};
 use crate::state::deployed::{Found, ProjectState, unit};
 use crate::state::wanted::WantedProject;
 
@@ -70,7 +70,7 @@ impl Apply<'_> {
 
     /// Whether Docker has anything to do for the project.
     pub(super) fn acts(&self, plan: &ProjectPlan) -> bool {
-        !self.task.settings.no_restart && plan.actions.iter().any(|action| action.deed != Deed::None)
+        !self.task.settings.no_restart && plan.actions.iter().any(|action| action.kind != ActionKind::None)
     }
 
     async fn has_docker(&self) -> bool {
@@ -96,7 +96,7 @@ impl Apply<'_> {
         let services = plan
             .actions
             .iter()
-            .filter(|action| matches!(action.deed, Deed::Up | Deed::Recreate))
+            .filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate))
             .filter_map(|action| action.service.as_deref());
         let services: Vec<&str> =
             services.filter(|name| project.model.services.get(*name).is_some_and(pulls)).collect();
@@ -127,7 +127,7 @@ impl Apply<'_> {
         let acting: BTreeSet<&str> = plan
             .actions
             .iter()
-            .filter(|action| !matches!(action.deed, Deed::Remove | Deed::None))
+            .filter(|action| !matches!(action.kind, ActionKind::Remove | ActionKind::None))
             .filter_map(|action| action.service.as_deref())
             .collect();
         let mut asked = Vec::new();
@@ -192,7 +192,7 @@ impl Apply<'_> {
         }
         let mut outcome =
             told(plan, ProjectResult::Done, if owed { ActionResult::Owed } else { ActionResult::Done });
-        for action in outcome.actions.iter_mut().filter(|action| action.action.deed == Deed::None) {
+        for action in outcome.actions.iter_mut().filter(|action| action.action.kind == ActionKind::None) {
             action.result = ActionResult::Done;
         }
         if acts && let Err((mut failure, at)) = self.act(plan).await {
@@ -266,7 +266,7 @@ impl Apply<'_> {
     /// Takes a project down that has left the repository: containers, then managed files.
     async fn take_down(&self, plan: &ProjectPlan, state: &ProjectState) -> ProjectOutcome {
         self.step(plan, "take down");
-        if plan.actions.iter().any(|action| action.deed == Deed::Down) {
+        if plan.actions.iter().any(|action| action.kind == ActionKind::Down) {
             if let Err(error) = self.note_acting(plan).await {
                 return self.failed(plan, result_of(&error), error.into());
             }
@@ -379,7 +379,7 @@ impl Apply<'_> {
             for service in plan
                 .actions
                 .iter()
-                .filter(|action| action.deed != Deed::None)
+                .filter(|action| action.kind != ActionKind::None)
                 .filter_map(|action| action.service.as_ref())
             {
                 match work.recorded.as_ref().and_then(|recorded| recorded.services.get(service)) {

@@ -8,7 +8,7 @@ use super::words::explain;
 use super::{Apply, Failure};
 use crate::base::error::Result;
 use crate::host::{Command, Place, Reply};
-use crate::plan::{Deed, ProjectPlan};
+use crate::plan::{ActionKind, ProjectPlan};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::{SHARED, unit};
 
@@ -140,6 +140,6 @@ impl Apply<'_> {
 fn removed(plan: &ProjectPlan) -> impl Iterator<Item = &str> {
     plan.actions
         .iter()
-        .filter(|action| action.deed == Deed::Remove)
+        .filter(|action| action.kind == ActionKind::Remove)
         .filter_map(|action| action.service.as_deref())
 }

@@ -16,7 +16,7 @@ use crate::base::path::RootPath;
 use crate::compose::model::{Condition, Dependency, Reaction, Service, When};
 use crate::host::{Command, Event, Place, Reply};
 use crate::outcome::ServiceLog;
-use crate::plan::{Action, Deed, ProjectPlan};
+use crate::plan::{Action, ActionKind, ProjectPlan};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::{ServiceState, unit};
 use crate::state::wanted::reaction_key;
@@ -67,8 +67,8 @@ impl Apply<'_> {
             self.step(plan, &step);
             expect(argv[0], self.compose_at(dir, Place::Live, &argv).await, at)
         };
-        for deed in [Deed::Build, Deed::Up, Deed::Recreate] {
-            if deed == Deed::Up {
+        for kind in [ActionKind::Build, ActionKind::Up, ActionKind::Recreate] {
+            if kind == ActionKind::Up {
                 for (id, name) in &work.images {
                     let tag = ["tag", id, name].map(str::to_owned).to_vec();
                     let reply = self
@@ -82,17 +82,17 @@ impl Apply<'_> {
                 let hooks = self.hooks(plan, When::Before).await;
                 hooks.map_err(|failure| (Failure { is_early: true, ..failure }, 0))?;
             }
-            let of_group = |action: &&Action| action.deed == deed;
+            let of_group = |action: &&Action| action.kind == kind;
             let services: Vec<&str> =
                 plan.actions.iter().filter(of_group).filter_map(|action| action.service.as_deref()).collect();
             let Some(at) = plan.actions.iter().position(|action| of_group(&action)) else { continue };
-            let step = format!("{} {}", deed.word(), services.join(", "));
-            if deed == Deed::Build {
+            let step = format!("{} {}", kind.word(), services.join(", "));
+            if kind == ActionKind::Build {
                 run(step, ["build"].into_iter().chain(services).collect(), at).await?;
             } else {
                 self.go_on().map_err(|failure| (failure, at))?;
                 self.step(plan, &step);
-                let option = if deed == Deed::Up { "--quiet-pull" } else { "--force-recreate" };
+                let option = if kind == ActionKind::Up { "--quiet-pull" } else { "--force-recreate" };
                 expect("up", self.up(plan, &[option], services).await, at)?;
             }
         }
@@ -100,11 +100,11 @@ impl Apply<'_> {
         self.restart(plan).await?;
         for (at, action) in plan.actions.iter().enumerate() {
             let Some(service) = action.service.as_deref() else { continue };
-            match &action.deed {
-                Deed::Signal { signal } => {
+            match &action.kind {
+                ActionKind::Signal { signal } => {
                     run(format!("signal {service}"), vec!["kill", "-s", signal, service], at).await?;
                 }
-                Deed::Exec { argv } => {
+                ActionKind::Exec { argv } => {
                     run(
                         format!("exec in {service}"),
                         ["exec", "-T", service].into_iter().chain(argv.iter().map(String::as_str)).collect(),
@@ -112,7 +112,7 @@ impl Apply<'_> {
                     )
                     .await?;
                 }
-                Deed::Remove => {
+                ActionKind::Remove => {
                     self.go_on().map_err(|failure| (failure, at))?;
                     self.step(plan, format!("remove {service}"));
                     let command =
@@ -214,8 +214,8 @@ impl Apply<'_> {
         };
         // An `up` that Compose sees no reason for leaves the container with its old content.
         let owes = |action: &&Action| {
-            action.deed == Deed::Restart
-                || (action.deed == Deed::Up && action.service.as_deref().is_some_and(inputs))
+            action.kind == ActionKind::Restart
+                || (action.kind == ActionKind::Up && action.service.as_deref().is_some_and(inputs))
         };
         let owed: BTreeSet<&str> =
             plan.actions.iter().filter(owes).filter_map(|action| action.service.as_deref()).collect();
@@ -270,10 +270,10 @@ impl Apply<'_> {
             };
             recorded.zip(work.state.services.get(service)).is_some_and(|(old, new)| is_owed(old, new))
         };
-        let ups = plan.actions.iter().filter(|action| action.deed == Deed::Up);
+        let ups = plan.actions.iter().filter(|action| action.kind == ActionKind::Up);
         let services: Vec<&str> =
             ups.filter_map(|action| action.service.as_deref()).filter(|service| differs(service)).collect();
-        let at = plan.actions.iter().position(|action| action.deed == Deed::Up).unwrap_or(0);
+        let at = plan.actions.iter().position(|action| action.kind == ActionKind::Up).unwrap_or(0);
         let left = self.not_renewed(plan, services).await.map_err(|error| (error.into(), at))?;
         if left.is_empty() {
             return Ok(());
@@ -322,7 +322,7 @@ impl Apply<'_> {
             let reply = self.up(plan, &[], gone).await.map_err(|error| (error.into(), at))?;
             self.expect("docker compose up", reply).map_err(|failure| (failure, at))?;
         }
-        if plan.actions.iter().any(|action| matches!(action.deed, Deed::Up | Deed::Recreate)) {
+        if plan.actions.iter().any(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate)) {
             services = self.not_renewed(plan, services).await.map_err(|error| (error.into(), at))?;
         }
         if services.is_empty() {
@@ -475,7 +475,9 @@ pub(super) fn needs<'s>(
 
 /// The services whose containers the plan starts, restarts or talks to.
 pub(super) fn acted(plan: &ProjectPlan) -> Vec<String> {
-    let acts =
-        plan.actions.iter().filter(|action| !matches!(action.deed, Deed::None | Deed::Remove | Deed::Down));
+    let acts = plan
+        .actions
+        .iter()
+        .filter(|action| !matches!(action.kind, ActionKind::None | ActionKind::Remove | ActionKind::Down));
     acts.filter_map(|action| action.service.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -9,8 +9,8 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose;
 use crate::compose::model::{How, Project, Service};
-use crate::outcome::answers::{Explanation, Reader, Reading};
-use crate::plan::{self, Deed};
+use crate::outcome::answers::{Explanation, Reader, Reading, if_host_variables};
+use crate::plan::ActionKind;
 use crate::report::render_explanations;
 use crate::state::wanted::Reactions;
 use crate::tree::disk::DiskTree;
@@ -71,7 +71,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
         let mut places = project.services.values().flat_map(|service| &service.defined_at);
         let holds_services = places.any(|place| place.path == shown);
         for (name, service) in &project.services {
-            let mut push = |how: Reading, line: &Location, deed: Deed, detail: Option<String>| {
+            let mut push = |how: Reading, line: &Location, kind: ActionKind, detail: Option<String>| {
                 let profile = (!service.active).then(|| "only while its profile is active".to_owned());
                 let detail: Vec<String> = detail.into_iter().chain(profile).collect();
                 let detail = (!detail.is_empty()).then(|| detail.join(", "));
@@ -80,20 +80,26 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
                     service: name.clone(),
                     how,
                     at: line.clone(),
-                    deed,
+                    kind,
                     detail,
                 });
             };
             for read in service.reads.iter().filter(|read| read.covers(at)) {
-                push(read.how.into(), &read.at, deed(project, service, read.how, at), plan::perhaps(read));
+                let detail = (!read.unknown.is_empty()).then(|| if_host_variables(&read.unknown));
+                push(read.how.into(), &read.at, kind(project, service, read.how, at), detail);
             }
             // Of a compose file the services that it says something about; of a `.env` any may use it.
             for place in service.defined_at.iter().filter(|place| place.path == shown) {
-                push(Reading::Definition, place, Deed::Up, Some("if its definition changes".to_owned()));
+                push(
+                    Reading::Definition,
+                    place,
+                    ActionKind::Up,
+                    Some("if its definition changes".to_owned()),
+                );
             }
             if defines && !holds_services {
                 let note = "if it uses what changes".to_owned();
-                push(Reading::Definition, &service.at, Deed::Up, Some(note));
+                push(Reading::Definition, &service.at, ActionKind::Up, Some(note));
             }
         }
     }
@@ -101,10 +107,10 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
 }
 
 /// What a change of the file at a path that a service reads would do.
-fn deed(project: &Project, service: &Service, how: How, at: &RootPath) -> Deed {
+fn kind(project: &Project, service: &Service, how: How, at: &RootPath) -> ActionKind {
     match how {
-        How::EnvFile | How::LabelFile => Deed::Up,
-        How::Build => Deed::Build,
-        How::Bind | How::Config | How::Secret => Deed::from(Reactions::new(project, service).to(at)),
+        How::EnvFile | How::LabelFile => ActionKind::Up,
+        How::Build => ActionKind::Build,
+        How::Bind | How::Config | How::Secret => ActionKind::from(Reactions::new(project, service).to(at)),
     }
 }

@@ -25,7 +25,9 @@ use crate::host::{self, Command, Driver, Transport};
 use crate::outcome::Outcome;
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::history::before;
-use crate::plan::{self, Action, Deed, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work};
+use crate::plan::{
+    self, Action, ActionKind, Cause, Options, Origin, Plan, ProjectChange, Reason, VERSION, Work,
+};
 use crate::report::Format;
 use crate::report::progress::observer;
 use crate::state::container::Container;
@@ -280,31 +282,30 @@ impl Run<'_> {
                 if let host::Event::Container { container } = event { Some(*container) } else { None }
             })
             .collect();
-        let mut moved: Vec<(&str, &Service, &Image)> = Vec::new();
+        let mut moved: Vec<(&str, &Service, &Image, &Container)> = Vec::new();
         for project in wanted.projects.iter().filter(|project| self.selects(&project.name)) {
             for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
                 let is_it = |image: &&Image| image.project == project.model.name && image.service == *name;
                 let Some(then) = images.iter().find(is_it) else { continue };
-                let runs_other =
-                    now.iter().any(|c| c.project == then.project && c.service == *name && c.image != then.id);
+                let runs_other = now.iter().find(|c| c.is_of(&then.project, name) && c.image != then.id);
                 // What is named by its content cannot mean another one.
                 let is_name = !then.name.contains('@') && !then.name.starts_with("sha256:");
-                if runs_other
+                if let Some(runs) = runs_other
                     && is_name
                     && service.image.as_ref() == Some(&then.name)
                     && service.build.is_none()
                 {
-                    moved.push((&project.name, service, then));
+                    moved.push((&project.name, service, then, runs));
                 }
             }
         }
         if moved.is_empty() {
             return Ok(());
         }
-        let ids = moved.iter().map(|(_, _, then)| then.id.clone());
+        let ids = moved.iter().map(|(_, _, then, _)| then.id.clone());
         let argv = ["image", "inspect", "--format", "{{.Id}}"].map(str::to_owned).into_iter().chain(ids);
         let there = driver.call(&Command::Docker(argv.collect())).await?.output;
-        for (project, service, then) in moved {
+        for (project, service, then, runs) in moved {
             let Some(plan) = work.plan.projects.iter_mut().find(|plan| plan.name == project) else {
                 continue;
             };
@@ -322,19 +323,22 @@ impl Run<'_> {
             }
             let acts = plan.actions.iter().any(|action| {
                 action.service.as_ref() == Some(&then.service)
-                    && matches!(action.deed, Deed::Up | Deed::Recreate)
+                    && matches!(action.kind, ActionKind::Up | ActionKind::Recreate)
             });
             if !acts {
-                let reason = Reason {
-                    path: service.at.path.clone(),
-                    line: Some(service.at.line),
-                    how: None,
-                    by: None,
-                    note: Some(format!("ran another image in release {release}")),
+                let cause = Cause::Image {
+                    reference: then.name.clone(),
+                    from: runs.image.clone(),
+                    to: then.id.clone(),
                 };
+                let reason = Reason::at(&service.at, cause);
                 plan.actions.insert(
                     0,
-                    Action { deed: Deed::Up, service: Some(then.service.clone()), reasons: vec![reason] },
+                    Action {
+                        kind: ActionKind::Up,
+                        service: Some(then.service.clone()),
+                        reasons: vec![reason],
+                    },
                 );
                 if plan.change == ProjectChange::Unchanged {
                     plan.change = ProjectChange::Changed;

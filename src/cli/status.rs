@@ -124,7 +124,7 @@ fn owed(context: &Context, target: &Target, deployed: &Deployed) -> BTreeMap<Str
         let owed = project
             .actions
             .into_iter()
-            .filter_map(|action| Some(Owed { service: action.service?, deed: action.deed }));
+            .filter_map(|action| Some(Owed { service: action.service?, kind: action.kind }));
         (project.name, owed.collect())
     };
     plan.projects.into_iter().map(of).collect()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::compose::model::How;
 use crate::outcome::history::Release;
-use crate::plan::{Deed, FileChangeKind};
+use crate::plan::{ActionKind, FileChangeKind};
 use crate::state::container::{ContainerState, HealthStatus};
 
 /// What `explain` says about one path.
@@ -36,10 +36,17 @@ pub struct Reader {
     pub at: Location,
     /// What a change of the path would do.
     #[serde(flatten)]
-    pub deed: Deed,
-    /// In words, what the rest does not say: `only if DATA_DIR is ./data on the host`.
+    pub kind: ActionKind,
+    /// In words, what the rest does not say: `only if ${DATA_DIR} leads there on the host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// The condition under which a service reads a path that contains variables which only the host knows.
+#[must_use]
+pub fn if_host_variables(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|variable| format!("${{{variable}}}")).collect();
+    format!("only if {} leads there on the host", names.join(" and "))
 }
 
 /// How a service reads a path: [`How`], or as a part of its definition.
@@ -143,9 +150,9 @@ pub struct ProjectStatus {
 pub struct Owed {
     /// The service.
     pub service: String,
-    /// The deed.
+    /// The kind.
     #[serde(flatten)]
-    pub deed: Deed,
+    pub kind: ActionKind,
 }
 
 /// A container as Docker describes it.

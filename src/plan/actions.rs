@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Deed, FileChange, Reason};
-use crate::base::diagnostic::Location;
+use super::{
+    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, NewPart, Reason, Relation,
+};
 use crate::compose::model::{Condition, Project, Reaction, Read, Service};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
@@ -65,9 +66,9 @@ impl Actions<'_> {
             if self.pulls_builds {
                 owed.build.clear();
             }
-            let mut push = |deed: Deed, reasons: Vec<Reason>| {
+            let mut push = |kind: ActionKind, reasons: Vec<Reason>| {
                 if !reasons.is_empty() {
-                    actions.push(Action { deed, service: Some(name.to_owned()), reasons: sorted(reasons) });
+                    actions.push(Action { kind, service: Some(name.to_owned()), reasons: sorted(reasons) });
                 }
             };
             // The least that suffices: another definition recreates the container anyway, a recreated
@@ -75,24 +76,24 @@ impl Actions<'_> {
             let starts = owed.starts();
             let recreates = !owed.recreate.is_empty() && (self.force || !owed.is_redefined);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
-            push(Deed::Build, owed.build);
+            push(ActionKind::Build, owed.build);
             if !recreates {
-                push(Deed::Up, owed.up);
+                push(ActionKind::Up, owed.up);
             }
             if recreates {
-                push(Deed::Recreate, owed.recreate);
+                push(ActionKind::Recreate, owed.recreate);
             }
             if !renewed {
-                push(Deed::Restart, owed.restart);
+                push(ActionKind::Restart, owed.restart);
             }
             if !starts {
                 for (reaction, reasons) in owed.mild {
-                    push(Deed::from(&reaction), reasons);
+                    push(ActionKind::from(&reaction), reasons);
                 }
-                push(Deed::None, owed.none);
+                push(ActionKind::None, owed.none);
             }
         }
-        actions.sort_by_key(|action| rank(&action.deed));
+        actions.sort_by_key(|action| rank(&action.kind));
         actions.extend(self.removals());
         actions
     }
@@ -101,26 +102,29 @@ impl Actions<'_> {
         let mut owed = Owed::default();
         let wanted = self.wanted.get(name).cloned().unwrap_or_default();
         let Some(recorded) = self.recorded.and_then(|project| project.services.get(name)) else {
-            let note = if self.recorded.is_none() { "new project" } else { "new service" };
-            owed.up.push(at(&service.at, note));
+            let what = if self.recorded.is_none() { NewPart::Project } else { NewPart::Service };
+            let reason = Reason::at(&service.at, Cause::New { what });
             if service.build.is_some() {
-                owed.build.push(at(&service.at, note));
+                owed.build.push(reason.clone());
             }
+            owed.up.push(reason);
             return owed;
         };
         if self.force {
-            owed.recreate.push(at(&service.at, "--force"));
+            owed.recreate.push(Reason::at(&service.at, Cause::Forced));
         }
         if recorded.scheme != wanted.scheme {
-            owed.up.push(at(&service.at, "recorded by another version of ghdeploy: Compose decides"));
+            let cause = Cause::Definition { change: DefinitionChange::Unknown };
+            owed.up.push(Reason::at(&service.at, cause));
         } else if recorded.definition != wanted.definition {
             owed.up = self.definition_reasons(service);
             owed.is_redefined = true;
         } else if recorded.unhashed != wanted.unhashed && wanted.unhashed.is_some() {
+            let unseen = Cause::Definition { change: DefinitionChange::Unseen };
             owed.recreate.extend(
                 self.definition_reasons(service)
                     .into_iter()
-                    .map(|reason| Reason { note: Some("not taken up by a plain `up`".to_owned()), ..reason }),
+                    .map(|reason| Reason { cause: unseen.clone(), ..reason }),
             );
         }
         if recorded.build != wanted.build && service.build.is_some() {
@@ -167,7 +171,7 @@ impl Actions<'_> {
             .defined_at
             .iter()
             .filter(|place| changed.contains(place.path.as_str()))
-            .map(|place| line(place, None))
+            .map(|place| Reason::at(place, Cause::definition()))
             .collect();
         reasons.extend(self.input_reasons_of_changes(service, |read, _| !read.how.is_input()));
         let definition = self.model.definition_files.iter();
@@ -180,11 +184,11 @@ impl Actions<'_> {
                     line: None,
                     how: None,
                     by: Some(service.at.clone()),
-                    note: None,
+                    cause: Cause::definition(),
                 });
             }
         }
-        if reasons.is_empty() { vec![at(&service.at, &self.owed_since())] } else { reasons }
+        if reasons.is_empty() { vec![Reason::at(&service.at, self.owed_since())] } else { reasons }
     }
 
     fn input_reasons(
@@ -198,7 +202,7 @@ impl Actions<'_> {
         }
         // The files are on the host already: an earlier run put them there and did not get further.
         let read = service.reads.iter().find(|read| concerns(read, None));
-        vec![at(read.map_or(&service.at, |read| &read.at), &self.owed_since())]
+        vec![Reason::at(read.map_or(&service.at, |read| &read.at), self.owed_since())]
     }
 
     fn input_reasons_of_changes(
@@ -214,18 +218,20 @@ impl Actions<'_> {
                     line: None,
                     how: Some(read.how),
                     by: Some(read.at.clone()),
-                    note: perhaps(read),
+                    cause: if file.change == FileChangeKind::Drift {
+                        Cause::Drift
+                    } else {
+                        Cause::File { unknown: read.unknown.iter().cloned().collect() }
+                    },
                 });
             }
         }
         reasons
     }
 
-    fn owed_since(&self) -> String {
-        match self.recorded {
-            Some(project) if project.release > 0 => format!("owed since release {}", project.release),
-            _ => "owed".to_owned(),
-        }
+    fn owed_since(&self) -> Cause {
+        let release = self.recorded.map(|project| project.release);
+        Cause::Owed { release: release.filter(|release| *release > 0) }
     }
 
     /// Services that follow others: those that wait for a one-shot that runs again, and those that
@@ -238,14 +244,14 @@ impl Actions<'_> {
                     continue;
                 }
                 for (dependency, how) in &service.depends_on {
-                    let again = owed.get(dependency.as_str()).is_some_and(Owed::starts);
-                    if again && how.condition == Condition::Completed {
-                        more.push((
-                            name.as_str(),
-                            at(&service.at, &format!("waits for {dependency}, which runs again")),
-                        ));
-                    } else if again && how.restart {
-                        more.push((name.as_str(), at(&service.at, &format!("restarts with {dependency}"))));
+                    let relation = match (&how.condition, how.restart) {
+                        (Condition::Completed, _) => Relation::WaitsForCompletion,
+                        (_, true) => Relation::RestartsWith,
+                        (_, false) => continue,
+                    };
+                    if owed.get(dependency.as_str()).is_some_and(Owed::starts) {
+                        let cause = Cause::Follows { service: dependency.clone(), relation };
+                        more.push((name.as_str(), Reason::at(&service.at, cause)));
                     }
                 }
             }
@@ -274,34 +280,14 @@ impl Actions<'_> {
                 || first.map(|file| file.path.to_string()).unwrap_or_default(),
                 |file| file.path.clone(),
             );
-            let note = "no longer in the compose file".to_owned();
+            let cause = Cause::Definition { change: DefinitionChange::ServiceRemoved };
             Action {
-                deed: Deed::Remove,
+                kind: ActionKind::Remove,
                 service: Some(name.clone()),
-                reasons: vec![Reason { path, line: None, how: None, by: None, note: Some(note) }],
+                reasons: vec![Reason { path, line: None, how: None, by: None, cause }],
             }
         })
     }
-}
-
-/// What is said of a file that a service may read, for only the host knows.
-pub fn perhaps(read: &Read) -> Option<String> {
-    let names: Vec<String> = read.unknown.iter().map(|name| format!("${{{name}}}")).collect();
-    (!names.is_empty()).then(|| format!("if {} leads there: only the host knows", names.join(" and ")))
-}
-
-fn line(place: &Location, note: Option<&str>) -> Reason {
-    Reason {
-        path: place.path.clone(),
-        line: Some(place.line),
-        how: None,
-        by: None,
-        note: note.map(str::to_owned),
-    }
-}
-
-fn at(place: &Location, note: &str) -> Reason {
-    line(place, Some(note))
 }
 
 fn sorted(mut reasons: Vec<Reason>) -> Vec<Reason> {
@@ -311,16 +297,16 @@ fn sorted(mut reasons: Vec<Reason>) -> Vec<Reason> {
 }
 
 /// The order in which a project's actions are carried out.
-fn rank(deed: &Deed) -> u8 {
-    match deed {
-        Deed::Build => 0,
-        Deed::Up => 1,
-        Deed::Recreate => 2,
-        Deed::Restart => 3,
-        Deed::Signal { .. } => 4,
-        Deed::Exec { .. } => 5,
-        Deed::None => 6,
-        Deed::Remove => 7,
-        Deed::Down => 8,
+fn rank(kind: &ActionKind) -> u8 {
+    match kind {
+        ActionKind::Build => 0,
+        ActionKind::Up => 1,
+        ActionKind::Recreate => 2,
+        ActionKind::Restart => 3,
+        ActionKind::Signal { .. } => 4,
+        ActionKind::Exec { .. } => 5,
+        ActionKind::None => 6,
+        ActionKind::Remove => 7,
+        ActionKind::Down => 8,
     }
 }

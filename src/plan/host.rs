@@ -9,7 +9,8 @@ use super::order::{before, order, place};
 use super::problems;
 use super::void;
 use super::{
-    Action, Deed, FileChange, FileChangeKind, HostPlan, ImageToBuild, ProjectChange, ProjectPlan, Reason,
+    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, HostPlan, ImageToBuild,
+    ProjectChange, ProjectPlan, Reason,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
@@ -340,13 +341,17 @@ impl Planner<'_> {
             (false, false) => ProjectChange::Changed,
         };
         let starts = |service: &str| {
-            let starts =
-                |deed: &Deed| matches!(deed, Deed::Build | Deed::Up | Deed::Recreate | Deed::Restart);
-            actions.iter().any(|action| action.service.as_deref() == Some(service) && starts(&action.deed))
+            let starts = |kind: &ActionKind| {
+                matches!(
+                    kind,
+                    ActionKind::Build | ActionKind::Up | ActionKind::Recreate | ActionKind::Restart
+                )
+            };
+            actions.iter().any(|action| action.service.as_deref() == Some(service) && starts(&action.kind))
         };
         let hooks =
             project.model.settings.hooks.iter().filter(|hook| starts(&hook.service)).cloned().collect();
-        let builds = actions.iter().filter(|action| action.deed == Deed::Build);
+        let builds = actions.iter().filter(|action| action.kind == ActionKind::Build);
         let images = builds.filter_map(|action| {
             let name = action.service.as_ref()?;
             let service = project.model.services.get(name)?;
@@ -386,9 +391,9 @@ impl Planner<'_> {
         if self.options.prune {
             files = self.unit(&unit(name), &Manifest::default()).0;
             if !self.wanted.projects.iter().any(|project| project.model.name == recorded.project) {
-                let note = Some(format!("no longer in {}", self.options.origin));
-                let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, note };
-                actions.push(Action { deed: Deed::Down, service: None, reasons: vec![reason] });
+                let cause = Cause::Definition { change: DefinitionChange::ProjectRemoved };
+                let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, cause };
+                actions.push(Action { kind: ActionKind::Down, service: None, reasons: vec![reason] });
             }
         }
         let note = (!self.options.prune).then(|| problems::gone(recorded, self.options.origin));
@@ -461,7 +466,9 @@ fn write_in_place<'f>(
     files: impl Iterator<Item = &'f mut FileChange>,
 ) {
     let starts = |name: &str| {
-        let starting = |action: &&Action| matches!(action.deed, Deed::Up | Deed::Recreate | Deed::Restart);
+        let starting = |action: &&Action| {
+            matches!(action.kind, ActionKind::Up | ActionKind::Recreate | ActionKind::Restart)
+        };
         actions.iter().filter(starting).any(|action| action.service.as_deref() == Some(name))
     };
     let running: Vec<Reactions<'_>> = project

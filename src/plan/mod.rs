@@ -1,14 +1,14 @@
 //! What would change on the hosts, and why.
 //!
 //! Owns the plan: a pure value made of facts. [`HostPlan`] holds all that an apply needs; what is
-//! serialised is what tests, comments and people read, version 1:
+//! serialised is what tests, comments and people read, version 2:
 //!
 //! ```json
-//! {"version": 1, "commit": "…", "hosts": [{"name": "web", "projects": [
+//! {"version": 2, "commit": "…", "hosts": [{"name": "web", "projects": [
 //!   {"name": "blog", "path": "services/blog", "change": "changed",
 //!    "files": [{"path": "services/blog/nginx.conf", "change": "modified"}],
 //!    "actions": [{"kind": "restart", "service": "web",
-//!                 "reasons": [{"path": "services/blog/nginx.conf", "line": null, …}]}]}]}]}
+//!                 "reasons": [{"path": "services/blog/nginx.conf", "line": null, "cause": "file", …}]}]}]}]}
 //! ```
 
 mod actions;
@@ -19,7 +19,6 @@ mod order;
 mod problems;
 mod void;
 
-pub use actions::perhaps;
 pub use host::{Options, Origin, ProjectWork, Work, host};
 pub use order::circles;
 pub use problems::same_name;
@@ -33,7 +32,7 @@ use crate::base::path::RootPath;
 use crate::compose::model::{BuiltOf, Hook, How, Reaction};
 
 /// The version of the JSON form of plans and outcomes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What would change on every host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,19 +161,19 @@ pub enum FileChangeKind {
 /// What a service must do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
-    /// The deed.
+    /// The kind.
     #[serde(flatten)]
-    pub deed: Deed,
+    pub kind: ActionKind,
     /// The service; `None` for `down` only.
     pub service: Option<String>,
     /// Why; at least one.
     pub reasons: Vec<Reason>,
 }
 
-/// The deeds of design: the `kind` of an action with what it needs.
+/// The kinds of design: the `kind` of an action with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Deed {
+pub enum ActionKind {
     /// `docker compose build`, followed by an `up`.
     Build,
     /// `docker compose up -d`.
@@ -201,7 +200,7 @@ pub enum Deed {
     Down,
 }
 
-impl Deed {
+impl ActionKind {
     /// The word in the JSON form.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -219,7 +218,7 @@ impl Deed {
     }
 }
 
-impl From<&Reaction> for Deed {
+impl From<&Reaction> for ActionKind {
     fn from(reaction: &Reaction) -> Self {
         match reaction {
             Reaction::Restart => Self::Restart,
@@ -244,9 +243,126 @@ pub struct Reason {
     /// The line of the compose file that makes the service read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Location>,
-    /// In words, what the path does not say: `owed since release 7`, `new project`, `--force`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    /// The kind of cause, with what else belongs to it.
+    #[serde(flatten)]
+    pub cause: Cause,
+}
+
+impl Reason {
+    /// A cause at one line of a compose file.
+    #[must_use]
+    pub fn at(place: &Location, cause: Cause) -> Self {
+        Self { path: place.path.clone(), line: Some(place.line), how: None, by: None, cause }
+    }
+}
+
+/// Cause of an action: the `cause` of a reason in the JSON form.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "lowercase")]
+pub enum Cause {
+    /// `file`: the content of a file that the service reads differs.
+    File {
+        /// Variables that only the host knows and that decide whether the service reads it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unknown: Vec<String>,
+    },
+    /// `definition`: the compose files define the service otherwise.
+    Definition {
+        /// In which way.
+        #[serde(default, skip_serializing_if = "DefinitionChange::is_plain")]
+        change: DefinitionChange,
+    },
+    /// `image`: the reference leads to another image.
+    Image {
+        /// The reference in the compose file.
+        reference: String,
+        /// Id or digest of the image that runs.
+        from: String,
+        /// Id or digest of the image that is to run.
+        to: String,
+    },
+    /// `new`: the host does not have it yet.
+    New {
+        /// The project as a whole, or a service of a known one.
+        what: NewPart,
+    },
+    /// `forced`: `--force` was given.
+    Forced,
+    /// `owed`: an earlier run put the files in place and did not finish.
+    Owed {
+        /// The release that changed the project last, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<u64>,
+    },
+    /// `follows`: another service of the project acts.
+    Follows {
+        /// That service.
+        service: String,
+        /// The relation between the two.
+        relation: Relation,
+    },
+    /// `drift`: a file that the service reads was changed on the host.
+    Drift,
+    /// `missing`: a container that should be there is not.
+    Missing,
+}
+
+impl Cause {
+    /// A changed file that the service certainly reads.
+    #[must_use]
+    pub fn file() -> Self {
+        Self::File { unknown: Vec::new() }
+    }
+
+    /// A definition that differs and that a plain `up` applies.
+    #[must_use]
+    pub fn definition() -> Self {
+        Self::Definition { change: DefinitionChange::Plain }
+    }
+}
+
+/// Way in which a definition differs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefinitionChange {
+    /// `docker compose up` sees and applies it.
+    #[default]
+    Plain,
+    /// `docker compose up` does not see it: inline `configs`.
+    Unseen,
+    /// Another version of ghdeploy recorded it with other digests; `docker compose up` decides.
+    Unknown,
+    /// The service is no longer in the compose files.
+    ServiceRemoved,
+    /// The project is no longer in the repository, or was not in the release that is restored.
+    ProjectRemoved,
+}
+
+impl DefinitionChange {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
+/// What a host does not have yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NewPart {
+    /// The whole project.
+    Project,
+    /// A service of a project that it has.
+    Service,
+}
+
+/// Why a service follows another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// It waits for that one-shot to complete.
+    WaitsForCompletion,
+    /// Its `depends_on` says `restart: true`.
+    RestartsWith,
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 //!
 //! A void digest equals no other, so whatever is wanted next is owed.
 
-use super::{Action, Deed, FileChange, FileChangeKind};
+use super::{Action, ActionKind, FileChange, FileChangeKind};
 use crate::compose::model::{How, Reaction};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::wanted::{ALL, Reactions, WantedProject, reaction_key};
@@ -43,11 +43,11 @@ pub fn acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]
             action.service.as_deref().is_none_or(|service| service == *name)
         };
         for (name, record) in acting.services.iter_mut().filter(of) {
-            void(record, &action.deed);
+            void(record, &action.kind);
             // Only then a recreate is under way that Compose sees no reason for.
             let wanted = wanted.services.get(name).and_then(|wanted| wanted.unhashed.as_ref());
-            if action.deed == Deed::Recreate
-                || action.deed != Deed::None && record.unhashed.as_ref() != wanted
+            if action.kind == ActionKind::Recreate
+                || action.kind != ActionKind::None && record.unhashed.as_ref() != wanted
             {
                 record.unhashed = record.unhashed.as_ref().map(|_| VOID.to_owned());
             }
@@ -56,14 +56,16 @@ pub fn acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]
     acting
 }
 
-fn void(record: &mut ServiceState, deed: &Deed) {
-    match deed {
-        Deed::None => {}
-        Deed::Restart => void_inputs(record, &reaction_key(&Reaction::Restart)),
-        Deed::Signal { signal } => void_inputs(record, &reaction_key(&Reaction::Signal(signal.clone()))),
-        Deed::Exec { argv } => void_inputs(record, &reaction_key(&Reaction::Exec(argv.clone()))),
-        Deed::Build => record.build = Some(VOID.to_owned()),
-        Deed::Up | Deed::Recreate | Deed::Remove | Deed::Down => {
+fn void(record: &mut ServiceState, kind: &ActionKind) {
+    match kind {
+        ActionKind::None => {}
+        ActionKind::Restart => void_inputs(record, &reaction_key(&Reaction::Restart)),
+        ActionKind::Signal { signal } => {
+            void_inputs(record, &reaction_key(&Reaction::Signal(signal.clone())))
+        }
+        ActionKind::Exec { argv } => void_inputs(record, &reaction_key(&Reaction::Exec(argv.clone()))),
+        ActionKind::Build => record.build = Some(VOID.to_owned()),
+        ActionKind::Up | ActionKind::Recreate | ActionKind::Remove | ActionKind::Down => {
             VOID.clone_into(&mut record.definition);
             record.inputs.values_mut().for_each(|digest| VOID.clone_into(digest));
         }

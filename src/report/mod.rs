@@ -30,6 +30,7 @@ use crate::outcome::answers::{CheckReport, Checkup, Diff, Explanation, History, 
 use crate::plan::Plan;
 
 pub use style::Style;
+pub use wording::note as cause_in_words;
 
 /// In which form a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -17,7 +17,8 @@ use crate::outcome::{
     ProjectResult, ServiceLog,
 };
 use crate::plan::{
-    Action, Deed, FileChange, FileChangeKind, HostPlan, Plan, ProjectChange, ProjectPlan, Reason, VERSION,
+    Action, ActionKind, Cause, FileChange, FileChangeKind, HostPlan, NewPart, Plan, ProjectChange,
+    ProjectPlan, Reason, VERSION,
 };
 
 use super::escape::is_unseen;
@@ -55,16 +56,16 @@ pub(super) fn file(path: &str, change: FileChangeKind) -> FileChange {
 
 /// A reason that is a line of a definition.
 pub(super) fn line(path: &str, line: usize) -> Reason {
-    Reason { path: path.to_owned(), line: Some(line), how: None, by: None, note: None }
+    Reason { path: path.to_owned(), line: Some(line), how: None, by: None, cause: Cause::definition() }
 }
 
 /// A reason that is the content of a mounted file.
 pub(super) fn mount(path: &str, by: Location) -> Reason {
-    Reason { path: path.to_owned(), line: None, how: Some(How::Bind), by: Some(by), note: None }
+    Reason { path: path.to_owned(), line: None, how: Some(How::Bind), by: Some(by), cause: Cause::file() }
 }
 
-pub(super) fn action(deed: Deed, service: &str, reasons: Vec<Reason>) -> Action {
-    Action { deed, service: Some(service.to_owned()), reasons }
+pub(super) fn action(kind: ActionKind, service: &str, reasons: Vec<Reason>) -> Action {
+    Action { kind, service: Some(service.to_owned()), reasons }
 }
 
 pub(super) fn project(
@@ -108,8 +109,8 @@ pub(super) fn usual() -> HostPlan {
         ProjectChange::Changed,
         vec![file(compose, FileChangeKind::Modified), file(nginx, FileChangeKind::Modified)],
         vec![
-            action(Deed::Up, "worker", vec![line(compose, 22)]),
-            action(Deed::Restart, "web", vec![mount(nginx, at(compose, 14, 9))]),
+            action(ActionKind::Up, "worker", vec![line(compose, 22)]),
+            action(ActionKind::Restart, "web", vec![mount(nginx, at(compose, 14, 9))]),
         ],
     );
     let mut traefik = project(
@@ -122,7 +123,7 @@ pub(super) fn usual() -> HostPlan {
         ],
         vec![
             action(
-                Deed::Signal { signal: "SIGHUP".to_owned() },
+                ActionKind::Signal { signal: "SIGHUP".to_owned() },
                 "proxy",
                 vec![
                     mount("services/traefik/traefik.yml", at("services/traefik/compose.yml", 9, 9)),
@@ -130,14 +131,14 @@ pub(super) fn usual() -> HostPlan {
                 ],
             ),
             action(
-                Deed::Exec { argv: vec!["reload".to_owned(), "-q".to_owned()] },
+                ActionKind::Exec { argv: vec!["reload".to_owned(), "-q".to_owned()] },
                 "sidecar",
                 vec![Reason {
-                    note: Some("owed since release 40".to_owned()),
+                    cause: Cause::Owed { release: Some(40) },
                     ..mount("shared/tz.env", at("shared/common.yml", 3, 5))
                 }],
             ),
-            action(Deed::Remove, "old", vec![line("services/traefik/compose.yml", 1)]),
+            action(ActionKind::Remove, "old", vec![line("services/traefik/compose.yml", 1)]),
         ],
     );
     traefik.path = "stacks/edge".to_owned();
@@ -146,9 +147,12 @@ pub(super) fn usual() -> HostPlan {
         ProjectChange::Added,
         (0..12).map(|n| file(&format!("services/shop/{n}.conf"), FileChangeKind::Added)).collect(),
         vec![action(
-            Deed::Up,
+            ActionKind::Up,
             "web",
-            vec![Reason { note: Some("new project".to_owned()), ..line("services/shop/compose.yml", 1) }],
+            vec![Reason {
+                cause: Cause::New { what: NewPart::Project },
+                ..line("services/shop/compose.yml", 1)
+            }],
         )],
     );
     let mut host = host("web", vec![traefik, blog, shop, unchanged("mail"), unchanged("chat")]);
@@ -185,8 +189,8 @@ pub(super) fn hostile() -> Plan {
             ProjectChange::Changed,
             HOSTILE.iter().map(|name| file(name, FileChangeKind::Modified)).collect(),
             vec![
-                action(Deed::Restart, name, vec![mount(name, at(name, 1, 1)), line(name, 2)]),
-                action(Deed::Exec { argv: vec![(*name).to_owned()] }, name, vec![line("", 1)]),
+                action(ActionKind::Restart, name, vec![mount(name, at(name, 1, 1)), line(name, 2)]),
+                action(ActionKind::Exec { argv: vec![(*name).to_owned()] }, name, vec![line("", 1)]),
             ],
         );
         project.path = (*name).to_owned();
@@ -208,7 +212,7 @@ pub(super) fn migrating() -> ProjectPlan {
         at: at(compose, 3, 12),
     };
     let hooks = vec![hook(When::Before, HookKind::Run), hook(When::After, HookKind::Exec)];
-    let actions = vec![action(Deed::Up, "web", vec![line(compose, 22)])];
+    let actions = vec![action(ActionKind::Up, "web", vec![line(compose, 22)])];
     ProjectPlan { hooks, ..project("blog", ProjectChange::Changed, Vec::new(), actions) }
 }
 
@@ -306,7 +310,7 @@ pub(super) fn hostile_explanations() -> Vec<Explanation> {
         service: (*name).to_owned(),
         how: Reading::Bind,
         at: at(name, 1, 1),
-        deed: Deed::Signal { signal: (*name).to_owned() },
+        kind: ActionKind::Signal { signal: (*name).to_owned() },
         detail: Some((*name).to_owned()),
     };
     let explanation = |name: &&str| Explanation {
@@ -327,7 +331,7 @@ pub(super) fn hostile_status() -> Status {
         for project in &mut host.projects {
             project.name = HOSTILE[2].to_owned();
             project.drift = names().collect();
-            project.owed = names().map(|service| Owed { service, deed: Deed::Restart }).collect();
+            project.owed = names().map(|service| Owed { service, kind: ActionKind::Restart }).collect();
             let container = project.containers[0].clone();
             let named = |name: String| Container {
                 service: name.clone(),
@@ -370,12 +374,12 @@ pub(super) fn unreachable() -> HostOutcome {
 }
 
 pub(super) fn explanations() -> Vec<Explanation> {
-    let reader = |service: &str, how, line, deed, detail: Option<&str>| Reader {
+    let reader = |service: &str, how, line, kind, detail: Option<&str>| Reader {
         project: "blog".to_owned(),
         service: service.to_owned(),
         how,
         at: at("services/blog/compose.yml", line, 9),
-        deed,
+        kind,
         detail: detail.map(str::to_owned),
     };
     let explanation =
@@ -386,12 +390,12 @@ pub(super) fn explanations() -> Vec<Explanation> {
             true,
             true,
             vec![
-                reader("web", Reading::Bind, 14, Deed::Restart, None),
+                reader("web", Reading::Bind, 14, ActionKind::Restart, None),
                 reader(
                     "worker",
                     Reading::EnvFile,
                     103,
-                    Deed::Signal { signal: "SIGHUP".to_owned() },
+                    ActionKind::Signal { signal: "SIGHUP".to_owned() },
                     Some("if DATA_DIR is ./data"),
                 ),
             ],
@@ -418,7 +422,7 @@ pub(super) fn status() -> Status {
         commit: Some(COMMIT.to_owned()),
         left: Some(40),
         drift: vec!["blog/nginx.conf".to_owned()],
-        owed: vec![Owed { service: "web".to_owned(), deed: Deed::Restart }],
+        owed: vec![Owed { service: "web".to_owned(), kind: ActionKind::Restart }],
         containers: vec![container("web", "running", Some("healthy")), container("worker", "exited", None)],
     };
     let web = HostStatus {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::diagnostic::Diagnostic;
 use crate::outcome::answers::{CheckReport, Checkup, CheckupResult};
 use crate::outcome::{ActionResult, Outcome, ProjectResult};
-use crate::plan::{Action, Deed, FileChange, Plan, ProjectChange};
+use crate::plan::{Action, ActionKind, FileChange, Plan, ProjectChange};
 
 use super::wording::count;
 
@@ -17,7 +17,7 @@ pub(super) struct Tally {
     /// Files of those, each counted once a host.
     files: usize,
     /// Deeds of those, by their order of telling.
-    deeds: BTreeMap<usize, usize>,
+    kinds: BTreeMap<usize, usize>,
     /// Projects and hosts that cannot be or were not deployed.
     failing: usize,
     /// What else there is, in words.
@@ -26,9 +26,9 @@ pub(super) struct Tally {
     unchanged: usize,
 }
 
-/// The deeds that are counted, in the order of telling, with what follows a number above one. A
+/// The kinds that are counted, in the order of telling, with what follows a number above one. A
 /// `none` is not counted, for nothing is done.
-const DEEDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 8] = [
     ("build", "builds"),
     ("up", "up"),
     ("restart", "restarts"),
@@ -52,7 +52,7 @@ impl Tally {
                 } else if !project.is_empty() {
                     tally.changing += 1;
                     files.extend(project.files.iter().map(path));
-                    project.actions.iter().for_each(|action| tally.add(&action.deed));
+                    project.actions.iter().for_each(|action| tally.add(&action.kind));
                 } else if project.change == ProjectChange::Removed {
                     gone += 1;
                 } else {
@@ -86,7 +86,7 @@ impl Tally {
                         files.extend(project.files.iter().map(path));
                         for done in &project.actions {
                             match done.result {
-                                ActionResult::Done => tally.add(&done.action.deed),
+                                ActionResult::Done => tally.add(&done.action.kind),
                                 _ => owed += 1,
                             }
                         }
@@ -117,7 +117,7 @@ impl Tally {
     /// The counts of one project: `1 file, 1 restart`.
     pub(super) fn amounts_of<'a>(files: &[FileChange], actions: impl Iterator<Item = &'a Action>) -> String {
         let mut tally = Self { files: files.len(), ..Self::default() };
-        actions.for_each(|action| tally.add(&action.deed));
+        actions.for_each(|action| tally.add(&action.kind));
         tally.amounts()
     }
 
@@ -170,11 +170,11 @@ impl Tally {
     /// `3 files, 1 restart, 1 up`.
     pub(super) fn amounts(&self) -> String {
         let files = (self.files > 0).then(|| count(self.files, "file"));
-        let deeds = self.deeds.iter().map(|(&order, &number)| match number {
-            1 if DEEDS[order].0 != "remove" => format!("1 {}", DEEDS[order].0),
-            number => format!("{number} {}", DEEDS[order].1),
+        let kinds = self.kinds.iter().map(|(&order, &number)| match number {
+            1 if KINDS[order].0 != "remove" => format!("1 {}", KINDS[order].0),
+            number => format!("{number} {}", KINDS[order].1),
         });
-        files.into_iter().chain(deeds).collect::<Vec<_>>().join(", ")
+        files.into_iter().chain(kinds).collect::<Vec<_>>().join(", ")
     }
 
     /// `1 blocked`, `22 unchanged`.
@@ -183,9 +183,9 @@ impl Tally {
         self.others.iter().cloned().chain(unchanged).collect()
     }
 
-    fn add(&mut self, deed: &Deed) {
-        if let Some(order) = DEEDS.iter().position(|(word, _)| *word == deed.word()) {
-            *self.deeds.entry(order).or_default() += 1;
+    fn add(&mut self, kind: &ActionKind) {
+        if let Some(order) = KINDS.iter().position(|(word, _)| *word == kind.word()) {
+            *self.kinds.entry(order).or_default() += 1;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The words that all renderers share: for deeds, results, reasons and the state of a host.
+//! The words that all renderers share: for kinds, results, reasons and the state of a host.
 
 use std::fmt::Write as _;
 
@@ -6,9 +6,13 @@ use crate::base::diagnostic::Location;
 use crate::compose::model::{How, When};
 use crate::images::gate::Gate;
 use crate::images::gate::checks::Standing;
+use crate::outcome::answers::if_host_variables;
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
-use crate::plan::{Action, Deed, FileChange, FileChangeKind, ProjectChange, Reason};
+use crate::plan::{
+    self, Action, ActionKind, DefinitionChange, FileChange, FileChangeKind, NewPart, ProjectChange, Reason,
+    Relation,
+};
 
 use super::escape::name;
 
@@ -48,19 +52,19 @@ pub(super) fn remark_of(change: FileChangeKind) -> Option<&'static str> {
     }
 }
 
-/// What a deed has besides its kind: the signal, the command.
-pub(super) fn detail(deed: &Deed) -> Option<String> {
-    match deed {
-        Deed::Signal { signal } => Some(name(signal).into_owned()),
-        Deed::Exec { argv } => Some(name(&argv.join(" ")).into_owned()),
+/// What a kind has besides its kind: the signal, the command.
+pub(super) fn detail(kind: &ActionKind) -> Option<String> {
+    match kind {
+        ActionKind::Signal { signal } => Some(name(signal).into_owned()),
+        ActionKind::Exec { argv } => Some(name(&argv.join(" ")).into_owned()),
         _ => None,
     }
 }
 
-/// The service of an action with what its deed has besides: `proxy (SIGHUP)`.
+/// The service of an action with what its kind has besides: `proxy (SIGHUP)`.
 pub(super) fn subject(action: &Action) -> String {
     let service = action.service.as_deref().map(name).unwrap_or_default();
-    match detail(&action.deed) {
+    match detail(&action.kind) {
         Some(detail) => format!("{service} ({detail})"),
         None => service.into_owned(),
     }
@@ -111,6 +115,46 @@ pub(super) struct Cause {
     pub(super) note: Option<String>,
 }
 
+/// Puts into words what the place of a reason does not show by itself.
+#[must_use]
+pub fn note(cause: &plan::Cause) -> Option<String> {
+    Some(match cause {
+        plan::Cause::File { unknown } if unknown.is_empty() => return None,
+        plan::Cause::File { unknown } => name(&if_host_variables(unknown)).into_owned(),
+        plan::Cause::Definition { change } => match change {
+            DefinitionChange::Plain => return None,
+            DefinitionChange::Unseen => "a plain `up` does not apply it".to_owned(),
+            DefinitionChange::Unknown => {
+                "recorded by another version of ghdeploy, so Compose decides".to_owned()
+            }
+            DefinitionChange::ServiceRemoved => "no longer in the compose file".to_owned(),
+            DefinitionChange::ProjectRemoved => "no longer in the repository".to_owned(),
+        },
+        plan::Cause::Image { reference, from, to } => {
+            format!("{}: image {} becomes {}", name(reference), image_id(from), image_id(to))
+        }
+        plan::Cause::New { what: NewPart::Project } => "new project".to_owned(),
+        plan::Cause::New { what: NewPart::Service } => "new service".to_owned(),
+        plan::Cause::Forced => "--force".to_owned(),
+        plan::Cause::Owed { release: Some(release) } => format!("owed since release {release}"),
+        plan::Cause::Owed { release: None } => "owed".to_owned(),
+        plan::Cause::Follows { service, relation: Relation::WaitsForCompletion } => {
+            format!("waits for {}, which runs again", name(service))
+        }
+        plan::Cause::Follows { service, relation: Relation::RestartsWith } => {
+            format!("restarts with {}", name(service))
+        }
+        plan::Cause::Drift => "changed on the host".to_owned(),
+        plan::Cause::Missing => "its container is missing".to_owned(),
+    })
+}
+
+/// An image as Docker's own lists show it: twelve hex digits.
+fn image_id(id: &str) -> String {
+    let hex = id.rsplit_once(':').map_or(id, |(_, hex)| hex);
+    name(&hex.chars().take(12).collect::<String>()).into_owned()
+}
+
 /// Puts a reason into words; `folder` is the project's.
 pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
     let path = name(&reason.path);
@@ -124,7 +168,7 @@ pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
         (Some(how), None) => Some(how_word(how).to_owned()),
         (None, by) => by,
     };
-    Cause { file, by, note: reason.note.as_deref().map(|note| name(note).into_owned()) }
+    Cause { file, by, note: note(&reason.cause) }
 }
 
 /// The word for how a file is read.

@@ -310,7 +310,7 @@ fn a_plan_that_is_none_is_refused() {
     for (text, words) in [
         ("hello".to_owned(), "line 1: "),
         ("[]".to_owned(), "its version is null"),
-        (with(&|plan| plan["version"] = json!(2)), "its version is 2"),
+        (with(&|plan| plan["version"] = json!(3)), "its version is 3"),
         (with(&|plan| plan["hosts"] = json!("x")), "invalid type"),
         (with(&|plan| plan["commit"] = json!("--><script>")), "what should name a commit does not"),
         (with(&|plan| plan["hosts"][0]["changed"] = json!(true)), "the outcome of a deploy"),

@@ -221,7 +221,7 @@ impl Run {
         actions
             .map(|of| {
                 (
-                    format!("{} {}", of.action.deed.word(), of.action.service.as_deref().unwrap_or("-")),
+                    format!("{} {}", of.action.kind.word(), of.action.service.as_deref().unwrap_or("-")),
                     of.result,
                 )
             })

@@ -9,6 +9,7 @@ use ghdeploy::compose::Files as _;
 use ghdeploy::config::FileRules;
 use ghdeploy::config::layout::Layout;
 use ghdeploy::plan::{self, FileChangeKind, HostPlan, Options, ProjectPlan, Reason, Work};
+use ghdeploy::report::cause_in_words;
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::state::wanted::Wanted;
 use ghdeploy::tree;
@@ -161,7 +162,7 @@ pub(crate) fn tell(plan: &HostPlan) -> Vec<String> {
         for action in &project.actions {
             let why: Vec<String> = action.reasons.iter().map(|reason| short(&why(reason))).collect();
             let service = action.service.as_deref().map(|service| format!(" {service}")).unwrap_or_default();
-            lines.push(format!("  {}{service}: {}", action.deed.word(), why.join(", ")));
+            lines.push(format!("  {}{service}: {}", action.kind.word(), why.join(", ")));
         }
         lines.extend(project.problems.iter().map(|problem| format!("  problem: {}", problem.message)));
     }
@@ -180,7 +181,7 @@ fn why(reason: &Reason) -> String {
     if let Some(by) = &reason.by {
         text += &format!("@{}", by.line);
     }
-    if let Some(note) = &reason.note {
+    if let Some(note) = cause_in_words(&reason.cause) {
         text += &format!(" ({note})");
     }
     text
@@ -196,7 +197,7 @@ pub(crate) fn applied(work: &Work, deployed: &Deployed) -> Deployed {
     after.state.release += 1;
     for plan in work.plan.projects.iter().filter(|plan| plan.problems.is_empty()) {
         let of = &work.projects[&plan.name];
-        if plan.actions.iter().any(|action| action.deed.word() == "down") {
+        if plan.actions.iter().any(|action| action.kind.word() == "down") {
             after.manifests.remove(&unit(&plan.name));
             after.state.projects.remove(&plan.name);
         } else if format!("{:?}", plan.change) != "Removed" {

@@ -73,7 +73,7 @@ fn a_pull_request_names_exactly_the_affected_service() {
     git.write("README.md", "hello there\n");
     git.commit();
     let plan = json(&git.plan(&["--format", "json"]).assert().success());
-    assert_eq!(plan["version"], 1);
+    assert_eq!(plan["version"], 2);
     assert_eq!(plan["commit"].as_str().unwrap().len(), 40);
     assert_eq!(plan["hosts"].as_array().unwrap().len(), 1);
     let projects = plan["hosts"][0]["projects"].as_array().unwrap();
@@ -336,7 +336,7 @@ fn explain_names_who_is_defined_by_a_file() {
       blog/web  definition  services/base.yml:2  up, if its definition changes
 
     services/blog/conf/a
-      blog/db  bind  services/blog/compose.yml:3  restart, if ${DIR} leads there: only the host knows
+      blog/db  bind  services/blog/compose.yml:3  restart, only if ${DIR} leads there on the host
     ");
 }
 

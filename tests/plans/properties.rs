@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ghdeploy::plan::{Deed, FileChangeKind, Work};
+use ghdeploy::plan::{ActionKind, FileChangeKind, Work};
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::state::wanted::Wanted;
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ proptest! {
             }
             for action in &plan.actions {
                 prop_assert!(!action.reasons.is_empty());
-                let starts = matches!(action.deed, Deed::Up | Deed::Recreate | Deed::Restart);
+                let starts = matches!(action.kind, ActionKind::Up | ActionKind::Recreate | ActionKind::Restart);
                 let same = plan.actions.iter().filter(|other| other.service == action.service).count();
                 prop_assert!(!starts || same == 1, "one start is enough: {:?}", plan.actions);
             }

@@ -120,8 +120,8 @@ fn force_recreates_a_service_once_whatever_else_it_owes() {
     let host = repo.deployed();
     repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2")).write("blog/conf/a", "2");
     let work = repo.plan_with(&host, |asked| asked.force = true);
-    let deeds: Vec<&str> = project(&work, "blog").actions.iter().map(|action| action.deed.word()).collect();
-    assert_eq!(deeds, ["recreate"], "{:?}", told(&work));
+    let kinds: Vec<&str> = project(&work, "blog").actions.iter().map(|action| action.kind.word()).collect();
+    assert_eq!(kinds, ["recreate"], "{:?}", told(&work));
 }
 
 #[test]
@@ -151,11 +151,17 @@ fn drift_is_told_and_the_repository_wins() {
     host.found.insert(path("blog/conf/a"), found("by hand"));
     let work = repo.plan(&host);
     // Nobody knows what the service has read meanwhile: it starts anew with what is put back.
-    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
+    assert_eq!(
+        told(&work),
+        ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
+    );
     assert_eq!(work.plan.notes[0].message, "1 file was changed on the host since it was deployed");
     assert_eq!(project(&work, "blog").files[0].before, Some(entry("by hand")));
     repo.write("blog/conf/a", "2");
-    assert_eq!(told(&repo.plan(&host))[1..], ["  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
+    assert_eq!(
+        told(&repo.plan(&host))[1..],
+        ["  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
+    );
 }
 
 #[test]
@@ -174,7 +180,10 @@ fn a_file_that_was_deleted_on_the_host_comes_back() {
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), Found::Missing);
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4"]);
+    assert_eq!(
+        told(&work),
+        ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
+    );
     assert!(work.plan.notes.is_empty(), "there is nothing to keep: {:?}", work.plan.notes);
 }
 

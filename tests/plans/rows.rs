@@ -170,7 +170,7 @@ fn inline_content_is_a_recreate() {
         [
             "blog changed",
             "  modified blog/compose.yml",
-            "  recreate inline: blog/compose.yml:17 (not taken up by a plain `up`)"
+            "  recreate inline: blog/compose.yml:17 (a plain `up` does not apply it)"
         ]
     );
 }
@@ -345,8 +345,8 @@ fn what_only_the_host_can_tell_acts_and_says_so() {
             "  modified blog/conf/site.conf",
             "  modified blog/env/live.env",
             "  modified blog/notes",
-            "  up app: blog/env/live.env envfile@3 (if ${STAGE} leads there: only the host knows)",
-            "  restart web: blog/conf/site.conf bind@2 (if ${DIR} leads there: only the host knows)",
+            "  up app: blog/env/live.env envfile@3 (only if ${STAGE} leads there on the host)",
+            "  restart web: blog/conf/site.conf bind@2 (only if ${DIR} leads there on the host)",
         ]
     );
 }

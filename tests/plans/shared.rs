@@ -215,10 +215,10 @@ fn a_shared_file_that_was_deleted_on_the_host_comes_back() {
         [
             "blog changed",
             "  drift shared/tz",
-            "  restart web: shared/tz bind@4",
+            "  restart web: shared/tz bind@4 (changed on the host)",
             "shop changed",
             "  drift shared/tz",
-            "  restart web: shared/tz bind@4"
+            "  restart web: shared/tz bind@4 (changed on the host)"
         ]
     );
 }

@@ -41,7 +41,7 @@ fn a_plan_in_json() {
     };
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap(), @r#"
     {
-      "version": 1,
+      "version": 2,
       "commit": "c0ffee",
       "hosts": [
         {
@@ -84,7 +84,8 @@ fn a_plan_in_json() {
                         "path": "services/proxy/compose.yml",
                         "line": 4,
                         "column": 15
-                      }
+                      },
+                      "cause": "file"
                     }
                   ]
                 }
@@ -117,7 +118,8 @@ fn a_plan_in_json() {
                     {
                       "path": "services/shop/compose.yml",
                       "line": 2,
-                      "note": "new project"
+                      "cause": "new",
+                      "what": "project"
                     }
                   ]
                 },
@@ -128,7 +130,8 @@ fn a_plan_in_json() {
                     {
                       "path": "services/shop/compose.yml",
                       "line": 2,
-                      "note": "new project"
+                      "cause": "new",
+                      "what": "project"
                     }
                   ]
                 }
@@ -163,7 +166,8 @@ fn a_plan_in_json() {
                   "reasons": [
                     {
                       "path": "services/blog/compose.yml",
-                      "line": 2
+                      "line": 2,
+                      "cause": "definition"
                     },
                     {
                       "path": "services/shared/tz.env",
@@ -173,7 +177,8 @@ fn a_plan_in_json() {
                         "path": "services/blog/compose.yml",
                         "line": 4,
                         "column": 16
-                      }
+                      },
+                      "cause": "file"
                     }
                   ]
                 },
@@ -184,7 +189,8 @@ fn a_plan_in_json() {
                     {
                       "path": "services/blog/compose.yml",
                       "line": null,
-                      "note": "no longer in the compose file"
+                      "cause": "definition",
+                      "change": "service_removed"
                     }
                   ]
                 }

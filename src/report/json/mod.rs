@@ -13,7 +13,10 @@ use crate::images::builds::Builds;
 use crate::images::gate::Verdict;
 use crate::outcome::Outcome;
 use crate::outcome::answers::{CheckReport, Checkup, Diff, Explanation, History, Status};
-use crate::plan::{Plan, VERSION};
+use crate::plan::Plan;
+
+/// Version of the JSON form of everything but plans, outcomes and verdicts, which have their own.
+const ANSWER_VERSION: u32 = 1;
 
 use super::escape::is_unseen;
 
@@ -121,7 +124,7 @@ pub fn check(w: &mut dyn Write, report: &CheckReport) -> io::Result<()> {
 }
 
 fn versioned<T: Serialize>(w: &mut dyn Write, answer: &T) -> io::Result<()> {
-    document(w, &Versioned { version: VERSION, answer })
+    document(w, &Versioned { version: ANSWER_VERSION, answer })
 }
 
 fn document<T: Serialize>(w: &mut dyn Write, value: &T) -> io::Result<()> {

@@ -12,7 +12,7 @@ fn the_form_of_a_plan() {
     host.projects.push(samples::unchanged("mail"));
     insta::assert_snapshot!(text_of(|w| plan(w, &samples::plan_of(vec![host]))), @r#"
     {
-      "version": 1,
+      "version": 2,
       "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
       "hosts": [
         {
@@ -58,7 +58,8 @@ fn the_form_of_a_plan() {
                         "path": "services/traefik/compose.yml",
                         "line": 9,
                         "column": 9
-                      }
+                      },
+                      "cause": "file"
                     },
                     {
                       "path": "services/traefik/entry.sh",
@@ -68,7 +69,8 @@ fn the_form_of_a_plan() {
                         "path": "services/traefik/compose.yml",
                         "line": 10,
                         "column": 9
-                      }
+                      },
+                      "cause": "file"
                     }
                   ]
                 },
@@ -89,7 +91,8 @@ fn the_form_of_a_plan() {
                         "line": 3,
                         "column": 5
                       },
-                      "note": "owed since release 40"
+                      "cause": "owed",
+                      "release": 40
                     }
                   ]
                 },
@@ -99,7 +102,8 @@ fn the_form_of_a_plan() {
                   "reasons": [
                     {
                       "path": "services/traefik/compose.yml",
-                      "line": 1
+                      "line": 1,
+                      "cause": "definition"
                     }
                   ]
                 }
@@ -126,7 +130,8 @@ fn the_form_of_a_plan() {
                   "reasons": [
                     {
                       "path": "services/blog/compose.yml",
-                      "line": 22
+                      "line": 22,
+                      "cause": "definition"
                     }
                   ]
                 },
@@ -142,7 +147,8 @@ fn the_form_of_a_plan() {
                         "path": "services/blog/compose.yml",
                         "line": 14,
                         "column": 9
-                      }
+                      },
+                      "cause": "file"
                     }
                   ]
                 }
@@ -193,7 +199,7 @@ fn the_form_of_an_outcome() {
     let hosts = vec![host, samples::unreachable()];
     insta::assert_snapshot!(text_of(|w| outcome(w, &samples::outcome_of(hosts))), @r#"
     {
-      "version": 1,
+      "version": 2,
       "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
       "hosts": [
         {
@@ -223,7 +229,8 @@ fn the_form_of_an_outcome() {
                   "reasons": [
                     {
                       "path": "services/blog/compose.yml",
-                      "line": 22
+                      "line": 22,
+                      "cause": "definition"
                     }
                   ],
                   "result": "skipped"
@@ -240,7 +247,8 @@ fn the_form_of_an_outcome() {
                         "path": "services/blog/compose.yml",
                         "line": 14,
                         "column": 9
-                      }
+                      },
+                      "cause": "file"
                     }
                   ],
                   "result": "failed"

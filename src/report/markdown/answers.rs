@@ -36,11 +36,11 @@ pub fn explanations(w: &mut dyn Write, explanations: &[Explanation]) -> io::Resu
         )?;
         for reader in &explanation.readers {
             let by = code(&format!("{}:{}", reader.at.path, reader.at.line));
-            let detail = detail(&reader.deed).into_iter().chain(reader.detail.clone());
+            let detail = detail(&reader.kind).into_iter().chain(reader.detail.clone());
             let detail: Vec<_> = detail.map(|detail| format!(" {}", code(&detail))).collect();
             let (project, service) = (code(&reader.project), code(&reader.service));
-            let (how, deed) = (reader.how.word(), reader.deed.word());
-            writeln!(w, "| {project} | {service} | {how} | {by} | {deed}{} |", detail.concat())?;
+            let (how, kind) = (reader.how.word(), reader.kind.word());
+            writeln!(w, "| {project} | {service} | {how} | {by} | {kind}{} |", detail.concat())?;
         }
         writeln!(w)?;
     }
@@ -83,7 +83,7 @@ fn project_status(w: &mut dyn Write, project: &ProjectStatus) -> io::Result<()> 
         format!("{} {}", code(&container.service), code(&format!("{}{health}", container.state)))
     });
     let drift = project.drift.iter().map(|path| format!("drift {}", code(path)));
-    let owed = project.owed.iter().map(|owed| format!("{} {}", owed.deed.word(), code(&owed.service)));
+    let owed = project.owed.iter().map(|owed| format!("{} {}", owed.kind.word(), code(&owed.service)));
     let left = project.left.iter().map(|left| format!("rolled back from {left}"));
     let (containers, odd): (Vec<_>, Vec<_>) = (containers.collect(), left.chain(drift).chain(owed).collect());
     let release = project.release.map(|release| release.to_string()).unwrap_or_default();

@@ -29,7 +29,7 @@ use crate::plan::{Action, FileChange, FileChangeKind};
 use super::diagnostic::brief;
 use super::escape::name;
 use super::style::Style;
-use super::wording::{below, detail, remark, when};
+use super::wording::{below, detail, note, remark, when};
 
 /// So many files, reasons or services are listed in one place; GitHub's comments hold 65,536
 /// characters, and nobody reads more.
@@ -143,8 +143,8 @@ fn details<'a>(
     for action in actions {
         let service =
             action.service.as_deref().map(|service| format!(" {}", code(service))).unwrap_or_default();
-        let detail = detail(&action.deed).map(|detail| format!(" {}", code(&detail))).unwrap_or_default();
-        writeln!(w, "- {}{service}{detail}: {}", action.deed.word(), reasons(action, folder))?;
+        let detail = detail(&action.kind).map(|detail| format!(" {}", code(&detail))).unwrap_or_default();
+        writeln!(w, "- {}{service}{detail}: {}", action.kind.word(), reasons(action, folder))?;
     }
     writeln!(w)
 }
@@ -157,7 +157,7 @@ fn reasons(action: &Action, folder: &str) -> String {
             .by
             .as_ref()
             .map(|at| format!("({})", code(&format!("{}:{}", below(&at.path, folder), at.line))));
-        let note = reason.note.as_deref().map(code);
+        let note = note(&reason.cause).as_deref().map(code);
         file.into_iter().chain(by).chain(note).collect::<Vec<_>>().join(" ")
     });
     listed(&reasons.collect::<Vec<_>>())

@@ -88,7 +88,7 @@ fn row(w: &mut dyn Write, project: &ProjectOutcome) -> io::Result<()> {
         files => format!(", {}", count(files, "file")),
     };
     let actions = project.actions.iter().map(|done| {
-        let word = done.action.deed.word();
+        let word = done.action.kind.word();
         let sort = match done.result {
             ActionResult::Done => word.to_owned(),
             other => format!("{word} **{}**", action_result(other)),

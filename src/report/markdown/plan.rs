@@ -77,7 +77,7 @@ fn row(w: &mut dyn Write, project: &ProjectPlan) -> io::Result<()> {
         0 => String::new(),
         files => format!(", {}", count(files, "file")),
     };
-    let actions = project.actions.iter().map(|action| (action, action.deed.word().to_owned()));
+    let actions = project.actions.iter().map(|action| (action, action.kind.word().to_owned()));
     let hooks = project.hooks.iter().map(|hook| (hook, String::new()));
     writeln!(w, "| {} | {change}{files} | {} |", code(&project.name), services(actions, hooks))
 }

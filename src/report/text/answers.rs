@@ -50,16 +50,16 @@ fn explanation(w: &mut dyn Write, explanation: &Explanation, style: Style) -> io
 }
 
 fn reader(reader: &Reader) -> [String; 4] {
-    let deed = match detail(&reader.deed) {
-        Some(detail) => format!("{} ({detail})", reader.deed.word()),
-        None => reader.deed.word().to_owned(),
+    let kind = match detail(&reader.kind) {
+        Some(detail) => format!("{} ({detail})", reader.kind.word()),
+        None => reader.kind.word().to_owned(),
     };
     let note = reader.detail.as_deref().map(|note| format!(", {}", name(note))).unwrap_or_default();
     [
         format!("{}/{}", name(&reader.project), name(&reader.service)),
         reader.how.word().to_owned(),
         place(&reader.at, ""),
-        format!("{deed}{note}"),
+        format!("{kind}{note}"),
     ]
 }
 
@@ -119,13 +119,17 @@ fn project_status(w: &mut dyn Write, project: &ProjectStatus, style: Style) -> i
     }
     for owed in &project.owed {
         let word = style.ink(Ink::Warning, "owed");
-        writeln!(w, "    {word}: {} {}", owed.deed.word(), name(&owed.service))?;
+        writeln!(w, "    {word}: {} {}", owed.kind.word(), name(&owed.service))?;
     }
     Ok(())
 }
 
 fn container(container: &Container) -> [String; 4] {
-    let health = container.health.as_ref().map(|health| format!(", {}", name(&health.to_string()))).unwrap_or_default();
+    let health = container
+        .health
+        .as_ref()
+        .map(|health| format!(", {}", name(&health.to_string())))
+        .unwrap_or_default();
     [
         name(&container.service).into_owned(),
         format!("{}{health}", name(&container.state.to_string())),

@@ -113,7 +113,7 @@ struct Row<'a> {
 /// Writes one line an action, in columns.
 fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> io::Result<()> {
     let subjects: Vec<String> = rows.iter().map(|row| subject(row.action)).collect();
-    let kind = rows.iter().map(|row| row.action.deed.word().len()).max().unwrap_or_default();
+    let width = rows.iter().map(|row| row.action.kind.word().len()).max().unwrap_or_default();
     let who = subjects.iter().map(|subject| subject.chars().count()).filter(|who| *who <= WIDEST);
     let who = who.max().unwrap_or_default();
     for (row, subject) in rows.iter().zip(&subjects) {
@@ -121,10 +121,10 @@ fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> i
         if let Some(result) = row.result {
             told(w, result, style)?;
         }
-        let deed = format!("{:<kind$}", row.action.deed.word());
-        write!(w, "{}  {subject:<who$}", style.ink(Ink::Warning, deed))?;
+        let kind = format!("{:<width$}", row.action.kind.word());
+        write!(w, "{}  {subject:<who$}", style.ink(Ink::Warning, kind))?;
         let causes = row.action.reasons.iter().map(|reason| cause(reason, folder, style.verbose));
-        let indent = 2 + kind + 2 + who + if row.result.is_some() { 9 } else { 0 };
+        let indent = 2 + width + 2 + who + if row.result.is_some() { 9 } else { 0 };
         reasons(w, &causes.collect::<Vec<_>>(), indent, style)?;
     }
     Ok(())

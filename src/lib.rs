@@ -6,6 +6,7 @@ pub mod base;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod deploy;
 pub mod github;
 pub mod host;
 pub mod images;

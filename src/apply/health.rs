@@ -1,7 +1,7 @@
-//! Whether services are well, judged by what Docker says of their containers.
+//! Health of services, judged from what Docker reports of their containers.
 //!
 //! Pure: the caller brings the containers and the time. `docker compose up --wait` is not used: it
-//! calls a crash loop healthy and a one-shot that has ended well a failure.
+//! calls a crash loop healthy and a one-shot that has completed a failure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::state::container::{Container, ContainerState, HealthStatus};
 /// What is known of the services that have acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// All are well.
-    Well,
+    /// All are healthy.
+    Healthy,
     /// Not yet; the words say what is missing.
     Waiting(Vec<String>),
     /// These are not, and will not be by waiting.
-    Sick(Vec<Sick>),
+    Unhealthy(Vec<Unhealthy>),
 }
 
-/// A service that is not well.
+/// A service that is unhealthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sick {
+pub struct Unhealthy {
     /// The service.
     pub service: String,
     /// The id of the container that shows it; empty when there is none.
@@ -30,29 +30,29 @@ pub struct Sick {
     pub why: String,
 }
 
-/// Watches the containers of some services until they are well.
+/// Watches the containers of some services until they are healthy.
 #[derive(Debug)]
-pub struct Watch<'a> {
+pub struct HealthWatch<'a> {
     project: &'a str,
     services: &'a [String],
     stable_for: Duration,
-    /// Whether only an end is well: others wait for it.
-    must_end: bool,
+    /// Whether it must complete, because others wait for that.
+    must_complete: bool,
     /// By container: when it was first seen running as it is now (start time and restart count).
     since: BTreeMap<String, (String, u64, Duration)>,
 }
 
-impl<'a> Watch<'a> {
-    /// Watches `services` of Compose's `project`; each must be well for `stable_for`.
+impl<'a> HealthWatch<'a> {
+    /// Watches `services` of Compose's `project`; each must be healthy for `stable_for`.
     #[must_use]
     pub fn new(project: &'a str, services: &'a [String], stable_for: Duration) -> Self {
-        Self { project, services, stable_for, must_end: false, since: BTreeMap::new() }
+        Self { project, services, stable_for, must_complete: false, since: BTreeMap::new() }
     }
 
-    /// Watches one-shots until they have ended.
+    /// Watches one-shots until they have completed.
     #[must_use]
-    pub fn until_ended(project: &'a str, services: &'a [String]) -> Self {
-        Self { must_end: true, ..Self::new(project, services, Duration::ZERO) }
+    pub fn until_completed(project: &'a str, services: &'a [String]) -> Self {
+        Self { must_complete: true, ..Self::new(project, services, Duration::ZERO) }
     }
 
     /// How long a service must run without a restart.
@@ -63,7 +63,7 @@ impl<'a> Watch<'a> {
 
     /// Judges what Docker says `now`, a time since the watch began.
     pub fn see(&mut self, containers: &[Container], now: Duration) -> Verdict {
-        let (mut sick, mut waiting) = (Vec::new(), Vec::new());
+        let (mut unhealthy, mut waiting) = (Vec::new(), Vec::new());
         let exists = |service: &&String| {
             containers.iter().filter(self.concerns()).any(|container| container.service == **service)
         };
@@ -71,23 +71,23 @@ impl<'a> Watch<'a> {
             self.services
                 .iter()
                 .filter(|service| !exists(service))
-                .map(|service| format!("{service}: it has no container")),
+                .map(|service| format!("{service}: no container")),
         );
         for container in containers.iter().filter(self.concerns()) {
             match self.judge(container, now) {
-                Judgement::Well => {}
+                Judgement::Healthy => {}
                 Judgement::Waiting(why) => waiting.push(format!("{}: {why}", container.service)),
-                Judgement::Sick(why) => sick.push(Sick {
+                Judgement::Unhealthy(why) => unhealthy.push(Unhealthy {
                     service: container.service.clone(),
                     container: container.id.clone(),
                     why,
                 }),
             }
         }
-        if !sick.is_empty() {
-            Verdict::Sick(sick)
+        if !unhealthy.is_empty() {
+            Verdict::Unhealthy(unhealthy)
         } else if waiting.is_empty() {
-            Verdict::Well
+            Verdict::Healthy
         } else {
             Verdict::Waiting(waiting)
         }
@@ -95,24 +95,28 @@ impl<'a> Watch<'a> {
 
     /// What to say when the time is over.
     #[must_use]
-    pub fn overdue(&self, containers: &[Container]) -> Vec<Sick> {
-        let mut watch =
-            Watch { since: self.since.clone(), ..Self::new(self.project, self.services, self.stable_for) };
+    pub fn overdue(&self, containers: &[Container]) -> Vec<Unhealthy> {
+        let mut watch = HealthWatch {
+            since: self.since.clone(),
+            ..Self::new(self.project, self.services, self.stable_for)
+        };
         let exists = |service: &&String| {
             containers.iter().filter(self.concerns()).any(|container| container.service == **service)
         };
         let missing = self.services.iter().filter(|service| !exists(service));
-        let missing = missing.map(|service| Sick {
+        let missing = missing.map(|service| Unhealthy {
             service: service.clone(),
             container: String::new(),
-            why: "it has no container".to_owned(),
+            why: "no container".to_owned(),
         });
         let there = containers.iter().filter(self.concerns()).filter_map(|container| {
             match watch.judge(container, Duration::ZERO) {
-                Judgement::Well => None,
-                Judgement::Waiting(why) | Judgement::Sick(why) => {
-                    Some(Sick { service: container.service.clone(), container: container.id.clone(), why })
-                }
+                Judgement::Healthy => None,
+                Judgement::Waiting(why) | Judgement::Unhealthy(why) => Some(Unhealthy {
+                    service: container.service.clone(),
+                    container: container.id.clone(),
+                    why,
+                }),
             }
         });
         missing.chain(there).collect()
@@ -127,7 +131,9 @@ impl<'a> Watch<'a> {
 
     fn judge(&mut self, container: &Container, now: Duration) -> Judgement {
         match &container.state {
-            ContainerState::Running if self.must_end => Judgement::Waiting("it has not ended yet".to_owned()),
+            ContainerState::Running if self.must_complete => {
+                Judgement::Waiting("not completed yet".to_owned())
+            }
             ContainerState::Running => {
                 let entry = self
                     .since
@@ -138,39 +144,38 @@ impl<'a> Watch<'a> {
                 }
                 let stable = now.saturating_sub(entry.2) >= self.stable_for;
                 match &container.health {
-                    Some(HealthStatus::Unhealthy) => {
-                        Judgement::Sick("its healthcheck says unhealthy".to_owned())
-                    }
+                    Some(HealthStatus::Unhealthy) => Judgement::Unhealthy("failing healthcheck".to_owned()),
                     Some(HealthStatus::Starting) => {
-                        Judgement::Waiting("its healthcheck has not passed yet".to_owned())
+                        Judgement::Waiting("healthcheck has not passed yet".to_owned())
                     }
-                    _ if stable => Judgement::Well,
-                    _ if container.restarts > 0 => {
-                        Judgement::Waiting(format!("it keeps restarting ({} times)", container.restarts))
-                    }
-                    _ => Judgement::Waiting("it has not been up for long enough".to_owned()),
+                    _ if stable => Judgement::Healthy,
+                    _ if container.restarts > 0 => Judgement::Waiting(format!(
+                        "restarting again and again ({} times)",
+                        container.restarts
+                    )),
+                    _ => Judgement::Waiting("not up for long enough".to_owned()),
                 }
             }
-            ContainerState::Exited if container.exit_code == 0 => Judgement::Well,
+            ContainerState::Exited if container.exit_code == 0 => Judgement::Healthy,
             ContainerState::Exited | ContainerState::Dead => {
-                Judgement::Sick(format!("it exited with status {}", container.exit_code))
+                Judgement::Unhealthy(format!("exited with status {}", container.exit_code))
             }
             ContainerState::Restarting => {
                 self.since.remove(&container.id);
                 Judgement::Waiting(format!(
-                    "it exited with status {} and keeps restarting ({} times)",
+                    "exited with status {} and keeps restarting ({} times)",
                     container.exit_code, container.restarts
                 ))
             }
-            state => Judgement::Waiting(format!("it is {state}")),
+            state => Judgement::Waiting(state.to_string()),
         }
     }
 }
 
 enum Judgement {
-    Well,
+    Healthy,
     Waiting(String),
-    Sick(String),
+    Unhealthy(String),
 }
 
 #[cfg(test)]
@@ -199,7 +204,7 @@ mod tests {
 
     fn seen(steps: &[(u64, Container)]) -> Vec<Verdict> {
         let services = ["web".to_owned()];
-        let mut watch = Watch::new("blog", &services, Duration::from_secs(5));
+        let mut watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
         steps
             .iter()
             .map(|(secs, container)| watch.see(std::slice::from_ref(container), Duration::from_secs(*secs)))
@@ -210,7 +215,7 @@ mod tests {
     fn running_for_long_enough_is_well() {
         let verdicts =
             seen(&[(0, container("running")), (4, container("running")), (5, container("running"))]);
-        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
+        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]));
     }
 
     #[test]
@@ -228,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn a_one_shot_that_ended_well_is_well_and_one_that_failed_is_sick() {
-        assert_eq!(seen(&[(0, container("exited"))]), [Verdict::Well]);
+    fn a_one_shot_that_ended_well_is_well_and_one_that_failed_is_unhealthy() {
+        assert_eq!(seen(&[(0, container("exited"))]), [Verdict::Healthy]);
         assert!(
-            matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Sick(sick) if sick[0].why == "it exited with status 3")
+            matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Unhealthy(unhealthy) if unhealthy[0].why == "exited with status 3")
         );
     }
 
@@ -240,8 +245,8 @@ mod tests {
         let health =
             |health: &str| Container { health: Some(health.to_owned().into()), ..container("running") };
         let verdicts = seen(&[(0, health("starting")), (9, health("starting")), (10, health("healthy"))]);
-        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Well]));
-        assert!(matches!(seen(&[(0, health("unhealthy"))])[0], Verdict::Sick(_)));
+        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]));
+        assert!(matches!(seen(&[(0, health("unhealthy"))])[0], Verdict::Unhealthy(_)));
     }
 
     #[test]
@@ -250,7 +255,7 @@ mod tests {
             Container { service: "worker".into(), exit_code: 1, ..container("exited") },
             Container { oneoff: "True".into(), exit_code: 1, ..container("exited") },
         ] {
-            assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: it has no container".to_owned()])]);
+            assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: no container".to_owned()])]);
         }
     }
 }

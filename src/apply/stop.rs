@@ -1,51 +1,49 @@
-//! A wish from outside that an apply end before it is through.
+//! A request from outside that an apply end before it is done.
 
 use tokio::sync::watch;
 
-use super::{Apply, Failure};
-use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit};
 
-/// How urgent it is.
+/// How urgently an apply is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Urgency {
-    /// Nobody wants it to end.
+pub enum StopRequest {
+    /// No stop was requested.
     #[default]
     None,
-    /// It ends when the step in hand is through: SIGINT.
-    InOrder,
-    /// It ends at once, whatever is under way: a second signal.
-    AtOnce,
+    /// After the step under way: the first signal.
+    Graceful,
+    /// At once; the step under way continues on the host: the second signal.
+    Immediate,
 }
 
-/// Whether somebody wants an apply to end.
+/// Receiving end of stop requests.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<Urgency>);
+pub struct Stop(watch::Receiver<StopRequest>);
 
 impl Stop {
-    /// A wish, and the end by which it is expressed.
+    /// Creates a stop, and the end through which it is requested.
     #[must_use]
-    pub fn channel() -> (watch::Sender<Urgency>, Self) {
-        let (sender, receiver) = watch::channel(Urgency::None);
+    pub fn channel() -> (watch::Sender<StopRequest>, Self) {
+        let (sender, receiver) = watch::channel(StopRequest::None);
         (sender, Self(receiver))
     }
 
-    /// A wish that is never expressed.
+    /// Creates a stop that is never requested.
     #[must_use]
     pub fn never() -> Self {
         Self::channel().1
     }
 
-    /// Whether it is wanted.
+    /// Whether a stop was requested.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        *self.0.borrow() != Urgency::None
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow() != StopRequest::None
     }
 
-    /// Waits until it is wanted this urgently.
-    pub async fn wanted(&self, urgency: Urgency) {
-        if self.0.clone().wait_for(|wanted| *wanted >= urgency).await.is_err() {
-            // Nobody can want it any more.
+    /// Waits until a stop of at least this urgency is requested.
+    pub async fn requested(&self, request: StopRequest) {
+        if self.0.clone().wait_for(|requested| *requested >= request).await.is_err() {
+            // The sender is gone: no request can come any more.
             std::future::pending::<()>().await;
         }
     }
@@ -56,28 +54,5 @@ impl Error {
     #[must_use]
     pub fn stopped() -> Self {
         Self::new(Exit::Unreachable, "stopped by a signal")
-    }
-}
-
-impl Failure {
-    /// A project that was not reached, or was brought back before its services acted.
-    pub(super) fn stopped() -> Self {
-        let message = "stopped by a signal before anything of it was changed";
-        Self { is_stopped: true, ..Self::new(Diagnostic::error(message, None)) }
-    }
-
-    /// A project whose services have acted.
-    pub(super) fn interrupted() -> Self {
-        let message =
-            "stopped by a signal in the middle: its files are in place, and what was not done stays owed";
-        let problem = Diagnostic::error(message, None).help("the next `ghdeploy sync` finishes it");
-        Self { is_stopped: true, ..Self::new(problem) }
-    }
-}
-
-impl Apply<'_> {
-    /// Goes on unless somebody wants it to end.
-    pub(super) fn go_on(&self) -> Result<(), Failure> {
-        if self.task.stop.is_wanted() { Err(Failure::interrupted()) } else { Ok(()) }
     }
 }

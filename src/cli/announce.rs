@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::Context;
-use crate::apply::stop::{Stop, Urgency};
+use super::context::Context;
+use crate::apply::stop::{Stop, StopRequest};
 use crate::base::error::Exit;
 use crate::base::secret::Secret;
 use crate::github::client::{Client, Failure};
@@ -67,7 +67,7 @@ impl Announcer {
         let notes = tokio::select! {
             notes = &mut task => notes.unwrap_or_else(|error| vec![format!("others were not told: {error}")]),
             () = tokio::time::sleep(PATIENCE) => vec![format!("others were not told within {} s", PATIENCE.as_secs())],
-            () = stop.wanted(Urgency::AtOnce) => vec!["others were not told, for an end was wanted at once".to_owned()],
+            () = stop.requested(StopRequest::Immediate) => vec!["others were not told, for an end was wanted at once".to_owned()],
         };
         task.abort();
         notes.iter().for_each(|note| context.say(note));
@@ -137,6 +137,7 @@ impl Teller {
         let slack = hook("Slack", config.notify.slack.as_ref());
         let webhook = hook("the webhook", config.notify.webhook.as_ref());
         let wants = config.github;
+        let identity = context.identity();
         let mut deployments = None;
         if let Some(run) = workflow.filter(|_| wants.deployments || wants.statuses)
             && let (Some(token), Some(repository)) = (&run.token, &run.repository)
@@ -152,8 +153,8 @@ impl Teller {
         Self {
             run: Run {
                 repository: workflow.and_then(|run| run.repository.clone()),
-                actor: super::run::actor(context),
-                run_url: super::run::run_url(context),
+                actor: identity.actor,
+                run_url: identity.run_url,
             },
             deployments,
             wants,

@@ -3,7 +3,7 @@
 //! A base that is not known never means that nothing has changed: then everything counts as changed, and
 //! why is said.
 
-use super::Context;
+use super::context::Context;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::github::Run;

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::Context;
 use super::args::BuildArgs;
+use super::context::Context;
 use super::gate::{Decision, built, decide, mismatch};
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
@@ -106,7 +106,7 @@ fn read(file: &str) -> Result<Verdict> {
 
 /// The images of a project, none of them built.
 fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageResult) -> Vec<ImageOutcome> {
-    let registry = registry(context);
+    let registry = context.registry();
     let is_alone = project.images.len() == 1;
     let outcome = |built: &crate::plan::ImageToBuild| {
         let name =
@@ -122,14 +122,6 @@ fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageR
         }
     };
     project.images.iter().map(outcome).collect()
-}
-
-/// Where images without a name of their own go.
-pub(super) fn registry(context: &Context) -> String {
-    let repository = context.github.as_ref().and_then(|run| run.repository.clone());
-    let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
-    own.or_else(|| context.config.registry.clone())
-        .unwrap_or_else(|| reference::registry(repository.as_deref().unwrap_or("local")))
 }
 
 /// Builds the images of one project, each by itself: one that fails hides none of the others.
@@ -203,7 +195,7 @@ fn bake(
     // https://github.com/opencontainers/image-spec/blob/main/annotations.md
     let run = context.github.as_ref();
     let source = run.and_then(|run| Some(format!("{}/{}", run.server, run.repository.as_ref()?)));
-    let created = super::run::now();
+    let created = crate::deploy::now();
     let version = format!("sha-{}", &sha[..12.min(sha.len())]);
     let own = |name: &str| format!("org.opencontainers.image.{name}");
     let labels = [

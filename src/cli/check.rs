@@ -1,6 +1,6 @@
 //! `check`: validates the configuration and every project, without a host.
 
-use super::Context;
+use super::context::Context;
 use super::publish::Shown;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
         report.diagnostics.extend(circles(&wanted.projects));
-        report.diagnostics.extend(lint(&wanted.projects, &tree, target.named));
+        report.diagnostics.extend(lint(&wanted.projects, &tree, target.is_named));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");

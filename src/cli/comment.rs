@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Context;
 use super::args::CommentArgs;
+use super::context::Context;
 use super::plan::plan;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::Run;
@@ -150,7 +150,7 @@ fn unforeseen(failure: Failure) -> Error {
 
 /// Which configuration a comment is of: two in one repository have two comments, as have two selections.
 fn key(context: &Context, run: &Run, args: &CommentArgs) -> String {
-    let file = context.args.config().unwrap_or_else(|| super::CONFIG.into());
+    let file = context.args.config().unwrap_or_else(|| super::context::CONFIG.into());
     let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
     let hosts = context.args.hosts().map(|host| format!(" host {host}"));
     let projects = args.plan.select.projects().into_iter().map(|glob| format!(" project {glob}"));

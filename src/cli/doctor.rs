@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::Context;
-use super::hosts::Target;
+use super::context::Context;
 use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
+use crate::deploy::Target;
 use crate::host::facts::open;
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
@@ -14,7 +14,7 @@ use crate::report::render_checkup;
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
     let hosts = join_all(targets.iter().map(|target| async {
-        let transport = target.transport(context);
+        let transport = context.transport(target);
         let mut steps = Vec::new();
         look(target, &*transport, &mut steps).await;
         transport.close().await;

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path};
 
-use super::Context;
 use super::args::ExplainArgs;
+use super::context::Context;
 use crate::base::diagnostic::Location;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use globset::GlobBuilder;
 use walkdir::WalkDir;
 
-use super::Context;
 use super::args::GateArgs;
+use super::context::Context;
 use super::plan::plan_of_images;
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};

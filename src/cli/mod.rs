@@ -9,22 +9,20 @@ mod base;
 mod build;
 mod check;
 mod comment;
+mod context;
 mod diff;
 mod doctor;
 mod explain;
 mod gate;
 mod history;
-mod hosts;
 mod plan;
 mod publish;
 mod rollback;
-mod run;
 mod signals;
 mod status;
 mod sync;
 
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -33,33 +31,12 @@ use crate::base::error::{Error, Exit, Result};
 use crate::config::Config;
 use crate::github;
 use crate::host::credentials::Credentials;
-use crate::report::escape::name;
 use crate::report::progress::Progress;
-use crate::report::{Format, Style, diagnostic};
+use crate::report::{Style, diagnostic};
 
 pub use args::Args;
 use args::Command;
-
-/// What every command works with.
-#[derive(Debug)]
-struct Context {
-    /// The folder of the repository that is worked on.
-    dir: PathBuf,
-    args: Args,
-    config: Config,
-    /// What ssh is to use; empty for commands that need no host.
-    credentials: Credentials,
-    format: Format,
-    /// How stdout looks.
-    style: Style,
-    /// How stderr looks.
-    stderr: Style,
-    progress: Progress,
-    /// The workflow run that this process is part of.
-    workflow: Option<github::Run>,
-    /// The same, or what was named by hand: for what asks GitHub.
-    github: Option<github::Run>,
-}
+use context::{CONFIG, Context, source};
 
 /// Runs the command line of this process.
 #[must_use]
@@ -153,9 +130,6 @@ fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
     result
 }
 
-/// The name of the configuration when `--config` names none.
-const CONFIG: &str = "ghdeploy.yml";
-
 fn read_config(args: &Args) -> Result<Config> {
     let dir = args.directory();
     if !dir.is_dir() {
@@ -177,41 +151,12 @@ fn read_config(args: &Args) -> Result<Config> {
     }
 }
 
-impl Context {
-    /// Writes a result to stdout. A closed pipe (`| head`) is no failure.
-    fn print(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Error::unforeseen(format!("failed to write to stdout: {error}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes a remark to stderr. A closed stderr is no failure.
-    fn say(&self, remark: &str) {
-        if !self.args.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
-        }
-    }
-
-    /// The text of a file of the repository, to show the line that a message is about.
-    fn source(&self, path: &str) -> Option<String> {
-        source(&self.dir, path)
-    }
-}
-
 /// Keeps what this process holds in memory from core dumps, and from other processes of the same user.
 fn seal() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
-fn source(dir: &Path, path: &str) -> Option<String> {
-    std::fs::read_to_string(dir.join(path)).ok()
 }
 
 fn colours(stream: &impl IsTerminal) -> bool {

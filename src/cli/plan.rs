@@ -1,11 +1,10 @@
 //! `plan`: what would change between two revisions. Needs no host.
 
-use super::Context;
 use super::args::PlanArgs;
 use super::base::{Base, base};
-use super::hosts::selection;
+use super::context::Context;
+use super::context::selection;
 use super::publish::Shown;
-use super::sync::plan_exit;
 use crate::base::error::{Error, Exit, Result};
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
@@ -17,7 +16,7 @@ use crate::tree::git::Repository;
 
 pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let plan = plan(context, args)?;
-    let exit = plan_exit(&plan, args.select.exit_code);
+    let exit = plan.exit(args.select.exit_code);
     context.publish(Shown::Plan(&plan), exit)?;
     Ok(exit)
 }
@@ -73,7 +72,7 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
         let options = Options { prune: context.config.prune, ..Options::new(&selects) };
-        let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan;
+        let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan();
         host.notes.extend(note.clone());
         any |= !host.projects.is_empty();
         hosts.push(host);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Context, source};
+use super::context::{Context, source};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::Run;
@@ -52,7 +52,7 @@ impl Context {
         let rendered = self.render(shown, Format::Markdown, &mut markdown);
         publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
         publication.annotate(&shown.diagnostics().iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        let mut results = shown.outputs(&super::build::registry(self));
+        let mut results = shown.outputs(&self.registry());
         results.push(Output { name: "result", value: shown.word(exit).to_owned() });
         if let Some(document) =
             publication.keep(shown.document(), |file| self.render(shown, Format::Json, file))

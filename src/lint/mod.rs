@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};
@@ -18,7 +19,7 @@ const MAX_SEARCHED_BYTES: u64 = 1 << 20;
 /// Looks at all projects of one host. Where it `is_named` in the configuration they all run there;
 /// otherwise projects that ask for different hosts may not, and what both claim is only a warning.
 #[must_use]
-pub fn lint(projects: &[WantedProject], files: &dyn Files, is_named: bool) -> Vec<Diagnostic> {
+pub fn lint(projects: &[Arc<WantedProject>], files: &dyn Files, is_named: bool) -> Vec<Diagnostic> {
     let mut found = collisions(projects, is_named);
     for project in projects {
         found.extend(idle_hooks(&project.model));
@@ -38,10 +39,10 @@ pub fn lint(projects: &[WantedProject], files: &dyn Files, is_named: bool) -> Ve
 }
 
 /// A service with the project that it belongs to.
-type Named<'p> = (&'p WantedProject, &'p str, &'p Service);
+type Named<'p> = (&'p Arc<WantedProject>, &'p str, &'p Service);
 
 /// Names of containers and ports of the host that two services claim.
-fn collisions(projects: &[WantedProject], is_named: bool) -> Vec<Diagnostic> {
+fn collisions(projects: &[Arc<WantedProject>], is_named: bool) -> Vec<Diagnostic> {
     let diagnostic = |message: String, at: &Location, this: &Named<'_>, other: &Named<'_>| {
         let at = Some(at.clone());
         let same_hosts = this.0.model.settings.hosts == other.0.model.settings.hosts;

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::actions::Actions;
 use super::files::Files;
+use super::invalidate;
 use super::order::{before, order, place};
 use super::problems;
-use super::void;
+use super::work::{HostWork, ProjectWork, SharedWork};
 use super::{
-    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, HostPlan, ImageToBuild,
-    ProjectChange, ProjectPlan, Reason,
+    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, ProjectChange,
+    ProjectPlan, Reason,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
@@ -77,47 +79,6 @@ impl fmt::Debug for Options<'_> {
     }
 }
 
-/// A plan with all that carrying it out takes and nobody reads.
-#[derive(Debug, Clone)]
-pub struct Work {
-    /// The plan.
-    pub plan: HostPlan,
-    /// By the names of projects.
-    pub projects: BTreeMap<String, ProjectWork>,
-    /// The manifest of the shared files, if it has to be replaced.
-    pub shared: Option<Manifest>,
-}
-
-/// What carrying out a project's plan takes.
-#[derive(Debug, Clone)]
-pub struct ProjectWork {
-    /// Its manifest once it is carried out.
-    pub manifest: Manifest,
-    /// Whether the manifest on the host has to be replaced though no file may change.
-    pub needs_record: bool,
-    /// What to record of it; each service's part only once it has no action left.
-    pub state: ProjectState,
-    /// What was recorded, without what drift has made void; `None`: it is new.
-    pub recorded: Option<ProjectState>,
-    /// Whether drift has made some of the record void: then that is noted before the drift goes, or a
-    /// run that is cut off would lose what is owed for it.
-    pub drifted: bool,
-    /// Whether another project reads a file of it that changes: then its files go first.
-    pub goes_first: bool,
-    /// Images that get a name back before services act: id and name.
-    pub images: Vec<(String, String)>,
-}
-
-impl Work {
-    /// Whether the host is as wanted, the books included.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.plan.is_empty()
-            && self.shared.is_none()
-            && self.projects.values().all(|project| !project.needs_record)
-    }
-}
-
 /// Makes the plan for a host. `shown` tells where a path below the root lies in the repository.
 #[must_use]
 pub fn host(
@@ -126,8 +87,8 @@ pub fn host(
     deployed: &Deployed,
     options: &Options<'_>,
     shown: &dyn Fn(&RootPath) -> String,
-) -> Work {
-    let (selected, others): (Vec<&WantedProject>, Vec<&WantedProject>) =
+) -> HostWork {
+    let (selected, others): (Vec<&Arc<WantedProject>>, Vec<&Arc<WantedProject>>) =
         wanted.projects.iter().partition(|project| (options.selects)(&project.name));
     let shared = shared_manifest(wanted, deployed, &selected, others.is_empty());
     let is_gone = |name: &str| !wanted.projects.iter().any(|project| project.name == name);
@@ -160,7 +121,7 @@ struct Planner<'a> {
     deployed: &'a Deployed,
     options: &'a Options<'a>,
     shown: &'a dyn Fn(&RootPath) -> String,
-    selected: Vec<&'a WantedProject>,
+    selected: Vec<&'a Arc<WantedProject>>,
     gone: Vec<(&'a str, &'a ProjectState)>,
     shared: &'a Manifest,
     /// Every file that the host will have.
@@ -177,7 +138,7 @@ struct Owed {
 }
 
 impl Planner<'_> {
-    fn work(&self) -> Work {
+    fn work(&self) -> HostWork {
         let (mut shared_changes, shared_record) = self.unit(SHARED, self.shared);
         let mut own: BTreeMap<&str, (Vec<FileChange>, bool)> = self
             .selected
@@ -207,62 +168,61 @@ impl Planner<'_> {
         }
         let mut before = before(&self.wanted.projects);
         let (names, mut notes) = order(&mut before, &|name| place(&self.wanted.projects, name));
-        let (mut plans, mut works) = (Vec::new(), BTreeMap::new());
+        let mut works: Vec<ProjectWork> = Vec::new();
         for project in
             names.iter().filter_map(|name| self.selected.iter().find(|project| project.name == *name))
         {
             let name = project.name.as_str();
             let (own, needs_record) = own.remove(name).unwrap_or_default();
             let Owed { services, actions, recorded } = owed.remove(name).unwrap_or_default();
-            let drifted = recorded.as_ref() != self.deployed.state.projects.get(name);
+            let is_invalidated = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
             let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
             let after = before.get(name).into_iter().flatten().cloned().collect();
             let state = self.state(project, services);
-            let plan = self.project(project, &state, files, actions, after);
-            let goes_first = read_by_others.contains(name);
-            works.insert(
-                name.to_owned(),
-                ProjectWork {
-                    manifest: project.manifest.clone(),
-                    needs_record,
-                    state,
-                    recorded,
-                    drifted,
-                    goes_first,
-                    images: Vec::new(),
-                },
-            );
-            plans.push(plan);
+            works.push(ProjectWork {
+                plan: self.project(project, &state, files, actions, after),
+                wanted: Some(Arc::clone(project)),
+                manifest: project.manifest.clone(),
+                needs_record,
+                was_deployed: self.deployed.manifests.contains_key(&unit(name)),
+                state,
+                recorded,
+                is_invalidated,
+                goes_first: read_by_others.contains(name),
+                images: Vec::new(),
+            });
         }
         for (name, recorded) in &self.gone {
             let (plan, note) = self.gone(name, recorded);
             notes.extend(note);
-            let state = ProjectState { services: BTreeMap::new(), ..(*recorded).clone() };
-            let recorded = Some((*recorded).clone());
-            works.insert(
-                (*name).to_owned(),
-                ProjectWork {
-                    manifest: Manifest::default(),
-                    needs_record: self.options.prune,
-                    state,
-                    recorded,
-                    drifted: false,
-                    goes_first: false,
-                    images: Vec::new(),
-                },
-            );
-            plans.push(plan);
+            works.push(ProjectWork {
+                plan,
+                wanted: None,
+                manifest: Manifest::default(),
+                needs_record: self.options.prune,
+                was_deployed: self.deployed.manifests.contains_key(&unit(name)),
+                state: ProjectState { services: BTreeMap::new(), ..(*recorded).clone() },
+                recorded: Some((*recorded).clone()),
+                is_invalidated: false,
+                goes_first: false,
+                images: Vec::new(),
+            });
         }
-        let drifted = plans
+        let drifted = works
             .iter()
-            .flat_map(|plan| &plan.files)
+            .flat_map(|work| &work.plan.files)
             .filter(|file| file.change == FileChangeKind::Drift && file.before.is_some());
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
         notes.sort();
-        let shared = shared_record.then(|| self.without_conflicts(&shared_changes));
-        let plan = HostPlan { name: self.name.to_owned(), notes, projects: plans, shared: shared_changes };
-        Work { plan, projects: works, shared }
+        let manifest = shared_record.then(|| self.without_conflicts(&shared_changes));
+        HostWork {
+            host: self.name.to_owned(),
+            commit: self.wanted.commit.clone(),
+            notes,
+            projects: works,
+            shared: SharedWork { files: shared_changes, manifest },
+        }
     }
 
     /// The changes of a unit, and whether its manifest has to be replaced.
@@ -284,7 +244,7 @@ impl Planner<'_> {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
         let services = states(project, recorded.as_ref(), &self.files);
         if let Some(recorded) = &mut recorded {
-            void::drifted(project, recorded, files);
+            invalidate::drifted(project, recorded, files);
         }
         // Of a project that cannot be read nobody knows which services it has.
         let actions = if project.model.diagnostics.iter().any(Diagnostic::is_error) {
@@ -431,7 +391,7 @@ impl Planner<'_> {
 fn shared_manifest(
     wanted: &Wanted,
     deployed: &Deployed,
-    selected: &[&WantedProject],
+    selected: &[&Arc<WantedProject>],
     all_selected: bool,
 ) -> Manifest {
     if all_selected {

@@ -15,18 +15,21 @@ mod actions;
 pub mod age;
 mod files;
 mod host;
+mod invalidate;
 mod order;
 mod problems;
-mod void;
+mod work;
 
-pub use host::{Options, Origin, ProjectWork, Work, host};
+pub use host::{Options, Origin, host};
+pub use invalidate::while_acting;
 pub use order::circles;
 pub use problems::same_name;
-pub use void::acting;
+pub use work::{HostWork, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::error::Exit;
 use crate::base::manifest::Entry;
 use crate::base::path::RootPath;
 use crate::compose::model::{BuiltOf, Hook, How, Reaction};
@@ -366,6 +369,19 @@ pub enum Relation {
 }
 
 impl Plan {
+    /// How a command that shows the plan ends. Problems at which a sync would stop count as its failure; with
+    /// `exit_code` so does work that is pending.
+    #[must_use]
+    pub fn exit(&self, exit_code: bool) -> Exit {
+        if self.hosts.iter().flat_map(|host| &host.projects).any(|project| !project.problems.is_empty()) {
+            Exit::Usage
+        } else if exit_code && !self.is_empty() {
+            Exit::Pending
+        } else {
+            Exit::Done
+        }
+    }
+
     /// Whether there is nothing to do on any host.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,18 +1,19 @@
 //! The order in which projects are brought up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::state::wanted::WantedProject;
 
 /// What is said of projects that come after each other in a circle.
 #[must_use]
-pub fn circles(projects: &[WantedProject]) -> Vec<Diagnostic> {
+pub fn circles(projects: &[Arc<WantedProject>]) -> Vec<Diagnostic> {
     order(&mut before(projects), &|name| place(projects, name)).1
 }
 
 /// Where a project asks for its place in the order.
-pub(super) fn place(projects: &[WantedProject], name: &str) -> Option<Location> {
+pub(super) fn place(projects: &[Arc<WantedProject>], name: &str) -> Option<Location> {
     let project = projects.iter().find(|project| project.name == name)?;
     let first = project.model.services.values().next().map(|service| service.at.clone());
     project.model.settings.after_at.clone().or(first)
@@ -20,7 +21,7 @@ pub(super) fn place(projects: &[WantedProject], name: &str) -> Option<Location> 
 
 /// For each project the ones that come before it: those that its `x-ghdeploy.after` names, and
 /// those that make a network which it uses as `external`.
-pub(super) fn before(projects: &[WantedProject]) -> BTreeMap<String, BTreeSet<String>> {
+pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeSet<String>> {
     let names: BTreeSet<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for project in projects {
@@ -28,7 +29,7 @@ pub(super) fn before(projects: &[WantedProject]) -> BTreeMap<String, BTreeSet<St
             owners.insert(network, &project.name);
         }
     }
-    let of = |project: &WantedProject| {
+    let of = |project: &Arc<WantedProject>| {
         let after = project.model.settings.after.iter().map(String::as_str);
         let networks = project
             .model

@@ -1,5 +1,7 @@
 //! What a plan has to say besides changes and actions.
 
+use std::sync::Arc;
+
 use super::{Action, FileChange, Origin};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::state::deployed::{Deployed, Found, Held, ProjectState};
@@ -86,7 +88,7 @@ pub(super) fn renamed(
 
 /// Compose would take two projects for one: each would act on the other's containers.
 #[must_use]
-pub fn same_name(project: &WantedProject, projects: &[WantedProject]) -> Option<Diagnostic> {
+pub fn same_name(project: &WantedProject, projects: &[Arc<WantedProject>]) -> Option<Diagnostic> {
     let other =
         projects.iter().find(|other| other.name != project.name && other.model.name == project.model.name)?;
     let message = format!(

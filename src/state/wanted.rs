@@ -4,6 +4,7 @@
 //! [`crate::tree::read`] fills it in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +22,7 @@ pub struct Wanted {
     /// The commit of the tree; `None` outside of git.
     pub commit: Option<String>,
     /// The projects, in the order of names.
-    pub projects: Vec<WantedProject>,
+    pub projects: Vec<Arc<WantedProject>>,
     /// The files outside the projects' folders that projects read.
     pub shared: Manifest,
 }

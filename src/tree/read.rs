@@ -3,6 +3,7 @@
 //! An edge: it hashes files and starts threads; the value that it returns is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{ProjectDir, Refused, Snapshot, models, owner, project_dirs};
 use crate::base::diagnostic::Diagnostic;
@@ -93,7 +94,7 @@ pub fn read_again(
         project.refused = refused.map(|refused| refused.why.clone()).collect();
         project
     };
-    let projects = loaded.iter().map(project).collect();
+    let projects = loaded.iter().map(project).map(Arc::new).collect();
     Ok(Wanted { commit: tree.commit().map(str::to_owned), projects, shared })
 }
 

@@ -1,24 +1,22 @@
 //! A repository, a host, and one sync after the other between them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ghdeploy::apply::stage::Source;
-use ghdeploy::apply::{BackTo, Content, Settings, Task, apply};
+use ghdeploy::apply::BackTo;
 use ghdeploy::base::error::{Error, Exit};
-use ghdeploy::base::manifest::Manifest;
 use ghdeploy::base::path::RootPath;
-use ghdeploy::compose::Files as _;
 use ghdeploy::compose::model::Reaction;
-use ghdeploy::config::FileRules;
+use ghdeploy::config::address::HostAddress;
+use ghdeploy::config::globs::ProjectGlobs;
 use ghdeploy::config::layout::Layout;
-use ghdeploy::host::{Command, Driver, facts};
-use ghdeploy::outcome::event::Silent;
+use ghdeploy::config::{FileRules, Health};
+use ghdeploy::deploy::sync::Sync;
+use ghdeploy::deploy::{self, Identity, Reached, Session, Target, Worktree};
+use ghdeploy::outcome::event::{Event, Observer};
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
-use ghdeploy::plan::{self, Options, VERSION};
-use ghdeploy::state::deployed::{Deployed, SHARED, unit};
+use ghdeploy::plan::VERSION;
 use ghdeploy::state::wanted::{Reactions, Wanted};
 use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
@@ -106,50 +104,40 @@ impl Repo {
     }
 
     async fn run(&self, peer: &Peer, ask: Ask) -> Result<HostOutcome, Error> {
-        let (tree, wanted) = (self.tree(), self.wanted());
-        let driver = Driver::start(peer).await?;
-        let open = Command::OpenToWrite { root: ROOT.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
-        facts::open(&driver, &open, ROOT, |_| {}).await?;
-        let units = wanted.projects.iter().map(|project| (unit(&project.name), project.manifest.clone()));
-        let wants: BTreeMap<String, Manifest> =
-            units.chain([(SHARED.to_owned(), wanted.shared.clone())]).collect();
-        let mut deployed: Deployed = facts::facts(&driver, &wants).await?;
-        facts::probe_new(&driver, &wants, &mut deployed).await?;
-        let options = Options { force: ask.force, prune: ask.prune, ..Options::new(&|_| true) };
-        let work = plan::host("web", &wanted, &deployed, &options, &|path| tree.shown(path));
-        let settings = Settings {
-            require_tested: false,
+        let worktree = Worktree::new(self.0.path().to_owned(), Layout::default(), FileRules::default());
+        let sync = Sync {
+            worktree: &worktree,
+            selection: None,
+            force: ask.force,
+            prune: ask.prune,
+            adopt: false,
+            allow_older: false,
+        };
+        let target = Target {
+            name: "web".to_owned(),
+            address: HostAddress::Local { root: None },
+            root: ROOT.to_owned(),
+            projects: ProjectGlobs::default(),
+            is_named: false,
+        };
+        let options = deploy::Options {
+            dry_run: false,
             no_restart: ask.no_restart,
-            health_timeout: Duration::from_secs(3),
-            stable_for: Duration::ZERO,
-            log_lines: 0,
+            lock_wait: Duration::ZERO,
+            health: Health { timeout: Duration::from_secs(3), stable_for: Duration::ZERO, log_lines: 0 },
             keep: 10,
-            newest: None,
-            back_to: ask.back_to.map(|release| BackTo { release, is_whole: true }),
-            at: "2026-01-01T00:00:00Z".to_owned(),
-            actor: None,
-            run_url: None,
+            require_tested: false,
+            identity: Identity::default(),
+            clock: || "2026-01-01T00:00:00Z".to_owned(),
         };
-        let content: Content = Arc::new({
-            let tree = Arc::clone(&tree);
-            move |path| tree.source(path).map(Source::File)
-        });
-        peer.line().is_armed = true;
-        let task = Task {
-            work: &work,
-            wanted: &wanted,
-            deployed: &deployed,
-            settings: &settings,
-            root: ROOT,
-            transport: peer,
-            driver: &driver,
-            observer: &Silent,
-            stop: peer.stop(),
-            content,
-        };
-        let outcome = apply(task).await;
-        driver.end().await;
-        Ok(outcome)
+        let observer = Arming(peer);
+        let session = Session { target: &target, options: &options, observer: &observer, stop: peer.stop() };
+        let mut prepared = sync.prepare(&session, peer).await?;
+        prepared.back_to = ask.back_to.map(|release| BackTo { release, is_whole: true });
+        match session.finish(peer, prepared).await {
+            Reached::Applied(outcome) => Ok(outcome),
+            Reached::Planned(plan) => panic!("nothing was carried out: {plan:#?}"),
+        }
     }
 
     /// What on the host is not as the repository wants it: files, records, containers that run with
@@ -203,6 +191,17 @@ impl Repo {
             }
         }
         misses
+    }
+}
+
+/// Arms a peer as soon as what there is to do is known.
+struct Arming<'a>(&'a Peer);
+
+impl Observer for Arming<'_> {
+    fn on(&self, event: Event) {
+        if matches!(event, Event::Planned { .. }) {
+            self.0.line().is_armed = true;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::future::Future;
 use std::pin::Pin;
 
-use ghdeploy::apply::stop::{Stop, Urgency};
+use ghdeploy::apply::stop::{Stop, StopRequest};
 use ghdeploy::base::error::{Error, Exit};
 use ghdeploy::host::{Remote, Starting, Transport, driver_text};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub(crate) struct Line {
 
 /// Whether somebody wants the run to end.
 #[derive(Debug)]
-struct Wish(watch::Sender<Urgency>, Stop);
+struct Wish(watch::Sender<StopRequest>, Stop);
 
 impl Default for Wish {
     fn default() -> Self {
@@ -91,7 +91,7 @@ impl Peer {
             line.host.put_by_hand("blog/x", "by hand");
         }
         if fault == Some(Fault::Stop) {
-            line.stop.0.send_replace(Urgency::InOrder);
+            line.stop.0.send_replace(StopRequest::Graceful);
         }
         line.is_cut |= matches!(fault, Some(Fault::CutBefore | Fault::CutAfter));
         fault

@@ -8,7 +8,7 @@ use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
 use ghdeploy::config::FileRules;
 use ghdeploy::config::layout::Layout;
-use ghdeploy::plan::{self, FileChangeKind, HostPlan, Options, ProjectPlan, Reason, Work};
+use ghdeploy::plan::{self, FileChangeKind, HostPlan, HostWork, Options, ProjectPlan, Reason};
 use ghdeploy::report::cause_in_words;
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::state::wanted::Wanted;
@@ -83,15 +83,20 @@ impl Repo {
     }
 
     /// The plan for a host, with nothing special asked for.
-    pub(crate) fn plan(&self, deployed: &Deployed) -> Work {
+    pub(crate) fn plan(&self, deployed: &Deployed) -> HostWork {
         self.plan_with(deployed, |_| {})
     }
 
-    pub(crate) fn plan_with(&self, deployed: &Deployed, ask: impl FnOnce(&mut Asked)) -> Work {
+    pub(crate) fn plan_with(&self, deployed: &Deployed, ask: impl FnOnce(&mut Asked)) -> HostWork {
         self.plan_of(&self.wanted(), deployed, ask)
     }
 
-    pub(crate) fn plan_of(&self, wanted: &Wanted, deployed: &Deployed, ask: impl FnOnce(&mut Asked)) -> Work {
+    pub(crate) fn plan_of(
+        &self,
+        wanted: &Wanted,
+        deployed: &Deployed,
+        ask: impl FnOnce(&mut Asked),
+    ) -> HostWork {
         let mut asked = Asked::default();
         ask(&mut asked);
         let selects = |name: &str| asked.projects.is_empty() || asked.projects.contains(&name);
@@ -128,18 +133,14 @@ pub(crate) fn found(content: &str) -> Found {
     Found::Entry(entry(content))
 }
 
-pub(crate) fn project<'w>(work: &'w Work, name: &str) -> &'w ProjectPlan {
-    work.plan
-        .projects
-        .iter()
-        .find(|project| project.name == name)
-        .unwrap_or_else(|| panic!("no project {name}"))
+pub(crate) fn project<'w>(work: &'w HostWork, name: &str) -> &'w ProjectPlan {
+    &work.project(name).unwrap_or_else(|| panic!("no project {name}")).plan
 }
 
 /// A plan in lines: `blog changed`, `  modified x`, `  restart web: why`. Unchanged projects are left
 /// out. Paths are those below `services/`.
-pub(crate) fn told(work: &Work) -> Vec<String> {
-    tell(&work.plan)
+pub(crate) fn told(work: &HostWork) -> Vec<String> {
+    tell(&work.plan())
 }
 
 pub(crate) fn tell(plan: &HostPlan) -> Vec<String> {
@@ -188,15 +189,15 @@ fn why(reason: &Reason) -> String {
 }
 
 /// The host once the plan was carried out in full.
-pub(crate) fn applied(work: &Work, deployed: &Deployed) -> Deployed {
+pub(crate) fn applied(work: &HostWork, deployed: &Deployed) -> Deployed {
     let mut after = Deployed {
         state: deployed.state.clone(),
         manifests: deployed.manifests.clone(),
         ..Deployed::default()
     };
     after.state.release += 1;
-    for plan in work.plan.projects.iter().filter(|plan| plan.problems.is_empty()) {
-        let of = &work.projects[&plan.name];
+    for plan in work.projects.iter().map(|work| &work.plan).filter(|plan| plan.problems.is_empty()) {
+        let of = work.project(&plan.name).unwrap();
         if plan.actions.iter().any(|action| action.kind.word() == "down") {
             after.manifests.remove(&unit(&plan.name));
             after.state.projects.remove(&plan.name);
@@ -205,14 +206,14 @@ pub(crate) fn applied(work: &Work, deployed: &Deployed) -> Deployed {
             after.state.projects.insert(plan.name.clone(), of.state.clone());
         }
     }
-    if let Some(shared) = &work.shared {
+    if let Some(shared) = &work.shared.manifest {
         after.manifests.insert(SHARED.to_owned(), shared.clone());
     }
     after
 }
 
 /// What the files of a unit are once the changes are made to what the host has.
-pub(crate) fn changed(work: &Work, deployed: &Deployed, unit_name: &str) -> Manifest {
+pub(crate) fn changed(work: &HostWork, deployed: &Deployed, unit_name: &str) -> Manifest {
     let mut files = deployed.manifests.get(unit_name).cloned().unwrap_or_default().0;
     for (path, found) in &deployed.found {
         match found {
@@ -223,10 +224,14 @@ pub(crate) fn changed(work: &Work, deployed: &Deployed, unit_name: &str) -> Mani
             _ => {}
         }
     }
-    let own =
-        work.plan.projects.iter().filter(|plan| unit(&plan.name) == unit_name).flat_map(|plan| &plan.files);
-    let shared = work.plan.shared.iter().filter(|_| unit_name == SHARED);
-    let is_shared = |path: &RootPath| work.plan.shared.iter().any(|file| file.at == *path);
+    let own = work
+        .projects
+        .iter()
+        .map(|work| &work.plan)
+        .filter(|plan| unit(&plan.name) == unit_name)
+        .flat_map(|plan| &plan.files);
+    let shared = work.shared.files.iter().filter(|_| unit_name == SHARED);
+    let is_shared = |path: &RootPath| work.shared.files.iter().any(|file| file.at == *path);
     for file in own
         .filter(|file| !is_shared(&file.at))
         .chain(shared)

@@ -30,7 +30,7 @@ fn an_unmanaged_file_of_equal_content_is_adopted_silently() {
     let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
     let work = repo.plan(&first(&[("blog/compose.yml", found(COMPOSE)), ("blog/conf/a", found("1"))]));
     assert_eq!(told(&work), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
-    assert!(work.projects["blog"].needs_record);
+    assert!(work.project("blog").unwrap().needs_record);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_replaced_a_managed_file_on_the_host_is_not_removed() {
         host.found.insert(path("blog/x"), there.clone());
         let work = repo.plan(&host);
         assert_eq!(told(&work), Vec::<String>::new(), "{there:?}");
-        assert!(work.projects["blog"].needs_record, "{there:?}");
+        assert!(work.project("blog").unwrap().needs_record, "{there:?}");
     }
 }
 
@@ -141,5 +141,5 @@ fn the_changes_make_the_wanted_manifest_of_what_the_host_has() {
             "  restart web: blog/conf/x bind@2"
         ]
     );
-    assert_eq!(changed(&work, &host, &unit("blog")), work.projects["blog"].manifest);
+    assert_eq!(changed(&work, &host, &unit("blog")), work.project("blog").unwrap().manifest);
 }

@@ -14,5 +14,6 @@ mod records;
 mod reports;
 mod rows;
 mod shared;
+mod steps;
 mod whole;
 mod workflow;

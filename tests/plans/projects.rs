@@ -86,8 +86,11 @@ fn two_folders_with_one_compose_name_are_told() {
     let named = format!("name: blog\n{COMPOSE}");
     let repo = Repo::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
     let work = repo.plan(&Default::default());
-    let told =
-        work.plan.notes.iter().chain(work.plan.projects.iter().flat_map(|plan| &plan.problems)).count();
+    let told = work
+        .notes
+        .iter()
+        .chain(work.projects.iter().map(|work| &work.plan).flat_map(|plan| &plan.problems))
+        .count();
     assert!(told > 0, "the containers of one would be taken for those of the other");
 }
 
@@ -101,7 +104,8 @@ fn only_selected_projects_are_in_the_plan() {
         asked.projects = vec!["a"];
         asked.prune = true;
     });
-    let names: Vec<&str> = work.plan.projects.iter().map(|project| project.name.as_str()).collect();
+    let names: Vec<&str> =
+        work.projects.iter().map(|work| &work.plan).map(|project| project.name.as_str()).collect();
     assert_eq!(names, ["a"]);
     let work = repo.plan_with(&host, |asked| {
         asked.projects = vec!["c"];
@@ -143,7 +147,7 @@ fn what_cannot_be_deployed_blocks_whom_it_concerns() {
     ]);
     let deployed = repo.deployed();
     repo.link("blog/socket", "/run/docker.sock").link("shared/out", "../../secret").link("docs/out", "/etc");
-    let plan = repo.plan(&deployed).plan;
+    let plan = repo.plan(&deployed).plan();
     let blocked = |name: &str| {
         let project = plan.projects.iter().find(|project| project.name == name).unwrap();
         project.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")

@@ -81,7 +81,7 @@ fn a_swap_that_was_cut_off_is_finished() {
     host.found.insert(path("blog/conf/a"), found("2"));
     let work = repo.plan(&host);
     assert_eq!(told(&work), ["blog changed", "  added blog/conf/b", "  restart web: blog/conf/b bind@4"]);
-    assert!(work.projects["blog"].needs_record);
+    assert!(work.project("blog").unwrap().needs_record);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_cut_off_swap_that_changed_nothing_still_has_its_record_replaced() {
     let mut host = repo.deployed();
     host.pending.insert(unit("blog"), host.manifests[&unit("blog")].clone());
     let work = repo.plan(&host);
-    assert!(work.plan.is_empty() && !work.is_idle());
+    assert!(work.plan().is_empty() && !work.is_idle());
 }
 
 #[test]
@@ -133,7 +133,10 @@ fn a_service_with_an_inactive_profile_keeps_its_record() {
     repo.write("blog/.env", "");
     let work = repo.plan(&host);
     assert_eq!(told(&work), ["blog changed", "  modified blog/.env"]);
-    assert_eq!(work.projects["blog"].state.services["debug"], host.state.projects["blog"].services["debug"]);
+    assert_eq!(
+        work.project("blog").unwrap().state.services["debug"],
+        host.state.projects["blog"].services["debug"]
+    );
     // It is owed what it missed once it is active again.
     let host = applied(&work, &host);
     repo.write("blog/conf/a", "2");
@@ -155,7 +158,7 @@ fn drift_is_told_and_the_repository_wins() {
         told(&work),
         ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
     );
-    assert_eq!(work.plan.notes[0].message, "1 file was changed on the host since it was deployed");
+    assert_eq!(work.notes[0].message, "1 file was changed on the host since it was deployed");
     assert_eq!(project(&work, "blog").files[0].before, Some(entry("by hand")));
     repo.write("blog/conf/a", "2");
     assert_eq!(
@@ -184,7 +187,7 @@ fn a_file_that_was_deleted_on_the_host_comes_back() {
         told(&work),
         ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
     );
-    assert!(work.plan.notes.is_empty(), "there is nothing to keep: {:?}", work.plan.notes);
+    assert!(work.notes.is_empty(), "there is nothing to keep: {:?}", work.notes);
 }
 
 #[test]
@@ -196,5 +199,5 @@ fn drift_in_a_file_that_goes_is_kept_aside_too() {
     let work = repo.plan(&host);
     assert_eq!(told(&work)[1..3], ["  drift blog/conf/a", "  added blog/conf/b"]);
     assert_eq!(project(&work, "blog").files[0].after, None);
-    assert_eq!(work.plan.notes.len(), 1);
+    assert_eq!(work.notes.len(), 1);
 }

@@ -267,9 +267,9 @@ fn a_folder_that_disappears_is_reported_and_goes_only_with_prune() {
     repo.remove("shop");
     let work = repo.plan(&deployed);
     assert_eq!(told(&work), ["shop removed"]);
-    assert!(work.plan.is_empty());
+    assert!(work.plan().is_empty());
     assert_eq!(
-        work.plan.notes[0].message,
+        work.notes[0].message,
         "services/shop is no longer in the repository and stays as it is on the host"
     );
     let work = repo.plan_with(&deployed, |asked| asked.prune = true);

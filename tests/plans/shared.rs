@@ -34,8 +34,8 @@ fn a_shared_file_is_synced_once_and_every_reader_is_affected() {
             "  restart web: shared/tz bind@4"
         ]
     );
-    assert_eq!(work.plan.shared.len(), 1);
-    assert!(work.shared.is_some());
+    assert_eq!(work.shared.files.len(), 1);
+    assert!(work.shared.manifest.is_some());
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn a_shared_file_goes_with_its_last_reader() {
     let alone = "services:\n  web:\n    image: a\n";
     repo.write("blog/compose.yml", alone);
     let work = repo.plan(&host);
-    assert!(work.plan.shared.is_empty() && work.shared.is_none());
+    assert!(work.shared.files.is_empty() && work.shared.manifest.is_none());
     repo.write("shop/compose.yml", alone);
     let work = repo.plan(&host);
-    assert_eq!(work.plan.shared.len(), 1);
-    assert_eq!(format!("{:?}", work.plan.shared[0].change), "Removed");
+    assert_eq!(work.shared.files.len(), 1);
+    assert_eq!(format!("{:?}", work.shared.files[0].change), "Removed");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_conflict_over_a_shared_file_stops_its_readers_alone() {
     assert_eq!(project(&work, "shop").problems.len(), 1);
     assert!(project(&work, "lone").problems.is_empty());
     // What was not put there must not be recorded as ours, or the next sync would overwrite it.
-    let recorded = work.shared.as_ref().and_then(|shared| shared.get(&path("shared/tz")));
+    let recorded = work.shared.manifest.as_ref().and_then(|shared| shared.get(&path("shared/tz")));
     assert_eq!(recorded, None);
 }
 
@@ -146,7 +146,7 @@ fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
         told(&work),
         ["lib removed", "  removed lib/compose.yml", "  down: lib (no longer in the repository)"]
     );
-    assert!(work.shared.as_ref().unwrap().get(&path("lib/x")).is_some());
+    assert!(work.shared.manifest.as_ref().unwrap().get(&path("lib/x")).is_some());
     let host = applied(&work, &host);
     repo.write("lib/compose.yml", "services:\n  l: {image: l}\n");
     let mut host = host;
@@ -156,7 +156,7 @@ fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
         told(&work),
         ["lib added", "  added lib/compose.yml", "  up l: lib/compose.yml:2 (new project)"]
     );
-    assert!(work.plan.shared.is_empty(), "the file is elsewhere now: {:?}", work.plan.shared);
+    assert!(work.shared.files.is_empty(), "the file is elsewhere now: {:?}", work.shared.files);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_file_of_another_project_is_an_input_without_being_shared() {
     let host = repo.deployed();
     repo.write("db/ca.pem", "2");
     let work = repo.plan(&host);
-    assert!(work.plan.shared.is_empty());
+    assert!(work.shared.files.is_empty());
     let plan = told(&work);
     assert!(plan.contains(&"  modified db/ca.pem".to_owned()), "{plan:?}");
     let restart =

@@ -37,7 +37,7 @@ fn a_plan_in_json() {
         version: VERSION,
         commit: Some("c0ffee".to_owned()),
         base: None,
-        hosts: vec![repo.plan(&host).plan],
+        hosts: vec![repo.plan(&host).plan()],
     };
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap(), @r#"
     {

@@ -1,0 +1,245 @@
+//! Checks of a project before anything of it changes: Compose accepts it, what it mounts is there, its
+//! images are on the host and, if that is required, tested.
+
+use std::collections::BTreeSet;
+
+use super::engine::{Call, Pull};
+use super::failure::Failure;
+use super::project::ProjectRun;
+use super::words::{explain, unset_variables};
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::path::{RootPath, looks_like_a_file};
+use crate::compose::model::{How, Service};
+use crate::host::facts::types;
+use crate::host::{Command, Place, Reply};
+use crate::images::reference::{INPUTS, REVISION};
+use crate::plan::{ActionKind, ProjectChange};
+use crate::state::deployed::{Found, unit};
+use crate::state::wanted::WantedProject;
+
+/// A path that only the host has.
+struct HostPath<'a> {
+    service: &'a str,
+    path: String,
+    must_be_file: bool,
+    at: &'a Location,
+}
+
+impl ProjectRun<'_> {
+    /// Checks all that can be checked before anything of the project changes.
+    pub(super) async fn check(&self) -> Result<(), Failure> {
+        let (plan, docker) = (&self.work.plan, &self.host.docker);
+        let Some(wanted) = self.work.wanted.as_deref() else {
+            // Of a project that is taken down, Compose reads the files that are there.
+            return if self.acts() { docker.before().await.map(drop).map_err(Failure::from) } else { Ok(()) };
+        };
+        let defines = |path| read_by_compose(wanted).contains(path);
+        let is_redefined =
+            plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
+        if self.acts() {
+            docker.before().await?;
+            self.check_sources(wanted).await?;
+        }
+        if !is_redefined {
+            if !self.acts() {
+                return Ok(());
+            }
+            self.report("check Compose");
+            let probe = self.host.task.engine.probe();
+            self.call(&probe, Place::Live).await?;
+            // The host has what Compose reads already, but maybe not the images.
+            return match self.tested(wanted).is_empty() {
+                true => Ok(()),
+                false => self.pull(wanted, Place::Live).await,
+            };
+        }
+        if !self.acts() && !self.has_engine().await {
+            return Ok(());
+        }
+        self.report("check with Compose");
+        let own_unit = unit(self.work.name());
+        let reply = self.host.task.driver.call(&Command::Candidate(own_unit.clone())).await?;
+        if !reply.is_ok() {
+            return Err(Failure::new(explain("staging", &reply.output)));
+        }
+        let place = Place::Candidate { unit: own_unit };
+        let reply = self.call(&self.host.task.engine.validate(), place.clone()).await?;
+        let unset = unset_variables(&reply.output);
+        if let Some(first) = unset.first() {
+            let message = format!("not set on the host: {}", unset.join(", "));
+            let (root, dir) = (self.host.task.root, &wanted.model.dir);
+            return Err(Failure::new(Diagnostic::error(message, None).help(format!(
+                "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
+            ))));
+        }
+        self.pull(wanted, place).await
+    }
+
+    async fn has_engine(&self) -> bool {
+        self.call(&self.host.task.engine.probe(), Place::Live).await.is_ok()
+    }
+
+    /// Makes a call that must succeed.
+    async fn call(&self, call: &Call, place: Place) -> Result<Reply, Failure> {
+        let reply =
+            self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, place).await?;
+        if reply.is_ok() { Ok(reply) } else { Err(Failure::new(explain(&call.name(), &reply.output))) }
+    }
+
+    /// Pulls images that the host does not have. The old containers keep running meanwhile.
+    async fn pull(&self, wanted: &WantedProject, place: Place) -> Result<(), Failure> {
+        let is_pulled = |name: &&str| {
+            let service = wanted.model.services.get(*name);
+            service.is_some_and(|service| service.image.is_some() && service.build.is_none())
+        };
+        let services: Vec<&str> = self.created().filter(is_pulled).collect();
+        let tested = self.tested(wanted);
+        if (services.is_empty() && tested.is_empty()) || !self.acts() {
+            return Ok(());
+        }
+        self.report("pull images");
+        // Of a tested image, a tag that the host has may mean another one by now.
+        let names = tested.iter().map(|(name, _)| *name).collect();
+        for (pull, services) in [(Pull::Missing, services), (Pull::Always, names)] {
+            if services.is_empty() {
+                continue;
+            }
+            let call = self.host.task.engine.pull(pull, &services);
+            let (project, dir) = (&self.work.state.project, &self.work.state.dir);
+            let reply = self.host.docker.call(&call, project, dir, place.clone()).await?;
+            if !reply.is_ok() {
+                return Err(Failure::new(explain("pulling images", &reply.output)));
+            }
+        }
+        self.check_tested(&tested).await
+    }
+
+    /// The services that get a container.
+    fn created(&self) -> impl Iterator<Item = &str> {
+        let actions = self.work.plan.actions.iter();
+        let creates = actions.filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
+        creates.filter_map(|action| action.service.as_deref())
+    }
+
+    /// Checks bind sources that only the host has: Docker makes a directory, owned by root, in place of one
+    /// that is missing, even where a file is meant.
+    async fn check_sources(&self, wanted: &WantedProject) -> Result<(), Failure> {
+        let actions = self.work.plan.actions.iter();
+        let acting: BTreeSet<&str> = actions
+            .filter(|action| !matches!(action.kind, ActionKind::Remove | ActionKind::None))
+            .filter_map(|action| action.service.as_deref())
+            .collect();
+        let services = wanted.model.services.iter().filter(|(name, _)| acting.contains(name.as_str()));
+        let asked: Vec<HostPath<'_>> =
+            services.flat_map(|(name, service)| host_paths(name, service)).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
+        let found = types(self.host.task.driver, &paths).await?;
+        let problems = asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found));
+        let problems: Vec<Diagnostic> = problems.collect();
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+    }
+
+    /// The services whose image must be a tested one: those that are built from the repository and come
+    /// from a registry.
+    fn tested<'w>(&'w self, wanted: &'w WantedProject) -> Vec<(&'w str, &'w Service)> {
+        if !self.host.task.settings.require_tested {
+            return Vec::new();
+        }
+        let services = self.created().filter_map(|name| wanted.model.services.get_key_value(name));
+        services
+            .filter(|(_, service)| service.build.is_some())
+            .map(|(name, service)| (name.as_str(), service))
+            .collect()
+    }
+
+    /// Checks that images carry the mark of what is deployed: they were built from this commit, or from one
+    /// in which everything that they are built from was the same.
+    async fn check_tested(&self, services: &[(&str, &Service)]) -> Result<(), Failure> {
+        let mut problems = Vec::new();
+        for (name, service) in services {
+            let Some(image) = service.image.as_deref().filter(|image| !image.contains("${")) else {
+                continue;
+            };
+            let facts = self.host.docker.images(&BTreeSet::from([image.to_owned()])).await;
+            let labels = facts.into_iter().next().map(|facts| facts.labels.unwrap_or_default());
+            let why = match &labels {
+                None => "the host does not have it".to_owned(),
+                Some(labels) => {
+                    let revision = labels.get(REVISION).filter(|text| !text.is_empty());
+                    let inputs = labels.get(INPUTS).filter(|text| !text.is_empty());
+                    let wanted = self.work.state.services.get(*name).and_then(|state| state.build.as_ref());
+                    if (revision.is_some() && revision == self.host.task.work.commit.as_ref())
+                        || (inputs.is_some() && inputs == wanted)
+                    {
+                        continue;
+                    }
+                    match revision {
+                        Some(revision) => format!("it was built from commit {revision}"),
+                        None => "it does not say from which commit it was built".to_owned(),
+                    }
+                }
+            };
+            let message = format!(
+                "the image {image} of service `{name}` is not the one that was tested for this commit: {why}"
+            );
+            let at = service.image_at.clone().or_else(|| Some(service.at.clone()));
+            problems.push(Diagnostic::error(message, at).help(
+                "build it first with `ghdeploy build --push`; gate.require_tested in ghdeploy.yml asks for that",
+            ));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+    }
+}
+
+impl HostPath<'_> {
+    /// What is wrong with what was found there.
+    fn problem(&self, found: &Found) -> Option<Diagnostic> {
+        let Self { service, path, must_be_file, at } = self;
+        let (what, help) = match found {
+            Found::Missing if *must_be_file => (
+                "is neither in the repository nor on the host",
+                "add it to the repository, or put it on the host first; Docker would make a directory in its place",
+            ),
+            Found::Directory if *must_be_file => (
+                "is a directory on the host, though a file is meant",
+                "Docker makes such a directory when the file is missing: remove it if it is empty, and put the file there",
+            ),
+            _ => return None,
+        };
+        let message = format!("service `{service}` mounts {path}, which {what}");
+        Some(Diagnostic::error(message, Some((*at).clone())).help(help))
+    }
+}
+
+/// The paths that a service mounts and only the host has.
+fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
+    let inputs = service.reads.iter().filter(|read| read.kind.is_none() && read.how.is_input());
+    let inputs = inputs.map(|read| HostPath {
+        service: name,
+        path: read.path.to_string(),
+        must_be_file: matches!(read.how, How::Config | How::Secret)
+            || looks_like_a_file(read.path.as_str())
+            || read.target.as_deref().is_some_and(looks_like_a_file),
+        at: &read.at,
+    });
+    let binds = service.host_binds.iter().filter(|(source, _)| !source.contains("${"));
+    let binds = binds.map(|(source, at)| HostPath {
+        service: name,
+        path: source.clone(),
+        must_be_file: looks_like_a_file(source),
+        at,
+    });
+    inputs.chain(binds).collect()
+}
+
+/// The files that Compose itself reads of a project.
+pub(super) fn read_by_compose(project: &WantedProject) -> Vec<RootPath> {
+    let definition = project.model.definition_files.iter().map(|file| file.path.clone());
+    let reads = project.model.services.values().flat_map(|service| &service.reads);
+    let others = reads.filter(|read| !read.how.is_input() && read.how != How::Build);
+    let others = others.map(|read| read.path.clone());
+    definition.chain(others).collect::<BTreeSet<_>>().into_iter().collect()
+}

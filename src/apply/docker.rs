@@ -1,0 +1,147 @@
+//! What Docker on the host is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::engine::Call;
+use super::words::explain;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::path::RootPath;
+use crate::host::{Command, Driver, Event, Place, Reply};
+use crate::outcome::ServiceLog;
+use crate::state::container::Container;
+
+/// Docker on the host of an apply.
+pub(super) struct Docker<'a> {
+    driver: &'a Driver,
+    /// How many of its last log lines are shown of a container.
+    log_lines: u32,
+    /// The containers before anything was done.
+    before: OnceCell<Result<Vec<Container>>>,
+    /// The containers at the last look.
+    last_seen: Mutex<Vec<Container>>,
+}
+
+/// Facts about an image.
+#[derive(Debug, Deserialize)]
+pub(super) struct ImageFacts {
+    pub(super) id: String,
+    pub(super) digests: Option<Vec<String>>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+}
+
+/// The form of [`ImageFacts`], as `docker image inspect` fills it in, one line per image.
+const IMAGE_FORMAT: &str =
+    r#"{"id":{{json .Id}},"digests":{{json .RepoDigests}},"labels":{{json .Config.Labels}}}"#;
+
+impl<'a> Docker<'a> {
+    pub(super) fn new(driver: &'a Driver, log_lines: u32) -> Self {
+        Self { driver, log_lines, before: OnceCell::new(), last_seen: Mutex::default() }
+    }
+
+    /// Makes a call for the project `project` in `dir`.
+    pub(super) async fn call(
+        &self,
+        call: &Call,
+        project: &str,
+        dir: &RootPath,
+        place: Place,
+    ) -> Result<Reply> {
+        let command = match call {
+            Call::Compose(argv) => {
+                let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(argv.iter().cloned());
+                Command::Compose { dir: dir.to_string(), place, argv: argv.collect() }
+            }
+            Call::Hook { argv, timeout_secs, container } => Command::Hook {
+                dir: dir.to_string(),
+                timeout_secs: *timeout_secs,
+                container: container.clone(),
+                argv: argv.clone(),
+            },
+            Call::Docker(argv) => Command::Docker(argv.clone()),
+            Call::Remove(service) => {
+                Command::Remove { project: project.to_owned(), service: service.clone() }
+            }
+        };
+        self.driver.call(&command).await
+    }
+
+    /// Runs `docker` with these arguments.
+    pub(super) async fn run(&self, argv: &[&str]) -> Result<Reply> {
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        self.driver.call(&Command::Docker(argv)).await
+    }
+
+    /// Every container of every project.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not answer.
+    pub(super) async fn containers(&self) -> Result<Vec<Container>> {
+        let reply = self.driver.call(&Command::Containers).await?;
+        if !reply.is_ok() {
+            let problem = explain("listing containers", &reply.output);
+            return Err(Error::of(Exit::RolledBack, vec![problem]));
+        }
+        let containers = reply.events.into_iter().filter_map(|event| match event {
+            Event::Container { container } => Some(*container),
+            _ => None,
+        });
+        let containers: Vec<Container> = containers.collect();
+        self.last_seen.lock().await.clone_from(&containers);
+        Ok(containers)
+    }
+
+    /// The containers before anything was done; asked once.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not answer.
+    pub(super) async fn before(&self) -> Result<&[Container]> {
+        let before = self.before.get_or_init(|| self.containers()).await;
+        before.as_deref().map_err(Clone::clone)
+    }
+
+    /// The containers at the last look.
+    pub(super) async fn last_seen(&self) -> Vec<Container> {
+        self.last_seen.lock().await.clone()
+    }
+
+    /// Those of `services` that still have a container from before.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not answer.
+    pub(super) async fn kept<'s>(&self, project: &str, services: &'s [String]) -> Result<Vec<&'s str>> {
+        let old: BTreeSet<&str> =
+            self.before().await?.iter().map(|container| container.id.as_str()).collect();
+        let now = self.containers().await?;
+        let is_kept = |service: &&str| {
+            now.iter()
+                .any(|container| container.is_of(project, service) && old.contains(container.id.as_str()))
+        };
+        Ok(services.iter().map(String::as_str).filter(is_kept).collect())
+    }
+
+    /// Facts about images, by their names or ids; images that Docker does not know are left out.
+    pub(super) async fn images(&self, names: &BTreeSet<String>) -> Vec<ImageFacts> {
+        let names = names.iter().map(String::as_str);
+        let argv: Vec<&str> =
+            ["image", "inspect", "--format", IMAGE_FORMAT].into_iter().chain(names).collect();
+        let reply = self.run(&argv).await;
+        let lines = reply.into_iter().flat_map(|reply| reply.output);
+        lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    }
+
+    /// The last log lines of a container of `service`; empty without a container.
+    pub(super) async fn log(&self, service: &str, container: &str) -> ServiceLog {
+        let mut log = ServiceLog { service: service.to_owned(), lines: Vec::new() };
+        if self.log_lines > 0 && !container.is_empty() {
+            let reply = self.run(&["logs", "--tail", &self.log_lines.to_string(), container]).await;
+            log.lines = reply.map(|reply| reply.output).unwrap_or_default();
+        }
+        log
+    }
+}

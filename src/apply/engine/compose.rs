@@ -1,0 +1,237 @@
+//! Docker Compose's commands.
+
+use std::collections::BTreeMap;
+
+use super::{Call, Engine, Pull};
+use crate::apply::steps::{Operation, Up, acting, with_dependencies};
+use crate::compose::model::{Condition, Dependency, Hook, HookKind};
+use crate::plan::ProjectWork;
+use crate::state::container::{Container, ContainerState};
+
+/// Docker Compose.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compose;
+
+impl Engine for Compose {
+    fn calls(
+        &self,
+        operation: &Operation,
+        services: &[&str],
+        work: &ProjectWork,
+        before: &[Container],
+    ) -> Vec<Call> {
+        match operation {
+            Operation::Build => vec![compose(&["build"], services)],
+            Operation::Tag { image, name, .. } => vec![docker(&["tag", image, name])],
+            Operation::Hook(hook) => vec![run_hook(hook, &work.state.project)],
+            Operation::Up(Up::Needed) => vec![compose(&["up", "-d", "--no-recreate"], services)],
+            Operation::Up(replaces) => up(*replaces, services, work, before),
+            Operation::Restart => restart(services, &work.state.project, before),
+            Operation::Signal(signal) => vec![compose(&["kill", "-s", signal], services)],
+            Operation::Exec(argv) => {
+                let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+                vec![compose(&["exec", "-T"], &[services, &argv].concat())]
+            }
+            Operation::Remove => services.iter().map(|service| Call::Remove((*service).to_owned())).collect(),
+            Operation::Down => vec![compose(&["down"], &[])],
+            Operation::Heal
+            | Operation::RestoreFiles
+            | Operation::AwaitCompletion
+            | Operation::AwaitHealthy => Vec::new(),
+        }
+    }
+
+    fn heal(&self, project: &str, containers: &[Container]) -> Vec<Call> {
+        let own = containers.iter().filter(|container| container.project == project);
+        own.filter_map(|container| cure(container, containers)).collect()
+    }
+
+    fn is_name_conflict(&self, output: &[String]) -> bool {
+        output.iter().any(|line| line.contains("is already in use by container"))
+    }
+
+    fn validate(&self) -> Call {
+        compose(&["config", "-q"], &[])
+    }
+
+    fn pull(&self, pull: Pull, services: &[&str]) -> Call {
+        match pull {
+            Pull::Missing => {
+                compose(&["pull", "--quiet", "--policy", "missing", "--ignore-buildable"], services)
+            }
+            Pull::Always => compose(&["pull", "--quiet", "--policy", "always"], services),
+        }
+    }
+
+    fn probe(&self) -> Call {
+        docker(&["compose", "version"])
+    }
+}
+
+fn compose(argv: &[&str], more: &[&str]) -> Call {
+    Call::Compose(owned(argv.iter().chain(more)))
+}
+
+fn docker(argv: &[&str]) -> Call {
+    Call::Docker(owned(argv.iter()))
+}
+
+fn owned<'a>(words: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
+    words.map(|word| (*word).to_owned()).collect()
+}
+
+/// `docker compose up`. Compose looks after dependencies, and its hash of a definition knows of them: a
+/// container made with `--no-deps` is recreated as soon as something that depends on it comes up. But
+/// Compose would also run one-shots again that have completed and have no part in the plan. So services
+/// that wait for such a one-shot, and they alone, are started without their dependencies, together with
+/// those dependencies that do not run.
+fn up(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Call> {
+    let options: &[&str] = match replaces {
+        Up::Changed => &["--quiet-pull"],
+        Up::Recreate => &["--force-recreate"],
+        Up::Previous => &["--no-build", "--pull", "never"],
+        Up::Missing | Up::Needed => &[],
+    };
+    let none = BTreeMap::new();
+    let all = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
+    let is = |name: &str, state: ContainerState| {
+        let own = before.iter().filter(|container| container.is_of(&work.state.project, name));
+        own.into_iter().any(|container| container.state == state && container.exit_code == 0)
+    };
+    let acting = acting(&work.plan);
+    let has_completed = |name: &str, how: &Dependency| {
+        how.condition == Condition::Completed
+            && is(name, ContainerState::Exited)
+            && !acting.iter().any(|acting| acting == name)
+    };
+    let (alone, with): (Vec<&str>, Vec<&str>) = services.iter().partition(|name| {
+        let needed = with_dependencies(all, [**name].into(), |_, _| true);
+        let needed = needed.into_iter().filter_map(|name| all.get(name));
+        needed.flat_map(|service| &service.depends_on).any(|(name, how)| has_completed(name, how))
+    });
+    let alone = with_dependencies(all, alone.into_iter().collect(), |name, how| {
+        !has_completed(name, how)
+            && !is(name, ContainerState::Running)
+            && all.get(name).is_some_and(|service| service.active)
+    });
+    let alone: Vec<&str> = alone.into_iter().collect();
+    let mut calls = Vec::new();
+    for (no_deps, services) in [(&[][..], with), (&["--no-deps"][..], alone)] {
+        if !services.is_empty() {
+            calls.push(compose(&[&["up", "-d"][..], options, no_deps].concat(), &services));
+        }
+    }
+    calls
+}
+
+/// `docker compose restart`. Services without a grace period get one second: a restart without any makes
+/// Docker Engine 20.10 unmount the new root file system, so that nothing, healthchecks included, can be
+/// executed in the container any more.
+fn restart(services: &[&str], project: &str, containers: &[Container]) -> Vec<Call> {
+    let has_no_grace = |service: &&&str| {
+        containers
+            .iter()
+            .any(|container| container.is_of(project, service) && container.stop_timeout == Some(0))
+    };
+    let (hasty, patient): (Vec<&str>, Vec<&str>) = services.iter().partition(has_no_grace);
+    let mut calls = Vec::new();
+    for (timeout, services) in [(&[][..], patient), (&["--timeout", "1"][..], hasty)] {
+        if !services.is_empty() {
+            calls.push(compose(&[&["restart", "--no-deps"][..], timeout].concat(), &services));
+        }
+    }
+    calls
+}
+
+fn run_hook(hook: &Hook, project: &str) -> Call {
+    // No project name has a dot, so no other service of any project gets the same name.
+    let container = (hook.kind == HookKind::Run).then(|| format!("{project}.{}.hook", hook.service));
+    let options: &[&str] = match &container {
+        Some(name) => &["run", "--rm", "-T", "--no-deps", "--name", name],
+        None => &["exec", "-T"],
+    };
+    let argv = options.iter().copied().chain([hook.service.as_str()]).map(str::to_owned);
+    let argv = argv.chain(hook.argv.iter().cloned()).collect();
+    Call::Hook { argv, timeout_secs: hook.timeout_secs, container }
+}
+
+/// Digits of the old container's id in the name of the one that replaces it.
+const ID_CHARS: usize = 12;
+
+/// The call that ends a recreate of which `new` is a remnant. Compose makes the new container as
+/// `<id>_<name>`, stops and removes the old one of that id, then renames and starts the new one. Killed in
+/// between, the service is down, and the next `up` fails over the name. While the old container is there,
+/// the new one is removed: it never ran. Otherwise it holds the old one's anonymous volumes, and gets its name.
+fn cure(new: &Container, containers: &[Container]) -> Option<Call> {
+    let (old, name) = replaced(new)?;
+    let others = || containers.iter().filter(|other| other.id != new.id);
+    let is_old_there = others().any(|other| other.id.starts_with(old));
+    if is_old_there || others().any(|other| other.name.trim_start_matches('/') == name) {
+        return (new.state == ContainerState::Created).then(|| docker(&["rm", &new.id]));
+    }
+    Some(docker(&["rename", &new.id, name]))
+}
+
+/// Of a container that is about to replace another one: the start of that one's id, and its future name.
+fn replaced(container: &Container) -> Option<(&str, &str)> {
+    let (old, name) = container.name.trim_start_matches('/').split_at_checked(ID_CHARS)?;
+    let is_id = old.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((old, name.strip_prefix('_')?)).filter(|_| is_id && !container.replaces.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "96ef50099a11850c5aca";
+    const NEW: &str = "668671ff8b3b";
+
+    fn cured(containers: &[Container]) -> Vec<String> {
+        Compose.heal("blog", containers).iter().map(ToString::to_string).collect()
+    }
+
+    fn container(id: &str, name: &str, state: &str, replaces: &str) -> Container {
+        Container {
+            id: id.to_owned(),
+            name: format!("/{name}"),
+            state: state.to_owned().into(),
+            replaces: replaces.to_owned(),
+            project: "blog".to_owned(),
+            service: "web".to_owned(),
+            ..Container::default()
+        }
+    }
+
+    #[test]
+    fn a_container_that_never_ran_makes_way_for_the_old_one() {
+        let old = container(OLD, "blog-web-1", "exited", "");
+        let new = container(NEW, "96ef50099a11_blog-web-1", "created", OLD);
+        assert_eq!(cured(&[old, new]), ["docker rm 668671ff8b3b"]);
+    }
+
+    #[test]
+    fn a_container_whose_old_one_is_gone_gets_its_name() {
+        let new = container(NEW, "96ef50099a11_blog-web-1", "created", OLD);
+        assert_eq!(cured(std::slice::from_ref(&new)), ["docker rename 668671ff8b3b blog-web-1"]);
+        // Brought up by hand meanwhile, beside another one of that name, it may be of use to somebody.
+        let other = container("0123", "blog-web-1", "running", "");
+        assert_eq!(
+            cured(&[Container { state: ContainerState::Running, ..new.clone() }, other.clone()]),
+            [""; 0]
+        );
+        assert_eq!(cured(&[new, other]), ["docker rm 668671ff8b3b"]);
+    }
+
+    #[test]
+    fn what_only_looks_like_it_is_left_alone() {
+        for whole in [
+            container(NEW, "blog-web-1", "running", OLD),
+            container(NEW, "96ef50099a11_blog-web-1", "created", ""),
+            container(NEW, "not-an-id-12_blog-web-1", "created", OLD),
+            Container { project: "shop".into(), ..container(NEW, "96ef50099a11_x", "created", OLD) },
+            container(NEW, "é", "created", OLD),
+        ] {
+            assert_eq!(cured(&[whole]), [""; 0]);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What runs a host's projects.
+//!
+//! The seam between steps and the commands of an engine. An engine is pure: it returns calls and makes
+//! none, so that what would run can be printed and compared.
+
+mod compose;
+
+use std::fmt;
+
+use super::steps::Operation;
+use crate::plan::ProjectWork;
+use crate::state::container::Container;
+
+pub use compose::Compose;
+
+/// An engine: how operations on the services of a project are carried out.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Calls that carry out `operation` on `services`, in their order. `before` are the containers before the
+    /// run. Operations on files and waiting need no call.
+    fn calls(
+        &self,
+        operation: &Operation,
+        services: &[&str],
+        work: &ProjectWork,
+        before: &[Container],
+    ) -> Vec<Call>;
+
+    /// Calls that clear up what an interrupted recreate has left among `containers`.
+    fn heal(&self, project: &str, containers: &[Container]) -> Vec<Call>;
+
+    /// Whether a call failed because a container has the name already.
+    fn is_name_conflict(&self, output: &[String]) -> bool;
+
+    /// The call that validates the definition of a project.
+    fn validate(&self) -> Call;
+
+    /// The call that pulls the images of services: those that are missing, or all.
+    fn pull(&self, pull: Pull, services: &[&str]) -> Call;
+
+    /// The call that succeeds where the engine is installed.
+    fn probe(&self) -> Call;
+}
+
+/// Which images are pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Those that the host does not have.
+    Missing,
+    /// All: a tag that the host has may mean another image by now.
+    Always,
+}
+
+/// A call to the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// `docker compose` in the project's folder.
+    Compose(Vec<String>),
+    /// `docker compose` in the project's folder, with a time limit.
+    Hook {
+        /// The arguments after `docker compose`.
+        argv: Vec<String>,
+        /// The limit, in seconds.
+        timeout_secs: u64,
+        /// The container that it makes; it is removed first if it is there, and when the time is over.
+        container: Option<String>,
+    },
+    /// `docker`.
+    Docker(Vec<String>),
+    /// Stops and removes the containers of a service by their labels, volumes kept.
+    Remove(String),
+}
+
+impl Call {
+    /// What it is called in messages: `docker compose up`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let first = |argv: &[String]| argv.first().cloned().unwrap_or_default();
+        match self {
+            Self::Compose(argv) | Self::Hook { argv, .. } => format!("docker compose {}", first(argv)),
+            Self::Docker(argv) => format!("docker {}", first(argv)),
+            Self::Remove(service) => format!("removing {service}"),
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compose(argv) => write!(f, "docker compose {}", argv.join(" ")),
+            Self::Hook { argv, timeout_secs, .. } => {
+                write!(f, "docker compose {} (at most {timeout_secs} s)", argv.join(" "))
+            }
+            Self::Docker(argv) => write!(f, "docker {}", argv.join(" ")),
+            Self::Remove(service) => write!(f, "stop and remove the containers of {service}"),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Carries steps out, and waits until services are healthy.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::engine::Call;
+use super::failure::Failure;
+use super::health::{HealthWatch, Unhealthy, Verdict};
+use super::project::ProjectRun;
+use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
+use super::stop::StopRequest;
+use super::swap::restore;
+use super::words::explain;
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::error::Result;
+use crate::compose::model::{Condition, Hook, HookKind};
+use crate::host::{LATE, Place, Reply};
+use crate::outcome::{ActionResult, ServiceLog};
+use crate::plan::Action;
+use crate::state::container::{Container, ContainerState, HealthStatus};
+use crate::state::deployed::unit;
+
+/// How often Docker is asked while services become healthy. One `docker inspect` costs the host some 50 ms.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Direction in which steps are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Toward what is wanted; a stop is obeyed between steps.
+    Forward,
+    /// Back to what was there before; never stopped half way.
+    Back,
+}
+
+/// A step that failed.
+pub(super) struct StepFailure {
+    pub(super) failure: Failure,
+    /// What it blames; never [`Blame::Service`].
+    pub(super) blames: Blame,
+}
+
+impl ProjectRun<'_> {
+    /// Carries steps out, one after the other, up to the first that fails.
+    pub(super) async fn carry_out(&self, steps: &[Step], direction: Direction) -> Result<(), StepFailure> {
+        for step in steps {
+            self.step(step, direction).await.map_err(|(failure, unhealthy)| {
+                let blames = match step.blames {
+                    Blame::Service => Blame::Action(self.action_of(&unhealthy)),
+                    blames => blames,
+                };
+                StepFailure { failure, blames }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The first action of a service that is unhealthy.
+    fn action_of(&self, unhealthy: &[Unhealthy]) -> usize {
+        let is_its = |action: &Action| {
+            unhealthy.iter().any(|unhealthy| action.service.as_deref() == Some(&unhealthy.service))
+        };
+        self.work.plan.actions.iter().position(is_its).unwrap_or(0)
+    }
+
+    async fn step(&self, step: &Step, direction: Direction) -> Result<(), (Failure, Vec<Unhealthy>)> {
+        let plain = |failure: Failure| (failure, Vec::new());
+        let project = &self.work.state.project;
+        let services: Vec<&str> = match step.only {
+            Only::All => step.services.iter().map(String::as_str).collect(),
+            Only::Kept => {
+                let kept = self.host.docker.kept(project, &step.services).await;
+                kept.map_err(|error| plain(error.into()))?
+            }
+        };
+        if services.is_empty() && !step.services.is_empty() {
+            return Ok(());
+        }
+        if direction == Direction::Forward && self.host.task.stop.is_requested() {
+            return Err(plain(Failure::interrupted()));
+        }
+        match &step.operation {
+            Operation::Heal => self.heal(direction).await.map(drop).map_err(plain),
+            Operation::RestoreFiles => self.restore_files().await.map_err(plain),
+            Operation::Hook(hook) => {
+                self.report(step.to_string());
+                self.hook(hook).await.map_err(plain)
+            }
+            Operation::AwaitCompletion => {
+                self.wait(HealthWatch::until_completed(project, &step.services), direction).await
+            }
+            Operation::AwaitHealthy => {
+                let stable_for = self.host.task.settings.stable_for;
+                self.wait(HealthWatch::new(project, &step.services, stable_for), direction).await
+            }
+            operation => {
+                let shown = services.iter().map(|service| (*service).to_owned()).collect();
+                self.report(Step { services: shown, ..step.clone() }.to_string());
+                self.operate(operation, &services).await.map_err(plain)
+            }
+        }
+    }
+
+    /// Makes the engine's calls for an operation.
+    async fn operate(&self, operation: &Operation, services: &[&str]) -> Result<(), Failure> {
+        let engine = self.host.task.engine;
+        let before = self.host.docker.before().await?;
+        let may_fail = matches!(operation, Operation::Tag { is_optional: true, .. });
+        for call in engine.calls(operation, services, self.work, before) {
+            let mut reply = self.make(&call).await;
+            // Only Docker's own state shows by now which container has the name.
+            if matches!(operation, Operation::Up(_))
+                && reply.as_ref().is_ok_and(|reply| !reply.is_ok() && engine.is_name_conflict(&reply.output))
+                && self.heal(Direction::Back).await.is_ok_and(|healed| healed)
+            {
+                reply = self.make(&call).await;
+            }
+            match reply {
+                Ok(reply) if reply.is_ok() => {}
+                _ if may_fail => {}
+                Ok(reply) => return Err(Failure::new(explain(&call.name(), &reply.output))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn make(&self, call: &Call) -> Result<Reply> {
+        let state = &self.work.state;
+        self.host.docker.call(call, &state.project, &state.dir, Place::Live).await
+    }
+
+    /// Clears up after an interrupted recreate; whether there was one.
+    async fn heal(&self, direction: Direction) -> Result<bool, Failure> {
+        let now;
+        let containers = match direction {
+            Direction::Forward => self.host.docker.before().await?,
+            Direction::Back => {
+                now = self.host.docker.containers().await?;
+                &now
+            }
+        };
+        let calls = self.host.task.engine.heal(&self.work.state.project, containers);
+        for call in &calls {
+            self.report("clear up after an interrupted recreate");
+            let reply = self.make(call).await?;
+            if !reply.is_ok() {
+                return Err(Failure::new(explain(&call.name(), &reply.output)));
+            }
+        }
+        Ok(!calls.is_empty())
+    }
+
+    async fn restore_files(&self) -> Result<(), Failure> {
+        restore(self.host.task.driver, &unit(self.work.name())).await?;
+        self.host.shared.restore_for(self.work.name()).await
+    }
+
+    /// Runs a hook, and notes what became of it.
+    async fn hook(&self, hook: &Hook) -> Result<(), Failure> {
+        let end = self.run_hook(hook).await;
+        let result = if end.is_ok() { ActionResult::Done } else { ActionResult::Failed };
+        self.hooks.lock().await.push(result);
+        end
+    }
+
+    async fn run_hook(&self, hook: &Hook) -> Result<(), Failure> {
+        if hook.kind == HookKind::Run {
+            self.start_needed(&hook.service).await?;
+        }
+        let operation = Operation::Hook(hook.clone());
+        let calls = self.host.task.engine.calls(&operation, &[&hook.service], self.work, &[]);
+        for call in &calls {
+            let reply = self.make(call).await?;
+            if !reply.is_ok() {
+                return Err(self.hook_failure(hook, &reply));
+            }
+        }
+        Ok(())
+    }
+
+    fn hook_failure(&self, hook: &Hook, reply: &Reply) -> Failure {
+        let why = match (reply.rc, hook.kind) {
+            (LATE, HookKind::Run) => format!("it timed out after {} s", hook.timeout_secs),
+            (LATE, HookKind::Exec) => {
+                format!("it timed out after {} s, and may still run in the container", hook.timeout_secs)
+            }
+            (status, _) => format!("it exited with status {status}"),
+        };
+        let message = format!("{} of service `{}` failed: {why}", hook.name(), hook.service);
+        let shown = usize::try_from(self.host.task.settings.log_lines).unwrap_or(usize::MAX);
+        let skipped = reply.output.len().saturating_sub(shown);
+        let lines: Vec<String> = reply.output.iter().skip(skipped).cloned().collect();
+        let help = if lines.is_empty() {
+            "it printed nothing, or health.log_lines is 0"
+        } else {
+            "its last lines are shown below"
+        };
+        let mut failure = Failure::new(Diagnostic::error(message, Some(hook.at.clone())).help(help));
+        if !lines.is_empty() {
+            failure.logs.push(ServiceLog { service: hook.service.clone(), lines });
+        }
+        failure
+    }
+
+    /// Starts the dependencies of a service that do not run yet, as on a first deploy, and leaves the others
+    /// alone: Compose itself would recreate those whose definition has changed.
+    async fn start_needed(&self, service: &str) -> Result<(), Failure> {
+        let Some(wanted) = self.work.wanted.as_deref() else { return Ok(()) };
+        let project = &self.work.state.project;
+        let now = self.host.docker.containers().await?;
+        let is_there = |service: &str| {
+            let mut own = now.iter().filter(|container| container.is_of(project, service));
+            own.any(|container| container.state == ContainerState::Running || container.has_succeeded())
+        };
+        let all = &wanted.model.services;
+        let runs =
+            |name: &str| all.get(name).is_some_and(|service| service.active && !service.scaled_to_zero);
+        let needed = with_dependencies(all, [service].into(), |name, _| runs(name));
+        let missing: Vec<&str> =
+            needed.into_iter().filter(|needed| *needed != service && !is_there(needed)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.operate(&Operation::Up(Up::Needed), &missing).await?;
+        let completes = |name: &str| {
+            let mut waits = all.values().flat_map(|service| &service.depends_on);
+            waits.any(|(needed, how)| needed == name && how.condition == Condition::Completed)
+        };
+        let (one_shots, running): (Vec<String>, Vec<String>) =
+            missing.into_iter().map(str::to_owned).partition(|service| completes(service));
+        let watches = [
+            (HealthWatch::until_completed(project, &one_shots), &one_shots),
+            (HealthWatch::new(project, &running, Duration::ZERO), &running),
+        ];
+        for (watch, services) in watches {
+            if !services.is_empty() {
+                self.watch(watch).await.map_err(|(failure, _)| failure)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(
+        &self,
+        watch: HealthWatch<'_>,
+        direction: Direction,
+    ) -> Result<(), (Failure, Vec<Unhealthy>)> {
+        if direction == Direction::Back {
+            return self.watch(watch).await;
+        }
+        tokio::select! {
+            end = self.watch(watch) => end,
+            () = self.host.task.stop.requested(StopRequest::Graceful) => {
+                Err((Failure::interrupted(), Vec::new()))
+            }
+        }
+    }
+
+    /// Waits until services are healthy, or reports which are not, with their last log lines.
+    async fn watch(&self, mut watch: HealthWatch<'_>) -> Result<(), (Failure, Vec<Unhealthy>)> {
+        self.report("wait until healthy");
+        let settings = self.host.task.settings;
+        let begin = Instant::now();
+        let unhealthy = loop {
+            let containers = self.host.docker.containers().await;
+            let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
+            match watch.see(&containers, begin.elapsed()) {
+                Verdict::Healthy => return Ok(()),
+                Verdict::Unhealthy(unhealthy) => break unhealthy,
+                Verdict::Waiting(_) if begin.elapsed() > settings.health_timeout.max(watch.stable_for()) => {
+                    break watch.overdue(&containers);
+                }
+                Verdict::Waiting(_) => sleep(POLL).await,
+            }
+        };
+        let mut failure = Failure::default();
+        for Unhealthy { service, container, why } in &unhealthy {
+            let log = self.host.docker.log(service, container).await;
+            let logged = match (log.lines.is_empty(), settings.log_lines) {
+                (false, _) => "its last log lines are shown below; ",
+                (true, 0) => "",
+                (true, _) => "it has logged nothing; ",
+            };
+            let message = format!("service `{service}` is unhealthy: {why}");
+            failure.problems.push(
+                Diagnostic::error(message, self.place_of(service))
+                    .help(format!("{logged}health.timeout in ghdeploy.yml sets how long it may take")),
+            );
+            failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
+        }
+        Err((failure, unhealthy))
+    }
+
+    fn place_of(&self, service: &str) -> Option<Location> {
+        let services = &self.work.wanted.as_ref()?.model.services;
+        services.get(service).map(|service| service.at.clone())
+    }
+
+    /// The last log lines of the project's containers that have failed since this run began.
+    pub(super) async fn logs_of_failed(&self) -> Vec<ServiceLog> {
+        let docker = &self.host.docker;
+        let (Ok(before), Ok(now)) = (docker.before().await, docker.containers().await) else {
+            return Vec::new();
+        };
+        let is_old = |container: &Container| {
+            before.iter().any(|old| old.id == container.id && old.started == container.started)
+        };
+        let has_failed = |container: &&Container| match container.state {
+            ContainerState::Exited | ContainerState::Dead => container.exit_code != 0,
+            ContainerState::Restarting => true,
+            _ => container.health == Some(HealthStatus::Unhealthy),
+        };
+        let own = now.iter().filter(|container| container.project == self.work.state.project);
+        let mut logs = Vec::new();
+        for container in own.filter(|container| !is_old(container)).filter(has_failed) {
+            let log = docker.log(&container.service, &container.id).await;
+            logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
+        }
+        logs
+    }
+}

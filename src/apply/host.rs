@@ -1,0 +1,282 @@
+//! One host under way: the order of effects over its projects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, watch};
+
+use super::checks::read_by_compose;
+use super::docker::Docker;
+use super::failure::{Failure, FailureKind};
+use super::project::{ProjectRun, failed, outcome_of};
+use super::records::Records;
+use super::shared::SharedFiles;
+use super::stage::{self, Unit};
+use super::stop::StopRequest;
+use super::{PARALLEL_PROJECTS, Task};
+use crate::base::error::{Error, Exit, HostState, Result};
+use crate::base::path::RootPath;
+use crate::host::{Command, Upload, upload};
+use crate::outcome::event::Event;
+use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
+use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
+use crate::state::deployed::{SHARED, unit};
+
+/// One host under way.
+pub(super) struct HostRun<'a> {
+    pub(super) task: &'a Task<'a>,
+    pub(super) docker: Docker<'a>,
+    pub(super) records: Records<'a>,
+    pub(super) shared: SharedFiles<'a>,
+}
+
+/// What became of each project, by name.
+type Results = BTreeMap<String, ProjectOutcome>;
+
+impl<'a> HostRun<'a> {
+    pub(super) fn new(task: &'a Task<'a>) -> Self {
+        Self {
+            task,
+            docker: Docker::new(task.driver, task.settings.log_lines),
+            records: Records::new(task),
+            shared: SharedFiles::new(task.driver, task.work),
+        }
+    }
+
+    /// The host's name.
+    pub(super) fn name(&self) -> &str {
+        &self.task.work.host
+    }
+
+    /// The projects with something to do, in order.
+    fn busy(&self) -> Vec<&'a ProjectWork> {
+        let no_restart = self.task.settings.no_restart;
+        let is_busy = |work: &&ProjectWork| {
+            let stays = no_restart && work.plan.change == ProjectChange::Removed;
+            let acts = !no_restart && !work.plan.actions.is_empty();
+            !stays
+                && work.plan.problems.is_empty()
+                && (!work.plan.files.is_empty() || acts || work.needs_record)
+        };
+        self.task.work.projects.iter().filter(is_busy).collect()
+    }
+
+    /// Carries the work on the host out.
+    pub(super) async fn run(&self) -> HostOutcome {
+        let busy = self.busy();
+        let mut results = Results::new();
+        if busy.is_empty() && !self.shared.change() {
+            return self.outcome(results, false, None);
+        }
+        self.task.observer.on(Event::Planned {
+            host: self.name().to_owned(),
+            projects: busy.iter().map(|work| work.name().to_owned()).collect(),
+            commit: self.task.work.commit.clone(),
+        });
+        let stop = &self.task.stop;
+        let uploaded = tokio::select! {
+            uploaded = self.upload(&busy) => uploaded,
+            () = stop.requested(StopRequest::Graceful) => {
+                for work in &busy {
+                    self.enter(&mut results, work, Failure::stopped());
+                }
+                return self.outcome(results, false, None);
+            }
+        };
+        if let Err(error) = uploaded {
+            return self.outcome(results, false, Some((error, HostState::Unchanged)));
+        }
+        // Every project is checked before anything of any is changed.
+        let permits = Semaphore::new(PARALLEL_PROJECTS);
+        let checks = join_all(busy.iter().map(|work| async {
+            let _permit = permits.acquire().await;
+            ProjectRun::new(self, work).check().await
+        }));
+        // What is under way when a stop is requested (a pull) changes nothing that is live, and ends by itself.
+        let checks = tokio::select! {
+            checks = checks => checks,
+            () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],
+        };
+        let mut able = Vec::new();
+        for (work, check) in busy.into_iter().zip(checks) {
+            match check {
+                Ok(()) => able.push(work),
+                Err(failure) if failure.kind == FailureKind::Lost => {
+                    let error = Error::of(Exit::Unreachable, failure.problems);
+                    return self.outcome(Results::new(), false, Some((error, HostState::Unchanged)));
+                }
+                Err(failure) => self.enter(&mut results, work, failure),
+            }
+        }
+        while let Some((index, failure)) = self.shared.held_back(&able, &results) {
+            let work = able.remove(index);
+            self.enter(&mut results, work, failure);
+        }
+        if self.shared.change()
+            && (!able.is_empty() || results.is_empty())
+            && let Err((failure, result)) = self.shared.swap_for(&able).await
+        {
+            let state =
+                if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
+            let error = Error::of(Exit::RolledBack, failure.problems);
+            return self.outcome(results, false, Some((error, state)));
+        }
+        let runs: Vec<ProjectRun<'_>> = able.into_iter().map(|work| ProjectRun::new(self, work)).collect();
+        // Files that other projects read are in place before any project acts on them.
+        for run in runs.iter().filter(|run| run.work.goes_first) {
+            if let Err((failure, result)) = run.swap().await {
+                let outcome = failed(&run.work.plan, result, failure);
+                results.insert(run.work.name().to_owned(), outcome);
+            }
+        }
+        let runs: Vec<&ProjectRun<'_>> =
+            runs.iter().filter(|run| !results.contains_key(run.work.name())).collect();
+        results.extend(self.bring_up(&runs, &permits).await);
+        if stop.is_requested() {
+            self.shared.restore_unused(&results).await;
+        }
+        let has_shared = self.shared.are_swapped().await;
+        let closing = self.records.close(&results, has_shared).await;
+        if closing.is_ok() && !stop.is_requested() {
+            self.report_images(&mut results).await;
+        }
+        self.outcome(results, has_shared, closing.err().map(|error| (error, HostState::Unknown)))
+    }
+
+    /// Enters a project of which nothing was changed.
+    fn enter(&self, results: &mut Results, work: &ProjectWork, failure: Failure) {
+        let outcome = failed(&work.plan, ProjectResult::NothingChanged, failure);
+        results.insert(work.name().to_owned(), outcome);
+    }
+
+    /// Brings projects up, each after those that come before it, the others side by side.
+    async fn bring_up(&self, runs: &[&ProjectRun<'_>], permits: &Semaphore) -> Vec<(String, ProjectOutcome)> {
+        let gates: BTreeMap<&str, watch::Sender<bool>> =
+            runs.iter().map(|run| (run.work.name(), watch::Sender::new(false))).collect();
+        let one = async |run: &&ProjectRun<'_>| {
+            let name = run.work.name();
+            for before in &run.work.plan.after {
+                if let Some(gate) = gates.get(before.as_str()) {
+                    // The sender lives as long as this function.
+                    let _ = gate.subscribe().wait_for(|is_done| *is_done).await;
+                }
+            }
+            let outcome = {
+                let _permit = permits.acquire().await;
+                run.deploy().await
+            };
+            self.task.observer.on(Event::Finished {
+                host: self.name().to_owned(),
+                project: name.to_owned(),
+                result: outcome.result,
+            });
+            if let Some(gate) = gates.get(name) {
+                gate.send_replace(true);
+            }
+            (name.to_owned(), outcome)
+        };
+        join_all(runs.iter().map(one)).await
+    }
+
+    async fn upload(&self, busy: &[&ProjectWork]) -> Result<()> {
+        let mut units: Vec<Unit> = busy.iter().map(|work| self.unit(work)).collect();
+        let shared = &self.task.work.shared;
+        if let Some(manifest) = shared.manifest.as_ref().or_else(|| self.task.deployed.manifests.get(SHARED))
+        {
+            let changes: Vec<&FileChange> = shared.files.iter().collect();
+            units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed, &[], &BTreeSet::new()));
+        }
+        if self.task.settings.back_to.is_some() {
+            return self.stage_on_host(units).await;
+        }
+        let content = Arc::clone(&self.task.content);
+        let files = units.iter().map(|unit| unit.files.len()).sum();
+        let bytes = units.iter().map(Unit::bytes).sum();
+        let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &*content, out);
+        let Task { driver, transport, root, .. } = self.task;
+        upload(driver, *transport, root, Upload { pack, files, bytes }).await
+    }
+
+    /// Stages files that the host has kept.
+    async fn stage_on_host(&self, mut units: Vec<Unit>) -> Result<()> {
+        for unit in &mut units {
+            unit.files.clear();
+        }
+        let names: Vec<String> = units.iter().map(|unit| unit.name.clone()).collect();
+        let bytes = units.iter().map(Unit::bytes).sum();
+        let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &|_| None, out);
+        let Task { driver, transport, root, .. } = self.task;
+        upload(driver, *transport, root, Upload { pack, files: 0, bytes }).await?;
+        for name in names {
+            let reply = driver.call(&Command::Fetch(name)).await?;
+            if !reply.is_ok() {
+                let error = Error::new(Exit::RolledBack, reply.output.join("; "));
+                return Err(error.help(
+                    "go back with the repository: check the commit out and run `ghdeploy sync --allow-older`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The unit of a project's own files.
+    fn unit(&self, work: &ProjectWork) -> Unit {
+        let shared: BTreeSet<&RootPath> = self.task.work.shared.files.iter().map(|file| &file.at).collect();
+        let own: Vec<&FileChange> =
+            work.plan.files.iter().filter(|file| !shared.contains(&file.at)).collect();
+        let wanted = work.wanted.as_deref();
+        // A directory that a container mounts stays, or the container would keep a deleted one.
+        let services = wanted.into_iter().flat_map(|wanted| wanted.model.services.values());
+        let inputs = services.flat_map(|service| &service.reads).filter(|read| read.how.is_input());
+        let mut stays: BTreeSet<RootPath> = inputs.map(|read| read.path.clone()).collect();
+        for path in work.manifest.0.keys() {
+            stays.extend(std::iter::successors(path.parent(), RootPath::parent));
+        }
+        let reads = wanted.map(read_by_compose).unwrap_or_default();
+        Unit::new(&unit(work.name()), &own, &work.manifest, self.task.deployed, &reads, &stays)
+    }
+
+    /// The outcome of the host.
+    fn outcome(
+        &self,
+        mut results: Results,
+        has_shared: bool,
+        failure: Option<(Error, HostState)>,
+    ) -> HostOutcome {
+        let work = self.task.work;
+        let changed = has_shared || results.values().any(|project| project.result == ProjectResult::Done);
+        let owes = |plan: &ProjectPlan| self.task.settings.no_restart && !plan.actions.is_empty();
+        let projects = work.projects.iter().map(|ProjectWork { plan, .. }| {
+            results.remove(&plan.name).unwrap_or_else(|| {
+                match (&failure, plan.problems.is_empty(), plan.is_empty()) {
+                    // Nothing but actions that stay owed.
+                    (None, true, _) if owes(plan) => {
+                        outcome_of(plan, ProjectResult::Done, ActionResult::Owed)
+                    }
+                    (None, true, _) | (Some(_), true, true) => {
+                        outcome_of(plan, ProjectResult::Unchanged, ActionResult::Skipped)
+                    }
+                    _ => outcome_of(plan, ProjectResult::NothingChanged, ActionResult::Skipped),
+                }
+            })
+        });
+        let projects = projects.collect();
+        let before = self.task.deployed.state.release;
+        let release = if changed { before + 1 } else { before };
+        let failure = failure.map(|(error, state)| HostFailure {
+            exit: error.exit,
+            diagnostics: error.diagnostics,
+            state,
+        });
+        HostOutcome {
+            name: work.host.clone(),
+            release: Some(release).filter(|release| *release > 0),
+            back_to: self.task.settings.back_to.filter(|_| changed).map(|to| to.release),
+            changed,
+            notes: work.notes.clone(),
+            projects,
+            failure,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Shared files: they change for all of the projects that read them, or for none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::Mutex;
+
+use super::failure::Failure;
+use super::swap::{restore, swap};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::path::RootPath;
+use crate::host::Driver;
+use crate::outcome::{ProjectOutcome, ProjectResult};
+use crate::plan::{HostWork, ProjectPlan, ProjectWork};
+use crate::state::deployed::SHARED;
+
+/// The shared files of a host, as an apply changes them.
+pub(super) struct SharedFiles<'a> {
+    driver: &'a Driver,
+    work: &'a HostWork,
+    progress: Mutex<Progress>,
+}
+
+/// How far the shared files have come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Whether the new ones are in place.
+    swapped: bool,
+    /// The projects that act on changed ones and have not failed.
+    readers: BTreeSet<String>,
+}
+
+impl<'a> SharedFiles<'a> {
+    pub(super) fn new(driver: &'a Driver, work: &'a HostWork) -> Self {
+        Self { driver, work, progress: Mutex::default() }
+    }
+
+    /// Whether any of them, or their manifest, is to change.
+    pub(super) fn change(&self) -> bool {
+        self.work.shared.manifest.is_some() || !self.work.shared.files.is_empty()
+    }
+
+    /// Whether a project reads one that changes.
+    pub(super) fn are_read_by(&self, plan: &ProjectPlan) -> bool {
+        !self.read_by(plan).is_empty()
+    }
+
+    /// Whether the new ones are in place.
+    pub(super) async fn are_swapped(&self) -> bool {
+        self.progress.lock().await.swapped
+    }
+
+    /// The changed ones that a project reads.
+    fn read_by<'p>(&self, plan: &'p ProjectPlan) -> BTreeSet<&'p RootPath> {
+        let is_shared = |path: &&RootPath| self.work.shared.files.iter().any(|shared| shared.at == **path);
+        plan.files.iter().map(|file| &file.at).filter(is_shared).collect()
+    }
+
+    /// A project among `able` that has to wait because it shares a changed file with one that failed, and
+    /// why: that one must not find new files below it.
+    pub(super) fn held_back(
+        &self,
+        able: &[&ProjectWork],
+        results: &BTreeMap<String, ProjectOutcome>,
+    ) -> Option<(usize, Failure)> {
+        let has_failed =
+            |work: &&ProjectWork| results.contains_key(work.name()) || !work.plan.problems.is_empty();
+        let failed: Vec<&ProjectWork> = self.work.projects.iter().filter(has_failed).collect();
+        able.iter().enumerate().find_map(|(index, work)| {
+            let own = self.read_by(&work.plan);
+            let with = failed.iter().find(|failed| !self.read_by(&failed.plan).is_disjoint(&own))?.name();
+            let message = format!("it shares a changed file with {with}, which failed its check");
+            let help = format!("fix {with} first: shared files change for all of their readers at once");
+            Some((index, Failure::new(Diagnostic::error(message, None).help(help))))
+        })
+    }
+
+    /// Puts them in place, unless a project that reads one is not among `able`.
+    pub(super) async fn swap_for(&self, able: &[&ProjectWork]) -> Result<(), (Failure, ProjectResult)> {
+        let is_able = |work: &ProjectWork| able.iter().any(|able| able.name() == work.name());
+        if self.work.projects.iter().any(|work| self.are_read_by(&work.plan) && !is_able(work)) {
+            return Ok(());
+        }
+        swap(self.driver, SHARED).await?;
+        let mut progress = self.progress.lock().await;
+        progress.swapped = true;
+        let acts = |work: &&&ProjectWork| self.are_read_by(&work.plan) && !work.plan.actions.is_empty();
+        progress.readers = able.iter().filter(acts).map(|work| work.name().to_owned()).collect();
+        Ok(())
+    }
+
+    /// Restores them when a run was stopped before any project acted on them.
+    pub(super) async fn restore_unused(&self, results: &BTreeMap<String, ProjectOutcome>) {
+        let mut progress = self.progress.lock().await;
+        let is_as_before = |outcome: &ProjectOutcome| {
+            matches!(outcome.result, ProjectResult::NothingChanged | ProjectResult::RolledBack)
+        };
+        let readers = self.work.projects.iter().filter(|work| self.are_read_by(&work.plan));
+        let mut results = readers.filter_map(|work| results.get(work.name()));
+        if progress.swapped && results.all(is_as_before) {
+            progress.swapped = restore(self.driver, SHARED).await.is_err();
+        }
+    }
+
+    /// Restores them when no project but `name` still acts on them.
+    pub(super) async fn restore_for(&self, name: &str) -> Result<(), Failure> {
+        let is_last = {
+            let mut progress = self.progress.lock().await;
+            let is_last = progress.swapped && progress.readers.remove(name) && progress.readers.is_empty();
+            progress.swapped &= !is_last;
+            is_last
+        };
+        if is_last { restore(self.driver, SHARED).await } else { Ok(()) }
+    }
+}

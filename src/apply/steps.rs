@@ -1,0 +1,371 @@
+//! What a project's plan means in steps.
+//!
+//! Owns which services take part in which operation, in which order, and which action a failing step
+//! blames; and the steps of the rollback. Pure: lists of values, made of the work on a project and the
+//! containers that were there before. How an operation is carried out is the engine's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::compose::model::{Condition, Dependency, Hook, Reaction, Service, When};
+use crate::plan::{Action, ActionKind, ProjectPlan, ProjectWork};
+use crate::state::container::{Container, ContainerState, HealthStatus};
+use crate::state::deployed::ServiceState;
+use crate::state::wanted::reaction_key;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub operation: Operation,
+    /// The services that it is done to; empty for an operation on the whole project.
+    pub services: Vec<String>,
+    /// Which of those services take part, known only when the step's turn has come.
+    pub only: Only,
+    /// What a failure of the step blames.
+    pub blames: Blame,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Clears up after a recreate that was interrupted.
+    Heal,
+    /// Builds images.
+    Build,
+    /// Points a tag at an image that the host has.
+    Tag {
+        /// The id of the image.
+        image: String,
+        /// The tag, such as `app:1`.
+        name: String,
+        /// Whether the image may be gone.
+        is_optional: bool,
+    },
+    /// Runs a hook.
+    Hook(Hook),
+    /// Creates and starts containers.
+    Up(Up),
+    /// Restarts containers.
+    Restart,
+    /// Sends a signal.
+    Signal(String),
+    /// Runs a command in the running container.
+    Exec(Vec<String>),
+    /// Stops and removes the containers of a service, volumes kept.
+    Remove,
+    /// Stops and removes all containers of the project, volumes kept.
+    Down,
+    /// Restores the files that were there before.
+    RestoreFiles,
+    /// Waits until one-shots have completed.
+    AwaitCompletion,
+    /// Waits until services are healthy.
+    AwaitHealthy,
+}
+
+/// Which containers an [`Operation::Up`] replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Up {
+    /// Those whose definition has changed.
+    Changed,
+    /// All.
+    Recreate,
+    /// Those that are missing.
+    Missing,
+    /// Those whose definition has changed, with images that are on the host.
+    Previous,
+    /// None: what a hook's service depends on is only started.
+    Needed,
+}
+
+/// Which services of a step take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// All.
+    All,
+    /// Those that still have a container from before the run.
+    Kept,
+}
+
+/// What a failing step blames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// No action: no service has acted yet.
+    Beforehand,
+    /// The action with this number, counted from 0.
+    Action(usize),
+    /// The action of the service that is unhealthy.
+    Service,
+    /// No action: all of them were carried out.
+    Afterwards,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services = self.services.join(", ");
+        match &self.operation {
+            Operation::Heal => f.write_str("clear up after an interrupted recreate"),
+            Operation::Build => write!(f, "build {services}"),
+            Operation::Tag { name, .. } => write!(f, "tag {name}"),
+            Operation::Hook(hook) => write!(f, "{} {services}", hook.name()),
+            Operation::Up(Up::Recreate) => write!(f, "recreate {services}"),
+            Operation::Up(_) => write!(f, "up {services}"),
+            Operation::Restart => write!(f, "restart {services}"),
+            Operation::Signal(_) => write!(f, "signal {services}"),
+            Operation::Exec(_) => write!(f, "exec in {services}"),
+            Operation::Remove => write!(f, "remove {services}"),
+            Operation::Down => f.write_str("take down"),
+            Operation::RestoreFiles => f.write_str("restore files"),
+            Operation::AwaitCompletion => write!(f, "wait until {services} completes"),
+            Operation::AwaitHealthy => f.write_str("wait until healthy"),
+        }
+    }
+}
+
+/// Steps that carry the actions of a project out. `before` are the containers before the run.
+#[must_use]
+pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
+    let plan = &work.plan;
+    let mut list = List::default();
+    list.push(Operation::Heal, Vec::new(), Blame::Action(0));
+    list.group(plan, &ActionKind::Build, Operation::Build);
+    for (image, name) in &work.images {
+        let operation = Operation::Tag { image: image.clone(), name: name.clone(), is_optional: false };
+        list.push(operation, Vec::new(), Blame::Action(0));
+    }
+    list.hooks(plan, When::Before, Blame::Beforehand);
+    list.group(plan, &ActionKind::Up, Operation::Up(Up::Changed));
+    list.group(plan, &ActionKind::Recreate, Operation::Up(Up::Recreate));
+    list.recreate_kept(work);
+    list.restart(work, before);
+    for (number, action) in plan.actions.iter().enumerate() {
+        let operation = match &action.kind {
+            ActionKind::Signal { signal } => Operation::Signal(signal.clone()),
+            ActionKind::Exec { argv } => Operation::Exec(argv.clone()),
+            ActionKind::Remove => Operation::Remove,
+            _ => continue,
+        };
+        let services = action.service.iter().cloned().collect();
+        list.push(operation, services, Blame::Action(number));
+    }
+    let runs = |name: &String| {
+        let service = work.wanted.as_ref().and_then(|wanted| wanted.model.services.get(name));
+        service.is_none_or(|service| !service.scaled_to_zero)
+    };
+    let acting: Vec<String> = acting(plan).into_iter().filter(runs).collect();
+    if !acting.is_empty() {
+        list.push(Operation::AwaitHealthy, acting, Blame::Service);
+    }
+    list.hooks(plan, When::After, Blame::Afterwards);
+    list.0
+}
+
+/// Steps that undo a run. Unless a service `has_acted`, none is touched.
+#[must_use]
+pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Vec<Step> {
+    let project = &work.state.project;
+    let before: Vec<&Container> =
+        before.iter().filter(|container| container.project == *project && !container.is_oneoff()).collect();
+    let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
+    let acting = acting(&work.plan);
+    let blame = Blame::Afterwards;
+    let mut list = List::default();
+    // New containers go while the files that describe them are still there.
+    for service in acting.iter().filter(|service| !ran.contains(service.as_str())) {
+        list.push(Operation::Remove, vec![service.clone()], blame);
+    }
+    if before.is_empty() {
+        list.push(Operation::Down, Vec::new(), blame);
+    }
+    list.push(Operation::RestoreFiles, Vec::new(), blame);
+    let tags: BTreeSet<(&str, &str)> = before
+        .iter()
+        .filter(|container| {
+            let name = &container.image_name;
+            !name.starts_with("sha256:") && !name.contains('@') && *name != container.image
+        })
+        .map(|container| (container.image.as_str(), container.image_name.as_str()))
+        .collect();
+    for (image, name) in tags {
+        // An image that is gone cannot be tagged; the `up` below fails if that matters.
+        let operation = Operation::Tag { image: image.to_owned(), name: name.to_owned(), is_optional: true };
+        list.push(operation, Vec::new(), blame);
+    }
+    let removed = work.plan.actions.iter().filter(|action| action.kind == ActionKind::Remove);
+    let removed = removed.filter_map(|action| action.service.clone());
+    let again: Vec<String> =
+        acting.into_iter().chain(removed).filter(|service| ran.contains(service.as_str())).collect();
+    if again.is_empty() || !has_acted {
+        return list.0;
+    }
+    list.push(Operation::Heal, Vec::new(), blame);
+    list.push(Operation::Up(Up::Previous), again.clone(), blame);
+    list.push_kept(Operation::Restart, again.clone(), blame);
+    let was_healthy = |service: &&String| {
+        before.iter().any(|container| {
+            container.service == **service
+                && container.state == ContainerState::Running
+                && container.health != Some(HealthStatus::Unhealthy)
+        })
+    };
+    let healthy: Vec<String> = again.iter().filter(was_healthy).cloned().collect();
+    if !healthy.is_empty() {
+        list.push(Operation::AwaitHealthy, healthy, blame);
+    }
+    list.0
+}
+
+/// Steps that take a project down, volumes kept.
+#[must_use]
+pub fn take_down(work: &ProjectWork) -> Vec<Step> {
+    let mut list = List::default();
+    if work.was_deployed {
+        list.push(Operation::Down, Vec::new(), Blame::Action(0));
+        return list.0;
+    }
+    // An earlier run was interrupted after it had removed the files that Compose would need.
+    let recorded = work.recorded.iter().flat_map(|recorded| recorded.services.keys());
+    for service in recorded {
+        list.push(Operation::Remove, vec![service.clone()], Blame::Action(0));
+    }
+    list.0
+}
+
+/// Services whose containers the plan starts, restarts or talks to.
+#[must_use]
+pub fn acting(plan: &ProjectPlan) -> Vec<String> {
+    let acts =
+        |action: &&Action| !matches!(action.kind, ActionKind::None | ActionKind::Remove | ActionKind::Down);
+    let services = plan.actions.iter().filter(acts).filter_map(|action| action.service.clone());
+    services.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// `names` and the services that they depend on, directly or not, as far as a dependency `counts`.
+pub(super) fn with_dependencies<'s>(
+    all: &'s BTreeMap<String, Service>,
+    mut names: BTreeSet<&'s str>,
+    counts: impl Fn(&str, &Dependency) -> bool,
+) -> BTreeSet<&'s str> {
+    let mut open: Vec<&str> = names.iter().copied().collect();
+    while let Some(name) = open.pop() {
+        let Some(service) = all.get(name) else { continue };
+        for (name, _) in service.depends_on.iter().filter(|(name, how)| counts(name, how)) {
+            if names.insert(name) {
+                open.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// A list in the making.
+#[derive(Debug, Default)]
+struct List(Vec<Step>);
+
+impl List {
+    fn push(&mut self, operation: Operation, services: Vec<String>, blames: Blame) {
+        self.0.push(Step { operation, services, only: Only::All, blames });
+    }
+
+    fn push_kept(&mut self, operation: Operation, services: Vec<String>, blames: Blame) {
+        self.0.push(Step { operation, services, only: Only::Kept, blames });
+    }
+
+    /// One step for all actions of a kind.
+    fn group(&mut self, plan: &ProjectPlan, kind: &ActionKind, operation: Operation) {
+        let is_kind = |action: &&Action| action.kind == *kind;
+        let Some(first) = plan.actions.iter().position(|action| is_kind(&action)) else { return };
+        let services = plan.actions.iter().filter(is_kind).filter_map(|action| action.service.clone());
+        self.push(operation, services.collect(), Blame::Action(first));
+    }
+
+    fn hooks(&mut self, plan: &ProjectPlan, when: When, blames: Blame) {
+        for hook in plan.hooks.iter().filter(|hook| hook.when == when) {
+            self.push(Operation::Hook(hook.clone()), vec![hook.service.clone()], blames);
+        }
+    }
+
+    /// Recreates what an `up` leaves as it was although it changes in a way that Compose does not see, or
+    /// reads content that it asks to be recreated for.
+    fn recreate_kept(&mut self, work: &ProjectWork) {
+        let recreates = |state: &ServiceState| state.inputs.get(&reaction_key(&Reaction::Recreate)).cloned();
+        let differs = |service: &&str| {
+            let old = work.recorded.as_ref().and_then(|recorded| recorded.services.get(*service));
+            let new = work.state.services.get(*service);
+            old.zip(new).is_some_and(|(old, new)| {
+                old.scheme == new.scheme && old.unhashed != new.unhashed || recreates(old) != recreates(new)
+            })
+        };
+        let is_up = |action: &&Action| action.kind == ActionKind::Up;
+        let actions = &work.plan.actions;
+        let Some(first) = actions.iter().position(|action| is_up(&action)) else { return };
+        let services = actions.iter().filter(is_up).filter_map(|action| action.service.as_deref());
+        let services: Vec<String> = services.filter(differs).map(str::to_owned).collect();
+        if !services.is_empty() {
+            self.push_kept(Operation::Up(Up::Recreate), services, Blame::Action(first));
+        }
+    }
+
+    /// Restarts what is owed a restart: first the one-shots that others wait for, then, once those have
+    /// completed, the others. A container that an `up` has replaced has everything new already.
+    fn restart(&mut self, work: &ProjectWork, before: &[Container]) {
+        let Some(wanted) = &work.wanted else { return };
+        let is_there =
+            |service: &str| before.iter().any(|container| container.is_of(&work.state.project, service));
+        let has_new_inputs = |service: &str| {
+            let wanted = work.state.services.get(service).map(|state| &state.inputs);
+            match work.recorded.as_ref().and_then(|recorded| recorded.services.get(service)) {
+                Some(recorded) => wanted.is_none_or(|wanted| recorded.inputs != *wanted),
+                None => is_there(service) && may_have_older_inputs(work, service),
+            }
+        };
+        // An `up` for which Compose sees no reason leaves the container with its old content.
+        let is_owed = |action: &&Action| {
+            action.kind == ActionKind::Restart
+                || (action.kind == ActionKind::Up && action.service.as_deref().is_some_and(has_new_inputs))
+        };
+        let actions = &work.plan.actions;
+        let owed: BTreeSet<&str> =
+            actions.iter().filter(is_owed).filter_map(|action| action.service.as_deref()).collect();
+        let Some(first) = actions.iter().position(|action| is_owed(&action)) else { return };
+        let blames = Blame::Action(first);
+        let one_shots: BTreeSet<&str> = owed
+            .iter()
+            .filter_map(|name| wanted.model.services.get(*name))
+            .flat_map(|service| &service.depends_on)
+            .filter(|(_, dependency)| dependency.condition == Condition::Completed)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let replaces =
+            actions.iter().any(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
+        let only = if replaces { Only::Kept } else { Only::All };
+        let restart_all = |list: &mut Self, services: &mut dyn Iterator<Item = &&str>| {
+            let (there, gone): (Vec<String>, Vec<String>) =
+                services.map(|service| (*service).to_owned()).partition(|service| is_there(service));
+            // A container that was removed by hand cannot be restarted.
+            if !gone.is_empty() {
+                list.push(Operation::Up(Up::Missing), gone, blames);
+            }
+            if !there.is_empty() {
+                list.0.push(Step { operation: Operation::Restart, services: there, only, blames });
+            }
+        };
+        restart_all(self, &mut owed.intersection(&one_shots));
+        let running: Vec<String> =
+            acting(&work.plan).into_iter().filter(|name| one_shots.contains(name.as_str())).collect();
+        if !running.is_empty() {
+            self.push(Operation::AwaitCompletion, running, blames);
+        }
+        restart_all(self, &mut owed.difference(&one_shots));
+    }
+}
+
+/// Whether a container that was there before anything was recorded of its service may run with other
+/// content than is there now: this run brings some, or an earlier one did and was interrupted.
+fn may_have_older_inputs(work: &ProjectWork, service: &str) -> bool {
+    let service = work.wanted.as_ref().and_then(|wanted| wanted.model.services.get(service));
+    let inputs = || service.iter().flat_map(|service| &service.reads).filter(|read| read.how.is_input());
+    work.was_deployed && inputs().next().is_some()
+        || work.plan.files.iter().any(|file| inputs().any(|read| read.covers(&file.at)))
+}

@@ -1,0 +1,185 @@
+//! What every command works with.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{Args, SelectArgs};
+use crate::apply::stop::Stop;
+use crate::base::error::{Error, Result};
+use crate::config::Config;
+use crate::config::globs::ProjectGlobs;
+use crate::deploy::{Identity, Options, Session, Target, Worktree, now};
+use crate::github;
+use crate::host::Transport;
+use crate::host::credentials::Credentials;
+use crate::images::reference;
+use crate::outcome::event::Silent;
+use crate::report::escape::name;
+use crate::report::progress::Progress;
+use crate::report::{Format, Style};
+
+/// Name of the configuration when `--config` names none.
+pub(super) const CONFIG: &str = "ghdeploy.yml";
+
+/// Options, configuration and surroundings of a command.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// The folder of the repository that is worked on.
+    pub(super) dir: PathBuf,
+    pub(super) args: Args,
+    pub(super) config: Config,
+    /// What ssh is to use; empty for commands that need no host.
+    pub(super) credentials: Credentials,
+    pub(super) format: Format,
+    /// How stdout looks.
+    pub(super) style: Style,
+    /// How stderr looks.
+    pub(super) stderr: Style,
+    pub(super) progress: Progress,
+    /// The workflow run that this process is part of.
+    pub(super) workflow: Option<github::Run>,
+    /// The same, or what was named by hand: for what asks GitHub.
+    pub(super) github: Option<github::Run>,
+}
+
+impl Context {
+    /// Writes a result to stdout. A closed pipe (`| head`) is no failure.
+    pub(super) fn print(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::unforeseen(format!("failed to write to stdout: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a remark to stderr. A closed stderr is no failure.
+    pub(super) fn say(&self, remark: &str) {
+        if !self.args.quiet {
+            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
+        }
+    }
+
+    /// The text of a file of the repository, to show the line that a message is about.
+    pub(super) fn source(&self, path: &str) -> Option<String> {
+        source(&self.dir, path)
+    }
+
+    /// The hosts that were asked for, or else all of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or one is no host.
+    pub(super) fn targets(&self) -> Result<Vec<Target>> {
+        Target::all(&self.config, &self.args.hosts().collect::<Vec<_>>(), self.args.root())
+    }
+
+    /// The same, but where no host is given, one that stands for any host.
+    ///
+    /// # Errors
+    ///
+    /// When one is no host.
+    pub(super) fn targets_or_any(&self) -> Result<Vec<Target>> {
+        Target::all_or_any(&self.config, &self.args.hosts().collect::<Vec<_>>(), self.args.root())
+    }
+
+    /// The transport to a host.
+    pub(super) fn transport(&self, target: &Target) -> Box<dyn Transport> {
+        target.transport(&self.credentials, self.args.accept_new_host_key)
+    }
+
+    /// The working directory of the repository.
+    pub(super) fn worktree(&self) -> Worktree {
+        Worktree::new(self.dir.clone(), self.config.services.clone(), self.config.sync.clone())
+    }
+
+    /// Who deploys: the actor of the workflow run, or the user of this machine.
+    pub(super) fn identity(&self) -> Identity {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let run = self.workflow.as_ref();
+        let actor = run.and_then(|run| run.actor.clone());
+        Identity {
+            actor: actor.or_else(|| variable("USER")).or_else(|| variable("LOGNAME")),
+            run_url: run.and_then(github::Run::url),
+        }
+    }
+
+    /// Options of a run that only looks.
+    pub(super) fn looking(&self) -> Options {
+        self.deploying(true, false, Duration::ZERO)
+    }
+
+    /// Options of a run that changes hosts, unless it is a `dry_run`.
+    pub(super) fn deploying(&self, dry_run: bool, no_restart: bool, lock_wait: Duration) -> Options {
+        Options {
+            dry_run,
+            no_restart,
+            lock_wait,
+            health: self.config.health.clone(),
+            keep: self.config.keep,
+            require_tested: self.config.gate.require_tested,
+            identity: self.identity(),
+            clock: now,
+        }
+    }
+
+    /// Runs `once` on a host, over a connection of its own. A host that is not reached for a reason that may
+    /// pass is tried again.
+    ///
+    /// # Errors
+    ///
+    /// What `once` failed with last, or that a stop was requested.
+    pub(super) async fn on<T>(
+        &self,
+        session: &Session<'_>,
+        once: impl AsyncFn(&Session<'_>, &dyn Transport) -> Result<T>,
+    ) -> Result<T> {
+        let connect = || self.transport(session.target);
+        session.over(connect, async |transport: &dyn Transport| once(session, transport).await).await
+    }
+
+    /// Runs `once` on a host to look only; it is tried once.
+    ///
+    /// # Errors
+    ///
+    /// What `once` failed with.
+    pub(super) async fn look<T>(
+        &self,
+        target: &Target,
+        once: impl AsyncFn(&Session<'_>, &dyn Transport) -> Result<T>,
+    ) -> Result<T> {
+        let (options, transport) = (self.looking(), self.transport(target));
+        let session = Session { target, options: &options, observer: &Silent, stop: Stop::never() };
+        let result = once(&session, &*transport).await;
+        transport.close().await;
+        result
+    }
+
+    /// Where images without a name of their own go.
+    pub(super) fn registry(&self) -> String {
+        let repository = self.github.as_ref().and_then(|run| run.repository.clone());
+        let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
+        own.or_else(|| self.config.registry.clone())
+            .unwrap_or_else(|| reference::registry(repository.as_deref().unwrap_or("local")))
+    }
+}
+
+/// The globs of `--project`; `None`: no project has to match.
+///
+/// # Errors
+///
+/// When one is no glob.
+pub(super) fn selection(select: &SelectArgs) -> Result<Option<ProjectGlobs>> {
+    let globs = select.projects();
+    if globs.is_empty() {
+        return Ok(None);
+    }
+    ProjectGlobs::new(&globs).map(Some).map_err(|(_, why)| Error::usage(format!("--project: {why}")))
+}
+
+/// The text of a file of the repository, to show the line that a message is about.
+pub(super) fn source(dir: &Path, path: &str) -> Option<String> {
+    std::fs::read_to_string(dir.join(path)).ok()
+}

@@ -1,0 +1,19 @@
+//! Runs on hosts: connect, open, facts, plan, age, apply, record.
+//!
+//! Owns that order, for every command that works on a host. It prints nothing and parses no options: a
+//! [`Session`] has all that a run needs, and a run ends in a value.
+
+pub mod diff;
+pub mod history;
+mod hosts;
+pub mod rollback;
+mod session;
+pub mod status;
+pub mod sync;
+mod target;
+mod worktree;
+
+pub use hosts::{failed_before_start, on_each, plan_of};
+pub use session::{Access, Identity, Options, Prepared, Reached, Session, now};
+pub use target::Target;
+pub use worktree::Worktree;

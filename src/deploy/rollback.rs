@@ -1,0 +1,291 @@
+//! Goes back to an earlier release with what the host has kept, without the repository.
+//!
+//! A rollback is a sync whose tree is that release: the same plan, the same order, the same health.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::session::wants;
+use super::{Prepared, Reached, Session};
+use crate::apply::BackTo;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::manifest::Manifest;
+use crate::base::path::RootPath;
+use crate::compose::model::Service;
+use crate::config::globs::ProjectGlobs;
+use crate::host::facts::{facts, probe_new};
+use crate::host::releases::{Content, Image, contents, releases, snapshot};
+use crate::host::{Command, Driver, Event, Transport};
+use crate::outcome::history::before;
+use crate::plan::{
+    self, Action, ActionKind, Cause, HostWork, Options, Origin, ProjectChange, ProjectWork, Reason,
+};
+use crate::state::container::Container;
+use crate::state::deployed::{Deployed, Held, ProjectState, SHARED, unit};
+use crate::state::wanted::Wanted;
+use crate::tree;
+use crate::tree::release::{Contents, ReleaseTree};
+
+/// Size of the largest file that is read to understand a project, in bytes.
+const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
+
+/// How many files of projects may name further ones, each in another: Compose's `include` and `extends` are
+/// seldom nested at all.
+const MAX_ROUNDS: usize = 50;
+
+/// A rollback of one host.
+#[derive(Debug)]
+pub struct Rollback {
+    /// The release to go back to; `None`: the one before the deployed one.
+    pub to: Option<u64>,
+    /// The projects that go back; `None`: all.
+    pub selection: Option<ProjectGlobs>,
+}
+
+/// An image that a service ran in the release, while it runs another one of that name now.
+struct Moved<'a> {
+    project: &'a str,
+    service: &'a Service,
+    then: &'a Image,
+    now: &'a Container,
+}
+
+impl Rollback {
+    /// Runs. The commit comes with the result.
+    ///
+    /// # Errors
+    ///
+    /// When the host is not reached, or does not keep what it takes. What fails later is in the outcome.
+    pub async fn run(
+        &self,
+        session: &Session<'_>,
+        transport: &dyn Transport,
+    ) -> Result<(Option<String>, Reached)> {
+        let prepared = session.unless_stopped(self.prepare(session, transport)).await?;
+        let commit = prepared.work.commit.clone();
+        Ok((commit, session.finish(transport, prepared).await))
+    }
+
+    /// Finds out what there is to do. That changes nothing but who holds the lock.
+    async fn prepare(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Prepared> {
+        let driver = session.start(transport).await?;
+        session.open(&driver, session.access(None)).await?;
+        let mut deployed = facts(&driver, &[].into()).await?;
+        let release = self.release(&driver, &deployed).await?;
+        let (past, images) = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
+        let mut wanted = wanted(&driver, &past, &session.target.root).await?;
+        let wants = wants(&wanted, |project| self.selects(project));
+        probe_new(&driver, &wants, &mut deployed).await?;
+        if self.selection.is_some() {
+            // The host as a whole is not at that release then.
+            wanted.commit.clone_from(&deployed.state.commit);
+        }
+        let mut work = self.plan(&session.target.name, release, &wanted, &deployed, &past);
+        if !session.options.no_restart {
+            self.restore_images(&driver, release, &images, &mut work).await?;
+        }
+        let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
+        Ok(Prepared { driver, deployed, work, newest: None, back_to, content: Arc::new(|_| None) })
+    }
+
+    fn selects(&self, project: &str) -> bool {
+        self.selection.as_ref().is_none_or(|globs| globs.selects(project))
+    }
+
+    /// The release to go back to: the one that was asked for, or the last one before what is deployed of the
+    /// host or, if projects were asked for, of those.
+    async fn release(&self, driver: &Driver, deployed: &Deployed) -> Result<u64> {
+        let kept = releases(driver).await?.kept;
+        if let Some(release) = self.to {
+            return if kept.contains(&release) { Ok(release) } else { Err(not_kept(release)) };
+        }
+        let state = &deployed.state;
+        let present = if self.selection.is_none() {
+            state.back_to.unwrap_or(state.release)
+        } else {
+            let selected = state.projects.iter().filter(|(name, _)| self.selects(name));
+            let selected: BTreeSet<u64> =
+                selected.map(|(_, project)| project.back_to.unwrap_or(project.release)).collect();
+            match selected.into_iter().collect::<Vec<_>>().as_slice() {
+                [] => return Err(Error::usage("--project matches no project that is deployed")),
+                [one] => *one,
+                _ => {
+                    return Err(Error::usage("these projects were deployed in several releases")
+                        .help("name the release with --to; `ghdeploy history` lists them"));
+                }
+            }
+        };
+        before(&kept, present).ok_or_else(|| {
+            Error::usage(format!("the host keeps no release before {present}"))
+                .help("`ghdeploy history` lists those that it keeps; `keep` in ghdeploy.yml sets how many")
+        })
+    }
+
+    fn plan(
+        &self,
+        host: &str,
+        release: u64,
+        wanted: &Wanted,
+        deployed: &Deployed,
+        past: &Deployed,
+    ) -> HostWork {
+        let selects = |name: &str| self.selects(name);
+        let options =
+            Options { allow_held: true, origin: Origin::Release(release), ..Options::new(&selects) };
+        let mut work = plan::host(host, wanted, deployed, &options, &|path| shown(past, deployed, path));
+        let shared =
+            deployed.manifests.get(SHARED).map_or_else(|| Manifest::default().digest(), Manifest::digest);
+        for ProjectWork { plan, state, .. } in &mut work.projects {
+            if let Some(then) = past.state.projects.get(&plan.name) {
+                state.commit.clone_from(&then.commit);
+                state.back_to = Some(then.back_to.unwrap_or(then.release));
+            }
+            // The version that is left must not come again by itself: it is what the repository has, however
+            // far back one goes.
+            let now = deployed.state.projects.get(&plan.name);
+            let left = now.zip(deployed.manifests.get(&unit(&plan.name))).filter(|_| !plan.files.is_empty());
+            let left = left.map(|(now, manifest)| Held {
+                release: now.release,
+                manifest: manifest.digest().as_str().to_owned(),
+                shared: shared.as_str().to_owned(),
+            });
+            state.held = now.and_then(|now| now.held.clone()).or(left);
+        }
+        work
+    }
+
+    /// Plans that services run the images again that they ran in that release, where the name means another
+    /// image by now.
+    async fn restore_images(
+        &self,
+        driver: &Driver,
+        release: u64,
+        images: &[Image],
+        work: &mut HostWork,
+    ) -> Result<()> {
+        let events = driver.call(&Command::Containers).await?.events;
+        let now: Vec<Container> = events
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Container { container } => Some(*container),
+                _ => None,
+            })
+            .collect();
+        let wanted: Vec<_> = work.projects.iter().filter_map(|project| project.wanted.clone()).collect();
+        let selected = wanted.iter().filter(|project| self.selects(&project.name));
+        let services = selected.flat_map(|project| {
+            let services = project.model.services.iter().filter(|(_, service)| service.active);
+            services.map(move |(name, service)| (project, name, service))
+        });
+        let moved: Vec<Moved<'_>> = services
+            .filter_map(|(project, name, service)| {
+                let is_its = |image: &&Image| image.project == project.model.name && image.service == *name;
+                let then = images.iter().find(is_its)?;
+                // A name with a digest cannot mean another image.
+                let can_move = !then.name.contains('@') && !then.name.starts_with("sha256:");
+                let is_named = service.image.as_ref() == Some(&then.name) && service.build.is_none();
+                let mut own = now.iter().filter(|container| container.is_of(&then.project, name));
+                let now = own.find(|container| container.image != then.id)?;
+                (can_move && is_named).then_some(Moved { project: &project.name, service, then, now })
+            })
+            .collect();
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let ids = moved.iter().map(|moved| moved.then.id.clone());
+        let argv = ["image", "inspect", "--format", "{{.Id}}"].map(str::to_owned).into_iter().chain(ids);
+        let there = driver.call(&Command::Docker(argv.collect())).await?.output;
+        for moved in moved {
+            let Some(project) = work.projects.iter_mut().find(|work| work.plan.name == moved.project) else {
+                continue;
+            };
+            if there.contains(&moved.then.id) {
+                moved.plan(project);
+            } else {
+                work.notes.push(moved.is_gone(release));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Moved<'_> {
+    /// Plans that the service runs its earlier image.
+    fn plan(&self, project: &mut ProjectWork) {
+        let Self { service, then, now, .. } = self;
+        project.images.push((then.id.clone(), then.name.clone()));
+        let plan = &mut project.plan;
+        let acts = plan.actions.iter().any(|action| {
+            action.service.as_ref() == Some(&then.service)
+                && matches!(action.kind, ActionKind::Up | ActionKind::Recreate)
+        });
+        if acts {
+            return;
+        }
+        let cause =
+            Cause::Image { reference: then.name.clone(), from: now.image.clone(), to: then.id.clone() };
+        let (service, reasons) = (Some(then.service.clone()), vec![Reason::at(&service.at, cause)]);
+        plan.actions.insert(0, Action { kind: ActionKind::Up, service, reasons });
+        if plan.change == ProjectChange::Unchanged {
+            plan.change = ProjectChange::Changed;
+        }
+    }
+
+    fn is_gone(&self, release: u64) -> Diagnostic {
+        let Self { project, service, then, .. } = self;
+        let message = format!(
+            "the image that {project}/{} ran in release {release} is no longer on the host",
+            then.service
+        );
+        let note = Diagnostic::warning(message, Some(service.at.clone()));
+        note.help(format!("it runs the image that {} names now", then.name))
+    }
+}
+
+/// What that release wanted of the host. Its files are read as they are needed to know.
+async fn wanted(driver: &Driver, past: &Deployed, root: &str) -> Result<Wanted> {
+    let mut known = Contents::new();
+    for _ in 0..MAX_ROUNDS {
+        let missing = {
+            let tree = ReleaseTree::new(past, &known)?;
+            let wanted = tree::read(&tree, tree.layout(), root, &|_, _| true);
+            let missing = tree.missing();
+            if missing.is_empty() {
+                return wanted;
+            }
+            missing
+        };
+        let wants = missing.iter().map(|(digest, path)| (Some(digest.clone()), path.clone())).collect();
+        let found = contents(driver, wants, MAX_BYTES).await?;
+        for ((digest, path), content) in missing.into_iter().zip(found) {
+            let Content::Bytes(bytes) = content else {
+                let message = format!("the content that {path} had in that release is no longer on the host");
+                return Err(Error::new(Exit::RolledBack, message).help(
+                    "go back with the repository: check the commit out and run `ghdeploy sync --allow-older`",
+                ));
+            };
+            known.insert(digest, bytes);
+        }
+    }
+    Err(Error::unforeseen("the projects of that release name too many files, each in another"))
+}
+
+/// Where a path lies in the repository, as far as the records show.
+fn shown(past: &Deployed, deployed: &Deployed, path: &RootPath) -> String {
+    let all = past.state.projects.values().chain(deployed.state.projects.values());
+    let within =
+        |project: &ProjectState| Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?));
+    all.clone()
+        .find_map(within)
+        .or_else(|| {
+            let prefix = all.clone().find_map(|project| project.path.strip_suffix(project.dir.as_str()))?;
+            Some(format!("{prefix}{path}"))
+        })
+        .unwrap_or_else(|| path.to_string())
+}
+
+fn not_kept(release: u64) -> Error {
+    Error::usage(format!("the host does not keep release {release}"))
+        .help("`ghdeploy history` lists those that it keeps; `keep` in ghdeploy.yml sets how many")
+}

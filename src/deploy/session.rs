@@ -1,0 +1,312 @@
+//! One run on one host: from the connection to the outcome.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Target;
+use crate::apply::engine::Compose;
+use crate::apply::stop::{Stop, StopRequest};
+use crate::apply::{BackTo, Content, Settings, Task, apply};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Exit, HostState, Result};
+use crate::base::manifest::Manifest;
+use crate::config::Health;
+use crate::host::facts::{facts, holder_in_words, open, probe_new};
+use crate::host::{Command, Driver, Transport};
+use crate::outcome::event::{Event, Observer};
+use crate::outcome::{HostFailure, HostOutcome};
+use crate::plan::{HostPlan, HostWork};
+use crate::state::deployed::{Commit, Deployed, SHARED, unit};
+use crate::state::wanted::Wanted;
+
+/// Pauses before further tries when a host is not reached. A server that restarts its sshd, or has too many
+/// logins at a time, is back within seconds, and a user does not notice more.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// Options of a run that changes a host.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Show the plan and change nothing.
+    pub dry_run: bool,
+    /// Files only; actions stay owed.
+    pub no_restart: bool,
+    /// How long to wait for another run's lock.
+    pub lock_wait: Duration,
+    /// When a service counts as healthy.
+    pub health: Health,
+    /// How many releases the host keeps, at least 1.
+    pub keep: u32,
+    /// Whether images that are built from the repository must be tested ones from a registry.
+    pub require_tested: bool,
+    /// Who deploys.
+    pub identity: Identity,
+    /// Tells the time, RFC 3339 in UTC.
+    pub clock: fn() -> String,
+}
+
+/// Who deploys, for those who wait for the lock and for the history.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The actor of the workflow run, or the user of this machine.
+    pub actor: Option<String>,
+    /// The page of the workflow run.
+    pub run_url: Option<String>,
+}
+
+/// The present time, RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}
+
+/// One run on one host.
+#[derive(Clone)]
+pub struct Session<'a> {
+    /// The host.
+    pub target: &'a Target,
+    /// The options of the run.
+    pub options: &'a Options,
+    /// Receives what happens.
+    pub observer: &'a dyn Observer,
+    /// Whether the run is to end early.
+    pub stop: Stop,
+}
+
+/// How a root is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// To look only: without the lock, and nothing is created.
+    Read,
+    /// To change it, with the lock.
+    Write {
+        /// The commit that the run deploys, for those who wait.
+        commit: Option<String>,
+    },
+}
+
+/// Everything that was found out before anything is done.
+pub struct Prepared {
+    /// The driver; with the lock if the run changes anything.
+    pub driver: Driver,
+    /// What the host has.
+    pub deployed: Deployed,
+    /// What there is to do.
+    pub work: HostWork,
+    /// The newest commit that was ever deployed, once this is; `None`: as before.
+    pub newest: Option<Commit>,
+    /// The release that is gone back to.
+    pub back_to: Option<BackTo>,
+    /// The content of files.
+    pub content: Content,
+}
+
+/// How far a run has come.
+#[derive(Debug)]
+pub enum Reached {
+    /// It was a dry run.
+    Planned(HostPlan),
+    /// The plan was carried out, successfully or not.
+    Applied(HostOutcome),
+}
+
+impl std::fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("work", &self.work).finish_non_exhaustive()
+    }
+}
+
+impl Session<'_> {
+    /// Does `once` over a connection that `connect` opens. While it fails for a reason that may pass, before
+    /// anything was changed, it is tried again.
+    ///
+    /// # Errors
+    ///
+    /// What `once` failed with last, or that a stop was requested.
+    pub async fn over<T>(
+        &self,
+        connect: impl Fn() -> Box<dyn Transport>,
+        once: impl AsyncFn(&dyn Transport) -> Result<T>,
+    ) -> Result<T> {
+        self.report(|host| Event::Started { host });
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let transport = connect();
+            let result = once(&*transport).await;
+            transport.close().await;
+            let error = match result {
+                Err(error) if error.is_transient && !self.stop.is_requested() => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            let text = format!("{error}; trying again in {} s", pause.as_secs());
+            self.report(|host| Event::Note { host, text });
+            self.unless_stopped(async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            })
+            .await?;
+        }
+    }
+
+    /// The result of what changes nothing, unless a stop is requested meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As `looking`, or that a stop was requested.
+    pub async fn unless_stopped<T>(&self, looking: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = looking => result,
+            () = self.stop.requested(StopRequest::Graceful) => Err(Error::stopped()),
+        }
+    }
+
+    /// Starts the driver.
+    ///
+    /// # Errors
+    ///
+    /// When the host is not reached or cannot run it.
+    pub async fn start(&self, transport: &dyn Transport) -> Result<Driver> {
+        let driver = Driver::start(transport).await?;
+        self.report(|host| Event::Connected { host });
+        Ok(driver)
+    }
+
+    /// Opens the root.
+    ///
+    /// # Errors
+    ///
+    /// When the host lacks something, or another run holds the lock for too long.
+    pub async fn open(&self, driver: &Driver, access: Access) -> Result<()> {
+        let root = self.target.root.clone();
+        let command = match access {
+            Access::Read => Command::OpenToRead { root },
+            Access::Write { commit } => Command::OpenToWrite {
+                root,
+                wait_secs: self.options.lock_wait.as_secs(),
+                holder: self.holder(commit.as_deref()),
+            },
+        };
+        open(driver, &command, &self.target.root, |holder| {
+            let holder = holder_in_words(holder);
+            self.report(|host| Event::Waiting { host, holder });
+        })
+        .await
+    }
+
+    /// How a run with these options opens the root.
+    pub(super) fn access(&self, commit: Option<&str>) -> Access {
+        if self.options.dry_run { Access::Read } else { Access::Write { commit: commit.map(str::to_owned) } }
+    }
+
+    /// Opens the root and asks what the host has, of which `wants` is known: one round trip brings both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`], or when the host's records cannot be read.
+    pub async fn open_with_facts(
+        &self,
+        driver: &Driver,
+        access: Access,
+        wants: &BTreeMap<String, Manifest>,
+    ) -> Result<Deployed> {
+        let (opened, asked) = tokio::join!(self.open(driver, access), facts(driver, wants));
+        opened?;
+        let mut deployed = asked?;
+        probe_new(driver, wants, &mut deployed).await?;
+        Ok(deployed)
+    }
+
+    /// Does what there is to do, or ends with the plan of a dry run.
+    pub async fn finish(&self, transport: &dyn Transport, prepared: Prepared) -> Reached {
+        let Prepared { driver, deployed, work, newest, back_to, content } = prepared;
+        if self.options.dry_run {
+            driver.end().await;
+            self.report(|host| Event::Done { host });
+            return Reached::Planned(work.plan());
+        }
+        let Options { health, identity, .. } = self.options;
+        let settings = Settings {
+            no_restart: self.options.no_restart,
+            health_timeout: health.timeout,
+            stable_for: health.stable_for,
+            log_lines: health.log_lines,
+            keep: self.options.keep,
+            require_tested: self.options.require_tested && back_to.is_none(),
+            newest,
+            back_to,
+            at: (self.options.clock)(),
+            actor: identity.actor.clone(),
+            run_url: identity.run_url.clone(),
+        };
+        let task = Task {
+            work: &work,
+            deployed: &deployed,
+            settings: &settings,
+            engine: &Compose,
+            root: &self.target.root,
+            transport,
+            driver: &driver,
+            observer: self.observer,
+            stop: self.stop.clone(),
+            content,
+        };
+        let outcome = tokio::select! {
+            outcome = apply(task) => outcome,
+            () = self.stop.requested(StopRequest::Immediate) => stopped_immediately(&work, &deployed),
+        };
+        driver.end().await;
+        Reached::Applied(outcome)
+    }
+
+    pub(super) fn report(&self, event: impl FnOnce(String) -> Event) {
+        self.observer.on(event(self.target.name.clone()));
+    }
+
+    /// Who holds the lock from now on, for those who wait for it.
+    fn holder(&self, commit: Option<&str>) -> String {
+        let Identity { actor, run_url } = &self.options.identity;
+        let since = (self.options.clock)();
+        json!({"actor": actor, "commit": commit, "run": run_url, "since": since, "pid": std::process::id()})
+            .to_string()
+    }
+}
+
+/// What a host is asked to compare: the manifests of the projects that are selected, and of shared files.
+pub(super) fn wants(wanted: &Wanted, selects: impl Fn(&str) -> bool) -> BTreeMap<String, Manifest> {
+    let projects = wanted.projects.iter().filter(|project| selects(&project.name));
+    projects
+        .map(|project| (unit(&project.name), project.manifest.clone()))
+        .chain([(SHARED.to_owned(), wanted.shared.clone())])
+        .collect()
+}
+
+/// The outcome of a run that was stopped in the middle of a step, which continues on the host.
+fn stopped_immediately(work: &HostWork, deployed: &Deployed) -> HostOutcome {
+    let diagnostic =
+        Diagnostic::error("stopped immediately by a second signal, in the middle of a step", None).help(
+            "the step continues on the host and holds the lock until it ends; then run `ghdeploy sync`",
+        );
+    HostOutcome {
+        name: work.host.clone(),
+        release: Some(deployed.state.release).filter(|release| *release > 0),
+        back_to: None,
+        changed: true,
+        notes: work.notes.clone(),
+        projects: Vec::new(),
+        failure: Some(HostFailure {
+            exit: Exit::NeedsLook,
+            diagnostics: vec![diagnostic],
+            state: HostState::Unknown,
+        }),
+    }
+}

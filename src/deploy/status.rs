@@ -1,0 +1,114 @@
+//! What is deployed on a host, what has drifted, what is owed, and the containers.
+
+use std::collections::BTreeMap;
+
+use super::{Access, Session, Target, Worktree};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::{Error, Result};
+use crate::compose::Files as _;
+use crate::host::facts::facts;
+use crate::host::{Command, Event, Transport};
+use crate::outcome::answers::{self, HostStatus, Owed, ProjectStatus};
+use crate::plan::{self, Options};
+use crate::state::container::Container;
+use crate::state::deployed::{Deployed, unit};
+
+/// The status of a host.
+///
+/// # Errors
+///
+/// When the host is not reached, or its records cannot be read.
+pub async fn status(
+    session: &Session<'_>,
+    worktree: &Worktree,
+    transport: &dyn Transport,
+) -> Result<HostStatus> {
+    let driver = session.start(transport).await?;
+    session.open(&driver, Access::Read).await?;
+    let deployed = facts(&driver, &BTreeMap::new()).await?;
+    let reply = driver.call(&Command::Containers).await?;
+    let mut problems = Vec::new();
+    if !reply.is_ok() && !deployed.state.projects.is_empty() {
+        let message = format!("Docker on the host does not list its containers: {}", reply.output.join("; "));
+        problems.push(Diagnostic::error(message, None).help("run ghdeploy doctor"));
+    }
+    let containers = reply.events.into_iter().filter_map(|event| match event {
+        Event::Container { container } => Some(*container),
+        _ => None,
+    });
+    let containers: Vec<Container> = containers.filter(|container| !container.is_oneoff()).collect();
+    driver.end().await;
+    let owed = owed(session.target, worktree, &deployed).await.unwrap_or_default();
+    let state = &deployed.state;
+    let projects = state.projects.iter().map(|(name, project)| {
+        let manifest = deployed.manifests.get(&unit(name));
+        let paths = manifest.into_iter().flat_map(|manifest| manifest.0.keys());
+        let drift = paths.filter(|path| deployed.found.contains_key(*path));
+        let own = containers.iter().filter(|container| container.project == project.project);
+        ProjectStatus {
+            name: name.clone(),
+            path: project.dir.to_string(),
+            release: Some(project.release),
+            commit: project.commit.clone(),
+            left: project.held.as_ref().map(|held| held.release),
+            drift: drift.map(ToString::to_string).collect(),
+            owed: owed.get(name).cloned().unwrap_or_default(),
+            containers: own.map(shown).collect(),
+        }
+    });
+    Ok(HostStatus {
+        name: session.target.name.clone(),
+        release: Some(state.release).filter(|release| *release > 0),
+        commit: state.commit.clone(),
+        deployed_at: state.at.clone(),
+        projects: projects.collect(),
+        problems,
+    })
+}
+
+/// The status of a host that could not be asked.
+#[must_use]
+pub fn unknown(target: &Target, error: Error) -> HostStatus {
+    HostStatus {
+        name: target.name.clone(),
+        release: None,
+        commit: None,
+        deployed_at: None,
+        projects: Vec::new(),
+        problems: error.diagnostics,
+    }
+}
+
+fn shown(container: &Container) -> answers::Container {
+    answers::Container {
+        service: container.service.clone(),
+        name: container.name.trim_start_matches('/').to_owned(),
+        state: container.state.clone(),
+        health: container.health.clone(),
+        // Docker's zero time: never started.
+        since: Some(container.started.clone()).filter(|since| !since.starts_with("0001")),
+        image: container.image_name.clone(),
+    }
+}
+
+/// What earlier runs have left to do: services whose record is not what the deployed files ask for. Only the
+/// tree shows that, and only while it has the files that are deployed.
+async fn owed(
+    target: &Target,
+    worktree: &Worktree,
+    deployed: &Deployed,
+) -> Result<BTreeMap<String, Vec<Owed>>> {
+    let (tree, wanted) = worktree.wanted(target).await?;
+    let is_same = |name: &str| {
+        let mut own = wanted.projects.iter().filter(|project| project.name == name);
+        own.any(|project| deployed.manifests.get(&unit(name)) == Some(&project.manifest))
+    };
+    let options = Options::new(&is_same);
+    let work = plan::host(&target.name, &wanted, deployed, &options, &|path| tree.shown(path));
+    let of = |plan: plan::ProjectPlan| {
+        let actions = plan.actions.into_iter();
+        let owed = actions.filter_map(|action| Some(Owed { service: action.service?, kind: action.kind }));
+        (plan.name, owed.collect())
+    };
+    Ok(work.projects.into_iter().map(|work| of(work.plan)).collect())
+}

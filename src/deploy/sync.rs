@@ -1,0 +1,142 @@
+//! Brings a host to the tree of a repository.
+
+use std::sync::Arc;
+
+use super::session::wants;
+use super::{Prepared, Reached, Session, Target, Worktree};
+use crate::apply::Content;
+use crate::apply::stage::Source;
+use crate::base::error::{Error, Result};
+use crate::compose::Files as _;
+use crate::config::globs::ProjectGlobs;
+use crate::host::Transport;
+use crate::plan::age::{Age, Ages};
+use crate::plan::{self, HostWork, Options};
+use crate::state::deployed::{Commit, Deployed};
+use crate::state::wanted::Wanted;
+use crate::tree::disk::DiskTree;
+use crate::tree::git::Repository;
+use crate::tree::{NodeWhat, Snapshot as _};
+
+/// A sync of one tree to any number of hosts.
+#[derive(Debug)]
+pub struct Sync<'a> {
+    /// The tree.
+    pub worktree: &'a Worktree,
+    /// The projects that take part; `None`: all.
+    pub selection: Option<ProjectGlobs>,
+    /// Recreate every service, whatever is owed.
+    pub force: bool,
+    /// Take projects down that have left the repository.
+    pub prune: bool,
+    /// Let the repository win over unmanaged files of other content.
+    pub adopt: bool,
+    /// Deploy a commit that is older than the deployed one, or that was rolled back from.
+    pub allow_older: bool,
+}
+
+impl Sync<'_> {
+    /// Runs on one host.
+    ///
+    /// # Errors
+    ///
+    /// When the host is not reached, nothing can be planned, or the commit is older than the deployed one.
+    /// What fails later is in the outcome.
+    pub async fn run(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Reached> {
+        let prepared = session.unless_stopped(self.prepare(session, transport)).await?;
+        Ok(session.finish(transport, prepared).await)
+    }
+
+    /// Finds out what there is to do. That changes nothing but who holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sync::run`].
+    pub async fn prepare(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Prepared> {
+        // Files are hashed while ssh shakes hands.
+        let (driver, read) = tokio::join!(session.start(transport), self.worktree.wanted(session.target));
+        let (tree, wanted) = read?;
+        let driver = driver?;
+        let wants = wants(&wanted, |project| self.selects(project));
+        let access = session.access(wanted.commit.as_deref());
+        let deployed = session.open_with_facts(&driver, access, &wants).await?;
+        let mut work = self.plan(session, &tree, &wanted, &deployed)?;
+        let newest = self.judge_age(&wanted, &deployed, &mut work)?;
+        Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
+    }
+
+    fn selects(&self, project: &str) -> bool {
+        self.selection.as_ref().is_none_or(|globs| globs.selects(project))
+    }
+
+    fn plan(
+        &self,
+        session: &Session<'_>,
+        tree: &DiskTree,
+        wanted: &Wanted,
+        deployed: &Deployed,
+    ) -> Result<HostWork> {
+        let wanted_names = wanted.projects.iter().map(|project| &project.name);
+        if !wanted_names.chain(deployed.state.projects.keys()).any(|name| self.selects(name)) {
+            return Err(self.nothing_to_run(session.target));
+        }
+        let selects = |name: &str| self.selects(name);
+        let options = Options {
+            force: self.force,
+            prune: self.prune,
+            adopt: self.adopt,
+            allow_held: self.allow_older,
+            require_tested: session.options.require_tested,
+            ..Options::new(&selects)
+        };
+        Ok(plan::host(&session.target.name, wanted, deployed, &options, &|path| tree.shown(path)))
+    }
+
+    fn nothing_to_run(&self, target: &Target) -> Error {
+        let error = match self.selection {
+            Some(_) => Error::usage("--project matches no project"),
+            None => Error::usage(format!("no project is to run on {}", target.name)),
+        };
+        error.help(
+            "`ghdeploy check` shows how many projects there are; `services` in ghdeploy.yml says where they are",
+        )
+    }
+
+    /// Refuses a commit that is older than the deployed one, and notes what is doubtful about its age.
+    /// Returns the newest commit once the plan is carried out.
+    fn judge_age(&self, wanted: &Wanted, deployed: &Deployed, work: &mut HostWork) -> Result<Option<Commit>> {
+        let state = &deployed.state;
+        let Some(wanted) = &wanted.commit else { return Ok(None) };
+        if work.is_idle() {
+            return Ok(None);
+        }
+        let Ok(repository) = Repository::open(self.worktree.dir()) else { return Ok(None) };
+        let wanted = Commit { commit: wanted.clone(), committed: repository.committed(wanted) };
+        let last = || state.commit.clone().map(|commit| Commit { commit, committed: None });
+        let Some(deployed) = state.newest.clone().or_else(last) else { return Ok(Some(wanted)) };
+        let ages = Ages {
+            is_ancestor: repository.is_ancestor(&wanted.commit, &deployed.commit),
+            is_descendant: repository.is_ancestor(&deployed.commit, &wanted.commit),
+            is_shallow: repository.is_shallow(),
+            wanted: wanted.clone(),
+            deployed,
+        };
+        match ages.judge() {
+            Age::Newer => Ok(Some(wanted)),
+            Age::Doubtful(note) => {
+                work.notes.push(note);
+                Ok(Some(wanted))
+            }
+            Age::Older(_) if self.allow_older => Ok(None),
+            Age::Older(why) => Err(Error::invalid(vec![why])),
+        }
+    }
+}
+
+/// The content of the files of a tree.
+fn content(tree: Arc<DiskTree>) -> Content {
+    Arc::new(move |path| match &tree.nodes().get(path)?.what {
+        NodeWhat::Symlink { target } => Some(Source::Link(target.clone())),
+        NodeWhat::File { .. } => tree.source(path).map(Source::File),
+    })
+}

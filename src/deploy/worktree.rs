@@ -1,0 +1,78 @@
+//! The working directory of the repository, read once for all hosts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::Target;
+use crate::base::error::{Error, Result};
+use crate::config::FileRules;
+use crate::config::layout::Layout;
+use crate::state::wanted::Wanted;
+use crate::tree;
+use crate::tree::Snapshot as _;
+use crate::tree::disk::DiskTree;
+
+/// The working directory of the repository.
+#[derive(Debug)]
+pub struct Worktree {
+    dir: PathBuf,
+    layout: Layout,
+    rules: FileRules,
+    tree: OnceCell<Result<Arc<DiskTree>>>,
+}
+
+impl Worktree {
+    /// The tree in `dir`; nothing is read yet.
+    #[must_use]
+    pub fn new(dir: PathBuf, layout: Layout, rules: FileRules) -> Self {
+        Self { dir, layout, rules, tree: OnceCell::new() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// The commit of the tree, once it was read; `None` outside of git.
+    #[must_use]
+    pub fn commit(&self) -> Option<String> {
+        self.tree.get()?.as_ref().ok()?.commit().map(str::to_owned)
+    }
+
+    /// The tree; read by the first caller.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn tree(&self) -> Result<Arc<DiskTree>> {
+        let tree = self.tree.get_or_init(|| async {
+            let (dir, layout, rules) = (self.dir.clone(), self.layout.clone(), self.rules.clone());
+            in_background(move || DiskTree::open(&dir, &layout, &rules).map(Arc::new)).await
+        });
+        tree.await.as_ref().map(Arc::clone).map_err(Clone::clone)
+    }
+
+    /// The tree and what it wants of a host.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or two folders are the same project.
+    pub async fn wanted(&self, target: &Target) -> Result<(Arc<DiskTree>, Wanted)> {
+        let tree = self.tree().await?;
+        let (snapshot, layout, target) = (Arc::clone(&tree), self.layout.clone(), target.clone());
+        let read = move || {
+            let runs = |name: &str, settings: &_| target.runs(name, settings);
+            tree::read(&*snapshot, &layout, &target.root, &runs)
+        };
+        Ok((tree, in_background(read).await?))
+    }
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::unforeseen(format!("failed to read the repository: {error}")))?
+}

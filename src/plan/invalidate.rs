@@ -1,0 +1,79 @@
+//! Records that are no longer valid: what the containers of a service run with is unknown.
+//!
+//! An invalid digest equals no other, so whatever is wanted next is owed.
+
+use super::{Action, ActionKind, FileChange, FileChangeKind};
+use crate::compose::model::{How, Reaction};
+use crate::state::deployed::{ProjectState, ServiceState};
+use crate::state::wanted::{ALL, Reactions, WantedProject, reaction_key};
+
+const INVALID: &str = "invalid";
+
+/// Invalidates what was recorded of services that read a file which was changed on the host: whether they
+/// run with that change is unknown.
+pub(super) fn drifted(project: &WantedProject, recorded: &mut ProjectState, files: &[FileChange]) {
+    for file in files.iter().filter(|file| file.change == FileChangeKind::Drift) {
+        let defines = project.model.definition_files.iter().any(|definition| definition.path == file.at);
+        for (name, service) in &project.model.services {
+            let Some(record) = recorded.services.get_mut(name) else { continue };
+            if defines {
+                INVALID.clone_into(&mut record.definition);
+            }
+            let reactions = Reactions::new(&project.model, service);
+            for read in service.reads.iter().filter(|read| read.covers(&file.at)) {
+                if read.how.is_input() {
+                    invalidate_inputs(record, &reaction_key(reactions.to(&file.at)));
+                } else if read.how == How::Build {
+                    record.build = Some(INVALID.to_owned());
+                } else {
+                    INVALID.clone_into(&mut record.definition);
+                }
+            }
+        }
+    }
+}
+
+/// Record of a project while `actions` bring its services to what is `wanted`. A run that is interrupted then
+/// leaves services half way, and the next run may want what was there before.
+#[must_use]
+pub fn while_acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]) -> ProjectState {
+    let mut record = recorded.clone();
+    for action in actions {
+        let of = |(name, _): &(&String, &mut ServiceState)| {
+            action.service.as_deref().is_none_or(|service| service == *name)
+        };
+        for (name, service) in record.services.iter_mut().filter(of) {
+            invalidate(service, &action.kind);
+            // Only then is a recreate under way for which Compose sees no reason.
+            let wanted = wanted.services.get(name).and_then(|wanted| wanted.unhashed.as_ref());
+            if action.kind == ActionKind::Recreate
+                || action.kind != ActionKind::None && service.unhashed.as_ref() != wanted
+            {
+                service.unhashed = service.unhashed.as_ref().map(|_| INVALID.to_owned());
+            }
+        }
+    }
+    record
+}
+
+fn invalidate(record: &mut ServiceState, kind: &ActionKind) {
+    match kind {
+        ActionKind::None => {}
+        ActionKind::Restart => invalidate_inputs(record, &reaction_key(&Reaction::Restart)),
+        ActionKind::Signal { signal } => {
+            invalidate_inputs(record, &reaction_key(&Reaction::Signal(signal.clone())))
+        }
+        ActionKind::Exec { argv } => invalidate_inputs(record, &reaction_key(&Reaction::Exec(argv.clone()))),
+        ActionKind::Build => record.build = Some(INVALID.to_owned()),
+        ActionKind::Up | ActionKind::Recreate | ActionKind::Remove | ActionKind::Down => {
+            INVALID.clone_into(&mut record.definition);
+            record.inputs.values_mut().for_each(|digest| INVALID.clone_into(digest));
+        }
+    }
+}
+
+fn invalidate_inputs(record: &mut ServiceState, key: &str) {
+    for key in [key, ALL] {
+        record.inputs.insert(key.to_owned(), INVALID.to_owned());
+    }
+}

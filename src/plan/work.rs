@@ -1,0 +1,94 @@
+//! A plan with everything that carrying it out takes and no reader of the plan needs.
+
+use std::sync::Arc;
+
+use super::{FileChange, HostPlan, ProjectPlan};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::manifest::Manifest;
+use crate::state::deployed::ProjectState;
+use crate::state::wanted::WantedProject;
+
+/// Work on one host.
+#[derive(Debug, Clone)]
+pub struct HostWork {
+    /// The host's name.
+    pub host: String,
+    /// Commit of what is wanted; `None` outside of git.
+    pub commit: Option<String>,
+    /// What is worth knowing and belongs to no action.
+    pub notes: Vec<Diagnostic>,
+    /// Every project, the unchanged ones too, in the order in which they are brought up.
+    pub projects: Vec<ProjectWork>,
+    /// Files outside the projects' folders that projects read.
+    pub shared: SharedWork,
+}
+
+/// Work on one project.
+#[derive(Debug, Clone)]
+pub struct ProjectWork {
+    /// Its plan.
+    pub plan: ProjectPlan,
+    /// What is wanted of it; `None` when it is no longer in the repository.
+    pub wanted: Option<Arc<WantedProject>>,
+    /// Its manifest once the plan is carried out.
+    pub manifest: Manifest,
+    /// Whether the manifest on the host has to be replaced although no file may change.
+    pub needs_record: bool,
+    /// Whether the host has a manifest of it, from a run that went through or was interrupted.
+    pub was_deployed: bool,
+    /// The record to write; each service's part only once the service has no action left.
+    pub state: ProjectState,
+    /// What was recorded, without what drift has invalidated; `None`: it is new.
+    pub recorded: Option<ProjectState>,
+    /// Whether drift has invalidated some of the record. Then that is recorded before the drifted files are
+    /// replaced, or an interrupted run would lose what is owed for them.
+    pub is_invalidated: bool,
+    /// Whether another project reads a file of it that changes: then its files go first.
+    pub goes_first: bool,
+    /// Images that are tagged again before services act: id and name.
+    pub images: Vec<(String, String)>,
+}
+
+/// Work on the shared files.
+#[derive(Debug, Clone, Default)]
+pub struct SharedWork {
+    /// Their changes; each is shown with every project that reads the file.
+    pub files: Vec<FileChange>,
+    /// Their manifest, if it has to be replaced.
+    pub manifest: Option<Manifest>,
+}
+
+impl HostWork {
+    /// Whether the host is as wanted, its records included.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.shared.files.is_empty()
+            && self.shared.manifest.is_none()
+            && self.projects.iter().all(|project| project.plan.is_empty() && !project.needs_record)
+    }
+
+    /// The plan of the host, for readers.
+    #[must_use]
+    pub fn plan(&self) -> HostPlan {
+        HostPlan {
+            name: self.host.clone(),
+            notes: self.notes.clone(),
+            projects: self.projects.iter().map(|project| project.plan.clone()).collect(),
+            shared: self.shared.files.clone(),
+        }
+    }
+
+    /// The work on a project of this name.
+    #[must_use]
+    pub fn project(&self, name: &str) -> Option<&ProjectWork> {
+        self.projects.iter().find(|project| project.plan.name == name)
+    }
+}
+
+impl ProjectWork {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+}

@@ -1,0 +1,124 @@
+//! What plans mean in steps and in Compose's commands, whole lists at a time.
+
+use ghdeploy::apply::engine::{Compose, Engine as _};
+use ghdeploy::apply::steps::{Only, Step, forward, rollback, take_down};
+use ghdeploy::plan::ProjectWork;
+use ghdeploy::state::container::{Container, ContainerState};
+
+use crate::bench::Repo;
+
+const COMPOSE: &str = "\
+x-ghdeploy:
+  hooks:
+    before: {service: app, run: [./migrate], timeout: 1m}
+    after: {service: app, exec: [./warm-cache]}
+services:
+  app: {build: ./app, image: app:1, volumes: ['./app.conf:/c'], depends_on: {init: {condition: service_completed_successfully}}}
+  init: {image: init:1, volumes: ['./init.conf:/c']}
+  proxy:
+    image: proxy:1
+    volumes: ['./proxy.conf:/c']
+    x-ghdeploy: {on-change: {signal: SIGHUP}}
+  cache: {image: cache:1, volumes: ['./cache.conf:/c'], stop_grace_period: 0s}
+  old: {image: old:1}
+";
+
+/// The repository that was deployed.
+fn repo() -> Repo {
+    let file = |name| (name, "1");
+    let files =
+        ["blog/app.conf", "blog/init.conf", "blog/proxy.conf", "blog/cache.conf", "blog/app/Dockerfile"];
+    let files: Vec<(&str, &str)> =
+        files.map(file).into_iter().chain([("blog/compose.yml", COMPOSE)]).collect();
+    Repo::new(&files)
+}
+
+fn container(service: &str, state: ContainerState) -> Container {
+    Container {
+        id: format!("{service}-id"),
+        name: format!("/blog-{service}-1"),
+        project: "blog".to_owned(),
+        service: service.to_owned(),
+        image: format!("sha256:{service}"),
+        image_name: format!("{service}:1"),
+        state,
+        stop_timeout: (service == "cache").then_some(0),
+        ..Container::default()
+    }
+}
+
+/// What runs before each of these runs: everything; `init` has completed.
+fn containers() -> Vec<Container> {
+    let running = ["app", "proxy", "cache", "old"].map(|service| container(service, ContainerState::Running));
+    running.into_iter().chain([container("init", ContainerState::Exited)]).collect()
+}
+
+/// Each step with the calls that it makes, one per line.
+fn written(steps: &[Step], work: &ProjectWork, before: &[Container]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let kept = if step.only == Only::Kept { ", where the old container is kept" } else { "" };
+        text += &format!("{step}{kept}; blames {:?}\n", step.blames);
+        let services: Vec<&str> = step.services.iter().map(String::as_str).collect();
+        for call in Compose.calls(&step.operation, &services, work, before) {
+            text += &format!("    {call}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn every_kind_of_action_has_its_place_in_the_steps() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/app/Dockerfile", "2").write("blog/proxy.conf", "2").write("blog/cache.conf", "2");
+    repo.write("blog/compose.yml", &COMPOSE.replace("  old: {image: old:1}\n", "  new: {image: new:1}\n"));
+    let work = repo.plan(&host);
+    let (work, before) = (work.project("blog").unwrap(), containers());
+    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"");
+    insta::assert_snapshot!(written(&rollback(work, &before, true), work, &before), @"");
+}
+
+#[test]
+fn a_failure_before_anything_acts_restores_files_and_tags_only() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/app.conf", "2");
+    let work = repo.plan(&host);
+    let (work, before) = (work.project("blog").unwrap(), containers());
+    insta::assert_snapshot!(written(&rollback(work, &before, false), work, &before), @"");
+}
+
+#[test]
+fn what_waits_for_a_one_shot_restarts_after_it() {
+    let repo = repo();
+    let host = repo.deployed();
+    repo.write("blog/init.conf", "2");
+    let work = repo.plan(&host);
+    let (work, before) = (work.project("blog").unwrap(), containers());
+    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"");
+}
+
+#[test]
+fn a_new_project_is_removed_when_it_fails() {
+    let repo = repo();
+    let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
+    let work = work.project("blog").unwrap();
+    insta::assert_snapshot!(written(&forward(work, &[]), work, &[]), @"");
+    insta::assert_snapshot!(written(&rollback(work, &[], true), work, &[]), @"");
+}
+
+#[test]
+fn a_project_whose_files_are_gone_already_is_taken_down_by_its_labels() {
+    let repo = repo();
+    let mut host = repo.deployed();
+    repo.remove("blog").write("shop/compose.yml", "services:\n  web: {image: a}\n");
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    let work = work.project("blog").unwrap();
+    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"");
+    host.manifests.remove("blog");
+    let repo = Repo::new(&[("shop/compose.yml", "services:\n  web: {image: a}\n")]);
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    let work = work.project("blog").unwrap();
+    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"");
+}

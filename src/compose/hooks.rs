@@ -1,10 +1,10 @@
 //! Reads `x-ghdeploy.hooks`.
 
 use super::context::Context;
+use super::extension::{check_keys, mapping};
 use super::model::{Hook, HookKind, When};
 use super::scalar;
-use super::settings::known;
-use super::yaml::{Map, Node, Value};
+use super::yaml::{Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
 use crate::base::duration::parse_duration;
 
@@ -17,8 +17,8 @@ const HOOK_SECS: u64 = 300;
 /// `hooks: {before: …, after: …}`, each a hook or a list of them.
 pub(super) fn read(context: &mut Context<'_>, node: &Node) -> Vec<Hook> {
     let mut hooks = Vec::new();
-    let Some(map) = mapping_of(context, "hooks", node) else { return hooks };
-    known(context, map, HOOKS);
+    let Some(map) = mapping(context, "hooks", node) else { return hooks };
+    check_keys(context, map, HOOKS);
     for (key, when) in [("before", When::Before), ("after", When::After)] {
         let items = match map.get(key).map(|entry| &entry.node) {
             Some(Node { value: Value::List(items), .. }) => items,
@@ -31,8 +31,8 @@ pub(super) fn read(context: &mut Context<'_>, node: &Node) -> Vec<Hook> {
 }
 
 fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
-    let map = mapping_of(context, "a hook", node)?;
-    known(context, map, HOOK);
+    let map = mapping(context, "a hook", node)?;
+    check_keys(context, map, HOOK);
     let wrong = |context: &mut Context<'_>, at, message: &str, help: &str| {
         let at = context.location(at);
         context.note(Diagnostic::error(message, Some(at)).help(help));
@@ -84,14 +84,6 @@ fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
     }
     let at = context.location(node.at);
     Some(Hook { when, service: service.to_owned(), kind, argv, timeout_secs, at })
-}
-
-fn mapping_of<'n>(context: &mut Context<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
-    let map = node.as_map();
-    if map.is_none() && !matches!(node.value, Value::Null) {
-        context.error(node.at, format!("{what} must be a mapping, not {}", node.kind()));
-    }
-    map
 }
 
 /// Tells of hooks of services that there are not.

@@ -15,6 +15,7 @@ mod dockerignore;
 mod dotenv;
 mod environment;
 mod extends;
+mod extension;
 #[cfg(test)]
 mod fake;
 mod hooks;

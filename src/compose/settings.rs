@@ -1,11 +1,10 @@
-//! Reads `x-ghdeploy`.
-//!
-//! Owns the only keys of a compose file that are ghdeploy's own, so here an unknown key is an error.
+//! Reads `x-ghdeploy` of a project and of its services.
 
 use super::context::Context;
+use super::extension::{check_keys, mapping};
 use super::hooks;
 use super::model::{OnChange, ProjectSettings, Reaction};
-use super::yaml::{Map, Node, Value};
+use super::yaml::{Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
 
 const PROJECT: &[&str] = &["hosts", "after", "hooks"];
@@ -15,8 +14,8 @@ const REACTIONS: &[&str] = &["restart", "recreate", "none", "signal", "exec"];
 /// The top-level `x-ghdeploy`.
 pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> ProjectSettings {
     let mut settings = ProjectSettings::default();
-    let Some(map) = node.and_then(|node| mapping(context, node)) else { return settings };
-    known(context, map, PROJECT);
+    let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else { return settings };
+    check_keys(context, map, PROJECT);
     for (key, out) in [("hosts", &mut settings.hosts), ("after", &mut settings.after)] {
         if let Some(entry) = map.get(key) {
             *out = names(context, key, &entry.node);
@@ -32,8 +31,8 @@ pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> Project
 /// The `x-ghdeploy` of a service.
 pub(super) fn service(context: &mut Context<'_>, node: Option<&Node>) -> OnChange {
     let mut on_change = OnChange::default();
-    let Some(map) = node.and_then(|node| mapping(context, node)) else { return on_change };
-    known(context, map, SERVICE);
+    let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else { return on_change };
+    check_keys(context, map, SERVICE);
     if let Some(entry) = map.get("on-change") {
         on_change.default = reaction(context, &entry.node).unwrap_or_default();
     }
@@ -61,31 +60,6 @@ fn specificity(glob: &str) -> (usize, usize, std::cmp::Reverse<usize>) {
     let prefix = glob.find(is_wild).unwrap_or(usize::MAX);
     let wild = glob.chars().filter(|c| is_wild(*c)).count();
     (prefix, glob.chars().count() - wild, std::cmp::Reverse(wild))
-}
-
-fn mapping<'n>(context: &mut Context<'_>, node: &'n Node) -> Option<&'n Map> {
-    if matches!(node.value, Value::Null) {
-        return None;
-    }
-    let map = node.as_map();
-    if map.is_none() {
-        context.error(node.at, format!("`x-ghdeploy` must be a mapping, not {}", node.kind()));
-    }
-    map
-}
-
-pub(super) fn known(context: &mut Context<'_>, map: &Map, keys: &[&str]) {
-    for (key, entry) in map {
-        if !keys.contains(&&**key) {
-            let at = context.location(entry.at);
-            let mut diagnostic = Diagnostic::error(format!("unknown key `{key}` in `x-ghdeploy`"), Some(at));
-            diagnostic = match nearest(key, keys) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None => diagnostic.help(format!("known keys: {}", keys.join(", "))),
-            };
-            context.note(diagnostic);
-        }
-    }
 }
 
 fn names(context: &mut Context<'_>, key: &str, node: &Node) -> Vec<String> {

@@ -1,0 +1,32 @@
+//! Reads the mappings of `x-ghdeploy`.
+//!
+//! Owns the check of their keys. They are the only keys of a compose file that are ghdeploy's own, so here an
+//! unknown key is an error.
+
+use super::context::Context;
+use super::yaml::{Map, Node, Value};
+use crate::base::diagnostic::{Diagnostic, nearest};
+
+/// The mapping at a node; `None` if it is null, or something else, which is an error.
+pub(super) fn mapping<'n>(context: &mut Context<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
+    let map = node.as_map();
+    if map.is_none() && !matches!(node.value, Value::Null) {
+        context.error(node.at, format!("{what} must be a mapping, not {}", node.kind()));
+    }
+    map
+}
+
+/// Reports the keys of a mapping that are not among the known ones.
+pub(super) fn check_keys(context: &mut Context<'_>, map: &Map, known: &[&str]) {
+    for (key, entry) in map {
+        if !known.contains(&&**key) {
+            let at = context.location(entry.at);
+            let mut diagnostic = Diagnostic::error(format!("unknown key `{key}` in `x-ghdeploy`"), Some(at));
+            diagnostic = match nearest(key, known) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("known keys: {}", known.join(", "))),
+            };
+            context.note(diagnostic);
+        }
+    }
+}

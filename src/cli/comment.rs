@@ -13,9 +13,9 @@ use crate::github::Run;
 use crate::github::client::{Client, Failure};
 use crate::github::comment::{Comment, Posted, Wanted};
 use crate::github::event::{Event, PullRequest};
-use crate::github::marker::Marker;
 use crate::plan::{Plan, VERSION};
 use crate::report::markdown::comment::{Frame, comment, outdated};
+use crate::report::marker::Marker;
 
 /// How long rate limits are waited for.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, Failure};
-use super::marker::Marker;
+use crate::report::marker::Marker;
 
 /// How often a comment is written anew because somebody else has written in between.
 const ROUNDS: usize = 3;

@@ -1,7 +1,7 @@
 //! What a workflow run on GitHub knows, and GitHub's API.
 //!
 //! Owns the event that started a run, and every call of the API. What is said there (comments, deployments,
-//! statuses) is made elsewhere; here it is brought there. An edge, but for [`event`] and [`marker`].
+//! statuses) is made elsewhere; here it is brought there. An edge, but for [`event`].
 
 pub mod checks;
 pub mod client;
@@ -9,7 +9,6 @@ pub mod comment;
 pub mod deployment;
 pub mod event;
 pub mod http;
-pub mod marker;
 mod run;
 
 pub use run::Run;

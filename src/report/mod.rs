@@ -11,6 +11,7 @@ pub mod escape;
 mod excerpt;
 pub mod json;
 pub mod markdown;
+pub mod marker;
 pub mod progress;
 mod style;
 mod tally;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::github::marker::Marker;
 use crate::plan::Plan;
+use crate::report::marker::Marker;
 
 use super::fit::{COMMENT, cut};
 use super::plan::{Details, plan_with};

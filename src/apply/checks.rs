@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::engine::{Call, Pull};
 use super::failure::Failure;
-use super::project::ProjectRun;
+use super::run::ProjectRun;
 use super::words::{explain, unset_variables};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};

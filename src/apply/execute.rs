@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::engine::Call;
 use super::failure::Failure;
 use super::health::{HealthWatch, Unhealthy, Verdict};
-use super::project::ProjectRun;
+use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
 use super::swap::restore;

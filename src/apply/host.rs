@@ -7,11 +7,8 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 
 use super::checks::read_by_compose;
-use super::docker::Docker;
 use super::failure::{Failure, FailureKind};
-use super::project::{ProjectRun, failed, outcome_of};
-use super::records::Records;
-use super::shared::SharedFiles;
+use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
 use super::{PARALLEL_PROJECTS, Task};
@@ -23,32 +20,10 @@ use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, Pro
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
 use crate::state::deployed::{SHARED, unit};
 
-/// One host under way.
-pub(super) struct HostRun<'a> {
-    pub(super) task: &'a Task<'a>,
-    pub(super) docker: Docker<'a>,
-    pub(super) records: Records<'a>,
-    pub(super) shared: SharedFiles<'a>,
-}
-
 /// What became of each project, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
 
 impl<'a> HostRun<'a> {
-    pub(super) fn new(task: &'a Task<'a>) -> Self {
-        Self {
-            task,
-            docker: Docker::new(task.driver, task.settings.log_lines),
-            records: Records::new(task),
-            shared: SharedFiles::new(task.driver, task.work),
-        }
-    }
-
-    /// The host's name.
-    pub(super) fn name(&self) -> &str {
-        &self.task.work.host
-    }
-
     /// The projects with something to do, in order.
     fn busy(&self) -> Vec<&'a ProjectWork> {
         let no_restart = self.task.settings.no_restart;

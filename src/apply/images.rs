@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::HostRun;
+use super::run::HostRun;
 use super::steps::acting;
 use crate::images::reference::{REVISION, parts};
 use crate::outcome::{ProjectOutcome, ProjectResult, RunningImage};
 use crate::plan::ProjectWork;
+use crate::state::container::Container;
 
 impl HostRun<'_> {
     /// Enters which images the services of each deployed project run. They are only reported, so not to know
@@ -23,10 +24,7 @@ impl HostRun<'_> {
         let mut running = Vec::new();
         for work in self.task.work.projects.iter().filter(is_done).filter(|work| work.wanted.is_some()) {
             for service in acting(&work.plan) {
-                let is_its = |container: &&_| {
-                    let container: &crate::state::container::Container = container;
-                    container.is_of(&work.state.project, &service)
-                };
+                let is_its = |container: &&Container| container.is_of(&work.state.project, &service);
                 if let Some(container) = containers.iter().find(is_its) {
                     let (id, name) = (container.image.clone(), container.image_name.clone());
                     running.push((work.name(), service, id, name));
@@ -36,8 +34,8 @@ impl HostRun<'_> {
         if running.is_empty() {
             return;
         }
-        let facts =
-            self.docker.images(&running.iter().map(|(.., id, _)| id.clone()).collect::<BTreeSet<_>>()).await;
+        let ids: BTreeSet<String> = running.iter().map(|(.., id, _)| id.clone()).collect();
+        let facts = self.docker.images(&ids).await;
         for (project, service, id, image) in running {
             let Some(facts) = facts.iter().find(|facts| facts.id == id) else { continue };
             let name = parts(&image).0;

@@ -18,6 +18,7 @@ mod host;
 mod images;
 mod project;
 mod records;
+mod run;
 mod shared;
 pub mod stage;
 pub mod steps;
@@ -35,7 +36,7 @@ use crate::outcome::event::{Event, Observer};
 use crate::plan::HostWork;
 use crate::state::deployed::{Commit, Deployed};
 use engine::Engine;
-use host::HostRun;
+use run::HostRun;
 use stage::Source;
 use stop::Stop;
 

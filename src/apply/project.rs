@@ -1,47 +1,17 @@
 //! One project under way: put in place, acted on, recorded, or rolled back.
 
-use tokio::sync::Mutex;
-
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, FailureKind};
-use super::host::HostRun;
+use super::run::{ProjectRun, failed, outcome_of};
 use super::steps::{self, Blame};
 use super::swap::{restore, swap};
 use crate::base::error::{Error, Exit};
 use crate::host::{Command, Reply};
-use crate::outcome::event::Event;
-use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult};
-use crate::plan::{ActionKind, ProjectChange, ProjectPlan, ProjectWork};
+use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
+use crate::plan::{ActionKind, ProjectChange};
 use crate::state::deployed::unit;
 
-/// One project under way.
-pub(super) struct ProjectRun<'a> {
-    pub(super) host: &'a HostRun<'a>,
-    pub(super) work: &'a ProjectWork,
-    /// What became of its hooks so far, in their order.
-    pub(super) hooks: Mutex<Vec<ActionResult>>,
-}
-
-impl<'a> ProjectRun<'a> {
-    pub(super) fn new(host: &'a HostRun<'a>, work: &'a ProjectWork) -> Self {
-        Self { host, work, hooks: Mutex::default() }
-    }
-
-    /// Whether the engine has anything to do for the project.
-    pub(super) fn acts(&self) -> bool {
-        let mut actions = self.work.plan.actions.iter();
-        !self.host.task.settings.no_restart && actions.any(|action| action.kind != ActionKind::None)
-    }
-
-    /// Reports that a step begins.
-    pub(super) fn report(&self, step: impl Into<String>) {
-        self.host.task.observer.on(Event::Step {
-            host: self.host.name().to_owned(),
-            project: self.work.name().to_owned(),
-            step: step.into(),
-        });
-    }
-
+impl ProjectRun<'_> {
     /// Deploys the project, which has been checked.
     pub(super) async fn deploy(&self) -> ProjectOutcome {
         let plan = &self.work.plan;
@@ -202,32 +172,4 @@ impl<'a> ProjectRun<'a> {
             hook.result = *result;
         }
     }
-}
-
-/// The plan of a project with the same result for every action and hook.
-pub(super) fn outcome_of(plan: &ProjectPlan, result: ProjectResult, actions: ActionResult) -> ProjectOutcome {
-    ProjectOutcome {
-        name: plan.name.clone(),
-        path: plan.path.clone(),
-        change: plan.change,
-        images: plan.images.clone(),
-        files: plan.files.clone(),
-        actions: plan
-            .actions
-            .iter()
-            .map(|action| ActionOutcome { action: action.clone(), result: actions })
-            .collect(),
-        hooks: plan.hooks.iter().map(|hook| HookOutcome { hook: hook.clone(), result: actions }).collect(),
-        running: Vec::new(),
-        kept: Vec::new(),
-        result,
-        problems: plan.problems.clone(),
-        logs: Vec::new(),
-    }
-}
-
-/// The outcome of a project that failed before any action was done.
-pub(super) fn failed(plan: &ProjectPlan, result: ProjectResult, failure: Failure) -> ProjectOutcome {
-    let outcome = outcome_of(plan, result, ActionResult::Skipped);
-    ProjectOutcome { problems: failure.problems, logs: failure.logs, ..outcome }
 }

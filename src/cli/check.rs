@@ -6,7 +6,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
 use crate::compose::Memory;
 use crate::compose::model::ProjectSettings;
-use crate::lint::lint;
+use crate::lint::{HostProjects, lint};
 use crate::outcome::answers::CheckReport;
 use crate::plan::{circles, same_name};
 use crate::tree;
@@ -40,7 +40,8 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
         report.diagnostics.extend(circles(&wanted.projects));
-        report.diagnostics.extend(lint(&wanted.projects, &tree, target.is_named));
+        let host = HostProjects { projects: &wanted.projects, files: &tree, is_named: target.is_named };
+        report.diagnostics.extend(lint(&host));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");

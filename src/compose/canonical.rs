@@ -10,6 +10,7 @@ use super::context::Context;
 use super::keys;
 use super::scalar;
 use super::short;
+use super::words::ResourceKind;
 use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
 
 /// The long form of a service.
@@ -25,7 +26,7 @@ pub(super) fn service(context: &mut Context<'_>, name: &str, node: Node) -> Opti
 }
 
 /// The long form of a network, volume, config or secret.
-pub(super) fn resource(context: &mut Context<'_>, kind: &str, name: &str, node: Node) -> Node {
+pub(super) fn resource(context: &mut Context<'_>, kind: ResourceKind, name: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let owner = format!("{kind} `{name}`");
     let map = match value {
@@ -37,9 +38,9 @@ pub(super) fn resource(context: &mut Context<'_>, kind: &str, name: &str, node: 
         }
     };
     let known = match kind {
-        "network" => keys::NETWORK,
-        "volume" => keys::VOLUME,
-        _ => keys::FILE_OBJECT,
+        ResourceKind::Network => keys::NETWORK,
+        ResourceKind::Volume => keys::VOLUME,
+        ResourceKind::Config | ResourceKind::Secret => keys::FILE_OBJECT,
     };
     keys::check(context, &map, known, &owner);
     let mut map = each(map, |key, entry| match key {

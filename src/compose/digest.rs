@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, Place};
 use super::scalar;
+use super::words::{MountType, ResourceKind, secret_path};
 use super::yaml::{Map, Node, Text, Value};
 
 /// Attributes that Compose leaves out of its hash, or that go in by another way.
@@ -82,20 +83,21 @@ impl Digest {
     pub(super) fn resource(
         &mut self,
         context: &mut Context<'_>,
-        kind: &str,
+        kind: ResourceKind,
         name: &str,
         node: Option<&Node>,
     ) {
-        self.add(kind);
+        self.add(kind.word());
         self.add(name);
         for (key, entry) in node.and_then(Node::as_map).into_iter().flatten() {
             let is_empty = entry.node.as_map().is_some_and(Map::is_empty);
             if &**key == "name" || key.starts_with("x-") || is_empty {
                 continue;
             }
-            match bound_folder(kind, node).filter(|_| &**key == "driver_opts") {
+            let folder = node.filter(|_| kind == ResourceKind::Volume && &**key == "driver_opts");
+            match folder.and_then(bound_folder) {
                 Some(device) => self.path(context, device),
-                None => self.entry(context, kind, key, &entry.node),
+                None => self.entry(context, kind.word(), key, &entry.node),
             }
         }
         self.add("end");
@@ -113,7 +115,7 @@ impl Digest {
         if path == "secrets"
             && let Some(map) = node.as_map().filter(|map| !map.contains_key("target"))
         {
-            self.add(&format!("/run/secrets/{}", text_of(map, "source").unwrap_or("")));
+            self.add(&secret_path(text_of(map, "source").unwrap_or("")));
         } else if let Some(target) = node.get("target").filter(|_| path == "secrets") {
             self.add(target.as_str().unwrap_or(""));
         }
@@ -140,7 +142,7 @@ impl Digest {
             }
             Value::Map(map) => {
                 self.add("map");
-                let is_bind = path == "volumes" && text_of(map, "type") == Some("bind");
+                let is_bind = path == "volumes" && MountType::of(map) == MountType::Bind;
                 let is_free = FREE.contains(&key) || path == "ulimits";
                 for (key, entry) in map {
                     if path == "secrets" && &**key == "target" {
@@ -178,8 +180,7 @@ impl Digest {
 }
 
 /// The device of a volume that is a bind mount in disguise.
-pub(super) fn bound_folder<'n>(kind: &str, node: Option<&'n Node>) -> Option<&'n Node> {
-    let node = node.filter(|_| kind == "volume")?;
+pub(super) fn bound_folder(node: &Node) -> Option<&Node> {
     let is_local = matches!(node.get("driver").and_then(Node::as_str), None | Some("local"));
     let options = node.get("driver_opts").filter(|_| is_local)?;
     let flags = options.get("o").and_then(Node::as_str)?;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::load::{Loader, MAX_CHAIN, Model, read_env_files, texts};
 use super::merge;
 use super::variables::Variables;
+use super::words::ResourceKind;
 use super::yaml::{Mark, Node, Value};
 use crate::base::path::RootPath;
 
@@ -97,10 +98,10 @@ impl Loader<'_, '_> {
             }
         }
         let pairs = [
-            ("network", &mut model.networks, from.networks),
-            ("volume", &mut model.volumes, from.volumes),
-            ("config", &mut model.configs, from.configs),
-            ("secret", &mut model.secrets, from.secrets),
+            (ResourceKind::Network, &mut model.networks, from.networks),
+            (ResourceKind::Volume, &mut model.volumes, from.volumes),
+            (ResourceKind::Config, &mut model.configs, from.configs),
+            (ResourceKind::Secret, &mut model.secrets, from.secrets),
         ];
         for (kind, own, from) in pairs {
             for (name, entry) in from {

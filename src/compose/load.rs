@@ -12,6 +12,7 @@ use super::dotenv;
 use super::keys;
 use super::merge;
 use super::variables::{self, Variables};
+use super::words::ResourceKind;
 use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value, text_size};
 use crate::base::path::RootPath;
 
@@ -136,10 +137,10 @@ impl<'c, 'a> Loader<'c, 'a> {
         let services = self.services(top.remove("services"));
         let mut model =
             Model { settings: top.remove("x-ghdeploy").map(|entry| entry.node), ..Model::default() };
-        model.networks = self.resources("network", top.remove("networks"));
-        model.volumes = self.resources("volume", top.remove("volumes"));
-        model.configs = self.resources("config", top.remove("configs"));
-        model.secrets = self.resources("secret", top.remove("secrets"));
+        model.networks = self.resources(ResourceKind::Network, &mut top);
+        model.volumes = self.resources(ResourceKind::Volume, &mut top);
+        model.configs = self.resources(ResourceKind::Config, &mut top);
+        model.secrets = self.resources(ResourceKind::Secret, &mut top);
         let mut done = Services::new();
         for name in services.keys() {
             let mut links = vec![(source, Rc::clone(name))];
@@ -186,8 +187,8 @@ impl<'c, 'a> Loader<'c, 'a> {
         services
     }
 
-    fn resources(&mut self, kind: &str, entry: Option<Entry>) -> Map {
-        let Some(entry) = entry else { return Map::new() };
+    fn resources(&mut self, kind: ResourceKind, top: &mut Map) -> Map {
+        let Some(entry) = top.remove(kind.key()) else { return Map::new() };
         match entry.node.value {
             Value::Map(map) => map
                 .into_iter()
@@ -203,7 +204,8 @@ impl<'c, 'a> Loader<'c, 'a> {
             Value::Null => Map::new(),
             _ => {
                 let kind_found = entry.node.kind();
-                self.context.error(entry.node.at, format!("`{kind}s` must be a mapping, not {kind_found}"));
+                self.context
+                    .error(entry.node.at, format!("`{}` must be a mapping, not {kind_found}", kind.key()));
                 Map::new()
             }
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::short;
+use super::words::secret_path;
 use super::yaml::{Entry, Map, Node, Tag, Value};
 
 /// What becomes of `!reset` and `!override` once they have done their work.
@@ -172,7 +173,7 @@ fn identity(path: &str, item: &Node) -> Option<String> {
         )),
         "configs" | "secrets" => match (get("target"), get("source")) {
             (Some(target), _) => Some(target.to_owned()),
-            (None, Some(source)) if path == "secrets" => Some(format!("/run/secrets/{source}")),
+            (None, Some(source)) if path == "secrets" => Some(secret_path(source)),
             (None, source) => source.map(|source| format!("/{source}")),
         },
         "env_file" => get("path").map(str::to_owned),

@@ -31,6 +31,7 @@ mod service;
 mod settings;
 mod short;
 mod variables;
+mod words;
 mod yaml;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use super::load::is_remote;
 use super::model::{BuiltOf, How, Read};
 use super::service::{Reader, collect_unknown};
 use super::variables::Value as Variable;
+use super::words::{MountType, ResourceKind, secret_path};
 use super::yaml::{Entry, Mark, Node, Text, Value, text_size};
 use super::{Ignored, NodeKind};
 use crate::base::path::RootPath;
@@ -24,12 +25,12 @@ impl<'r> Reader<'r, '_, '_> {
             let get = |key: &str| map.get(key).map(|entry| &entry.node);
             let target = get("target").and_then(Node::as_str).map(str::to_owned);
             let Some(Node { value: Value::Text(source), at, .. }) = get("source") else { continue };
-            match get("type").and_then(Node::as_str) {
-                Some("bind") => {
+            match MountType::of(map) {
+                MountType::Bind => {
                     self.read(source, *at, How::Bind, target, true);
                 }
-                Some("volume") => self.named_volume(source, *at, target),
-                _ => {}
+                MountType::Volume => self.named_volume(source, *at, target),
+                MountType::Other => {}
             }
         }
     }
@@ -44,8 +45,8 @@ impl<'r> Reader<'r, '_, '_> {
             }
             return;
         };
-        self.resource("volume", &source.text, Some(&entry.node));
-        if let Some(Node { value: Value::Text(device), at, .. }) = bound_folder("volume", Some(&entry.node)) {
+        self.resource(ResourceKind::Volume, &source.text, Some(&entry.node));
+        if let Some(Node { value: Value::Text(device), at, .. }) = bound_folder(&entry.node) {
             self.read(device, *at, How::Bind, target, true);
         }
     }
@@ -53,11 +54,11 @@ impl<'r> Reader<'r, '_, '_> {
     /// Configs and secrets. Compose hashes their names alone, not where they come from.
     pub(super) fn file_objects(&mut self) {
         let kinds = [
-            ("config", "configs", &self.model.configs, How::Config),
-            ("secret", "secrets", &self.model.secrets, How::Secret),
+            (ResourceKind::Config, &self.model.configs, How::Config),
+            (ResourceKind::Secret, &self.model.secrets, How::Secret),
         ];
-        for (kind, key, objects, how) in kinds {
-            for item in self.items(key) {
+        for (kind, objects, how) in kinds {
+            for item in self.items(kind.key()) {
                 let Some(map) = item.as_map() else { continue };
                 let Some(Entry { node: source, .. }) = map.get("source") else { continue };
                 let Some(name) = source.as_str() else { continue };
@@ -70,7 +71,7 @@ impl<'r> Reader<'r, '_, '_> {
                 let given = map.get("target").and_then(|entry| entry.node.as_str());
                 let target = match given {
                     Some(target) if target.starts_with('/') => target.to_owned(),
-                    target if kind == "secret" => format!("/run/secrets/{}", target.unwrap_or(name)),
+                    target if kind == ResourceKind::Secret => secret_path(target.unwrap_or(name)),
                     target => format!("/{}", target.unwrap_or(name)),
                 };
                 let text = |key: &str| match object.get(key).map(|node| (&node.value, node.at)) {

@@ -12,6 +12,7 @@ use super::model::{BuiltOf, Condition, Dependency, How, Port, Read, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
+use super::words::ResourceKind;
 use super::yaml::{Map, Mark, Node, Text, Value};
 use crate::base::diagnostic::{Diagnostic, Location, nearest};
 use crate::base::path::RootPath;
@@ -30,7 +31,7 @@ pub(super) struct Shared<'m> {
     /// Env files that were read, by path.
     pub(super) env_files: BTreeMap<RootPath, Rc<Variables>>,
     /// Digests of top-level networks and volumes, and the unknown variables in them.
-    resources: BTreeMap<(&'static str, Rc<str>), Rc<Resource>>,
+    resources: BTreeMap<(ResourceKind, Rc<str>), Rc<Resource>>,
 }
 
 /// A top-level network or volume.
@@ -240,8 +241,8 @@ impl<'r> Reader<'r, '_, '_> {
             let options = self.set("networks").and_then(|node| node.get(name));
             self.digest.attachment(self.context, options);
             match self.model.networks.get(name) {
-                Some(entry) => self.resource("network", name, Some(&entry.node)),
-                None if name == "default" => self.resource("network", name, None),
+                Some(entry) => self.resource(ResourceKind::Network, name, Some(&entry.node)),
+                None if name == "default" => self.resource(ResourceKind::Network, name, None),
                 None => {
                     let at = self.body.get("networks").map(|entry| entry.at);
                     let at = self
@@ -275,7 +276,7 @@ impl<'r> Reader<'r, '_, '_> {
 
     /// Adds a top-level network or volume: its definition to what Compose hashes, since newer
     /// versions recreate what uses one that changed, its name to what none of them looks at.
-    pub(super) fn resource(&mut self, kind: &'static str, name: &str, node: Option<&Node>) {
+    pub(super) fn resource(&mut self, kind: ResourceKind, name: &str, node: Option<&Node>) {
         let key = (kind, Rc::from(name));
         let found = match self.shared.resources.get(&key) {
             Some(found) => Rc::clone(found),
@@ -297,7 +298,7 @@ impl<'r> Reader<'r, '_, '_> {
             return;
         }
         self.digest.add(&found.digest);
-        self.unhashed(&[kind, name, &found.docker_name]);
+        self.unhashed(&[kind.word(), name, &found.docker_name]);
         self.unknown.extend(found.unknown.iter().cloned());
     }
 

@@ -230,13 +230,13 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     };
     let found: Vec<String> = report["diagnostics"].as_array().unwrap().iter().map(line).collect();
     insta::assert_snapshot!(found.join("\n"), @"
-    error services/shop/compose.yml:4 service `web` of `shop` has the container name `web` that service `web` of `blog` has
-    error services/shop/compose.yml:5 service `web` of `shop` publishes port 8080/tcp that service `web` of `blog` publishes
-    warning services/blog/compose.yml:3 the image of service `web` has no tag: it is `latest`
+    error services/shop/compose.yml:4 service `web` of `shop` has the container name `web` of service `web` of `blog`
+    error services/shop/compose.yml:5 service `web` of `shop` publishes port 8080/tcp, which service `web` of `blog` publishes too
+    warning services/blog/compose.yml:3 the image of service `web` has no tag, which means `latest`
     warning services/blog/compose.yml:6 service `web` mounts services/blog/gone.conf, which is not in the repository
     warning services/blog/compose.yml:7 service `web` takes its variables from services/blog/.env, which is not in the repository
     warning services/shop/compose.yml:8 hook `before` never runs: no profile starts service `off`
-    warning services/shop/id:2 a private key lies in plain sight
+    warning services/shop/id:2 a private key is in the repository
     ");
     // One that asks for another host may never meet the other.
     git.write("services/shop/compose.yml", &format!("{shop}  hosts: [db]\n"));

@@ -4,6 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::Repository;
 use super::command::{GitError, git, run};
+use super::objects::Object;
 use crate::base::secret::Secret;
 
 /// How much is fetched.
@@ -64,7 +65,7 @@ impl Repository {
     /// the clone does not hold it.
     #[must_use]
     pub fn parents(&self, commit: &str) -> Option<Vec<String>> {
-        let object = self.objects.find(commit).ok()?.filter(|object| object.kind == "commit")?;
+        let object = self.objects.find(commit).ok()?.filter(Object::is_commit)?;
         let text = String::from_utf8_lossy(&object.content).into_owned();
         let header = text.lines().take_while(|line| !line.is_empty());
         Some(header.filter_map(|line| line.strip_prefix("parent ")).map(str::to_owned).collect())

@@ -26,7 +26,7 @@ use crate::config::layout::Layout;
 
 use command::{GitError, git, run};
 pub use history::{Depth, Login};
-use objects::Objects;
+use objects::{Object, Objects};
 use work_tree::WorkTree;
 
 /// Size in bytes of the largest file that is read ahead.
@@ -81,7 +81,7 @@ impl Repository {
             .objects
             .find(&format!("{rev}^{{commit}}"))
             .map_err(|err| err.into_error(&format!("find the revision `{rev}`"), &self.dir))?;
-        if let Some(object) = found.filter(|object| object.kind == "commit") {
+        if let Some(object) = found.filter(Object::is_commit) {
             return Ok(object.name);
         }
         let err = Error::usage(format!("the repository has no revision `{rev}`"));

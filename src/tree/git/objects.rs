@@ -36,9 +36,16 @@ pub(super) struct Object {
     /// Its full name.
     pub(super) name: String,
     /// `blob`, `commit` and so on.
-    pub(super) kind: String,
+    kind: String,
     /// What it holds.
     pub(super) content: Vec<u8>,
+}
+
+impl Object {
+    /// Whether it is a commit.
+    pub(super) fn is_commit(&self) -> bool {
+        self.kind == "commit"
+    }
 }
 
 impl Objects {

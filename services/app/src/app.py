@@ -36,7 +36,7 @@ def queue() -> redis.Redis:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/healthz":  # says that this process answers, not that the database does
+        if self.path == "/healthz":  # shows that this process answers, not that the database does
             self.reply(200, "ok")
         elif self.path == "/":
             with database() as connection:

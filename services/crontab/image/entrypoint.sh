@@ -1,4 +1,4 @@
 #!/bin/sh
-# Secrets come from AWS SSM as environment variables. Both exec, so signals reach supercronic.
+# Loads the secrets from AWS SSM as environment variables. Both commands exec, so signals reach supercronic.
 set -eu
 exec chamber exec crontab/production -- "$@"

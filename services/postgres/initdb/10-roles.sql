@@ -1,4 +1,4 @@
--- Read once, when the volume is new. Passwords are set by hand afterwards, and kept in AWS SSM:
+-- Read once, when the volume is new. Set passwords by hand afterwards, and keep them in AWS SSM:
 --   docker compose exec postgres psql -U postgres -c '\password app'
 CREATE ROLE app LOGIN;
 CREATE DATABASE app OWNER app;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the archive of a release: archive.sh TARGET DIR
 #
-# Each binary is static, as far as its system has that, and the archive is the same whenever and wherever it is packed.
+# The binary is static if its system supports that. The same binary always gives the same archive.
 set -eu
 
 target=$1
@@ -19,9 +19,9 @@ cargo build --release --locked --bin ghdeploy --target "$target"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp "${CARGO_TARGET_DIR:-target}/$target/release/ghdeploy" README.md LICENSE-MIT LICENSE-APACHE "$work"
-# One of macOS is built for the other processor.
+# Skipped for the macOS binary that is cross-compiled for the other processor.
 [ "$target" = x86_64-apple-darwin ] || "$work/ghdeploy" --version
-# bsdtar of macOS knows none of GNU's options for that.
+# The bsdtar of macOS has none of the GNU options that make an archive reproducible.
 case $(tar --version) in
   *GNU*) set -- --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner ;;
   *)     set -- --uid 0 --gid 0 --uname '' --gname '' ;;

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Finds the ghdeploy of this very version of the action and writes its path to the output `binary`:
+# Finds the ghdeploy binary for exactly this version of the action and writes its path to the output `binary`:
 #
 #   1. GHDEPLOY_BINARY, if it is set: a path, or a name on PATH;
 #   2. the release of this version, if .github/action/sha256sums has its digest;
-#   3. built from the sources beside this script.
+#   3. a build of the sources next to this script.
 #
-# What was downloaded or built is kept in the runner's tool cache, which a runner of one's own keeps for the next run.
+# A downloaded or built binary stays in the runner's tool cache, which self-hosted runners keep between runs.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 sums=$top/.github/action/sha256sums
-# Where releases are: another place serves the same files, for their digests are known.
+# A mirror can serve the releases, because their digests are checked.
 releases=${GHDEPLOY_RELEASES:-https://github.com/ghdeploy/ghdeploy/releases/download}
 
 die() {
@@ -48,30 +48,30 @@ digest=$(sed -n "s/^\([0-9a-f]\{64\}\)  $archive\$/\1/p" "$sums" | head -n 1)
 if [ -n "$digest" ]; then
   home=$cache/ghdeploy/$version-$digest
   if [ ! -x "$home/ghdeploy" ]; then
-    # In a folder of its own until it is whole: other jobs may do the same.
+    # In a separate folder until it is complete, because other jobs may do the same at the same time.
     work=$(mktemp -d "$cache/ghdeploy/new.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     echo "ghdeploy: downloading $archive"
     curl --fail --silent --show-error --location --proto-redir =https --retry 3 --max-time 120 \
       --output "$work/archive" "$releases/v$version/$archive" ||
-      die "the release $version cannot be downloaded: try again, or set GHDEPLOY_BINARY to a program of your own"
+      die "cannot download release $version: try again, or set GHDEPLOY_BINARY to a binary on the runner"
     [ "$(sha256 <"$work/archive")" = "$digest" ] ||
-      die "$archive is not what this version of the action was released with: its digest differs. Nothing of it was run."
+      die "the digest of $archive is not the one that this version of the action was released with: it was not run"
     tar -xzf "$work/archive" -C "$work" ghdeploy
     mkdir -p "$home"
     mv -f "$work/ghdeploy" "$home/ghdeploy"
   fi
-  found "$home/ghdeploy" "release $version, its sha256 is the one that the action carries"
+  found "$home/ghdeploy" "release $version, sha256 verified"
 fi
 
-# By what it is built from: a cache of another commit is another one.
+# The cache key is the digest of the sources, so that another commit gets another binary.
 sources=$(cd "$top" && find Cargo.toml Cargo.lock src -type f | LC_ALL=C sort | while IFS= read -r file; do
   printf '%s %s\n' "$(sha256 <"$file")" "$file"
 done | sha256)
 home=$cache/ghdeploy/$version-$sources
 if [ ! -x "$home/ghdeploy" ]; then
   command -v cargo >/dev/null ||
-    die "there is no release of ghdeploy $version for $(uname -s) $(uname -m), and no cargo to build it: install Rust, or set GHDEPLOY_BINARY"
+    die "ghdeploy $version has no release for $(uname -s) $(uname -m), and cargo is not installed: install Rust, or set GHDEPLOY_BINARY"
   echo "::group::building ghdeploy $version"
   cargo build --release --locked --bin ghdeploy --manifest-path "$top/Cargo.toml" --target-dir "$cache/ghdeploy/target"
   echo "::endgroup::"
@@ -79,4 +79,4 @@ if [ ! -x "$home/ghdeploy" ]; then
   cp "$cache/ghdeploy/target/release/ghdeploy" "$home/new.$$"
   mv -f "$home/new.$$" "$home/ghdeploy"
 fi
-found "$home/ghdeploy" "built from the sources of the action"
+found "$home/ghdeploy" "built from the action's sources"

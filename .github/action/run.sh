@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs ghdeploy with what the inputs of the action say; they come by the environment, never as a part of a script.
-# The private key goes to its stdin: so it is in the environment of no process that ghdeploy starts.
+# Runs ghdeploy with the inputs of the action. They come from the environment and are never part of a script.
+# The private key goes to stdin, so that it is in the environment of no process that ghdeploy starts.
 set -eu
 
 if [ -n "${SSH_KEY:-}" ]; then
@@ -14,5 +14,5 @@ else
 fi
 unset SSH_KEY INPUT_SSH_KEY INPUT_GITHUB_TOKEN
 
-# In the place of this shell, so that a cancelled run reaches it at once.
+# Replaces this shell, so that the signal of a cancelled run reaches ghdeploy directly.
 exec "$BINARY" "$COMMAND"

@@ -115,7 +115,7 @@ fn a_release_is_downloaded_once_and_only_if_its_digest_is_the_known_one() {
         assert_ne!(action.release("evil"), good);
         let output = action.get(shell, &[]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains("its digest differs. Nothing of it was run."), "{}", said(&output));
+        assert!(said(&output).contains("was released with: it was not run"), "{}", said(&output));
         assert!(!action.path("output").exists());
         // And nothing of it is kept.
         let left = walkdir::WalkDir::new(action.path("cache"))
@@ -126,7 +126,7 @@ fn a_release_is_downloaded_once_and_only_if_its_digest_is_the_known_one() {
         fs::remove_dir_all(action.path("releases")).unwrap();
         let output = action.get(shell, &[]);
         assert!(
-            said(&output).contains("::error::the release ") && output.status.code() == Some(1),
+            said(&output).contains("::error::cannot download release ") && output.status.code() == Some(1),
             "{}",
             said(&output)
         );
@@ -162,7 +162,7 @@ fn without_a_release_it_is_built_from_the_sources_of_the_action() {
     let output = action.get_of(Path::new(TOP), &["sh"], &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")]);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(action.found(), format!("ghdeploy {VERSION}"));
-    assert!(said(&output).contains("(built from the sources of the action)"));
+    assert!(said(&output).contains("(built from the action's sources)"));
     // The second time it is there, in whichever folder the same sources lie; without cargo it would be said.
     let output = action.get(&["sh"], &[]);
     assert!(output.status.success() && !said(&output).contains("building"), "{}", said(&output));
@@ -177,7 +177,7 @@ fn without_a_release_it_is_built_from_the_sources_of_the_action() {
     let output = action.get(&["sh"], &[("PATH", &bin.display().to_string())]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said(&output).contains("no cargo to build it: install Rust, or set GHDEPLOY_BINARY"),
+        said(&output).contains("cargo is not installed: install Rust, or set GHDEPLOY_BINARY"),
         "{}",
         said(&output)
     );

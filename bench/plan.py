@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Compares `ghdeploy plan` over a whole repository with one `docker compose config -q` of one of its
-projects, in one run, as the ratio of the medians.
+"""Compares `ghdeploy plan` over a whole repository with `docker compose config -q` of one of its projects, in
+one run, as the ratio of the medians.
 
     bench/plan.py [--binary target/release/ghdeploy] [--projects 100] [--runs 21]
 
-Three services a project, each with what real ones have: env files, mounts, labels, networks, anchors, an
-extended service. The last commit changes one image, one mounted file and one env file. Needs Docker
-Compose, but no daemon.
+Each project has three realistic services, with env files, mounts, labels, networks, anchors and an extended
+service. The last commit changes one image, one mounted file and one env file. Needs Docker Compose, but no
+Docker Engine.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def repository(top, projects):
     put(f"{top}/services/app005/nginx.conf", "B=1\n")
     put(f"{top}/services/app007/web.env", "B=1\n")
     commit(top)
-    git(top, "gc", "--quiet")  # as a clone is
+    git(top, "gc", "--quiet")  # packed, like a fresh clone
 
 
 def git(top, *argv):
@@ -130,7 +130,7 @@ def main():
         print(f"{options.projects} projects, {3 * options.projects} services, medians of {options.runs} runs")
         print(f"plan of two revisions / docker compose config -q of one project: {statistics.median(mine) / of:.2f}")
         print(f"check / docker compose config -q of one project: {statistics.median(checks) / of:.2f}")
-        # git's own processes are the children of ghdeploy; the largest of them all counts.
+        # git's processes are children of ghdeploy, so this is the peak of the largest process of all.
         print(f"memory of a plan at its peak: {memory / 1024:.0f} MB")
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares `ghdeploy sync` with a bare `ssh host true` and with rsync, in one run, as ratios of medians.
+"""Compares `ghdeploy sync` with a bare `ssh host true` and with rsync, in one run, as ratios of the medians.
 
     bench/sync.py --ssh-config FILE --host ALIAS [--binary target/release/ghdeploy] [--runs 5] [W24] [WBIG]
 
 W24:  24 services, 10 files each, 7 MB.   WBIG: W24 and 20,000 files of 2 KB, 48 MB.
-Works in a directory of its own on both sides and needs no Docker: every sync is --no-restart. To see
-what a round trip costs, reach the host through a link with a delay (tc netem, network namespaces).
+It works in a temporary directory on both sides and needs no Docker: every sync is --no-restart. To see the cost
+of a round trip, connect to the host through a link with a delay (tc netem, network namespaces).
 """
 
 import argparse
@@ -33,7 +33,7 @@ def put(path, content):
 
 
 def workload(kind, top):
-    """Writes the same bytes every time."""
+    """Writes the files of a workload; the same bytes every time."""
     dice = random.Random(kind)
     for service in range(24):
         name = f"svc{service:03}"
@@ -54,7 +54,7 @@ def run(argv):
 
 
 def fresh(top):
-    """What every workflow has: a checkout in which all times are new."""
+    """Gives every file a new mtime, like a checkout in a workflow."""
     for folder, _, files in os.walk(top):
         for name in files:
             os.utime(os.path.join(folder, name))
@@ -85,7 +85,7 @@ def main():
             def measure(what, argv, prepare=lambda: None):
                 prepare()
                 times.setdefault(what, []).append(run(argv))
-                time.sleep(0.3)  # what the host does after the answer is not the next one's
+                time.sleep(0.3)  # work that the host does after the answer must not slow down the next run
 
             def edit():
                 with open(edited, "ab") as file:

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Shows on this machine, with a real sshd and a real Docker Engine, what ghdeploy does: five services go
-# to a "host" over SSH, one config file changes, and only the service that mounts it restarts.
+# Shows what ghdeploy does, on this machine, with a real sshd and a real Docker Engine: it deploys five projects
+# to a "host" over SSH, changes one config file, and shows that only the service that mounts it restarts.
 #
-#   tests/demo.sh        as root, with sudo, or as a user of the group `docker`
+#   tests/demo.sh        as root, with sudo, or as a user in the group `docker`
 #
-# It installs what is missing (tests/setup.sh demo), builds ghdeploy and takes everything else away again,
+# It installs what is missing (tests/setup.sh demo) and builds ghdeploy. It removes everything else at the end,
 # also after a failure or Ctrl-C: containers, network, sshd, files. Nothing else on the machine is touched.
-# Exits 0 only if everything it claims was seen to be true.
-#   DEMO_BINARY=FILE      show this ghdeploy instead of building one
+# Exits with 0 only if every claim was verified.
+#   DEMO_BINARY=FILE      use this binary instead of building one
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-PATH=$PATH:/usr/sbin:/sbin              # where sshd lives, which ordinary users lack
-PATH=${HOME:-/root}/.cargo/bin:$PATH    # rustup's place
+PATH=$PATH:/usr/sbin:/sbin              # sshd is there, and ordinary users lack it
+PATH=${HOME:-/root}/.cargo/bin:$PATH    # where rustup puts cargo
 
 say()  { printf '\n== %s\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
 die()  { printf 'demo: %s\n' "$*" >&2; exit 1; }
-run() { # shows the command, quoted where a shell would need it, then runs it
+run() { # prints the command, quoted as a shell needs it, then runs it
   local word
   printf '\n$'
   for word; do
@@ -31,7 +31,7 @@ run() { # shows the command, quoted where a shell would need it, then runs it
 }
 
 CLAIMS=0 FAILED=0
-claim() { # TEXT COMMAND...: says whether the text is true
+claim() { # TEXT COMMAND...: prints the text, and whether the command proves it
   local text=$1
   shift
   CLAIMS=$((CLAIMS + 1))
@@ -42,8 +42,7 @@ claim() { # TEXT COMMAND...: says whether the text is true
   fi
 }
 
-# The demo must be about the demo's host: not about one of the caller's, nor about the repository or the
-# workflow run that it happens to be started from.
+# The demo must use its own host and repository, not those that the caller's environment or workflow run names.
 for name in $(compgen -v GHDEPLOY_) $(compgen -v GITHUB_) $(compgen -v GIT_); do
   case $name in GIT_SSL_*) ;; *) unset "$name" ;; esac
 done
@@ -53,12 +52,12 @@ done
 say "Preparing: tools, ghdeploy, images"
 run tests/setup.sh demo
 docker version >/dev/null 2>&1 ||
-  die "Docker Engine runs but not for $(id -un): use 'sudo tests/demo.sh', or join the group docker and log in again"
+  die "$(id -un) may not use Docker Engine: run 'sudo tests/demo.sh', or join the group docker and log in again"
 
 build() {
   if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && ! command -v cargo >/dev/null; then
-    # Under sudo, Rust and target/ belong to the person who called it.
-    # shellcheck disable=SC2016  # their $HOME
+    # Under sudo, Rust and target/ belong to the calling user.
+    # shellcheck disable=SC2016  # that user's $HOME
     sudo -H -u "$SUDO_USER" sh -c 'PATH=$HOME/.cargo/bin:$PATH; exec cargo build --locked'
   else
     cargo build --locked
@@ -77,10 +76,10 @@ run tests/images.sh
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/ghdeploy-demo.XXXXXX")
 ROOT=$WORK/srv/services
-ID=ghdeploy-demo-$$            # prefix of the Compose projects: unique, and the mark of what is ours
+ID=ghdeploy-demo-$$            # unique prefix of the Compose projects, by which the demo finds its own
 SSHD_PID=''
 
-containers() { # ids of the demo's containers, stopped ones too
+containers() { # the IDs of the demo's containers, including stopped ones
   docker ps -a --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
     awk -v prefix="$ID-" 'index($2, prefix) == 1 { print $1 }'
 }
@@ -88,17 +87,17 @@ containers() { # ids of the demo's containers, stopped ones too
 # shellcheck disable=SC2317,SC2329  # called by trap
 cleanup() {
   local rc=$? ids
-  trap '' INT TERM HUP         # a second Ctrl-C must not leave half of it behind
+  trap '' INT TERM HUP         # a second Ctrl-C must not interrupt the cleanup
   trap - EXIT
   set +e
   say "Cleaning up"
   if [ -n "$SSHD_PID" ]; then
-    # Sessions first, while their parent still tells which are ours.
+    # The sessions first, because they are found by their parent.
     # shellcheck disable=SC2046
     kill $(pgrep -P "$SSHD_PID") "$SSHD_PID" 2>/dev/null
     wait "$SSHD_PID" 2>/dev/null
   fi
-  # What an interrupted sync still does on the host holds its lock: let it finish before removing.
+  # The step of an interrupted sync may still run on the host and hold the lock. Let it finish first.
   [ ! -e "$ROOT/.ghdeploy/lock" ] || flock -w 60 "$ROOT/.ghdeploy/lock" true
   ids=$(containers)
   # shellcheck disable=SC2086
@@ -110,7 +109,7 @@ cleanup() {
   rm -rf "$WORK" 2>/dev/null ||   # an ordinary user cannot remove what a container wrote as root
     docker run --rm -v "$WORK:/w" ghdeploy-test/busybox:1 sh -c 'rm -rf /w/* /w/.[!.]*'
   rm -rf "$WORK"
-  note "containers, network, sshd and temporary files are gone"
+  note "removed the containers, the network, the sshd and the temporary files"
   exit "$rc"
 }
 trap cleanup EXIT
@@ -120,13 +119,13 @@ trap 'exit 129' HUP
 
 # -------------------------------------------------------------------------------------------- sshd
 
-say "A host: an sshd on loopback, with keys of its own, that lets only this demo in"
+say "A host: an sshd on loopback, with its own keys, that accepts only this demo"
 mkdir "$WORK/ssh" "$WORK/bin"
 ssh-keygen -q -t ed25519 -N '' -C ghdeploy-demo-host -f "$WORK/ssh/host_key"
 ssh-keygen -q -t ed25519 -N '' -C ghdeploy-demo-client -f "$WORK/ssh/client_key"
 cp "$WORK/ssh/client_key.pub" "$WORK/ssh/authorized_keys"
-if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi   # sshd's empty directory, needed by root's alone
-# Without PAM, sshd refuses accounts with a locked password, as root's is on Ubuntu.
+if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi   # the empty directory that sshd needs if it runs as root
+# Without PAM, sshd refuses accounts with a locked password, such as root on Ubuntu.
 pam=no
 case $(getent shadow "$(id -un)" 2>/dev/null | cut -d: -f2) in '!'*) pam=yes ;; esac
 
@@ -137,7 +136,7 @@ ssh_host() {
 }
 in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-start_sshd() { # on PORT; fails if somebody else was quicker to take it
+start_sshd() { # on PORT; fails if another process has taken the port
   cat >"$WORK/ssh/sshd_config" <<C
 Port $PORT
 ListenAddress 127.0.0.1
@@ -154,7 +153,7 @@ UseDNS no
 PrintMotd no
 C
   echo "[127.0.0.1]:$PORT $(cut -d' ' -f1,2 "$WORK/ssh/host_key.pub")" >"$WORK/ssh/known_hosts"
-  # A session of its own: Ctrl-C must reach the cleanup, not sshd. sshd insists on its full path.
+  # In a separate session, so that Ctrl-C reaches the cleanup and not sshd. sshd requires its full path.
   setsid "$(command -v sshd)" -D -f "$WORK/ssh/sshd_config" -E "$WORK/ssh/log" </dev/null >/dev/null 2>&1 &
   SSHD_PID=$!
   for _ in $(seq 100); do
@@ -173,14 +172,14 @@ for _ in 1 2 3 4 5; do
 done
 if [ -z "$up" ]; then
   tail -n 5 "$WORK/ssh/log" >&2 || true
-  die "the demo's sshd did not come up"
+  die "the demo's sshd did not start"
 fi
 ssh_host docker compose version >/dev/null || die "docker compose does not work over SSH for $(id -un)"
 note "$(id -un)@127.0.0.1:$PORT, projects below $ROOT"
 
 # -------------------------------------------------------------------------------------- repository
 
-say "A repository: one folder a service"
+say "A repository: one folder per project"
 REPO=$WORK/repo
 mkdir -p "$REPO"/services/{proxy/routes,web/html,crontab/crontabs,app,redis}
 cd "$REPO"
@@ -269,10 +268,10 @@ echo 'appendonly yes' >services/redis/redis.conf
 commit() { git -c user.name=demo -c user.email=demo@localhost -c commit.gpgsign=false commit -q -m "$1"; }
 git -c init.defaultBranch=main init -q .
 git add -A
-commit 'Five services'
+commit 'Five projects'
 run find services -type f
 
-say "On the host, two things that the repository does not have: a .env with a secret, and data"
+say "On the host, two things that are not in the repository: a .env with a secret, and data"
 mkdir -p "$ROOT/app" "$ROOT/redis/data"
 echo 'API_TOKEN=only-the-host-knows' >"$ROOT/app/.env"
 head -c 4096 /dev/urandom >"$ROOT/redis/data/dump.rdb"
@@ -280,13 +279,13 @@ chmod 600 "$ROOT/app/.env"
 
 # ------------------------------------------------------------------------------------ observations
 
-# PROJECT/SERVICE CONTAINER STARTED STATE, one container a line
+# PROJECT/SERVICE CONTAINER STARTED STATE, one container per line
 snapshot() {
   containers | xargs -r docker inspect --format \
     '{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.State.StartedAt}} {{.State.Status}}' |
     sed "s|^$ID-||" | sort
 }
-# Of every file and folder on the host: identity, mode, size, time
+# The inode, mode, size and time of every file and folder on the host
 host_files() { find "$ROOT" -printf '%P %i %m %s %T@\n' | sort; }
 unmanaged() {
   (cd "$ROOT" && stat -c '%n %i %a %s %Y' app/.env redis/data/dump.rdb && sha256sum app/.env redis/data/dump.rdb)
@@ -301,7 +300,7 @@ inside() { # PROJECT/SERVICE COMMAND...
   docker exec "$id" "$@"
 }
 sync_ok() { run ghdeploy "$@" || die "'ghdeploy $*' failed with exit code $?"; }
-code_is() { # CODE COMMAND...: runs it quietly
+code_is() { # CODE COMMAND...: runs it without output
   local want=$1 got=0
   shift
   "$@" >/dev/null 2>&1 || got=$?
@@ -319,10 +318,10 @@ GHDEPLOY_ROOT=$ROOT
 GHDEPLOY_SSH_KEY=$WORK/ssh/client_key
 GHDEPLOY_KNOWN_HOSTS=$WORK/ssh/known_hosts
 export GHDEPLOY_HOST GHDEPLOY_ROOT GHDEPLOY_SSH_KEY GHDEPLOY_KNOWN_HOSTS
-say "Where to deploy (options --host, --root, --ssh-key and --known-hosts say the same)"
+say "Where to deploy (the same as the options --host, --root, --ssh-key and --known-hosts)"
 for name in $(compgen -v GHDEPLOY_); do note "export $name=${!name}"; done
 
-say "1. The first sync brings up everything"
+say "1. The first sync brings everything up"
 sync_ok sync
 run docker ps --filter "name=^$ID-" --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
 running() { [ "$(snapshot | awk '$4 == "running" { printf "%s ", $1 }')" = "$1" ]; }
@@ -344,7 +343,7 @@ same_containers() { [ "$(snapshot)" = "$before" ]; }
 claim "no container was restarted or replaced" same_containers
 claim "there is nothing left to do (sync --dry-run --exit-code exits 0)" code_is 0 ghdeploy sync --dry-run --exit-code
 
-say "3. One config file changes; a dry run says what that would mean"
+say "3. One config file changes; a dry run shows what that would do"
 run sed -i 's/index.html/maintenance.html/' services/web/httpd.conf
 run git --no-pager diff --unified=0
 git add -A
@@ -355,7 +354,7 @@ echo
 same_files() { [ "$(host_files)" = "$files" ]; }
 claim "there is something to do (--exit-code exits 10)" code_is 10 ghdeploy sync --dry-run --exit-code
 claim "the dry runs changed no file on the host, not even the lock" same_files
-claim "nor any container" same_containers
+claim "and no container" same_containers
 
 say "4. The sync: only the service that mounts the file restarts"
 sync_ok sync
@@ -371,12 +370,12 @@ join -j 1 -a 1 -a 2 -e '-' -o 0,1.2,1.3,2.2,2.3 <(echo "$before") <(echo "$after
 echo
 only_web() { [ "$(cat "$WORK/restarted" 2>/dev/null)" = web/web ]; }
 same_content() { inside web/web cat /etc/httpd.conf | cmp -s - services/web/httpd.conf; }
-claim "web was restarted, and nothing else: not even worker beside it" only_web
+claim "web was restarted and nothing else, not even worker in the same project" only_web
 claim "all six services run" running 'app/app crontab/crontab proxy/proxy redis/redis web/web web/worker '
 run docker exec "$(container web/web)" cat /etc/httpd.conf
 echo
-claim "the container sees the file of the commit" same_content
-claim "web answers by it: back soon" page_is 'back soon'
+claim "the container sees the committed file" same_content
+claim "web uses it and answers: back soon" page_is 'back soon'
 claim "the host's .env and data are still untouched" unmanaged_same
 claim "there is nothing left to do" code_is 0 ghdeploy sync --dry-run --exit-code
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the images that the demo and the tests use, from the machine's own static busybox: no registry
-# is asked. Images that are there already, made by this version of this script, are left alone.
+# Builds the images that the demo and the tests use, from the machine's own static busybox, without a
+# registry. Images that this version of the script has already built are left alone.
 #
 #   ghdeploy-test/busybox:1     busybox and its applets, CMD sh
-#   ghdeploy-test/web:1, :2     busybox httpd on 8080 serving /www, with a healthcheck every second; the
-#                               two differ in one byte of /www/index.html, so that a test can change an image
+#   ghdeploy-test/web:1, :2     busybox httpd on 8080 serving /www, with a healthcheck every second. They
+#                               differ in one byte of /www/index.html, so that a test can change an image
 set -euo pipefail
 
 die() { printf 'images: %s\n' "$*" >&2; exit 1; }
@@ -15,9 +15,9 @@ current() { # IMAGE
 }
 if current ghdeploy-test/busybox:1 && current ghdeploy-test/web:1 && current ghdeploy-test/web:2; then exit 0; fi
 
-docker version >/dev/null 2>&1 || die "no Docker Engine answers to this user: see tests/setup.sh"
+docker version >/dev/null 2>&1 || die "this user cannot reach Docker Engine: run tests/setup.sh demo"
 busybox=$(command -v busybox) || die "busybox is missing: run tests/setup.sh demo"
-if ldd "$busybox" >/dev/null 2>&1; then die "$busybox is not static: run tests/setup.sh demo"; fi
+if ldd "$busybox" >/dev/null 2>&1; then die "$busybox is not statically linked: run tests/setup.sh demo"; fi
 for applet in sh httpd wget nc crond sleep cat sha256sum; do
   "$busybox" --list | grep -x "$applet" >/dev/null || die "$busybox was built without the applet '$applet'"
 done
@@ -25,7 +25,7 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# --- busybox: a file system of one binary and links to it
+# --- busybox: a root file system with one binary and links to it
 mkdir -p "$work/root/"{bin,dev,etc,proc,root,sys,tmp,www}
 chmod 1777 "$work/root/tmp"
 cp "$busybox" "$work/root/bin/busybox"
@@ -38,7 +38,7 @@ tar -C "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -
   docker import -c 'CMD ["sh"]' -c 'ENV PATH=/bin' -c "LABEL ghdeploy-test.recipe=$RECIPE" - ghdeploy-test/busybox:1 >/dev/null
 echo "images: built ghdeploy-test/busybox:1"
 
-# --- web. STOPSIGNAL, because httpd as process 1 ignores SIGTERM and every stop would take 10 s.
+# --- web. STOPSIGNAL, because httpd as process 1 ignores SIGTERM, and every stop would take 10 s.
 cat >"$work/Dockerfile" <<'D'
 FROM ghdeploy-test/busybox:1
 ARG VERSION
@@ -51,7 +51,7 @@ CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]
 D
 for version in 1 2; do
   build=(docker build -q -t "ghdeploy-test/web:$version" --build-arg "VERSION=$version" -)
-  # The classic builder needs no buildx and never asks a registry for the base image; the other is for
+  # The classic builder needs no buildx and never contacts a registry for the base image. The fallback is for
   # engines that have dropped it.
   DOCKER_BUILDKIT=0 "${build[@]}" <"$work/Dockerfile" >/dev/null 2>&1 || "${build[@]}" <"$work/Dockerfile" >/dev/null
   echo "images: built ghdeploy-test/web:$version"

@@ -227,7 +227,8 @@ setup() {
 }
 run_gate setup setup
 
-# `test` and `compose` beside `e2e`, if it is chosen too. They compile first and yield the processors to it.
+# `test` and `compose` beside `e2e`, if it is chosen too: everything is compiled first, and they yield the
+# processors to it. Half as many tests at once as usual, because those of the driver keep a processor busy.
 beside() { for gate in test compose; do if chosen "$gate"; then run_gate "$gate" "gate_$gate"; fi; done; }
 start_beside() {
   run_gate build cargo test --locked --no-run
@@ -236,6 +237,7 @@ start_beside() {
     trap - EXIT
     set +m
     renice -n 5 -p $BASHPID >/dev/null
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(nproc)}
     beside
   ) >"$WORK/beside" 2>&1 </dev/null &
   BESIDE=$!

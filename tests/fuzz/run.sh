@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Feeds the readers of compose files, env files and ghdeploy.yml with what nobody would write.
-# Fails at the first input that breaks what must hold; the input is then in tests/fuzz/artifacts.
+# Fuzzes the parsers of compose files, env files and ghdeploy.yml. Stops at the first input that violates an
+# invariant, and keeps that input in tests/fuzz/artifacts.
 #
-#   tests/fuzz/run.sh [SECONDS [TARGET...]]     60 seconds for each target unless told otherwise
+#   tests/fuzz/run.sh [SECONDS [TARGET...]]     seconds per target, 60 by default
 #
-# Needs Rust (tests/setup.sh) and, for libFuzzer, a C++ compiler, which is installed where apt and root
-# are at hand. Nightly is not needed: RUSTC_BOOTSTRAP allows the flags of the sanitizer on stable.
+# Needs Rust (tests/setup.sh rust) and, for libFuzzer, a C++ compiler, which the script installs if it runs as
+# root and apt is available. Nightly is not needed: RUSTC_BOOTSTRAP enables the sanitizer flags on stable.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
@@ -27,7 +27,7 @@ if ! have c++; then
 fi
 have cargo-fuzz || cargo install --quiet --locked cargo-fuzz
 
-seed() { # TARGET FILE...: one input, the files of a project with the byte 0xff between them
+seed() { # TARGET FILE...: writes one input, the files of a project separated by the byte 0xff
   local target=$1 input file
   input=$(mktemp)
   shift
@@ -54,7 +54,7 @@ make_seeds() {
   while IFS= read -r -d '' file; do
     cp "$file" "$FUZZ/corpus/dotenv/seed-$(sha1sum <"$file" | cut -c 1-16)"
   done < <(find tests/compose_fixtures services -name '*.env*' -type f -print0)
-  # shellcheck disable=SC2016  # nothing here is for the shell
+  # shellcheck disable=SC2016  # the dollar signs are not for the shell
   printf '%s' '$A${B}${S:-x}${E:?no}${U-${N:+$$}}' >"$FUZZ/corpus/interpolation/seed"
   cat >"$FUZZ/corpus/config/seed" <<'SEED'
 services: [services/*, other]
@@ -72,7 +72,7 @@ SEED
 
 make_seeds
 cargo fuzz build --fuzz-dir "$FUZZ"
-# The sanitizer makes all ten times slower: what takes a second without it is fine.
+# The sanitizer slows everything down tenfold, so 20 s mean about 2 s without it.
 for target in "${TARGETS[@]}"; do
   printf '\n======== %s: %s s\n' "$target" "$SECONDS_EACH"
   cargo fuzz run --fuzz-dir "$FUZZ" "$target" -- \

@@ -1,15 +1,15 @@
-//! What is wrong or doubtful in the input, and where.
+//! Errors and warnings about the repository.
 //!
-//! Owns the shape of a message about the repository: severity, text, place, help. Never prints.
+//! Owns the shape of such a message: severity, text, location, help. Never prints.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in a file of the repository.
+/// Location in a file of the repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Location {
-    /// The path in the repository, as a person would type it.
+    /// The path in the repository, as a user would type it.
     pub path: String,
     /// The line, counted from 1.
     pub line: usize,
@@ -23,61 +23,60 @@ impl fmt::Display for Location {
     }
 }
 
-/// How bad a [`Diagnostic`] is.
+/// Severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; nothing is refused for it.
+    /// The project can be deployed all the same.
     Warning,
-    /// The project cannot be deployed as it stands.
+    /// The project cannot be deployed.
     Error,
 }
 
-/// One message about the repository.
+/// Message about the repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What is wrong, in lowercase, without a full stop. Never holds a value that could be secret.
+    /// The problem, in lowercase and without a full stop. Never holds a value that could be secret.
     pub message: String,
-    /// Where, when a place is known.
+    /// The location, if there is one.
     pub at: Option<Location>,
-    /// What to do about it.
+    /// Advice on how to fix it.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// Creates an error.
     #[must_use]
     pub fn error(message: impl Into<String>, at: Option<Location>) -> Self {
         Self { severity: Severity::Error, message: message.into(), at, help: None }
     }
 
-    /// A warning at a place.
+    /// Creates a warning.
     #[must_use]
     pub fn warning(message: impl Into<String>, at: Option<Location>) -> Self {
         Self { severity: Severity::Warning, message: message.into(), at, help: None }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Whether the project cannot be deployed because of it.
+    /// Whether it is an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// The known word that was probably meant: the one that takes the fewest edits, if those are at most a
-/// third of its length.
+/// Returns the known word that is closest to a misspelled one, if the edits are at most a third of its length.
 #[must_use]
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Longer words are no slips, and the work grows with the square.
+    // A longer word is not a typo, and the cost grows with the square of the length.
     if word.len() > 64 {
         return None;
     }

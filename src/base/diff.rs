@@ -1,9 +1,9 @@
-//! How two contents differ, as people read it. Pure.
+//! Unified diffs, and names of files that must not be shown in one. Pure.
 
 use similar::TextDiff;
 
-/// The unified diff of what the host has and what is wanted, `None` if one of them is no text. Of two
-/// equal contents it is empty.
+/// Returns the unified diff from the content on the host to the wanted content: `None` if one of them is not text,
+/// empty if they are equal.
 #[must_use]
 pub fn unified(path: &str, host: Option<&[u8]>, wanted: Option<&[u8]>) -> Option<String> {
     let text = |bytes: Option<&[u8]>| match bytes {
@@ -13,7 +13,7 @@ pub fn unified(path: &str, host: Option<&[u8]>, wanted: Option<&[u8]>) -> Option
     };
     let (old, new) = (text(host)?, text(wanted)?);
     let name = |bytes: Option<&[u8]>, side: &str| match bytes {
-        // A name that is one line, whatever is in it.
+        // Escaped, so that the name is always one line.
         Some(_) => format!("{side}/{}", path.escape_debug()),
         None => "/dev/null".to_owned(),
     };
@@ -21,7 +21,7 @@ pub fn unified(path: &str, host: Option<&[u8]>, wanted: Option<&[u8]>) -> Option
     Some(TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).header(&from, &to).to_string())
 }
 
-/// Whether a file of this name holds secrets by custom.
+/// Whether a file of this name usually holds secrets.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_a_secret_is_taken_for_one() {
+    fn files_named_like_secrets_count_as_secrets() {
         for name in [".env", ".env.production", "app.env", "tls.key", "db_password.txt", "Secrets.yml"] {
             assert!(is_secret_name(name), "{name}");
         }

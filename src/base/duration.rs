@@ -1,18 +1,18 @@
-//! Durations as people write them: `120s`, `5m`, `1m30s`, `2h`.
+//! Durations such as `120s`, `5m`, `1m30s` and `2h`.
 //!
 //! Owns the notation that `ghdeploy.yml` and the command line share. Never reads a clock.
 
 use std::time::Duration;
 
-/// The units, from large to small, in milliseconds.
+/// Units from large to small, in milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads a duration: one or more numbers, each with its unit (`d`, `h`, `m`, `s`, `ms`), the larger
-/// unit first. A number without a unit is refused, since nobody can tell seconds from minutes.
+/// Parses a duration: one or more numbers, each with its unit (`d`, `h`, `m`, `s`, `ms`), larger units first.
+/// A number without a unit is refused because it could mean seconds or minutes.
 ///
 /// # Errors
 ///
-/// A message that says how a duration is written.
+/// If the text is not a duration. The message shows the notation.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration; write it like `90s`, `5m` or `1m30s`");
     let mut rest = text.trim();
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         for (text, millis) in [
             ("120s", 120_000),
             ("5m", 300_000),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_says_how_to_write_it() {
+    fn other_text_is_refused_with_the_notation() {
         for text in
             ["", "s", "5 minutes", "5M", "-5s", "1.5h", "5s5m", "5s5s", "5m3", "99999999999999999999s"]
         {

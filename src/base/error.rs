@@ -1,7 +1,7 @@
-//! How the program fails: one kind of failure, one documented exit code.
+//! Failures of commands: each kind has one documented exit code.
 //!
-//! Owns the exit codes and the three parts of a message (what, where, what to do) with the state
-//! of the host at its end. Never prints.
+//! Owns the exit codes and the parts of an error: what happened, where, what to do, and the state of the host.
+//! Never prints.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::base::diagnostic::Diagnostic;
 
-/// The exit codes of the command line, as documented in `ghdeploy --help`.
+/// Exit codes of the command line, as documented in `ghdeploy --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exit {
     /// Done, or nothing to do.
@@ -18,38 +18,38 @@ pub enum Exit {
     Unforeseen = 1,
     /// Usage or configuration: the command line, `ghdeploy.yml` or a compose file.
     Usage = 2,
-    /// The gate is closed: what must be proven of a commit is not.
+    /// The gate is closed: a requirement for the commit is not proven.
     GateClosed = 3,
-    /// The host was not reached, lacks something, or its lock was not had in time.
+    /// The host was not reached, lacks something, or its lock was not acquired in time.
     Unreachable = 4,
     /// A deploy failed; the host is as it was before.
     RolledBack = 5,
-    /// A deploy failed and the host's state needs a look.
+    /// A deploy failed, and the state of the host must be checked.
     NeedsLook = 6,
     /// With `--exit-code`: there is something to do.
     Pending = 10,
 }
 
 impl Exit {
-    /// The number for the shell.
+    /// The process exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
     }
 }
 
-/// What a failure left behind on a host.
+/// State of a host after a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
     /// Nothing was changed.
     Unchanged,
-    /// Everything that was changed is back as in this release.
+    /// Every change was rolled back.
     RolledBack {
-        /// The release that the host is back at.
+        /// The release that the host is at again.
         release: u64,
     },
-    /// Nobody knows without a look.
+    /// The state must be checked.
     Unknown,
 }
 
@@ -63,54 +63,54 @@ impl fmt::Display for HostState {
     }
 }
 
-/// A failure of a whole command.
+/// Failure of a whole command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The exit code.
     pub exit: Exit,
-    /// What happened, where and what to do; at least one.
+    /// What happened, where, and what to do. Never empty.
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether it may pass by itself, and nothing was changed: then another try does no harm.
+    /// Whether another try may succeed and does no harm, because nothing was changed.
     pub is_transient: bool,
-    /// The name of the host that it is about, and what state that host is in.
+    /// The name of the host and its state, if a host is involved.
     pub host: Option<(String, HostState)>,
 }
 
-/// What fallible parts of the program return.
+/// Result of the fallible parts of the program.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A failure with one message and no place.
+    /// Creates a failure with one message and no location.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self::of(exit, vec![Diagnostic::error(message, None)])
     }
 
-    /// A failure with these messages.
+    /// Creates a failure with these messages.
     #[must_use]
     pub fn of(exit: Exit, diagnostics: Vec<Diagnostic>) -> Self {
         Self { exit, diagnostics, is_transient: false, host: None }
     }
 
-    /// A failure of usage or configuration.
+    /// Creates a failure of usage or configuration.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// A failure that no part of the program foresaw.
+    /// Creates a failure that the program did not foresee.
     #[must_use]
     pub fn unforeseen(message: impl Into<String>) -> Self {
         Self::new(Exit::Unforeseen, message)
     }
 
-    /// A failure of usage or configuration with places.
+    /// Creates a failure of usage or configuration with locations.
     #[must_use]
     pub fn invalid(diagnostics: Vec<Diagnostic>) -> Self {
         Self::of(Exit::Usage, diagnostics)
     }
 
-    /// The same with advice on the last message.
+    /// Adds advice to the last message.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         if let Some(last) = self.diagnostics.last_mut() {
@@ -119,14 +119,14 @@ impl Error {
         self
     }
 
-    /// The same, which may pass by itself.
+    /// Marks the failure as transient.
     #[must_use]
     pub fn transient(mut self) -> Self {
         self.is_transient = true;
         self
     }
 
-    /// The same about a host.
+    /// Adds the host and its state.
     #[must_use]
     pub fn on_host(mut self, name: &str, state: HostState) -> Self {
         self.host = Some((name.to_owned(), state));
@@ -135,7 +135,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// One line; the renderers show the whole.
+    /// Writes one line. The renderers show everything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, diagnostic) in self.diagnostics.iter().enumerate() {
             if number > 0 {

@@ -1,14 +1,14 @@
-//! What lies where: path → kind, mode, size and digest of a set of files.
+//! Manifests: path → kind, mode, size and digest of a set of files.
 //!
-//! Owns the text form of a manifest that lies on the host, one line a file:
+//! Owns the text form of the manifests on the host, one line per file:
 //!
 //! ```text
 //! f 644 1234 <64 hex digits> blog/compose.yml
 //! ```
 //!
-//! The driver turns such lines into `sha256sum`'s own format with one `sed`. A name that does not
-//! fit on a line (a newline, another control character, a backslash) is written with the escapes of
-//! `printf %b`, and the kind in upper case says so. Pure: hashing of files happens at the edges.
+//! The driver turns such lines into the format of `sha256sum` with one `sed`. A name that does not fit on a line
+//! (it holds a control character or a backslash) is written with the escapes of `printf %b` and marked by an upper
+//! case kind. Pure: files are hashed at the edges.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,14 +18,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::path::RootPath;
 
-/// The identity of some content: hex sha256 for files that are or will be on a host, git's object
-/// name where two revisions are compared. Only ever compared with digests of the same sort.
+/// Identity of content: hex sha256 for files that are or will be on a host, git's object name where two revisions
+/// are compared. Comparable only with digests of the same sort.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// Takes over the text of a digest.
+    /// Wraps the text of a digest.
     #[must_use]
     pub fn from_text(hex: impl Into<String>) -> Self {
         Self(hex.into())
@@ -37,10 +37,10 @@ impl Digest {
         Self::from_hasher(Sha256::new_with_prefix(bytes))
     }
 
-    /// The sha256 of all that went into `hasher`.
+    /// The sha256 of everything that was fed to `hasher`.
     #[must_use]
     pub fn from_hasher(hasher: Sha256) -> Self {
-        // By hand: `write!` would take a tenth of the time of hashing a tree of small files.
+        // By hand: `write!` would take a tenth of the time that hashing a tree of small files takes.
         let nibble = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
         Self(hasher.finalize().iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect())
     }
@@ -52,26 +52,26 @@ impl Digest {
     }
 }
 
-/// What sort of thing an [`Entry`] is.
+/// Kind of an [`Entry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A regular file; the digest is that of its content.
+    /// A regular file. The digest is that of its content.
     File,
-    /// A symbolic link; the digest is that of the text of its target.
+    /// A symbolic link. The digest is that of its target's path.
     Symlink,
 }
 
 /// One file of a [`Manifest`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
     /// Permission bits: 0o644 or 0o755; 0o600 or 0o700 for a private file; 0o777 for a link.
     pub mode: u16,
-    /// Size in bytes; of a link, the length of its target.
+    /// Size in bytes; for a link, the length of its target's path.
     pub size: u64,
-    /// The content.
+    /// The digest of the content.
     pub digest: Digest,
 }
 
@@ -82,27 +82,27 @@ impl Entry {
         self.kind == other.kind && self.digest == other.digest
     }
 
-    /// Whether anybody may execute it.
+    /// Whether any executable bit is set.
     #[must_use]
     pub fn is_executable(&self) -> bool {
         self.mode & 0o111 != 0
     }
 }
 
-/// Path → [`Entry`], in the order of paths.
+/// Entries by path, in the order of paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest(pub BTreeMap<RootPath, Entry>);
 
-/// A line of a manifest that cannot be read.
+/// Error for an invalid line of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of a manifest is not in the form `f MODE SIZE SHA256 PATH`")]
 pub struct ManifestError {
-    /// The line, counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
 }
 
 impl Manifest {
-    /// The text form, one line a file.
+    /// The text form, one line per file.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::with_capacity(self.0.len() * 120);
@@ -112,11 +112,11 @@ impl Manifest {
         text
     }
 
-    /// Reads the text form.
+    /// Parses the text form.
     ///
     /// # Errors
     ///
-    /// When a line is not in the form that [`Manifest::to_text`] writes.
+    /// If a line is not in the form that [`Manifest::to_text`] writes.
     pub fn from_text(text: &str) -> Result<Self, ManifestError> {
         let mut entries = BTreeMap::new();
         for (number, line) in text.lines().enumerate() {
@@ -126,7 +126,7 @@ impl Manifest {
         Ok(Self(entries))
     }
 
-    /// The sha256 of the text form: what `sha256sum` says of the file on the host.
+    /// The sha256 of the text form, as `sha256sum` computes it for the file on the host.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_text().as_bytes())
@@ -160,7 +160,7 @@ pub fn push_line(text: &mut String, path: &RootPath, entry: &Entry) {
     let _ = writeln!(text, "{kind} {:o} {} {} {path}", entry.mode, entry.size, entry.digest.as_str());
 }
 
-/// Reads one line of the text form, without its newline.
+/// Parses one line of the text form, without its newline.
 #[must_use]
 pub fn read_line(line: &str) -> Option<(RootPath, Entry)> {
     let mut fields = line.splitn(5, ' ');
@@ -179,7 +179,7 @@ pub fn read_line(line: &str) -> Option<(RootPath, Entry)> {
     Some((RootPath::new(&path).ok()?, Entry { kind, mode, size, digest }))
 }
 
-/// Writes `text` with the escapes of `printf %b` if it does not fit on a line as it is.
+/// Writes `text` with the escapes of `printf %b`; `None` if it fits on a line unescaped.
 #[must_use]
 pub fn escape(text: &str) -> Option<String> {
     let odd = |byte: u8| byte == b'\\' || byte < 0x20 || byte == 0x7f;
@@ -199,7 +199,7 @@ pub fn escape(text: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// Undoes [`escape`]; `None` when `text` is not what it writes.
+/// Reverses [`escape`]; `None` if `text` is not valid output of it.
 #[must_use]
 pub fn unescape(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named() {
+    fn an_invalid_line_is_reported_by_number() {
         assert_eq!(Manifest::from_text("f 644 1 abc x\nnonsense\n"), Err(ManifestError { line: 2 }));
         assert!(Manifest::from_text("f 644 1 abc ../x\n").is_err(), "a path above the root is refused");
     }

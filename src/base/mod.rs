@@ -1,6 +1,6 @@
-//! Vocabulary that every other module uses: paths, manifests, messages, exit codes.
+//! Vocabulary of all modules: paths, manifests, diagnostics, exit codes.
 //!
-//! Pure, and imports nothing of this crate outside of itself.
+//! Pure. Imports no other module of this crate.
 
 pub mod diagnostic;
 pub mod diff;

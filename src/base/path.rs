@@ -1,23 +1,22 @@
-//! Paths as the host sees them.
+//! Paths below the root on the host.
 //!
-//! Owns the one coordinate system that the whole program plans in: a path below the root on the
-//! host. Where a file lies in the repository is looked up only to show it to a person. Never
-//! touches a filesystem.
+//! Owns the one coordinate system of the whole program. The path of a file in the repository is looked up only to
+//! show it. Never touches a filesystem.
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A path below the root on the host, such as `blog/compose.yml`.
+/// Path below the root on the host, such as `blog/compose.yml`.
 ///
-/// Relative, `/`-separated, UTF-8, and without empty, `.` or `..` components, so that joining it to
-/// a root can never leave the root. The empty path is the root itself.
+/// Relative, `/`-separated, UTF-8, and without empty, `.` or `..` components, so joining it to a root never leaves
+/// the root. The empty path is the root itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RootPath(String);
 
-/// Why a string is not a path below the root.
+/// Reason why a text is not a path below the root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// The path is absolute.
@@ -38,20 +37,20 @@ impl RootPath {
         Self::default()
     }
 
-    /// Reads a relative path and resolves `.` and `..` in it by text, as Compose does.
+    /// Parses a relative path and resolves `.` and `..` in it by text, like Compose.
     ///
     /// # Errors
     ///
-    /// When the path is absolute, leads above the root or holds a NUL byte.
+    /// If the path is absolute, leads above the root or holds a NUL byte.
     pub fn new(path: &str) -> Result<Self, PathError> {
         Self::root().join(path)
     }
 
-    /// Resolves a relative path against this one, which is taken for a directory.
+    /// Resolves a relative path against this one as the directory.
     ///
     /// # Errors
     ///
-    /// As [`RootPath::new`].
+    /// Those of [`RootPath::new`].
     pub fn join(&self, path: &str) -> Result<Self, PathError> {
         if path.starts_with('/') {
             return Err(PathError::Absolute(path.to_owned()));
@@ -74,7 +73,7 @@ impl RootPath {
         Ok(Self(parts.join("/")))
     }
 
-    /// The path as text, `""` for the root.
+    /// The path as text; `""` for the root.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,13 +90,13 @@ impl RootPath {
         self.0.split('/').filter(|part| !part.is_empty())
     }
 
-    /// The last name, or `""` for the root.
+    /// The last name; `""` for the root.
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or("")
     }
 
-    /// The directory that holds this path; `None` for the root.
+    /// The parent directory; `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
@@ -109,13 +108,13 @@ impl RootPath {
         })
     }
 
-    /// Whether this path is `dir` or lies below it.
+    /// Whether this path is `dir` or below it.
     #[must_use]
     pub fn is_within(&self, dir: &Self) -> bool {
         self.relative_to(dir).is_some()
     }
 
-    /// The part of this path below `dir`: `""` when they are equal, `None` when it is not within.
+    /// The part of this path below `dir`: `""` if they are equal, `None` if it is not within `dir`.
     #[must_use]
     pub fn relative_to(&self, dir: &Self) -> Option<&str> {
         if dir.is_root() {
@@ -129,7 +128,7 @@ impl RootPath {
     }
 }
 
-/// Equal and ordered as its text, so that maps can be searched by text.
+/// Compares like its text, so maps can be searched by text.
 impl Borrow<str> for RootPath {
     fn borrow(&self) -> &str {
         &self.0
@@ -162,8 +161,7 @@ impl From<RootPath> for String {
     }
 }
 
-/// Whether a path's last name reads like that of a file: it has an ending, and not that of a
-/// directory of snippets.
+/// Whether the last name of a path looks like that of a file: it has an extension other than `.d`.
 #[must_use]
 pub fn looks_like_a_file(path: &str) -> bool {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_root() {
+    fn no_path_leads_out_of_the_root() {
         let blog = RootPath::new("blog").unwrap();
         assert!(matches!(blog.join("../../etc/passwd"), Err(PathError::AboveRoot(_))));
         assert!(matches!(RootPath::new("/etc"), Err(PathError::Absolute(_))));
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_an_ending_read_like_files() {
+    fn names_with_an_extension_look_like_files() {
         for name in ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt"] {
             assert!(looks_like_a_file(name), "{name}");
         }

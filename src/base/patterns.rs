@@ -1,7 +1,7 @@
 //! Patterns in the syntax of `.gitignore`.
 //!
-//! Owns how such text is read and matched, by git's own rules. Pure: where it comes from, and which
-//! source beats which, is the business of [`crate::tree`].
+//! Owns how such text is parsed and matched, by git's rules. Pure: [`crate::tree`] reads the files and decides
+//! which source wins.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,17 +9,17 @@ use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-/// The patterns of one ignore file, in the syntax of `.gitignore`.
+/// Patterns of one ignore file.
 #[derive(Debug, Clone)]
 pub(crate) struct Patterns(Gitignore);
 
 impl Patterns {
-    /// Reads patterns, one a line. Lines that git would never match are left out, and listed with
-    /// their number, counted from 1, and what is wrong with them.
+    /// Parses patterns, one per line. Also returns the lines that git would never match, each with its number,
+    /// counted from 1, and the reason.
     pub(crate) fn parse(text: &str) -> (Self, Vec<(usize, String)>) {
-        // Paths are handed in relative to the file's own folder; `.` keeps the matcher from stripping.
+        // Paths are relative to the folder of the file; `.` keeps the matcher from stripping a prefix.
         let mut builder = GitignoreBuilder::new(".");
-        // A class without its bracket never matches in git.
+        // In git an unclosed class never matches.
         builder.allow_unclosed_class(false);
         let mut wrong = Vec::new();
         for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
@@ -40,20 +40,20 @@ impl Patterns {
         }
     }
 
-    /// The patterns, unless there are none.
+    /// The patterns, or `None` if there are none.
     pub(crate) fn non_empty(self) -> Option<Self> {
         (!self.0.is_empty()).then_some(self)
     }
 
-    /// Whether the last pattern that matches is a plain one (`true`) or a `!` (`false`). The path is
-    /// relative to the file's folder.
+    /// Whether the last matching pattern excludes the path (`true`) or re-includes it with `!` (`false`); `None` if
+    /// none matches. The path is relative to the folder of the file.
     pub(crate) fn verdict(&self, path: &[u8], is_dir: bool) -> Option<bool> {
         let matched = self.0.matched(Path::new(OsStr::from_bytes(path)), is_dir);
         if matched.is_none() { None } else { Some(matched.is_ignore()) }
     }
 }
 
-/// Escapes braces, which are plain characters to git and a choice to the matcher.
+/// Escapes braces: git takes them literally, the matcher as alternatives.
 pub(crate) fn without_braces(line: &str) -> std::borrow::Cow<'_, str> {
     if !line.contains(['{', '}']) {
         return line.into();

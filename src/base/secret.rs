@@ -1,23 +1,23 @@
-//! Values that must not be seen.
+//! Secret values.
 //!
-//! Owns the type that no message, log or `Debug` can show. Never decides where a secret may go: who needs
-//! the value asks for it by name, and that is easy to search for.
+//! Owns the type that no message, log or `Debug` can show. A caller that needs the value calls
+//! [`Secret::reveal`], which is easy to search for.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that neither `Debug` nor `Display` shows.
+/// Text that neither `Debug` nor `Display` shows.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text as a secret.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself. It must not get into argv, logs, errors, plans or comments.
+    /// The text itself. It must not reach argv, logs, errors, plans or comments.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

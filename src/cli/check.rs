@@ -4,7 +4,7 @@ use super::context::Context;
 use super::publish::Shown;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
-use crate::compose::Memory;
+use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
 use crate::lint::{HostProjects, lint};
 use crate::outcome::answers::CheckReport;
@@ -18,8 +18,8 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     let dirs = project_dirs(&tree, &context.config.services)?;
     let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
     let mut report = CheckReport { projects: dirs.len(), services: 0, diagnostics: Vec::new() };
-    let memory = Memory::default();
-    for (dir, project) in dirs.iter().zip(models(&memory, &tree, &dirs, &root)) {
+    let cache = ProjectCache::default();
+    for (dir, project) in dirs.iter().zip(models(&cache, &tree, &dirs, &root)) {
         report.services += project.services.len();
         report.diagnostics.extend(project.diagnostics);
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = tree::read_again(&memory, &tree, &context.config.services, &target.root, &runs)?;
+        let wanted = tree::read_again(&cache, &tree, &context.config.services, &target.root, &runs)?;
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));

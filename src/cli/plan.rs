@@ -6,7 +6,7 @@ use super::context::Context;
 use super::context::selection;
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
-use crate::compose::Memory;
+use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
 use crate::plan::{self, Options, Plan, VERSION};
 use crate::state::deployed::Deployed;
@@ -58,10 +58,10 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
-        let memory = Memory::default();
+        let cache = ProjectCache::default();
         let read = |tree: &dyn Snapshot| {
             let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-            tree::read_again(&memory, tree, layout, &target.root, &runs)
+            tree::read_again(&cache, tree, layout, &target.root, &runs)
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {

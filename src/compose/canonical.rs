@@ -1,20 +1,20 @@
 //! Brings a service into its long form.
 //!
-//! Owns the equivalence of short and long syntax: after it, `environment` is a mapping whoever
-//! wrote it as a list, a volume is a mapping with a type, a command is a list. What is merged,
-//! compared and searched for files is always this form.
+//! Owns the equivalence of short and long syntax: in long form `environment` is a mapping even if it was written as
+//! a list, a volume is a mapping with a type, a command is a list. Merging, hashing and the search for files see
+//! only this form.
 
 use std::rc::Rc;
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::keys;
 use super::scalar;
 use super::short;
 use super::words::ResourceKind;
-use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
+use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value};
 
-/// The long form of a service.
-pub(super) fn service(context: &mut Context<'_>, name: &str, node: Node) -> Option<Map> {
+/// Returns the long form of a service.
+pub(super) fn service(context: &mut LoadContext<'_>, name: &str, node: Node) -> Option<Map> {
     let at = node.at;
     let Value::Map(map) = node.value else {
         context.error(at, format!("service `{name}` must be a mapping, not {}", node.kind()));
@@ -25,8 +25,8 @@ pub(super) fn service(context: &mut Context<'_>, name: &str, node: Node) -> Opti
     Some(each(map, |key, entry| attribute(context, &owner, key, entry)))
 }
 
-/// The long form of a network, volume, config or secret.
-pub(super) fn resource(context: &mut Context<'_>, kind: ResourceKind, name: &str, node: Node) -> Node {
+/// Returns the long form of a network, volume, config or secret.
+pub(super) fn resource(context: &mut LoadContext<'_>, kind: ResourceKind, name: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let owner = format!("{kind} `{name}`");
     let map = match value {
@@ -58,7 +58,7 @@ pub(super) fn resource(context: &mut Context<'_>, kind: ResourceKind, name: &str
         entry.node.value = Value::Text(Text::quoted(if is_external { "true" } else { "false" }));
     }
     if let Some(name) = old {
-        map.entry(Rc::from("name")).or_insert(Entry { at: name.at, node: name });
+        map.entry(Rc::from("name")).or_insert(MapEntry { at: name.at, node: name });
     }
     Node { at, tag, value: Value::Map(map) }
 }
@@ -68,12 +68,12 @@ fn each(map: Map, mut change: impl FnMut(&str, Node) -> Node) -> Map {
         .map(|(key, entry)| {
             let keep = entry.node.tag == Tag::Reset || key.starts_with("x-");
             let node = if keep { entry.node } else { change(&key, entry.node) };
-            (key, Entry { at: entry.at, node })
+            (key, MapEntry { at: entry.at, node })
         })
         .collect()
 }
 
-fn attribute(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Node {
+fn attribute(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
     if matches!(node.value, Value::Null) {
         return node;
     }
@@ -124,7 +124,7 @@ fn attribute(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> N
     }
 }
 
-fn scalar_or_as_is(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Node {
+fn scalar_or_as_is(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
     let is_scalar = matches!(node.value, Value::Text(_));
     if !is_scalar && keys::SCALAR.contains(&key) {
         wrong(context, owner, key, "a scalar", &node);
@@ -133,13 +133,13 @@ fn scalar_or_as_is(context: &mut Context<'_>, owner: &str, key: &str, node: Node
     node
 }
 
-fn wrong(context: &mut Context<'_>, owner: &str, key: &str, wanted: &str, node: &Node) {
+fn wrong(context: &mut LoadContext<'_>, owner: &str, key: &str, wanted: &str, node: &Node) {
     context.error(node.at, format!("{owner}: `{key}` must be {wanted}, not {}", node.kind()));
 }
 
-/// A mapping from a mapping or a list of `KEY=value`. A name without a value stays without one for
-/// `environment`, where it is passed on from outside; elsewhere it is empty.
-fn key_values(context: &mut Context<'_>, owner: &str, key: &str, node: Node, passes_on: bool) -> Node {
+/// Returns a mapping from a mapping or a list of `KEY=value`. A name without a value stays null for `environment`,
+/// which passes it on from outside; elsewhere it is empty.
+fn key_values(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node, passes_on: bool) -> Node {
     let Node { at, tag, value } = node;
     let mut map = Map::new();
     match value {
@@ -157,7 +157,7 @@ fn key_values(context: &mut Context<'_>, owner: &str, key: &str, node: Node, pas
                         continue;
                     }
                 };
-                map.insert(name, Entry { at: entry.at, node });
+                map.insert(name, MapEntry { at: entry.at, node });
             }
         }
         Value::List(items) => {
@@ -175,7 +175,7 @@ fn key_values(context: &mut Context<'_>, owner: &str, key: &str, node: Node, pas
                     None if passes_on => (&*text.text, Value::Null),
                     None => (&*text.text, Value::Text(Text::quoted(""))),
                 };
-                map.insert(Rc::from(name), Entry { at, node: Node::new(at, value) });
+                map.insert(Rc::from(name), MapEntry { at, node: Node::new(at, value) });
             }
         }
         Value::Text(_) => {
@@ -202,16 +202,16 @@ fn as_list(node: Node) -> Node {
     }
 }
 
-fn strings(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Node {
+fn strings(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
     list(context, owner, key, as_list(node), |_, item| item)
 }
 
 fn list(
-    context: &mut Context<'_>,
+    context: &mut LoadContext<'_>,
     owner: &str,
     key: &str,
     node: Node,
-    mut change: impl FnMut(&mut Context<'_>, Node) -> Node,
+    mut change: impl FnMut(&mut LoadContext<'_>, Node) -> Node,
 ) -> Node {
     let Node { at, tag, value } = node;
     let Value::List(items) = value else {
@@ -226,7 +226,7 @@ fn list(
     Node { at, tag, value: Value::List(items) }
 }
 
-fn command(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Node {
+fn command(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let items = match &value {
         Value::Text(text) => {
@@ -249,7 +249,7 @@ fn command(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Nod
     Node { at, tag, value: Value::List(items) }
 }
 
-fn health_test(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
+fn health_test(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     match value {
         Value::Text(_) => {
@@ -264,13 +264,13 @@ fn health_test(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
     }
 }
 
-fn ports(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
+fn ports(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
     let node = list(context, owner, "ports", node, |_, item| item);
     let Node { at, tag, value } = node;
     let mut ports = Vec::new();
     if let Value::List(items) = value {
         for item in items {
-            // A range is written out below: none once the budget is spent.
+            // A range is expanded below, unless the budget is spent.
             if !context.pay(1, item.at) {
                 break;
             }
@@ -285,7 +285,7 @@ fn ports(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
                     let mut map = map.clone();
                     for (key, default) in [("protocol", "tcp"), ("mode", "ingress")] {
                         let node = Node::text(item.at, default);
-                        map.entry(Rc::from(key)).or_insert(Entry { at: item.at, node });
+                        map.entry(Rc::from(key)).or_insert(MapEntry { at: item.at, node });
                     }
                     ports.push(Node::new(item.at, Value::Map(map)));
                 }
@@ -296,7 +296,7 @@ fn ports(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
     Node { at, tag, value: Value::List(ports) }
 }
 
-fn volume(context: &mut Context<'_>, owner: &str, item: Node) -> Node {
+fn volume(context: &mut LoadContext<'_>, owner: &str, item: Node) -> Node {
     match &item.value {
         Value::Text(text) => match short::volume(item.at, text) {
             Ok(node) => node,
@@ -319,12 +319,12 @@ fn volume(context: &mut Context<'_>, owner: &str, item: Node) -> Node {
     }
 }
 
-/// A mapping whose short form is the value of one of its keys.
-fn named(context: &mut Context<'_>, owner: &str, key: &str, item: Node, short: &str) -> Node {
+/// Returns a mapping from a short form that is the value of one of its keys.
+fn named(context: &mut LoadContext<'_>, owner: &str, key: &str, item: Node, short: &str) -> Node {
     match &item.value {
         Value::Text(_) => {
             let at = item.at;
-            let map = Map::from([(Rc::from(short), Entry { at, node: item })]);
+            let map = Map::from([(Rc::from(short), MapEntry { at, node: item })]);
             Node::new(at, Value::Map(map))
         }
         Value::Map(_) => item,
@@ -335,8 +335,8 @@ fn named(context: &mut Context<'_>, owner: &str, key: &str, item: Node, short: &
     }
 }
 
-/// `networks` and `depends_on`: a mapping by name from a mapping or a list of names.
-fn by_name(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Node {
+/// Returns a mapping by name from a mapping or a list of names, as in `networks` and `depends_on`.
+fn by_name(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let map = match value {
         Value::Map(map) => map,
@@ -348,7 +348,7 @@ fn by_name(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Nod
                     continue;
                 };
                 let value = if key == "depends_on" { started(item.at) } else { Value::Null };
-                map.insert(Rc::from(name), Entry { at: item.at, node: Node::new(item.at, value) });
+                map.insert(Rc::from(name), MapEntry { at: item.at, node: Node::new(item.at, value) });
             }
             map
         }
@@ -362,15 +362,15 @@ fn by_name(context: &mut Context<'_>, owner: &str, key: &str, node: Node) -> Nod
 
 fn started(at: Mark) -> Value {
     let condition = Node::text(at, "service_started");
-    Value::Map(Map::from([(Rc::from("condition"), Entry { at, node: condition })]))
+    Value::Map(Map::from([(Rc::from("condition"), MapEntry { at, node: condition })]))
 }
 
-fn build(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
+fn build(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
     let node = match &node.value {
         Value::Text(_) => {
             let tag = node.tag;
             let at = node.at;
-            let map = Map::from([(Rc::from("context"), Entry { at, node })]);
+            let map = Map::from([(Rc::from("context"), MapEntry { at, node })]);
             Node { at, tag, value: Value::Map(map) }
         }
         _ => node,
@@ -383,12 +383,12 @@ fn build(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
 }
 
 fn nested(
-    context: &mut Context<'_>,
+    context: &mut LoadContext<'_>,
     owner: &str,
     key: &str,
     known: &[&str],
     node: Node,
-    mut change: impl FnMut(&mut Context<'_>, &str, Node) -> Node,
+    mut change: impl FnMut(&mut LoadContext<'_>, &str, Node) -> Node,
 ) -> Node {
     let Node { at, tag, value } = node;
     let map = match value {

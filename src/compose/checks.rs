@@ -1,13 +1,13 @@
 //! Finds attributes of a service that contradict each other.
 //!
-//! Owns what Compose would refuse though each attribute alone is right.
+//! Owns the combinations that Compose refuses although each attribute is valid.
 
 use super::scalar;
-use super::service::Reader;
+use super::service::ServiceReader;
 use super::yaml::{Node, Value};
 
-impl<'r> Reader<'r, '_, '_> {
-    /// Compose takes a limit by its old or its new key, but not two different ones.
+impl<'r> ServiceReader<'r, '_, '_> {
+    /// Reports a limit that its old and its new key set to different values.
     pub(super) fn check_limits(&mut self) {
         let Some(resources) = self.set("deploy").and_then(|deploy| deploy.get("resources")) else { return };
         for (old, parent, new) in [
@@ -29,7 +29,7 @@ impl<'r> Reader<'r, '_, '_> {
             if !same && here.unknown.is_empty() && there.unknown.is_empty() {
                 let at = self.set(old).map_or(resources.at, |node| node.at);
                 let message = format!(
-                    "service `{}`: `{old}` and `deploy.resources.{parent}.{new}` say different things",
+                    "service `{}`: `{old}` and `deploy.resources.{parent}.{new}` have different values",
                     self.name
                 );
                 self.context.error(at, message);
@@ -37,7 +37,7 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// A service that shares the network of another has none of its own.
+    /// Reports a `network_mode` beside `networks`.
     pub(super) fn check_network_mode(&mut self) {
         let joins = self.set("networks").and_then(Node::as_map).is_some_and(|networks| !networks.is_empty());
         if let Some(mode) = self.set("network_mode").filter(|_| joins) {

@@ -1,7 +1,7 @@
-//! What the parts of the reader share while they read one project.
+//! State that the parts of the reader share while one project is loaded.
 //!
-//! Owns the list of files that were read, the problems found so far, the budget that bounds the
-//! work, and the rule that turns a path in a compose file into one below the root.
+//! Owns the list of files that were read, the diagnostics so far, the budget that bounds the work, and the rule that
+//! resolves a path in a compose file.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,44 +13,44 @@ use super::yaml::{self, Mark, Node, Text};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{PathError, RootPath};
 
-/// Nodes that all files of a project may be copied and merged into: two of the largest files.
+/// Number of nodes that loading a project may copy and merge: those of two of the largest files.
 const MAX_NODES: usize = 500_000;
 
-/// Problems that are noted for one project.
+/// Number of diagnostics that are kept for one project.
 const MAX_DIAGNOSTICS: usize = 500;
 
-/// Files that one project may read.
+/// Number of files that one project may read.
 pub(super) const MAX_FILES: usize = 1_000;
 
-/// A file as it was read in one role: the same file extended from two places is two sources.
+/// File in one role: a file that is read with two base folders is two sources.
 #[derive(Debug)]
-struct Source {
-    /// The folder that relative paths in it start from.
+struct SourceFile {
+    /// Folder that relative paths in it start from.
     base: RootPath,
     shown: String,
 }
 
-/// Where a path in a compose file leads.
+/// Target of a path in a compose file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Below the root.
+pub(super) enum ResolvedPath {
+    /// A path below the root.
     Tree(RootPath),
-    /// Elsewhere on the host, or unknown: the text after substitution.
+    /// A path elsewhere on the host, or one that a variable decides: the text after substitution.
     Host(String),
-    /// Nowhere; an error has been noted.
+    /// An invalid path, which has been reported.
     Invalid,
 }
 
-/// The state of reading one project.
-pub(super) struct Context<'a> {
+/// State of loading one project.
+pub(super) struct LoadContext<'a> {
     /// The files of the tree.
     pub(super) files: &'a dyn Files,
-    /// Everything wrong or doubtful so far.
+    /// The diagnostics so far.
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// The files that make the model.
+    /// The files that the model is made of.
     pub(super) definition_files: Vec<DefinitionFile>,
     root: &'a str,
-    sources: Vec<Source>,
+    sources: Vec<SourceFile>,
     indices: BTreeMap<(RootPath, RootPath), u32>,
     parsed: BTreeMap<u32, Rc<[Node]>>,
     written: BTreeMap<Mark, Rc<str>>,
@@ -58,8 +58,8 @@ pub(super) struct Context<'a> {
     exhausted: bool,
 }
 
-impl<'a> Context<'a> {
-    /// Starts with no file read; `root` is the absolute root on the host.
+impl<'a> LoadContext<'a> {
+    /// Creates the state; `root` is the absolute root on the host.
     pub(super) fn new(files: &'a dyn Files, root: &'a str) -> Self {
         Self {
             files,
@@ -75,53 +75,52 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The place of a mark, for people.
+    /// The location of a mark.
     pub(super) fn location(&self, at: Mark) -> Location {
         let path = self.sources.get(at.source as usize).map(|source| source.shown.clone());
         Location { path: path.unwrap_or_default(), line: at.line as usize, column: at.column as usize }
     }
 
-    /// Notes an error.
+    /// Reports an error.
     pub(super) fn error(&mut self, at: Mark, message: impl Into<String>) {
         let at = self.location(at);
         self.note(Diagnostic::error(message, Some(at)));
     }
 
-    /// Notes a warning.
+    /// Reports a warning.
     pub(super) fn warning(&mut self, at: Mark, message: impl Into<String>) {
         let at = self.location(at);
         self.note(Diagnostic::warning(message, Some(at)));
     }
 
-    /// Notes a problem unless it has been noted before: a file that two services extend is looked
-    /// at twice.
+    /// Adds a diagnostic unless it is a duplicate: a file that two services extend is checked twice.
     pub(super) fn note(&mut self, diagnostic: Diagnostic) {
         if !self.is_full() && !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
         }
     }
 
-    /// Whether so much is wrong that nothing more is noted.
+    /// Whether the limit of diagnostics is reached.
     pub(super) fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_DIAGNOSTICS
     }
 
-    /// Notes how the scalar at a place was written before variables were substituted in it.
+    /// Records a scalar as it was written before substitution.
     pub(super) fn written(&mut self, at: Mark, text: &Rc<str>) {
         self.written.insert(at, Rc::clone(text));
     }
 
-    /// What stands at a place, for messages: as it was written, for values of variables may be secret.
+    /// The text at a mark for messages, as it was written: values of variables may be secret.
     pub(super) fn quote(&self, at: Mark, text: &str) -> String {
         self.written.get(&at).map_or(text, |written| written).to_owned()
     }
 
-    /// The file that is named at a place, for messages.
+    /// The file that is named at a mark, for messages.
     pub(super) fn quote_file(&self, at: Mark, path: &RootPath) -> String {
         self.written.get(&at).map_or_else(|| self.files.shown(path), ToString::to_string)
     }
 
-    /// Pays for copying or merging nodes; `false` when the budget is spent, which is noted once.
+    /// Pays for copying or merging nodes. Returns `false` if the budget is spent, which is reported once.
     pub(super) fn pay(&mut self, nodes: usize, at: Mark) -> bool {
         self.nodes += nodes;
         if self.nodes > MAX_NODES && !self.exhausted {
@@ -131,17 +130,17 @@ impl<'a> Context<'a> {
         !self.exhausted
     }
 
-    /// The index of a file that is read with `base` as the start of its relative paths.
+    /// The index of the source for a file whose relative paths start from `base`.
     pub(super) fn source(&mut self, path: &RootPath, base: &RootPath) -> u32 {
         let files = self.files;
         let sources = &mut self.sources;
         *self.indices.entry((path.clone(), base.clone())).or_insert_with(|| {
-            sources.push(Source { base: base.clone(), shown: files.shown(path) });
+            sources.push(SourceFile { base: base.clone(), shown: files.shown(path) });
             (sources.len() - 1) as u32
         })
     }
 
-    /// Notes that a file is part of the model, and reads it; `None` when the tree lacks it.
+    /// Reads a file and records it as part of the model; `None` if the tree lacks it.
     pub(super) fn read(&mut self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
         let content = self.files.read(path);
         let present = !matches!(content, Ok(None));
@@ -154,7 +153,7 @@ impl<'a> Context<'a> {
         content
     }
 
-    /// The documents of a compose file; `None` when the tree lacks it. Its problems are noted.
+    /// Parses the documents of a compose file and reports its problems; `None` if the tree lacks it.
     pub(super) fn documents(&mut self, path: &RootPath, base: &RootPath) -> (u32, Option<Rc<[Node]>>) {
         let source = self.source(path, base);
         if let Some(documents) = self.parsed.get(&source) {
@@ -181,9 +180,9 @@ impl<'a> Context<'a> {
         (source, Some(documents))
     }
 
-    /// What a path that an unknown variable decides about may be: better one restart too many. Of
-    /// `./conf/${X}` all of `./conf`; of `${X}/conf/app.yml` what the project's folder has by that name
-    /// and place.
+    /// The path that a text with an unknown variable may mean, because an unnecessary restart is better than a
+    /// missing one. For `./conf/${X}` it is `./conf`, for `${X}/conf/app.yml` a path in the project's folder that
+    /// ends like that.
     pub(super) fn possible(&mut self, text: &Text, at: Mark) -> Option<RootPath> {
         if text.unknown.is_empty() {
             return None;
@@ -192,7 +191,7 @@ impl<'a> Context<'a> {
         if before.starts_with(['.', '/']) {
             let (folder, _) = before.rsplit_once('/')?;
             return match self.resolve(&Text::quoted(folder), at) {
-                Place::Tree(path) if !path.is_root() => Some(path),
+                ResolvedPath::Tree(path) if !path.is_root() => Some(path),
                 _ => None,
             };
         }
@@ -214,12 +213,12 @@ impl<'a> Context<'a> {
         None
     }
 
-    /// Where a path that stands at `at` leads.
-    pub(super) fn resolve(&mut self, text: &Text, at: Mark) -> Place {
+    /// Resolves the path at `at`.
+    pub(super) fn resolve(&mut self, text: &Text, at: Mark) -> ResolvedPath {
         let path = &*text.text;
         let is_drive = matches!(path.as_bytes(), [b'a'..=b'z' | b'A'..=b'Z', b':', b'/' | b'\\', ..]);
         if !text.unknown.is_empty() || path.starts_with('~') || is_drive {
-            return Place::Host(path.to_owned());
+            return ResolvedPath::Host(path.to_owned());
         }
         if path.starts_with('/') {
             let clean = clean_absolute(path);
@@ -229,29 +228,29 @@ impl<'a> Context<'a> {
                 None => None,
             };
             return match below.map(RootPath::new) {
-                Some(Ok(path)) => Place::Tree(path),
-                _ => Place::Host(path.to_owned()),
+                Some(Ok(path)) => ResolvedPath::Tree(path),
+                _ => ResolvedPath::Host(path.to_owned()),
             };
         }
         let base = self.sources.get(at.source as usize).map(|source| source.base.clone());
         match base.unwrap_or_default().join(path) {
-            Ok(path) => Place::Tree(path),
+            Ok(path) => ResolvedPath::Tree(path),
             Err(PathError::AboveRoot(_)) => {
                 let at = self.location(at);
                 let message = "a relative path leads above the folder that holds the projects";
                 let help = "write the absolute path on the host, or move the file into the repository";
                 self.note(Diagnostic::error(message, Some(at)).help(help));
-                Place::Invalid
+                ResolvedPath::Invalid
             }
             Err(_) => {
                 self.error(at, "a path holds a NUL byte");
-                Place::Invalid
+                ResolvedPath::Invalid
             }
         }
     }
 }
 
-/// Resolves `.` and `..` in an absolute path by text, as Go's `filepath.Clean`.
+/// Resolves `.` and `..` in an absolute path by text, like Go's `filepath.Clean`.
 pub(super) fn clean_absolute(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -1,17 +1,16 @@
-//! Digests what a service is.
+//! Hashes the definition of a service.
 //!
-//! Owns the normal form that is hashed: what makes Compose's own hash of a service differ makes this
-//! one differ, and what does not, does not. Mappings are hashed in the order of their keys, numbers,
-//! sizes and durations by value, paths by the place they lead to.
+//! Owns the normal form that is hashed. The digest changes exactly if Compose's own hash of the service changes.
+//! Mappings are hashed in the order of their keys, numbers, sizes and durations by value, paths by their target.
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Place};
+use super::context::{LoadContext, ResolvedPath};
 use super::scalar;
 use super::words::{MountType, ResourceKind, secret_path};
 use super::yaml::{Map, Node, Text, Value};
 
-/// Attributes that Compose leaves out of its hash, or that go in by another way.
+/// Attributes that Compose leaves out of its hash, or that are hashed in another way.
 const APART: &[&str] = &[
     "build",
     "pull_policy",
@@ -27,23 +26,23 @@ const APART: &[&str] = &[
     "networks",
 ];
 
-/// Attributes that may be empty without being the same as absent.
+/// Lists that differ from an absent one even if they are empty.
 const KEPT_EMPTY: &[&str] = &["command", "entrypoint"];
 
-/// Parents of free mappings, whose keys and values are the user's own.
+/// Parents of free-form mappings, whose keys and values belong to the user.
 const FREE: &[&str] =
     &["environment", "labels", "annotations", "sysctls", "options", "driver_opts", "storage_opt"];
 
-/// A digest in the making.
-pub(super) struct Digest(Sha256);
+/// Hasher of a definition.
+pub(super) struct DefinitionHasher(Sha256);
 
-impl Digest {
-    /// A digest of nothing yet.
+impl DefinitionHasher {
+    /// Creates an empty hasher.
     pub(super) fn new() -> Self {
         Self(Sha256::new())
     }
 
-    /// Adds text, so that no two sequences of texts look the same.
+    /// Adds a text with its length, so that no two sequences of texts have the same bytes.
     pub(super) fn add(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());
@@ -54,8 +53,8 @@ impl Digest {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Adds the attributes of a service that Compose hashes as they stand.
-    pub(super) fn service(&mut self, context: &mut Context<'_>, body: &Map) {
+    /// Adds the attributes of a service that Compose hashes as they are.
+    pub(super) fn service(&mut self, context: &mut LoadContext<'_>, body: &Map) {
         for (key, entry) in body {
             if !APART.contains(&&**key) && !key.starts_with("x-") {
                 self.entry(context, key, key, &entry.node);
@@ -63,13 +62,13 @@ impl Digest {
         }
     }
 
-    /// Adds how a service is built, without the content of the context.
-    pub(super) fn build(&mut self, context: &mut Context<'_>, node: &Node) {
+    /// Adds `build` without the content of the context.
+    pub(super) fn build(&mut self, context: &mut LoadContext<'_>, node: &Node) {
         self.node(context, "build", "build", node);
     }
 
-    /// Adds how a service joins a network.
-    pub(super) fn attachment(&mut self, context: &mut Context<'_>, options: Option<&Node>) {
+    /// Adds the options with which a service joins a network.
+    pub(super) fn attachment(&mut self, context: &mut LoadContext<'_>, options: Option<&Node>) {
         if let Some(Node { value: Value::Map(map), .. }) = options {
             self.add("options");
             for (key, entry) in map {
@@ -82,7 +81,7 @@ impl Digest {
     /// Adds the definition of a top-level network or volume, without its name.
     pub(super) fn resource(
         &mut self,
-        context: &mut Context<'_>,
+        context: &mut LoadContext<'_>,
         kind: ResourceKind,
         name: &str,
         node: Option<&Node>,
@@ -103,7 +102,7 @@ impl Digest {
         self.add("end");
     }
 
-    fn entry(&mut self, context: &mut Context<'_>, path: &str, key: &str, node: &Node) {
+    fn entry(&mut self, context: &mut LoadContext<'_>, path: &str, key: &str, node: &Node) {
         if is_default(path, key, node) {
             return;
         }
@@ -111,7 +110,7 @@ impl Digest {
         self.node(context, path, key, node);
     }
 
-    fn node(&mut self, context: &mut Context<'_>, path: &str, key: &str, node: &Node) {
+    fn node(&mut self, context: &mut LoadContext<'_>, path: &str, key: &str, node: &Node) {
         if path == "secrets"
             && let Some(map) = node.as_map().filter(|map| !map.contains_key("target"))
         {
@@ -130,7 +129,7 @@ impl Digest {
                 self.add("list");
                 if path == "extra_hosts" {
                     let mut hosts: Vec<&str> = items.iter().filter_map(Node::as_str).collect();
-                    // Addresses of one name keep their order.
+                    // The sort is stable: addresses of one name keep their order.
                     hosts.sort_by_key(|host| host.split('=').next().unwrap_or("").to_owned());
                     hosts.iter().for_each(|host| self.add(host));
                 } else {
@@ -163,23 +162,23 @@ impl Digest {
         }
     }
 
-    fn path(&mut self, context: &mut Context<'_>, node: &Node) {
+    fn path(&mut self, context: &mut LoadContext<'_>, node: &Node) {
         let Value::Text(text) = &node.value else { return self.add("none") };
         match context.resolve(text, node.at) {
-            Place::Tree(path) => {
+            ResolvedPath::Tree(path) => {
                 self.add("tree");
                 self.add(path.as_str());
             }
-            Place::Host(path) => {
+            ResolvedPath::Host(path) => {
                 self.add("host");
                 self.add(&path);
             }
-            Place::Invalid => self.add("none"),
+            ResolvedPath::Invalid => self.add("none"),
         }
     }
 }
 
-/// The device of a volume that is a bind mount in disguise.
+/// Returns the device of a volume that is a bind mount by its `driver_opts`.
 pub(super) fn bound_folder(node: &Node) -> Option<&Node> {
     let is_local = matches!(node.get("driver").and_then(Node::as_str), None | Some("local"));
     let options = node.get("driver_opts").filter(|_| is_local)?;
@@ -192,7 +191,7 @@ fn text_of<'m>(map: &'m Map, key: &str) -> Option<&'m str> {
     map.get(key).and_then(|entry| entry.node.as_str())
 }
 
-/// Whether a value says what is so anyway, so that Compose's hash does not hold it.
+/// Whether a value is the default, which Compose's hash leaves out.
 fn is_default(path: &str, key: &str, node: &Node) -> bool {
     match &node.value {
         Value::Null => true,

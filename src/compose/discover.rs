@@ -1,24 +1,24 @@
 //! Finds the files, variables and name of a project.
 //!
-//! Owns what Compose does before it reads YAML: default file names, overrides, `.env`,
+//! Owns the steps of Compose before it reads YAML: default file names, overrides, `.env`,
 //! `COMPOSE_FILE`, the project's name and its profiles
 //! (<https://docs.docker.com/compose/how-tos/environment-variables/envvars/>).
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::context::{Context, MAX_FILES, Place, clean_absolute};
+use super::context::{LoadContext, MAX_FILES, ResolvedPath, clean_absolute};
 use super::load::read_env_files;
-use super::variables::{self, Value as Variable, Variables};
+use super::variables::{self, Variable, Variables};
 use super::yaml::{self, Mark, Node, Text};
 use super::{Files, NodeKind};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 
-/// Compose's file names, the preferred one first.
+/// Compose's file names, in order of preference.
 const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// Its names for the file that is merged over the first, the preferred one first.
+/// Compose's names for the override file, in order of preference.
 const OVERRIDES: [&str; 4] = [
     "compose.override.yml",
     "compose.override.yaml",
@@ -26,19 +26,19 @@ const OVERRIDES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
-/// What is known of a project before its files are read.
-pub(super) struct Start {
+/// Files, variables and name of a project, found before its files are loaded.
+pub(super) struct Discovery {
     /// The compose files in the order in which they are merged.
     pub(super) files: Vec<RootPath>,
-    /// Where they are named, unless Compose looks for them by itself.
+    /// Where they are named; `None` if they have default names.
     pub(super) named_at: Option<Mark>,
-    /// Where relative paths start.
+    /// Folder that relative paths start from.
     pub(super) base: RootPath,
     /// The variables of the tree.
     pub(super) variables: Rc<Variables>,
     /// The project's name.
     pub(super) name: String,
-    /// Where `name:` stands, if that is where it comes from.
+    /// Location of `name:`, if the name comes from there.
     pub(super) name_at: Option<Location>,
     /// Profiles that `COMPOSE_PROFILES` activates.
     pub(super) profiles: BTreeSet<String>,
@@ -53,7 +53,7 @@ pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
     if files.kind(&dotenv) != Some(NodeKind::File) {
         return false;
     }
-    let mut context = Context::new(files, "/");
+    let mut context = LoadContext::new(files, "/");
     let variables = read_env_files(&mut context, &[dotenv], &Variables::default());
     variables.get("COMPOSE_FILE").is_some_and(|value| !value.text.is_empty())
 }
@@ -64,8 +64,8 @@ pub(super) fn makes_project(name: &str) -> bool {
 }
 
 /// Finds what `docker compose` would load in `dir`.
-pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> Start {
-    // Compose runs in the folder, and what its environment says wins over `.env`.
+pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str) -> Discovery {
+    // Compose runs in the folder, and its environment wins over `.env`.
     let pwd = clean_absolute(&format!("{root}/{dir}"));
     let mut outside = Variables::default();
     outside.set("PWD", Variable { text: pwd, ..Variable::default() });
@@ -88,7 +88,7 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
                 base = parent;
             }
             if base != *dir {
-                // The folder of the first file has a `.env` of its own, which loses to this one's.
+                // The folder of the first file may have its own `.env`. This folder's `.env` wins over it.
                 let own = dotenv(context, &base, &variables);
                 variables.fill(&own);
             }
@@ -114,10 +114,10 @@ pub(super) fn start(context: &mut Context<'_>, dir: &RootPath, root: &str) -> St
     let profiles = variables.get("COMPOSE_PROFILES").map(|value| value.text.clone()).unwrap_or_default();
     let profiles = profiles.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let profiles = profiles.collect();
-    Start { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at }
+    Discovery { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at }
 }
 
-fn dotenv(context: &mut Context<'_>, dir: &RootPath, environment: &Variables) -> Variables {
+fn dotenv(context: &mut LoadContext<'_>, dir: &RootPath, environment: &Variables) -> Variables {
     match dir.join(".env") {
         Ok(path) if context.files.kind(&path) != Some(NodeKind::Dir) => {
             read_env_files(context, &[path], environment)
@@ -131,7 +131,7 @@ fn default_files(files: &dyn Files, dir: &RootPath, names: &[&str]) -> impl Iter
     paths.filter(|path| files.kind(path) == Some(NodeKind::File))
 }
 
-fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: &str) -> Vec<RootPath> {
+fn named_files(context: &mut LoadContext<'_>, at: Mark, list: &Variable, separator: &str) -> Vec<RootPath> {
     let mut files = Vec::new();
     if list.text.split(separator).nth(MAX_FILES).is_some() {
         context.error(at, format!("`COMPOSE_FILE` names more than {MAX_FILES} files"));
@@ -141,9 +141,9 @@ fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: 
         let unknown: Vec<Rc<str>> = list.unknown.iter().cloned().collect();
         let text = Text { text: Rc::from(name), plain: false, unknown: Rc::from(unknown) };
         match context.resolve(&text, at) {
-            Place::Tree(path) => files.push(path),
-            Place::Host(_) => context.error(at, "`COMPOSE_FILE` names a file that only the host has"),
-            Place::Invalid => {}
+            ResolvedPath::Tree(path) => files.push(path),
+            ResolvedPath::Host(_) => context.error(at, "`COMPOSE_FILE` names a file that only the host has"),
+            ResolvedPath::Invalid => {}
         }
     }
     files
@@ -151,7 +151,7 @@ fn named_files(context: &mut Context<'_>, at: Mark, list: &Variable, separator: 
 
 /// `COMPOSE_PROJECT_NAME` (from the `.env` in `named_by`), the last `name:` of the files, or the folder's name.
 fn name(
-    context: &mut Context<'_>,
+    context: &mut LoadContext<'_>,
     files: &[RootPath],
     base: &RootPath,
     root: &str,
@@ -195,7 +195,7 @@ fn name(
     }
 }
 
-/// A folder's name as the name of a project.
+/// Normalises the name of a folder to that of a project.
 fn normalised(name: &str) -> String {
     let lower = name.to_lowercase();
     let kept: String = lower
@@ -207,18 +207,18 @@ fn normalised(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages};
+    use super::super::fake::{FakeTree, messages};
     use super::*;
 
     fn name(files: &[(&str, &str)]) -> String {
-        let project = Tree::new(files).load();
+        let project = FakeTree::new(files).load();
         assert_eq!(messages(&project), Vec::<String>::new());
         project.name
     }
 
     #[test]
     fn a_project_is_a_folder_with_a_compose_file() {
-        let tree = Tree::new(&[
+        let tree = FakeTree::new(&[
             ("a/docker-compose.yaml", ""),
             ("b/.env", "COMPOSE_FILE=stack.yml"),
             ("b/stack.yml", ""),
@@ -237,14 +237,16 @@ mod tests {
         assert_eq!(name(&[("blog/compose.yml", compose)]), "myblog");
         assert_eq!(name(&[("blog/compose.yml", compose), ("blog/.env", "COMPOSE_PROJECT_NAME=x")]), "x");
         assert_eq!(normalised("__My.Blog_1-a"), "myblog_1-a");
-        let unknown = Tree::new(&[("blog/compose.yml", "name: a${X}\nservices: {web: {image: a}}")]).load();
+        let unknown =
+            FakeTree::new(&[("blog/compose.yml", "name: a${X}\nservices: {web: {image: a}}")]).load();
         let said = "services/blog/compose.yml:1:7: only the host knows `X`, so the project's name is not known \
                     (give it a default, or put it into a .env in the repository)";
         assert_eq!(messages(&unknown), [said]);
-        let invalid = Tree::new(&[("blog/compose.yml", plain), ("blog/.env", "COMPOSE_PROJECT_NAME=X y")]);
+        let invalid =
+            FakeTree::new(&[("blog/compose.yml", plain), ("blog/.env", "COMPOSE_PROJECT_NAME=X y")]);
         assert!(messages(&invalid.load())[0].contains("`COMPOSE_PROJECT_NAME` may hold only"));
         let elsewhere = "COMPOSE_PROJECT_NAME=X y\nCOMPOSE_FILE=sub/a.yml";
-        let invalid = Tree::new(&[("blog/sub/a.yml", plain), ("blog/.env", elsewhere)]);
+        let invalid = FakeTree::new(&[("blog/sub/a.yml", plain), ("blog/.env", elsewhere)]);
         assert!(messages(&invalid.load())[0].starts_with("services/blog/.env:1:1: `COMPOSE_PROJECT_NAME`"));
     }
 
@@ -254,7 +256,7 @@ mod tests {
             ("blog/docker-compose.yml", "services: {old: {image: a}}"),
             ("blog/compose.yml", "services: {new: {image: a}}"),
         ];
-        let project = Tree::new(&files).load();
+        let project = FakeTree::new(&files).load();
         assert!(project.services.contains_key("new"));
         let said = "services/blog/docker-compose.yml:1:1: Compose ignores this file for compose.yml";
         assert_eq!(messages(&project), [said]);
@@ -262,7 +264,7 @@ mod tests {
 
     #[test]
     fn listed_files_are_merged_in_their_order() {
-        let project = Tree::new(&[
+        let project = FakeTree::new(&[
             ("blog/.env", "COMPOSE_FILE=a.yml:sub/b.yml"),
             ("blog/a.yml", "services: {web: {image: a, volumes: ['./x:/x']}}"),
             ("blog/sub/b.yml", "services: {web: {image: b, volumes: ['./y:/y']}}"),
@@ -273,7 +275,7 @@ mod tests {
         assert_eq!(web.image.as_deref(), Some("b"));
         let reads: Vec<&str> = web.reads.iter().map(|read| read.path.as_str()).collect();
         assert_eq!(reads, ["blog/x", "blog/y"]);
-        let missing = Tree::new(&[("blog/.env", "COMPOSE_FILE=no.yml")]).load();
+        let missing = FakeTree::new(&[("blog/.env", "COMPOSE_FILE=no.yml")]).load();
         assert_eq!(messages(&missing), ["services/blog/.env:1:1: there is no file services/blog/no.yml"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Reads `.dockerignore`.
 //!
-//! Owns which files of a build context a build does not see, by the rules of Docker's pattern matcher
-//! (<https://docs.docker.com/build/concepts/context/#dockerignore-files>): every pattern starts at the
-//! context, one that matches a folder takes in all below it, and a later one wins over an earlier.
+//! Owns the rules of Docker's pattern matcher
+//! (<https://docs.docker.com/build/concepts/context/#dockerignore-files>): every pattern starts at the context, a
+//! pattern that matches a folder applies to everything below it, and a later pattern wins over an earlier one.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use crate::base::patterns::without_braces;
 
-/// What a build does not see of its context.
+/// Files of a build context that the build does not see.
 #[derive(Debug, Clone, Default)]
 pub struct Ignored {
-    /// The patterns, in their order, and whether each is a `!`.
+    /// The patterns in their order, each with whether it is a `!`.
     patterns: Arc<[(GlobMatcher, bool)]>,
-    /// Files that the builder itself reads, whatever the patterns say.
+    /// Files that the builder itself reads, regardless of the patterns.
     read: Arc<[String]>,
 }
 
 impl Ignored {
-    /// Reads patterns, one a line. `read` are the Dockerfile and the file that the patterns stand in,
+    /// Parses patterns, one per line. `read` holds the paths of the Dockerfile and of the file with the patterns,
     /// relative to the context.
     pub(super) fn parse(text: &str, read: &[&str]) -> Self {
         let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
@@ -31,15 +31,14 @@ impl Ignored {
         }
     }
 
-    /// Whether a build does not see the file at `path`, relative to the context.
+    /// Whether the build does not see the file at `path`, which is relative to the context.
     #[must_use]
     pub fn hides(&self, path: &str) -> bool {
         if path.is_empty() || self.patterns.is_empty() || self.read.iter().any(|read| read == path) {
             return false;
         }
-        // As BuildKit walks: from folder to folder, each inherits which patterns matched the one above. A
-        // pattern that would change nothing is not tried, so a `!folder` is inherited only where an earlier
-        // pattern had hidden the folder.
+        // Like BuildKit's walk: each folder inherits the patterns that matched its parent. A pattern that would
+        // change nothing is not tried, so a `!folder` is inherited only if an earlier pattern hid the folder.
         let mut above = vec![false; self.patterns.len()];
         let mut hidden = false;
         for end in path.match_indices('/').map(|(end, _)| end).chain([path.len()]) {
@@ -66,7 +65,8 @@ impl PartialEq for Ignored {
 
 impl Eq for Ignored {}
 
-/// What cannot be read hides nothing, and a `!` that cannot be read shows all: better one build too many.
+/// Parses a pattern. An invalid one hides nothing and an invalid `!` shows everything, because an unnecessary build
+/// is better than a missing one.
 fn pattern(line: &str) -> Option<(GlobMatcher, bool)> {
     let (text, negated) = match line.strip_prefix('!') {
         Some(rest) => (rest.trim(), true),
@@ -84,8 +84,7 @@ fn pattern(line: &str) -> Option<(GlobMatcher, bool)> {
     if text.is_empty() {
         return None;
     }
-    // Docker reads these in its own way: `**` within a name crosses folders, `[!` and `\` are regular
-    // expressions.
+    // Docker differs here: `**` within a name crosses folders, `[!` and `\` are regular expressions.
     let is_own =
         |part: &&str| part.contains("[!") || part.contains('\\') || part.contains("**") && *part != "**";
     let is_plain = !parts.iter().any(is_own);
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_a_few() {
+    fn everything_except_a_few_files_can_be_hidden() {
         let ignored = Ignored::parse("*\n!src\n!requirements.txt\nsrc/*.log\n", &["Dockerfile"]);
         let hidden = |path: &str| ignored.hides(path);
         assert!(hidden("README.md") && hidden("other/src") && hidden("src/x.log"));
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_builds_rather_than_not() {
+    fn an_invalid_pattern_causes_a_build_rather_than_none() {
         assert!(!Ignored::parse("a[\n**.log", &[]).hides("x.log"));
         assert!(!Ignored::parse("*\n![", &[]).hides("a"));
         assert!(!Ignored::default().hides("a"));

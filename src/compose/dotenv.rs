@@ -1,55 +1,55 @@
-//! Reads `.env` files as Compose does.
+//! Parses `.env` files like Compose.
 //!
-//! Owns the syntax: comments, `export`, quotes, several lines, escapes, variables in values. Follows
+//! Owns the syntax: comments, `export`, quotes, multi-line values, escapes, variables in values. Follows
 //! compose-go's dotenv package (<https://github.com/compose-spec/compose-go/tree/main/dotenv>), not
 //! the shell.
 
-use super::variables::{Problem as VariableProblem, Value, Variables, substitute};
+use super::variables::{SubstitutionError, Variable, Variables, substitute};
 
 /// Size of the largest file that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// How many nodes reading a file counts as.
+/// Number of nodes that parsing a file counts as.
 pub(super) fn size(bytes: &[u8]) -> usize {
     1 + bytes.len().min(MAX_BYTES) / 16
 }
 
-/// Why a file cannot be read. Never quotes the file.
+/// Syntax error in a file. Never quotes the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    /// What is wrong.
+pub(super) struct DotenvError {
+    /// The problem.
     pub(super) message: String,
-    /// The line, counted from 1.
+    /// The line number, counted from 1.
     pub(super) line: usize,
 }
 
-/// What a file says.
+/// Content of a file.
 #[derive(Debug, Default)]
 pub(super) struct Dotenv {
     /// The variables it defines.
     pub(super) variables: Variables,
-    /// Names without a value, that are passed on when the environment has them.
+    /// Names without a value, which are passed on if the environment has them.
     pub(super) inherited: Vec<String>,
 }
 
-/// Reads a file; values may use variables of the file itself and of `environment`, which wins, its first
-/// part over the later ones.
-pub(super) fn parse(bytes: &[u8], environment: &[&Variables]) -> Result<Dotenv, Problem> {
+/// Parses a file. Values may use variables of the file and of `environment`. The environment wins over the file, and
+/// its earlier parts win over later ones.
+pub(super) fn parse(bytes: &[u8], environment: &[&Variables]) -> Result<Dotenv, DotenvError> {
     if bytes.len() > MAX_BYTES {
         let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
-        return Err(Problem { message, line: 1 });
+        return Err(DotenvError { message, line: 1 });
     }
-    let text = std::str::from_utf8(bytes).map_err(|err| Problem {
+    let text = std::str::from_utf8(bytes).map_err(|err| DotenvError {
         message: "the file is not UTF-8".into(),
         line: 1 + bytes[..err.valid_up_to()].iter().filter(|b| **b == b'\n').count(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, rest: text, environment, out: Dotenv::default(), size: 0 };
+    let mut reader = DotenvReader { text, rest: text, environment, out: Dotenv::default(), size: 0 };
     while reader.statement()? {}
     Ok(reader.out)
 }
 
-struct Reader<'a> {
+struct DotenvReader<'a> {
     text: &'a str,
     rest: &'a str,
     environment: &'a [&'a Variables],
@@ -57,14 +57,14 @@ struct Reader<'a> {
     size: usize,
 }
 
-impl Reader<'_> {
-    fn fail(&self, message: &str) -> Problem {
+impl DotenvReader<'_> {
+    fn fail(&self, message: &str) -> DotenvError {
         let before = &self.text[..self.text.len() - self.rest.len()];
-        Problem { message: message.to_owned(), line: 1 + before.matches('\n').count() }
+        DotenvError { message: message.to_owned(), line: 1 + before.matches('\n').count() }
     }
 
-    /// Reads one assignment; `false` at the end of the file.
-    fn statement(&mut self) -> Result<bool, Problem> {
+    /// Parses one assignment. Returns `false` at the end of the file.
+    fn statement(&mut self) -> Result<bool, DotenvError> {
         loop {
             self.rest = self.rest.trim_start();
             if !self.rest.starts_with('#') {
@@ -104,14 +104,14 @@ impl Reader<'_> {
         }
         self.rest = self.rest.trim_start_matches(is_space);
         let value = self.value()?;
-        // Names that start with a digit are ignored, as by compose-go.
+        // Like compose-go, ignores names that start with a digit.
         if !name.starts_with(|c: char| c.is_ascii_digit()) {
             self.out.variables.set(&name, value);
         }
         Ok(true)
     }
 
-    fn value(&mut self) -> Result<Value, Problem> {
+    fn value(&mut self) -> Result<Variable, DotenvError> {
         let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
             let (line, rest) = match self.rest.split_once('\n') {
                 Some((line, rest)) => (line, rest),
@@ -140,13 +140,13 @@ impl Reader<'_> {
         let value = if quote == '"' {
             self.expand(&unescape(&raw))?
         } else {
-            Value { text: raw, ..Value::default() }
+            Variable { text: raw, ..Variable::default() }
         };
         self.rest = &body[end + 1..];
         Ok(value)
     }
 
-    fn expand(&mut self, text: &str) -> Result<Value, Problem> {
+    fn expand(&mut self, text: &str) -> Result<Variable, DotenvError> {
         let own = &self.out.variables;
         let environment = self.environment;
         let lookup =
@@ -154,19 +154,19 @@ impl Reader<'_> {
         let value = substitute(text, &lookup).map_err(|err| self.fail(&err.to_string()))?;
         self.size += value.text.len();
         if self.size > 4 * MAX_BYTES {
-            return Err(self.fail(&VariableProblem::TooLarge.to_string()));
+            return Err(self.fail(&SubstitutionError::TooLarge.to_string()));
         }
         Ok(value)
     }
 }
 
-/// Space, but no line break.
+/// Whether a character is white space within a line.
 fn is_space(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
 }
 
-/// Replaces the escapes that double quotes allow: `\n` and its like, `\"`, `\\`, `\0` and octal
-/// digits, and `\$` for a literal dollar.
+/// Replaces the escapes of double quotes: `\n` and similar ones, `\"`, `\\`, `\0` with octal digits, and `\$` for a
+/// literal dollar.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -193,7 +193,7 @@ fn unescape(text: &str) -> String {
                 rest = &rest[digits.len()..];
                 match u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3) {
                     Some(byte) => out.push(char::from(byte)),
-                    // compose-go drops the zero of what it cannot read.
+                    // compose-go drops the zero of an invalid escape.
                     None => {
                         out.push('\\');
                         out.push_str(&digits);
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn the_environment_wins_in_what_is_substituted() {
         let mut environment = Variables::default();
-        environment.set("A", Value { text: "outer".to_owned(), ..Value::default() });
+        environment.set("A", Variable { text: "outer".to_owned(), ..Variable::default() });
         let read = parse(b"A=inner\nB=$A\nC=$HOST\nPASSED", &[&environment]).unwrap();
         assert_eq!(read.variables.get("A").unwrap().text, "inner");
         assert_eq!(read.variables.get("B").unwrap().text, "outer");
@@ -264,7 +264,7 @@ mod tests {
             ("A!=x", 1, "unexpected character in a variable name"),
         ] {
             let problem = parse(text.as_bytes(), &[]).unwrap_err();
-            assert_eq!(problem, Problem { message: message.to_owned(), line }, "{text}");
+            assert_eq!(problem, DotenvError { message: message.to_owned(), line }, "{text}");
         }
     }
 

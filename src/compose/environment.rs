@@ -1,7 +1,6 @@
-//! Reads what env files and label files give a service.
+//! Reads the env files and label files of a service.
 //!
-//! Owns the order in which they win: a later file over an earlier one, the service's own keys over
-//! all files.
+//! Owns their precedence: a later file wins over an earlier one, and the service's own keys win over all files.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,22 +8,22 @@ use std::rc::Rc;
 use super::dotenv;
 use super::model::How;
 use super::scalar;
-use super::service::Reader;
-use super::variables::{Value as Variable, Variables};
+use super::service::ServiceReader;
+use super::variables::{Variable, Variables};
 use super::yaml::{Mark, Node, Text, Value, text_size};
 use crate::base::path::RootPath;
 
-/// A file that a service names.
-struct Named {
+/// File with assignments that a service names.
+struct AssignmentFile {
     text: Text,
     at: Mark,
     required: bool,
-    /// Whether values are taken as they stand, without quotes and variables.
+    /// Whether values are literal: quotes and variables have no meaning.
     is_raw: bool,
 }
 
-impl Reader<'_, '_, '_> {
-    /// Adds the environment to the digest as the container gets it.
+impl ServiceReader<'_, '_, '_> {
+    /// Adds the environment of the container to the digest.
     pub(super) fn environment(&mut self) {
         let mut values: BTreeMap<Rc<str>, Option<String>> = BTreeMap::new();
         let mut known = Variables::default();
@@ -41,7 +40,7 @@ impl Reader<'_, '_, '_> {
                         values.insert(Rc::from(name), Some(value.text.clone()));
                     }
                 }
-                // Only the host has it: another file is then all that can be noticed.
+                // Only the host has it, so only a change of its path is noticed.
                 None if file.required => {
                     self.digest.add("absent");
                     self.digest.add(path.as_str());
@@ -57,7 +56,7 @@ impl Reader<'_, '_, '_> {
                     value => value.map(|value| value.text.clone()),
                 },
             };
-            // A name that is only passed on does not hide what an env file says.
+            // A name without a value does not hide the value of an env file.
             if value.is_some() || !values.contains_key(name) {
                 values.insert(Rc::clone(name), value);
             }
@@ -70,7 +69,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// Adds the labels to the digest as the container gets them.
+    /// Adds the labels of the container to the digest.
     pub(super) fn labels(&mut self) {
         let mut values: BTreeMap<Rc<str>, String> = BTreeMap::new();
         for file in self.files_of("label_file") {
@@ -98,7 +97,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn files_of(&self, key: &str) -> Vec<Named> {
+    fn files_of(&self, key: &str) -> Vec<AssignmentFile> {
         let mut files = Vec::new();
         for item in self.items(key) {
             let path = item.get("path").unwrap_or(item);
@@ -106,15 +105,20 @@ impl Reader<'_, '_, '_> {
                 let required = item.get("required").and_then(Node::as_str).and_then(scalar::boolean);
                 let is_raw = item.get("format").and_then(Node::as_str) == Some("raw");
                 let required = required.unwrap_or(true);
-                files.push(Named { text: text.clone(), at: path.at, required, is_raw });
+                files.push(AssignmentFile { text: text.clone(), at: path.at, required, is_raw });
             }
         }
         files
     }
 
-    /// What a file says; `None` when the tree lacks it. Problems are noted. Files that use nothing
-    /// of the files before them are read once for all services.
-    fn assignments(&mut self, path: &RootPath, file: &Named, known: &Variables) -> Option<Rc<Variables>> {
+    /// The variables of a file; `None` if the tree lacks it. Its problems are reported. A file that uses no variable
+    /// of the files before it is read once for all services.
+    fn assignments(
+        &mut self,
+        path: &RootPath,
+        file: &AssignmentFile,
+        known: &Variables,
+    ) -> Option<Rc<Variables>> {
         let is_shared = known.is_empty() && !file.is_raw;
         if let Some(read) = self.shared.env_files.get(path).filter(|_| is_shared) {
             let read = Rc::clone(read);
@@ -156,7 +160,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// The lines `NAME=value` of a file, as they stand.
+/// Returns the lines `NAME=value` of a file with literal values.
 fn raw(bytes: &[u8]) -> Variables {
     let mut variables = Variables::default();
     for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.starts_with('#')) {

@@ -1,6 +1,6 @@
 //! Applies `extends`.
 //!
-//! Owns chains of services that extend each other, in one file or across files, and their circles.
+//! Owns chains of services that extend each other, in one file or across files, and the detection of circles.
 
 use std::rc::Rc;
 
@@ -8,11 +8,11 @@ use super::load::{Definition, Loader, MAX_CHAIN, Services, interpolate};
 use super::merge;
 use super::yaml::{Mark, Node, Tag, Value};
 
-/// Who extended whom so far: the file as a source, and the service.
+/// Chain of `extends` so far: the source of the file, and the service.
 pub(super) type Links = Vec<(u32, Rc<str>)>;
 
 impl Loader<'_, '_> {
-    /// The service with everything it extends merged below it.
+    /// Returns the service merged over everything that it extends.
     pub(super) fn extend(
         &mut self,
         source: u32,
@@ -155,18 +155,18 @@ impl Loader<'_, '_> {
     }
 }
 
-/// Where the value of a key stands, or the node itself without it.
+/// Returns the mark of a key's value, or of the node itself without the key.
 fn map_at(node: &Node, key: &str) -> Mark {
     node.get(key).map_or(node.at, |value| value.at)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, project, web};
+    use super::super::fake::{FakeTree, messages, project, web};
 
     #[test]
     fn a_chain_across_files_resolves_paths_in_each_of_them() {
-        let project = Tree::new(&[
+        let project = FakeTree::new(&[
             (
                 "blog/compose.yml",
                 "services: {web: {extends: {file: ../shared/app.yml, service: app}, volumes: ['./a:/a']}}",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_told_with_their_chain() {
+    fn circles_are_reported_with_their_chain() {
         let found =
             messages(&project("services: {a: {image: x, extends: b}, b: {extends: c}, c: {extends: b}}"));
         assert!(found[0].ends_with(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_cannot_be_extended() {
+    fn a_missing_service_or_file_cannot_be_extended() {
         let found = messages(&project(
             "services:\n  a: {image: x, extends: no}\n  b: {image: x, extends: {file: no.yml, service: c}}\n  \
              c: {image: x, extends: {file: compose.yml, service: z}}\n",

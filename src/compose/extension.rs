@@ -3,12 +3,12 @@
 //! Owns the check of their keys. They are the only keys of a compose file that are ghdeploy's own, so here an
 //! unknown key is an error.
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::yaml::{Map, Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
 
-/// The mapping at a node; `None` if it is null, or something else, which is an error.
-pub(super) fn mapping<'n>(context: &mut Context<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
+/// Returns the mapping at a node; `None` if it is null or, with an error, anything else.
+pub(super) fn mapping<'n>(context: &mut LoadContext<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
     let map = node.as_map();
     if map.is_none() && !matches!(node.value, Value::Null) {
         context.error(node.at, format!("{what} must be a mapping, not {}", node.kind()));
@@ -16,8 +16,8 @@ pub(super) fn mapping<'n>(context: &mut Context<'_>, what: &str, node: &'n Node)
     map
 }
 
-/// Reports the keys of a mapping that are not among the known ones.
-pub(super) fn check_keys(context: &mut Context<'_>, map: &Map, known: &[&str]) {
+/// Reports unknown keys of a mapping.
+pub(super) fn check_keys(context: &mut LoadContext<'_>, map: &Map, known: &[&str]) {
     for (key, entry) in map {
         if !known.contains(&&**key) {
             let at = context.location(entry.at);

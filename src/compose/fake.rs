@@ -1,4 +1,4 @@
-//! A tree in memory for the tests of this module.
+//! A tree in memory for the tests of the reader.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use super::model::{Project, Service};
 use super::{Files, NodeKind};
 use crate::base::path::RootPath;
 
-/// Files by path; directories are there when something is in them.
-pub(super) struct Tree(BTreeMap<String, Vec<u8>>);
+/// Files by path. A directory exists if it has a file.
+pub(super) struct FakeTree(BTreeMap<String, Vec<u8>>);
 
-impl Tree {
-    /// A tree of these files.
+impl FakeTree {
+    /// Creates a tree of these files.
     pub(super) fn new(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, content)| ((*path).to_owned(), content.as_bytes().to_vec())).collect())
     }
@@ -22,7 +22,7 @@ impl Tree {
     }
 }
 
-impl Files for Tree {
+impl Files for FakeTree {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
         if self.0.contains_key(path.as_str()) {
             return Some(NodeKind::File);
@@ -40,18 +40,18 @@ impl Files for Tree {
     }
 }
 
-/// The project that one compose file makes.
+/// Loads a project of one compose file.
 pub(super) fn project(compose: &str) -> Project {
-    Tree::new(&[("blog/compose.yml", compose)]).load()
+    FakeTree::new(&[("blog/compose.yml", compose)]).load()
 }
 
-/// The service `web` of a project that has nothing wrong.
+/// Returns the service `web` of a project without diagnostics.
 pub(super) fn web(project: &Project) -> &Service {
     assert_eq!(messages(project), Vec::<String>::new());
     &project.services["web"]
 }
 
-/// What is wrong with a project, each with its place.
+/// Returns the diagnostics of a project, each with its location.
 pub(super) fn messages(project: &Project) -> Vec<String> {
     let show = |found: &crate::base::diagnostic::Diagnostic| {
         let at = found.at.as_ref().map(ToString::to_string).unwrap_or_default();

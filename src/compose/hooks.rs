@@ -1,6 +1,6 @@
 //! Reads `x-ghdeploy.hooks`.
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::extension::{check_keys, mapping};
 use super::model::{Hook, HookKind, When};
 use super::scalar;
@@ -11,11 +11,11 @@ use crate::base::duration::parse_duration;
 const HOOKS: &[&str] = &["before", "after"];
 const HOOK: &[&str] = &["service", "run", "exec", "timeout"];
 
-/// How long a hook may take that does not say: migrations of side projects take seconds.
+/// Default timeout of a hook, in seconds: migrations of side projects take seconds.
 const HOOK_SECS: u64 = 300;
 
-/// `hooks: {before: …, after: …}`, each a hook or a list of them.
-pub(super) fn read(context: &mut Context<'_>, node: &Node) -> Vec<Hook> {
+/// Reads `hooks: {before: …, after: …}`, each a hook or a list of hooks.
+pub(super) fn read(context: &mut LoadContext<'_>, node: &Node) -> Vec<Hook> {
     let mut hooks = Vec::new();
     let Some(map) = mapping(context, "hooks", node) else { return hooks };
     check_keys(context, map, HOOKS);
@@ -30,30 +30,35 @@ pub(super) fn read(context: &mut Context<'_>, node: &Node) -> Vec<Hook> {
     hooks
 }
 
-fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
+fn hook(context: &mut LoadContext<'_>, when: When, node: &Node) -> Option<Hook> {
     let map = mapping(context, "a hook", node)?;
     check_keys(context, map, HOOK);
-    let wrong = |context: &mut Context<'_>, at, message: &str, help: &str| {
+    let wrong = |context: &mut LoadContext<'_>, at, message: &str, help: &str| {
         let at = context.location(at);
         context.note(Diagnostic::error(message, Some(at)).help(help));
     };
     let Some(service) = map.get("service").and_then(|entry| entry.node.as_str()) else {
-        wrong(context, node.at, "a hook names no service", "write service: the one whose image it runs in");
+        wrong(
+            context,
+            node.at,
+            "a hook names no service",
+            "add `service`, the service whose image it runs in",
+        );
         return None;
     };
     let (kind, entry) = match (map.get("run"), map.get("exec")) {
         (Some(run), None) => (HookKind::Run, run),
         (None, Some(exec)) if when == When::After => (HookKind::Exec, exec),
         (None, Some(exec)) => {
-            let help = "write `run`, which makes a container of the new image";
-            wrong(context, exec.at, "`exec` before a deploy would reach the old container", help);
+            let help = "write `run`, which starts a container from the new image";
+            wrong(context, exec.at, "`exec` in a hook `before` would run in the old container", help);
             return None;
         }
         _ => {
             wrong(
                 context,
                 node.at,
-                "a hook has one command, `run` or `exec`",
+                "a hook needs exactly one command, `run` or `exec`",
                 "such as run: [./manage.py, migrate]",
             );
             return None;
@@ -68,7 +73,7 @@ fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
         wrong(
             context,
             entry.node.at,
-            "the command of a hook is not understood",
+            "the command of a hook is invalid",
             "write a list of arguments, such as [./manage.py, migrate]",
         );
         return None;
@@ -78,7 +83,12 @@ fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
         let read = timeout.node.as_str().unwrap_or_default();
         match parse_duration(read).map(|duration| duration.as_secs()) {
             Ok(secs) if secs > 0 => timeout_secs = secs,
-            Ok(_) => wrong(context, timeout.node.at, "a hook needs some time", "write it like `90s` or `5m`"),
+            Ok(_) => wrong(
+                context,
+                timeout.node.at,
+                "the timeout of a hook must not be zero",
+                "write it like `90s` or `5m`",
+            ),
             Err(why) => wrong(context, timeout.node.at, &why, "the default is 5m"),
         }
     }
@@ -86,10 +96,10 @@ fn hook(context: &mut Context<'_>, when: When, node: &Node) -> Option<Hook> {
     Some(Hook { when, service: service.to_owned(), kind, argv, timeout_secs, at })
 }
 
-/// Tells of hooks of services that there are not.
-pub(super) fn check(context: &mut Context<'_>, hooks: &[Hook], services: &[&str]) {
+/// Reports hooks that name an undefined service.
+pub(super) fn check(context: &mut LoadContext<'_>, hooks: &[Hook], services: &[&str]) {
     for hook in hooks.iter().filter(|hook| !services.contains(&hook.service.as_str())) {
-        let message = format!("{} is of service `{}`, which is not defined", hook.name(), hook.service);
+        let message = format!("{} names service `{}`, which is not defined", hook.name(), hook.service);
         let diagnostic = Diagnostic::error(message, Some(hook.at.clone()));
         context.note(match nearest(&hook.service, services) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
@@ -111,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_are_read_one_or_many_with_their_times() {
+    fn one_or_many_hooks_are_read_with_their_timeouts() {
         let (hooks, said) = hooks(
             "{before: {service: web, run: ./manage.py migrate}, after: [{service: web, exec: [sh, -c, 'echo $$x'], timeout: 90s}, {service: web, run: [a]}]}",
         );
@@ -129,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_hooks_are_errors_with_a_way_out() {
+    fn invalid_hooks_are_errors_with_advice() {
         for (yaml, said) in [
             (
                 "{befor: {service: web, run: [a]}}",
@@ -137,14 +147,17 @@ mod tests {
             ),
             (
                 "{before: {service: wbe, run: [a]}}",
-                "hook `before` is of service `wbe`, which is not defined (did you mean `web`?)",
+                "hook `before` names service `wbe`, which is not defined (did you mean `web`?)",
             ),
-            ("{before: {service: web, exec: [a]}}", "`exec` before a deploy would reach the old container"),
+            (
+                "{before: {service: web, exec: [a]}}",
+                "`exec` in a hook `before` would run in the old container",
+            ),
             ("{before: {run: [a]}}", "a hook names no service"),
-            ("{after: {service: web}}", "a hook has one command"),
-            ("{after: {service: web, run: []}}", "the command of a hook is not understood"),
+            ("{after: {service: web}}", "a hook needs exactly one command"),
+            ("{after: {service: web, run: []}}", "the command of a hook is invalid"),
             ("{after: {service: web, run: [a], timeout: 5}}", "has no unit"),
-            ("{after: {service: web, run: [a], timeout: 0s}}", "a hook needs some time"),
+            ("{after: {service: web, run: [a], timeout: 0s}}", "the timeout of a hook must not be zero"),
             ("[a]", "hooks must be a mapping, not"),
             ("{before: a}", "a hook must be a mapping, not"),
         ] {

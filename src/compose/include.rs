@@ -1,7 +1,7 @@
 //! Applies `include`.
 //!
-//! Owns the folder and the variables that an included file is read with, circles of files, and what
-//! happens when two files define the same thing.
+//! Owns the folder and the variables that an included file is loaded with, circles of files, and conflicts between
+//! two files that define the same name.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use super::yaml::{Mark, Node, Value};
 use crate::base::path::RootPath;
 
 impl Loader<'_, '_> {
-    /// Adds what `include` names. `chain` is the files that led here, this one last.
+    /// Adds the files that `include` names. `chain` holds the files that led here, this one last.
     pub(super) fn includes(&mut self, model: &mut Model, include: Node, chain: &[RootPath]) {
         let at = include.at;
         let Value::List(items) = include.value else {
@@ -57,7 +57,7 @@ impl Loader<'_, '_> {
                 },
                 None => first.parent().unwrap_or_default(),
             };
-            // Each file gets a copy.
+            // Each file gets a copy of the variables.
             if !self.context.pay(self.variables.size(), item.at) {
                 return;
             }
@@ -69,7 +69,7 @@ impl Loader<'_, '_> {
         }
     }
 
-    /// The variables for included files: those of the includer win over the files' own.
+    /// Returns the variables for included files. Those of the includer win over the files' own.
     fn included_variables(&mut self, env_files: &[Node], directory: &RootPath) -> Rc<Variables> {
         let mut variables = (*self.variables).clone();
         let mut paths = Vec::new();
@@ -124,11 +124,11 @@ impl Loader<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, web};
+    use super::super::fake::{FakeTree, messages, web};
 
     #[test]
     fn included_files_have_a_folder_and_variables_of_their_own() {
-        let project = Tree::new(&[
+        let project = FakeTree::new(&[
             ("blog/compose.yml", "include: [parts/a.yml, {path: parts/b.yml, project_directory: ., env_file: b.env}]\nservices: {web: {image: w}}"),
             ("blog/.env", "WHO=outer"),
             ("blog/b.env", "WHO=b\nONLY=b"),
@@ -150,7 +150,8 @@ mod tests {
     fn circles_conflicts_and_missing_files_are_errors() {
         let load = |part: &str| {
             let compose = "include: [part.yml]\nservices: {web: {image: w}}";
-            messages(&Tree::new(&[("blog/compose.yml", compose), ("blog/part.yml", part)]).load()).join("\n")
+            messages(&FakeTree::new(&[("blog/compose.yml", compose), ("blog/part.yml", part)]).load())
+                .join("\n")
         };
         assert_eq!(load("services: {web: {image: w}}"), "");
         assert!(load("services: {web: {image: x}}").contains("included service `web` conflicts"));

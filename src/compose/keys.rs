@@ -1,10 +1,10 @@
 //! The keys of the Compose Specification.
 //!
-//! Owns the lists of what any version of Compose knows
-//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>). A key that is newer
-//! than these lists must stay a warning.
+//! Owns the lists of keys that some version of Compose knows
+//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>). A key that is newer than
+//! these lists must stay a warning.
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::yaml::Map;
 use crate::base::diagnostic::{Diagnostic, nearest};
 
@@ -243,17 +243,17 @@ pub(super) const FILE_OBJECT: &[&str] = &[
     "template_driver",
 ];
 
-/// Tells of keys that no version of Compose knows.
-pub(super) fn check(context: &mut Context<'_>, map: &Map, known: &[&str], owner: &str) {
+/// Reports keys that no version of Compose knows.
+pub(super) fn check(context: &mut LoadContext<'_>, map: &Map, known: &[&str], owner: &str) {
     for (key, entry) in map {
         if context.is_full() {
             break;
         }
         if !key.starts_with("x-") && !known.contains(&&**key) {
             let at = context.location(entry.at);
-            let message = format!("{owner}: no version of Compose known here has the key `{key}`");
-            // What is close to a known key is a slip, which Compose would refuse. Anything else may be
-            // a key of a newer Compose.
+            let message = format!("{owner}: unknown key `{key}`");
+            // A key that is close to a known one is a typo, which Compose would refuse. Any other key may belong
+            // to a newer Compose.
             context.note(match nearest(key, known) {
                 Some(near) => Diagnostic::error(message, Some(at)).help(format!("did you mean `{near}`?")),
                 None => Diagnostic::warning(message, Some(at)),
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_key_is_the_one_that_was_meant() {
+    fn typos_find_the_nearest_key() {
         assert_eq!(nearest("volume", SERVICE), Some("volumes"));
         assert_eq!(nearest("enviroment", SERVICE), Some("environment"));
         assert_eq!(nearest("depends-on", SERVICE), Some("depends_on"));

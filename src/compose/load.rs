@@ -1,25 +1,25 @@
 //! Loads the compose files of a project into one model.
 //!
-//! Owns the order of things, which is Compose's: substitute variables, bring services into long
-//! form, apply `extends`, then `include`, then merge over the files before.
+//! Owns the order of the steps, which is that of Compose: substitute variables, bring services into long form, apply
+//! `extends`, then `include`, then merge over the files before.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::canonical;
-use super::context::{Context, Place};
+use super::context::{LoadContext, ResolvedPath};
 use super::dotenv;
 use super::keys;
 use super::merge;
 use super::variables::{self, Variables};
 use super::words::ResourceKind;
-use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value, text_size};
+use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value, text_size};
 use crate::base::path::RootPath;
 
-/// Longest chain of `extends` or of `include`.
+/// Length of the longest chain of `extends` or of `include`.
 pub(super) const MAX_CHAIN: usize = 100;
 
-/// A project's files merged into one.
+/// Files of a project merged into one.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     /// `services:` by name.
@@ -36,12 +36,12 @@ pub(super) struct Model {
     pub(super) settings: Option<Node>,
 }
 
-/// A service in long form.
+/// Service in long form.
 #[derive(Debug, Clone)]
 pub(super) struct Definition {
-    /// Where its key stands in the file that names it last.
+    /// Mark of its key in the last file that defines it.
     pub(super) at: Mark,
-    /// Every place that contributes: its own first, then what it extends.
+    /// Marks of all definitions that contribute: its own first, then those that it extends.
     pub(super) places: Vec<Mark>,
     /// The attributes.
     pub(super) body: Map,
@@ -51,24 +51,24 @@ pub(super) struct Definition {
 /// Services by name.
 pub(super) type Services = BTreeMap<Rc<str>, Definition>;
 
-/// Loads files one over the other.
+/// Loader that merges files one over the other.
 pub(super) struct Loader<'c, 'a> {
-    /// The state of reading the project.
-    pub(super) context: &'c mut Context<'a>,
-    /// What is substituted.
+    /// The state of loading the project.
+    pub(super) context: &'c mut LoadContext<'a>,
+    /// The variables that are substituted.
     pub(super) variables: Rc<Variables>,
     /// Services of extended files, in long form, before their own `extends`.
     pub(super) extended: BTreeMap<u32, Rc<Services>>,
 }
 
 impl<'c, 'a> Loader<'c, 'a> {
-    /// A loader that substitutes these variables.
-    pub(super) fn new(context: &'c mut Context<'a>, variables: Rc<Variables>) -> Self {
+    /// Creates a loader that substitutes these variables.
+    pub(super) fn new(context: &'c mut LoadContext<'a>, variables: Rc<Variables>) -> Self {
         Self { context, variables, extended: BTreeMap::new() }
     }
 
-    /// Merges `files` in their order. Relative paths in them start from `base`; `named_at` says
-    /// where each of them is named, `chain` which files include them.
+    /// Loads and merges `files` in their order. Relative paths in them start from `base`, `named_at` returns where a
+    /// file is named, and `chain` holds the files that include them.
     pub(super) fn load(
         &mut self,
         files: &[RootPath],
@@ -156,8 +156,8 @@ impl<'c, 'a> Loader<'c, 'a> {
         model
     }
 
-    /// Services in long form, before `extends`.
-    pub(super) fn services(&mut self, entry: Option<Entry>) -> Services {
+    /// Returns the services in long form, before `extends`.
+    pub(super) fn services(&mut self, entry: Option<MapEntry>) -> Services {
         let mut services = Services::new();
         let Some(entry) = entry else { return services };
         let map = match entry.node.value {
@@ -169,7 +169,7 @@ impl<'c, 'a> Loader<'c, 'a> {
                 return services;
             }
         };
-        for (name, Entry { at, node }) in map {
+        for (name, MapEntry { at, node }) in map {
             if name.contains(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
                 self.context
                     .error(at, "the name of a service may hold only letters, digits, `.`, `_` and `-`");
@@ -193,12 +193,12 @@ impl<'c, 'a> Loader<'c, 'a> {
             Value::Map(map) => map
                 .into_iter()
                 .filter(|(name, _)| !name.starts_with("x-"))
-                .map(|(name, Entry { at, node })| {
+                .map(|(name, MapEntry { at, node })| {
                     let node = match node.tag {
                         Tag::Reset => node,
                         _ => canonical::resource(self.context, kind, &name, node),
                     };
-                    (name, Entry { at, node })
+                    (name, MapEntry { at, node })
                 })
                 .collect(),
             Value::Null => Map::new(),
@@ -211,30 +211,30 @@ impl<'c, 'a> Loader<'c, 'a> {
         }
     }
 
-    /// The path of a file that another file names; `None` when it cannot be read here.
+    /// Returns the path of a file that another file names; `None` if it is not in the tree.
     pub(super) fn file_named(&mut self, node: &Node, what: &str) -> Option<RootPath> {
         let Value::Text(text) = &node.value else {
             self.context.error(node.at, format!("{what} must be the path of a file"));
             return None;
         };
         if is_remote(&text.text) {
-            self.context.warning(node.at, format!("{what} is remote: what it says is not known here"));
+            self.context.warning(node.at, format!("{what} is remote and is not read here"));
             return None;
         }
         match self.context.resolve(text, node.at) {
-            Place::Tree(path) => Some(path),
-            Place::Host(_) => {
+            ResolvedPath::Tree(path) => Some(path),
+            ResolvedPath::Host(_) => {
                 self.context.error(node.at, format!("{what} leads to a file that only the host has"));
                 None
             }
-            Place::Invalid => None,
+            ResolvedPath::Invalid => None,
         }
     }
 }
 
-/// Reads env files one over the other; `environment` wins in what they substitute.
+/// Reads env files one over the other. In substitutions, `environment` wins.
 pub(super) fn read_env_files(
-    context: &mut Context<'_>,
+    context: &mut LoadContext<'_>,
     paths: &[RootPath],
     environment: &Variables,
 ) -> Variables {
@@ -265,7 +265,7 @@ pub(super) fn read_env_files(
     all
 }
 
-/// The items of a scalar or a list.
+/// Returns the items of a scalar or a list.
 pub(super) fn texts(node: Option<Node>) -> Vec<Node> {
     match node {
         None => Vec::new(),
@@ -275,7 +275,7 @@ pub(super) fn texts(node: Option<Node>) -> Vec<Node> {
     }
 }
 
-/// Whether a reference names something that is fetched.
+/// Whether a reference names something that must be fetched.
 pub(super) fn is_remote(text: &str) -> bool {
     text.contains("://")
         || text.starts_with("git@")
@@ -284,7 +284,7 @@ pub(super) fn is_remote(text: &str) -> bool {
 }
 
 /// Substitutes variables in every scalar.
-pub(super) fn interpolate(context: &mut Context<'_>, node: &Node, variables: &Variables) -> Node {
+pub(super) fn interpolate(context: &mut LoadContext<'_>, node: &Node, variables: &Variables) -> Node {
     let value = match &node.value {
         Value::Null => Value::Null,
         Value::Text(text) if text.text.contains('$') => {
@@ -295,9 +295,9 @@ pub(super) fn interpolate(context: &mut Context<'_>, node: &Node, variables: &Va
             Value::List(items.iter().map(|item| interpolate(context, item, variables)).collect())
         }
         Value::Map(map) => {
-            let entry = |(key, entry): (&Rc<str>, &Entry)| {
+            let entry = |(key, entry): (&Rc<str>, &MapEntry)| {
                 let node = interpolate(context, &entry.node, variables);
-                (Rc::clone(key), Entry { at: entry.at, node })
+                (Rc::clone(key), MapEntry { at: entry.at, node })
             };
             Value::Map(map.iter().map(entry).collect())
         }
@@ -305,7 +305,7 @@ pub(super) fn interpolate(context: &mut Context<'_>, node: &Node, variables: &Va
     Node { at: node.at, tag: node.tag, value }
 }
 
-fn substituted(context: &mut Context<'_>, at: Mark, text: &Text, variables: &Variables) -> Text {
+fn substituted(context: &mut LoadContext<'_>, at: Mark, text: &Text, variables: &Variables) -> Text {
     context.written(at, &text.text);
     match variables::substitute(&text.text, &|name| variables.get(name)) {
         Ok(value) if context.pay(text_size(&value.text), at) => {

@@ -1,44 +1,44 @@
 //! Merges one definition over another by Compose's rules
 //! (<https://docs.docker.com/reference/compose-file/merge/>).
 //!
-//! Works on long forms only: short syntax is gone before anything is merged.
+//! Works on long forms only.
 
 use std::collections::BTreeMap;
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::short;
 use super::words::secret_path;
-use super::yaml::{Entry, Map, Node, Tag, Value};
+use super::yaml::{Map, MapEntry, Node, Tag, Value};
 
-/// What becomes of `!reset` and `!override` once they have done their work.
+/// Treatment of `!reset` and `!override` after they were applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tags {
-    /// They go.
+    /// They are dropped.
     Spent,
-    /// They stay, to work again on the files before.
+    /// They are kept, to be applied to the files before too.
     Kept,
 }
 
-/// Merges a service over the one of that name in the files before.
-pub(super) fn service(context: &mut Context<'_>, base: Map, over: Map) -> Map {
+/// Merges a service over the one with that name in the files before.
+pub(super) fn service(context: &mut LoadContext<'_>, base: Map, over: Map) -> Map {
     mapping(context, Tags::Spent, "services", base, over)
 }
 
 /// Merges a service over the one it extends.
-pub(super) fn extended(context: &mut Context<'_>, mut base: Map, over: Map) -> Map {
-    // Tags are about the service that they stand in.
+pub(super) fn extended(context: &mut LoadContext<'_>, mut base: Map, over: Map) -> Map {
+    // Tags apply only to the service that they are written in.
     clear_tags(&mut base);
     mapping(context, Tags::Kept, "services", base, over)
 }
 
 /// Merges top-level networks, volumes, configs or secrets.
-pub(super) fn resources(context: &mut Context<'_>, base: Map, over: Map) -> Map {
+pub(super) fn resources(context: &mut LoadContext<'_>, base: Map, over: Map) -> Map {
     mapping(context, Tags::Spent, "resources", base, over)
 }
 
-fn mapping(context: &mut Context<'_>, tags: Tags, path: &str, mut base: Map, over: Map) -> Map {
+fn mapping(context: &mut LoadContext<'_>, tags: Tags, path: &str, mut base: Map, over: Map) -> Map {
     for (key, entry) in over {
-        let Entry { at, mut node } = entry;
+        let MapEntry { at, mut node } = entry;
         let below = base.remove(&key);
         if node.tag == Tag::Reset && tags == Tags::Spent {
             continue;
@@ -49,7 +49,7 @@ fn mapping(context: &mut Context<'_>, tags: Tags, path: &str, mut base: Map, ove
         } else if tags == Tags::Spent {
             node.tag = Tag::None;
         }
-        base.insert(key, Entry { at, node });
+        base.insert(key, MapEntry { at, node });
     }
     base
 }
@@ -61,8 +61,8 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn value(context: &mut Context<'_>, tags: Tags, path: &str, base: Node, over: Node) -> Node {
-    // What maps names to values replaces by name, also with a name that has no value.
+fn value(context: &mut LoadContext<'_>, tags: Tags, path: &str, base: Node, over: Node) -> Node {
+    // In a mapping of names to values, a later value replaces an earlier one even if it is null.
     let replaces = matches!(path, "command" | "entrypoint" | "healthcheck.test")
         || is_within(path, &["environment", "labels", "annotations", "sysctls", "ulimits"])
         || is_within(path, &["build.args", "build.labels", "build.additional_contexts"])
@@ -109,7 +109,7 @@ fn value(context: &mut Context<'_>, tags: Tags, path: &str, base: Node, over: No
     Node { at, tag, value: merged }
 }
 
-/// Hosts as a list.
+/// Returns hosts as a list.
 fn listed(hosts: Node) -> Node {
     match hosts.value {
         Value::Map(map) => Node { value: Value::List(short::host_list(&map)), ..hosts },
@@ -121,12 +121,12 @@ fn is_within(path: &str, parents: &[&str]) -> bool {
     parents.iter().any(|parent| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The driver of a `logging`; without one it merges with any.
+/// Returns the driver of a `logging`. Without a driver it merges with any other.
 fn driver(logging: &Map) -> Option<&str> {
     logging.get("driver").and_then(|entry| entry.node.as_str())
 }
 
-/// `ipam.config`: merged where the subnet is the same.
+/// Merges `ipam.config` by subnet.
 fn subnets(base: Vec<Node>, over: Vec<Node>) -> Vec<Node> {
     let subnet = |node: &Node| node.get("subnet").and_then(Node::as_str).map(str::to_owned);
     let mut out = base;
@@ -139,8 +139,8 @@ fn subnets(base: Vec<Node>, over: Vec<Node>) -> Vec<Node> {
     out
 }
 
-/// Drops what a later entry of a list replaces: volumes by target, ports by what they publish,
-/// names by name.
+/// Drops items that a later item of the list replaces. Volumes are identified by target, ports by what they publish,
+/// names by themselves.
 fn unique(path: &str, items: Vec<Node>) -> Vec<Node> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut out: Vec<Node> = Vec::with_capacity(items.len());
@@ -192,7 +192,7 @@ fn identity(path: &str, item: &Node) -> Option<String> {
     }
 }
 
-/// Forgets tags that have done their work, and what `!reset` marks.
+/// Drops tags that were applied, and values with `!reset`.
 pub(super) fn clear_tags(map: &mut Map) {
     map.retain(|_, entry| entry.node.tag != Tag::Reset);
     for entry in map.values_mut() {
@@ -205,7 +205,7 @@ pub(super) fn clear_tags(map: &mut Map) {
     }
 }
 
-/// Removes what the lists of a service say twice.
+/// Removes duplicate items from the lists of a service.
 pub(super) fn settle(service: &mut Map) {
     if let Some(hosts) = service.get_mut("extra_hosts") {
         hosts.node = listed(hosts.node.clone());
@@ -223,7 +223,7 @@ fn settle_below(path: &str, map: &mut Map) {
     }
 }
 
-/// Whether two nodes say the same, wherever they stand.
+/// Whether two nodes are equal, regardless of their marks.
 pub(super) fn same(a: &Node, b: &Node) -> bool {
     match (&a.value, &b.value) {
         (Value::Null, Value::Null) => true,
@@ -234,7 +234,7 @@ pub(super) fn same(a: &Node, b: &Node) -> bool {
     }
 }
 
-/// Whether two mappings say the same.
+/// Whether two mappings are equal, regardless of their marks.
 pub(super) fn same_map(a: &Map, b: &Map) -> bool {
     a.len() == b.len()
         && a.iter().all(|(key, entry)| b.get(key).is_some_and(|other| same(&entry.node, &other.node)))
@@ -244,13 +244,13 @@ pub(super) fn same_map(a: &Map, b: &Map) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fake::{Tree, web};
+    use super::super::fake::{FakeTree, web};
     use crate::compose::model::Service;
 
     fn merged(base: &str, over: &str) -> Service {
         let base = format!("services: {{web: {{image: a, {base}}}}}");
         let over = format!("services: {{web: {{{over}}}}}");
-        let tree = Tree::new(&[("blog/compose.yml", &base), ("blog/compose.override.yml", &over)]);
+        let tree = FakeTree::new(&[("blog/compose.yml", &base), ("blog/compose.override.yml", &over)]);
         web(&tree.load()).clone()
     }
 

@@ -1,11 +1,12 @@
-//! Reads compose files the way Docker Compose does, without Docker.
+//! Compose reader: loads compose files like Docker Compose, without Docker.
 //!
-//! Owns the answer to two questions about a project: what each service is (a digest of its merged,
-//! normalised definition) and which files it reads. Pure: files come through [`Files`], nothing is
-//! executed, no environment variable of this process is looked at.
+//! Owns the answers to two questions about a project: what each service is (a digest of its merged, normalised
+//! definition) and which files it reads. Pure: files come through [`Files`], nothing is executed, and no environment
+//! variable of this process is read.
 
 pub mod model;
 
+mod cache;
 mod canonical;
 mod checks;
 mod context;
@@ -22,7 +23,6 @@ mod hooks;
 mod include;
 mod keys;
 mod load;
-mod memory;
 mod merge;
 mod mounts;
 mod project;
@@ -36,22 +36,21 @@ mod yaml;
 
 use std::sync::Arc;
 
+pub use cache::ProjectCache;
 pub use dockerignore::Ignored;
-pub use memory::Memory;
 
 use crate::base::path::RootPath;
 use model::Project;
 
-/// The way in which the digests of a service are made. It changes with every change that gives an
-/// unchanged definition another digest: then Compose is asked what is to be recreated, instead of
-/// everything being recreated.
+/// Version of the digests of a service. It must be increased whenever an unchanged definition gets another digest. A
+/// host with digests of an older version then lets Compose decide what is recreated, instead of recreating
+/// everything.
 pub const DIGEST_SCHEME: u32 = 1;
 
 /// Size of the largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// Whether `dir` holds a project: a compose file by one of Compose's names, or a `.env` that names
-/// one.
+/// Whether `dir` holds a project: a compose file with one of Compose's names, or a `.env` that names one.
 #[must_use]
 pub fn find(files: &dyn Files, dir: &RootPath) -> bool {
     discover::find(files, dir)
@@ -63,17 +62,16 @@ pub fn makes_project(name: &str) -> bool {
     discover::makes_project(name)
 }
 
-/// Loads the project in `dir` as `docker compose` would, run in that folder on the host.
+/// Loads the project in `dir` like `docker compose` in that folder on the host.
 ///
-/// `root` is the absolute path of the root on the host, such as `/srv/services`: an absolute path
-/// below it is the same file as the tree's. Whatever is wrong goes to
-/// [`Project::diagnostics`], with as much of the project as can be understood.
+/// `root` is the absolute path of the root on the host, such as `/srv/services`. An absolute path below it means the
+/// file of the tree. Problems are in [`Project::diagnostics`], and the rest of the project is loaded all the same.
 #[must_use]
 pub fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     project::load(files, dir, root)
 }
 
-/// What lies at a path of a tree.
+/// Kind of a path in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// A regular file, or a symbolic link to one inside the tree.
@@ -82,18 +80,18 @@ pub enum NodeKind {
     Dir,
 }
 
-/// The files of a tree as the host will see them. Projects are read on several threads.
+/// Files of a tree as the host will see them. Several threads load projects at the same time.
 pub trait Files: Sync {
-    /// What lies at `path`; `None` when nothing does (symbolic links are followed).
+    /// The kind of `path` once symbolic links are followed; `None` if it does not exist.
     fn kind(&self, path: &RootPath) -> Option<NodeKind>;
 
-    /// The content of the file at `path`; `None` when there is no such file.
+    /// The content of the file at `path`; `None` if there is no such file.
     ///
     /// # Errors
     ///
-    /// When the file exists and cannot be read.
+    /// If the file exists but cannot be read.
     fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String>;
 
-    /// Where `path` lies in the repository, for messages.
+    /// The path in the repository, for messages.
     fn shown(&self, path: &RootPath) -> String;
 }

@@ -1,4 +1,4 @@
-//! What the reader finds out about a project. Values only.
+//! Model of a project, as the reader returns it. Values only.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 
-/// A project as Compose would load it from its folder.
+/// Project as Compose would load it from its folder.
 #[derive(Debug, Clone)]
 pub struct Project {
     /// The folder.
     pub dir: RootPath,
     /// Compose's project name: `COMPOSE_PROJECT_NAME`, `name:` or the normalised folder name.
     pub name: String,
-    /// Where `name:` stands, if that is where it comes from.
+    /// Location of `name:`, if the name comes from there.
     pub name_at: Option<Location>,
-    /// Every file whose content makes the model: compose files, overrides, `.env`, files that are
-    /// extended or included. Also those that are read if present but do not exist in the tree.
+    /// The files that the model is made of: compose files, overrides, `.env`, files that are extended or included.
+    /// Includes files that would be read but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,
-    /// The compose files that Compose reads, one over the other.
+    /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
-    /// The services by name, inactive ones (profiles) included.
+    /// The services by name, including those that no profile activates.
     pub services: BTreeMap<String, Service>,
     /// Names of networks (as Docker sees them) that this project creates.
     pub owned_networks: Vec<String>,
@@ -30,74 +30,74 @@ pub struct Project {
     pub external_networks: Vec<String>,
     /// The top-level `x-ghdeploy`.
     pub settings: ProjectSettings,
-    /// Everything wrong or doubtful. A project with an error must not be deployed.
+    /// Errors and warnings. A project with an error must not be deployed.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// A file that takes part in the model of a project.
+/// File that the model of a project is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFile {
     /// The file.
     pub path: RootPath,
-    /// Whether the tree holds it. A `.env` that only the host has is listed as absent.
+    /// Whether the tree has it. A `.env` that only the host has is listed as absent.
     pub present: bool,
 }
 
 /// The top-level `x-ghdeploy` of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProjectSettings {
-    /// Names of the hosts that run it; empty: those whose `projects` match.
+    /// Names of the hosts that run it. If empty, the hosts whose `projects` match run it.
     pub hosts: Vec<String>,
-    /// Projects that must be up before this one.
+    /// Projects that are deployed before this one.
     pub after: Vec<String>,
-    /// Where those are named.
+    /// Location of `after`.
     pub after_at: Option<Location>,
-    /// What runs before its containers are replaced and after its services are well, in order.
+    /// Commands that run before its containers are replaced and after its services are healthy, in their order.
     pub hooks: Vec<Hook>,
 }
 
-/// A command that goes with a deploy of a project.
+/// Command that runs with a deploy of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// When it runs.
     pub when: When,
-    /// The service: the hook runs when this one is started anew.
+    /// The service. The hook runs if this service is started.
     pub service: String,
     /// Where it runs.
     pub kind: HookKind,
-    /// The command and its arguments. They may hold what is nobody's business, so no result shows them.
+    /// The command and its arguments. They may hold secrets, so no result shows them.
     #[serde(skip)]
     pub argv: Vec<String>,
-    /// How long it may take, in seconds.
+    /// Timeout in seconds.
     #[serde(skip)]
     pub timeout_secs: u64,
-    /// Where it stands.
+    /// Its location.
     #[serde(skip)]
     pub at: Location,
 }
 
-/// When a hook runs.
+/// Phase of a deploy in which a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// Before any container of the project is replaced.
     Before,
-    /// Once all its services are well.
+    /// Once all services of the project are healthy.
     After,
 }
 
-/// Where a hook runs.
+/// Way in which a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HookKind {
-    /// In a container of its own, made of the new image and definition.
+    /// In a container of its own, created from the new image and definition.
     Run,
     /// In the container of the service.
     Exec,
 }
 
 impl Hook {
-    /// What it is called in messages.
+    /// Its name in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.when {
@@ -107,87 +107,86 @@ impl Hook {
     }
 }
 
-/// A service of a project.
+/// Service of a project.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Where its key stands in the compose file that names it last.
+    /// Location of its key in the last compose file that defines it.
     pub at: Location,
-    /// Whether it is started by a plain `up`: no profiles, or one that is active. (That an active
-    /// service needs it does not start it: Compose refuses such a project.)
+    /// Whether a plain `up` starts it: it has no profiles, or an active one. A dependency of an active service does
+    /// not become active: Compose refuses such a project.
     pub active: bool,
-    /// Hex sha256 of the merged, normalised definition as Compose's own hash would see it (without
-    /// build, pull_policy, scale, depends_on, profiles), with the content of its env files.
+    /// Hex sha256 of the merged, normalised definition. Like Compose's own hash, it leaves out `build`, `pull_policy`,
+    /// `scale`, `depends_on` and `profiles`, and includes the content of env files.
     pub definition: String,
-    /// Every place of the files that make this definition, the main compose file first: the reasons
-    /// to show when `definition` changes.
+    /// Locations of all parts of this definition, the main compose file first. They are the reasons to show if
+    /// `definition` changes.
     pub defined_at: Vec<Location>,
-    /// Hex sha256 of what its containers are made of that Compose's hash leaves out, so that only a
-    /// recreate brings it: inline `content:`/`environment:` of its configs and secrets, the files
-    /// that the others come from, the names of its networks and volumes. `None` without any.
+    /// Hex sha256 of everything else that its containers are created from and that Compose's hash leaves out, so
+    /// that a change needs a recreate: inline `content:`/`environment:` of its configs and secrets, the paths of
+    /// the others, the names of its networks and volumes. `None` if it has none of these.
     pub unhashed: Option<String>,
-    /// The files and directories it reads. Where an unknown variable decides, those that it may be:
-    /// the folder before the variable, or what the tree has by the name that follows it.
+    /// The files and directories that it reads. If an unknown variable decides, the ones that it may read: the folder
+    /// before the variable, or a path in the tree that ends like the text after it.
     pub reads: Vec<Read>,
-    /// Bind sources outside the root, or that hold a variable only the host knows: text after
-    /// interpolation (unknown variables stay `${NAME}`), and the line.
+    /// Bind sources outside the root or with a variable that only the host knows: the text after interpolation, in
+    /// which unknown variables stay `${NAME}`, and its location.
     pub host_binds: Vec<(String, Location)>,
     /// The image reference after interpolation.
     pub image: Option<String>,
-    /// Where that stands.
+    /// Location of `image`.
     pub image_at: Option<Location>,
-    /// The name of its container, if it has one of its own, and where that stands.
+    /// Its `container_name` with its location, if it has one.
     pub container_name: Option<(String, Location)>,
-    /// The ports of the host that it asks for, as far as they are known.
+    /// The ports of the host that it publishes, as far as they are known.
     pub ports: Vec<Port>,
-    /// Hex sha256 of `build:`, without the content of what it names; `None` when it is not built.
+    /// Hex sha256 of `build:` without the content of the files that it names; `None` if it has no `build:`.
     pub build: Option<String>,
-    /// What its image is built of; `None` when it is not built.
+    /// The sources of its image; `None` if it has no `build:`.
     pub built_of: Option<BuiltOf>,
-    /// Whether it asks for no container at all (`scale: 0`, `deploy: {replicas: 0}`).
+    /// Whether it is scaled to no containers (`scale: 0`, `deploy: {replicas: 0}`).
     pub scaled_to_zero: bool,
-    /// What it waits for.
+    /// The services that it waits for.
     pub depends_on: BTreeMap<String, Dependency>,
-    /// What a change of its inputs means (`x-ghdeploy` of the service).
+    /// The reactions to changes of its inputs (`x-ghdeploy` of the service).
     pub on_change: OnChange,
-    /// Names of variables that the tree does not define and that have no default: only the host
-    /// may know them.
+    /// Names of variables without a default that the tree does not define. Only the host may know them.
     pub unknown_variables: Vec<String>,
 }
 
-/// What an image is built of, with paths as in the repository.
+/// Sources of an image, with paths in the repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltOf {
-    /// The folder that the build sees, or the address of one.
+    /// The folder of the build context, or a remote address.
     pub context: String,
-    /// The Dockerfile; `None`: it is written in the compose file, or lies in a context that is no folder here.
+    /// The Dockerfile; `None` if it is inline or in a remote context.
     pub dockerfile: Option<String>,
-    /// The stage of it that is the image.
+    /// The build stage (`target`).
     pub target: Option<String>,
 }
 
-/// A published port, or any free one of a range.
+/// Published port, or a range of which Docker takes any free port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// The address; empty for all.
+    /// The address on the host; empty for all addresses.
     pub host_ip: String,
     /// The first port.
     pub first: u16,
     /// The last port.
     pub last: u16,
-    /// `tcp` or `udp`.
+    /// The protocol, such as `tcp` or `udp`.
     pub protocol: String,
-    /// The line that says so.
+    /// Its location.
     pub at: Location,
 }
 
-/// One entry of `depends_on`.
+/// Entry of `depends_on`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependency {
-    /// What it waits for.
+    /// The condition that it waits for.
     pub condition: Condition,
-    /// `restart: true`: Compose restarts this service with its dependency.
+    /// Whether Compose restarts this service with its dependency (`restart: true`).
     pub restart: bool,
-    /// `required: false` tolerates its absence.
+    /// Whether the dependency must exist (`required`).
     pub required: bool,
 }
 
@@ -230,30 +229,30 @@ impl fmt::Display for Condition {
     }
 }
 
-/// A file or directory that a service reads.
+/// File or directory that a service reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// The path below the root. For a directory everything below it counts.
+    /// The path below the root. A directory stands for everything below it.
     pub path: RootPath,
     /// How it is read.
     pub how: How,
-    /// The line that says so.
+    /// Its location.
     pub at: Location,
-    /// What the tree holds there; `None` when nothing: only the host may have it.
+    /// Its kind in the tree; `None` if the tree lacks it and only the host may have it.
     pub kind: Option<super::NodeKind>,
-    /// Where the container sees it (binds, configs, secrets).
+    /// The path in the container, for binds, configs and secrets.
     pub target: Option<String>,
-    /// Whether its absence is allowed (`env_file: required: false`).
+    /// Whether it must exist. An env file with `required: false` need not.
     pub required: bool,
-    /// Names of variables that only the host knows and that decide whether it is this path. Then it
-    /// may be, so a change of it acts.
+    /// Names of variables that only the host knows and that decide whether the service reads this path. It may, so a
+    /// change of the path causes an action.
     pub unknown: Vec<String>,
-    /// What it does not see below the path: of a build context what `.dockerignore` names.
+    /// The files below the path that it does not see: those that the `.dockerignore` of a build context excludes.
     pub ignored: super::Ignored,
 }
 
 impl Read {
-    /// A read of which no more is known: nothing need be there.
+    /// Creates a read of an optional path.
     #[must_use]
     pub fn new(path: RootPath, how: How, at: Location) -> Self {
         let (kind, target, required) = (None, None, false);
@@ -269,14 +268,14 @@ impl Read {
         }
     }
 
-    /// Whether it takes in the content at `path`.
+    /// Whether the service sees the content at `path`.
     #[must_use]
     pub fn covers(&self, path: &RootPath) -> bool {
         path.relative_to(&self.path).is_some_and(|below| !self.ignored.hides(below))
     }
 }
 
-/// How a service reads a file.
+/// Way in which a service reads a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
@@ -286,32 +285,32 @@ pub enum How {
     Config,
     /// `secrets:` with `file:`.
     Secret,
-    /// `env_file:`; part of the definition.
+    /// `env_file:`, which is part of the definition.
     EnvFile,
-    /// `label_file:`; part of the definition.
+    /// `label_file:`, which is part of the definition.
     LabelFile,
-    /// Build context, Dockerfile or additional context.
+    /// A build context, a Dockerfile or an additional context.
     Build,
 }
 
 impl How {
-    /// Whether Compose does not watch the content, so that an action is ours to owe.
+    /// Whether Compose ignores changes of the content, so that ghdeploy must react to them.
     #[must_use]
     pub fn is_input(self) -> bool {
         matches!(self, Self::Bind | Self::Config | Self::Secret)
     }
 }
 
-/// What a change of a service's inputs means.
+/// Reactions to changes of a service's inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnChange {
-    /// For every path that `paths` does not name.
+    /// The reaction for paths that no glob of `paths` matches.
     pub default: Reaction,
     /// Globs relative to the project's folder, most specific first, each with its own reaction.
     pub paths: Vec<(String, Reaction)>,
 }
 
-/// How a running service takes up new content.
+/// Reaction of a running service to changed content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reaction {
@@ -324,6 +323,6 @@ pub enum Reaction {
     Signal(String),
     /// `docker compose exec -T SERVICE ARGV…`.
     Exec(Vec<String>),
-    /// It watches the file itself.
+    /// Nothing, because the service watches the file itself.
     None,
 }

@@ -2,23 +2,23 @@
 
 use std::rc::Rc;
 
-use super::context::Place;
+use super::context::ResolvedPath;
 use super::digest::bound_folder;
 use super::load::is_remote;
 use super::model::{BuiltOf, How, Read};
-use super::service::{Reader, collect_unknown};
-use super::variables::Value as Variable;
+use super::service::{ServiceReader, collect_unknown};
+use super::variables::Variable;
 use super::words::{MountType, ResourceKind, secret_path};
-use super::yaml::{Entry, Mark, Node, Text, Value, text_size};
+use super::yaml::{MapEntry, Mark, Node, Text, Value, text_size};
 use super::{Ignored, NodeKind};
 use crate::base::path::RootPath;
 
-/// Size of the largest `.dockerignore` that is read, in bytes: every file of the context is held against
-/// every line. Of a larger one all files count.
+/// Size of the largest `.dockerignore` that is read, in bytes: every line is matched against every file of the
+/// context. If it is larger, all files of the context count.
 const MAX_DOCKERIGNORE: usize = 16 << 10;
 
-impl<'r> Reader<'r, '_, '_> {
-    /// Bind mounts, also those through a volume.
+impl<'r> ServiceReader<'r, '_, '_> {
+    /// Finds bind mounts, including those through a volume.
     pub(super) fn volumes(&mut self) {
         for item in self.items("volumes") {
             let Some(map) = item.as_map() else { continue };
@@ -51,7 +51,7 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// Configs and secrets. Compose hashes their names alone, not where they come from.
+    /// Finds configs and secrets. Compose hashes only their names, not their sources.
     pub(super) fn file_objects(&mut self) {
         let kinds = [
             (ResourceKind::Config, &self.model.configs, How::Config),
@@ -60,7 +60,7 @@ impl<'r> Reader<'r, '_, '_> {
         for (kind, objects, how) in kinds {
             for item in self.items(kind.key()) {
                 let Some(map) = item.as_map() else { continue };
-                let Some(Entry { node: source, .. }) = map.get("source") else { continue };
+                let Some(MapEntry { node: source, .. }) = map.get("source") else { continue };
                 let Some(name) = source.as_str() else { continue };
                 let Some(object) = objects.get(name) else {
                     self.undefined(source.at, &format!("uses {kind}"), name, objects);
@@ -97,16 +97,16 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// A config or secret with the variable it comes from; `None` when the budget is spent: all of it
-    /// is hashed anew for each service.
-    fn paid_object(&mut self, object: &'r Entry) -> Option<(&'r Node, Option<&'r Variable>)> {
+    /// Returns a config or secret with the variable that it comes from; `None` if the budget is spent. It is hashed
+    /// again for each service.
+    fn paid_object(&mut self, object: &'r MapEntry) -> Option<(&'r Node, Option<&'r Variable>)> {
         let name = object.node.get("environment").and_then(Node::as_str);
         let value = name.and_then(|name| self.shared.variables.get(name));
         let size = object.node.size() + value.map_or(0, |value| text_size(&value.text));
         self.context.pay(size, self.at).then_some((&object.node, value))
     }
 
-    /// Build contexts and what a build reads besides.
+    /// Finds build contexts and other files that a build reads.
     pub(super) fn build(&mut self) {
         let Some(build) = self.set("build") else { return };
         let text = |node: Option<&'r Node>| match node.map(|node| (&node.value, node.at)) {
@@ -143,14 +143,14 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// The Dockerfile, where one is named, and what the build does not see of its context. Returns where it lies.
+    /// Finds the Dockerfile and the files of the context that the build does not see. Returns the Dockerfile's path.
     fn dockerfile(&mut self, context: &RootPath, named: Option<(Text, Mark)>) -> Option<RootPath> {
         let mut path = context.join("Dockerfile").ok();
         if let Some((dockerfile, at)) = named.filter(|(dockerfile, _)| dockerfile.unknown.is_empty()) {
             path = match dockerfile.text.starts_with('/') {
                 true => match self.context.resolve(&dockerfile, at) {
-                    Place::Tree(path) => Some(path),
-                    Place::Host(_) | Place::Invalid => None,
+                    ResolvedPath::Tree(path) => Some(path),
+                    ResolvedPath::Host(_) | ResolvedPath::Invalid => None,
                 },
                 false => context.join(&dockerfile.text).ok(),
             };
@@ -180,14 +180,14 @@ impl<'r> Reader<'r, '_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, project, web};
+    use super::super::fake::{FakeTree, messages, project, web};
     use super::*;
 
-    /// `how path target line:column`, with `?` where the tree holds nothing.
+    /// Shows the reads as `how path target line:column`, with `?` if the tree lacks the path.
     fn reads(compose: &str, files: &[&str]) -> Vec<String> {
         let mut tree = vec![("blog/compose.yml", compose)];
         tree.extend(files.iter().map(|file| (*file, "")));
-        let project = Tree::new(&tree).load();
+        let project = FakeTree::new(&tree).load();
         let show = |read: &Read| {
             let absent = if read.kind.is_none() { "?" } else { "" };
             let target = read.target.as_deref().unwrap_or("-");
@@ -197,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn a_build_does_not_see_what_is_ignored() {
+    fn a_build_does_not_see_ignored_files() {
         let build = |build: &str, files: &[(&str, &str)]| -> Vec<&'static str> {
             let compose = format!("services: {{web: {{build: {build}}}}}");
             let mut tree = vec![("blog/compose.yml", compose.as_str())];
             tree.extend(files);
-            let project = Tree::new(&tree).load();
+            let project = FakeTree::new(&tree).load();
             let seen = |path: &&str| {
                 web(&project).reads.iter().any(|read| read.covers(&RootPath::new(path).unwrap()))
             };
@@ -218,14 +218,14 @@ mod tests {
             build("app", &[ignored]),
             ["blog/app/Dockerfile", "blog/app/src/x", "blog/app/.dockerignore"]
         );
-        // One beside the Dockerfile wins.
+        // An ignore file beside the Dockerfile wins.
         let beside = ("blog/x.dockerignore", "src");
         let build = build("{context: app, dockerfile: ../x}", &[ignored, ("blog/x", ""), beside]);
         assert_eq!(build, ["blog/app/Dockerfile", "blog/app/a.md", "blog/app/.dockerignore"]);
     }
 
     #[test]
-    fn what_an_unknown_variable_decides_about_is_what_it_may_be() {
+    fn an_unknown_variable_makes_every_possible_path_a_read() {
         let files = ["blog/conf/app.yml", "blog/x/y", "blog/one.env", "elsewhere/file"];
         let volume = |source: &str| {
             let compose = format!("services: {{web: {{image: a, volumes: ['{source}:/x']}}}}");
@@ -237,7 +237,7 @@ mod tests {
             ("${D}/conf/${NAME}.yml", "Bind blog/conf /x 1:38"),
             ("./conf/${NAME}", "Bind blog/conf /x 1:38"),
             ("/srv/services/blog/conf/${NAME}", "Bind blog/conf /x 1:38"),
-            // Nothing there by that name, nothing certain, the whole folder, somebody else's.
+            // No such name, nothing certain, the whole folder, a file of another project.
             ("${D}/other", ""),
             ("${D}", ""),
             ("${D}/blog", ""),
@@ -252,11 +252,11 @@ mod tests {
         assert_eq!(reads(compose, &files), ["EnvFile blog/one.env - 1:38", "Build blog/x - 1:61"]);
         let tree =
             [("blog/compose.yml", "services: {web: {image: a, volumes: ['$PWD/a:/a']}}"), ("blog/a", "")];
-        assert_eq!(web(&Tree::new(&tree).load()).reads[0].path.as_str(), "blog/a");
+        assert_eq!(web(&FakeTree::new(&tree).load()).reads[0].path.as_str(), "blog/a");
     }
 
     #[test]
-    fn every_read_names_the_line_that_says_so() {
+    fn every_read_has_its_location() {
         let compose = "\
 services:
   web:
@@ -298,7 +298,7 @@ volumes:
     }
 
     #[test]
-    fn only_what_lies_below_the_root_is_a_read() {
+    fn only_paths_below_the_root_are_reads() {
         let project = project(
             "services: {web: {image: a, volumes: ['/srv/services/../services/blog/x:/x', '/etc/hosts:/h', \
              '~/y:/y', '${DATA}/z:/z', './${DATA}:/w', '/srv/services:/all', '/srv/servicesx:/n']}}",
@@ -322,7 +322,7 @@ volumes:
     }
 
     #[test]
-    fn remote_contexts_and_images_are_no_reads() {
+    fn remote_contexts_and_images_are_not_reads() {
         for context in ["https://github.com/a/b.git#main", "git@github.com:a/b.git", "github.com/a/b"] {
             let compose = format!(
                 "services: {{web: {{build: {{context: '{context}', additional_contexts: \

@@ -1,37 +1,37 @@
-//! Puts a project together from its model.
+//! Assembles a project from its model.
 //!
-//! Owns what concerns several services: which of them are active, and the networks they share with
+//! Owns the parts that concern several services: which of them are active, and the networks that they share with
 //! other projects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Files;
-use super::context::Context;
+use super::context::LoadContext;
 use super::discover;
 use super::hooks;
 use super::load::{Loader, Model};
 use super::merge;
 use super::model::{Project, Service};
-use super::service::{self, Shared};
+use super::service::{self, ProjectScope};
 use super::settings;
 use super::yaml::{Map, Node};
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 
-/// Services of a circle that a message names.
+/// Number of services of a circle that a message names.
 const MAX_SHOWN: usize = 20;
 
 /// Loads the project in `dir`.
 pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
-    let mut context = Context::new(files, root);
-    let start = discover::start(&mut context, dir, root);
-    let mut loader = Loader::new(&mut context, start.variables.clone());
-    let mut model = loader.load(&start.files, &start.base, &|_| start.named_at, &[]);
+    let mut context = LoadContext::new(files, root);
+    let found = discover::discover(&mut context, dir, root);
+    let mut loader = Loader::new(&mut context, found.variables.clone());
+    let mut model = loader.load(&found.files, &found.base, &|_| found.named_at, &[]);
     for definition in model.services.values_mut() {
         merge::settle(&mut definition.body);
     }
-    if start.files.is_empty() {
+    if found.files.is_empty() {
         let shown = files.shown(dir);
         context.note(Diagnostic::error(format!("there is no compose file in {shown}"), None));
     } else if model.services.is_empty() && !context.diagnostics.iter().any(Diagnostic::is_error) {
@@ -39,28 +39,28 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         context.note(Diagnostic::error(format!("the project in {shown} has no services"), None));
     }
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
-    let mut shared = Shared::new(&start.name, &model, &start.variables);
+    let mut shared = ProjectScope::new(&found.name, &model, &found.variables);
     for (name, definition) in &model.services {
         let read = service::read(&mut context, &mut shared, name, definition);
         services.insert(name.to_string(), read);
     }
-    activate(&model, &start.profiles, &mut services);
+    activate(&model, &found.profiles, &mut services);
     check_dependencies(&services, &mut context);
     let settings = settings::project(&mut context, model.settings.as_ref());
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
     hooks::check(&mut context, &settings.hooks, &names);
-    let (owned_networks, external_networks) = networks(&start.name, &model, &services);
+    let (owned_networks, external_networks) = networks(&found.name, &model, &services);
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();
-    for (place, path) in start.files.iter().enumerate() {
+    for (place, path) in found.files.iter().enumerate() {
         places.entry(path).or_insert(place);
     }
     definition_files.sort_by_key(|file| places.get(&file.path).copied().unwrap_or(usize::MAX));
     Project {
         dir: dir.clone(),
-        name: start.name,
-        name_at: start.name_at,
-        compose_files: start.files.clone(),
+        name: found.name,
+        name_at: found.name_at,
+        compose_files: found.files.clone(),
         definition_files,
         services,
         owned_networks,
@@ -70,7 +70,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     }
 }
 
-/// Marks the services that a plain `up` starts: those without a profile or with an active one.
+/// Marks the services that a plain `up` starts: those without profiles or with an active one.
 fn activate(model: &Model, profiles: &BTreeSet<String>, services: &mut BTreeMap<String, Service>) {
     let mut pending: Vec<String> = Vec::new();
     for (name, definition) in &model.services {
@@ -92,9 +92,8 @@ fn activate(model: &Model, profiles: &BTreeSet<String>, services: &mut BTreeMap<
     }
 }
 
-/// Notes services that wait for each other in a circle, and active ones that wait for one that no
-/// plain `up` starts. Compose refuses both.
-fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Context<'_>) {
+/// Reports circles of dependencies, and active services that depend on an inactive one. Compose refuses both.
+fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut LoadContext<'_>) {
     for (name, service) in services.iter().filter(|(_, service)| service.active) {
         for (needed, wait) in &service.depends_on {
             if wait.required && services.get(needed).is_some_and(|needed| !needed.active) {
@@ -105,7 +104,7 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Contex
             }
         }
     }
-    // What nothing is left to wait for leaves; what stays waits for itself.
+    // Removes services without open dependencies until only circles and what depends on them are left.
     let mut waiting: BTreeMap<&str, BTreeSet<&str>> = services
         .iter()
         .map(|(name, service)| {
@@ -130,7 +129,7 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Contex
             }
         }
     }
-    // Walking from any of them among themselves comes round in the end.
+    // A walk from any of them ends in a circle.
     let Some((first, _)) = waiting.first_key_value() else { return };
     let mut chain: Vec<&str> = vec![first];
     let mut places = BTreeMap::from([(*first, 0)]);
@@ -150,7 +149,7 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut Contex
     }
 }
 
-/// The names of the networks that active services make and of those they need.
+/// Returns the names of the networks that active services create, and of the external ones that they need.
 fn networks(
     project: &str,
     model: &Model,
@@ -179,13 +178,13 @@ fn networks(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, project, web};
+    use super::super::fake::{FakeTree, messages, project, web};
 
     #[test]
     fn profiles_decide_what_is_active() {
         let compose = "services: {web: {image: a}, debug: {image: b, profiles: [debug, dev]}}";
         let active = |dotenv: &str| {
-            let project = Tree::new(&[("blog/compose.yml", compose), ("blog/.env", dotenv)]).load();
+            let project = FakeTree::new(&[("blog/compose.yml", compose), ("blog/.env", dotenv)]).load();
             web(&project);
             project.services["debug"].active
         };
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart_by_who_makes_them() {
+    fn own_and_external_networks_are_distinguished() {
         let project = project(
             "services: {web: {image: a, networks: [front, web, named]}, b: {image: b}, \
              off: {image: c, networks: [unused], profiles: [x]}, host: {image: d, network_mode: host}}\n\
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_each_other_and_for_what_is_off_is_an_error() {
+    fn circular_and_inactive_dependencies_are_errors() {
         let found = messages(&project(
             "services: {a: {image: a, depends_on: [b]}, b: {image: b, depends_on: [c]}, \
              c: {image: c, depends_on: [b]}, d: {image: d, depends_on: [e]}, e: {image: e, profiles: [x]}}",
@@ -218,8 +217,8 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_the_model_are_listed_the_main_one_first() {
-        let tree = Tree::new(&[
+    fn the_files_of_the_model_are_listed_with_the_main_one_first() {
+        let tree = FakeTree::new(&[
             ("blog/compose.override.yml", "services: {web: {hostname: h}}"),
             (
                 "blog/compose.yaml",
@@ -254,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_a_compose_file_is_an_error() {
-        let found = messages(&Tree::new(&[("blog/readme", "")]).load());
+        let found = messages(&FakeTree::new(&[("blog/readme", "")]).load());
         assert_eq!(found, [": there is no compose file in services/blog"]);
     }
 }

@@ -1,11 +1,10 @@
-//! Reads scalars as Compose understands them.
+//! Parses scalars like Compose.
 //!
-//! Owns numbers, booleans, sizes, durations and command lines, so that two ways to write the same
-//! value compare equal.
+//! Owns numbers, booleans, sizes, durations and command lines, so that two notations of one value compare equal.
 
 use super::yaml::Text;
 
-/// The text of a scalar where Compose wants a string: `0x10` without quotes is 16, `1.0` is 1.
+/// Returns the text of a scalar where Compose expects a string: `0x10` without quotes is 16, `1.0` is 1.
 pub(super) fn display(text: &Text) -> String {
     if text.plain {
         if let Some(other) = number(&text.text).or_else(|| timestamp(&text.text)) {
@@ -20,7 +19,7 @@ pub(super) fn display(text: &Text) -> String {
     text.text.to_string()
 }
 
-/// A date, with or without a time, as Go prints it; `None` when it is none.
+/// Returns a date, with or without a time, as Go prints it; `None` if the text is not a date.
 fn timestamp(text: &str) -> Option<String> {
     let (date, time) = match text.split_once(['T', 't', ' ']) {
         Some((date, time)) => (date, time.trim_end_matches(['Z', 'z'])),
@@ -38,7 +37,7 @@ fn timestamp(text: &str) -> Option<String> {
     (is_date && is_time).then(|| format!("{year}-{month:0>2}-{day:0>2} {time} +0000 UTC"))
 }
 
-/// A number as Go prints what its YAML reader makes of it; `None` when it is none.
+/// Returns a number as Go's YAML reader parses and Go prints it; `None` if the text is not a number.
 pub(super) fn number(text: &str) -> Option<String> {
     let first = text.chars().next()?;
     if !(first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
@@ -56,7 +55,7 @@ pub(super) fn number(text: &str) -> Option<String> {
     Some(float(value))
 }
 
-/// A float as Go's `%v` prints it: with an exponent below 1e-4 and from 1e6 on.
+/// Returns a float as Go's `%v` prints it: with an exponent below 1e-4 and from 1e6 on.
 fn float(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
@@ -90,7 +89,7 @@ fn integer(text: &str) -> Option<i128> {
     i128::from_str_radix(digits, radix).ok().map(|value| sign * value)
 }
 
-/// A boolean, written as YAML 1.1 or as Go's `strconv.ParseBool` takes it.
+/// Parses a boolean of YAML 1.1 or of Go's `strconv.ParseBool`.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "1" | "y" | "yes" | "on" => Some(true),
@@ -99,7 +98,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A size in bytes: `512m`, `1.5GB`, `1024`; as Docker's units package, with powers of 1024.
+/// Parses a size such as `512m`, `1.5GB` or `1024` into bytes, with powers of 1024 like Docker's units package.
 pub(super) fn bytes(text: &str) -> Option<i128> {
     let text = text.trim();
     if let Some(integer) = integer(text) {
@@ -120,7 +119,7 @@ pub(super) fn bytes(text: &str) -> Option<i128> {
     Some((value * 1024f64.powi(power)) as i128)
 }
 
-/// A duration in nanoseconds: `1m30s`, `500ms`, as Go writes it.
+/// Parses a duration in Go's notation, such as `1m30s` or `500ms`, into nanoseconds.
 pub(super) fn duration(text: &str) -> Option<i128> {
     let mut rest = text.trim();
     if rest == "0" {
@@ -152,7 +151,7 @@ pub(super) fn duration(text: &str) -> Option<i128> {
     Some(total as i128)
 }
 
-/// The words of a command line, split as by go-shellwords; `None` when a quote is left open.
+/// Splits a command line like go-shellwords; `None` if a quote is left open.
 pub(super) fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -160,7 +159,7 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (quote, c) {
-            // A shell would go on; go-shellwords takes no more than the first command.
+            // Unlike a shell, go-shellwords takes only the first command.
             (None, ';' | '&' | '|' | '<' | '>') => break,
             (None | Some('"'), '\\') => word.get_or_insert_default().push(match chars.next()? {
                 't' => '\t',

@@ -1,12 +1,12 @@
-//! Turns the long form of a service into what the plan needs.
+//! Converts the long form of a service into the model.
 //!
-//! Owns the search for what a service reads, what it waits for and what only the host knows.
+//! Owns the search for the files that a service reads, its dependencies, and the variables that only the host knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::context::{Context, Place};
-use super::digest::Digest;
+use super::context::{LoadContext, ResolvedPath};
+use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
 use super::model::{BuiltOf, Condition, Dependency, How, Port, Read, Service};
 use super::scalar;
@@ -17,14 +17,14 @@ use super::yaml::{Map, Mark, Node, Text, Value};
 use crate::base::diagnostic::{Diagnostic, Location, nearest};
 use crate::base::path::RootPath;
 
-/// Names among which the nearest is looked for.
+/// Number of names among which the nearest one is searched.
 const MAX_COMPARED: usize = 200;
 
-/// What the services of a project share while they are read.
-pub(super) struct Shared<'m> {
+/// State that the services of a project share while they are read.
+pub(super) struct ProjectScope<'m> {
     /// The project's name.
     pub(super) project: &'m str,
-    /// What its files say.
+    /// Its merged files.
     pub(super) model: &'m Model,
     /// The variables of the tree.
     pub(super) variables: &'m Variables,
@@ -34,9 +34,9 @@ pub(super) struct Shared<'m> {
     resources: BTreeMap<(ResourceKind, Rc<str>), Rc<Resource>>,
 }
 
-/// A top-level network or volume.
+/// Top-level network or volume.
 struct Resource {
-    /// Its name for Docker.
+    /// Its name in Docker.
     docker_name: String,
     /// The digest of its definition.
     digest: String,
@@ -44,8 +44,8 @@ struct Resource {
     unknown: BTreeSet<Rc<str>>,
 }
 
-impl<'m> Shared<'m> {
-    /// Nothing read yet.
+impl<'m> ProjectScope<'m> {
+    /// Creates the state before any service is read.
     pub(super) fn new(project: &'m str, model: &'m Model, variables: &'m Variables) -> Self {
         Self { project, model, variables, env_files: BTreeMap::new(), resources: BTreeMap::new() }
     }
@@ -53,12 +53,12 @@ impl<'m> Shared<'m> {
 
 /// Reads one service of a model.
 pub(super) fn read(
-    context: &mut Context<'_>,
-    shared: &mut Shared<'_>,
+    context: &mut LoadContext<'_>,
+    shared: &mut ProjectScope<'_>,
     name: &str,
     definition: &Definition,
 ) -> Service {
-    let mut reader = Reader {
+    let mut reader = ServiceReader {
         model: shared.model,
         context,
         shared,
@@ -69,41 +69,41 @@ pub(super) fn read(
         seen: BTreeSet::new(),
         host_binds: Vec::new(),
         unknown: BTreeSet::new(),
-        digest: Digest::new(),
+        digest: DefinitionHasher::new(),
         unhashed: None,
         built_of: None,
     };
     reader.run(definition)
 }
 
-/// The state of reading one service.
-pub(super) struct Reader<'r, 'm, 'a> {
-    /// The state of reading the project.
-    pub(super) context: &'r mut Context<'a>,
-    /// What its services share.
-    pub(super) shared: &'r mut Shared<'m>,
+/// State of reading one service.
+pub(super) struct ServiceReader<'r, 'm, 'a> {
+    /// The state of loading the project.
+    pub(super) context: &'r mut LoadContext<'a>,
+    /// The state that its services share.
+    pub(super) shared: &'r mut ProjectScope<'m>,
     /// Names of variables that only the host may know.
     pub(super) unknown: BTreeSet<Rc<str>>,
     /// The digest of the definition.
-    pub(super) digest: Digest,
-    /// What the project's files say.
+    pub(super) digest: DefinitionHasher,
+    /// The merged files of the project.
     pub(super) model: &'m Model,
     /// The name of the service.
     pub(super) name: &'r str,
     /// Everything it reads.
     pub(super) reads: Vec<Read>,
     seen: BTreeSet<(RootPath, How, Location, Option<String>)>,
-    /// Where its key stands.
+    /// Mark of its key.
     pub(super) at: Mark,
     body: &'r Map,
-    unhashed: Option<Digest>,
-    /// What its image is built of.
+    unhashed: Option<DefinitionHasher>,
+    /// The sources of its image.
     pub(super) built_of: Option<BuiltOf>,
-    /// What it reads elsewhere on the host.
+    /// Paths that it reads elsewhere on the host.
     pub(super) host_binds: Vec<(String, Location)>,
 }
 
-impl<'r> Reader<'r, '_, '_> {
+impl<'r> ServiceReader<'r, '_, '_> {
     fn run(&mut self, definition: &Definition) -> Service {
         for (key, entry) in self.body {
             if !key.starts_with("x-") {
@@ -135,9 +135,9 @@ impl<'r> Reader<'r, '_, '_> {
         Service {
             at: self.context.location(definition.at),
             active: false,
-            definition: std::mem::replace(&mut self.digest, Digest::new()).hex(),
+            definition: std::mem::replace(&mut self.digest, DefinitionHasher::new()).hex(),
             defined_at,
-            unhashed: self.unhashed.take().map(Digest::hex),
+            unhashed: self.unhashed.take().map(DefinitionHasher::hex),
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
@@ -159,7 +159,7 @@ impl<'r> Reader<'r, '_, '_> {
         Some((name.to_owned(), self.context.location(node.at)))
     }
 
-    /// The ports of the host. What only the host knows is left out.
+    /// The published ports, without those that only the host knows.
     fn ports(&self) -> Vec<Port> {
         let port = |item: &Node| {
             let text = |key: &str| item.get(key).map_or(Some(""), certain);
@@ -179,7 +179,7 @@ impl<'r> Reader<'r, '_, '_> {
 
     fn build_digest(&mut self) -> Option<String> {
         let build = self.set("build")?;
-        let mut digest = Digest::new();
+        let mut digest = DefinitionHasher::new();
         digest.build(self.context, build);
         Some(digest.hex())
     }
@@ -189,7 +189,7 @@ impl<'r> Reader<'r, '_, '_> {
         self.set("scale").or(replicas).and_then(Node::as_str) == Some("0")
     }
 
-    /// The value of an attribute that is there and not null.
+    /// The value of an attribute, unless it is absent or null.
     pub(super) fn set(&self, key: &str) -> Option<&'r Node> {
         let body: &'r Map = self.body;
         body.get(key).map(|entry| &entry.node).filter(|node| !matches!(node.value, Value::Null))
@@ -200,7 +200,7 @@ impl<'r> Reader<'r, '_, '_> {
         self.set(key).and_then(Node::as_list).unwrap_or(&[])
     }
 
-    /// Notes that the service reads a path; returns it when it lies below the root.
+    /// Records that the service reads a path. Returns the path if it is below the root.
     pub(super) fn read(
         &mut self,
         text: &Text,
@@ -210,7 +210,7 @@ impl<'r> Reader<'r, '_, '_> {
         required: bool,
     ) -> Option<RootPath> {
         match self.context.resolve(text, at) {
-            Place::Tree(path) => {
+            ResolvedPath::Tree(path) => {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
                 if self.seen.insert((path.clone(), how, at.clone(), target.clone())) {
@@ -218,7 +218,7 @@ impl<'r> Reader<'r, '_, '_> {
                 }
                 Some(path)
             }
-            Place::Host(path) => {
+            ResolvedPath::Host(path) => {
                 if let Some(path) = self.context.possible(text, at) {
                     let kind = self.context.files.kind(&path);
                     let at = self.context.location(at);
@@ -232,7 +232,7 @@ impl<'r> Reader<'r, '_, '_> {
                 }
                 None
             }
-            Place::Invalid => None,
+            ResolvedPath::Invalid => None,
         }
     }
 
@@ -259,12 +259,12 @@ impl<'r> Reader<'r, '_, '_> {
         }
     }
 
-    /// Notes that a name stands for nothing, with the known one that may be meant.
+    /// Reports an undefined name, with the nearest known one.
     pub(super) fn undefined<T>(&mut self, at: Mark, does: &str, name: &str, known: &BTreeMap<Rc<str>, T>) {
         let quoted = self.context.quote(at, name);
         let message = format!("service `{}` {does} `{quoted}`, which is not defined", self.name);
         let mut diagnostic = Diagnostic::error(message, Some(self.context.location(at)));
-        // A value of a variable must not be guessed from what is near it; among very many it takes long.
+        // No suggestion for the value of a variable, which it could reveal, or among very many names, which is slow.
         if quoted == name
             && known.len() <= MAX_COMPARED
             && let Some(near) = nearest(name, &known.keys().map(|key| &**key).collect::<Vec<_>>())
@@ -274,15 +274,16 @@ impl<'r> Reader<'r, '_, '_> {
         self.context.note(diagnostic);
     }
 
-    /// Adds a top-level network or volume: its definition to what Compose hashes, since newer
-    /// versions recreate what uses one that changed, its name to what none of them looks at.
+    /// Adds a top-level network or volume. Its definition goes into the digest of what Compose hashes, because newer
+    /// versions recreate a service if a resource of it changes. Its name goes into the digest of what no version
+    /// hashes.
     pub(super) fn resource(&mut self, kind: ResourceKind, name: &str, node: Option<&Node>) {
         let key = (kind, Rc::from(name));
         let found = match self.shared.resources.get(&key) {
             Some(found) => Rc::clone(found),
             None => {
                 let mut unknown = BTreeSet::new();
-                let mut digest = Digest::new();
+                let mut digest = DefinitionHasher::new();
                 let mut docker_name = format!("{}_{name}", self.shared.project);
                 if let Some(node) = node {
                     collect_unknown(node, &mut unknown);
@@ -302,9 +303,9 @@ impl<'r> Reader<'r, '_, '_> {
         self.unknown.extend(found.unknown.iter().cloned());
     }
 
-    /// Adds to what only a recreate brings.
+    /// Adds texts to the digest of what only a recreate updates.
     pub(super) fn unhashed(&mut self, texts: &[&str]) {
-        let digest = self.unhashed.get_or_insert_with(Digest::new);
+        let digest = self.unhashed.get_or_insert_with(DefinitionHasher::new);
         texts.iter().for_each(|text| digest.add(text));
     }
 
@@ -333,7 +334,7 @@ impl<'r> Reader<'r, '_, '_> {
         all
     }
 
-    /// Services that other attributes refer to, and whether Compose restarts this one with them.
+    /// The services that other attributes refer to, and whether Compose restarts this one with them.
     fn implied(&self) -> Vec<(String, Mark, bool)> {
         let mut names = Vec::new();
         for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
@@ -355,7 +356,7 @@ impl<'r> Reader<'r, '_, '_> {
     }
 }
 
-/// A text in which no variable is unknown.
+/// Returns the text of a node without unknown variables.
 fn certain(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Text(text) if text.unknown.is_empty() => Some(&text.text),
@@ -363,7 +364,7 @@ fn certain(node: &Node) -> Option<&str> {
     }
 }
 
-/// The keys of the networks that a service joins.
+/// Returns the keys of the networks that a service joins.
 pub(super) fn network_keys(body: &Map) -> Vec<&str> {
     let is_set = |key: &str| body.get(key).is_some_and(|entry| !matches!(entry.node.value, Value::Null));
     if is_set("network_mode") {
@@ -377,7 +378,7 @@ pub(super) fn network_keys(body: &Map) -> Vec<&str> {
     if named.is_empty() { vec!["default"] } else { named }
 }
 
-/// The name by which Docker knows a top-level network or volume.
+/// Returns the name of a top-level network or volume in Docker.
 pub(super) fn docker_name_of(project: &str, key: &str, node: &Node) -> String {
     let name = node.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
     match name {
@@ -387,12 +388,12 @@ pub(super) fn docker_name_of(project: &str, key: &str, node: &Node) -> String {
     }
 }
 
-/// Whether a top-level network or volume is made by somebody else.
+/// Whether a top-level network or volume is external to the project.
 pub(super) fn is_external(node: &Node) -> bool {
     node.get("external").and_then(Node::as_str) == Some("true")
 }
 
-/// Collects the variables that stayed in a node.
+/// Collects the unknown variables of a node.
 pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
     match &node.value {
         Value::Null => {}
@@ -404,7 +405,7 @@ pub(super) fn collect_unknown(node: &Node, out: &mut BTreeSet<Rc<str>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Tree, messages, project, project as project_of, web};
+    use super::super::fake::{FakeTree, messages, project, project as project_of, web};
     use crate::base::diagnostic::Diagnostic;
 
     fn digest(compose: &str) -> String {
@@ -421,7 +422,8 @@ services:
   d: {image: x, extends: {service: a, file: 'no$S.yml'}}
 include: ['no$S.yml', {path: ['no$S.yml']}]
 ";
-        let found = messages(&Tree::new(&[("blog/compose.yml", compose), ("blog/.env", "S=hunter2")]).load());
+        let found =
+            messages(&FakeTree::new(&[("blog/compose.yml", compose), ("blog/.env", "S=hunter2")]).load());
         assert_eq!(found.len(), 10, "{found:#?}");
         for message in found {
             assert!(message.contains("$S") && !message.contains("hunter2"), "{message}");
@@ -429,7 +431,7 @@ include: ['no$S.yml', {path: ['no$S.yml']}]
     }
 
     #[test]
-    fn what_compose_does_not_hash_does_not_change_the_definition() {
+    fn attributes_that_compose_does_not_hash_do_not_change_the_definition() {
         let base = digest("services: {web: {image: a}, db: {image: b}}");
         for attribute in [
             "build: .",
@@ -484,7 +486,8 @@ services:
         let load = |env: &str, conf: &str| {
             let compose = "services: {web: {image: a, env_file: e.env, volumes: ['./conf:/c'], configs: [c]}}\n\
                            configs: {c: {file: conf}}";
-            let tree = Tree::new(&[("blog/compose.yml", compose), ("blog/e.env", env), ("blog/conf", conf)]);
+            let tree =
+                FakeTree::new(&[("blog/compose.yml", compose), ("blog/e.env", env), ("blog/conf", conf)]);
             let project = tree.load();
             let service = web(&project);
             (service.definition.clone(), service.unhashed.clone())
@@ -494,7 +497,7 @@ services:
     }
 
     #[test]
-    fn what_only_a_recreate_brings_has_a_digest_of_its_own() {
+    fn changes_that_only_a_recreate_applies_have_a_digest_of_their_own() {
         let digests = |top: &str| {
             let compose = format!("services: {{web: {{image: a, configs: [c], networks: [n]}}}}\n{top}");
             let project = project(&compose);
@@ -528,7 +531,7 @@ services:
     }
 
     #[test]
-    fn what_refers_to_a_service_waits_for_it() {
+    fn a_reference_to_a_service_is_a_dependency() {
         let project = project(
             "services: {web: {image: a, network_mode: 'service:b', links: ['c:alias'], volumes_from: ['d:ro', \
              'container:x'], depends_on: {c: {condition: service_healthy}}}, b: {image: b}, c: {image: c}, \
@@ -543,7 +546,7 @@ services:
     }
 
     #[test]
-    fn references_to_nothing_are_errors_with_their_place() {
+    fn undefined_references_are_errors_with_their_location() {
         let found = messages(&project(
             "services:\n  web:\n    image: a\n    networks: [n]\n    volumes: ['v1:/v']\n    configs: [c]\n    \
              secrets: [s]\n    depends_on: [d, baer]\n  bare: {hostname: h}\n",
@@ -563,7 +566,7 @@ services:
     }
 
     #[test]
-    fn a_slip_in_a_key_is_an_error_with_the_one_that_was_meant_and_a_newer_key_a_warning() {
+    fn a_typo_in_a_key_is_an_error_with_a_suggestion_and_an_unknown_key_a_warning() {
         let project = project("services: {web: {image: a, enviroment: {A: b}}}\nservice: {}");
         assert!(project.diagnostics.iter().all(Diagnostic::is_error));
         let newer = project_of("services: {web: {image: a, quantum_link: {A: b}}}");

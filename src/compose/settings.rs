@@ -1,6 +1,6 @@
 //! Reads `x-ghdeploy` of a project and of its services.
 
-use super::context::Context;
+use super::context::LoadContext;
 use super::extension::{check_keys, mapping};
 use super::hooks;
 use super::model::{OnChange, ProjectSettings, Reaction};
@@ -11,8 +11,8 @@ const PROJECT: &[&str] = &["hosts", "after", "hooks"];
 const SERVICE: &[&str] = &["on-change", "paths"];
 const REACTIONS: &[&str] = &["restart", "recreate", "none", "signal", "exec"];
 
-/// The top-level `x-ghdeploy`.
-pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> ProjectSettings {
+/// Reads the top-level `x-ghdeploy`.
+pub(super) fn project(context: &mut LoadContext<'_>, node: Option<&Node>) -> ProjectSettings {
     let mut settings = ProjectSettings::default();
     let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else { return settings };
     check_keys(context, map, PROJECT);
@@ -28,8 +28,8 @@ pub(super) fn project(context: &mut Context<'_>, node: Option<&Node>) -> Project
     settings
 }
 
-/// The `x-ghdeploy` of a service.
-pub(super) fn service(context: &mut Context<'_>, node: Option<&Node>) -> OnChange {
+/// Reads the `x-ghdeploy` of a service.
+pub(super) fn service(context: &mut LoadContext<'_>, node: Option<&Node>) -> OnChange {
     let mut on_change = OnChange::default();
     let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else { return on_change };
     check_keys(context, map, SERVICE);
@@ -38,7 +38,7 @@ pub(super) fn service(context: &mut Context<'_>, node: Option<&Node>) -> OnChang
     }
     if let Some(entry) = map.get("paths") {
         let Value::Map(paths) = &entry.node.value else {
-            context.error(entry.node.at, "`paths` must map globs to what a change means");
+            context.error(entry.node.at, "`paths` must map globs to reactions");
             return on_change;
         };
         for (glob, entry) in paths {
@@ -53,7 +53,7 @@ pub(super) fn service(context: &mut Context<'_>, node: Option<&Node>) -> OnChang
     on_change
 }
 
-/// How specific a glob is: literal characters before the first wildcard, then in all, then fewer
+/// Specificity of a glob: literal characters before the first wildcard, then literal characters in all, then fewer
 /// wildcards.
 fn specificity(glob: &str) -> (usize, usize, std::cmp::Reverse<usize>) {
     let is_wild = |c: char| matches!(c, '*' | '?' | '[' | '{');
@@ -62,7 +62,7 @@ fn specificity(glob: &str) -> (usize, usize, std::cmp::Reverse<usize>) {
     (prefix, glob.chars().count() - wild, std::cmp::Reverse(wild))
 }
 
-fn names(context: &mut Context<'_>, key: &str, node: &Node) -> Vec<String> {
+fn names(context: &mut LoadContext<'_>, key: &str, node: &Node) -> Vec<String> {
     let items = match &node.value {
         Value::Text(_) => std::slice::from_ref(node),
         Value::List(items) => items,
@@ -82,9 +82,9 @@ fn names(context: &mut Context<'_>, key: &str, node: &Node) -> Vec<String> {
     names
 }
 
-/// `restart`, `recreate`, `none`, `signal: HUP` or `exec: [command]`, the last two as a mapping or
-/// in one string.
-fn reaction(context: &mut Context<'_>, node: &Node) -> Option<Reaction> {
+/// Reads `restart`, `recreate`, `none`, `signal: HUP` or `exec: [command]`, the last two as a mapping or in one
+/// string.
+fn reaction(context: &mut LoadContext<'_>, node: &Node) -> Option<Reaction> {
     match &node.value {
         Value::Text(text) => {
             let text = text.text.trim();
@@ -123,7 +123,8 @@ fn reaction(context: &mut Context<'_>, node: &Node) -> Option<Reaction> {
                     "write a list of arguments, such as [nginx, -s, reload]"
                 };
                 let at = context.location(entry.node.at);
-                context.note(Diagnostic::error(format!("`{key}` is not understood"), Some(at)).help(help));
+                context
+                    .note(Diagnostic::error(format!("the value of `{key}` is invalid"), Some(at)).help(help));
             }
             found
         }
@@ -143,7 +144,7 @@ fn word(text: &str) -> Option<Reaction> {
     }
 }
 
-/// A signal by name or number; whatever else is in it would reach a command line.
+/// Reads the name or number of a signal. Anything else is refused, because it would reach a command line.
 fn signal(name: &str) -> Option<Reaction> {
     let fits = !name.is_empty()
         && name.len() <= 16
@@ -165,9 +166,9 @@ fn command_line(line: &str) -> Option<Reaction> {
     Some(argv).filter(|argv: &Vec<String>| !argv.is_empty()).map(Reaction::Exec)
 }
 
-fn unknown_reaction(context: &mut Context<'_>, node: &Node, word: &str) {
+fn unknown_reaction(context: &mut LoadContext<'_>, node: &Node, word: &str) {
     let at = context.location(node.at);
-    let diagnostic = Diagnostic::error("what a change means is not understood", Some(at));
+    let diagnostic = Diagnostic::error("unknown reaction to a change", Some(at));
     let help = match nearest(word, REACTIONS) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "write restart, recreate, none, {signal: SIGHUP} or {exec: [command]}".to_owned(),
@@ -218,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_errors_with_a_way_out() {
+    fn invalid_settings_are_errors_with_advice() {
         assert_eq!(
             wrong("{on-chnage: restart}"),
             "services/blog/compose.yml:4:18: unknown key `on-chnage` in `x-ghdeploy` (did you mean `on-change`?)"
         );
-        assert!(wrong("{on-change: reload}").contains("not understood"));
+        assert!(wrong("{on-change: reload}").contains("unknown reaction to a change"));
         assert!(wrong("{on-change: restrat}").ends_with("(did you mean `restart`?)"));
         assert!(wrong("{on-change: {signal: '-9; rm'}}").contains("write the name of a signal"));
         assert!(wrong("{on-change: {exec: []}}").contains("write a list of arguments"));

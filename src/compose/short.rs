@@ -2,20 +2,20 @@
 
 use std::rc::Rc;
 
-use super::context::{Context, clean_absolute};
+use super::context::{LoadContext, clean_absolute};
 use super::scalar;
-use super::yaml::{Entry, Map, Mark, Node, Tag, Text, Value};
+use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value};
 
-/// Ports that one short entry may stand for: all there are.
+/// Number of ports that one short entry may stand for: all that exist.
 const MAX_PORTS: u32 = 65_536;
 
-fn entry(at: Mark, text: &str, unknown: &Rc<[Rc<str>]>) -> Entry {
+fn entry(at: Mark, text: &str, unknown: &Rc<[Rc<str>]>) -> MapEntry {
     let text = Text { text: Rc::from(text), plain: false, unknown: Rc::clone(unknown) };
-    Entry { at, node: Node::new(at, Value::Text(text)) }
+    MapEntry { at, node: Node::new(at, Value::Text(text)) }
 }
 
-/// `[[IP:][PUBLISHED]:]TARGET[/PROTOCOL]`, with ranges, as one long entry for each target port;
-/// `None` when it is not that. With an unknown variable in it the text stays whole.
+/// Parses `[[IP:][PUBLISHED]:]TARGET[/PROTOCOL]`, with ranges, into one long entry for each target port; `None` if the
+/// text is invalid. Text with an unknown variable stays one entry.
 pub(super) fn ports(at: Mark, text: &Text) -> Option<Vec<Node>> {
     let unknown = &text.unknown;
     if !unknown.is_empty() {
@@ -77,7 +77,7 @@ fn range(text: &str) -> Option<(u32, u32)> {
     }
 }
 
-/// `[SOURCE:]TARGET[:OPTIONS]` as a long entry.
+/// Parses `[SOURCE:]TARGET[:OPTIONS]` into a long entry.
 pub(super) fn volume(at: Mark, text: &Text) -> Result<Node, &'static str> {
     let spec = &*text.text;
     let mut parts: Vec<String> = Vec::new();
@@ -136,15 +136,15 @@ pub(super) fn volume(at: Mark, text: &Text) -> Result<Node, &'static str> {
         put(&mut bind, "create_host_path", "true");
     }
     for (key, options, is_kept) in [("bind", bind, false), ("volume", named, !is_bind && spec.len() > 2)] {
-        // compose-go hashes an empty `volume` for any but the shortest of specs.
+        // compose-go hashes an empty `volume` for all but the shortest specs.
         if is_kept || !options.is_empty() {
-            map.insert(Rc::from(key), Entry { at, node: Node::new(at, Value::Map(options)) });
+            map.insert(Rc::from(key), MapEntry { at, node: Node::new(at, Value::Map(options)) });
         }
     }
     Ok(Node::new(at, Value::Map(map)))
 }
 
-/// The path of a mount in the container as Go's `path.Clean`.
+/// Cleans the path of a mount in the container like Go's `path.Clean`.
 pub(super) fn clean(target: &str) -> String {
     if !target.starts_with('/') {
         return target.to_owned();
@@ -152,8 +152,8 @@ pub(super) fn clean(target: &str) -> String {
     clean_absolute(target)
 }
 
-/// Whether the source of a short volume is a path, not the name of a volume. One that begins with
-/// an unknown variable is taken for a path: that is what people put into variables.
+/// Whether the source of a short volume is a path and not the name of a volume. A source that begins with an unknown
+/// variable counts as a path, because that is what variables usually hold.
 fn is_path(source: &str) -> bool {
     let mut chars = source.chars();
     match chars.next() {
@@ -165,8 +165,8 @@ fn is_path(source: &str) -> bool {
     }
 }
 
-/// `SOURCE[:TARGET[:PERMISSIONS]]` as a long entry.
-pub(super) fn device(_: &mut Context<'_>, item: Node) -> Node {
+/// Parses `SOURCE[:TARGET[:PERMISSIONS]]` into a long entry.
+pub(super) fn device(_: &mut LoadContext<'_>, item: Node) -> Node {
     let Value::Text(text) = &item.value else { return item };
     let parts: Vec<&str> = text.text.split(':').collect();
     let source = parts[0];
@@ -180,9 +180,9 @@ pub(super) fn device(_: &mut Context<'_>, item: Node) -> Node {
     Node::new(item.at, Value::Map(map))
 }
 
-/// `extra_hosts` as a list of `name=address`, or as the mapping that it was written as: that merges by
+/// Returns `extra_hosts` as a list of `name=address`, or as a mapping if it was written as one: a mapping is merged by
 /// name, and [`host_list`] makes a list of it afterwards.
-pub(super) fn hosts(context: &mut Context<'_>, owner: &str, node: Node) -> Node {
+pub(super) fn hosts(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let value = match value {
         Value::List(items) => {
@@ -216,7 +216,7 @@ pub(super) fn hosts(context: &mut Context<'_>, owner: &str, node: Node) -> Node 
     Node { at, tag: if tag == Tag::Reset { Tag::None } else { tag }, value }
 }
 
-/// The list that a mapping of hosts stands for.
+/// Returns a mapping of hosts as a list.
 pub(super) fn host_list(map: &Map) -> Vec<Node> {
     let mut hosts = Vec::new();
     for (name, entry) in map {
@@ -245,7 +245,7 @@ mod tests {
 
     fn shown(node: &Node) -> String {
         let map = node.as_map().unwrap();
-        let show = |(key, entry): (&Rc<str>, &Entry)| match entry.node.as_str() {
+        let show = |(key, entry): (&Rc<str>, &MapEntry)| match entry.node.as_str() {
             Some(text) => format!("{key}={text}"),
             None => format!("{key}=({})", shown(&entry.node)),
         };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_written_out() {
+    fn ports_are_expanded() {
         let all = |text: &str| -> Vec<String> {
             ports(AT, &Text::quoted(text))
                 .unwrap()
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_told_apart_by_their_source() {
+    fn volumes_are_distinguished_by_their_source() {
         let one = |text: &str| volume(AT, &Text::quoted(text)).map(|node| shown(&node));
         assert_eq!(
             one("./a:/a/:ro,Z").unwrap(),

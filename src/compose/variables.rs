@@ -1,38 +1,38 @@
-//! Substitutes variables in text as Compose does.
+//! Substitutes variables in text like Compose.
 //!
 //! Owns the forms `$X`, `${X}`, `${X:-d}`, `${X-d}`, `${X:?e}`, `${X?e}`, `${X:+r}`, `${X+r}` and
-//! `$$` (<https://docs.docker.com/reference/compose-file/interpolation/>). A variable that nobody
-//! in the tree defines stays in the text as `${NAME}`: only the host may know it.
+//! `$$` (<https://docs.docker.com/reference/compose-file/interpolation/>). A variable that the
+//! tree does not define stays in the text as `${NAME}`: only the host may know it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::yaml::text_size;
 
-/// Deepest nesting of `${A:-${B:-…}}` that is followed.
+/// Deepest nesting of `${A:-${B:-…}}` that is expanded.
 const MAX_DEPTH: usize = 50;
 
 /// Length of the longest text that substitution may produce, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
 
-/// What the tree knows about variables.
+/// Variables that the tree defines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
-    values: BTreeMap<Rc<str>, Value>,
+    values: BTreeMap<Rc<str>, Variable>,
 }
 
-/// The value of a variable, with the names in it that nobody in the tree defines.
+/// Value of a variable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Value {
+pub(super) struct Variable {
     /// The text.
     pub(super) text: String,
-    /// Names that stayed in it as `${NAME}`.
+    /// Names that the tree does not define and that stay in the text as `${NAME}`.
     pub(super) unknown: BTreeSet<Rc<str>>,
 }
 
-/// Why text cannot be substituted. Never quotes the text.
+/// Failure to substitute. Never quotes the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum SubstitutionError {
     /// `${` without a name or an end.
     #[error("invalid variable reference, write `$$` for a literal `$`")]
     Invalid,
@@ -45,13 +45,13 @@ pub(super) enum Problem {
 }
 
 impl Variables {
-    /// The value of a variable, when the tree has it.
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    /// The value of a variable, if the tree defines it.
+    pub(super) fn get(&self, name: &str) -> Option<&Variable> {
         self.values.get(name)
     }
 
-    /// Defines a variable, replacing what it was.
-    pub(super) fn set(&mut self, name: &str, value: Value) {
+    /// Defines a variable or replaces its value.
+    pub(super) fn set(&mut self, name: &str, value: Variable) {
         self.values.insert(Rc::from(name), value);
     }
 
@@ -67,35 +67,35 @@ impl Variables {
         self.values.is_empty()
     }
 
-    /// How many nodes they count as.
+    /// Number of nodes that they count as.
     pub(super) fn size(&self) -> usize {
         self.values.values().map(|value| text_size(&value.text)).sum()
     }
 
     /// All variables by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
         self.values.iter().map(|(name, value)| (&**name, value))
     }
 }
 
-/// Substitutes every variable in `text`; `lookup` says what the tree knows.
+/// Substitutes every variable in `text`; `lookup` returns the values that the tree defines.
 pub(super) fn substitute<'a>(
     text: &str,
-    lookup: &dyn Fn(&str) -> Option<&'a Value>,
-) -> Result<Value, Problem> {
-    let mut out = Value::default();
+    lookup: &dyn Fn(&str) -> Option<&'a Variable>,
+) -> Result<Variable, SubstitutionError> {
+    let mut out = Variable::default();
     expand(text, lookup, 0, &mut out)?;
     Ok(out)
 }
 
 fn expand<'a>(
     text: &str,
-    lookup: &dyn Fn(&str) -> Option<&'a Value>,
+    lookup: &dyn Fn(&str) -> Option<&'a Variable>,
     depth: usize,
-    out: &mut Value,
-) -> Result<(), Problem> {
+    out: &mut Variable,
+) -> Result<(), SubstitutionError> {
     if depth > MAX_DEPTH {
-        return Err(Problem::TooLarge);
+        return Err(SubstitutionError::TooLarge);
     }
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -107,14 +107,14 @@ fn expand<'a>(
         } else if let Some(body) = after.strip_prefix('{') {
             let name = &body[..name_length(body)];
             let Some(operator) = body[name.len()..].chars().next().filter(|_| !name.is_empty()) else {
-                return Err(Problem::Invalid);
+                return Err(SubstitutionError::Invalid);
             };
             if operator == '}' {
                 plain(name, lookup, out);
                 rest = &body[name.len() + 1..];
             } else {
-                let length = braced_length(body).ok_or(Problem::Invalid)?;
-                let form = Form::read(&body[name.len()..length]).ok_or(Problem::Invalid)?;
+                let length = braced_length(body).ok_or(SubstitutionError::Invalid)?;
+                let form = Form::read(&body[name.len()..length]).ok_or(SubstitutionError::Invalid)?;
                 form.apply(name, lookup, depth, out)?;
                 rest = &body[length + 1..];
             }
@@ -128,7 +128,7 @@ fn expand<'a>(
             rest = &after[name.len()..];
         }
         if out.text.len() > MAX_LENGTH {
-            return Err(Problem::TooLarge);
+            return Err(SubstitutionError::TooLarge);
         }
     }
     out.text.push_str(rest);
@@ -140,9 +140,8 @@ fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) { 0 } else { end }
 }
 
-/// Where the `}` of a reference stands, given what follows its `${`. As in compose-go's template
-/// package braces are counted, the character after an opening one is not looked at, and a reference
-/// ends on its line.
+/// Returns the index of the `}` of a reference in the text after its `${`. Like compose-go's template package, counts
+/// braces, skips the character after an opening one, and ends a reference on its line.
 fn braced_length(body: &str) -> Option<usize> {
     let bytes = body.as_bytes();
     let mut last = None;
@@ -171,7 +170,7 @@ fn braced_length(body: &str) -> Option<usize> {
     last
 }
 
-fn plain<'a>(name: &str, lookup: &dyn Fn(&str) -> Option<&'a Value>, out: &mut Value) {
+fn plain<'a>(name: &str, lookup: &dyn Fn(&str) -> Option<&'a Variable>, out: &mut Variable) {
     match lookup(name) {
         Some(value) => {
             out.text.push_str(&value.text);
@@ -186,7 +185,7 @@ fn plain<'a>(name: &str, lookup: &dyn Fn(&str) -> Option<&'a Value>, out: &mut V
     }
 }
 
-/// What follows the name in `${NAME:-word}`.
+/// Text after the name in `${NAME:-word}`.
 struct Form<'a> {
     operator: char,
     /// With `:`, an empty value counts as unset.
@@ -207,23 +206,23 @@ impl<'a> Form<'a> {
     fn apply<'v>(
         &self,
         name: &str,
-        lookup: &dyn Fn(&str) -> Option<&'v Value>,
+        lookup: &dyn Fn(&str) -> Option<&'v Variable>,
         depth: usize,
-        out: &mut Value,
-    ) -> Result<(), Problem> {
+        out: &mut Variable,
+    ) -> Result<(), SubstitutionError> {
         let known = lookup(name);
         let is_set = known.is_some_and(|value| !(self.or_empty && value.text.is_empty()));
         if matches!((self.operator, is_set), ('-', false) | ('+', true)) {
             return expand(self.word, lookup, depth + 1, out);
         }
-        // Compose substitutes the word even where it is not used, so an error in it is one anyway. What
-        // the variables in it hold matters only by being empty or not.
-        let short = Value { text: "x".to_owned(), ..Value::default() };
+        // Compose substitutes the word even if it is not used, so an error in it counts anyway. Of the values in
+        // it only matters whether they are empty.
+        let short = Variable { text: "x".to_owned(), ..Variable::default() };
         let short = |name: &str| lookup(name).map(|value| if value.text.is_empty() { value } else { &short });
-        expand(self.word, &short, depth + 1, &mut Value::default())?;
+        expand(self.word, &short, depth + 1, &mut Variable::default())?;
         match self.operator {
             '+' => {}
-            '?' if known.is_some() && !is_set => return Err(Problem::Required(name.to_owned())),
+            '?' if known.is_some() && !is_set => return Err(SubstitutionError::Required(name.to_owned())),
             _ => plain(name, lookup, out),
         }
         Ok(())
@@ -239,7 +238,7 @@ mod tests {
     fn known() -> Variables {
         let mut variables = Variables::default();
         for (name, text) in [("A", "a"), ("EMPTY", ""), ("B", "b")] {
-            variables.set(name, Value { text: text.to_owned(), ..Value::default() });
+            variables.set(name, Variable { text: text.to_owned(), ..Variable::default() });
         }
         variables
     }
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_stay_and_are_named() {
+    fn unknown_variables_stay_and_are_listed() {
         let known = known();
         let value = substitute("$HOST:${PORT}/${A}/${MUST:?why}", &|name| known.get(name)).unwrap();
         assert_eq!(value.text, "${HOST}:${PORT}/a/${MUST}");
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_an_error_that_quotes_nothing() {
+    fn an_invalid_reference_is_an_error_that_quotes_nothing() {
         for text in ["${", "${}", "${A", "${A:-x", "${1}", "${A!}", "${A:}", "${A:-\n}"] {
             assert!(shown(text).starts_with("error: invalid variable reference"), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Words of Compose that several parts of the reader compare, as types.
+//! Types for words of Compose that several parts of the reader compare.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(super) enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The word for one of them, in messages and digests.
+    /// The singular, for messages and digests.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Network => "network",
@@ -31,7 +31,7 @@ impl ResourceKind {
         }
     }
 
-    /// The top-level key, which is also that of a service.
+    /// The key, both at the top level and in a service.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Network => "networks",
@@ -55,7 +55,7 @@ pub(super) enum MountType {
     Bind,
     /// A named or anonymous volume.
     Volume,
-    /// `tmpfs`, `npipe`, `cluster`, `image`, or one that is newer: nothing of the repository is in it.
+    /// `tmpfs`, `npipe`, `cluster`, `image` or a newer type, which mounts no file of the repository.
     Other,
 }
 
@@ -70,7 +70,7 @@ impl MountType {
     }
 }
 
-/// Path at which a container sees a secret that names no absolute one.
+/// Path in a container of a secret whose target is a name.
 pub(super) fn secret_path(name: &str) -> String {
     format!("{SECRETS_DIR}/{name}")
 }

@@ -1,56 +1,56 @@
-//! Where a host is: over SSH, or this machine.
+//! Addresses of hosts.
 //!
-//! Owns the notation of hosts in `ghdeploy.yml` and `--host`, and what a root may be. Refuses what
-//! `ssh` would take for an option. Never connects, and never reads `~/.ssh/config`.
+//! Owns the notation of hosts in `ghdeploy.yml` and `--host`, and which directories may be a root. Refuses text
+//! that `ssh` would take as an option. Never connects, and never reads `~/.ssh/config`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// The way to a host.
+/// Address of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostAddress {
     /// Over SSH.
     Ssh {
         /// A name, an address or an alias of `~/.ssh/config`; an IPv6 address without brackets.
         destination: String,
-        /// The user, when not left to `ssh`.
+        /// The user; `None` leaves it to `ssh`.
         user: Option<String>,
-        /// The port, when not left to `ssh`.
+        /// The port; `None` leaves it to `ssh`.
         port: Option<u16>,
     },
-    /// This machine: a self-hosted runner on the node itself.
+    /// This machine, such as a self-hosted runner on the node itself.
     Local {
-        /// The root, when given as `local:/path`.
+        /// The root, if given as `local:/path`.
         root: Option<HostRoot>,
     },
 }
 
-/// Why a text is not the address of a host.
+/// Reason why a text is not the address of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// A part that must be there is not.
+    /// A required part is missing.
     #[error("`{0}` names no host; write `user@address`, `user@address:port`, an SSH alias or `local`")]
     Empty(String),
-    /// `ssh` would take it for an option.
-    #[error("`{0}` starts with `-`, which ssh takes for an option")]
+    /// `ssh` would take it as an option.
+    #[error("`{0}` starts with `-`, which ssh takes as an option")]
     Option(String),
     /// White space, a control character or a slash.
-    #[error("`{0}` holds a character that no host or user has")]
+    #[error("`{0}` holds a character that is not allowed in a host or user name")]
     Character(String),
     /// A URL.
     #[error("`{0}` is a URL; write `user@address:port`")]
     Url(String),
-    /// An IPv6 address without brackets, so that the port cannot be told.
+    /// An IPv6 address without brackets, whose port is ambiguous.
     #[error("`{0}` has several colons; write an IPv6 address in brackets: `user@[2001:db8::1]:22`")]
     Brackets(String),
-    /// What stands in brackets is no IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     #[error("`{0}` has no IPv6 address in its brackets")]
     Ipv6(String),
-    /// The port is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("`{0}` has no port number from 1 to 65535 after its colon")]
     Port(String),
-    /// The path after `local:` is no root.
+    /// The path after `local:` cannot be a root.
     #[error(transparent)]
     Root(#[from] RootError),
 }
@@ -93,11 +93,11 @@ impl FromStr for HostAddress {
     }
 }
 
-/// Splits what follows the user into destination and port.
+/// Splits the text after the user into destination and port.
 fn split_port<'a>(text: &str, rest: &'a str) -> Result<(&'a str, Option<u16>), AddressError> {
     let (destination, port) = if let Some(inner) = rest.strip_prefix('[') {
         let (address, after) = inner.split_once(']').ok_or_else(|| AddressError::Ipv6(text.to_owned()))?;
-        // A zone (`fe80::1%eth0`) is ssh's to judge.
+        // ssh checks the zone (`fe80::1%eth0`).
         let bare = address.split_once('%').map_or(address, |(bare, _)| bare);
         if bare.parse::<Ipv6Addr>().is_err() {
             return Err(AddressError::Ipv6(text.to_owned()));
@@ -145,11 +145,11 @@ impl fmt::Display for HostAddress {
     }
 }
 
-/// The directory on a host that holds the projects: absolute, without `..`, and not `/` itself.
+/// Directory on a host that holds the projects: absolute, without `..`, and not `/` itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostRoot(String);
 
-/// Why a text cannot be a root.
+/// Reason why a text cannot be a root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
     /// It is not absolute.
@@ -174,7 +174,7 @@ impl Default for HostRoot {
 }
 
 impl HostRoot {
-    /// The path, without a slash at its end.
+    /// The path, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -236,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn what_ssh_would_take_for_an_option_is_refused() {
+    fn text_that_ssh_would_take_as_an_option_is_refused() {
         for text in ["-oProxyCommand=x", "-l@web", "me@-web", "-p:22"] {
             assert!(matches!(text.parse::<HostAddress>(), Err(AddressError::Option(_))), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_address_says_why() {
+    fn an_invalid_address_is_refused_with_the_reason() {
         let err = |text: &str| text.parse::<HostAddress>().unwrap_err();
         assert!(matches!(err(""), AddressError::Empty(_)));
         assert!(matches!(err("@web"), AddressError::Empty(_)));

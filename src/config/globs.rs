@@ -1,14 +1,14 @@
-//! Which projects a list of patterns selects.
+//! Patterns that select projects.
 //!
-//! Owns the meaning of `projects:` of a host and of `--project`. Pure.
+//! Owns the meaning of a host's `projects:` and of `--project`. Pure.
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// A list of globs for names of projects, some of them negated with `!`.
+/// Globs for names of projects; a leading `!` negates one.
 ///
-/// The last pattern that matches decides, as in a `.gitignore`. A list that starts with a negated
-/// pattern starts from all projects, any other from none. A wildcard matches `/` too, so that `*` is
-/// every project and `web/*` every project below `web`, however deep.
+/// As in a `.gitignore`, the last pattern that matches decides. A list that begins with a negated pattern starts
+/// from all projects, any other list from none. A wildcard matches `/` too, so `*` matches every project and
+/// `web/*` every project below `web` at any depth.
 #[derive(Debug, Clone)]
 pub struct ProjectGlobs {
     patterns: Vec<(bool, GlobMatcher)>,
@@ -22,11 +22,11 @@ impl Default for ProjectGlobs {
 }
 
 impl ProjectGlobs {
-    /// Reads the patterns. An empty list selects nothing; [`ProjectGlobs::default`] selects all.
+    /// Parses the patterns. An empty list selects no project; [`ProjectGlobs::default`] selects all.
     ///
     /// # Errors
     ///
-    /// The index of the first pattern that is no glob, and why it is none.
+    /// The index of the first invalid glob, and the reason.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, (usize, String)> {
         let mut read = Vec::with_capacity(patterns.len());
         for (index, pattern) in patterns.iter().enumerate() {
@@ -48,7 +48,7 @@ impl ProjectGlobs {
         Ok(Self { patterns: read, otherwise })
     }
 
-    /// Whether the project of this name is meant.
+    /// Whether the patterns select the project of this name.
     #[must_use]
     pub fn selects(&self, project: &str) -> bool {
         let last = self.patterns.iter().rev().find(|(_, glob)| glob.is_match(project));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_glob_is_named() {
+    fn an_invalid_glob_is_named() {
         let (index, message) = ProjectGlobs::new(&["*", "a["]).unwrap_err();
         assert_eq!(index, 1);
         assert!(message.starts_with("`a[` is not a glob"), "{message}");

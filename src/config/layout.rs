@@ -1,22 +1,21 @@
-//! Where projects lie in the repository, and where that is on the host.
+//! Layout of projects in the repository and on the host.
 //!
-//! Owns the `services` patterns: which folders may be projects, and the mapping between a path in the
-//! repository and one below the root. Pure: whether anything exists at a path is not its business.
+//! Owns the `services` patterns: which folders may be projects, and the mapping between a path in the repository and
+//! one below the root. Pure: never asks whether a path exists.
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::base::path::RootPath;
 
-/// The folders that hold projects when nothing is configured.
+/// Default of `services`.
 pub const DEFAULT_PATTERN: &str = "services";
 
-/// The patterns that say which folders of the repository may be projects.
+/// Patterns for the folders of the repository that may be projects.
 ///
-/// A pattern's *fixed prefix* is what stands before its first component with a wildcard:
-/// `stacks/web` of `stacks/web/*`, `stacks` of `stacks/*/*`. A plain folder `services` means
-/// `services/*`, and `.` means `*`. What follows the fixed prefix is the path below the root. Where one
-/// fixed prefix lies inside another, the outer one counts for both, so that `../` between two projects
-/// means the same in the repository and on the host.
+/// The *fixed prefix* of a pattern is the part before its first component with a wildcard: `stacks/web` in
+/// `stacks/web/*`, `stacks` in `stacks/*/*`. A plain folder `services` means `services/*`, and `.` means `*`. The
+/// path below the root is what follows the fixed prefix. If one fixed prefix is inside another, the outer one
+/// counts for both, so `../` between two projects means the same in the repository and on the host.
 #[derive(Debug, Clone)]
 pub struct Layout {
     patterns: Vec<Pattern>,
@@ -29,7 +28,7 @@ struct Pattern {
     glob: GlobMatcher,
 }
 
-/// Why a text is not a pattern for project folders.
+/// Reason why a text is not a pattern for project folders.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// It is empty.
@@ -44,29 +43,29 @@ pub enum LayoutError {
     /// It starts with `!`.
     #[error("`{0}`: a folder cannot be excluded here; list it in `.ghdeployignore`")]
     Negated(String),
-    /// It is no glob.
+    /// It is not a glob.
     #[error("`{pattern}` is not a glob: {reason}")]
     Glob {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        // The default is a constant that the tests read.
+        // The tests parse this constant.
         Self::new(&[DEFAULT_PATTERN]).unwrap_or(Self { patterns: Vec::new(), prefixes: Vec::new() })
     }
 }
 
 impl Layout {
-    /// Reads the patterns of `services:`.
+    /// Parses the patterns of `services:`.
     ///
     /// # Errors
     ///
-    /// For the first pattern that is empty, absolute, negated, holds `..` or is no glob.
+    /// For the first pattern that is empty, absolute, negated, holds `..` or is not a glob.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, LayoutError> {
         let mut read = Vec::with_capacity(patterns.len());
         let mut prefixes = Vec::with_capacity(patterns.len());
@@ -78,7 +77,7 @@ impl Layout {
         Ok(Self { patterns: read, prefixes: outermost(prefixes) })
     }
 
-    /// The layout of these projects alone: the fixed prefix of each, and its folder, which lies below.
+    /// The layout of these projects alone: the fixed prefix of each, and its folder below that.
     #[must_use]
     pub fn exactly(projects: &[(&str, &str)]) -> Self {
         let prefixes: Vec<String> = projects.iter().map(|(prefix, _)| (*prefix).to_owned()).collect();
@@ -90,8 +89,8 @@ impl Layout {
         Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes) }
     }
 
-    /// The folders of the repository that everything wanted lies below; none lies inside another.
-    /// `""` is the repository itself.
+    /// The folders of the repository that hold all wanted files. None is inside another. `""` is the repository
+    /// itself.
     #[must_use]
     pub fn prefixes(&self) -> &[String] {
         &self.prefixes
@@ -102,20 +101,20 @@ impl Layout {
         self.patterns.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// Where a path of the repository lies below the root; `None` outside all fixed prefixes.
+    /// The path below the root of a path in the repository; `None` outside all fixed prefixes.
     #[must_use]
     pub fn root_path(&self, repo_path: &str) -> Option<RootPath> {
         let rest = self.prefixes.iter().find_map(|prefix| below(repo_path, prefix))?;
         RootPath::new(rest).ok()
     }
 
-    /// The places in the repository that map to a path below the root: one for each fixed prefix.
+    /// The paths in the repository that map to a path below the root, one for each fixed prefix.
     pub fn repo_paths<'a>(&'a self, path: &'a RootPath) -> impl Iterator<Item = String> + 'a {
         self.prefixes.iter().map(|prefix| join(prefix, path.as_str()))
     }
 
-    /// Whether a folder of the repository is where a project may be. What makes it one is its compose
-    /// file. The fixed prefix itself never is one.
+    /// Whether a folder of the repository may be a project. It is one if it holds a compose file. The fixed prefix
+    /// itself never is a project.
     #[must_use]
     pub fn is_project_dir(&self, repo_path: &str) -> bool {
         self.root_path(repo_path).is_some_and(|path| !path.is_root())
@@ -123,7 +122,7 @@ impl Layout {
     }
 }
 
-/// Those of the folders that lie in no other.
+/// Returns the folders that are not inside another.
 fn outermost(mut folders: Vec<String>) -> Vec<String> {
     folders.sort();
     folders.dedup();
@@ -132,7 +131,7 @@ fn outermost(mut folders: Vec<String>) -> Vec<String> {
     folders.iter().filter(|folder| outer(folder)).cloned().collect()
 }
 
-/// The part of `path` below the folder `prefix`, `""` when they are equal.
+/// Returns the part of `path` below the folder `prefix`; `""` if they are equal.
 fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     if prefix.is_empty() {
         return Some(path);

@@ -1,11 +1,11 @@
 //! Finds the line of a key in `ghdeploy.yml`.
 //!
-//! Owns nothing but the way from a path of keys to a place in the text, for messages. Anchors are not
-//! followed: what they hold is shown where it is used.
+//! Owns the search for a path of keys in the text, for messages. Anchors are not followed: an error in their content
+//! is shown where they are used.
 
 use saphyr_parser::{Event, Parser, Span, StrInput};
 
-/// One step from a node to one of its children.
+/// Step from a node to one of its children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step<'a> {
     /// Into a mapping.
@@ -14,8 +14,8 @@ pub(super) enum Step<'a> {
     Item(usize),
 }
 
-/// Line and column, counted from 1, of the node that `steps` lead to; of the last one on the way there
-/// when the text does not hold it.
+/// Returns line and column, counted from 1, of the node that `steps` lead to, or of the last node on the way if the
+/// text does not hold it.
 pub(super) fn locate(text: &str, steps: &[Step<'_>]) -> (usize, usize) {
     let mut search = Search { parser: Parser::new_from_str(text), found: (1, 1) };
     search.node(Some(steps));
@@ -38,8 +38,8 @@ impl Search<'_> {
         }
     }
 
-    /// Reads one node. With `steps` it is on the way to what is searched. Returns the text of a scalar,
-    /// or `None` at the end of a collection or of the text.
+    /// Reads one node. With `steps` it is on the way to the wanted node. Returns the text of a scalar, or `None` at
+    /// the end of a collection or of the text.
     fn node(&mut self, steps: Option<&[Step<'_>]>) -> Option<String> {
         let (event, span) = self.next()?;
         let scalar = match event {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_its_nearest_parent() {
+    fn a_missing_key_is_located_at_its_nearest_parent() {
         use Step::{Item, Key};
         assert_eq!(locate(TEXT, &[Key("hosts"), Key("web"), Key("root")]), (3, 8));
         assert_eq!(locate(TEXT, &[Key("keep"), Item(3)]), (7, 7));

@@ -1,7 +1,7 @@
-//! What `ghdeploy.yml` says.
+//! Configuration in `ghdeploy.yml`.
 //!
-//! Owns the meaning of its keys, their defaults and the messages about them. Reads text, never a file
-//! or the environment: a variable is named here and looked up elsewhere.
+//! Owns the meaning of its keys, their defaults and the messages about them. Reads text, never a file or the
+//! environment: a variable is named here and looked up elsewhere.
 
 pub mod address;
 pub mod globs;
@@ -21,13 +21,13 @@ use globs::ProjectGlobs;
 use locate::{Step, locate};
 use raw::{Raw, RawHost, Texts};
 
-/// Size of the largest file that is read, in bytes: some thousand hosts.
+/// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Problems that are told of one file.
+/// Number of problems that are reported for one file.
 const MAX_PROBLEMS: usize = 100;
 
-/// The whole configuration.
+/// Configuration of a repository.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `services`: where projects lie in the repository.
@@ -36,19 +36,19 @@ pub struct Config {
     pub hosts: Vec<Host>,
     /// `sync`: which files are wanted.
     pub sync: FileRules,
-    /// `health`: when a service counts as well.
+    /// `health`: when a service counts as healthy.
     pub health: Health,
     /// `gate`: what must have passed before an image is built.
     pub gate: Gate,
-    /// `build.registry`: where images without a name of their own go, such as `ghcr.io/ann`.
+    /// `build.registry`: the registry and path of images that name none, such as `ghcr.io/ann`.
     pub registry: Option<String>,
-    /// `notify`: who is told.
+    /// `notify`: where notifications go.
     pub notify: Notify,
-    /// `github`: what is told to GitHub in a workflow run.
+    /// `github`: what a workflow run reports to GitHub.
     pub github: GitHub,
-    /// `prune`: whether projects that left the repository are taken down.
+    /// `prune`: whether projects that were removed from the repository are taken down.
     pub prune: bool,
-    /// `keep`: how many releases a host keeps for rollbacks; at least 1.
+    /// `keep`: number of releases that a host keeps for rollbacks, at least 1.
     pub keep: u32,
 }
 
@@ -69,39 +69,39 @@ impl Default for Config {
     }
 }
 
-/// A server that runs projects.
+/// Server that runs projects.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Its name in messages, plans and `--host`.
     pub name: String,
-    /// The way to it.
+    /// Its address.
     pub address: HostAddress,
     /// The directory that holds its projects.
     pub root: HostRoot,
     /// The projects that it runs, unless a project names its hosts itself.
     pub projects: ProjectGlobs,
-    /// Where people see what runs there.
+    /// Web address of what runs there, for links.
     pub url: Option<String>,
 }
 
-/// Which files are wanted, on top of `.gitignore` and `.ghdeployignore`; both in the syntax of a
-/// `.gitignore` that lies beside `ghdeploy.yml`.
+/// Rules for wanted files, in addition to `.gitignore` and `.ghdeployignore`. Both lists have the syntax of a
+/// `.gitignore` beside `ghdeploy.yml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileRules {
-    /// Files that are not wanted although git has them.
+    /// Files that are not wanted although git tracks them.
     pub ignore: Vec<String>,
-    /// Files that are wanted whatever excludes them.
+    /// Files that are wanted, whatever excludes them.
     pub include: Vec<String>,
 }
 
-/// When a service counts as well.
+/// Conditions under which a service counts as healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// How long it may take.
+    /// How long it may take to become healthy.
     pub timeout: Duration,
     /// How long it must neither exit nor restart.
     pub stable_for: Duration,
-    /// How many lines of its log are shown when it does not get well.
+    /// Number of log lines that are shown if it stays unhealthy.
     pub log_lines: u32,
 }
 
@@ -111,22 +111,22 @@ impl Default for Health {
     }
 }
 
-/// What must have passed before an image is built.
+/// Requirements for building an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     /// Globs for names of check runs and commit statuses; `{project}` in one stands for the project.
     pub checks: Vec<String>,
-    /// Globs for names of checks that must not be there.
+    /// Globs for names of checks that must not exist.
     pub forbid: Vec<String>,
     /// Globs for JUnit XML files.
     pub junit: Vec<String>,
-    /// Whether the jobs that this one needs must have succeeded.
+    /// Whether the jobs that this job needs must have succeeded.
     pub needs: bool,
-    /// How many tests must have run, in the reports of each glob.
+    /// Number of tests that must have run in the reports of each glob.
     pub min_tests: u64,
-    /// Whether a deploy takes only images that were built of what is deployed, out of their registry.
+    /// Whether a deploy accepts only images that were built from the deployed commit and pulled from their registry.
     pub require_tested: bool,
-    /// How long results may be pending.
+    /// How long results may stay pending.
     pub timeout: Duration,
 }
 
@@ -144,23 +144,23 @@ impl Default for Gate {
     }
 }
 
-/// Who is told.
+/// Destinations of notifications.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
-    /// The environment variable that holds the URL of a Slack webhook.
+    /// Name of the environment variable that holds the URL of a Slack webhook.
     pub slack: Option<String>,
-    /// The environment variable that holds the URL of another webhook.
+    /// Name of the environment variable that holds the URL of another webhook.
     pub webhook: Option<String>,
-    /// Whether they are told that a deploy begins, too.
+    /// Whether the start of a deploy is notified too.
     pub start: bool,
 }
 
-/// What is told to GitHub in a workflow run that has a token.
+/// Reports to GitHub from a workflow run that has a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GitHub {
-    /// Deployments, one an environment, which is a host.
+    /// Deployments: one per host, whose name is the environment.
     pub deployments: bool,
-    /// The status of the commit.
+    /// The commit status.
     pub statuses: bool,
 }
 
@@ -171,12 +171,11 @@ impl Default for GitHub {
 }
 
 impl Config {
-    /// Reads the text of a `ghdeploy.yml`; `shown` is its name in messages.
+    /// Parses the text of a `ghdeploy.yml`; `shown` is its name in messages.
     ///
     /// # Errors
     ///
-    /// The first thing that is no YAML, an unknown key or of a wrong type; otherwise all values that
-    /// mean nothing, each with its place.
+    /// The first syntax error, unknown key or wrong type. If there is none, all invalid values with their locations.
     pub fn from_yaml(text: &str, shown: &str) -> Result<Self, Vec<Diagnostic>> {
         if text.len() > MAX_BYTES {
             let at = Location { path: shown.to_owned(), line: 1, column: 1 };
@@ -185,21 +184,21 @@ impl Config {
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let raw = raw::read(text, shown).map_err(|problem| vec![problem])?;
-        let mut reader = Reader { text, shown, problems: Vec::new() };
+        let mut reader = ConfigReader { text, shown, problems: Vec::new() };
         let config = reader.config(raw);
         reader.problems.sort_by(|a, b| a.at.cmp(&b.at));
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
 }
 
-/// Turns text into meaning and collects what has none.
-struct Reader<'a> {
+/// Validates values and collects the problems.
+struct ConfigReader<'a> {
     text: &'a str,
     shown: &'a str,
     problems: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     fn config(&mut self, raw: Raw) -> Config {
         let default = Config::default();
         let health = Health {
@@ -213,7 +212,11 @@ impl Reader<'_> {
         };
         let keep = raw.keep.unwrap_or(default.keep);
         if raw.gate.min_tests == Some(0) {
-            self.problem(&["gate", "min_tests"], None, "at least 1 test must have run, or nothing is proven");
+            self.problem(
+                &["gate", "min_tests"],
+                None,
+                "at least 1 test must have run, otherwise nothing is proven",
+            );
         }
         if keep == 0 {
             self.problem(&["keep"], None, "at least 1 release must be kept, the one that runs");
@@ -251,9 +254,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes a problem with the value that the keys lead to, or with one item of it.
+    /// Records a problem with the value that the keys lead to, or with one item of it.
     fn problem(&mut self, keys: &[&str], item: Option<usize>, message: impl Into<String>) {
-        // Each is searched for from the start of the file.
+        // The location of each is searched for from the start of the file.
         if self.problems.len() >= MAX_PROBLEMS {
             return;
         }
@@ -356,7 +359,7 @@ impl Reader<'_> {
     fn globs(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {
         let Some(texts) = texts else { return Vec::new() };
         for (index, pattern) in texts.items.iter().enumerate() {
-            // `{project}` is a placeholder, not a choice of one; both are valid globs.
+            // `{project}` is a placeholder. As a glob it is valid too.
             if let Err(err) = globset::Glob::new(pattern) {
                 let item = texts.is_list.then_some(index);
                 self.problem(&["gate", key], item, format!("`{pattern}` is not a glob: {}", err.kind()));
@@ -384,7 +387,7 @@ impl Reader<'_> {
         if name.starts_with(head) && name.chars().all(tail) {
             return Some(name);
         }
-        // What stands there may be the secret itself, so it is not repeated.
+        // The text may be the secret itself, so it is not repeated.
         self.problem(&["notify", key], None, "expected the name of an environment variable, never its value");
         None
     }

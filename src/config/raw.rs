@@ -1,7 +1,7 @@
-//! `ghdeploy.yml` as it is written.
+//! Syntax of `ghdeploy.yml`.
 //!
-//! Owns the keys and their types, and what is said when a key is unknown or a type is wrong. Values
-//! are plain text here; what they mean is decided in [`crate::config`].
+//! Owns the keys and their types, and the messages for unknown keys and wrong types. Values are plain text here;
+//! [`crate::config`] gives them their meaning.
 
 use std::fmt;
 
@@ -92,7 +92,7 @@ pub(super) struct RawBuild {
 #[derive(Debug)]
 pub(super) struct Texts {
     pub(super) items: Vec<String>,
-    /// Whether it was written as a list, so that an item has a place of its own.
+    /// Whether it was written as a list, in which each item has its own location.
     pub(super) is_list: bool,
 }
 
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-/// The hosts in the order of the file, with a name as often as it stands there.
+/// Hosts in the order of the file. A name appears as often as in the file.
 #[derive(Debug, Default)]
 pub(super) struct RawHosts(pub(super) Vec<(String, RawHost)>);
 
@@ -156,8 +156,8 @@ impl<'de> Deserialize<'de> for RawHosts {
     }
 }
 
-/// The name of an environment variable. Its value is secret, and people write the value here by
-/// mistake, so no message repeats what was written.
+/// Name of an environment variable. Its value is secret and may have been written here by mistake, so no message
+/// repeats the text.
 #[derive(Debug)]
 pub(super) struct VariableName(pub(super) String);
 
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for VariableName {
     }
 }
 
-/// Reads the file; `shown` is its name in messages.
+/// Parses the file; `shown` is its name in messages.
 pub(super) fn read(text: &str, shown: &str) -> Result<Raw, Diagnostic> {
     serde_yaml::from_str(text).map_err(|err| {
         let (line, column) = err.location().map_or((1, 1), |at| (at.line(), at.column()));
@@ -193,8 +193,8 @@ pub(super) fn read(text: &str, shown: &str) -> Result<Raw, Diagnostic> {
     })
 }
 
-/// Says serde's message in the words of the file, with the key that an unknown one was meant to be.
-/// Serde writes ``unknown field `a`, expected one of `b`, `c` ``.
+/// Rewords serde's message in the terms of YAML, and returns advice on an unknown key. Serde writes
+/// ``unknown field `a`, expected one of `b`, `c` ``.
 fn reworded(message: &str) -> (String, Option<String>) {
     if let Some((before, rest)) = message.split_once("unknown field `")
         && let Some((unknown, expected)) = rest.split_once("`, expected ")
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_key_is_proposed_only_when_it_is_near() {
+    fn the_nearest_key_is_suggested_only_if_it_is_close() {
         let known = ["services", "hosts", "sync", "health", "notify"];
         assert_eq!(nearest("service", &known), Some("services"));
         assert_eq!(nearest("Host", &known), Some("hosts"));

@@ -1,4 +1,4 @@
-//! What people write into `ghdeploy.yml`, rightly and wrongly.
+//! Valid and invalid `ghdeploy.yml` files.
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn nothing_is_required() {
 }
 
 #[test]
-fn an_unknown_key_names_its_place_and_the_nearest_known_one() {
+fn an_unknown_key_is_reported_with_its_location_and_the_nearest_known_one() {
     insta::assert_snapshot!(
         [
             "\nservice: x\n",
@@ -134,7 +134,7 @@ fn a_wrong_type_says_what_was_expected() {
 }
 
 #[test]
-fn all_values_that_mean_nothing_are_named_at_once() {
+fn all_invalid_values_are_reported_at_once() {
     insta::assert_snapshot!(
         problems(
             r#"services: [services, ../x]
@@ -158,12 +158,12 @@ keep: 0
         @r"
     ghdeploy.yml:1:22: services: `../x` leads out of the repository
     ghdeploy.yml:7:14: hosts.my host: a host's name is made of letters, digits, `.`, `_` and `-`
-    ghdeploy.yml:7:20: hosts.my host.ssh: `a b` holds a character that no host or user has
+    ghdeploy.yml:7:20: hosts.my host.ssh: `a b` holds a character that is not allowed in a host or user name
     ghdeploy.yml:8:31: hosts.node.root: `ssh` names another root, `/a`
     ghdeploy.yml:9:8: hosts.web.root: root `/` is the whole host; name a directory for the projects
     ghdeploy.yml:9:8: hosts.web.projects: `a[` is not a glob: unclosed character class; missing ']'
     ghdeploy.yml:9:8: hosts.web: there are two hosts of this name
-    ghdeploy.yml:9:14: hosts.web.ssh: `-oProxyCommand=x` starts with `-`, which ssh takes for an option
+    ghdeploy.yml:9:14: hosts.web.ssh: `-oProxyCommand=x` starts with `-`, which ssh takes as an option
     ghdeploy.yml:11:12: sync.ignore: `[a` is not a pattern: unclosed character class; missing ']'
     ghdeploy.yml:12:12: sync.include: a pattern is one line; write a list of patterns
     ghdeploy.yml:13:19: health.timeout: `90` has no unit; write `90s` for seconds or `90m` for minutes
@@ -177,7 +177,7 @@ keep: 0
 }
 
 #[test]
-fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+fn a_secret_in_place_of_a_variable_name_is_not_repeated() {
     for value in ["https://hooks.example/secret", "[https://secret]", "{secret: x}", "'xoxb-secret'"] {
         let text = format!("notify: {{slack: {value}}}\n");
         assert!(!problems(&text).contains("secret"), "{}", problems(&text));

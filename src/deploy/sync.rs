@@ -16,7 +16,7 @@ use crate::state::deployed::{Commit, Deployed};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
-use crate::tree::{NodeWhat, Snapshot as _};
+use crate::tree::{TreeFileKind, Snapshot as _};
 
 /// A sync of one tree to any number of hosts.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl Sync<'_> {
 /// The content of the files of a tree.
 fn content(tree: Arc<DiskTree>) -> Content {
     Arc::new(move |path| match &tree.nodes().get(path)?.what {
-        NodeWhat::Symlink { target } => Some(Source::Link(target.clone())),
-        NodeWhat::File { .. } => tree.source(path).map(Source::File),
+        TreeFileKind::Symlink { target } => Some(Source::Link(target.clone())),
+        TreeFileKind::File { .. } => tree.source(path).map(Source::File),
     })
 }

@@ -1,7 +1,7 @@
-//! What is wanted on a host: projects with their files and what their services read.
+//! Wanted state of a host: projects with their files and the inputs of their services.
 //!
-//! Owns the digests that show whether a running service has what is wanted: see [`service_state`]. Pure;
-//! [`crate::tree::read`] fills it in.
+//! Owns the digests that show whether a running service is up to date: see [`service_state`]. Pure;
+//! `tree::read` creates the values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use crate::compose::model::{How, Project, Reaction, Read, Service};
 use crate::compose::{DIGEST_SCHEME, NodeKind};
 use crate::state::deployed::ServiceState;
 
-/// What the tree wants of one host.
+/// Wanted state of one host.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The commit of the tree; `None` outside of git.
+    /// The commit of the tree; `None` outside git.
     pub commit: Option<String>,
-    /// The projects, in the order of names.
+    /// The projects, sorted by name.
     pub projects: Vec<Arc<WantedProject>>,
     /// The files outside the projects' folders that projects read.
     pub shared: Manifest,
 }
 
-/// What the tree wants of one project.
+/// Wanted state of one project.
 #[derive(Debug, Clone)]
 pub struct WantedProject {
     /// The project.
     pub name: String,
     /// Its folder in the repository.
     pub path: String,
-    /// What its compose files say.
+    /// The project as its compose files define it.
     pub model: Project,
     /// Its files.
     pub manifest: Manifest,
-    /// Why it cannot be deployed though its model may be fine: something of it had to be left out.
+    /// Reasons why it cannot be deployed even if its model is valid: files that had to be left out.
     pub refused: Vec<Diagnostic>,
 }
 
 impl WantedProject {
-    /// Whether the project reads the file at `path`, which lies outside its folder.
+    /// Whether the project reads the file at `path`, which is outside its folder.
     #[must_use]
     pub fn reads(&self, path: &RootPath) -> bool {
         let is_definition = self.model.definition_files.iter().any(|file| file.path == *path);
@@ -57,12 +57,10 @@ impl WantedProject {
     }
 }
 
-/// What a service whose containers are started with `files` on the host is started with: the record
-/// for the state, and what it is compared with.
+/// Returns the record of a service whose containers are started while the host has `files`.
 ///
-/// The inputs are kept by what a change of them means, so that the record alone tells what is owed;
-/// `all` is the digest of all of them whatever they mean, so that a change of `x-ghdeploy` alone
-/// owes nothing.
+/// The inputs are grouped by the reaction to their change, so the record alone shows which action is owed. `all` is
+/// the digest of all inputs, so a change of `x-ghdeploy` alone owes no action.
 #[must_use]
 pub fn service_state(
     model: &Project,
@@ -79,7 +77,7 @@ pub fn service_state(
     for read in reads {
         for (path, entry) in below(files, &read.path).filter(|(path, _)| read.covers(path)) {
             let mut line = String::new();
-            // Of the mode only the executable bit comes from the repository.
+            // Only the executable bit of the mode comes from the repository.
             let entry = Entry { mode: entry.mode & 0o111, ..(*entry).clone() };
             push_line(&mut line, path, &entry);
             if read.how == How::Build {
@@ -89,13 +87,13 @@ pub fn service_state(
                 by.entry(key).or_default().update(line.as_bytes());
                 by.entry(ALL.to_owned()).or_default().update(line.as_bytes());
             } else if !read.unknown.is_empty() {
-                // The reader does not know whether this is the env file, so it has not read it.
+                // The reader did not read it, because a variable decides whether this is the env file.
                 possible.get_or_insert_default().update(line.as_bytes());
             }
         }
     }
     let short = |hasher: Sha256| Digest::from_hasher(hasher).as_str()[..DIGEST_CHARS].to_owned();
-    // A service is built anew when its `build:` changes or anything in its context does.
+    // A service is rebuilt if its `build:` or anything in its context changes.
     let build = service.build.as_ref().map(|definition| {
         let mut build = build.unwrap_or_default();
         build.update(definition.as_bytes());
@@ -117,13 +115,13 @@ pub fn service_state(
     }
 }
 
-/// The key of the digest over all inputs.
+/// Key of the digest over all inputs.
 pub const ALL: &str = "all";
 
-/// 128 bits tell changes apart, and the state stays small.
+/// Length of a digest in the state, in hex digits: 128 bits distinguish all changes and keep the state small.
 const DIGEST_CHARS: usize = 32;
 
-/// The key of a reaction in [`ServiceState::inputs`].
+/// Key of a reaction in [`ServiceState::inputs`].
 #[must_use]
 pub fn reaction_key(reaction: &Reaction) -> String {
     match reaction {
@@ -135,7 +133,7 @@ pub fn reaction_key(reaction: &Reaction) -> String {
     }
 }
 
-/// All files at or below `dir`.
+/// Returns all files at or below `dir`.
 pub fn below<'a>(
     files: &'a BTreeMap<&'a RootPath, &'a Entry>,
     dir: &'a RootPath,
@@ -147,7 +145,7 @@ pub fn below<'a>(
         .filter(|(path, _)| path.is_within(dir))
 }
 
-/// What a change of each input of a service means.
+/// Reactions to changes of a service's inputs.
 #[derive(Debug)]
 pub struct Reactions<'a> {
     service: &'a Service,
@@ -156,8 +154,7 @@ pub struct Reactions<'a> {
 }
 
 impl<'a> Reactions<'a> {
-    /// Prepares the globs of the service's `x-ghdeploy.paths`. One that cannot be read matches
-    /// nothing; `check` has told of it.
+    /// Compiles the globs of the service's `x-ghdeploy.paths`. An invalid glob matches nothing; `check` reports it.
     #[must_use]
     pub fn new(model: &'a Project, service: &'a Service) -> Self {
         let globs = service.on_change.paths.iter().filter_map(|(glob, reaction)| {
@@ -168,7 +165,7 @@ impl<'a> Reactions<'a> {
         Self { service, dir: &model.dir, globs: globs.collect() }
     }
 
-    /// What a change of the file at `path` means.
+    /// The reaction to a change of the file at `path`.
     #[must_use]
     pub fn to(&self, path: &RootPath) -> &'a Reaction {
         if self.globs.is_empty() {
@@ -176,7 +173,7 @@ impl<'a> Reactions<'a> {
         }
         let relative = match path.relative_to(self.dir) {
             Some(relative) => relative.to_owned(),
-            // A shared file: as the compose file would name it.
+            // A shared file has the path that the compose file would use.
             None => format!("{}{path}", "../".repeat(self.dir.components().count())),
         };
         self.globs
@@ -185,8 +182,7 @@ impl<'a> Reactions<'a> {
             .map_or(&self.service.on_change.default, |(_, reaction)| reaction)
     }
 
-    /// Whether a service mounts the file at `path` by itself, so that a rename is not seen by a
-    /// container that keeps running.
+    /// Whether a service mounts the file at `path` itself. A running container does not see a rename of such a file.
     #[must_use]
     pub fn mounts_file(&self, path: &RootPath) -> bool {
         self.service
@@ -196,7 +192,7 @@ impl<'a> Reactions<'a> {
     }
 }
 
-/// Every file that the host will have when `projects` are as wanted and all else is as it is.
+/// Returns the files that the host will have once `projects` are deployed and everything else stays the same.
 #[must_use]
 pub fn union<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> BTreeMap<&'a RootPath, &'a Entry> {
     manifests.into_iter().flat_map(|manifest| &manifest.0).collect()

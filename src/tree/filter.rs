@@ -2,14 +2,14 @@
 //!
 //! Owns the order of precedence between the sources that exclude and include files:
 //!
-//! 1. `sync.include` brings a file in, whatever excludes it;
+//! 1. `sync.include` includes a file, whatever excludes it;
 //! 2. `.ghdeployignore`, nested like `.gitignore`, and below it `sync.ignore` keep files out;
 //! 3. what git tracks is wanted;
 //! 4. `.gitignore` and `.git/info/exclude` keep the rest out, by git's own rules.
 //!
-//! A `!pattern` takes back only what the same source excluded: a `!` in `.ghdeployignore` never brings in
-//! what git ignores, so that nothing secret is deployed by accident. Pure: whoever walks a tree hands
-//! in the text of the ignore files and asks about each path.
+//! A `!pattern` re-includes only what the same source excluded. A `!` in `.ghdeployignore` never includes what
+//! git ignores, so that no secret is deployed by accident. Pure: the caller walks the tree, passes the text of the
+//! ignore files and asks about each path.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 use crate::base::patterns::Patterns;
 use crate::config::FileRules;
 
-/// The name of the files that keep other files out.
+/// Name of the files that exclude other files.
 pub(crate) const IGNORE_FILE: &str = ".ghdeployignore";
 
 /// The patterns of the configuration, compiled once.
@@ -25,8 +25,7 @@ pub(crate) const IGNORE_FILE: &str = ".ghdeployignore";
 pub(crate) struct Filter {
     ignore: Option<Patterns>,
     include: Option<Patterns>,
-    /// For each pattern of `include` the components that lead to it, or `None` when it may match
-    /// anywhere.
+    /// For each pattern of `include` the components that lead to it, or `None` if it may match at any depth.
     anchors: Vec<Option<Vec<String>>>,
 }
 
@@ -35,13 +34,13 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// When one is no pattern.
+    /// If a line is not a pattern.
     pub(crate) fn new(rules: &FileRules) -> Result<Self> {
         let compile = |key: &str, lines: &[String]| {
             let (patterns, wrong) = Patterns::parse(&lines.join("\n"));
             match wrong.first() {
                 None => Ok(patterns.non_empty()),
-                Some((_, reason)) => Err(Error::usage(format!("sync.{key} holds no pattern: {reason}"))),
+                Some((_, reason)) => Err(Error::usage(format!("sync.{key} is not a pattern: {reason}"))),
             }
         };
         Ok(Self {
@@ -51,8 +50,7 @@ impl Filter {
         })
     }
 
-    /// Whether `sync.include` may match something below a folder, which is named relative to
-    /// `ghdeploy.yml`.
+    /// Whether `sync.include` may match something below a folder. `dir` is relative to `ghdeploy.yml`.
     fn may_include_below(&self, dir: &[u8]) -> bool {
         self.anchors.iter().any(|anchor| {
             let Some(parts) = anchor else { return true };
@@ -71,8 +69,8 @@ impl Filter {
     }
 }
 
-/// The components of a pattern that is bound to its folder, `Some(None)` for one that matches at any
-/// depth, `None` for a line that brings nothing in.
+/// Components of a pattern that is anchored to its folder; `Some(None)` for a pattern that matches at any depth,
+/// `None` for a line that includes nothing.
 fn anchor(line: &str) -> Option<Option<Vec<String>>> {
     let line = line.trim_end();
     if line.is_empty() || line.starts_with(['#', '!']) {
@@ -85,19 +83,19 @@ fn anchor(line: &str) -> Option<Option<Vec<String>>> {
     Some(Some(body.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()))
 }
 
-/// What the sources say about one path.
+/// Verdict of each source on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Verdict {
-    /// `sync.include` brings it in.
+pub(crate) struct FilterVerdict {
+    /// `sync.include` includes it.
     pub(crate) included: bool,
-    /// `.ghdeployignore` or `sync.ignore` keep it out.
+    /// `.ghdeployignore` or `sync.ignore` exclude it.
     pub(crate) ignored: bool,
     /// Git ignores it, unless it is tracked.
     pub(crate) git_ignored: bool,
 }
 
-impl Verdict {
-    /// Whether the path is wanted, given a way to find out whether git tracks it.
+impl FilterVerdict {
+    /// Whether the path is wanted. `is_tracked` is called only if the answer depends on it.
     pub(crate) fn is_wanted<E>(self, is_tracked: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
         if self.included {
             return Ok(true);
@@ -106,13 +104,13 @@ impl Verdict {
     }
 }
 
-/// The ignore files that apply in a folder.
+/// Ignore files that apply in a folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     git: Chain,
     own: Chain,
     include: Chain,
-    inherited: Verdict,
+    inherited: FilterVerdict,
     /// Length of the path of the folder of `ghdeploy.yml`, with its slash.
     base: usize,
 }
@@ -152,7 +150,7 @@ impl Scope {
         let (mut own, mut include) = (None, None);
         push(&mut own, filter.ignore.clone(), base);
         push(&mut include, filter.include.clone(), base);
-        Self { git: None, own, include, inherited: Verdict::default(), base }
+        Self { git: None, own, include, inherited: FilterVerdict::default(), base }
     }
 
     /// Adds the patterns of `.gitignore`, or of `.git/info/exclude`, of the folder whose path with its
@@ -166,8 +164,8 @@ impl Scope {
         push(&mut self.own, Some(patterns), strip);
     }
 
-    /// Says what applies to a path in this folder; the path starts at the top folder.
-    pub(crate) fn judge(&self, path: &[u8], is_dir: bool) -> Verdict {
+    /// Judges a path in this folder. The path starts at the top folder.
+    pub(crate) fn judge(&self, path: &[u8], is_dir: bool) -> FilterVerdict {
         if self.git.is_none() && self.own.is_none() && self.include.is_none() {
             return self.inherited;
         }
@@ -175,18 +173,18 @@ impl Scope {
         if let Some(included) = verdict(&self.include, path, is_dir) {
             found.included = included;
         }
-        // What is in an excluded folder stays out, as in git; no pattern takes it back.
+        // As in git, everything in an excluded folder stays excluded, whatever a pattern says.
         found.ignored = found.ignored || verdict(&self.own, path, is_dir) == Some(true);
         found.git_ignored = found.git_ignored || verdict(&self.git, path, is_dir) == Some(true);
         found
     }
 
     /// The scope of a folder in this one, before its own ignore files are read.
-    pub(crate) fn enter(&self, verdict: Verdict) -> Self {
+    pub(crate) fn enter(&self, verdict: FilterVerdict) -> Self {
         Self { inherited: verdict, ..self.clone() }
     }
 
-    /// Whether a folder that is not wanted may hold something that `sync.include` brings in.
+    /// Whether a folder that is not wanted may hold something that `sync.include` includes.
     pub(crate) fn may_include_below(&self, filter: &Filter, dir: &[u8]) -> bool {
         filter.include.is_some() && dir.get(self.base..).is_some_and(|dir| filter.may_include_below(dir))
     }
@@ -227,11 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_file_takes_back_what_an_outer_one_excluded_but_not_what_git_ignores() {
+    fn a_nested_file_re_includes_what_an_outer_one_excluded_but_not_what_git_ignores() {
         let filter = filter(&["*.md"], &[]);
         let mut scope = Scope::top(&filter, 0);
         scope.add_git(patterns("*.md\n*.log\n"), 0);
-        let mut inner = scope.enter(Verdict::default());
+        let mut inner = scope.enter(FilterVerdict::default());
         inner.add_own(patterns("!*.md\n!*.log\n"), "blog/".len());
         assert!(!inner.judge(b"blog/README.md", false).ignored);
         assert!(!wanted(&inner, "blog/README.md"), "git ignores it still");
@@ -241,9 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_an_excluded_folder_stays_out() {
+    fn everything_in_an_excluded_folder_stays_excluded() {
         let filter = filter(&[], &["keep/**/x"]);
-        let scope = Scope::top(&filter, 0).enter(Verdict { git_ignored: true, ..Verdict::default() });
+        let scope =
+            Scope::top(&filter, 0).enter(FilterVerdict { git_ignored: true, ..FilterVerdict::default() });
         let mut scope = scope;
         scope.add_git(patterns("!y\n"), 0);
         assert!(!wanted(&scope, "keep/y"));
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_pattern_is_listed() {
+    fn an_invalid_line_is_listed() {
         let (patterns, wrong) = Patterns::parse("*.md\n[a\n");
         assert_eq!(wrong.len(), 1);
         assert_eq!(wrong[0].0, 2);

@@ -1,7 +1,7 @@
 //! Hashes files of the working directory on all cores.
 //!
-//! Owns the reading of content for manifests. Memory does not grow with the size of a file. An edge:
-//! reads the filesystem.
+//! Owns the reading of content for manifests. Memory does not grow with the size of a file. An edge: it reads
+//! the filesystem.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,21 +12,21 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Node, NodeWhat};
+use super::{TreeFile, TreeFileKind};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::base::manifest::{Digest, Entry, Manifest};
 use crate::base::path::RootPath;
 
-/// Bytes that a thread reads at once: large enough that a system call costs less than its hashing.
+/// Size of a read in bytes, large enough that a system call costs less than the hashing.
 const BUFFER: usize = 128 << 10;
 
-/// Files that a thread takes at once, so that threads rarely meet at the counter.
+/// Number of files that a thread takes at a time, so that threads rarely contend for the counter.
 const CHUNK: usize = 32;
 
-type Job<'t> = (&'t RootPath, &'t Node);
+type Job<'t> = (&'t RootPath, &'t TreeFile);
 
-/// The manifest of `jobs`, whose files lie below `base`.
+/// Returns the manifest of `jobs`, whose files are below `base`.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<Manifest> {
     let parts: Vec<Done> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(base, jobs, &next))).collect();
         let mut parts = vec![work(base, jobs, &next)];
-        // A thread that panicked leaves its files out, which the count below finds.
+        // A thread that panicked leaves its files out. The count below notices that.
         parts.extend(others.into_iter().filter_map(|thread| thread.join().ok()));
         parts
     });
@@ -84,21 +84,21 @@ fn work(base: &Path, jobs: &[Job<'_>], next: &AtomicUsize) -> Done {
     }
 }
 
-fn entry(base: &Path, node: &Node, buffer: &mut [u8]) -> io::Result<Entry> {
+fn entry(base: &Path, node: &TreeFile, buffer: &mut [u8]) -> io::Result<Entry> {
     let (digest, size) = match &node.what {
-        NodeWhat::Symlink { target } => (Digest::of(target.as_bytes()), target.len() as u64),
-        NodeWhat::File { size, .. } => content(&base.join(&node.repo_path), *size, buffer)?,
+        TreeFileKind::Symlink { target } => (Digest::of(target.as_bytes()), target.len() as u64),
+        TreeFileKind::File { size, .. } => content(&base.join(&node.repo_path), *size, buffer)?,
     };
     Ok(Entry { kind: node.kind(), mode: node.mode(), size, digest })
 }
 
-/// The digest of what was read and how much that was, which is not `expected` when the file is being
-/// changed: digest and size always belong together.
+/// Digest and size of the content that was read. The size differs from `expected` if the file changes
+/// meanwhile; it always belongs to the digest.
 fn content(path: &Path, expected: u64, buffer: &mut [u8]) -> io::Result<(Digest, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut total: u64 = 0;
-    // Asking again after the expected end would double the reads of a tree of small files.
+    // One more read to see the end would double the reads of a tree of small files.
     while total < expected {
         match file.read(buffer) {
             Ok(0) => break,
@@ -113,7 +113,7 @@ fn content(path: &Path, expected: u64, buffer: &mut [u8]) -> io::Result<(Digest,
     Ok((Digest::from_hasher(hasher), total))
 }
 
-fn unreadable(node: &Node, err: &io::Error) -> Diagnostic {
+fn unreadable(node: &TreeFile, err: &io::Error) -> Diagnostic {
     if err.kind() == io::ErrorKind::NotFound {
         let message = format!("`{}` vanished while it was read", node.repo_path);
         return Diagnostic::error(message, None).help("run again when nothing changes the files");
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
     use crate::base::manifest::Kind;
 
-    fn node(name: &str, size: u64) -> (RootPath, Node) {
-        let what = NodeWhat::File { executable: false, private: false, size };
-        (RootPath::new(name).unwrap(), Node { repo_path: name.to_owned(), what })
+    fn node(name: &str, size: u64) -> (RootPath, TreeFile) {
+        let what = TreeFileKind::File { executable: false, private: false, size };
+        (RootPath::new(name).unwrap(), TreeFile { repo_path: name.to_owned(), what })
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
         let manifest = manifest(dir.path(), &jobs).unwrap();
         for (path, node) in &nodes {
-            let NodeWhat::File { size, .. } = node.what else { panic!() };
+            let TreeFileKind::File { size, .. } = node.what else { panic!() };
             let entry = manifest.get(path).unwrap();
             assert_eq!(entry.digest, Digest::of(&vec![b'x'; size as usize]), "{path}");
             assert_eq!((entry.size, entry.mode, entry.kind), (size, 0o644, Kind::File));

@@ -1,14 +1,14 @@
-//! Follows symbolic links by text, inside a tree.
+//! Resolves symbolic links inside a tree, by text.
 //!
-//! Owns where a link leads, component by component as the kernel walks, and whether it ever leaves the
-//! root on the way. Never asks a real filesystem.
+//! Owns where a link leads, component by component as the kernel walks, and whether the walk ever leaves the
+//! root. Never asks a real filesystem.
 
 use crate::base::path::RootPath;
 
-/// How many links are followed on the way to one file: what Linux follows before it says `ELOOP`.
+/// Number of links that are followed on the way to one file: Linux follows 40 before it fails with `ELOOP`.
 const MAX_LINKS: usize = 40;
 
-/// Why a path leads nowhere.
+/// Reason why a path leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stray {
     /// It leaves the root.
@@ -17,8 +17,8 @@ pub(super) enum Stray {
     Loop,
 }
 
-/// Where `path` leads once every link on the way is followed; `target` says what a link points to, and
-/// `None` for all that is no link.
+/// Resolves every link on the way to `path`. `target` returns what a link points to, and `None` for everything
+/// that is not a link.
 pub(super) fn resolve<'t>(
     path: &RootPath,
     target: impl Fn(&str) -> Option<&'t str>,
@@ -54,12 +54,12 @@ pub(super) fn resolve<'t>(
         done.truncate(parent);
         left.extend(target.split('/').rev());
     }
-    // Nothing but plain names is left, so this cannot fail.
+    // Only plain names are left, so this cannot fail.
     RootPath::new(&done).map_err(|_| Stray::Outside)
 }
 
-/// Whether a link leaves the root: by the text of its target, which tools that know no other links go
-/// by, or on the way through other links, which the kernel goes by.
+/// Whether a link leaves the root, either by the text of its target, as tools see it that know no other links, or
+/// through other links, as the kernel walks.
 pub(super) fn leaves<'t>(link: &RootPath, to: &str, target: impl Fn(&str) -> Option<&'t str>) -> bool {
     let by_text = link.parent().is_none_or(|dir| dir.join(to).is_err());
     by_text || resolve(link, target) == Err(Stray::Outside)

@@ -1,8 +1,8 @@
-//! What the repository wants on the hosts, as a value.
+//! The files that the repository wants on the hosts, as a value.
 //!
-//! Owns the list of wanted files in the coordinates of the root, what may not be in it, and how links
-//! and projects are found in it. The value itself is pure; [`disk`] and [`git`] are the edges that fill
-//! it, from the working directory and from a revision.
+//! Owns the list of wanted files by their path below the root, the rules for what it must not contain, and how
+//! links and projects are found in it. [`disk`] reads it from the working directory, [`git`] from a revision, and
+//! [`release`] from what a host has kept.
 
 pub mod disk;
 pub(crate) mod filter;
@@ -28,76 +28,76 @@ pub use models::models;
 pub use projects::{ProjectDir, owner, project_dirs};
 pub use read::{read, read_again};
 
-/// The directory below the root that holds the host's own records.
+/// Directory below the root that holds the host's own records.
 const RESERVED: &str = ".ghdeploy";
 
 /// One wanted file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Where it lies in the repository.
+pub struct TreeFile {
+    /// Its path in the repository.
     pub repo_path: String,
-    /// What it is.
-    pub what: NodeWhat,
+    /// Its kind.
+    pub what: TreeFileKind,
 }
 
-/// What a [`Node`] is. Directories are implicit.
+/// Kind of a [`TreeFile`]. Directories are implicit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeWhat {
+pub enum TreeFileKind {
     /// A regular file.
     File {
         /// Whether its owner may execute it.
         executable: bool,
-        /// Whether nobody but its owner may read it: an untracked file that `sync.include` brought in.
+        /// Whether only its owner may read it, as with an untracked file that `sync.include` brings in.
         private: bool,
         /// Size in bytes.
         size: u64,
     },
     /// A symbolic link that stays below the root.
     Symlink {
-        /// What it points to.
+        /// The path that it points to.
         target: String,
     },
 }
 
-impl Node {
+impl TreeFile {
     /// Permission bits on the host.
     #[must_use]
     pub fn mode(&self) -> u16 {
         match self.what {
-            NodeWhat::File { executable: false, private: false, .. } => 0o644,
-            NodeWhat::File { executable: true, private: false, .. } => 0o755,
-            NodeWhat::File { executable: false, private: true, .. } => 0o600,
-            NodeWhat::File { executable: true, private: true, .. } => 0o700,
-            NodeWhat::Symlink { .. } => 0o777,
+            TreeFileKind::File { executable: false, private: false, .. } => 0o644,
+            TreeFileKind::File { executable: true, private: false, .. } => 0o755,
+            TreeFileKind::File { executable: false, private: true, .. } => 0o600,
+            TreeFileKind::File { executable: true, private: true, .. } => 0o700,
+            TreeFileKind::Symlink { .. } => 0o777,
         }
     }
 
-    /// What it is in a manifest.
+    /// Kind of its manifest entry.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.what {
-            NodeWhat::File { .. } => Kind::File,
-            NodeWhat::Symlink { .. } => Kind::Symlink,
+            TreeFileKind::File { .. } => Kind::File,
+            TreeFileKind::Symlink { .. } => Kind::Symlink,
         }
     }
 }
 
-/// Something in the repository that cannot be deployed and is left out: whoever reads it or has it in its
-/// folder must not be touched.
+/// File of the repository that cannot be deployed and is left out. A project that reads it or has it in its
+/// folder is not deployed either.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refused {
-    /// Where it would lie below the root.
+    /// Its path below the root.
     pub path: RootPath,
-    /// Why it cannot be deployed.
+    /// The reason.
     pub why: Diagnostic,
 }
 
-/// What a walk found to be wrong.
+/// Problems that a walk found.
 #[derive(Debug, Default)]
 struct Trouble {
-    /// What makes it unsafe to say anything about the tree.
+    /// Problems that make the whole tree unreliable.
     fatal: Vec<Diagnostic>,
-    /// What concerns a single project.
+    /// Problems of a single project.
     refused: Vec<Refused>,
 }
 
@@ -107,43 +107,43 @@ impl Trouble {
     }
 }
 
-/// The wanted files at one moment, with their content.
+/// Wanted files at one moment, with their content.
 pub trait Snapshot: Files {
     /// Every wanted file.
-    fn nodes(&self) -> &BTreeMap<RootPath, Node>;
+    fn nodes(&self) -> &BTreeMap<RootPath, TreeFile>;
 
     /// The manifest of these files.
     ///
     /// # Errors
     ///
-    /// When a path is no wanted file, or a file cannot be read any more.
+    /// If a path is not a wanted file, or a file can no longer be read.
     fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest>;
 
-    /// The commit that the files are of: the full object name; `None` outside of git.
+    /// Full object name of the commit that the files belong to; `None` outside git.
     fn commit(&self) -> Option<&str>;
 
-    /// What is left out because it cannot be deployed.
+    /// The files that are left out because they cannot be deployed.
     fn refused(&self) -> &[Refused];
 }
 
-/// The list of wanted files, without their content.
+/// List of wanted files, without their content.
 #[derive(Debug, Clone)]
 pub struct Tree {
     layout: Layout,
-    nodes: BTreeMap<RootPath, Node>,
-    /// Files at the very top of several fixed prefixes. They are in no project, so they are left out
-    /// (each folder may have its README), and are an error only for whoever reads one.
+    nodes: BTreeMap<RootPath, TreeFile>,
+    /// Files at the very top of several fixed prefixes. They are in no project, so they are left out: each folder
+    /// may have its README. To read one is an error.
     clashes: BTreeMap<RootPath, [String; 2]>,
     refused: Vec<Refused>,
 }
 
 impl Tree {
-    /// Makes a tree of what was found and of what was refused on the way.
+    /// Makes a tree of the files and the problems that a walk found.
     ///
     /// # Errors
     ///
-    /// With a fatal trouble: all that is wrong, for whoever mends one wants to know of the others.
-    fn new(layout: &Layout, found: Vec<(RootPath, Node)>, trouble: Trouble) -> Result<Self> {
+    /// If a problem is fatal. Lists the other problems too, so that all of them can be fixed at once.
+    fn new(layout: &Layout, found: Vec<(RootPath, TreeFile)>, trouble: Trouble) -> Result<Self> {
         let (tree, mut fatal) = Self::past(layout, found, trouble);
         if fatal.is_empty() {
             return Ok(tree);
@@ -153,11 +153,10 @@ impl Tree {
         Err(Error::invalid(fatal))
     }
 
-    /// Makes a tree that is only compared with: what is wrong with it is wrong no more. Returns what is
-    /// fatal beside it.
+    /// Makes a tree that is only compared with, whose problems no longer matter. Also returns the fatal ones.
     fn past(
         layout: &Layout,
-        mut found: Vec<(RootPath, Node)>,
+        mut found: Vec<(RootPath, TreeFile)>,
         mut trouble: Trouble,
     ) -> (Self, Vec<Diagnostic>) {
         found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.repo_path.cmp(&b.1.repo_path)));
@@ -171,7 +170,7 @@ impl Tree {
                 .or_insert_with(|| [earlier.1.repo_path.clone(), later.1.repo_path.clone()]);
             true
         });
-        let mut nodes: BTreeMap<RootPath, Node> = found.into_iter().collect();
+        let mut nodes: BTreeMap<RootPath, TreeFile> = found.into_iter().collect();
         for (path, both) in &clashes {
             nodes.remove(path);
             if path.components().nth(1).is_some() {
@@ -191,12 +190,11 @@ impl Tree {
 
     /// Every wanted file.
     #[must_use]
-    pub fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+    pub fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         &self.nodes
     }
 
-    /// The file or directory that `path` leads to once links are followed; `None` when they lead
-    /// nowhere.
+    /// The file or directory that `path` leads to once links are followed; `None` if they lead nowhere.
     fn resolve(&self, path: &RootPath) -> Option<RootPath> {
         links::resolve(path, |path| link_target(&self.nodes, path)).ok()
     }
@@ -212,18 +210,18 @@ impl Tree {
         None
     }
 
-    /// The file that `path` leads to, for the reader of compose files.
+    /// The file that `path` leads to, for the compose reader.
     ///
     /// # Errors
     ///
-    /// When two files of the repository claim that place, or it is larger than anything that is read.
-    fn file(&self, path: &RootPath) -> Result<Option<(RootPath, &Node)>, String> {
+    /// If two files of the repository map to that path, or the file is larger than the reader accepts.
+    fn file(&self, path: &RootPath) -> Result<Option<(RootPath, &TreeFile)>, String> {
         let Some(path) = self.resolve(path) else { return Ok(None) };
         if let Some(both) = self.clashes.get(&path) {
             return Err(both_map_to(both, &path).message);
         }
         let node = self.nodes.get(&path);
-        if let Some(Node { repo_path, what: NodeWhat::File { size, .. } }) = node
+        if let Some(TreeFile { repo_path, what: TreeFileKind::File { size, .. } }) = node
             && *size > MAX_BYTES as u64
         {
             return Err(format!("`{repo_path}` is larger than {} MiB", MAX_BYTES >> 20));
@@ -231,8 +229,8 @@ impl Tree {
         Ok(node.map(|node| (path, node)))
     }
 
-    /// The node at `path` itself, for a manifest.
-    fn entry(&self, path: &RootPath) -> Result<&Node> {
+    /// The file at `path` itself, for a manifest.
+    fn entry(&self, path: &RootPath) -> Result<&TreeFile> {
         if let Some(both) = self.clashes.get(path) {
             return Err(Error::invalid(vec![both_map_to(both, path)]));
         }
@@ -241,7 +239,7 @@ impl Tree {
             .ok_or_else(|| Error::unforeseen(format!("{} is not a wanted file", self.shown(path))))
     }
 
-    /// Where a path lies in the repository, or would lie.
+    /// The path in the repository that `path` has or would have.
     fn shown(&self, path: &RootPath) -> String {
         if let Some(node) = self.nodes.get(path) {
             return node.repo_path.clone();
@@ -249,7 +247,7 @@ impl Tree {
         if let Some([first, _]) = self.clashes.get(path) {
             return first.clone();
         }
-        // The nearest directory that exists tells which fixed prefix it is.
+        // The nearest directory that exists shows which fixed prefix it is.
         let prefix = std::iter::successors(Some(path.clone()), RootPath::parent)
             .filter(|dir| !dir.is_root())
             .find_map(|dir| self.first_below(&dir))
@@ -261,7 +259,7 @@ impl Tree {
     }
 
     /// The first file below a directory that is not the root.
-    fn first_below(&self, dir: &RootPath) -> Option<(&RootPath, &Node)> {
+    fn first_below(&self, dir: &RootPath) -> Option<(&RootPath, &TreeFile)> {
         let start = format!("{dir}/");
         self.nodes
             .range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded))
@@ -270,10 +268,10 @@ impl Tree {
     }
 }
 
-fn link_target<'n>(nodes: &'n BTreeMap<RootPath, Node>, path: &str) -> Option<&'n str> {
+fn link_target<'n>(nodes: &'n BTreeMap<RootPath, TreeFile>, path: &str) -> Option<&'n str> {
     match &nodes.get(path)?.what {
-        NodeWhat::Symlink { target } => Some(target),
-        NodeWhat::File { .. } => None,
+        TreeFileKind::Symlink { target } => Some(target),
+        TreeFileKind::File { .. } => None,
     }
 }
 
@@ -282,8 +280,8 @@ fn both_map_to([first, second]: &[String; 2], path: &RootPath) -> Diagnostic {
         .help("rename one of them, or give both folders one pattern in `services`, such as `*/*`")
 }
 
-/// With several fixed prefixes, one may have a file where another has a directory.
-fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
+/// Refuses files of one fixed prefix where another has a directory.
+fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
     let mut gone = Vec::new();
     for (path, node) in &*nodes {
         let above = std::iter::successors(path.parent(), RootPath::parent).filter(|dir| !dir.is_root());
@@ -300,7 +298,7 @@ fn refuse_files_in_the_way(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut T
     }
 }
 
-fn refuse_reserved(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
+fn refuse_reserved(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
     let below: Vec<RootPath> = nodes
         .range::<str, _>((Bound::Included(RESERVED), Bound::Unbounded))
         .map(|(path, _)| path)
@@ -318,10 +316,10 @@ fn refuse_reserved(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) 
     }
 }
 
-fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
+fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
     let mut gone = Vec::new();
     for (path, node) in &*nodes {
-        if let NodeWhat::Symlink { target } = &node.what
+        if let TreeFileKind::Symlink { target } = &node.what
             && links::leaves(path, target, |path| link_target(nodes, path))
         {
             let message = format!(
@@ -339,15 +337,15 @@ fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Troubl
     }
 }
 
-/// A compose file that is a link to nothing: its project would look as if it had left the repository.
-fn refuse_lost_compose_files(nodes: &mut BTreeMap<RootPath, Node>, trouble: &mut Trouble) {
+/// Refuses compose files that are links to nothing: their projects would look removed.
+fn refuse_lost_compose_files(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
     let is_lost = |path: &RootPath| {
         let end = links::resolve(path, |path| link_target(nodes, path)).ok();
         end.is_none_or(|end| !nodes.contains_key(&end))
     };
     let links = nodes.iter().filter(|(path, node)| {
         let name = path.file_name();
-        matches!(node.what, NodeWhat::Symlink { .. }) && name != ".env" && compose::makes_project(name)
+        matches!(node.what, TreeFileKind::Symlink { .. }) && name != ".env" && compose::makes_project(name)
     });
     let lost: Vec<RootPath> = links.map(|(path, _)| path.clone()).filter(is_lost).collect();
     for path in lost {

@@ -11,23 +11,23 @@ use crate::base::path::RootPath;
 use crate::compose;
 use crate::config::layout::Layout;
 
-/// A directory that holds a project.
+/// Directory that holds a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProjectDir {
-    /// Where it lies below the root.
+    /// Its path below the root.
     pub dir: RootPath,
     /// The name of the project: its path below the root, such as `blog` or `web/blog`.
     pub name: String,
-    /// Where it lies in the repository.
+    /// Its path in the repository.
     pub repo_path: String,
 }
 
-/// The projects of a tree, in the order of their directories: those that a pattern of the layout
-/// matches and that hold a compose file. A symbolic link to a directory is no project.
+/// Returns the projects of a tree, sorted by directory. A project is a directory that a pattern of the layout
+/// matches and that holds a compose file. A symbolic link to a directory is not a project.
 ///
 /// # Errors
 ///
-/// When folders of two fixed prefixes map to the same project; names both.
+/// If folders of two fixed prefixes map to the same project; names both.
 pub fn project_dirs(tree: &dyn Snapshot, layout: &Layout) -> Result<Vec<ProjectDir>> {
     let mut problems = Vec::new();
     let mut projects = Vec::new();
@@ -53,8 +53,8 @@ pub fn project_dirs(tree: &dyn Snapshot, layout: &Layout) -> Result<Vec<ProjectD
     if problems.is_empty() { Ok(projects) } else { Err(Error::invalid(problems)) }
 }
 
-/// The project that a file belongs to: the innermost one around it. `projects` is what
-/// [`project_dirs`] returned.
+/// Returns the project that a file belongs to: the innermost one around it. `projects` is the result of
+/// [`project_dirs`].
 #[must_use]
 pub fn owner<'p>(projects: &'p [ProjectDir], path: &RootPath) -> Option<&'p ProjectDir> {
     std::iter::successors(path.parent(), RootPath::parent).find_map(|dir| {
@@ -63,13 +63,13 @@ pub fn owner<'p>(projects: &'p [ProjectDir], path: &RootPath) -> Option<&'p Proj
     })
 }
 
-/// Every directory but the root, with the folders of the repository that its files come from.
+/// Every directory except the root, with the folders of the repository that its files come from.
 fn dirs(tree: &dyn Snapshot) -> BTreeMap<RootPath, BTreeSet<&str>> {
     let mut dirs: BTreeMap<RootPath, BTreeSet<&str>> = BTreeMap::new();
     let mut last = ("", "");
     for (path, node) in tree.nodes() {
         let mut here = (dir_name(path.as_str()), dir_name(&node.repo_path));
-        // Neighbours mostly share their directory.
+        // Most neighbours share their directory.
         if here == last {
             continue;
         }

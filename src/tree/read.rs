@@ -1,6 +1,6 @@
-//! Reads what a tree wants of a host.
+//! Reads what a tree wants on a host.
 //!
-//! An edge: it hashes files and starts threads; the value that it returns is pure.
+//! An edge: it hashes files and starts threads. The value that it returns is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,34 +11,34 @@ use crate::base::error::{Error, Result};
 use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::compose::model::{Project, ProjectSettings};
-use crate::compose::{self, Memory};
+use crate::compose::{self, ProjectCache};
 use crate::config::layout::Layout;
 use crate::state::wanted::{Wanted, WantedProject};
 
-/// Reads what the tree wants of a host: the projects that `runs` accepts, with all they need.
+/// Reads what the tree wants on a host: the projects that `runs` accepts, with everything they read.
 ///
 /// `root` is the absolute path of the root on the host.
 ///
 /// # Errors
 ///
-/// When two folders are the same project, or a file cannot be read any more. What is wrong with a
-/// single project is in its model.
+/// If two folders are the same project, or a file can no longer be read. Problems of a single project are in its
+/// model.
 pub fn read(
     tree: &dyn Snapshot,
     layout: &Layout,
     root: &str,
     runs: &dyn Fn(&str, &ProjectSettings) -> bool,
 ) -> Result<Wanted> {
-    read_again(&Memory::default(), tree, layout, root, runs)
+    read_again(&ProjectCache::default(), tree, layout, root, runs)
 }
 
-/// The same, for a tree that has much in common with the one that was read last.
+/// Reads a tree that has much in common with the one that was read last; otherwise like [`read`].
 ///
 /// # Errors
 ///
 /// As [`read`].
 pub fn read_again(
-    memory: &Memory,
+    cache: &ProjectCache,
     tree: &dyn Snapshot,
     layout: &Layout,
     root: &str,
@@ -48,7 +48,7 @@ pub fn read_again(
     refuse_hidden_projects(tree, layout, &dirs)?;
     let loaded: Vec<(&ProjectDir, Project)> = dirs
         .iter()
-        .zip(models(memory, tree, &dirs, root))
+        .zip(models(cache, tree, &dirs, root))
         .filter(|(dir, model)| runs(&dir.name, &model.settings))
         .collect();
     let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
@@ -58,7 +58,7 @@ pub fn read_again(
             files.push(path);
         }
     }
-    // The folder of a project that does not run here is nobody's.
+    // The folder of a project that does not run here belongs to no project.
     let is_shared = |path: &RootPath| owner(&dirs, path).is_none_or(|owner| !files.contains_key(&owner.dir));
     let mut shared: BTreeSet<&RootPath> = BTreeSet::new();
     for (_, model) in &loaded {
@@ -73,7 +73,7 @@ pub fn read_again(
             shared.extend(within.filter(|below| below.is_within(path) && is_shared(below)));
         }
     }
-    // One call hashes all, side by side.
+    // One call hashes everything in parallel.
     let all = tree.manifest(&mut files.values().flatten().chain(&shared).copied())?;
     let of = |paths: &mut dyn Iterator<Item = &&RootPath>| {
         Manifest(paths.filter_map(|path| Some(((*path).clone(), all.get(path)?.clone()))).collect())
@@ -98,8 +98,7 @@ pub fn read_again(
     Ok(Wanted { commit: tree.commit().map(str::to_owned), projects, shared })
 }
 
-/// Fails when what makes a folder a project cannot be deployed: the project would look as if it had left
-/// the repository.
+/// Fails if the file that makes a folder a project cannot be deployed: the project would look removed.
 fn refuse_hidden_projects(tree: &dyn Snapshot, layout: &Layout, dirs: &[ProjectDir]) -> Result<()> {
     let hides = |refused: &&Refused| {
         let dir =

@@ -1,12 +1,12 @@
-//! The files of a release that a host has kept.
+//! Files of a release that a host has kept.
 //!
-//! Owns the way from manifests back to a tree, so that going back is a sync like any other. Pure: the
-//! content comes from the caller, who is told what is missing.
+//! Owns the conversion of manifests back into a tree, which makes a rollback a sync like any other. Pure: the
+//! caller supplies the content and asks which content is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble};
+use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble};
 use crate::base::error::{Error, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest};
 use crate::base::path::RootPath;
@@ -14,10 +14,10 @@ use crate::compose::{Files, NodeKind};
 use crate::config::layout::Layout;
 use crate::state::deployed::Deployed;
 
-/// Content by its digest.
+/// Content of files by digest.
 pub type Contents = BTreeMap<Digest, Arc<[u8]>>;
 
-/// The files of a release.
+/// Files of a release.
 #[derive(Debug)]
 pub struct ReleaseTree<'c> {
     layout: Layout,
@@ -25,16 +25,16 @@ pub struct ReleaseTree<'c> {
     manifest: Manifest,
     contents: &'c Contents,
     commit: Option<String>,
-    /// Files that were asked for and whose content is not known.
+    /// Files that were read although their content is not known.
     missing: Mutex<BTreeSet<(Digest, RootPath)>>,
 }
 
 impl<'c> ReleaseTree<'c> {
-    /// The tree of what was `deployed`, as far as its `contents` are known.
+    /// Makes the tree of what was `deployed`. `contents` holds the content that is known so far.
     ///
     /// # Errors
     ///
-    /// When the manifests hold what no sync puts on a host.
+    /// If the manifests hold something that no sync puts on a host.
     pub fn new(deployed: &Deployed, contents: &'c Contents) -> Result<Self> {
         let projects: Vec<(&str, &str)> = deployed
             .state
@@ -49,14 +49,14 @@ impl<'c> ReleaseTree<'c> {
         let mut missing = BTreeSet::new();
         for (path, entry) in &manifest.0 {
             let what = match entry.kind {
-                Kind::File => NodeWhat::File {
+                Kind::File => TreeFileKind::File {
                     executable: entry.is_executable(),
                     private: entry.mode & 0o077 == 0,
                     size: entry.size,
                 },
                 Kind::Symlink => match contents.get(&entry.digest) {
                     Some(target) => {
-                        NodeWhat::Symlink { target: String::from_utf8_lossy(target).into_owned() }
+                        TreeFileKind::Symlink { target: String::from_utf8_lossy(target).into_owned() }
                     }
                     None => {
                         missing.insert((entry.digest.clone(), path.clone()));
@@ -71,28 +71,28 @@ impl<'c> ReleaseTree<'c> {
                 .find_map(|project| Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?)))
                 .or_else(|| layout.repo_paths(path).next())
                 .unwrap_or_else(|| path.to_string());
-            found.push((path.clone(), Node { repo_path, what }));
+            found.push((path.clone(), TreeFile { repo_path, what }));
         }
         let tree = Tree::new(&layout, found, Trouble::default())?;
         let commit = deployed.state.commit.clone();
         Ok(Self { layout, tree, manifest, contents, commit, missing: Mutex::new(missing) })
     }
 
-    /// Where its projects lie.
+    /// The layout of its projects.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What was asked for and is not known: until there is nothing, whatever was made of the tree means
-    /// nothing.
+    /// Returns the files that were read although their content is not known. As long as there are any, a result
+    /// that was computed from the tree is invalid.
     #[must_use]
     pub fn missing(&self) -> Vec<(Digest, RootPath)> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
-/// What of a project's folder in the repository stands before its folder below the root.
+/// The part of a project's folder in the repository that precedes its folder below the root.
 fn prefix<'p>(path: &'p str, dir: &str) -> &'p str {
     path.strip_suffix(dir).map_or("", |prefix| prefix.trim_end_matches('/'))
 }
@@ -119,7 +119,7 @@ impl Files for ReleaseTree<'_> {
 }
 
 impl Snapshot for ReleaseTree<'_> {
-    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+    fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         self.tree.nodes()
     }
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_the_tree_that_it_was_made_of() {
+    fn a_release_is_the_tree_that_it_was_made_from() {
         let compose = "services: {web: {image: a, env_file: [../shared/tz.env], volumes: ['./conf:/conf']}}";
         let files = [
             ("web/blog/compose.yml", compose),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_told() {
+    fn unknown_content_is_listed() {
         let (deployed, mut contents) = deployed(
             &[("blog", "services/blog")],
             &[

@@ -1,32 +1,32 @@
-//! Trees made of values: what may be in one, and which projects it holds.
+//! Trees made of values: what they may contain, and which projects they hold.
 
 use std::sync::Arc;
 
 use super::*;
 
-/// A tree whose files are all in memory.
-struct Memory {
+/// A tree whose files are in memory.
+struct MemoryTree {
     tree: Tree,
     refused: Vec<String>,
 }
 
 /// Makes a tree of repository paths; `link -> target` is a link.
-fn memory(services: &[&str], files: &[&str]) -> Memory {
+fn memory(services: &[&str], files: &[&str]) -> MemoryTree {
     let layout = Layout::new(services).unwrap();
     let node = |file: &&str| {
         let (repo_path, what) = match file.split_once(" -> ") {
-            Some((path, target)) => (path, NodeWhat::Symlink { target: target.to_owned() }),
-            None => (*file, NodeWhat::File { executable: false, private: false, size: 1 }),
+            Some((path, target)) => (path, TreeFileKind::Symlink { target: target.to_owned() }),
+            None => (*file, TreeFileKind::File { executable: false, private: false, size: 1 }),
         };
-        (layout.root_path(repo_path).unwrap(), Node { repo_path: repo_path.to_owned(), what })
+        (layout.root_path(repo_path).unwrap(), TreeFile { repo_path: repo_path.to_owned(), what })
     };
     let (tree, fatal) = Tree::past(&layout, files.iter().map(node).collect(), Trouble::default());
     let refused = tree.refused.iter().map(|refused| &refused.why).chain(&fatal);
     let refused = refused.map(|why| why.message.clone()).collect();
-    Memory { tree, refused }
+    MemoryTree { tree, refused }
 }
 
-impl Files for Memory {
+impl Files for MemoryTree {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
         self.tree.kind(path)
     }
@@ -40,8 +40,8 @@ impl Files for Memory {
     }
 }
 
-impl Snapshot for Memory {
-    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+impl Snapshot for MemoryTree {
+    fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         self.tree.nodes()
     }
 
@@ -62,7 +62,7 @@ fn path(path: &str) -> RootPath {
     RootPath::new(path).unwrap()
 }
 
-fn names(memory: &Memory, services: &[&str]) -> Vec<String> {
+fn names(memory: &MemoryTree, services: &[&str]) -> Vec<String> {
     let dirs = project_dirs(memory, &Layout::new(services).unwrap()).unwrap();
     dirs.into_iter().map(|project| format!("{} {}", project.name, project.repo_path)).collect()
 }
@@ -132,7 +132,7 @@ fn the_records_of_the_host_cannot_be_overwritten() {
 }
 
 #[test]
-fn two_files_for_one_place_are_refused_unless_they_are_no_projects() {
+fn two_files_for_one_path_are_refused_unless_they_belong_to_no_project() {
     let memory = memory(
         &["apps", "infra"],
         &[
@@ -160,7 +160,7 @@ fn two_files_for_one_place_are_refused_unless_they_are_no_projects() {
 }
 
 #[test]
-fn what_is_not_there_is_shown_where_it_would_be() {
+fn a_missing_path_is_shown_where_it_would_be() {
     let memory = memory(&["apps", "infra"], &["apps/a/compose.yml", "infra/b/compose.yml"]);
     assert_eq!(memory.shown(&path("b/compose.yml")), "infra/b/compose.yml");
     assert_eq!(memory.shown(&path("b/conf/missing")), "infra/b/conf/missing");

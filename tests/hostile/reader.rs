@@ -228,7 +228,7 @@ fn depth_is_bounded() {
 fn circles_are_told() {
     says_of(
         "services: {a: &a {image: x, environment: [*a]}}",
-        "blog/compose.yml:1:43: the anchor holds this very alias",
+        "blog/compose.yml:1:43: the alias refers to an anchor that contains it",
     );
     says_of(
         "include: [compose.yml]",

@@ -1,8 +1,8 @@
-//! The wanted files of the working directory.
+//! Wanted files of the working directory.
 //!
-//! Owns the walk through it: which folders are entered, which files are taken by what the ignore files
-//! say, and what is refused. Links are never followed. An edge: reads the filesystem, and starts
-//! `git` to learn the commit and, only when an ignored file is met, what git tracks.
+//! Owns the walk through it: which folders are entered, which files the ignore files leave, and what is refused.
+//! Links are never followed. An edge: it reads the filesystem, and starts `git` for the commit and, only if there
+//! is an ignored file, for the files that git tracks.
 
 mod tracked;
 
@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::filter::{Filter, IGNORE_FILE, Scope, Verdict};
+use super::filter::{Filter, FilterVerdict, IGNORE_FILE, Scope};
 use super::git::command::{self, git};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
-use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble, hash};
+use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble, hash};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Result;
 use crate::base::manifest::Manifest;
@@ -34,7 +34,7 @@ use tracked::Tracked;
 
 const GIT_IGNORE: &str = ".gitignore";
 
-/// The wanted files of the working directory.
+/// Wanted files of the working directory.
 #[derive(Debug)]
 pub struct DiskTree {
     base: PathBuf,
@@ -43,17 +43,16 @@ pub struct DiskTree {
 }
 
 impl DiskTree {
-    /// Lists the wanted files. `dir` is the folder of `ghdeploy.yml`: the patterns of the layout start
-    /// there.
+    /// Lists the wanted files. `dir` is the folder of `ghdeploy.yml`, where the patterns of the layout start.
     ///
     /// # Errors
     ///
-    /// When a fixed prefix is missing, when git does not trust the repository, or when something that
-    /// is wanted cannot be deployed; names all of it.
+    /// If a fixed prefix is missing, git does not trust the repository, or a problem makes the whole tree
+    /// unreliable. Lists everything that cannot be deployed.
     pub fn open(dir: &Path, layout: &Layout, rules: &FileRules) -> Result<Self> {
         let filter = Filter::new(rules)?;
         let work_tree = WorkTree::find(dir);
-        // Runs beside the walk.
+        // Runs in parallel with the walk.
         let head = work_tree
             .as_ref()
             .map(|_| command::spawn(git(dir).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])));
@@ -80,24 +79,24 @@ impl DiskTree {
         Ok(Self { base: dir.to_owned(), tree, commit })
     }
 
-    /// The content of the file at a path, or the target of the link; `None` when there is none.
+    /// The content of the file at a path, or the target of the link; `None` if there is neither.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn content(&self, path: &RootPath) -> io::Result<Option<Vec<u8>>> {
         match self.tree.nodes().get(path).map(|node| &node.what) {
-            Some(NodeWhat::Symlink { target }) => Ok(Some(target.clone().into_bytes())),
-            Some(NodeWhat::File { .. }) => self.source(path).map(fs::read).transpose(),
+            Some(TreeFileKind::Symlink { target }) => Ok(Some(target.clone().into_bytes())),
+            Some(TreeFileKind::File { .. }) => self.source(path).map(fs::read).transpose(),
             None => Ok(None),
         }
     }
 
-    /// Where the file at a path can be read; `None` for what is no wanted regular file.
+    /// The local path of a wanted file; `None` if `path` is not a wanted regular file.
     #[must_use]
     pub fn source(&self, path: &RootPath) -> Option<PathBuf> {
         let node = self.tree.nodes().get(path)?;
-        matches!(node.what, NodeWhat::File { .. }).then(|| self.base.join(&node.repo_path))
+        matches!(node.what, TreeFileKind::File { .. }).then(|| self.base.join(&node.repo_path))
     }
 }
 
@@ -120,7 +119,7 @@ impl Files for DiskTree {
 }
 
 impl Snapshot for DiskTree {
-    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+    fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         self.tree.nodes()
     }
 
@@ -138,19 +137,19 @@ impl Snapshot for DiskTree {
     }
 }
 
-/// A walk through the working directory.
+/// Walk through the working directory.
 struct Walk<'a> {
     base: &'a Path,
-    /// The way from the top of the work tree to `base`, with its slash: ignore files count from there.
+    /// Path from the top of the work tree to `base`, with its slash. Ignore files apply from the top down.
     inside: &'a str,
     filter: &'a Filter,
     tracked: Tracked<'a>,
-    found: Vec<(RootPath, Node)>,
+    found: Vec<(RootPath, TreeFile)>,
     trouble: Trouble,
 }
 
 impl Walk<'_> {
-    /// Takes everything below a fixed prefix.
+    /// Adds everything below a fixed prefix.
     fn prefix(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Result<()> {
         if let Some(problem) = self.missing(prefix) {
             self.trouble.fatal.push(problem);
@@ -159,7 +158,7 @@ impl Walk<'_> {
         let mut scope = self.scope_of(prefix, work_tree);
         let dir = format!("{}{prefix}", self.inside);
         self.add_ignore_files_of(&mut scope, &dir);
-        // One scope for each folder from the prefix down to where the walk is.
+        // One scope for each folder from the prefix down to the current one.
         let mut scopes = vec![scope];
         let mut walk = WalkDir::new(self.base.join(prefix)).min_depth(1).into_iter();
         while let Some(found) = walk.next() {
@@ -181,7 +180,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A folder that cannot be listed is refused; one that is gone since it was seen holds nothing.
+    /// Refuses a folder that cannot be listed. A folder that was removed meanwhile holds nothing.
     fn unwalkable(&mut self, err: &walkdir::Error) {
         let path = err.path().unwrap_or(self.base);
         let shown = path.strip_prefix(self.base).unwrap_or(path).to_string_lossy();
@@ -192,8 +191,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Why a fixed prefix cannot be walked: a link on the way to it would lead somewhere else than the
-    /// paths say.
+    /// The reason why a fixed prefix cannot be walked. A link on the way to it would lead to other paths than those
+    /// shown.
     fn missing(&self, prefix: &str) -> Option<Diagnostic> {
         let ends = prefix.match_indices('/').map(|(end, _)| end).chain([prefix.len()]);
         for dir in ends.map(|end| &prefix[..end]) {
@@ -228,7 +227,7 @@ impl Walk<'_> {
             let is_file =
                 |name: &str| folder.join(name).symlink_metadata().is_ok_and(|found| found.is_file());
             let git = is_file(GIT_IGNORE).then(|| folder.join(GIT_IGNORE));
-            // Ours count from the folder of ghdeploy.yml down.
+            // `.ghdeployignore` applies from the folder of ghdeploy.yml down.
             let own = (start >= self.inside.len() && is_file(IGNORE_FILE)).then(|| folder.join(IGNORE_FILE));
             self.add_ignore_files(&mut scope, &way[..start], git.as_deref(), own.as_deref());
             let end = start + name.len();
@@ -238,7 +237,7 @@ impl Walk<'_> {
         scope
     }
 
-    /// Adds the ignore files of a folder, whose path from the top ends with a slash unless empty.
+    /// Adds the ignore files of a folder. Its path from the top ends with a slash unless it is empty.
     fn add_ignore_files(&mut self, scope: &mut Scope, dir: &str, git: Option<&Path>, own: Option<&Path>) {
         if let Some(path) = git {
             scope.add_git(Patterns::parse(&text_of(path)).0, dir.len());
@@ -251,7 +250,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds the ignore files that lie in a folder, whose path starts at the top of the work tree.
+    /// Adds the ignore files that are in a folder. Its path starts at the top of the work tree.
     fn add_ignore_files_of(&mut self, scope: &mut Scope, dir: &str) {
         let folder = self.base.join(dir.strip_prefix(self.inside).unwrap_or(dir));
         let find = |name: &str| {
@@ -262,9 +261,9 @@ impl Walk<'_> {
         self.add_ignore_files(scope, &dir, find(GIT_IGNORE).as_deref(), find(IGNORE_FILE).as_deref());
     }
 
-    /// Takes one entry of a folder. Returns the scope of a folder that is to be entered.
+    /// Adds one entry of a folder. Returns the scope of a folder that the walk should enter.
     fn entry(&mut self, entry: &DirEntry, scope: &Scope, prefix: &str) -> Result<Option<Scope>> {
-        // A repository's own records, or the pointer to them in a submodule.
+        // The repository itself, or the pointer to it in a submodule.
         if entry.file_name() == ".git" {
             return Ok(None);
         }
@@ -278,7 +277,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         let Ok(repo_path) = std::str::from_utf8(base_path) else {
-            // A folder may be a project, which must not look as if it were not there.
+            // A folder may be a project, which must not look removed.
             if kind.is_dir() {
                 self.trouble.fatal.push(not_utf8(base_path));
             } else {
@@ -294,7 +293,7 @@ impl Walk<'_> {
         match self.file(entry, repo_path, verdict)? {
             Ok(Some(what)) => match RootPath::new(below(repo_path, prefix)) {
                 Ok(root_path) => {
-                    self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
+                    self.found.push((root_path, TreeFile { repo_path: repo_path.to_owned(), what }));
                 }
                 Err(err) => self.trouble.fatal.push(Diagnostic::error(err.to_string(), None)),
             },
@@ -311,14 +310,14 @@ impl Walk<'_> {
         }
     }
 
-    /// What a wanted entry that is no folder is; `None` when it is gone since it was seen. The inner error
-    /// says why it cannot be deployed.
+    /// The kind of a wanted entry that is not a folder; `None` if it was removed meanwhile. The inner error is the
+    /// reason why it cannot be deployed.
     fn file(
         &mut self,
         entry: &DirEntry,
         repo_path: &str,
-        verdict: Verdict,
-    ) -> Result<Result<Option<NodeWhat>, Diagnostic>> {
+        verdict: FilterVerdict,
+    ) -> Result<Result<Option<TreeFileKind>, Diagnostic>> {
         let unreadable = |err: io::Error| match err.kind() {
             io::ErrorKind::NotFound => Ok(None),
             _ => Err(Diagnostic::error(format!("`{repo_path}` cannot be read: {err}"), None)),
@@ -327,7 +326,7 @@ impl Walk<'_> {
         if kind.is_symlink() {
             return Ok(match fs::read_link(entry.path()) {
                 Ok(target) => match target.to_str() {
-                    Some(target) => Ok(Some(NodeWhat::Symlink { target: target.to_owned() })),
+                    Some(target) => Ok(Some(TreeFileKind::Symlink { target: target.to_owned() })),
                     None => Err(target_not_utf8(repo_path, target.as_os_str().as_bytes())),
                 },
                 Err(err) => unreadable(err),
@@ -337,7 +336,7 @@ impl Walk<'_> {
             return Ok(Err(special(repo_path, kind)));
         }
         Ok(match entry.path().symlink_metadata() {
-            Ok(found) => Ok(Some(NodeWhat::File {
+            Ok(found) => Ok(Some(TreeFileKind::File {
                 executable: found.mode() & 0o100 != 0,
                 private: found.mode() & 0o077 == 0 && self.is_brought_in(verdict, repo_path.as_bytes())?,
                 size: found.len(),
@@ -346,19 +345,19 @@ impl Walk<'_> {
         })
     }
 
-    /// Whether a file is there by `sync.include` alone, so that its permissions are its owner's choice
-    /// and not what git left behind.
-    fn is_brought_in(&mut self, verdict: Verdict, base_path: &[u8]) -> Result<bool> {
+    /// Whether a file is wanted only because of `sync.include`. Its permissions are then its owner's choice, not a
+    /// result of the checkout.
+    fn is_brought_in(&mut self, verdict: FilterVerdict, base_path: &[u8]) -> Result<bool> {
         Ok(verdict.included && !self.tracked.holds(base_path)?)
     }
 }
 
-/// The part of a path below a fixed prefix.
+/// Part of a path below a fixed prefix.
 fn below<'p>(repo_path: &'p str, prefix: &str) -> &'p str {
     repo_path[prefix.len()..].trim_start_matches('/')
 }
 
-/// The text of an ignore file; what cannot be read excludes nothing, as in git.
+/// Text of an ignore file. As in git, an unreadable one excludes nothing.
 fn text_of(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Working directories as people have them.
+//! Realistic working directories.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -161,7 +161,7 @@ fn a_repository_of_another_user_is_not_read_as_if_git_were_absent() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["init", "-q"]);
     write(dir.path(), "services/blog/compose.yml", "x");
-    // Only root can give a folder away; for others it stays their own, which git trusts.
+    // Only root can change the owner. For other users the folder stays their own, which git trusts.
     let given = std::os::unix::fs::chown(dir.path().join(".git"), Some(12345), None)
         .and_then(|()| std::os::unix::fs::chown(dir.path(), Some(12345), None));
     let git = Command::new("git").current_dir(dir.path()).args(["rev-parse", "--git-dir"]).output().unwrap();
@@ -176,7 +176,7 @@ fn a_repository_of_another_user_is_not_read_as_if_git_were_absent() {
     );
 }
 
-/// What git itself would take: tracked files, and untracked ones that nothing ignores.
+/// The files that git itself would add: tracked ones, and untracked ones that nothing ignores.
 fn by_git(dir: &Path) -> BTreeSet<String> {
     let listed = run(
         dir,
@@ -270,7 +270,7 @@ proptest! {
         for (parts, text) in files.into_iter().map(|path| (path, "x".to_owned())).chain(ignore_files) {
             let path = format!("services/{}", parts.join("/"));
             let full = dir.join(&path);
-            // A name may already be a file where this one needs a folder, or the other way round.
+            // A name may already be a file where this one needs a folder, or vice versa.
             if fs::create_dir_all(full.parent().unwrap()).is_ok() && fs::write(&full, text).is_ok() {
                 written.push(path);
             }

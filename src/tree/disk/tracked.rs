@@ -1,7 +1,7 @@
-//! What git tracks in the working directory.
+//! Files that git tracks in the working directory.
 //!
-//! Owns one `git ls-files`, which is started only when somebody asks: a fresh checkout holds no ignored
-//! file. An edge: starts a process.
+//! Owns one `git ls-files`, which is started on the first question: a fresh checkout holds no ignored file. An
+//! edge: it starts a process.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use crate::base::error::Result;
 use crate::config::layout::Layout;
 use crate::tree::git::command::{git, run};
 
-/// The files in git's index below the fixed prefixes.
+/// Files in git's index below the fixed prefixes.
 pub(super) struct Tracked<'a> {
     dir: &'a Path,
     is_work_tree: bool,
     layout: &'a Layout,
-    /// Sorted paths from `dir`, once asked for.
+    /// Sorted paths from `dir`, once they have been read.
     paths: Option<Vec<Vec<u8>>>,
 }
 
 impl<'a> Tracked<'a> {
-    /// The index of the work tree around `dir`; nothing is tracked when there is none, or no git.
+    /// The index of the work tree around `dir`. Without a work tree or git, nothing is tracked.
     pub(super) fn new(dir: &'a Path, is_work_tree: bool, layout: &'a Layout) -> Self {
         Self { dir, is_work_tree, layout, paths: None }
     }
@@ -28,7 +28,7 @@ impl<'a> Tracked<'a> {
     ///
     /// # Errors
     ///
-    /// When git cannot tell.
+    /// If git fails.
     pub(super) fn holds(&mut self, path: &[u8]) -> Result<bool> {
         let paths = match &self.paths {
             Some(paths) => paths,
@@ -40,7 +40,7 @@ impl<'a> Tracked<'a> {
         if paths.get(at).is_some_and(|tracked| tracked == path) {
             return Ok(true);
         }
-        // Between `a` and `a/x` may stand `a-b`.
+        // `a-b` sorts between `a` and `a/x`.
         let folder = [path, b"/"].concat();
         let at = paths.partition_point(|tracked| *tracked < folder);
         Ok(paths.get(at).is_some_and(|tracked| tracked.starts_with(&folder)))

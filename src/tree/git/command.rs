@@ -1,7 +1,7 @@
 //! Runs the `git` command.
 //!
-//! Owns how git is started, so that it neither writes, pages, asks nor follows variables that a hook
-//! left behind, and what is said when it fails. An edge: starts processes.
+//! Owns how git is started, so that it neither writes, pages nor prompts and ignores the variables of a hook, and
+//! the messages when it fails. An edge: it starts processes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::base::error::{Error, Exit};
 
-/// Variables that would point git at another repository than the one around the folder: git sets them
-/// for its hooks.
+/// Variables that would point git at a repository other than the one around the folder. Git sets them for its
+/// hooks.
 const FOREIGN: [&str; 8] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -22,18 +22,18 @@ const FOREIGN: [&str; 8] = [
     "GIT_GLOB_PATHSPECS",
 ];
 
-/// Why git did not do what it was asked to.
+/// Failure of a git command.
 #[derive(Debug)]
 pub(crate) enum GitError {
     /// There is no `git` command.
     Missing,
-    /// It could not be run.
+    /// It could not be started.
     Io(io::Error),
     /// It failed with this message.
     Failed(String),
 }
 
-/// A git process in a folder.
+/// Returns a git command that runs in a folder.
 pub(crate) fn git(dir: &Path) -> Command {
     let mut command = Command::new("git");
     for name in FOREIGN {
@@ -43,7 +43,7 @@ pub(crate) fn git(dir: &Path) -> Command {
         .current_dir(dir)
         .args(["-c", "core.quotePath=false", "--no-pager"])
         .env("GIT_OPTIONAL_LOCKS", "0")
-        // Folders are named, never matched: one called `:(glob)` is just that.
+        // Paths are literal: a folder may be called `:(glob)`.
         .env("GIT_LITERAL_PATHSPECS", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("LC_ALL", "C")
@@ -86,7 +86,7 @@ impl GitError {
         }
     }
 
-    /// The failure for a person; `what` fits "failed to …".
+    /// The failure as an error of the program; `what` completes "failed to …".
     pub(crate) fn into_error(self, what: &str, dir: &Path) -> Error {
         match self {
             Self::Missing => Error::usage(format!("failed to {what}: there is no `git` command"))

@@ -1,4 +1,4 @@
-//! How the commits of a repository hang together, and how those that a clone lacks are fetched.
+//! Commits of a repository: how they are related, and how missing ones are fetched.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
@@ -7,19 +7,19 @@ use super::command::{GitError, git, run};
 use super::objects::Object;
 use crate::base::secret::Secret;
 
-/// How much is fetched.
+/// How much history is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The commits that are named.
+    /// The named commits.
     Named,
-    /// They and all before them.
+    /// The named commits and everything before them.
     All,
 }
 
-/// Who fetches.
+/// Credentials for a fetch.
 #[derive(Debug)]
 pub struct Login<'a> {
-    /// Where the token is good: `https://github.com`.
+    /// The server that the token is for, such as `https://github.com`.
     pub server: &'a str,
     /// The token.
     pub token: &'a Secret,
@@ -30,8 +30,8 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Repository {
-    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` when the clone
-    /// does not hold both, or not all that is between them.
+    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` if the clone lacks one of
+    /// them or a commit between them.
     #[must_use]
     pub fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
         if !is_name(older) || !is_name(newer) {
@@ -39,7 +39,7 @@ impl Repository {
         }
         match run(git(&self.dir).args(["merge-base", "--is-ancestor", older, newer])) {
             Ok(_) => Some(true),
-            // In a shallow clone the way from one to the other may be cut off.
+            // In a shallow clone the path from one to the other may be cut off.
             Err(GitError::Failed(message)) if message == "exit status: 1" => {
                 (!self.work_tree.is_shallow()).then_some(false)
             }
@@ -47,22 +47,21 @@ impl Repository {
         }
     }
 
-    /// When a commit was committed, in seconds since 1970; `commit` is its full name. `None` when the clone
-    /// does not hold it.
+    /// Committer date of a commit in seconds since 1970; `commit` is its full name. `None` if the clone lacks it.
     #[must_use]
     pub fn committed(&self, commit: &str) -> Option<i64> {
         let shown = run(git(&self.dir).args(["show", "-s", "--format=%ct", commit])).ok()?;
         String::from_utf8(shown).ok()?.trim().parse().ok()
     }
 
-    /// Whether the history of this clone was cut off.
+    /// Whether the clone is shallow.
     #[must_use]
     pub fn is_shallow(&self) -> bool {
         self.work_tree.is_shallow()
     }
 
-    /// The parents of a commit, also those that a shallow clone has cut off; `commit` is its full name. `None` when
-    /// the clone does not hold it.
+    /// The parents of a commit, including those that a shallow clone cut off; `commit` is its full name. `None` if
+    /// the clone lacks it.
     #[must_use]
     pub fn parents(&self, commit: &str) -> Option<Vec<String>> {
         let object = self.objects.find(commit).ok()?.filter(Object::is_commit)?;
@@ -71,7 +70,7 @@ impl Repository {
         Some(header.filter_map(|line| line.strip_prefix("parent ")).map(str::to_owned).collect())
     }
 
-    /// Where two lines of commits parted; both are full names. `None` when the clone does not tell.
+    /// The merge base of two commits; both are full names. `None` if the clone cannot tell.
     #[must_use]
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         if !is_name(one) || !is_name(other) {
@@ -79,7 +78,7 @@ impl Repository {
         }
         let base = run(git(&self.dir).args(["merge-base", one, other])).ok()?;
         let base = String::from_utf8(base).ok()?.trim().to_owned();
-        // Where a clone was cut off, an older one may be taken for it, but never one that is none.
+        // In a shallow clone the result may be an older common ancestor, but it is always a common ancestor.
         is_name(&base).then_some(base)
     }
 
@@ -87,30 +86,30 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// What git says.
+    /// The message of git.
     pub fn is_modified(&self) -> Result<bool, String> {
         let shown = run(git(&self.dir).args(["status", "--porcelain", "--untracked-files=no"]));
         shown.map(|shown| !shown.is_empty()).map_err(words)
     }
 
-    /// Whether the clone holds a commit; `commit` is its full name.
+    /// Whether the clone has a commit; `commit` is its full name.
     #[must_use]
     pub fn has(&self, commit: &str) -> bool {
         is_name(commit) && self.parents(commit).is_some()
     }
 
-    /// Fetches commits by their full names from `origin`: first with what the clone knows, then with a token.
+    /// Fetches commits by their full names from `origin`, first with the clone's own credentials, then with a token.
     ///
     /// # Errors
     ///
-    /// What git says; never the token.
+    /// The message of git, which never holds the token.
     pub fn fetch(&self, commits: &[&str], depth: Depth, login: Option<Login<'_>>) -> Result<(), String> {
         if !commits.iter().all(|commit| is_name(commit)) {
             return Err("that is no name of a commit".to_owned());
         }
         let fetch = |login: Option<&Login<'_>>| {
             let mut command = git(&self.dir);
-            // A server that is silent for half a minute has nothing more to say.
+            // Gives up on a server that is silent for half a minute.
             command.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"]);
             command.args([
                 "fetch",
@@ -120,14 +119,14 @@ impl Repository {
                 "--no-write-fetch-head",
             ]);
             match depth {
-                // In a whole clone a depth would cut it off.
+                // A depth would make a complete clone shallow.
                 Depth::Named if self.is_shallow() => command.arg("--depth=1"),
                 Depth::All if self.is_shallow() => command.arg("--unshallow"),
                 _ => &mut command,
             };
             command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes").args(["origin", "--"]).args(commits);
             if let Some(Login { server, token }) = login {
-                // By the environment: arguments are seen by everybody on this machine.
+                // Through the environment: every user of this machine can see arguments.
                 let header = BASE64_STANDARD.encode(format!("x-access-token:{}", token.reveal()));
                 command
                     .env("GIT_CONFIG_COUNT", "1")
@@ -151,7 +150,7 @@ impl Repository {
     }
 }
 
-/// What went wrong, in one line.
+/// The message of a failure, in one line.
 fn words(failed: GitError) -> String {
     match failed {
         GitError::Failed(message) => {

@@ -1,6 +1,6 @@
-//! The wanted files of a revision.
+//! Wanted files of a revision.
 //!
-//! Owns the reading of trees by git. An edge: starts one `git ls-tree` for each revision and one
+//! Owns the reading of trees by git. An edge: it starts one `git ls-tree` for each revision and one
 //! `git cat-file` for all of them, and never touches the work tree.
 
 pub(crate) mod command;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filter::{Filter, IGNORE_FILE, Scope};
-use super::{Node, NodeWhat, Refused, Snapshot, Tree, Trouble};
+use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::{Error, Result};
 use crate::base::manifest::{Digest, Entry, Manifest};
@@ -32,10 +32,10 @@ use work_tree::WorkTree;
 /// Size in bytes of the largest file that is read ahead.
 const READ_AHEAD_BYTES: u64 = 64 << 10;
 
-/// How many files are read ahead at most.
+/// Largest number of files that are read ahead.
 const READ_AHEAD: usize = 2_000;
 
-/// A git repository, read by the `git` command.
+/// Git repository, read by the `git` command.
 #[derive(Debug)]
 pub struct Repository {
     dir: PathBuf,
@@ -43,8 +43,8 @@ pub struct Repository {
     objects: Arc<Objects>,
 }
 
-/// The wanted files of a revision. The digests in its manifests are git's object names, comparable
-/// with those of other revisions only.
+/// Wanted files of a revision. The digests in its manifests are git's object names, which are comparable only with
+/// those of other revisions.
 #[derive(Debug)]
 pub struct GitTree {
     tree: Tree,
@@ -55,12 +55,11 @@ pub struct GitTree {
 }
 
 impl Repository {
-    /// Opens the repository around `dir`, which is the folder of `ghdeploy.yml`: the patterns of a
-    /// layout start there.
+    /// Opens the repository around `dir`, the folder of `ghdeploy.yml`, where the patterns of a layout start.
     ///
     /// # Errors
     ///
-    /// When `dir` is in no git repository.
+    /// If `dir` is not in a git repository.
     pub fn open(dir: &Path) -> Result<Self> {
         let work_tree = WorkTree::find(dir).ok_or_else(|| {
             GitError::Failed("not a git repository".into()).into_error("read a revision", dir)
@@ -68,11 +67,11 @@ impl Repository {
         Ok(Self { dir: dir.to_owned(), work_tree, objects: Arc::new(Objects::new(dir)) })
     }
 
-    /// The full name of the commit that a revision means.
+    /// The full name of the commit that a revision resolves to.
     ///
     /// # Errors
     ///
-    /// When git is missing, does not trust the repository, or knows no such commit.
+    /// If git is missing, does not trust the repository, or knows no such commit.
     pub fn commit(&self, rev: &str) -> Result<String> {
         if rev.is_empty() || rev.starts_with('-') || rev.contains(char::is_control) {
             return Err(Error::usage(format!("`{}` is not a revision", rev.escape_debug())));
@@ -96,20 +95,20 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// As [`Repository::commit`]; and when something in the revision makes it unsafe to say what is wanted,
-    /// naming all that cannot be deployed.
+    /// Those of [`Repository::commit`], and problems in the revision that make the whole tree unreliable. They are
+    /// listed with everything that cannot be deployed.
     pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
         let (mut loading, commit) = self.load(rev, layout, rules)?;
         let tree = Tree::new(layout, take(&mut loading.found), take(&mut loading.trouble))?;
         Ok(loading.end(tree, commit))
     }
 
-    /// The files that were wanted in a revision that is only compared with: what could not be deployed
-    /// is left out of it.
+    /// The files that were wanted in a revision that is only compared with. Files that could not be deployed are
+    /// left out.
     ///
     /// # Errors
     ///
-    /// As [`Repository::commit`].
+    /// Those of [`Repository::commit`].
     pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
         let (mut loading, commit) = self.load(rev, layout, rules)?;
         let (mut tree, _) = Tree::past(layout, take(&mut loading.found), take(&mut loading.trouble));
@@ -117,7 +116,7 @@ impl Repository {
         Ok(loading.end(tree, commit))
     }
 
-    /// What a revision holds, and the commit that it is.
+    /// The files of a revision, its problems and its commit.
     fn load(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<(Loading<'_>, String)> {
         let filter = Filter::new(rules)?;
         let commit = self.commit(rev)?;
@@ -142,7 +141,7 @@ impl Repository {
         Ok((loading, commit))
     }
 
-    /// Reads at once what the compose reader will ask for one by one.
+    /// Reads in one batch the files that the compose reader will read one by one.
     fn read_ahead(&self, entries: &[Listed<'_>]) -> Result<(), GitError> {
         let is_wanted = |entry: &&Listed<'_>| {
             let name = split(entry.path).1;
@@ -154,8 +153,7 @@ impl Repository {
         self.objects.prefetch(&names)
     }
 
-    /// The output of `ls-tree` for all that lies below the fixed prefixes, and for the ignore files
-    /// above them.
+    /// The output of `ls-tree` for everything below the fixed prefixes and for the ignore files above them.
     fn list(&self, commit: &str, layout: &Layout) -> Result<Vec<u8>, GitError> {
         let inside = &self.work_tree.inside;
         let mut paths: Vec<String> = Vec::new();
@@ -173,7 +171,7 @@ impl Repository {
         paths.sort();
         paths.dedup();
         let mut command = git(&self.dir);
-        // Sizes of blobs that a partial clone left out are not worth a download each.
+        // The size of a blob that a partial clone left out is not worth a download.
         command.env("GIT_NO_LAZY_FETCH", "1").args(["ls-tree", "-r", "-z", "-l", "--full-tree", commit]);
         if !paths.iter().any(String::is_empty) {
             command.arg("--").args(&paths);
@@ -197,20 +195,20 @@ impl<'a> Listed<'a> {
         let tab = line.iter().position(|byte| *byte == b'\t')?;
         let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
         let (mode, _, name, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        // `-` for a submodule, `BAD` for a blob that a partial clone left out. Equal names have equal
-        // sizes, so 0 never makes a difference.
+        // `-` for a submodule, `BAD` for a blob that a partial clone left out. 0 makes no difference there: equal
+        // object names have equal sizes.
         Some(Self { mode, name, size: size.parse().unwrap_or(0), path: &line[tab + 1..] })
     }
 }
 
-/// A revision while it is read.
+/// State of reading a revision.
 struct Loading<'r> {
     repository: &'r Repository,
-    /// The scope of each folder that was asked for, named from the folder of `ghdeploy.yml`.
+    /// Scope of each folder that was looked up, by its path from the folder of `ghdeploy.yml`.
     scopes: HashMap<Vec<u8>, Scope>,
     ignore_files: HashMap<Vec<u8>, Patterns>,
     top: Scope,
-    found: Vec<(RootPath, Node)>,
+    found: Vec<(RootPath, TreeFile)>,
     names: HashMap<RootPath, Digest>,
     trouble: Trouble,
     notes: Vec<Diagnostic>,
@@ -289,7 +287,7 @@ impl Loading<'_> {
             }
             "120000" => match self.repository.objects.blob(entry.name)? {
                 Some(target) => match std::str::from_utf8(&target) {
-                    Ok(target) => NodeWhat::Symlink { target: target.to_owned() },
+                    Ok(target) => TreeFileKind::Symlink { target: target.to_owned() },
                     Err(_) => {
                         self.trouble.refuse(&root_path, target_not_utf8(repo_path, &target));
                         return Ok(());
@@ -297,16 +295,16 @@ impl Loading<'_> {
                 },
                 None => return Err(GitError::Failed(format!("object {} is missing", entry.name))),
             },
-            mode => NodeWhat::File { executable: mode == "100755", private: false, size: entry.size },
+            mode => TreeFileKind::File { executable: mode == "100755", private: false, size: entry.size },
         };
         self.names.insert(root_path.clone(), Digest::from_text(entry.name));
-        self.found.push((root_path, Node { repo_path: repo_path.to_owned(), what }));
+        self.found.push((root_path, TreeFile { repo_path: repo_path.to_owned(), what }));
         Ok(())
     }
 }
 
 impl GitTree {
-    /// What is worth knowing: submodules, whose files are in no revision of this repository.
+    /// Warnings about submodules, whose files are in no revision of this repository.
     #[must_use]
     pub fn notes(&self) -> &[Diagnostic] {
         &self.notes
@@ -338,7 +336,7 @@ impl Files for GitTree {
 }
 
 impl Snapshot for GitTree {
-    fn nodes(&self) -> &BTreeMap<RootPath, Node> {
+    fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         self.tree.nodes()
     }
 
@@ -347,8 +345,8 @@ impl Snapshot for GitTree {
         for path in paths {
             let node = self.tree.entry(path)?;
             let size = match &node.what {
-                NodeWhat::File { size, .. } => *size,
-                NodeWhat::Symlink { target } => target.len() as u64,
+                TreeFileKind::File { size, .. } => *size,
+                TreeFileKind::Symlink { target } => target.len() as u64,
             };
             let Some(digest) = self.names.get(path).cloned() else {
                 return Err(Error::unforeseen(format!("`{}` has no object name", node.repo_path)));
@@ -375,7 +373,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Lines of an ignore file of ours that are no patterns.
+/// Errors for lines of a `.ghdeployignore` that are not patterns.
 pub(super) fn wrong_patterns(path: &str, wrong: Vec<(usize, String)>) -> impl Iterator<Item = Diagnostic> {
     wrong.into_iter().map(move |(line, reason)| {
         let at = Location { path: path.to_owned(), line, column: 1 };
@@ -383,20 +381,20 @@ pub(super) fn wrong_patterns(path: &str, wrong: Vec<(usize, String)>) -> impl It
     })
 }
 
-/// A name that cannot be shown, planned or written down.
+/// Error for a name that is not UTF-8.
 pub(super) fn not_utf8(path: &[u8]) -> Diagnostic {
     Diagnostic::error(format!("the name `{}` is not UTF-8", path.escape_ascii()), None)
         .help("rename it, or list it in `.ghdeployignore`")
 }
 
-/// A link whose target cannot be written down.
+/// Error for a link whose target is not UTF-8.
 pub(super) fn target_not_utf8(repo_path: &str, target: &[u8]) -> Diagnostic {
     let target = target.escape_ascii();
     Diagnostic::error(format!("symbolic link `{repo_path}` points to `{target}`, which is not UTF-8"), None)
         .help("rename its target, or list the link in `.ghdeployignore`")
 }
 
-/// A fixed prefix that is something else than a folder.
+/// Error for a fixed prefix that is not a folder.
 pub(super) fn not_a_folder(repo_path: &str) -> Diagnostic {
     Diagnostic::error(format!("`{repo_path}`, which `services` names, is not a folder"), None)
         .help("name the folder itself; symbolic links to it are not followed")

@@ -1,6 +1,6 @@
 //! Reads objects of a git repository by one long-lived `git cat-file`.
 //!
-//! Owns that process and a cache of what it returned. An edge: starts a process on the first read.
+//! Owns that process and a cache of what it returned. An edge: it starts a process on the first read.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::{GitError, git, spawn};
 
-/// Size in bytes of the largest object that is kept: compose files are small, and read again for every
-/// project that extends them.
+/// Size in bytes of the largest object that is cached. Compose files are small, and every project that extends
+/// one reads it again.
 const CACHED: usize = 1 << 20;
 
-/// Questions that are asked at once: fewer bytes than the smallest pipe holds, so that asking never waits
+/// Number of requests per batch. They take fewer bytes than the smallest pipe holds, so writing them never waits
 /// for a process that waits for its answers to be read.
 const AT_ONCE: usize = 60;
 
@@ -22,11 +22,11 @@ const AT_ONCE: usize = 60;
 #[derive(Debug)]
 pub(super) struct Objects {
     dir: PathBuf,
-    state: Mutex<State>,
+    reader: Mutex<ObjectReader>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ObjectReader {
     process: Option<Process>,
     cache: HashMap<String, Arc<[u8]>>,
 }
@@ -35,9 +35,9 @@ struct State {
 pub(super) struct Object {
     /// Its full name.
     pub(super) name: String,
-    /// `blob`, `commit` and so on.
+    /// Its type, such as `blob` or `commit`.
     kind: String,
-    /// What it holds.
+    /// Its content.
     pub(super) content: Vec<u8>,
 }
 
@@ -51,48 +51,48 @@ impl Object {
 impl Objects {
     /// The objects of the repository around `dir`.
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), state: Mutex::default() }
+        Self { dir: dir.to_owned(), reader: Mutex::default() }
     }
 
     /// The content of a blob, by its full name; `None` when the repository does not have it.
     pub(super) fn blob(&self, name: &str) -> Result<Option<Arc<[u8]>>, GitError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(content) = state.cache.get(name) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = reader.cache.get(name) {
             return Ok(Some(content.clone()));
         }
-        let Some(object) = state.read(&self.dir, name)? else { return Ok(None) };
+        let Some(object) = reader.read(&self.dir, name)? else { return Ok(None) };
         let content: Arc<[u8]> = object.content.into();
         if content.len() <= CACHED {
-            state.cache.insert(name.to_owned(), content.clone());
+            reader.cache.insert(name.to_owned(), content.clone());
         }
         Ok(Some(content))
     }
 
-    /// Reads blobs ahead in few round trips. What the repository lacks is left to whoever asks for it.
+    /// Reads blobs ahead in few round trips. Missing blobs are reported when they are read.
     pub(super) fn prefetch(&self, names: &[&str]) -> Result<(), GitError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let unknown: Vec<&str> =
-            names.iter().filter(|name| !state.cache.contains_key(**name)).copied().collect();
+            names.iter().filter(|name| !reader.cache.contains_key(**name)).copied().collect();
         for names in unknown.chunks(AT_ONCE) {
-            let objects = state.converse(&self.dir, |process| {
+            let objects = reader.converse(&self.dir, |process| {
                 process.ask(&names.join("\n"))?;
                 names.iter().map(|_| process.answer()).collect::<io::Result<Vec<_>>>()
             })?;
             for object in objects.into_iter().flatten() {
-                state.cache.insert(object.name, object.content.into());
+                reader.cache.insert(object.name, object.content.into());
             }
         }
         Ok(())
     }
 
-    /// An object by any name that git knows, which holds no newline; `None` when there is none or the
+    /// The object with a name that git knows; the name holds no newline. `None` if there is no such object or the
     /// name is ambiguous.
     pub(super) fn find(&self, name: &str) -> Result<Option<Object>, GitError> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).read(&self.dir, name)
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(&self.dir, name)
     }
 }
 
-impl State {
+impl ObjectReader {
     fn read(&mut self, dir: &Path, name: &str) -> Result<Option<Object>, GitError> {
         self.converse(dir, |process| {
             process.ask(name)?;
@@ -111,7 +111,7 @@ impl State {
         };
         match talk(process) {
             Ok(found) => Ok(found),
-            // It is out of step or gone: the next read starts another.
+            // It is out of step or has ended. The next read starts another.
             Err(err) => Err(self.process.take().map_or(GitError::Io(err), Process::reason)),
         }
     }
@@ -133,7 +133,7 @@ impl Process {
         Ok(Self { child, questions, answers: BufReader::with_capacity(64 << 10, answers) })
     }
 
-    /// Asks for objects, one name a line.
+    /// Requests objects, one name per line.
     fn ask(&mut self, names: &str) -> io::Result<()> {
         self.questions
             .as_mut()
@@ -148,7 +148,7 @@ impl Process {
         };
         let fields: Vec<&str> = header.split(' ').collect();
         let [full, kind, size] = fields[..] else { return Ok(None) };
-        // A name with one space in it, when missing, has as many words; its last one is no number.
+        // The answer for a missing name with one space has as many words, but its last one is no number.
         let Ok(size) = size.parse::<usize>() else { return Ok(None) };
         // Not allocated by what the header says: a broken answer must not cost memory.
         let mut content = Vec::new();
@@ -159,7 +159,7 @@ impl Process {
         Ok(Some(Object { name: full.to_owned(), kind: kind.to_owned(), content }))
     }
 
-    /// Why the process stopped.
+    /// The reason why the process stopped.
     fn reason(mut self) -> GitError {
         self.questions = None;
         let mut message = String::new();
@@ -175,7 +175,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Without questions it ends by itself; a kill spares the wait when it hangs in a fetch.
+        // It ends by itself once stdin is closed. The kill avoids the wait if it hangs in a fetch.
         self.questions = None;
         let _ = self.child.kill();
         let _ = self.child.wait();

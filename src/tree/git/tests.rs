@@ -1,4 +1,4 @@
-//! Revisions of real repositories.
+//! Trees of revisions in real repositories.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,7 +7,7 @@ use std::process::Command;
 use super::*;
 use crate::tree::disk::DiskTree;
 
-/// A repository that is thrown away.
+/// A temporary repository.
 struct Repo(tempfile::TempDir);
 
 impl Repo {
@@ -58,7 +58,7 @@ fn path(path: &str) -> RootPath {
 }
 
 #[test]
-fn a_revision_has_what_was_committed_and_not_what_lies_around() {
+fn a_revision_has_committed_files_and_no_others() {
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
     repo.write("services/blog/run.sh", "#!/bin/sh\n");
@@ -199,7 +199,7 @@ fn the_configuration_may_lie_in_a_folder_of_the_repository() {
 }
 
 #[test]
-fn what_cannot_be_deployed_is_refused_now_and_left_out_of_the_past() {
+fn undeployable_files_are_refused_now_and_left_out_of_the_past() {
     use std::os::unix::ffi::OsStrExt as _;
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
@@ -223,7 +223,7 @@ fn what_cannot_be_deployed_is_refused_now_and_left_out_of_the_past() {
 }
 
 #[test]
-fn a_revision_that_git_does_not_know_says_what_to_do() {
+fn an_unknown_revision_says_what_to_do() {
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
     repo.commit();

@@ -1,24 +1,24 @@
 //! Finds the git work tree around a folder.
 //!
-//! Owns where its top and its git directory are, without starting git: nine of ten folders hold no
-//! ignored file, and for those no process is needed. An edge: reads the filesystem.
+//! Owns where its top and its git directory are, without starting git: most folders hold no ignored file, and for
+//! those no process is needed. An edge: it reads the filesystem.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A git work tree and where in it a folder lies.
+/// Git work tree, and the place of a folder in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkTree {
     /// Its topmost folder.
     pub(crate) top: PathBuf,
-    /// The way from the top to the folder, with a slash at its end; `""` for the top.
+    /// Path from the top to the folder, with a trailing slash; `""` for the top.
     pub(crate) inside: String,
-    /// The directory that all its work trees share, which holds `info/exclude`.
+    /// Directory that all work trees of the repository share; it holds `info/exclude`.
     pub(crate) common_dir: PathBuf,
 }
 
 impl WorkTree {
-    /// Finds the work tree around `dir`; `None` when there is none, or its path is not UTF-8.
+    /// Finds the work tree around `dir`; `None` if there is none or its path is not UTF-8.
     pub(crate) fn find(dir: &Path) -> Option<Self> {
         let dir = dir.canonicalize().ok()?;
         let (top, git_dir) = dir.ancestors().find_map(|top| Some((top, git_dir(top)?)))?;
@@ -33,13 +33,13 @@ impl WorkTree {
         Some(Self { top: top.to_owned(), inside, common_dir })
     }
 
-    /// Whether its history was cut off by a shallow clone.
+    /// Whether the repository is a shallow clone.
     pub(crate) fn is_shallow(&self) -> bool {
         self.common_dir.join("shallow").exists()
     }
 }
 
-/// The git directory of the work tree whose top is `top`: `.git`, or where the file of that name points.
+/// Git directory of the work tree at `top`: `.git`, or the directory that a file of that name points to.
 fn git_dir(top: &Path) -> Option<PathBuf> {
     let git = top.join(".git");
     let git_dir = match fs::read_to_string(&git) {

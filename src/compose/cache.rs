@@ -1,7 +1,7 @@
-//! Keeps what was read, so that a second tree that says the same is not read again.
+//! Caches projects, so that a second tree with the same compose files is not parsed again.
 //!
-//! Owns the proof that it says the same: a project is made of nothing but the answers that a tree gave to
-//! the reader's questions, so equal answers make an equal project.
+//! Owns the proof that a project is the same: it is made only of the answers of a tree to the reader's questions, so
+//! equal answers make an equal project.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,24 +10,24 @@ use super::model::Project;
 use super::{Files, NodeKind};
 use crate::base::path::RootPath;
 
-/// The projects that were loaded last, by their folder and by the root on the host.
+/// Projects that were loaded last, by folder and root on the host.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<(RootPath, String), Known>>);
+pub struct ProjectCache(Mutex<BTreeMap<(RootPath, String), CachedProject>>);
 
-/// A project with the answers that it is made of.
-type Known = Arc<(Answers, Project)>;
+/// Project with the answers that it is made of.
+type CachedProject = Arc<(Answers, Project)>;
 
-impl Memory {
-    /// Loads a project as [`super::load`] does.
+impl ProjectCache {
+    /// Loads a project like [`super::load`].
     pub fn load(&self, files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         let key = (dir.clone(), root.to_owned());
-        let known = lock(&self.0).get(&key).cloned();
-        if let Some(known) = known.filter(|known| known.0.are_of(files)) {
-            return known.1.clone();
+        let cached = lock(&self.0).get(&key).cloned();
+        if let Some(cached) = cached.filter(|cached| cached.0.match_files(files)) {
+            return cached.1.clone();
         }
-        let asked = Asked { files, answers: Mutex::default() };
-        let project = super::load(&asked, dir, root);
-        let answers = asked.answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let recording = RecordingFiles { files, answers: Mutex::default() };
+        let project = super::load(&recording, dir, root);
+        let answers = recording.answers.into_inner().unwrap_or_else(PoisonError::into_inner);
         lock(&self.0).insert(key, Arc::new((answers, project.clone())));
         project
     }
@@ -37,19 +37,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a tree answered.
+/// Answers of a tree.
 #[derive(Debug, Default)]
 struct Answers {
     kinds: BTreeMap<RootPath, Option<NodeKind>>,
-    contents: BTreeMap<RootPath, Content>,
+    contents: BTreeMap<RootPath, ReadResult>,
     shown: BTreeMap<RootPath, String>,
 }
 
-type Content = Result<Option<Arc<[u8]>>, String>;
+type ReadResult = Result<Option<Arc<[u8]>>, String>;
 
 impl Answers {
-    fn are_of(&self, files: &dyn Files) -> bool {
-        let same = |a: &Content, b: &Content| match (a, b) {
+    fn match_files(&self, files: &dyn Files) -> bool {
+        let same = |a: &ReadResult, b: &ReadResult| match (a, b) {
             (Ok(Some(a)), Ok(Some(b))) => Arc::ptr_eq(a, b) || a == b,
             (a, b) => a == b,
         };
@@ -59,20 +59,20 @@ impl Answers {
     }
 }
 
-/// A tree whose answers are kept.
-struct Asked<'f> {
+/// Tree whose answers are recorded.
+struct RecordingFiles<'f> {
     files: &'f dyn Files,
     answers: Mutex<Answers>,
 }
 
-impl Files for Asked<'_> {
+impl Files for RecordingFiles<'_> {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
         let kind = self.files.kind(path);
         lock(&self.answers).kinds.insert(path.clone(), kind);
         kind
     }
 
-    fn read(&self, path: &RootPath) -> Content {
+    fn read(&self, path: &RootPath) -> ReadResult {
         let content = self.files.read(path);
         lock(&self.answers).contents.insert(path.clone(), content.clone());
         content
@@ -87,16 +87,16 @@ impl Files for Asked<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::Tree;
+    use super::super::fake::FakeTree;
     use super::*;
 
     #[test]
-    fn only_what_a_project_is_made_of_makes_it_another() {
+    fn only_files_of_the_model_change_a_project() {
         let compose = "services: {web: {image: 'a:${TAG}', volumes: ['./conf:/conf'], env_file: [{path: e, required: false}]}}";
         let base =
             [("blog/compose.yml", compose), ("blog/.env", "TAG=1"), ("blog/conf", "1"), ("blog/README", "1")];
-        let load = |memory: &Memory, files: &[(&str, &str)]| {
-            memory.load(&Tree::new(files), &RootPath::new("blog").unwrap(), "/srv/services")
+        let load = |cache: &ProjectCache, files: &[(&str, &str)]| {
+            cache.load(&FakeTree::new(files), &RootPath::new("blog").unwrap(), "/srv/services")
         };
         let shown = |project: &Project| format!("{project:?}");
         let with = |path: &'static str, content: &'static str| {
@@ -114,10 +114,10 @@ mod tests {
             (with("blog/conf/a", ""), false),
             (base[1..].to_vec(), true),
         ] {
-            let memory = Memory::default();
-            let first = load(&memory, &base);
-            let second = load(&memory, &files);
-            let own = load(&Memory::default(), &files);
+            let cache = ProjectCache::default();
+            let first = load(&cache, &base);
+            let second = load(&cache, &files);
+            let own = load(&ProjectCache::default(), &files);
             assert_eq!(shown(&second), shown(&own), "{files:?}");
             assert_eq!(shown(&second) != shown(&first), is_read, "{files:?}");
         }

@@ -69,7 +69,18 @@ shell_files() { # by name, or by their first line
          [[ $first =~ ^#!.*[/\ ](ba|da)?sh( |$) ]] || continue ;;
     esac
     printf '%s\0' "$file"
-  done < <(find .ci .github src tests services \( -path tests/fuzz/corpus -o -path tests/fuzz/target \) -prune -o -type f -print0)
+  done < <(find .ci .github src tests services \
+    \( -path tests/fuzz/corpus -o -path tests/fuzz/target -o -path src/host/driver \) -prune -o -type f -print0)
+}
+
+# The parts of the driver use each other's variables, so they are checked as one script, in the order in which
+# src/host/script.rs joins them. A script that sources them makes shellcheck name the part and its line.
+driver_script() {
+  local parts
+  parts=$(sed -n 's/^ *include_str!("driver\/\(.*\)"),$/. src\/host\/driver\/\1/p' src/host/script.rs)
+  [ "$(wc -l <<<"$parts")" = "$(find src/host/driver -type f | wc -l)" ] ||
+    die "src/host/script.rs does not list the files of src/host/driver"
+  printf '# shellcheck shell=sh\n%s\n' "$parts"
 }
 
 gate_shellcheck() {
@@ -77,6 +88,8 @@ gate_shellcheck() {
   mapfile -d '' files < <(shell_files | sort -z)
   printf '%s\n' "${files[@]}"
   shellcheck -x "${files[@]}"
+  driver_script >"$WORK/driver.sh"
+  shellcheck -x -a "$WORK/driver.sh"
 }
 
 readme_workflow() { # writes it where the linters look for workflows, and prints the directory

@@ -11,7 +11,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};
 use crate::compose::model::{How, Service};
 use crate::host::facts::types;
-use crate::host::{Command, Place, Reply};
+use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::reference::{INPUTS, REVISION};
 use crate::plan::{ActionKind, ProjectChange};
 use crate::state::deployed::{Found, unit};
@@ -46,11 +46,11 @@ impl ProjectRun<'_> {
             }
             self.report("check Compose");
             let probe = self.host.task.engine.probe();
-            self.call(&probe, Place::Live).await?;
+            self.call(&probe, ComposeFolder::Live).await?;
             // The host has what Compose reads already, but maybe not the images.
             return match self.tested(wanted).is_empty() {
                 true => Ok(()),
-                false => self.pull(wanted, Place::Live).await,
+                false => self.pull(wanted, ComposeFolder::Live).await,
             };
         }
         if !self.acts() && !self.has_engine().await {
@@ -62,8 +62,8 @@ impl ProjectRun<'_> {
         if !reply.is_ok() {
             return Err(Failure::new(explain("staging", &reply.output)));
         }
-        let place = Place::Candidate { unit: own_unit };
-        let reply = self.call(&self.host.task.engine.validate(), place.clone()).await?;
+        let folder = ComposeFolder::Candidate { unit: own_unit };
+        let reply = self.call(&self.host.task.engine.validate(), folder.clone()).await?;
         let unset = unset_variables(&reply.output);
         if let Some(first) = unset.first() {
             let message = format!("not set on the host: {}", unset.join(", "));
@@ -72,22 +72,22 @@ impl ProjectRun<'_> {
                 "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
             ))));
         }
-        self.pull(wanted, place).await
+        self.pull(wanted, folder).await
     }
 
     async fn has_engine(&self) -> bool {
-        self.call(&self.host.task.engine.probe(), Place::Live).await.is_ok()
+        self.call(&self.host.task.engine.probe(), ComposeFolder::Live).await.is_ok()
     }
 
     /// Makes a call that must succeed.
-    async fn call(&self, call: &Call, place: Place) -> Result<Reply, Failure> {
+    async fn call(&self, call: &Call, folder: ComposeFolder) -> Result<Reply, Failure> {
         let reply =
-            self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, place).await?;
+            self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, folder).await?;
         if reply.is_ok() { Ok(reply) } else { Err(Failure::new(explain(&call.name(), &reply.output))) }
     }
 
     /// Pulls images that the host does not have. The old containers keep running meanwhile.
-    async fn pull(&self, wanted: &WantedProject, place: Place) -> Result<(), Failure> {
+    async fn pull(&self, wanted: &WantedProject, folder: ComposeFolder) -> Result<(), Failure> {
         let is_pulled = |name: &&str| {
             let service = wanted.model.services.get(*name);
             service.is_some_and(|service| service.image.is_some() && service.build.is_none())
@@ -106,7 +106,7 @@ impl ProjectRun<'_> {
             }
             let call = self.host.task.engine.pull(pull, &services);
             let (project, dir) = (&self.work.state.project, &self.work.state.dir);
-            let reply = self.host.docker.call(&call, project, dir, place.clone()).await?;
+            let reply = self.host.docker.call(&call, project, dir, folder.clone()).await?;
             if !reply.is_ok() {
                 return Err(Failure::new(explain("pulling images", &reply.output)));
             }

@@ -9,7 +9,7 @@ use super::engine::Call;
 use super::words::explain;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::host::{Command, Driver, Event, Place, Reply};
+use crate::host::{Command, ComposeFolder, Driver, DriverEvent, Reply};
 use crate::outcome::ServiceLog;
 use crate::state::container::Container;
 
@@ -47,12 +47,12 @@ impl<'a> Docker<'a> {
         call: &Call,
         project: &str,
         dir: &RootPath,
-        place: Place,
+        folder: ComposeFolder,
     ) -> Result<Reply> {
         let command = match call {
             Call::Compose(argv) => {
                 let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(argv.iter().cloned());
-                Command::Compose { dir: dir.to_string(), place, argv: argv.collect() }
+                Command::Compose { dir: dir.to_string(), folder, argv: argv.collect() }
             }
             Call::Hook { argv, timeout_secs, container } => Command::Hook {
                 dir: dir.to_string(),
@@ -86,7 +86,7 @@ impl<'a> Docker<'a> {
             return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
         let containers = reply.events.into_iter().filter_map(|event| match event {
-            Event::Container { container } => Some(*container),
+            DriverEvent::Container { container } => Some(*container),
             _ => None,
         });
         let containers: Vec<Container> = containers.collect();

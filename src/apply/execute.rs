@@ -15,7 +15,7 @@ use super::words::explain;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::Result;
 use crate::compose::model::{Condition, Hook, HookKind};
-use crate::host::{LATE, Place, Reply};
+use crate::host::{ComposeFolder, Reply, TIMED_OUT};
 use crate::outcome::{ActionResult, ServiceLog};
 use crate::plan::Action;
 use crate::state::container::{Container, ContainerState, HealthStatus};
@@ -127,7 +127,7 @@ impl ProjectRun<'_> {
 
     async fn make(&self, call: &Call) -> Result<Reply> {
         let state = &self.work.state;
-        self.host.docker.call(call, &state.project, &state.dir, Place::Live).await
+        self.host.docker.call(call, &state.project, &state.dir, ComposeFolder::Live).await
     }
 
     /// Clears up after an interrupted recreate; whether there was one.
@@ -181,8 +181,8 @@ impl ProjectRun<'_> {
 
     fn hook_failure(&self, hook: &Hook, reply: &Reply) -> Failure {
         let why = match (reply.rc, hook.kind) {
-            (LATE, HookKind::Run) => format!("it timed out after {} s", hook.timeout_secs),
-            (LATE, HookKind::Exec) => {
+            (TIMED_OUT, HookKind::Run) => format!("it timed out after {} s", hook.timeout_secs),
+            (TIMED_OUT, HookKind::Exec) => {
                 format!("it timed out after {} s, and may still run in the container", hook.timeout_secs)
             }
             (status, _) => format!("it exited with status {status}"),

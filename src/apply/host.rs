@@ -184,7 +184,7 @@ impl<'a> HostRun<'a> {
         let Task { driver, transport, root, .. } = self.task;
         upload(driver, *transport, root, Upload { pack, files: 0, bytes }).await?;
         for name in names {
-            let reply = driver.call(&Command::Fetch(name)).await?;
+            let reply = driver.call(&Command::StageKept(name)).await?;
             if !reply.is_ok() {
                 let error = Error::new(Exit::RolledBack, reply.output.join("; "));
                 return Err(error.help(

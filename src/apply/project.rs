@@ -159,7 +159,7 @@ impl ProjectRun<'_> {
             true => None,
             false => self.host.docker.run(&["volume", "ls", "-q", "--filter", &label]).await.ok(),
         };
-        let files = self.host.task.driver.call(&Command::Left(state.dir.clone())).await;
+        let files = self.host.task.driver.call(&Command::List(state.dir.clone())).await;
         let volumes = volumes.filter(Reply::is_ok).into_iter().flat_map(|reply| reply.output);
         let files = files.into_iter().flat_map(|reply| reply.output);
         let volumes = volumes.map(|volume| format!("volume {volume}"));

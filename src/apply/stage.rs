@@ -8,10 +8,10 @@
 //! | `inplace/…` | the same, for files that are written in place |
 //! | `put`, `in_place` | manifest lines of those two |
 //! | `keep` | manifest lines of what is replaced or removed: content that goes to `objects` first |
-//! | `del`, `sweep` | files that go, and directories that may be empty then |
-//! | `undo`, `undo_in_place`, `undel` | the way back |
+//! | `delete`, `sweep` | files that go, and directories that may be empty then |
+//! | `undo`, `undo_in_place`, `added` | the way back |
 //! | `new`, `old` | the manifests after and before |
-//! | `reads`, `gone` | what Compose reads of the project, and what of it will be gone |
+//! | `reads`, `removed` | what Compose reads of the project, and what of it will be gone |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -57,10 +57,20 @@ impl Unit {
         stays: &BTreeSet<RootPath>,
     ) -> Self {
         let mut unit = Self { name: name.to_owned(), ..Self::default() };
-        let mut lists: BTreeMap<&'static str, String> =
-            ["put", "in_place", "keep", "del", "sweep", "undo", "undo_in_place", "undel", "reads", "gone"]
-                .map(|name| (name, String::new()))
-                .into();
+        let mut lists: BTreeMap<&'static str, String> = [
+            "put",
+            "in_place",
+            "keep",
+            "delete",
+            "sweep",
+            "undo",
+            "undo_in_place",
+            "added",
+            "reads",
+            "removed",
+        ]
+        .map(|name| (name, String::new()))
+        .into();
         let mut add = |list: &'static str, path: &RootPath, entry: &Entry| {
             push_line(lists.entry(list).or_default(), path, entry);
         };
@@ -84,13 +94,13 @@ impl Unit {
                 }
                 None => {
                     if let Some(before) = &change.before {
-                        add("del", &change.at, before);
+                        add("delete", &change.at, before);
                         deleted.push(&change.at);
                     }
                 }
             }
             if let (None, Some(after)) = (&change.before, &change.after) {
-                add("undel", &change.at, after);
+                add("added", &change.at, after);
             }
         }
         let old = deployed.manifests.get(name);
@@ -98,7 +108,7 @@ impl Unit {
         let gone = ours.filter(|path| new.get(path).is_none()).chain(deleted.iter().copied());
         lists.insert("sweep", path_lines(&emptied(gone, stays)));
         lists.insert("reads", path_lines(reads));
-        lists.insert("gone", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
+        lists.insert("removed", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
         lists.insert("new", new.to_text());
         lists.insert("old", old.map(Manifest::to_text).unwrap_or_default());
         unit.lists = lists;

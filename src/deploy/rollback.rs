@@ -16,7 +16,7 @@ use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts, probe_new};
 use crate::host::releases::{Content, Image, contents, releases, snapshot};
-use crate::host::{Command, Driver, Event, Transport};
+use crate::host::{Command, Driver, DriverEvent, Transport};
 use crate::outcome::history::before;
 use crate::plan::{
     self, Action, ActionKind, Cause, HostWork, Options, Origin, ProjectChange, ProjectWork, Reason,
@@ -168,7 +168,7 @@ impl Rollback {
         let now: Vec<Container> = events
             .into_iter()
             .filter_map(|event| match event {
-                Event::Container { container } => Some(*container),
+                DriverEvent::Container { container } => Some(*container),
                 _ => None,
             })
             .collect();

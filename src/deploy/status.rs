@@ -7,7 +7,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::host::facts::facts;
-use crate::host::{Command, Event, Transport};
+use crate::host::{Command, DriverEvent, Transport};
 use crate::outcome::answers::{self, HostStatus, Owed, ProjectStatus};
 use crate::plan::{self, Options};
 use crate::state::container::Container;
@@ -33,7 +33,7 @@ pub async fn status(
         problems.push(Diagnostic::error(message, None).help("run ghdeploy doctor"));
     }
     let containers = reply.events.into_iter().filter_map(|event| match event {
-        Event::Container { container } => Some(*container),
+        DriverEvent::Container { container } => Some(*container),
         _ => None,
     });
     let containers: Vec<Container> = containers.filter(|container| !container.is_oneoff()).collect();

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::protocol::{Command, Event};
+use super::protocol::{Command, DriverEvent, FailureKind};
 use super::transport::{Remote, Transport};
 use super::{DRIVER, driver_text};
 use crate::base::error::{Error, Exit};
@@ -22,7 +22,7 @@ pub struct Reply {
     /// The exit status of the command.
     pub rc: i32,
     /// Its events, without the closing one and without lines of text.
-    pub events: Vec<Event>,
+    pub events: Vec<DriverEvent>,
     /// What tools printed, line by line. May hold what a container logs: never show it in a plan.
     pub output: Vec<String>,
 }
@@ -36,7 +36,7 @@ impl Reply {
 }
 
 type Stdin = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
-type Waiting = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>>;
+type Waiting = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<DriverEvent>>>>;
 
 /// How often the host hears of a client that has nothing to say: several times in the minute after which
 /// who waits for the lock takes it for gone.
@@ -96,7 +96,7 @@ impl Driver {
     pub async fn call_with(
         &self,
         command: &Command,
-        mut on_event: impl FnMut(&Event) + Send,
+        mut on_event: impl FnMut(&DriverEvent) + Send,
     ) -> Result<Reply, Error> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, mut events) = mpsc::unbounded_channel();
@@ -112,7 +112,7 @@ impl Driver {
         while let Some(event) = events.recv().await {
             on_event(&event);
             match event {
-                Event::Done { rc } => {
+                DriverEvent::Done { rc } => {
                     lock(&self.waiting).remove(&id);
                     reply.rc = rc;
                     return if unread {
@@ -121,8 +121,8 @@ impl Driver {
                         Ok(reply)
                     };
                 }
-                Event::Out { text } => reply.output.push(text),
-                Event::Trouble { what } if what == UNREAD => unread = true,
+                DriverEvent::Output { text } => reply.output.push(text),
+                DriverEvent::Failure { kind: FailureKind::Unreadable } => unread = true,
                 event => reply.events.push(event),
             }
         }
@@ -196,7 +196,7 @@ async fn beat(stdin: Arc<Mutex<Stdin>>) {
     while sent.is_ok() {
         tokio::time::sleep(BEAT).await;
         let mut stdin = stdin.lock().await;
-        sent = stdin.write_all(&Command::Beat.bytes(0)).await;
+        sent = stdin.write_all(&Command::Heartbeat.bytes(0)).await;
         if sent.is_ok() {
             sent = stdin.flush().await;
         }
@@ -222,7 +222,7 @@ async fn read_all(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> S
 struct Numbered {
     id: u64,
     #[serde(flatten)]
-    event: Event,
+    event: DriverEvent,
 }
 
 /// The number of a line that is not understood, if it was meant for a caller: such a line starts
@@ -230,9 +230,6 @@ struct Numbered {
 fn number_of(line: &str) -> Option<u64> {
     line.strip_prefix("{\"id\":")?.split_once(',')?.0.parse().ok()
 }
-
-/// The trouble of an event that is not understood: what it said must not be passed over.
-const UNREAD: &str = "unread";
 
 /// Hands each event to its caller, until the driver's stdout ends; then all callers see the end.
 async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiting: Waiting) {
@@ -256,7 +253,7 @@ async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiti
                 if let Some(id) = number_of(&text)
                     && let Some(caller) = lock(&waiting).get(&id)
                 {
-                    let _ = caller.send(Event::Trouble { what: UNREAD.to_owned() });
+                    let _ = caller.send(DriverEvent::Failure { kind: FailureKind::Unreadable });
                 }
             }
         }

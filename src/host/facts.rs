@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::driver::{Driver, Reply, lacks};
-use super::protocol::{Command, Event};
+use super::protocol::{Command, DriverEvent, FailureKind};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
@@ -22,7 +22,7 @@ pub async fn open(
 ) -> Result<()> {
     let reply = driver
         .call_with(command, |event| {
-            if let Event::Busy { holder } = event {
+            if let DriverEvent::Busy { holder } = event {
                 on_busy(holder);
             }
         })
@@ -30,24 +30,24 @@ pub async fn open(
     if reply.is_ok() {
         return Ok(());
     }
-    let what = reply.events.iter().find_map(|event| match event {
-        Event::Trouble { what } => Some(what.as_str()),
+    let failure = reply.events.iter().find_map(|event| match event {
+        DriverEvent::Failure { kind } => Some(*kind),
         _ => None,
     });
     let words = reply.output.join("; ");
-    Err(match what {
-        Some("tools") => lacks(words.trim()),
-        Some("write") if words.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {words}")).help("make room below the root"),
-        Some("write") => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {words}"))
+    Err(match failure {
+        Some(FailureKind::Tools) => lacks(words.trim()),
+        Some(FailureKind::Write) if words.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {words}")).help("make room below the root"),
+        Some(FailureKind::Write) => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {words}"))
             .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),
-        Some("busy") => Error::new(Exit::Unreachable, format!("the lock of the host was not had in time: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run or give --lock-wait more time; a lock is free as soon as the last process of its run is gone"),
+        Some(FailureKind::Busy) => Error::new(Exit::Unreachable, format!("the lock of the host was not had in time: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run or give --lock-wait more time; a lock is free as soon as the last process of its run is gone"),
         _ => Error::new(Exit::Unreachable, format!("the host did not take up work: {words}")),
     })
 }
 
 fn last_holder(reply: &Reply) -> &serde_json::Value {
     let holders = reply.events.iter().rev().filter_map(|event| match event {
-        Event::Busy { holder } => Some(holder),
+        DriverEvent::Busy { holder } => Some(holder),
         _ => None,
     });
     holders.into_iter().next().unwrap_or(&serde_json::Value::Null)
@@ -82,33 +82,33 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
 }
 
 /// Puts together what events tell of a host's records. `wants` has the manifests that it calls the same.
-pub(super) fn records(events: Vec<Event>, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
+pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
     let mut deployed = Deployed::default();
     // Where the entries that follow belong.
     let mut current: Option<(bool, String)> = None;
     for event in events {
         match event {
-            Event::State { state } => deployed.state = read_state(state)?,
-            Event::Same { unit } => {
+            DriverEvent::State { state } => deployed.state = read_state(state)?,
+            DriverEvent::Same { unit } => {
                 let manifest = wants.get(&unit).cloned().unwrap_or_default();
                 deployed.manifests.insert(unit, manifest);
             }
-            Event::Manifest { unit } => {
+            DriverEvent::Manifest { unit } => {
                 deployed.manifests.insert(unit.clone(), Manifest::default());
                 current = Some((false, unit));
             }
-            Event::Pending { unit } => {
+            DriverEvent::Pending { unit } => {
                 deployed.pending.insert(unit.clone(), Manifest::default());
                 current = Some((true, unit));
             }
-            Event::Entry { text } => {
+            DriverEvent::Entry { text } => {
                 let (path, entry) = read_line(&text).ok_or_else(|| broken("a manifest"))?;
                 if let Some((pending, unit)) = &current {
                     let manifests = if *pending { &mut deployed.pending } else { &mut deployed.manifests };
                     manifests.entry(unit.clone()).or_default().0.insert(path, entry);
                 }
             }
-            Event::Found { text } => {
+            DriverEvent::Found { text } => {
                 let (path, found) = read_found(&text).ok_or_else(|| broken("an answer"))?;
                 deployed.found.insert(path, found);
             }
@@ -199,7 +199,7 @@ pub fn found(reply: &Reply) -> Vec<(RootPath, Found)> {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::Found { text } => read_found(text),
+            DriverEvent::Found { text } => read_found(text),
             _ => None,
         })
         .collect()
@@ -214,7 +214,7 @@ pub fn found(reply: &Reply) -> Vec<(RootPath, Found)> {
 pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
     let reply = driver.call(&Command::Probe { hash: false, paths: paths.to_vec() }).await?;
     let mut by_line = reply.events.iter().filter_map(|event| match event {
-        Event::Found { text } => text.chars().next(),
+        DriverEvent::Found { text } => text.chars().next(),
         _ => None,
     });
     let found = paths.iter().map(|_| match by_line.next() {

@@ -1,4 +1,4 @@
-//! The words that the client and the driver exchange. Values and their text, no effects.
+//! The words that the client and the driver exchange: values and their text, no effects.
 
 use serde::Deserialize;
 
@@ -6,8 +6,8 @@ use crate::base::manifest::{Digest, escape};
 use crate::base::path::RootPath;
 use crate::state::container::Container;
 
-/// What a hook ends with whose time was over. No command has such a status.
-pub const LATE: i32 = -1;
+/// Exit status of a hook that timed out. No command has such a status.
+pub const TIMED_OUT: i32 = -1;
 
 /// One command to the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,17 +21,18 @@ pub enum Command {
     OpenToWrite {
         /// The root, absolute.
         root: String,
-        /// How long to wait for the lock, in seconds.
+        /// Longest wait for the lock, in seconds.
         wait_secs: u64,
-        /// Who holds the lock from now on, as one line of JSON.
+        /// Description of the new holder of the lock, one line of JSON.
         holder: String,
     },
-    /// The state, the manifests that differ from these digests, and what deviates from them.
+    /// Reports the state, the manifests that differ from these digests, and the files that deviate from the
+    /// manifests.
     Facts {
         /// Unit and digest of its wanted manifest.
         wants: Vec<(String, String)>,
     },
-    /// What lies at these paths, with digests or (`hash: false`) without.
+    /// Reports what lies at these paths, with digests or (`hash: false`) without.
     Probe {
         /// Whether files are hashed.
         hash: bool,
@@ -40,15 +41,15 @@ pub enum Command {
     },
     /// Takes a gzipped tar as the new stage.
     Stage(Vec<u8>),
-    /// Takes a gzipped tar, up to the end of stdin, as the new stage below a root, and ends.
+    /// Takes a gzipped tar, up to the end of stdin, as the new stage below a root, and exits.
     Receive {
         /// The root, absolute.
         root: String,
         /// `few` or `many` files.
         files: &'static str,
     },
-    /// Checks that the files of a unit have arrived in the stage as they were sent, and builds the
-    /// folder in which Compose can check what the unit will be.
+    /// Checks that the files of a unit have arrived in the stage as they were sent, and builds the folder in
+    /// which Compose can check the unit as it will be.
     Candidate(String),
     /// Checks that the files of a unit have arrived, swaps them in and records the manifest.
     Swap(String),
@@ -62,71 +63,73 @@ pub enum Command {
     Compose {
         /// The folder below the root.
         dir: String,
-        /// In the live folder or among a unit's staged files.
-        place: Place,
+        /// Which version of that folder.
+        folder: ComposeFolder,
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
-    /// Runs `docker compose` in a project's live folder, for so long and no longer: then it ends with [`LATE`].
+    /// Runs `docker compose` in a project's live folder with a time limit, after which it ends with
+    /// [`TIMED_OUT`].
     Hook {
         /// The folder below the root.
         dir: String,
-        /// How long it may take, in seconds.
+        /// The limit, in seconds.
         timeout_secs: u64,
-        /// The one-off container that it makes, which goes before it starts, if it is there, and when time is over.
+        /// The one-off container that it makes. If it is left over, it is removed before the start and after
+        /// a timeout.
         container: Option<String>,
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
     /// Runs `docker`.
     Docker(Vec<String>),
-    /// Stops and removes the containers of a service, volumes kept.
+    /// Stops and removes the containers of a service; keeps its volumes.
     Remove {
         /// Compose's project name.
         project: String,
         /// The service.
         service: String,
     },
-    /// Tells every container of every project.
+    /// Reports every container of every project.
     Containers,
-    /// Tells that the client is there.
-    Beat,
-    /// Tells whether the user may write below the root, and how much room there is.
+    /// Shows that the client is still there.
+    Heartbeat,
+    /// Reports whether the user may write below the root, and how much room there is.
     Writable {
         /// The root, absolute.
         root: String,
     },
-    /// Tells what is in a folder below the root, one level deep, a line each.
-    Left(RootPath),
-    /// Stages the files of a unit out of what the host has kept.
-    Fetch(String),
-    /// Keeps what is recorded now under this number, for the way back to it.
+    /// Prints the names of the entries of a folder below the root, one per line.
+    List(RootPath),
+    /// Stages the files of a unit out of the host's objects.
+    StageKept(String),
+    /// Keeps what is recorded now under this number, so that a rollback can return to it.
     Release(u64),
-    /// Tells every release that was made, and which of them are kept.
+    /// Reports every release that was made, and which of them are kept.
     Releases,
-    /// The state and the manifests of a release that is kept.
+    /// Reports the state and the manifests of a kept release.
     Snapshot(u64),
-    /// The content of files, each as [`Event::Content`], in this order.
+    /// Reports the content of files, each as [`DriverEvent::Content`], in this order.
     Content {
-        /// Larger files are not read, in bytes.
+        /// Size above which a file is not read, in bytes.
         max_bytes: u64,
-        /// The digest of the content, or `None` for what lies there, and the path below the root.
+        /// The digest of the content, or `None` for what lies at the path now, and the path below the root.
         wants: Vec<(Option<Digest>, RootPath)>,
     },
-    /// Clears the stage, what only releases before the last `keep` need, and notes what the host has now,
-    /// so that the next run can prove drift.
+    /// Clears the stage, removes what only releases before the last `keep` need, and notes how the managed
+    /// files look now, so that the next run can prove that nothing has drifted.
     Finish {
-        /// How many releases stay.
+        /// Number of releases that stay.
         keep: u32,
     },
 }
 
-/// Which files `docker compose` works on.
+/// The files that `docker compose` works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Those that are live.
+pub enum ComposeFolder {
+    /// The live ones.
     Live,
-    /// Those that a unit would have after its swap.
+    /// Those that a unit will have after its swap.
     Candidate {
         /// The unit.
         unit: String,
@@ -134,12 +137,12 @@ pub enum Place {
 }
 
 impl Command {
-    /// What the driver gets on its stdin: one line, for some commands followed by more, of which it has
-    /// the size in bytes.
+    /// Returns the text for the driver's stdin: one line. For some commands more data follows, and the line
+    /// ends with its size in bytes.
     #[must_use]
     pub fn bytes(&self, id: u64) -> Vec<u8> {
         let mut text = format!("{id} ");
-        let mut behind = None;
+        let mut data = None;
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
             Self::OpenToWrite { root, wait_secs, holder } => {
@@ -147,11 +150,11 @@ impl Command {
             }
             Self::Facts { wants } => {
                 text.push_str("facts");
-                behind = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
+                data = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
             }
             Self::Probe { hash, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
-                behind = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
+                data = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
             }
             Self::Stage(tar) => {
                 let mut bytes = format!("{text}stage {}\n", tar.len()).into_bytes();
@@ -164,20 +167,20 @@ impl Command {
             Self::Restore(unit) => push(&mut text, ["restore", unit]),
             Self::State(json) => {
                 text.push_str("state");
-                behind = Some(format!("{json}\n"));
+                data = Some(format!("{json}\n"));
             }
             Self::History(json) => {
                 text.push_str("history");
-                behind = Some(format!("{json}\n"));
+                data = Some(format!("{json}\n"));
             }
-            Self::Compose { dir, place, argv } => {
-                let (place, unit) = match place {
-                    Place::Live => ("live", "-"),
-                    Place::Candidate { unit } => ("candidate", unit.as_str()),
+            Self::Compose { dir, folder, argv } => {
+                let (folder, unit) = match folder {
+                    ComposeFolder::Live => ("live", "-"),
+                    ComposeFolder::Candidate { unit } => ("candidate", unit.as_str()),
                 };
                 push(
                     &mut text,
-                    ["compose", dir, place, unit].into_iter().chain(argv.iter().map(String::as_str)),
+                    ["compose", dir, folder, unit].into_iter().chain(argv.iter().map(String::as_str)),
                 );
             }
             Self::Hook { dir, timeout_secs, container, argv } => {
@@ -190,10 +193,10 @@ impl Command {
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
-            Self::Beat => text.push_str("beat"),
+            Self::Heartbeat => text.push_str("heartbeat"),
             Self::Writable { root } => push(&mut text, ["writable", root]),
-            Self::Left(dir) => push(&mut text, ["left", dir.as_str()]),
-            Self::Fetch(unit) => push(&mut text, ["fetch", unit]),
+            Self::List(dir) => push(&mut text, ["list", dir.as_str()]),
+            Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
             Self::Releases => text.push_str("releases"),
             Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string()]),
@@ -203,13 +206,13 @@ impl Command {
                     let digest = digest.as_ref().map_or("-", Digest::as_str);
                     format!("{digest} {}\n", path_line(path.as_str()))
                 };
-                behind = Some(wants.iter().map(line).collect());
+                data = Some(wants.iter().map(line).collect());
             }
             Self::Finish { keep } => push(&mut text, ["finish", &keep.to_string()]),
         }
-        if let Some(behind) = behind {
-            let behind = behind + "end\n";
-            return format!("{text} {}\n{behind}", behind.len()).into_bytes();
+        if let Some(data) = data {
+            let data = data + "end\n";
+            return format!("{text} {}\n{data}", data.len()).into_bytes();
         }
         text.push('\n');
         text.into_bytes()
@@ -242,30 +245,30 @@ pub(crate) fn path_line(path: &str) -> String {
 /// One event from the driver.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Event {
-    /// A command is through.
+pub enum DriverEvent {
+    /// The command is done.
     Done {
         /// Its exit status.
         rc: i32,
     },
-    /// Something foreseen is wrong with the host.
-    Trouble {
-        /// Which: `tools`, `write`, `busy`, `command`.
-        what: String,
+    /// The command has failed for a foreseen reason.
+    Failure {
+        /// The reason.
+        kind: FailureKind,
     },
-    /// A line that a tool printed.
-    Out {
+    /// A line that a tool has printed.
+    Output {
         /// The line.
         text: String,
     },
-    /// The lock is held by another run.
+    /// Another run holds the lock.
     Busy {
-        /// What that run says of itself.
+        /// Its description of itself.
         holder: serde_json::Value,
     },
-    /// The lock is still waited for.
-    Tick,
-    /// What is deployed.
+    /// The driver is still waiting for the lock.
+    Waiting,
+    /// The recorded state.
     State {
         /// The content of `state.json`.
         state: serde_json::Value,
@@ -280,39 +283,39 @@ pub enum Event {
         /// The unit.
         unit: String,
     },
-    /// A manifest follows that was being swapped in when a run was cut off.
+    /// A pending manifest follows: a run was interrupted while it swapped this unit in.
     Pending {
         /// The unit.
         unit: String,
     },
-    /// One line of the manifest that was announced last.
+    /// One line of the manifest that was named last.
     Entry {
         /// In the text form of manifests.
         text: String,
     },
-    /// What lies at a path that deviates or was asked for.
+    /// The file or whatever else lies at a path that deviates or was asked for.
     Found {
         /// In the text form of manifests, with more kinds than `f` and `l`.
         text: String,
     },
     /// A line of the history.
-    Record {
-        /// The line, which may have been cut off.
+    History {
+        /// The line, which may be cut off.
         text: String,
     },
-    /// A release that is kept.
+    /// A kept release.
     Kept {
         /// Its number.
         text: String,
     },
-    /// Which image a service ran when a release was made: its id, the project, the service, its name.
+    /// An image that a service ran when a release was made.
     Image {
-        /// Those four, with a blank between them.
+        /// Its id, the project, the service and the name of the image, separated by blanks.
         text: String,
     },
     /// The content of one of the files that were asked for.
     Content {
-        /// Its bytes; `-`: the host does not have it, `+`: it is too large.
+        /// Its bytes in hex; `-`: the host does not have it, `+`: it is too large.
         hex: String,
     },
     /// A container.
@@ -320,6 +323,23 @@ pub enum Event {
         /// The container.
         container: Box<Container>,
     },
+}
+
+/// The foreseen reasons for which a command fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// The host lacks tools.
+    Tools,
+    /// The root or the records cannot be read or written.
+    Write,
+    /// Another run holds the lock.
+    Busy,
+    /// The driver does not know the command.
+    Command,
+    /// The client did not understand an event of the driver. The driver never sends this.
+    #[serde(skip)]
+    Unreadable,
 }
 
 #[cfg(test)]
@@ -330,14 +350,14 @@ mod tests {
     fn words_with_blanks_and_escapes_stay_one_word() {
         let command = Command::Compose {
             dir: "my blog".into(),
-            place: Place::Live,
+            folder: ComposeFolder::Live,
             argv: vec!["exec".into(), String::new(), "a\nb\\c".into(), "-x".into()],
         };
         assert_eq!(command.bytes(7), b"7 compose my\\0040blog live - exec \\c a\\0012b\\\\c -x\n");
     }
 
     #[test]
-    fn what_comes_behind_ends_with_end() {
+    fn long_data_ends_with_end() {
         let command = Command::Probe { hash: true, paths: vec!["a b".into(), "end".into(), "x\ny".into()] };
         assert_eq!(command.bytes(1), b"1 probe hash 26\np a b\np end\nP x\\0012y\nend\n");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::driver::Driver;
 use super::facts::records;
-use super::protocol::{Command, Event};
+use super::protocol::{Command, DriverEvent};
 use crate::base::error::{Error, Result};
 use crate::base::manifest::Digest;
 use crate::base::path::RootPath;
@@ -40,8 +40,8 @@ pub async fn releases(driver: &Driver) -> Result<Releases> {
     let mut releases = Releases::default();
     for event in driver.call(&Command::Releases).await?.events {
         match event {
-            Event::Record { text } => releases.lines.push(text),
-            Event::Kept { text } => releases.kept.extend(text.parse::<u64>().ok()),
+            DriverEvent::History { text } => releases.lines.push(text),
+            DriverEvent::Kept { text } => releases.kept.extend(text.parse::<u64>().ok()),
             _ => {}
         }
     }
@@ -79,7 +79,7 @@ pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<(Deployed,
         return Ok(None);
     }
     let images = reply.events.iter().filter_map(|event| match event {
-        Event::Image { text } => Image::from_line(text),
+        DriverEvent::Image { text } => Image::from_line(text),
         _ => None,
     });
     let images = images.collect();
@@ -103,7 +103,7 @@ pub async fn contents(
     let digests: Vec<Option<Digest>> = wants.iter().map(|(digest, _)| digest.clone()).collect();
     let reply = driver.call(&Command::Content { max_bytes, wants }).await?;
     let found = reply.events.into_iter().filter_map(|event| match event {
-        Event::Content { hex } => Some(hex),
+        DriverEvent::Content { hex } => Some(hex),
         _ => None,
     });
     let contents: Vec<Content> =

@@ -181,13 +181,13 @@ under_every_shell! {
         let wanted = deployed();
         bed.sync("blog", &wanted).await;
         forge(&bed, "blog/a", "AAAA");
-        let names = fs::read(bed.state("names")).unwrap();
-        let seen = fs::read(bed.state("seen")).unwrap_or_default();
+        let names = fs::read(bed.state("names.0")).unwrap();
+        let seen = fs::read(bed.state("listing")).unwrap_or_default();
         let restore = || {
-            fs::write(bed.state("names"), &names).unwrap();
-            fs::write(bed.state("seen"), &seen).unwrap();
+            fs::write(bed.state("names.0"), &names).unwrap();
+            fs::write(bed.state("listing"), &seen).unwrap();
         };
-        for file in ["names", "seen", "seen.sum"] {
+        for file in ["names.0", "listing", "proof.0"] {
             for damage in 0..4 {
                 let at = bed.state(file);
                 let old = fs::read(&at).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use ghdeploy::host::{Command, Driver, Place, facts};
+use ghdeploy::host::{Command, ComposeFolder, Driver, facts};
 
 use crate::bed::{Bed, file, tree, under_every_shell, under_shells_with_tools, which};
 
@@ -43,7 +43,8 @@ fn terminate(pid: &str) {
 
 /// Makes what was heard of a client some minutes old.
 fn age(bed: &Bed) {
-    let touched = Program::new(which("touch")).args(["-d", "4 minutes ago"]).arg(bed.state("beat")).status();
+    let touched =
+        Program::new(which("touch")).args(["-d", "4 minutes ago"]).arg(bed.state("heartbeat")).status();
     assert!(touched.unwrap().success());
 }
 
@@ -53,7 +54,8 @@ async fn start_job(bed: &Bed, driver: &Driver) {
         "docker",
         "touch \"$bed/started\"; until [ -e \"$bed/go\" ]; do sleep 0.02; done; touch \"$bed/ended\"",
     );
-    let up = Command::Compose { dir: "blog".to_owned(), place: Place::Live, argv: vec!["up".to_owned()] };
+    let up =
+        Command::Compose { dir: "blog".to_owned(), folder: ComposeFolder::Live, argv: vec!["up".to_owned()] };
     tokio::select! {
         _ = driver.call(&up) => panic!("the job is not through"),
         () = async { while !bed.beside("started").exists() { tokio::time::sleep(Duration::from_millis(10)).await } } => {}
@@ -92,7 +94,7 @@ under_every_shell! {
         age(&bed);
         assert!(opens(&bed, 20).await);
         assert!(is_gone(&number).await);
-        silent.call(&Command::Beat).await.unwrap_err();
+        silent.call(&Command::Heartbeat).await.unwrap_err();
     }
 
     async fn a_long_step_is_not_silence(bed: Bed) {
@@ -101,7 +103,7 @@ under_every_shell! {
         let number = pid(&bed);
         // The driver has answered, and is about to wait.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        fs::write(bed.state("beat"), format!("{number} busy\n")).unwrap();
+        fs::write(bed.state("heartbeat"), format!("{number} busy\n")).unwrap();
         age(&bed);
         assert!(!opens(&bed, 3).await && runs(&number));
         driver.end().await;
@@ -116,7 +118,7 @@ under_every_shell! {
         assert!(kill.unwrap().success());
         let mut stranger = Program::new(which("sleep")).arg("100").spawn().unwrap();
         for number in [stranger.id().to_string(), "1".to_owned(), "0".to_owned(), "-1".to_owned(), "x; exit".to_owned()] {
-            fs::write(bed.state("beat"), format!("{number} idle\n")).unwrap();
+            fs::write(bed.state("heartbeat"), format!("{number} idle\n")).unwrap();
             age(&bed);
             assert!(!opens(&bed, 2).await, "{number}");
         }

@@ -4,14 +4,14 @@ use std::fs;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use ghdeploy::host::{Command, Event, LATE, Place, facts};
+use ghdeploy::host::{Command, ComposeFolder, DriverEvent, TIMED_OUT, facts};
 
 use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
 
 fn compose(words: &[&str]) -> Command {
     Command::Compose {
         dir: "blog".to_owned(),
-        place: Place::Live,
+        folder: ComposeFolder::Live,
         argv: words.iter().map(|word| (*word).to_owned()).collect(),
     }
 }
@@ -92,7 +92,7 @@ under_every_shell! {
             assert!(reply.output[..20].iter().all(|line| line.ends_with(&long) && line.starts_with(&format!("{} ", reply.rc))));
         }
         for reply in probes {
-            assert_eq!(reply.unwrap().events.iter().filter(|event| matches!(event, Event::Found { .. })).count(), names.len());
+            assert_eq!(reply.unwrap().events.iter().filter(|event| matches!(event, DriverEvent::Found { .. })).count(), names.len());
         }
         driver.end().await;
     }
@@ -210,13 +210,13 @@ under_every_shell! {
             let driver = bed.opened().await;
             let hangs = hook(1, container, &["hangs"]);
             let reply = tokio::time::timeout(Duration::from_secs(30), driver.call(&hangs)).await.unwrap().unwrap();
-            assert_eq!((reply.rc, reply.output), (LATE, vec!["begins".to_owned()]));
+            assert_eq!((reply.rc, reply.output), (TIMED_OUT, vec!["begins".to_owned()]));
             has_ended(&fs::read_to_string(bed.beside("child")).unwrap()).await;
             driver.end().await;
             bed.settle().await;
         }
         assert_eq!(removed(&bed), "rm -f blog.web.hook\n".repeat(2), "before and after");
-        assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("late")));
+        assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("timeout")));
     }
 
     async fn a_hook_has_its_time_and_no_more_when_nobody_waits_for_it(bed: Bed) {

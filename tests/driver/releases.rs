@@ -76,7 +76,7 @@ under_every_shell! {
         let driver = bed.opened().await;
         let staged = bed.plan(&driver, "blog", &of(3), &["blog/-run"]).await;
         bed.send_lists(&driver, "blog", &of(3), &staged).await;
-        expect_ok(&driver.call(&Command::Fetch("blog".to_owned())).await.unwrap());
+        expect_ok(&driver.call(&Command::StageKept("blog".to_owned())).await.unwrap());
         expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
         bed.finish(driver).await;
         assert_eq!(bed.live(), of(3));
@@ -93,7 +93,7 @@ under_every_shell! {
             let driver = bed.opened().await;
             let staged = bed.plan(&driver, "blog", &of(1), &[]).await;
             bed.send_lists(&driver, "blog", &of(1), &staged).await;
-            let fetched = driver.call(&Command::Fetch("blog".to_owned())).await.unwrap();
+            let fetched = driver.call(&Command::StageKept("blog".to_owned())).await.unwrap();
             if damage == "gone" {
                 assert!(!fetched.is_ok() && fetched.output[0].contains("no longer on the host: blog/a name"), "{fetched:?}");
             } else {
@@ -146,7 +146,7 @@ under_every_shell! {
         release(&bed, 2, &of(3), 1).await;
         assert_eq!(bed.kept("by hand").as_deref(), Some("by hand"));
         assert!(!bed.state("kept").exists() && bed.state("releases/2/kept").exists());
-        assert!(!bed.state("objects.all").exists() && !bed.state("objects.idle").exists());
+        assert!(!bed.state("objects.all").exists() && !bed.state("objects.unused").exists());
     }
 
     async fn nothing_goes_while_something_cannot_be_read(bed: Bed) {

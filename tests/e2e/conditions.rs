@@ -111,7 +111,7 @@ fn files_whose_times_lie_hide_nothing() {
         bed.call(["status"]).run().exits(0).says("app/other  (drift");
         bed.call(["sync"]).run().exits(0).says("drift");
         assert_eq!(bed.on_host("app/other"), "same size 1");
-        for name in ["names", "seen", "seen.sum", "state.json", "lock", "beat"] {
+        for name in ["names.0", "listing", "proof.0", "state.json", "lock", "heartbeat"] {
             ran(Command::new("touch").args(["-c", "-d", when]).arg(bed.root(&format!(".ghdeploy/{name}"))));
         }
         bed.call(["sync"]).run().exits(0).says("nothing to do");

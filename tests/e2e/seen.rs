@@ -172,10 +172,10 @@ pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
         "./.ghdeploy",
         "./.ghdeploy/lock",
         "./.ghdeploy/lock.json",
-        "./.ghdeploy/beat",
-        "./.ghdeploy/seen",
-        "./.ghdeploy/seen.sum",
-        "./.ghdeploy/names",
+        "./.ghdeploy/heartbeat",
+        "./.ghdeploy/listing",
+        "./.ghdeploy/proof.0",
+        "./.ghdeploy/names.0",
     ];
     let paths: BTreeSet<&str> =
         before.symmetric_difference(&after).map(path).filter(|path| !books.contains(path)).collect();

@@ -35,7 +35,7 @@ const FILES: &[(&str, &str)] =
 fn project(command: &str) -> &str {
     let word = command.split([' ', ':']).next().unwrap_or_default();
     match word {
-        "candidate" | "swap" | "restore" | "fetch" | "left" => command.split(' ').nth(1).unwrap_or_default(),
+        "candidate" | "swap" | "restore" | "fetch" | "list" => command.split(' ').nth(1).unwrap_or_default(),
         "remove" => command.split(' ').nth(1).unwrap_or_default(),
         "containers" | "probe" | "docker" | "upload" | "state" | "history" | "release" | "finish" => "",
         dir => dir,
@@ -65,7 +65,7 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     wrong.unless(run.commands[..=at] == clean[..=at], "the same run went another way before anything failed");
     wrong.unless(!is_cut || later.is_empty(), "commands were sent over a connection that was lost");
     let command = clean[at].as_str();
-    let only_tells = command.starts_with("docker volume") || command.starts_with("left");
+    let only_tells = command.starts_with("docker volume") || command.starts_with("list");
     let is_through = command == "finish" || command.starts_with("docker image inspect");
     if is_through || only_tells && !is_cut {
         // All is done and written down; what is left in the stage, or is not told, harms nobody.
@@ -277,7 +277,7 @@ fn of_a_rollback() {
     present.write("blog/conf/c", "new").remove("blog/conf/b");
     let host = present.sync(&host, Ask::default()).host;
     let ask = Ask { back_to: Some(1), ..Ask::default() };
-    assert!(past.sync(&host, ask).did("fetch blog"));
+    assert!(past.sync(&host, ask).did("stage_kept blog"));
     try_all(&Case { repo: past, before: Some(present), host, ask });
 }
 

@@ -74,7 +74,7 @@ fn ok() -> Answer {
 }
 
 pub(crate) fn refused(why: &str) -> Answer {
-    (vec![json!({"event": "out", "text": why})], 1)
+    (vec![json!({"event": "output", "text": why})], 1)
 }
 
 fn listed(text: &str) -> Manifest {
@@ -107,7 +107,7 @@ impl Host {
                 self.history.push(serde_json::from_str(&list[0]).unwrap());
                 ok()
             }
-            ["fetch", unit] => self.fetch(unit),
+            ["stage_kept", unit] => self.fetch(unit),
             ["release", number] => {
                 self.objects.append(&mut self.sent);
                 let kept = (self.state.clone().unwrap(), self.manifests.clone());
@@ -132,7 +132,7 @@ impl Host {
                 self.hooks.push(format!("{dir}: {}", argv.join(" ")));
                 if half { refused("it stopped half way") } else { ok() }
             }
-            ["left", ..] => ok(),
+            ["list", ..] => ok(),
             ["docker", ..] => ok(),
             ["remove", project, service] => {
                 self.containers
@@ -261,7 +261,7 @@ impl Host {
             self.objects.insert(entry.digest);
         }
         self.pending.insert(unit.to_owned(), stage.lists["new"].clone());
-        for path in list("del").keys() {
+        for path in list("delete").keys() {
             self.files.remove(path);
         }
         for (number, (path, entry)) in list("in_place").into_iter().chain(list("put")).enumerate() {
@@ -293,7 +293,7 @@ impl Host {
     fn restore(&mut self, unit: &str) -> Answer {
         let Some(stage) = self.stage.get(unit).cloned() else { return refused("nothing is staged") };
         let list = |name: &str| listed(&stage.lists[name]).0;
-        for path in list("undel").keys() {
+        for path in list("added").keys() {
             self.files.remove(path);
         }
         for (path, entry) in list("undo") {

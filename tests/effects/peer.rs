@@ -112,7 +112,7 @@ impl Peer {
             let command = text.trim_end_matches('\n').to_owned();
             let (id, rest) = command.split_once(' ').unwrap();
             let mut words: Vec<&str> = rest.split(' ').collect();
-            if words[0] == "beat" {
+            if words[0] == "heartbeat" {
                 continue;
             }
             if words[0] == "receive" {
@@ -138,7 +138,7 @@ impl Peer {
                 return None;
             }
             let (mut events, rc) = match fault {
-                Some(Fault::Refused) => (vec![json!({"event": "out", "text": "refused"})], 1),
+                Some(Fault::Refused) => (vec![json!({"event": "output", "text": "refused"})], 1),
                 fault => {
                     let (events, rc) = self.line().host.obey(&words, &list, fault == Some(Fault::Half));
                     (events, if fault == Some(Fault::Half) { rc.max(1) } else { rc })

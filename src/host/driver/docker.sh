@@ -1,0 +1,76 @@
+# shellcheck shell=sh
+# Docker: jobs that run beside each other and the driver, and what is read of containers.
+
+# job COMMAND…: runs it in the background and answers when it ends.
+job() { jobs=1; run "$@" & }
+# compose DIR ARGUMENT…: docker compose in that folder.
+compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
+# hook DIR SECONDS CONTAINER ARGUMENT…: the same for at most SECONDS, even if no client waits for it.
+# CONTAINER, which it makes, is removed if it is left over, before the start and after a timeout; "-" stands
+# for none.
+hook() {
+  dir=$1 seconds=$2 container=$3; shift 3
+  rm -f "$data/timeout.$id"
+  drop "$container"
+  (umask 022; cd "$dir" && exec docker compose "$@") & child=$!
+  # The timer does not hold the lock.
+  (
+    while [ "$seconds" -gt 0 ] && kill -0 "$child"; do sleep 1; seconds=$((seconds - 1)); done
+    kill -0 "$child" || exit
+    : >"$data/timeout.$id"
+    # Docker before version 25 awaits its plugin whatever signal it gets
+    # (https://github.com/docker/cli/issues/4402), and leaves it behind when it is killed alone.
+    # shellcheck disable=SC2046 # a list of ids
+    kill -9 $(family "$child")
+  ) >/dev/null 2>&1 9>&- &
+  wait "$child" 2>/dev/null; rc=$?
+  [ ! -e "$data/timeout.$id" ] || drop "$container"
+  return $rc
+}
+# family PID: it, its children, their children and so on, each before those that it has started.
+family() {
+  set +f
+  cat /proc/[0-9]*/stat 2>/dev/null | awk -v pid="$1" '
+    { own = $1; sub(/.*\) [^ ]* /, ""); parent[own] = $1 }
+    END {
+      all[pid]; print pid
+      do {
+        more = 0
+        for (p in parent) if (!(p in all) && (parent[p] in all)) { all[p]; print p; more = 1 }
+      } while (more)
+    }'
+}
+# drop CONTAINER: removes it if it was made by `docker compose run`, and no other container of that name.
+drop() {
+  [ "$1" = - ] || [ "$(inspect "{{index .Config.Labels \"$label.oneoff\"}}" "$1" 2>/dev/null)" != True ] ||
+    docker rm -f "$1" >/dev/null 2>&1 || :
+}
+# inspect FORMAT CONTAINER…
+inspect() { docker inspect --type container --format "$@"; }
+# remove_service PROJECT SERVICE: stops and removes its containers. Volumes stay.
+remove_service() {
+  ids=$(docker ps -aq --filter "label=$label.project=$1" --filter "label=$label.service=$2") || return 1
+  # shellcheck disable=SC2086 # a list of ids
+  [ -z "$ids" ] || { docker stop $ids && docker rm $ids; } >/dev/null
+}
+# containers: prints an event for each container of any project, without its environment. A container that
+# vanishes between the two commands is left out.
+containers() {
+  ids=$(docker ps -aq --no-trunc --filter "label=$label.project") || return 1
+  [ -n "$ids" ] || return 0
+  format='{"id":'$id',"event":"container","container":{"health":'
+  format=$format'{{with .State.Health}}{{json .Status}}{{else}}null{{end}}'
+  for field in id:ID name:Name image:Image image_name:Config.Image state:State.Status \
+    exit_code:State.ExitCode restarts:RestartCount created:Created started:State.StartedAt \
+    stop_timeout:Config.StopTimeout; do
+    format=$format',"'${field%:*}'":{{json .'${field#*:}'}}'
+  done
+  for field in project:project service:service oneoff:oneoff replaces:replace; do
+    format=$format',"'${field%:*}'":{{with index .Config.Labels "'$label.${field#*:}'"}}{{json .}}'
+    format=$format'{{else}}""{{end}}'
+  done
+  # shellcheck disable=SC2086 # a list of ids
+  out=$(inspect "$format}}" $ids 2>&1) && { print "$out"; return; }
+  print "$out" | grep '^{'
+  ! print "$out" | grep -v -e '^{' -e '^$' -e 'No such container'
+}

@@ -1,0 +1,70 @@
+# shellcheck shell=sh
+# Facts: what is deployed, and what lies at the paths that a client asks for.
+
+# facts BYTES, followed by lines "UNIT SHA256": reports the state; for each unit "same", if its manifest has
+# that digest, or else its manifest; pending manifests; and the files that deviate.
+facts() {
+  is_rest_clean & rest=$!
+  take "$1" || return 1
+  wants=$nl$value$nl pending=
+  hash_manifests
+  [ ! -e "$data/state.json" ] || event state "\"state\":$(cat "$data/state.json")"
+  set +f
+  for file in "$data/manifest"/* "$data/pending"/*; do
+    [ -f "$file" ] || continue
+    unit=${file##*/} which=${file%/*} which=${which##*/}
+    if [ "$which" = manifest ]; then
+      value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
+      case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
+    else pending=1; fi
+    tell_manifest "$which" "$file"
+  done
+  # After a swap that was interrupted, any of its files may have arrived.
+  [ -z "$pending" ] ||
+    sed 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /; s/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$data/pending"/* |
+    existing | probe hash | tell found
+  set -f
+  is_clean && wait "$rest" && return
+  unsealed=1
+  out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
+  [ -z "$out" ] || print "$out" | tell found
+}
+# tell_manifest manifest|pending FILE: reports the file as the manifest of the unit of that name.
+tell_manifest() {
+  event "$1" "\"unit\":\"${2##*/}\""
+  tell entry <"$2"
+}
+
+# existing < path lines below the root: those at whose path something lies, and all with escapes.
+existing() {
+  all=$(cat)
+  print "$all" | sed -n '/^P/p'
+  print "$all" | sed -n 's/^p /.\//p' |
+    (cd "$root" 2>/dev/null || exit; with_lines stat -c '%n' 2>/dev/null) | sed 's/^\.\//p /'
+}
+# probe hash|type < path lines: a manifest line about each path. With "type" nothing is hashed, absolute paths
+# are taken as they are, and "~/" is the home directory. With "hash" many files are hashed at a time: "+f" and
+# "+x" mark them.
+probe() {
+  out=$(while IFS= read -r line; do
+    parse_path
+    # shellcheck disable=SC2088 # a literal tilde is meant
+    case $path in '~/'*) full=${HOME-}/${path#??} ;; /*) full=$path ;; *) full=$root/$path ;; esac
+    if [ "$1" = type ]; then
+      if [ -f "$full" ]; then kind=f
+      elif [ -d "$full" ]; then kind=d
+      elif [ -e "$full" ]; then kind=o
+      elif [ -L "$full" ]; then kind=l
+      else kind=m; fi
+      mark_escapes "$name"
+      print "$kind 644 0 - $name"
+    elif [ -f "$full" ] && [ ! -L "$full" ] && [ -r "$full" ] && [ "${line%% *}" = p ]; then
+      if [ -x "$full" ]; then print "+x $name"; else print "+f $name"; fi
+    elif [ -L "$full" ] || [ -e "$full" ]; then look "$path" "$name"; print "$found"; fi
+  done)
+  print "$out" | sed -n '/^[^+]/p'
+  [ "$1" = type ] || for value in f:644 x:755; do
+    print "$out" | sed -n "s/^+${value%:*} /.\\//p" | with_lines sha256sum -- 2>/dev/null |
+      sed "s/^\\([0-9a-f]*\\)  \\.\\//f ${value#*:} 0 \\1 /"
+  done
+}

@@ -1,0 +1,70 @@
+# shellcheck shell=sh
+# The lock: who works on the host, and when a driver that waits for a dead connection may be stopped.
+
+# open_root read|write SECONDS HOLDER ROOT: goes to the root. To write, it makes the root and takes the lock,
+# waiting up to SECONDS for it. HOLDER, one line of JSON, says who holds it from then on.
+open_root() {
+  missing=
+  for tool in tar sha256sum flock stat xargs find awk sed tr od readlink; do
+    command -v $tool >/dev/null || missing="$missing $tool"
+  done
+  [ -z "$missing" ] || { fail tools "$missing"; return; }
+  seconds=$2 holder=$3 root=$4 data=$4/.ghdeploy stage=$4/.ghdeploy/stage
+  if [ "$1" = read ]; then
+    # An unreadable folder must not pass for an empty one.
+    for dir in "$root" "$data"; do
+      [ ! -e "$dir" ] || { [ -r "$dir" ] && [ -x "$dir" ]; } ||
+        { fail write "$dir: Permission denied"; return; }
+    done
+    cd "$root" 2>/dev/null || cd /
+    return 0
+  fi
+  set -- "$data/manifest" "$data/pending" "$data/objects"
+  if ! { [ -d "$1" ] && [ -d "$2" ] && [ -d "$3" ] && open_locks 2>/dev/null; }; then
+    out=$({ (umask 022; mkdir -p -- "$root") && mkdir -p -- "$@" && open_locks; } 2>&1) ||
+      { fail write "$out"; return; }
+  fi
+  cd "$root" || { fail write "$root cannot be entered"; return; }
+  exec 9>>"$data/lock"
+  waited=0 last='' tries=0
+  until flock -n 9; do
+    # A run that has answered may still be sealing: that takes less than a second.
+    if [ "$tries" -lt 20 ] && sleep 0.05 2>/dev/null; then tries=$((tries + 1)); continue; fi
+    # It may be half written while it is read.
+    other=$(cat "$data/lock.json" 2>/dev/null)
+    case $other in *"$nl"*) other=null ;; '{'*'}') ;; *) other=null ;; esac
+    [ "$other" = "$last" ] || { last=$other; event busy "\"holder\":$other"; }
+    [ "$waited" -lt "$seconds" ] || { fail busy; return; }
+    [ -z "$ended" ] || return 1
+    # If this driver's own client has gone, the write fails and the driver stops waiting.
+    event waiting 2>/dev/null || return 1
+    ! is_abandoned || kill "$pid" 2>/dev/null || :
+    sleep 1; waited=$((waited + 1))
+  done
+  locked=1
+  print "$holder" 2>/dev/null >"$data/lock.json"
+}
+open_locks() { printf '' >>"$data/lock" && printf '' >>"$data/print.lock"; }
+# heartbeat idle|busy: notes the time at which this driver last heard from its client, and whether it works
+# since.
+heartbeat() { [ -z "$locked" ] || print "$$ $1" 2>/dev/null >"$data/heartbeat" || :; }
+# is_abandoned: whether the driver that holds the lock has waited for its client longer than a client is ever
+# silent. The network between them may have died without a word, and TCP finds out after hours. That driver,
+# pid, may be stopped: it is at no step, it awaits its jobs, and its client, if it lives, sees the connection
+# end. Proof that pid is the holder is its fd 9, which only the holder's can be.
+is_abandoned() {
+  { read -r pid at <"$data/heartbeat"; } 2>/dev/null && [ "$at" = idle ] || return 1
+  case $pid in '' | *[!0-9]*) return 1 ;; esac
+  theirs=$(stat -L -c %d:%i "/proc/$pid/fd/9" 2>/dev/null) &&
+    [ "$theirs" = "$(stat -L -c %d:%i "$data/lock")" ] &&
+    [ -n "$(find "$data/heartbeat" -mmin +1 2>/dev/null)" ]
+}
+# leave: cleans up at the end, also after a run that was interrupted before. No client waits for this.
+leave() {
+  wait; jobs=
+  [ -n "$locked" ] || return 0
+  [ ! -d "$stage" ] || rm -rf "$stage"
+  [ -z "$unsealed" ] || seal
+  printf '' >"$data/heartbeat"
+  printf '' >"$data/lock.json"
+}

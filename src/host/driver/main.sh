@@ -1,0 +1,59 @@
+# shellcheck shell=sh
+# The main loop: one command per line, until EOF or a stop request.
+
+# list DIR: the names of what is in a folder below the root, one level deep.
+list() {
+  cd "$root/$1" 2>/dev/null || return 0
+  set +f
+  for entry in * .[!.]* ..?*; do if [ -e "./$entry" ] || [ -L "./$entry" ]; then print "$entry"; fi; done
+}
+# writable ROOT: whether the user may write there, found out without writing.
+writable() {
+  [ -z "$missing" ] || { print "the host lacks:$missing"; return 1; }
+  at=$1
+  while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done
+  if [ ! -d "$at" ] || [ ! -w "$at" ] || [ ! -x "$at" ]; then
+    print "$at is not a directory that the user $(id -un) may write to"
+    return 1
+  fi
+  free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
+  if [ "$at" = "$1" ]; then print "$1 may be written, $free"; else print "$1 will be made, $free"; fi
+}
+
+while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
+  busy=1; heartbeat busy
+  IFS=' '
+  # shellcheck disable=SC2086 # to be split
+  set -- $line
+  unset IFS
+  [ $# -gt 1 ] || continue
+  id=$1 command=$2; shift 2
+  words=$#
+  while [ $words -gt 0 ]; do decode "$1"; shift; set -- "$@" "$value"; words=$((words - 1)); done
+  case $command in
+    open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
+    receive) stage=$1/.ghdeploy/stage; receive "$2"; exit $? ;;
+    stage) out=$(read_bytes "$1" | receive few 2>&1); rc=$?; output "$out"; answer $rc ;;
+    facts) facts "$1"; answer $? ;;
+    probe) take "$2" || continue
+      if [ "$1" = hash ]; then value=$(print "$value" | existing); fi
+      print "$value" | sed '/^$/d' | probe "$1" | tell found; answer 0 ;;
+    state | history) take "$1" || continue; run "write_$command" "$value" ;;
+    candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$1" ;;
+    containers) out=$(containers 2>&1 </dev/null); rc=$?
+      if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
+    compose) dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
+    hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
+    docker) if [ -n "$locked" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
+    heartbeat) answer 0 ;;
+    remove) job remove_service "$@" ;;
+    releases) releases; answer 0 ;;
+    snapshot) [ -f "$data/releases/$1/state.json" ] || { answer 1; continue; }
+      snapshot "$1"; answer 0 ;;
+    content) take "$2" || continue
+      print "$value" | content "$1"; answer 0 ;;
+    finish) wait; jobs=; answer 0; rm -rf "$stage"; collect "$1"; seal ;;
+    *) fail command "$command"; answer 2 ;;
+  esac
+done
+leave

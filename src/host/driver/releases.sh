@@ -1,0 +1,113 @@
+# shellcheck shell=sh
+# Releases: the state, the history, what the last releases need, and the removal of what none of them needs.
+
+# write_state JSON, write_history JSON: record one line each.
+write_state() {
+  file=$data/state.json
+  print_line "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"
+}
+write_history() {
+  file=$data/history.jsonl
+  # A line that was cut off by a full disk has no end.
+  [ ! -s "$file" ] || [ -z "$(tail -c 1 -- "$file")" ] || printf '\n' >>"$file"
+  print_line "$1" >>"$file" && flush "$file"
+}
+# print_line TEXT: like print. A shell that fails to print does not say why; cat does.
+print_line() { print "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
+
+# release NUMBER: keeps what is recorded now under this number, so that a rollback can return to it.
+release() (
+  new=$data/releases/new
+  rm -rf "$new" "$data/releases/$1" && mkdir -p -- "$new/manifest" && link "$data/state.json" "$new" || exit 1
+  set +f
+  for file in "$data/manifest"/*; do
+    [ ! -e "$file" ] || link "$data/manifest"/* "$new/manifest" || exit 1
+    break
+  done
+  # The id of the image that each service runs: its name may mean another image later.
+  ids=$(docker ps -q --filter "label=$label.oneoff=False" 2>/dev/null)
+  format="{{.Image}} {{index .Config.Labels \"$label.project\"}} {{index .Config.Labels \"$label.service\"}}"
+  # shellcheck disable=SC2086 # a list of ids
+  [ -z "$ids" ] || inspect "$format {{.Config.Image}}" $ids >"$new/images" 2>/dev/null || :
+  # The uploaded content is kept as well, because a file may be edited in place before it is replaced. Whether
+  # it has the digest that it is named by is checked when it is used.
+  for file in "$stage/+objects"/*; do
+    [ ! -e "$file" ] || mv -f -- "$stage/+objects"/* "$data/objects/" || exit 1
+    break
+  done
+  mv -- "$new" "$data/releases/$1" &&
+    { [ ! -e "$data/kept" ] || mv -f -- "$data/kept" "$data/releases/$1/kept"; }
+)
+# link FILE… FOLDER: the same files in another folder. None of them is ever written to.
+link() { ln -- "$@" 2>/dev/null || cp -p -- "$@"; }
+
+# collect KEEP: removes all releases but the last KEEP, and the objects to which no kept release and no
+# recorded or pending manifest refers. A list that cannot be read might refer to any object, so then all of
+# them stay.
+collect() (
+  cd "$data" && [ -d releases ] || exit 0
+  set +f
+  for dir in releases/*; do print "${dir##*/}"; done | awk -v keep="$1" '
+    /^[0-9]+$/ {
+      all[++n] = $0 + 0
+      for (i = n; i > 1 && all[i - 1] < all[i]; i--) { swap = all[i]; all[i] = all[i - 1]; all[i - 1] = swap }
+    }
+    END { for (i = keep + 1; i <= n; i++) print "releases/" all[i] }' | xargs -r rm -rf --
+  lists=$(find . '(' -path ./objects -o -path ./stage ')' -prune -o \
+    -type f '(' -path '*/manifest/*' -o -path '*/pending/*' -o -name kept ')' -print) || exit 1
+  [ -n "$lists" ] || exit 0
+  # Releases share most of their manifests by hard links: each is read once.
+  # shellcheck disable=SC2086 # names without blanks
+  lists=$(stat -c '%i %n' $lists) || exit 1
+  lists=$(print "$lists" | awk '!seen[$1]++ { print $2 }')
+  find objects -type f >objects.all || exit 1
+  # shellcheck disable=SC2086
+  awk '
+    k == "u" { if (NF > 1) used[$4]; else used[$1]; next }
+    { name = $0; sub(/.*\//, "", name) }
+    !(name in used)' k=u $lists k=o objects.all >objects.unused && xargs -r rm -f -- <objects.unused
+  rm -f objects.all objects.unused
+  # A history of more than 1000 lines is cut to the last 500.
+  [ ! -f history.jsonl ] || awk 'END { exit NR > 1000 }' history.jsonl || {
+    awk '
+      { line[NR % 500] = $0 }
+      END { for (i = NR + 1; i <= NR + 500; i++) print line[i % 500] }' history.jsonl >history.new &&
+      mv -f history.new history.jsonl
+  }
+)
+
+# releases: reports the lines of the history, and the numbers of the releases that are kept.
+releases() {
+  [ ! -f "$data/history.jsonl" ] || tell history <"$data/history.jsonl"
+  set +f
+  for file in "$data/releases"/*/state.json; do
+    [ ! -f "$file" ] || { file=${file%/*}; print "${file##*/}"; }
+  done | sed '/[^0-9]/d' | tell kept
+  set -f
+}
+# snapshot NUMBER: reports what was deployed when that release was made.
+snapshot() {
+  from=$data/releases/$1
+  event state "\"state\":$(cat -- "$from/state.json")"
+  [ ! -f "$from/images" ] || tell image <"$from/images"
+  set +f
+  for file in "$from/manifest"/*; do
+    [ ! -f "$file" ] || tell_manifest manifest "$file"
+  done
+  set -f
+}
+# content MAX < lines "SHA256 p PATH": reports each content in hex: that object, or else, also if the digest
+# is "-", what lies at the path. "-" stands for what is not there, "+" for more than MAX bytes.
+content() {
+  sed '/^$/d' | while IFS= read -r line; do
+    from=$data/objects/${line%% *} line=${line#* }
+    parse_path
+    [ -f "$from" ] || from=$root/$path
+    if [ -L "$from" ]; then hex=$(readlink -n -- "$from" | hex)
+    elif [ ! -f "$from" ] || [ ! -r "$from" ]; then hex=-
+    elif [ "$(stat -c %s -- "$from")" -gt "$1" ]; then hex=+
+    else hex=$(hex <"$from"); fi
+    event content "\"hex\":\"$hex\""
+  done
+}
+hex() { od -A n -v -t x1 | tr -d ' \n'; }

@@ -1,0 +1,37 @@
+# shellcheck shell=sh
+# The rollback of a swap's files. The working directory is the root.
+
+# restore UNIT: undoes a swap, also half of one, with the lists undo, undo_in_place, added and old. It writes
+# no more than it frees, because the disk may be full.
+restore() {
+  staged=$stage/$1 copies='' copied=0 claimed='' folders=/dev/null
+  [ -e "$staged/begun" ] || return 0
+  # Services may have written to the new files since; that is not lost, either.
+  if [ -e "$staged/complete" ]; then
+    each keep_changed <"$staged/put" && each keep_changed <"$staged/in_place" && store || return 1
+  fi
+  # While a swap is pending, the recorded manifest is still the old one.
+  [ -e "$data/pending/$1" ] || claim "$1" old || return 1
+  umask 022
+  each print_wanted <"$staged/undo_in_place" | each write_kept || return 1
+  each print_arrived <"$staged/added" | delete || return 1
+  [ ! -e "$staged/made" ] || xargs -0 -r rmdir -- <"$staged/made" 2>/dev/null || :
+  lost=$(each print_lost <"$staged/undo")
+  [ -z "$lost" ] ||
+    { print "$lost" | each bring_back && flush_found "$staged/back" && place "$staged/back" .; } || return 1
+  record "$1" old
+}
+# keep_changed KIND MODE SHA256 PATH NAME: keeps the file at PATH if it is not the one that was put there.
+keep_changed() {
+  differs "$@" || return 0
+  case $found in [fFlL]*) value=${found#* * * }; keep "${found%% *}" - "${value%% *}" "$4" "$5" ;; esac
+}
+# print_arrived KIND MODE SHA256 PATH NAME: prints the line if the swap has put that file at PATH: then it is
+# no longer in the stage. Anything else at PATH is not ours.
+print_arrived() { [ -e "$staged/files/$4" ] || [ -L "$staged/files/$4" ] || print "$line"; }
+# print_lost KIND MODE SHA256 PATH NAME: prints the line if that file is no longer at PATH, unless it was
+# written in place.
+print_lost() { [ -e "$staged/inplace/$4" ] || print_wanted "$@"; }
+# bring_back KIND MODE SHA256 PATH NAME: makes that file in the stage, out of the objects, with the mode that
+# it had.
+bring_back() { copy_object "$staged/back" fit -p "$@"; }

@@ -1,0 +1,87 @@
+# shellcheck shell=sh
+# The stage: files on their way to the live tree, not one of them live yet.
+#
+# A unit's folder in the stage, $staged, holds files/ and inplace/ (staged files; the latter will be written
+# in place) and lists of manifest lines or path lines. src/apply/stage.rs, which makes them, says what each
+# list is.
+
+# receive few|many < a gzipped tar of as many files: takes it as the new stage. What will be renamed into
+# place (files and manifests) is on the disk afterwards. For many files it is faster to flush the whole
+# filesystem.
+receive() (
+  rm -rf "$stage" && mkdir -m 700 "$stage" && cd "$stage" || exit 1
+  # Folders keep their mode when they are renamed into place.
+  umask 022
+  tar -xzpmof - && {
+    if [ "$1" = many ]; then sync -f . 2>/dev/null || :
+    else
+      flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'
+    fi
+    exit 0
+  }
+  # An upload that is not complete makes room again.
+  rc=$?; cd / && rm -rf "$stage"; exit $rc
+)
+
+# arrived: whether every staged file is as it was sent.
+arrived() {
+  [ -d "$staged" ] || { print 'nothing is staged'; return 1; }
+  bad=
+  for list in put:files in_place:inplace; do
+    from=$staged/${list%:*}
+    [ -s "$from" ] || continue
+    bad=$bad$(cd "$staged/${list#*:}" || exit
+      if sums <"$from" | sha256sum -c >/dev/null 2>&1; then sed '/^f /d' "$from"; else cat -- "$from"; fi |
+        each print_found) || bad=none
+  done
+  [ -z "$bad" ] || { printf 'staged files did not arrive as they were sent:\n%s\n' "$bad"; return 1; }
+}
+
+# candidate UNIT: links the files that Compose reads into STAGE/UNIT/candidate, as they will be after the
+# swap: staged files over live ones.
+candidate() {
+  staged=$stage/$1 to=$stage/$1/candidate
+  arrived && make_folder "$to" || return 1
+  while IFS= read -r line; do
+    parse_path
+    file=$to/$path
+    make_folder "${file%/*}" || return 1
+    for from in "$staged/files/$path" "$staged/inplace/$path" "$stage/+shared/files/$path" "$root/$path"; do
+      [ -e "$from" ] || continue
+      [ "$from" != "$root/$path" ] || ! grep -qxF -- "$line" "$staged/removed" 2>/dev/null || continue
+      ln -sf -- "$from" "$file" || return 1
+      break
+    done
+  done <"$staged/reads"
+}
+
+# stage_kept UNIT: stages the files of the lists put and in_place out of the objects.
+stage_kept() {
+  staged=$stage/$1 bad=
+  for list in put:files in_place:inplace; do
+    to=$staged/${list#*:}
+    bad=$bad$(each take_kept <"$staged/${list%:*}") || return 1
+  done
+  [ -z "$bad" ] || { print "no longer on the host: $bad"; return 1; }
+}
+# take_kept KIND MODE SHA256 PATH NAME: stages one; prints NAME if there is no such object.
+take_kept() {
+  if [ -f "$data/objects/$3" ]; then copy_object "$to" chmod '' "$@"; else print "$5"; fi
+}
+# copy_object FOLDER chmod|fit OPTION KIND MODE SHA256 PATH: makes FOLDER/PATH out of an object, with OPTION
+# for cp, if it is not empty, and sets the mode.
+copy_object() {
+  file=$1/$7
+  make_folder "${file%/*}" || return 1
+  case $4 in
+    [lL]) value=$(cat -- "$data/objects/$6" && printf .) && ln -s -- "${value%.}" "$file" ;;
+    *) cp ${3:+"$3"} -- "$data/objects/$6" "$file" && "$2" "$5" "$file" ;;
+  esac
+}
+
+# flush FILE…: brings files to the disk. Where sync takes no files, a crash of the host may lose them.
+flush() { sync -- "$@" 2>/dev/null || :; }
+# flush_found FIND-ARGUMENT…: the same for all files that find finds.
+flush_found() { find "$@" -type f -print0 | xargs -0 -r sync -- 2>/dev/null || :; }
+# make_folder PATH
+make_folder() { [ -d "$1" ] || mkdir -p -- "$1"; }

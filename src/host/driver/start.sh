@@ -1,0 +1,61 @@
+# shellcheck shell=sh
+# The start of the driver, the part of ghdeploy that runs on the host: its protocol, the settings of the shell
+# and the variables that the parts share. The parts are joined in the order that src/host/script.rs lists.
+#
+# The driver reads one command per line from stdin, "ID COMMAND ARGUMENT…", and answers with JSON events, one
+# per line. The last one of a command is {"id":ID,"event":"done","rc":RC}. Arguments that hold blanks,
+# backslashes or control characters are written with the escapes of printf %b. Long data follows the line, and
+# the last argument is its size in bytes, because a shell reads its stdin byte by byte. At EOF the driver
+# waits for the jobs that it has started and exits. Every child inherits fd 9, the lock, so the lock is free
+# only when all of them have exited.
+#
+# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd, od,
+# readlink and, where services have to act, Docker Compose v2. It prints the content of a file only for the
+# command `content`.
+#
+# It may be killed between any two commands, and any write may find the disk full. Therefore content is
+# complete and on the disk before it is renamed into place, and a step is recorded after it is done.
+#
+# POSIX sh has no local variables. These have a meaning outside the function that sets them; all others are
+# working variables of one function, which it sets before it reads them.
+#
+#   variable  set by           meaning
+#   nl        start            a newline
+#   label     start            the prefix of Compose's labels
+#   busy      main             not empty while a command is carried out
+#   ended     start (on TERM)  not empty once a stop was requested: no further command is read
+#   id        main             the number of the command
+#   root      open_root        the root, absolute; the working directory of every step below
+#   data      open_root        ROOT/.ghdeploy
+#   stage     open_root, main  ROOT/.ghdeploy/stage
+#   locked    open_root        not empty while this driver holds the lock
+#   missing   open_root        the tools that the host lacks, each after a blank
+#   jobs      job              not empty once a job was started
+#   digests   hash_manifests   lines "SHA256  UNIT": the digests of all recorded manifests
+#   unsealed  facts            not empty if the listing proved nothing, so that a new one is worth making
+#   value     take, decode     their result
+#   line      each, loops      the line that is being read
+#   path      parse_*          its path, decoded
+#   name      parse_*          its path in text form
+#   mode      parse_entry      mode, size, digest and name of a manifest line
+#   hash      parse_entry      digest and name of a manifest line
+#   found     look             a manifest line about a path as it is now
+#   kind      look, probe      the kind in that line
+#   staged    each command     the folder of the command's unit in the stage
+#   copies    keep, store      digests of the copies that are not among the objects yet
+#   copied    keep, store      how many those are
+#   claimed   claim            not empty if the file in pending/ is the very manifest that will be recorded
+#   folders   swap, restore    the file in which `place` notes the folders that it has made
+#   to        stage_kept       the folder that `take_kept` copies to
+set -u -f
+export LC_ALL=C
+# What the driver keeps for itself is private. Steps that write to the live tree set a umask of their own.
+umask 077
+# The loss of the client must not stop a step half way: a write to a closed pipe fails and is ignored.
+trap '' HUP PIPE
+# A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.
+trap 'ended=1; [ -n "$busy" ] || { leave; exit; }' TERM
+nl='
+'
+label=com.docker.compose
+busy='' ended='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''

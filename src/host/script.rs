@@ -1,0 +1,83 @@
+//! The script that runs on the host, in the form in which it is sent.
+//!
+//! Owns the order of its parts. What they do is written in `driver/*.sh`.
+
+/// The driver: its parts, one after the other. `start.sh` describes it.
+///
+/// `start.sh` comes first, because it sets the shell up, and `main.sh` last, because it does not return. The
+/// order of the others is that of reading. `tests/run.sh` reads the list from here.
+pub const DRIVER: &str = concat!(
+    include_str!("driver/start.sh"),
+    include_str!("driver/events.sh"),
+    include_str!("driver/lines.sh"),
+    include_str!("driver/lock.sh"),
+    include_str!("driver/drift.sh"),
+    include_str!("driver/facts.sh"),
+    include_str!("driver/stage.sh"),
+    include_str!("driver/swap.sh"),
+    include_str!("driver/restore.sh"),
+    include_str!("driver/releases.sh"),
+    include_str!("driver/docker.sh"),
+    include_str!("driver/main.sh"),
+);
+
+/// Script that the shell on the host is given to execute: it reads the driver from its stdin, as
+/// [`driver_text`] has it.
+///
+/// The login shell of the user may be fish or csh, which quote differently from `sh`. Within single quotes
+/// this text holds nothing that any of them would change, and no word that is too long for csh. The driver
+/// itself would be both. A shell reads its stdin byte by byte, so the one line that it reads is short.
+pub const BOOTSTRAP: &str = r#"IFS= read -r n; eval "$(dd bs=$n count=1 iflag=fullblock status=none)""#;
+
+/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: its size in bytes, and its code. Comments and indentation
+/// are for readers only and are not sent.
+#[must_use]
+pub fn driver_text() -> String {
+    let lines = DRIVER.lines().map(str::trim_start);
+    let code: String = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    format!("{}\n{code}", code.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Size that the text may have, in bytes. It goes along with the first command of every run, before
+    /// anything is answered. TCP sends 10 segments of about 1400 bytes before it waits for the first
+    /// acknowledgement, and twice as many in the next round trip, so a much larger text would cost every run
+    /// a round trip.
+    const MAX_BYTES: usize = 24 * 1024;
+
+    #[test]
+    fn the_text_stays_small() {
+        let bytes = driver_text().len();
+        assert!(
+            bytes <= MAX_BYTES,
+            "{bytes} bytes: shorten it, or find out what its size costs and raise the limit"
+        );
+    }
+
+    #[test]
+    fn every_part_is_sent_and_opens_with_what_it_owns() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host/driver");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(DRIVER.contains(&text), "{} is not in the list", path.display());
+            assert!(
+                text.starts_with("# shellcheck shell=sh\n# "),
+                "{} has no opening comment",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn no_line_is_longer_than_110_columns() {
+        let long: Vec<&str> = DRIVER.lines().filter(|line| line.chars().count() > 110).collect();
+        assert_eq!(long, [""; 0]);
+    }
+}

@@ -57,6 +57,7 @@ candidate() {
 
 # stage_kept UNIT: stages the files of the lists put and in_place out of the objects.
 stage_kept() {
+  umask 022
   staged=$stage/$1 bad=
   for list in put:files in_place:inplace; do
     to=$staged/${list#*:}

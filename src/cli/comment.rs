@@ -14,7 +14,7 @@ use crate::github::client::{Client, Failure};
 use crate::github::comment::{Comment, Posted, Wanted};
 use crate::github::event::{Event, PullRequest};
 use crate::plan::{Plan, VERSION};
-use crate::report::markdown::comment::{Frame, comment, outdated};
+use crate::report::comment::{Frame, comment, outdated};
 use crate::report::marker::Marker;
 
 /// How long rate limits are waited for.

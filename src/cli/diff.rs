@@ -7,7 +7,7 @@ use super::context::{Context, selection};
 use crate::base::error::{Exit, Result};
 use crate::deploy::diff::Diff as Comparison;
 use crate::outcome::answers::{Diff, HostDiff};
-use crate::report::render_diff;
+use crate::report::render;
 
 pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
     let targets = context.targets()?;
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
         HostDiff { name: target.name.clone(), files, problems }
     }));
     let diff = Diff { hosts: hosts.await };
-    context.print(|out| render_diff(context.format, out, &diff, context.style))?;
+    context.print(|out| render(&diff, context.format, out, context.style))?;
     Ok(if diff.hosts.iter().any(|host| !host.problems.is_empty()) {
         Exit::Unreachable
     } else if args.select.exit_code && diff.hosts.iter().any(|host| !host.files.is_empty()) {

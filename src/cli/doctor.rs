@@ -9,7 +9,7 @@ use crate::deploy::Target;
 use crate::host::facts::open;
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
-use crate::report::render_checkup;
+use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         HostCheckup { name: target.name.clone(), steps }
     }));
     let checkup = Checkup { hosts: hosts.await };
-    context.print(|out| render_checkup(context.format, out, &checkup, context.style))?;
+    context.print(|out| render(&checkup, context.format, out, context.style))?;
     Ok(if checkup.is_ok() { Exit::Done } else { Exit::Unreachable })
 }
 

@@ -9,9 +9,9 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose;
 use crate::compose::model::{How, Project, Service};
-use crate::outcome::answers::{Explanation, Reader, Reading, if_host_variables};
+use crate::outcome::answers::{Explanation, Explanations, Reader, Reading, if_host_variables};
 use crate::plan::ActionKind;
-use crate::report::render_explanations;
+use crate::report::render;
 use crate::state::wanted::Reactions;
 use crate::tree::disk::DiskTree;
 use crate::tree::{ProjectDir, Snapshot, owner, project_dirs};
@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
     let projects: Vec<(&ProjectDir, Project)> =
         dirs.iter().map(|dir| (dir, compose::load(&tree, &dir.dir, &root))).collect();
-    let mut explanations = Vec::new();
+    let mut paths = Vec::new();
     for text in &args.paths {
         let path = repo_path(&context.dir, text)?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
@@ -31,9 +31,10 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
-        explanations.push(Explanation { path, known, managed: synced, readers });
+        paths.push(Explanation { path, known, managed: synced, readers });
     }
-    context.print(|out| render_explanations(context.format, out, &explanations, context.style))?;
+    let explanations = Explanations { paths };
+    context.print(|out| render(&explanations, context.format, out, context.style))?;
     Ok(Exit::Done)
 }
 

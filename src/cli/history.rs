@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::base::error::{Exit, Result};
 use crate::deploy::history::history;
 use crate::outcome::answers::{History, HostHistory};
-use crate::report::render_history;
+use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
@@ -19,6 +19,6 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         HostHistory { name: target.name.clone(), releases, problems }
     }));
     let history = History { hosts: hosts.await };
-    context.print(|out| render_history(context.format, out, &history, context.style))?;
+    context.print(|out| render(&history, context.format, out, context.style))?;
     Ok(if history.hosts.iter().all(|host| host.problems.is_empty()) { Exit::Done } else { Exit::Unreachable })
 }

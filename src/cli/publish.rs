@@ -20,11 +20,9 @@ use crate::images::reference;
 use crate::outcome::answers::CheckReport;
 use crate::outcome::{Outcome, ProjectResult};
 use crate::plan::{ImageToBuild, Plan};
-use crate::report::markdown::fit::{self, SUMMARY};
+use crate::report::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
-use crate::report::{
-    Format, Style, diagnostic, render_builds, render_check, render_outcome, render_plan, render_verdict,
-};
+use crate::report::{Checked, Format, Render, failure_as_markdown, render};
 
 /// A result that a workflow run learns of.
 #[derive(Clone, Copy)]
@@ -64,28 +62,23 @@ impl Context {
     }
 
     fn render(&self, shown: Shown<'_>, format: Format, w: &mut dyn Write) -> std::io::Result<()> {
-        match shown {
-            Shown::Plan(plan) => render_plan(format, w, plan, self.style),
-            Shown::Outcome(outcome) => render_outcome(format, w, outcome, self.style),
-            Shown::Verdict(verdict, _) => render_verdict(format, w, verdict, self.style),
-            Shown::Builds(builds, _) => render_builds(format, w, builds, self.style),
-            Shown::Check(report) => render_check(format, w, report, &|path| self.source(path), self.style),
-        }
+        let value: &dyn Render = match shown {
+            Shown::Plan(plan) => plan,
+            Shown::Outcome(outcome) => outcome,
+            Shown::Verdict(verdict, _) => verdict,
+            Shown::Builds(builds, _) => builds,
+            Shown::Check(report) => &Checked { report, sources: &|path| self.source(path) },
+        };
+        render(value, format, w, self.style)
     }
 }
 
 /// Lets a workflow run know of a failure that has no other result.
 pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
     let publication = Publication { run, dir, quiet: false };
-    let mut text = Vec::new();
-    let told = diagnostic::error(&mut text, error, &|path| source(dir, path), Style::default());
-    let text = told.map(|()| String::from_utf8_lossy(&text).into_owned());
-    let summary = text.and_then(|text| {
-        let mut markdown = Vec::new();
-        crate::report::markdown::failure(&mut markdown, &text)?;
-        Ok(String::from_utf8_lossy(&markdown).into_owned())
-    });
-    publication.summarise(summary);
+    let mut markdown = Vec::new();
+    let rendered = failure_as_markdown(&mut markdown, error, &|path| source(dir, path));
+    publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
     publication.annotate(&error.diagnostics.iter().collect::<Vec<_>>());
     publication.put_out(&[Output { name: "result", value: word(error.exit).to_owned() }]);
 }
@@ -94,7 +87,7 @@ pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
 pub(super) fn instead_of_a_comment(run: &Run, dir: &Path, plan: Option<&Plan>, why: &str) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
-    let rendered = plan.map_or(Ok(()), |plan| crate::report::markdown::plan(&mut markdown, plan));
+    let rendered = plan.map_or(Ok(()), |plan| plan.markdown(&mut markdown));
     let text = String::from_utf8_lossy(&markdown);
     publication.summarise(
         rendered.map(|()| format!("{text}This is not a comment on the pull request, for {why}.\n")),

@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::base::error::{Exit, Result};
 use crate::deploy::status::{status, unknown};
 use crate::outcome::answers::Status;
-use crate::report::render_status;
+use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
@@ -17,6 +17,6 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         found.await.unwrap_or_else(|error| unknown(target, error))
     }));
     let status = Status { hosts: hosts.await };
-    context.print(|out| render_status(context.format, out, &status, context.style))?;
+    context.print(|out| render(&status, context.format, out, context.style))?;
     Ok(if status.hosts.iter().all(|host| host.problems.is_empty()) { Exit::Done } else { Exit::Unreachable })
 }

@@ -10,6 +10,13 @@ use crate::outcome::history::Release;
 use crate::plan::{ActionKind, FileChangeKind};
 use crate::state::container::{ContainerState, HealthStatus};
 
+/// What `explain` says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanations {
+    /// One per path.
+    pub paths: Vec<Explanation>,
+}
+
 /// What `explain` says about one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {

@@ -7,9 +7,9 @@ use crate::base::error::{Exit, HostState};
 use crate::base::path::RootPath;
 use crate::compose::model::{Hook, HookKind, How, When};
 use crate::outcome::answers::{
-    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, FileDiff, History,
-    HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader, Reading,
-    Status,
+    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, Explanations, FileDiff,
+    History, HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader,
+    Reading, Status,
 };
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{
@@ -22,6 +22,7 @@ use crate::plan::{
 };
 
 use super::escape::is_unseen;
+use super::{Render, Style};
 
 pub(super) const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 
@@ -37,6 +38,21 @@ pub(super) const HOSTILE: [&str; 9] = [
     "\u{202e}fdp.exe",
     ":",
 ];
+
+/// A result as text without colours.
+pub(super) fn text(value: &dyn Render) -> String {
+    text_of(|w| value.text(w, Style::default()))
+}
+
+/// A result as Markdown.
+pub(super) fn markdown(value: &dyn Render) -> String {
+    text_of(|w| value.markdown(w))
+}
+
+/// A result as JSON.
+pub(super) fn json(value: &dyn Render) -> String {
+    text_of(|w| value.json(w))
+}
 
 /// What a renderer writes.
 pub(super) fn text_of(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
@@ -304,7 +320,7 @@ pub(super) fn hostile_outcome() -> Outcome {
 }
 
 /// Explanations whose every name is hostile.
-pub(super) fn hostile_explanations() -> Vec<Explanation> {
+pub(super) fn hostile_explanations() -> Explanations {
     let reader = |name: &&str| Reader {
         project: (*name).to_owned(),
         service: (*name).to_owned(),
@@ -319,7 +335,7 @@ pub(super) fn hostile_explanations() -> Vec<Explanation> {
         managed: true,
         readers: HOSTILE.iter().map(reader).collect(),
     };
-    HOSTILE.iter().map(explanation).collect()
+    Explanations { paths: HOSTILE.iter().map(explanation).collect() }
 }
 
 /// A status whose every name is hostile.
@@ -373,7 +389,7 @@ pub(super) fn unreachable() -> HostOutcome {
     }
 }
 
-pub(super) fn explanations() -> Vec<Explanation> {
+pub(super) fn explanations() -> Explanations {
     let reader = |service: &str, how, line, kind, detail: Option<&str>| Reader {
         project: "blog".to_owned(),
         service: service.to_owned(),
@@ -384,7 +400,7 @@ pub(super) fn explanations() -> Vec<Explanation> {
     };
     let explanation =
         |path: &str, known, managed, readers| Explanation { path: path.to_owned(), known, managed, readers };
-    vec![
+    let paths = vec![
         explanation(
             "services/blog/nginx.conf",
             true,
@@ -403,7 +419,8 @@ pub(super) fn explanations() -> Vec<Explanation> {
         explanation("services/blog/README.md", true, false, vec![]),
         explanation("services/blog/run.sh", true, true, vec![]),
         explanation("services/nowhere", false, false, vec![]),
-    ]
+    ];
+    Explanations { paths }
 }
 
 pub(super) fn status() -> Status {

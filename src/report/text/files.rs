@@ -12,7 +12,7 @@ use crate::report::wording::{count, remark, sign};
 const LISTED: usize = 10;
 
 /// Writes one line a file; what needs a look is always listed, the rest if it is not too much.
-pub(super) fn files(w: &mut dyn Write, files: &[FileChange], style: Style) -> io::Result<()> {
+pub(in crate::report) fn files(w: &mut dyn Write, files: &[FileChange], style: Style) -> io::Result<()> {
     let (odd, plain): (Vec<_>, Vec<_>) = files.iter().partition(|file| needs_look(file));
     if style.verbose || plain.len() <= LISTED {
         plain.iter().try_for_each(|file| line(w, file, style))?;

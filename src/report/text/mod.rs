@@ -1,22 +1,11 @@
-//! Results for a person, at a terminal or in a log, at two in the morning.
+//! The shared pieces of the text form: headings, and the lines of files, actions and hooks.
 //!
-//! Grouped by host and project, one line a file and one line a service with its cause; what does not
-//! change is only counted; the counts, or the state of the hosts, stand at the end.
+//! Results are read at a terminal or in a log. They are grouped by host and project: one line per file, one line per
+//! service with its cause. What does not change is only counted. The counts, or the states of the hosts, come last.
 
-mod answers;
-mod diff;
 mod files;
-mod gate;
-mod history;
-mod outcome;
-mod plan;
 
-pub use answers::{check, checkup, explanations, status};
-pub use diff::diff;
-pub use gate::{builds, verdict};
-pub use history::history;
-pub use outcome::outcome;
-pub use plan::plan;
+pub(super) use files::files;
 
 use std::io::{self, Write};
 
@@ -30,7 +19,7 @@ use super::wording::{Cause, action_result, cause, subject, when};
 use super::workflow::{END_GROUP, group};
 
 /// Writes what runs besides the actions, and what became of it if that is known already.
-fn hooks<'h>(
+pub(super) fn hooks<'h>(
     w: &mut dyn Write,
     hooks: impl Iterator<Item = (Option<ActionResult>, &'h Hook)>,
     style: Style,
@@ -57,7 +46,7 @@ fn told(w: &mut dyn Write, result: ActionResult, style: Style) -> io::Result<()>
 }
 
 /// Writes a host's heading, which is left out if there is only one host.
-fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io::Result<()> {
+pub(super) fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io::Result<()> {
     if hosts > 1 {
         writeln!(w, "{}\n", style.ink(Ink::Heading, format!("host {}", name(host))))
     } else {
@@ -66,7 +55,7 @@ fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io
 }
 
 /// Writes a project's heading: its name, where it lies if the name does not tell, what it comes to.
-fn project_heading(
+pub(super) fn project_heading(
     w: &mut dyn Write,
     project: &str,
     path: &str,
@@ -82,7 +71,7 @@ fn project_heading(
 
 /// Writes the part of one project. In a workflow's log it is folded, with its counts in the line that is left,
 /// unless it needs a look.
-fn part(
+pub(super) fn part(
     w: &mut dyn Write,
     needs_look: bool,
     amounts: &str,
@@ -105,13 +94,13 @@ fn part(
 const WIDEST: usize = 32;
 
 /// A line for an action: what became of it if that is known already, and the action.
-struct Row<'a> {
-    result: Option<ActionResult>,
-    action: &'a Action,
+pub(super) struct Row<'a> {
+    pub(super) result: Option<ActionResult>,
+    pub(super) action: &'a Action,
 }
 
 /// Writes one line an action, in columns.
-fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> io::Result<()> {
+pub(super) fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> io::Result<()> {
     let subjects: Vec<String> = rows.iter().map(|row| subject(row.action)).collect();
     let width = rows.iter().map(|row| row.action.kind.word().len()).max().unwrap_or_default();
     let who = subjects.iter().map(|subject| subject.chars().count()).filter(|who| *who <= WIDEST);

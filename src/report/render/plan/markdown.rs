@@ -6,20 +6,20 @@ use crate::plan::{HostPlan, Plan, ProjectPlan};
 use crate::report::tally::Tally;
 use crate::report::wording::{change, commit, count};
 
-use super::{code, details, fold, host_heading, messages, services, unfold};
+use crate::report::markdown::{code, details, fold, host_heading, messages, services, unfold};
 
 /// Writes what would change and why.
 ///
 /// # Errors
 ///
 /// When `w` fails.
-pub fn plan(w: &mut dyn Write, plan: &Plan) -> io::Result<()> {
+pub(super) fn plan(w: &mut dyn Write, plan: &Plan) -> io::Result<()> {
     plan_with(w, plan, Details::Folded)
 }
 
 /// What becomes of the files and reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Details {
+pub(in crate::report) enum Details {
     /// They are folded.
     Folded,
     /// They are left out, and that is said.
@@ -27,7 +27,7 @@ pub(super) enum Details {
 }
 
 /// Writes a plan with or without its details.
-pub(super) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Details) -> io::Result<()> {
+pub(in crate::report) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Details) -> io::Result<()> {
     let tally = Tally::of_plan(plan);
     writeln!(w, "### ghdeploy: {}\n", tally.future_heading())?;
     let line = tally.line("");

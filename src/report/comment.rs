@@ -6,7 +6,8 @@ use crate::plan::Plan;
 use crate::report::marker::Marker;
 
 use super::fit::{COMMENT, cut};
-use super::plan::{Details, plan_with};
+use super::markdown::code;
+use super::render::plan::{Details, plan_with};
 
 /// What a comment says besides the plan.
 #[derive(Debug, Clone, Default)]
@@ -23,9 +24,9 @@ pub struct Frame<'a> {
 #[must_use]
 pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
     let head = marker.line();
-    let mut foot = format!("<sub>For commit {}", super::code(&marker.head));
+    let mut foot = format!("<sub>For commit {}", code(&marker.head));
     if let Some(base) = frame.base {
-        let _ = write!(foot, ", compared with {}", super::code(base));
+        let _ = write!(foot, ", compared with {}", code(base));
     }
     if let Some(url) = frame.run_url.filter(|url| is_link(url)) {
         let _ = write!(foot, " · [run]({url})");
@@ -59,7 +60,7 @@ pub fn outdated(marker: &Marker) -> String {
     format!(
         "{}\n### ghdeploy: the pull request has moved on\n\nThe plan that stood here was for commit {}. The run for the newest commit tells what that one would change; if it has ended already, run it again.\n",
         marker.line(),
-        super::code(&marker.head)
+        code(&marker.head)
     )
 }
 

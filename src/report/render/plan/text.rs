@@ -8,15 +8,14 @@ use crate::report::diagnostic::brief;
 use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 
-use super::files::files;
-use super::{Row, actions, hooks, host_heading, part, project_heading};
+use crate::report::text::{Row, actions, files, hooks, host_heading, part, project_heading};
 
 /// Writes what would change and why, and the counts at the end.
 ///
 /// # Errors
 ///
 /// When `w` fails.
-pub fn plan(w: &mut dyn Write, plan: &Plan, style: Style) -> io::Result<()> {
+pub(super) fn plan(w: &mut dyn Write, plan: &Plan, style: Style) -> io::Result<()> {
     for shown in &plan.hosts {
         host(w, shown, plan.hosts.len(), style)?;
     }

@@ -1,23 +1,7 @@
-//! Results for a job summary or a comment on a pull request, in GitHub's Markdown.
+//! The shared pieces of the Markdown form, GitHub's dialect: code, blocks, tables' cells, folded parts.
 //!
-//! A heading with the essence, a compact table, details folded. Names from a repository are shown as
-//! code and messages in fenced blocks: there, nothing in them is markup, a mention or a reference.
-
-mod answers;
-pub mod comment;
-mod diff;
-pub mod fit;
-mod gate;
-mod history;
-mod outcome;
-mod plan;
-
-pub use answers::{check, checkup, explanations, status};
-pub use diff::diff;
-pub use gate::{builds, verdict};
-pub use history::history;
-pub use outcome::outcome;
-pub use plan::plan;
+//! A result is a heading with its essence and a compact table, with details folded. Names from a repository are shown
+//! as code and messages in fenced blocks. Nothing in those is markup, a mention or a reference.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -33,13 +17,13 @@ use super::wording::{below, detail, note, remark, when};
 
 /// So many files, reasons or services are listed in one place; GitHub's comments hold 65,536
 /// characters, and nobody reads more.
-const LISTED: usize = 50;
+pub(super) const LISTED: usize = 50;
 
 /// Text as code, fit for a line or for a cell of a table.
 ///
 /// A code span, unless the text holds what ends a span or a cell; then the `code` element with every
 /// sign as an entity. GitHub looks for mentions and references in neither.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = name(text);
     let plain = !text.contains(['`', '|', '\\']) && text.trim() == text && !text.is_empty();
     if plain { format!("`{text}`") } else { element(&text) }
@@ -62,29 +46,19 @@ fn element(text: &str) -> String {
 }
 
 /// Writes text as a block that nothing in it can end.
-fn fenced(w: &mut dyn Write, text: &str) -> io::Result<()> {
+pub(super) fn fenced(w: &mut dyn Write, text: &str) -> io::Result<()> {
     fenced_as(w, "text", text)
 }
 
 /// The same in colours for a language.
-fn fenced_as(w: &mut dyn Write, language: &str, text: &str) -> io::Result<()> {
+pub(super) fn fenced_as(w: &mut dyn Write, language: &str, text: &str) -> io::Result<()> {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(w, "{fence}{language}\n{}\n{fence}\n", text.trim_end())
 }
 
-/// Writes a failure that has no other result; `text` is what was said of it.
-///
-/// # Errors
-///
-/// When `w` fails.
-pub fn failure(w: &mut dyn Write, text: &str) -> io::Result<()> {
-    writeln!(w, "### ghdeploy: failed\n")?;
-    fenced(w, text)
-}
-
 /// Writes messages as a block.
-fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
+pub(super) fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
     if diagnostics.is_empty() {
         return Ok(());
     }
@@ -96,7 +70,7 @@ fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
 /// A cell with actions, those of one sort together: ``restart `web`, `worker`; up `db` ``.
 ///
 /// With each action comes what it is, such as `restart` or `restart failed`.
-fn services<'a>(
+pub(super) fn services<'a>(
     actions: impl Iterator<Item = (&'a Action, String)>,
     hooks: impl Iterator<Item = (&'a Hook, String)>,
 ) -> String {
@@ -116,7 +90,7 @@ fn services<'a>(
     if cell.is_empty() { "–".to_owned() } else { cell }
 }
 
-fn listed(words: &[String]) -> String {
+pub(super) fn listed(words: &[String]) -> String {
     let mut text = words.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
     if words.len() > LISTED {
         let _ = write!(text, " and {} more", words.len() - LISTED);
@@ -125,7 +99,7 @@ fn listed(words: &[String]) -> String {
 }
 
 /// Writes the files and reasons of one project as a list.
-fn details<'a>(
+pub(super) fn details<'a>(
     w: &mut dyn Write,
     project: &str,
     folder: &str,
@@ -174,18 +148,18 @@ fn file_word(change: FileChangeKind) -> &'static str {
 }
 
 /// Writes the beginning of a folded part, with a name in its summary: there, Markdown is not read.
-fn unfold(w: &mut dyn Write, summary: &str, of: Option<&str>) -> io::Result<()> {
+pub(super) fn unfold(w: &mut dyn Write, summary: &str, of: Option<&str>) -> io::Result<()> {
     let of = of.map(|of| format!(" {}", element(&name(of)))).unwrap_or_default();
     writeln!(w, "<details><summary>{summary}{of}</summary>\n")
 }
 
 /// Writes the end of a folded part.
-fn fold(w: &mut dyn Write) -> io::Result<()> {
+pub(super) fn fold(w: &mut dyn Write) -> io::Result<()> {
     writeln!(w, "</details>\n")
 }
 
 /// Writes the heading of one host of several.
-fn host_heading(w: &mut dyn Write, host: &str, hosts: usize) -> io::Result<()> {
+pub(super) fn host_heading(w: &mut dyn Write, host: &str, hosts: usize) -> io::Result<()> {
     if hosts > 1 { writeln!(w, "#### Host {}\n", code(host)) } else { Ok(()) }
 }
 

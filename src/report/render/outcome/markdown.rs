@@ -7,14 +7,16 @@ use crate::report::escape::name;
 use crate::report::tally::Tally;
 use crate::report::wording::{action_result, commit, count, host_state, project_result};
 
-use super::{code, details, fenced, fold, host_heading, listed, messages, services, unfold};
+use crate::report::markdown::{
+    code, details, fenced, fold, host_heading, listed, messages, services, unfold,
+};
 
 /// Writes what was done, what failed and why, and the state of each host.
 ///
 /// # Errors
 ///
 /// When `w` fails.
-pub fn outcome(w: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
+pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     let tally = Tally::of_outcome(outcome);
     writeln!(w, "### ghdeploy: {}\n", tally.past_heading())?;
     let line = tally.line("");

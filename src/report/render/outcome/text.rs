@@ -9,15 +9,14 @@ use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 use crate::report::wording::{commit, host_state, project_result};
 
-use super::files::files;
-use super::{Row, actions, hooks, host_heading, part, project_heading};
+use crate::report::text::{Row, actions, files, hooks, host_heading, part, project_heading};
 
 /// Writes what was done, what failed and why, the counts, and at the very end the state of each host.
 ///
 /// # Errors
 ///
 /// When `w` fails.
-pub fn outcome(w: &mut dyn Write, outcome: &Outcome, style: Style) -> io::Result<()> {
+pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome, style: Style) -> io::Result<()> {
     for shown in &outcome.hosts {
         host(w, shown, outcome.hosts.len(), style)?;
     }

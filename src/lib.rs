@@ -11,6 +11,7 @@ pub mod github;
 pub mod host;
 pub mod images;
 pub mod lint;
+pub mod notify;
 pub mod outcome;
 pub mod plan;
 pub mod report;

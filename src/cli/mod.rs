@@ -3,7 +3,6 @@
 //! Owns options and their meaning; each command has a module of its own. Everything that a command
 //! finds out goes to stdout, everything it says meanwhile to stderr.
 
-mod announce;
 mod args;
 mod base;
 mod build;
@@ -15,6 +14,7 @@ mod doctor;
 mod explain;
 mod gate;
 mod history;
+mod notify;
 mod plan;
 mod publish;
 mod rollback;

@@ -1,6 +1,5 @@
 //! `rollback`: goes back to an earlier release with what the host has kept, without the repository.
 
-use super::announce::Announcer;
 use super::args::RollbackArgs;
 use super::context::{Context, selection};
 use super::publish::Shown;
@@ -22,10 +21,10 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     };
     let rollback = Rollback { to: args.to(), selection: selection(&args.select)? };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
-    let announcer = (!args.dry_run).then(|| Announcer::new(context));
+    let notifier = (!args.dry_run).then(|| context.notifier());
     let mut observer = observer(context.progress, 1, context.stderr);
-    if let Some(announcer) = &announcer {
-        observer = announcer.observing(observer);
+    if let Some(notifier) = &notifier {
+        observer = notifier.observing(observer);
     }
     let stop = signals::listen();
     let session = Session { target, options: &options, observer: &*observer, stop: stop.clone() };
@@ -48,8 +47,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     let alone = error.filter(|_| context.format != Format::Json);
     let alone = alone.map(|error| error.on_host(&target.name, HostState::Unchanged));
     let outcome = Outcome { version: VERSION, commit, hosts: vec![outcome] };
-    match announcer {
-        Some(announcer) => finish(context, announcer, &outcome, alone, &stop).await,
+    match notifier {
+        Some(notifier) => finish(context, notifier, &outcome, alone, &stop).await,
         None => match alone {
             Some(error) => Err(error),
             None => context.publish(Shown::Outcome(&outcome), outcome.exit()).map(|()| outcome.exit()),

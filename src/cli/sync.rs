@@ -1,6 +1,5 @@
 //! `sync`: makes hosts match this tree.
 
-use super::announce::Announcer;
 use super::args::SyncArgs;
 use super::context::{Context, selection};
 use super::publish::Shown;
@@ -9,6 +8,7 @@ use crate::apply::stop::Stop;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::deploy::sync::Sync;
 use crate::deploy::{Reached, Session, failed_before_start, on_each, plan_of};
+use crate::notify::Notifier;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 use crate::report::Format;
@@ -26,10 +26,10 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         allow_older: args.allow_older,
     };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
-    let announcer = (!args.dry_run).then(|| Announcer::new(context));
+    let notifier = (!args.dry_run).then(|| context.notifier());
     let mut observer = observer(context.progress, targets.len(), context.stderr);
-    if let Some(announcer) = &announcer {
-        observer = announcer.observing(observer);
+    if let Some(notifier) = &notifier {
+        observer = notifier.observing(observer);
     }
     let stop = signals::listen();
     let results = on_each(&targets, args.parallel, args.fail_fast, async |target| {
@@ -55,8 +55,8 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         }
     }
     let outcome = Outcome { version: VERSION, commit: worktree.commit(), hosts: outcomes };
-    if let Some(announcer) = announcer {
-        return finish(context, announcer, &outcome, alone, &stop).await;
+    if let Some(notifier) = notifier {
+        return finish(context, notifier, &outcome, alone, &stop).await;
     }
     if let Some(error) = alone {
         return Err(error);
@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
 /// Shows an outcome, or the error that takes its place, and then notifies others.
 pub(super) async fn finish(
     context: &Context,
-    announcer: Announcer,
+    notifier: Notifier,
     outcome: &Outcome,
     alone: Option<Error>,
     stop: &Stop,
@@ -83,6 +83,6 @@ pub(super) async fn finish(
         Some(error) => Err(error),
         None => context.publish(Shown::Outcome(outcome), exit).map(|()| exit),
     };
-    announcer.finish(context, outcome, stop).await;
+    context.notified(notifier, outcome, stop).await;
     result
 }

@@ -5,7 +5,6 @@
 //! lines come from repositories and hosts and are hostile. They pass through [`escape`] before they are written, so
 //! that they can neither move a cursor nor be a workflow command.
 
-pub mod announce;
 pub mod comment;
 pub mod diagnostic;
 pub mod escape;
@@ -14,6 +13,7 @@ pub mod fit;
 mod json;
 mod markdown;
 pub mod marker;
+pub mod notification;
 pub mod progress;
 mod render;
 mod style;

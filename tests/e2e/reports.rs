@@ -172,7 +172,7 @@ fn what_cannot_be_told_is_said_and_fails_nothing() {
         .exits(0)
         .says("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
         .says("note: no commit status on GitHub (GitHub says 403")
-        .says("note: Slack was not told: it answers with 404");
+        .says("note: no Slack notification: the server answered 404");
     assert_eq!(told(&github).len(), 2, "what passes is tried again");
     assert!(states(&github).is_empty());
     // Nobody is there at all.
@@ -186,8 +186,8 @@ fn what_cannot_be_told_is_said_and_fails_nothing() {
     command.env("GITHUB_TOKEN", TOKEN).env("HOOK_URL", format!("http://127.0.0.1:1/{SECRET}"));
     let ran = Ran::of("sync".to_owned(), &command.output().unwrap()).exits(0);
     let ran =
-        ran.says("note: no deployment on GitHub: GitHub was not reached").says("the webhook was not told: ");
-    let ran = ran.says("nobody is told by Slack: the variable SLACK_WEBHOOK_URL is not set");
+        ran.says("note: no deployment on GitHub: GitHub was not reached").says("no webhook notification: ");
+    let ran = ran.says("no Slack notification: the variable SLACK_WEBHOOK_URL is not set");
     let shown: String = ran.all().lines().filter(|line| !line.starts_with("::add-mask::")).collect();
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(bed.on_host("app/web.conf"), "two");

@@ -11,7 +11,7 @@ pub(crate) enum Sort {
     Pure,
     /// Reads facts: files, git, the host, GitHub.
     Edge,
-    /// Changes a host.
+    /// Changes a host, or notifies others.
     Effects,
     /// The command line.
     Top,
@@ -33,6 +33,7 @@ pub(crate) const LAYERS: &[(&str, Sort)] = &[
     ("github", Sort::Edge),
     ("apply", Sort::Effects),
     ("deploy", Sort::Effects),
+    ("notify", Sort::Effects),
     ("cli", Sort::Top),
 ];
 

@@ -28,7 +28,7 @@ const SECTIONS: usize = 8;
 
 /// What is known of a run, whatever it comes to.
 #[derive(Debug, Clone, Default)]
-pub struct Run {
+pub struct RunDetails {
     /// `owner/name` of the repository.
     pub repository: Option<String>,
     /// Who started it.
@@ -39,7 +39,7 @@ pub struct Run {
 
 /// What a host's outcome comes to, in the length of a status.
 #[must_use]
-pub fn short(host: &HostOutcome) -> String {
+pub fn status_description(host: &HostOutcome) -> String {
     let outcome = Outcome { version: VERSION, commit: None, hosts: vec![host.clone()] };
     let tally = Tally::of_outcome(&outcome);
     let text = match host.failure.as_ref().and_then(|failure| failure.diagnostics.first()) {
@@ -51,14 +51,14 @@ pub fn short(host: &HostOutcome) -> String {
 
 /// A Slack message that a deploy begins.
 #[must_use]
-pub fn slack_started(run: &Run, host: &str, projects: &[String], wanted: Option<&str>) -> Value {
+pub fn slack_started(run: &RunDetails, host: &str, projects: &[String], wanted: Option<&str>) -> Value {
     let names: Vec<String> = projects.iter().map(|project| code(project)).collect();
     message(&format!("Deploying to {host}"), vec![names.join(", ")], run, wanted)
 }
 
 /// A Slack message about what a deploy came to.
 #[must_use]
-pub fn slack_finished(run: &Run, outcome: &Outcome) -> Value {
+pub fn slack_finished(run: &RunDetails, outcome: &Outcome) -> Value {
     let tally = Tally::of_outcome(outcome);
     let hosts: Vec<&str> = outcome.hosts.iter().map(|host| host.name.as_str()).collect();
     let mut sections = Vec::new();
@@ -81,7 +81,7 @@ pub fn slack_finished(run: &Run, outcome: &Outcome) -> Value {
 /// What a webhook is told, as JSON: `{"version": 1, "event": "succeeded", …}`. `outcome` is as everywhere, without the
 /// log lines of containers; a deploy that begins has none.
 #[must_use]
-pub fn webhook(event: &str, run: &Run, hosts: &[String], outcome: Option<&Outcome>) -> Value {
+pub fn webhook(event: &str, run: &RunDetails, hosts: &[String], outcome: Option<&Outcome>) -> Value {
     let mut plain = outcome.cloned();
     for project in plain.iter_mut().flat_map(|outcome| &mut outcome.hosts).flat_map(|host| &mut host.projects)
     {
@@ -111,7 +111,7 @@ fn project(project: &ProjectOutcome) -> String {
     line
 }
 
-fn message(heading: &str, sections: Vec<String>, run: &Run, wanted: Option<&str>) -> Value {
+fn message(heading: &str, sections: Vec<String>, run: &RunDetails, wanted: Option<&str>) -> Value {
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": shortened(&name(heading), HEADER)}}),
     ];
@@ -178,8 +178,8 @@ mod tests {
     use super::*;
     use crate::report::samples;
 
-    fn run() -> Run {
-        Run {
+    fn run() -> RunDetails {
+        RunDetails {
             repository: Some("ann/side".to_owned()),
             actor: Some("ann".to_owned()),
             run_url: Some("https://github.com/ann/side/actions/runs/118".to_owned()),
@@ -283,7 +283,7 @@ mod tests {
             .map(|number| ProjectOutcome { name: format!("{number}{}", "x<".repeat(100)), ..project.clone() })
             .collect();
         host.name = "h".repeat(300);
-        assert!(short(&host).chars().count() <= DESCRIPTION);
+        assert!(status_description(&host).chars().count() <= DESCRIPTION);
         let told = slack_finished(&run(), &samples::outcome_of(vec![host]));
         let blocks = told["blocks"].as_array().unwrap();
         assert!(blocks.len() <= 50);
@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn a_status_says_the_essence() {
         assert_eq!(
-            short(&samples::well()),
+            status_description(&samples::well()),
             "3 projects done: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged"
         );
-        assert!(short(&samples::unreachable()).starts_with("failed: "));
+        assert!(status_description(&samples::unreachable()).starts_with("failed: "));
     }
 }

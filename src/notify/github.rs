@@ -1,0 +1,106 @@
+//! GitHub's deployments and commit statuses.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::{Channel, Started, TIMEOUT};
+use crate::base::error::Exit;
+use crate::config;
+use crate::github::Run;
+use crate::github::client::{Client, Failure};
+use crate::github::deployment::{Deployments, Subject};
+use crate::outcome::Outcome;
+use crate::report::notification::status_description;
+
+/// The deployments and statuses of a repository.
+pub(super) struct GitHub {
+    /// `None` once GitHub could not be reached: another attempt would only delay the end.
+    deployments: Option<Deployments>,
+    config: config::GitHub,
+    urls: BTreeMap<String, String>,
+    /// The number of each host's deployment.
+    started: BTreeMap<String, u64>,
+}
+
+impl GitHub {
+    /// The channel; `None` outside of a workflow run, without a token, or if the configuration turns it off.
+    ///
+    /// # Errors
+    ///
+    /// A note when the client cannot be built.
+    pub(super) fn new(
+        workflow: Option<&Run>,
+        config: config::GitHub,
+        urls: BTreeMap<String, String>,
+    ) -> Result<Option<Self>, String> {
+        let Some(run) = workflow.filter(|_| config.deployments || config.statuses) else { return Ok(None) };
+        let (Some(token), Some(repository)) = (&run.token, &run.repository) else { return Ok(None) };
+        let client = Client::new(&run.api, token, TIMEOUT / 2).map_err(|failure| failure.to_string())?;
+        let deployments = Deployments { client, repository: repository.clone(), log_url: run.url() };
+        Ok(Some(Self { deployments: Some(deployments), config, urls, started: BTreeMap::new() }))
+    }
+
+    async fn start(&mut self, started: &Started) -> Option<String> {
+        let (Some(deployments), Some(commit), true) =
+            (&self.deployments, &started.commit, self.config.deployments)
+        else {
+            return None;
+        };
+        let url = self.urls.get(&started.host).map(String::as_str);
+        match deployments.begin(Subject { environment: &started.host, url, commit }).await {
+            Ok(id) => {
+                self.started.insert(started.host.clone(), id);
+                None
+            }
+            Err(failure) => {
+                if matches!(failure, Failure::Unreachable(_) | Failure::Limited { .. }) {
+                    self.deployments = None;
+                }
+                Some(missing("deployment", "deployments", &failure))
+            }
+        }
+    }
+
+    async fn finish(&self, outcome: &Outcome) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (Some(deployments), Some(commit)) = (&self.deployments, &outcome.commit) else { return notes };
+        for host in &outcome.hosts {
+            let (is_success, text) = (host.exit() == Exit::Done, status_description(host));
+            let url = self.urls.get(&host.name).map(String::as_str);
+            let subject = Subject { environment: &host.name, url, commit };
+            if let Some(id) = self.started.get(&host.name)
+                && let Err(failure) = deployments.end(*id, subject, is_success, &text).await
+            {
+                notes.push(missing("end of the deployment", "deployments", &failure));
+            }
+            if self.config.statuses
+                && let Err(failure) = deployments.commit(subject, is_success, &text).await
+            {
+                notes.push(missing("commit status", "statuses", &failure));
+            }
+        }
+        notes
+    }
+}
+
+impl Channel for GitHub {
+    fn started<'a>(&'a mut self, started: &'a Started) -> BoxFuture<'a, Vec<String>> {
+        self.start(started).map(|note| note.into_iter().collect()).boxed()
+    }
+
+    fn finished<'a>(&'a mut self, outcome: &'a Outcome) -> BoxFuture<'a, Vec<String>> {
+        self.finish(outcome).boxed()
+    }
+}
+
+/// A note about a record that GitHub did not accept, with what to do about it.
+fn missing(record: &str, permission: &str, failure: &Failure) -> String {
+    match failure {
+        Failure::Refused { status: 401 | 403 | 404, .. } => format!(
+            "no {record} on GitHub ({failure}): give the job `permissions: {permission}: write`, or set `github: {{{permission}: false}}` in ghdeploy.yml"
+        ),
+        failure => format!("no {record} on GitHub: {failure}"),
+    }
+}

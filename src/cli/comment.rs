@@ -10,9 +10,10 @@ use super::context::Context;
 use super::plan::plan;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::Run;
-use crate::github::client::{Client, Failure};
-use crate::github::comment::{Comment, Posted, Wanted};
+use crate::github::client::{ApiError, Client};
+use crate::github::comment::{CommentPlace, CommentText, Posted};
 use crate::github::event::{Event, PullRequest};
+use crate::github::pulls;
 use crate::plan::{Plan, VERSION};
 use crate::report::comment::{Frame, comment, outdated};
 use crate::report::marker::Marker;
@@ -49,13 +50,13 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
     let url = run.url();
     let frame =
         Frame { base: told.base.as_deref(), run_url: url.as_deref(), is_unverified: pull.is_unverified };
-    let wanted = Wanted {
+    let text = CommentText {
         body: comment(&told, &marker, &frame),
         outdated: outdated(&marker),
         is_news: !told.is_empty() || told.hosts.iter().any(|host| !host.notes.is_empty()),
         marker,
     };
-    let posted = Comment { client: &client, repository, number: pull.number }.post(&wanted).await;
+    let posted = CommentPlace { client: &client, repository, number: pull.number }.post(&text).await;
     let said = match posted {
         Ok(Posted::Created(url)) => format!("commented on #{}: {url}", pull.number),
         Ok(Posted::Updated(url)) => format!("updated the comment on #{}: {url}", pull.number),
@@ -86,7 +87,7 @@ async fn pull_request(
     run: &Run,
     args: &CommentArgs,
     told: &Plan,
-) -> Result<Result<Pull>, Failure> {
+) -> Result<Result<Pull>, ApiError> {
     if let Some(number) = args.pull_request() {
         let head = told.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
         return Ok(head.map(|head| Pull { number, head, is_unverified: false }));
@@ -96,19 +97,9 @@ async fn pull_request(
             Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
         }
         Ok(Event::WorkflowRun { head, event }) if event == "pull_request" => {
-            // Of all that such a run hands over, only what GitHub itself says of it counts. That names no pull
-            // request if it comes from a fork, so the one is looked for whose newest commit this is.
-            let pulls = client.list(&format!("/repos/{repository}/commits/{head}/pulls"), None).await?;
-            let is_it = |pull: &&Value| {
-                pull["state"] == "open"
-                    && pull.pointer("/head/sha").and_then(Value::as_str) == Some(head)
-                    && pull
-                        .pointer("/base/repo/full_name")
-                        .and_then(Value::as_str)
-                        .is_some_and(|name| name.eq_ignore_ascii_case(repository))
-            };
-            let numbers: Vec<u64> =
-                pulls.iter().filter(is_it).filter_map(|pull| pull["number"].as_u64()).collect();
+            // What such a run hands over may come from a fork, and only what GitHub itself says of it counts. GitHub names
+            // no pull request of a fork, so the one is looked for whose newest commit this is.
+            let numbers = pulls::open_at(client, repository, head).await?;
             match numbers.as_slice() {
                 [number] => Ok(Pull { number: *number, head: head.clone(), is_unverified: true }),
                 [] => Err(Error::usage(format!("no open pull request is at {head}"))
@@ -125,8 +116,14 @@ async fn pull_request(
 }
 
 /// What is done when GitHub does not take a comment: the job summary takes it, and tells why.
-fn refused(context: &Context, run: &Run, args: &CommentArgs, told: &Plan, failure: &Failure) -> Result<Exit> {
-    let Failure::Refused { status: 401 | 403 | 404, .. } = failure else {
+fn refused(
+    context: &Context,
+    run: &Run,
+    args: &CommentArgs,
+    told: &Plan,
+    failure: &ApiError,
+) -> Result<Exit> {
+    let ApiError::Refused { status: 401 | 403 | 404, .. } = failure else {
         return Err(unforeseen(failure.clone()));
     };
     let why = match &run.event {
@@ -143,7 +140,7 @@ fn refused(context: &Context, run: &Run, args: &CommentArgs, told: &Plan, failur
     Ok(Exit::Done)
 }
 
-fn unforeseen(failure: Failure) -> Error {
+fn unforeseen(failure: ApiError) -> Error {
     Error::new(Exit::Unforeseen, format!("no comment was written: {failure}"))
         .help("run the job again; the plan itself is in the log and in the job summary")
 }

@@ -15,7 +15,7 @@ use super::plan::plan_of_images;
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::checks::checks;
-use crate::github::client::{Client, Failure};
+use crate::github::client::{ApiError, Client};
 use crate::github::event::{Event, is_sha};
 use crate::images::gate::junit::{MAX_BYTES, Report};
 use crate::images::gate::{Evidence, Gate, Reports, Rules, Verdict, judge};
@@ -93,7 +93,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
                 }
             }
             // What passes is waited for like a test that is not through.
-            Err(Failure::Unreachable(_) | Failure::Refused { status: 500.., .. }) if !left.is_zero() => {}
+            Err(error) if error.is_transient() && !left.is_zero() => {}
             Err(failure) => return Err(refused(&failure)),
         }
         tokio::time::sleep(pause.min(left)).await;
@@ -254,13 +254,13 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)
     })?;
     let repository =
         run.repository.clone().ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
-    let client = Client::remembering(&run.api, token, patience).map_err(|failure| refused(&failure))?;
+    let client = Client::with_cache(&run.api, token, patience).map_err(|failure| refused(&failure))?;
     Ok((client, repository, run.id))
 }
 
-fn refused(failure: &Failure) -> Error {
+fn refused(failure: &ApiError) -> Error {
     match failure {
-        Failure::Refused { status: 401 | 403 | 404 | 422, .. } => Error::usage(format!(
+        ApiError::Refused { status: 401 | 403 | 404 | 422, .. } => Error::usage(format!(
             "the checks cannot be read: {failure}"
         ))
         .help("the job needs `permissions: {checks: read, statuses: read}`, and the commit must be pushed"),

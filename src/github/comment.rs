@@ -1,21 +1,21 @@
 //! The one comment of a pull request that is kept up to date.
 //!
-//! Owns how it is found again, and that what is old never takes the place of what is new. GitHub knows no conditional
-//! update, so there is no lock to take: a run writes only what is about the newest commit of the pull request, looks
-//! again after it has written, and says so in its place if it was overtaken meanwhile.
+//! Owns how it is found again, and that an older plan never replaces a newer one. GitHub has no conditional update, so
+//! there is no lock to take. A run writes only about the newest commit of the pull request and looks again after it has
+//! written. If it was overtaken meanwhile, it withdraws its plan.
 
-use serde_json::{Value, json};
-
-use super::client::{Client, Failure};
+use super::client::{ApiError, Client};
+use super::models::{IssueComment, NewComment, User, UserType};
+use super::pulls;
 use crate::report::marker::Marker;
 
-/// How often a comment is written anew because somebody else has written in between.
+/// How often a comment is written again because somebody else has written in between.
 const ROUNDS: usize = 3;
 
-/// The comment of one pull request.
+/// The place of the comment on one pull request.
 #[derive(Debug)]
-pub struct Comment<'a> {
-    /// The way to the API.
+pub struct CommentPlace<'a> {
+    /// The client of the API.
     pub client: &'a Client,
     /// `owner/name` of the repository.
     pub repository: &'a str,
@@ -23,70 +23,68 @@ pub struct Comment<'a> {
     pub number: u64,
 }
 
-/// What is to be said.
+/// The texts of a comment.
 #[derive(Debug, Clone)]
-pub struct Wanted {
-    /// What it is about.
+pub struct CommentText {
+    /// The mark by which it is found again.
     pub marker: Marker,
     /// The whole text, with the marker as its first line.
     pub body: String,
-    /// What stands there instead if the pull request moves on while it is written.
+    /// Replacement for the text if the pull request moves on while it is written.
     pub outdated: String,
-    /// Whether it is worth a comment where there is none yet.
+    /// Whether it is worth a comment if there is none yet.
     pub is_news: bool,
 }
 
-/// What became of it.
+/// Result of posting a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Posted {
-    /// It was written for the first time.
+    /// A comment was created; its page.
     Created(String),
-    /// It was written in the place of what was there.
+    /// The existing comment was updated; its page.
     Updated(String),
-    /// There was nothing to say, and no comment to say so.
+    /// Nothing was written: there is no comment yet, and no news.
     Nothing,
-    /// The pull request has moved on to this commit, so that nothing was written.
+    /// Nothing was written: the pull request has moved on to this commit.
     Stale(String),
 }
 
-impl Comment<'_> {
-    /// Brings the comment to what is wanted.
+impl CommentPlace<'_> {
+    /// Creates or updates the comment.
     ///
     /// # Errors
     ///
     /// When GitHub refuses or is not reached.
-    pub async fn post(&self, wanted: &Wanted) -> Result<Posted, Failure> {
+    pub async fn post(&self, text: &CommentText) -> Result<Posted, ApiError> {
         let mut created = None;
         let mut last = None;
         for _ in 0..ROUNDS {
-            if let Some(newer) = self.newer(&wanted.marker).await? {
+            if let Some(newer) = self.newer(&text.marker).await? {
                 if last.is_some() {
-                    self.withdraw(wanted).await?;
+                    self.withdraw(text).await?;
                 }
                 return Ok(Posted::Stale(newer));
             }
-            let there = self.there(&wanted.marker.key).await?;
-            if let Some(newer) = there.iter().find_map(|comment| comment.marker.overtakes(&wanted.marker)) {
+            let existing = self.existing(&text.marker.key).await?;
+            if let Some(newer) = existing.iter().find_map(|comment| comment.marker.overtakes(&text.marker)) {
                 return Ok(Posted::Stale(newer));
             }
-            let Some((first, others)) = there.split_first() else {
-                if !wanted.is_news {
+            let Some((first, others)) = existing.split_first() else {
+                if !text.is_news {
                     return Ok(Posted::Nothing);
                 }
-                // Two runs may both find none: the next look finds both, and keeps the older one.
-                let made = self
-                    .client
-                    .post(&self.route("issues", "comments"), &json!({"body": wanted.body}))
-                    .await?;
-                created = made.body["id"].as_u64();
-                last = Some(url(&made.body));
+                // Two runs may both find no comment. Their next look finds both, and keeps the older one.
+                let route = self.route("issues", "comments");
+                let made: IssueComment = self.client.post(&route, &NewComment { body: &text.body }).await?;
+                created = Some(made.id);
+                last = Some(made.html_url);
                 continue;
             };
-            // Of several, which only two runs at the same moment can have made, all keep the same one.
+            // Only two runs at the same moment can have made several. All runs keep the same one.
             for other in others {
                 self.client.delete(&self.comment(other.id)).await?;
             }
-            if first.body.trim_end() == wanted.body.trim_end() {
+            if first.body.trim_end() == text.body.trim_end() {
                 let url = last.unwrap_or_else(|| first.url.clone());
                 return Ok(if created == Some(first.id) {
                     Posted::Created(url)
@@ -94,58 +92,58 @@ impl Comment<'_> {
                     Posted::Updated(url)
                 });
             }
-            match self.client.patch(&self.comment(first.id), &json!({"body": wanted.body})).await {
-                Ok(made) => last = Some(url(&made.body)),
+            match self.write(first.id, &text.body).await {
+                Ok(made) => last = Some(made.html_url),
                 // Somebody has deleted it meanwhile.
-                Err(Failure::Refused { status: 404 | 410, .. }) => {}
-                Err(failure) => return Err(failure),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
             }
         }
-        if let Some(newer) = self.newer(&wanted.marker).await? {
-            self.withdraw(wanted).await?;
+        if let Some(newer) = self.newer(&text.marker).await? {
+            self.withdraw(text).await?;
             return Ok(Posted::Stale(newer));
         }
         match last {
             Some(url) => Ok(Posted::Updated(url)),
-            None => Err(Failure::Unreachable("the comment is deleted as often as it is written".to_owned())),
+            None => Err(ApiError::Unusable("the comment is deleted as often as it is written".to_owned())),
         }
     }
 
-    /// Takes back what was written, where it still stands: what is old must not look like what is new.
-    async fn withdraw(&self, wanted: &Wanted) -> Result<(), Failure> {
-        for there in self.there(&wanted.marker.key).await? {
-            if there.body.trim_end() == wanted.body.trim_end() {
-                self.client.patch(&self.comment(there.id), &json!({"body": wanted.outdated})).await?;
+    /// Withdraws what was written, where it still stands: an old plan must not look like a new one.
+    async fn withdraw(&self, text: &CommentText) -> Result<(), ApiError> {
+        for existing in self.existing(&text.marker.key).await? {
+            if existing.body.trim_end() == text.body.trim_end() {
+                self.write(existing.id, &text.outdated).await?;
             }
         }
         Ok(())
     }
 
-    /// The newest commit of the pull request, if that is another than the marker's.
-    async fn newer(&self, marker: &Marker) -> Result<Option<String>, Failure> {
-        let pull = self.client.get(&format!("/repos/{}/pulls/{}", self.repository, self.number)).await?;
-        let head = pull.body.pointer("/head/sha").and_then(Value::as_str);
-        let head = head.ok_or_else(|| {
-            Failure::Unreachable("it does not tell the commit of the pull request".to_owned())
-        })?;
-        Ok((head != marker.head).then(|| head.to_owned()))
+    async fn write(&self, id: u64, body: &str) -> Result<IssueComment, ApiError> {
+        self.client.patch(&self.comment(id), &NewComment { body }).await
+    }
+
+    /// The newest commit of the pull request, if it is not the marker's.
+    async fn newer(&self, marker: &Marker) -> Result<Option<String>, ApiError> {
+        let head = pulls::head(self.client, self.repository, self.number).await?;
+        Ok((head != marker.head).then_some(head))
     }
 
     /// Our comments, the oldest first.
-    async fn there(&self, key: &str) -> Result<Vec<There>, Failure> {
-        let all = self.client.list(&self.route("issues", "comments"), None).await?;
-        let mut found: Vec<There> =
-            all.iter().filter_map(There::read).filter(|there| there.marker.key == key).collect();
-        // A person may write what looks like a marker: theirs is not ours to change, unless the token is theirs.
-        if found.iter().any(|there| !there.is_bot) {
-            let own = match self.client.get("/user").await {
-                Ok(user) => user.body["login"].as_str().map(str::to_owned),
-                Err(Failure::Refused { .. }) => None,
-                Err(failure) => return Err(failure),
+    async fn existing(&self, key: &str) -> Result<Vec<ExistingComment>, ApiError> {
+        let all: Vec<IssueComment> = self.client.list(&self.route("issues", "comments"), None).await?;
+        let mut found: Vec<ExistingComment> = all.into_iter().filter_map(ExistingComment::read).collect();
+        found.retain(|comment| comment.marker.key == key);
+        // A person may write what looks like a marker. Their comment is not ours to change, unless the token is theirs.
+        if found.iter().any(|comment| !comment.is_bot) {
+            let own = match self.client.get::<User>("/user").await {
+                Ok(user) => Some(user.login),
+                Err(ApiError::Refused { .. }) => None,
+                Err(error) => return Err(error),
             };
-            found.retain(|there| there.is_bot || own.as_deref() == Some(&there.author));
+            found.retain(|comment| comment.is_bot || own.as_ref() == Some(&comment.author));
         }
-        found.sort_by_key(|there| there.id);
+        found.sort_by_key(|comment| comment.id);
         Ok(found)
     }
 
@@ -158,8 +156,8 @@ impl Comment<'_> {
     }
 }
 
-/// A comment of ours that is there.
-struct There {
+/// A comment with a marker.
+struct ExistingComment {
     id: u64,
     url: String,
     author: String,
@@ -168,21 +166,18 @@ struct There {
     marker: Marker,
 }
 
-impl There {
-    fn read(comment: &Value) -> Option<Self> {
-        // GitHub gives the lines of what was written in a browser other ends.
-        let body = comment["body"].as_str()?.replace("\r\n", "\n");
+impl ExistingComment {
+    fn read(comment: IssueComment) -> Option<Self> {
+        // GitHub stores `\r\n` in what was written in a browser.
+        let body = comment.body?.replace("\r\n", "\n");
+        let author = comment.user?;
         Some(Self {
-            id: comment["id"].as_u64()?,
-            url: url(comment),
-            author: comment["user"]["login"].as_str()?.to_owned(),
-            is_bot: comment["user"]["type"] == "Bot",
+            id: comment.id,
+            url: comment.html_url,
+            is_bot: author.r#type == Some(UserType::Bot),
+            author: author.login,
             marker: Marker::read(&body)?,
             body,
         })
     }
-}
-
-fn url(comment: &Value) -> String {
-    comment["html_url"].as_str().unwrap_or_default().to_owned()
 }

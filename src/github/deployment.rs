@@ -1,22 +1,26 @@
-//! Deployments and commit statuses: what GitHub shows of a deploy beside its commit and its environment.
+//! Deployments and commit statuses: how GitHub shows a deploy beside its commit and its environment.
 //!
-//! Owns the order: a deployment is made when work begins, and ends with a status; then those before it are no longer
-//! the active ones.
+//! Owns the order. A deployment is made when work begins, and ends with a status. After a success the deployments
+//! before it become inactive.
 
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
 
-use super::client::{Client, Failure};
+use super::client::{ApiError, Client};
+use super::models::{
+    Deployment, DeploymentState, DeploymentStatus, NewCommitStatus, NewDeployment, NewDeploymentStatus,
+    StatusState,
+};
 
-/// The task of our deployments, by which those of others in the same environment are told apart.
+/// The task of our deployments. It tells them from others in the same environment.
 const TASK: &str = "deploy:ghdeploy";
 
-/// How many deployments before ours are looked at: more than one active one is left only by runs that were killed.
+/// How many earlier deployments are looked at. Only killed runs leave more than one active.
 const BEFORE: usize = 10;
 
-/// A way to the deployments of a repository.
+/// Client of a repository's deployments and commit statuses.
 #[derive(Debug, Clone)]
 pub struct Deployments {
-    /// The way to the API.
+    /// The client of the API.
     pub client: Client,
     /// `owner/name` of the repository.
     pub repository: String,
@@ -24,56 +28,53 @@ pub struct Deployments {
     pub log_url: Option<String>,
 }
 
-/// What a deployment is of.
+/// The subject of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// The host, as an environment.
+    /// The host, which is the environment.
     pub environment: &'a str,
-    /// Where people see what is deployed there.
+    /// The address at which people see what is deployed there.
     pub url: Option<&'a str>,
     /// The commit.
     pub commit: &'a str,
 }
 
 impl Deployments {
-    /// Tells that a deploy begins; returns the number of the deployment.
+    /// Records the start of a deploy; returns the number of the deployment.
     ///
     /// # Errors
     ///
     /// When GitHub refuses or is not reached.
-    pub async fn begin(&self, subject: Subject<'_>) -> Result<u64, Failure> {
-        let body = json!({
-            "ref": subject.commit,
-            "task": TASK,
-            // Nothing is merged and nothing is waited for: what is deployed is decided already.
-            "auto_merge": false,
-            "required_contexts": [],
-            "environment": subject.environment,
-            "description": "ghdeploy",
-        });
-        let made = self.client.post(&self.route(""), &body).await?;
-        let id = made.body["id"].as_u64();
-        let id = id.ok_or_else(|| {
-            Failure::Unreachable("it does not tell the number of the deployment".to_owned())
-        })?;
-        self.status(id, "in_progress", "being deployed", subject.url).await?;
+    pub async fn begin(&self, subject: Subject<'_>) -> Result<u64, ApiError> {
+        let deployment = NewDeployment {
+            r#ref: subject.commit,
+            task: TASK,
+            // Nothing is merged and no check is awaited: the decision to deploy has been made.
+            auto_merge: false,
+            required_contexts: &[],
+            environment: subject.environment,
+            description: "ghdeploy",
+        };
+        let Deployment { id } = self.client.post(&self.route(""), &deployment).await?;
+        self.set(id, DeploymentState::InProgress, "being deployed", subject.url).await?;
         Ok(id)
     }
 
-    /// Tells what became of it. If that is good, those before it are not active any more.
+    /// Records the result. After a success the deployments before it become inactive.
     ///
     /// # Errors
     ///
-    /// As [`Deployments::begin`].
+    /// See [`Deployments::begin`].
     pub async fn end(
         &self,
         id: u64,
         subject: Subject<'_>,
-        is_well: bool,
+        is_success: bool,
         description: &str,
-    ) -> Result<(), Failure> {
-        self.status(id, if is_well { "success" } else { "failure" }, description, subject.url).await?;
-        if !is_well {
+    ) -> Result<(), ApiError> {
+        let state = if is_success { DeploymentState::Success } else { DeploymentState::Failure };
+        self.set(id, state, description, subject.url).await?;
+        if !is_success {
             return Ok(());
         }
         let route = self.route(&format!(
@@ -81,13 +82,13 @@ impl Deployments {
             encoded(subject.environment),
             encoded(TASK)
         ));
-        let known = self.client.get(&route).await?.body;
-        let before = known.as_array().into_iter().flatten().filter_map(|known| known["id"].as_u64());
-        for before in before.filter(|before| *before < id) {
-            let last = self.client.get(&self.route(&format!("/{before}/statuses?per_page=1"))).await?.body;
-            let state = last.pointer("/0/state").and_then(Value::as_str).unwrap_or("pending");
-            if matches!(state, "success" | "in_progress" | "queued" | "pending") {
-                self.status(before, "inactive", "replaced", None).await?;
+        let known: Vec<Deployment> = self.client.get(&route).await?;
+        for Deployment { id: before } in known.into_iter().filter(|known| known.id < id) {
+            let route = self.route(&format!("/{before}/statuses?per_page=1"));
+            let statuses: Vec<DeploymentStatus> = self.client.get(&route).await?;
+            let state = statuses.into_iter().next().map_or(DeploymentState::Pending, |status| status.state);
+            if is_active(&state) {
+                self.set(before, DeploymentState::Inactive, "replaced", None).await?;
             }
         }
         Ok(())
@@ -97,42 +98,38 @@ impl Deployments {
     ///
     /// # Errors
     ///
-    /// As [`Deployments::begin`].
+    /// See [`Deployments::begin`].
     pub async fn commit(
         &self,
         subject: Subject<'_>,
-        is_well: bool,
+        is_success: bool,
         description: &str,
-    ) -> Result<(), Failure> {
-        let mut body = json!({
-            "state": if is_well { "success" } else { "failure" },
-            "context": format!("ghdeploy/{}", subject.environment),
-            "description": description,
-        });
-        if let Some(url) = &self.log_url {
-            body["target_url"] = json!(url);
-        }
-        self.client
-            .post(&format!("/repos/{}/statuses/{}", self.repository, subject.commit), &body)
-            .await
-            .map(drop)
+    ) -> Result<(), ApiError> {
+        let status = NewCommitStatus {
+            state: if is_success { StatusState::Success } else { StatusState::Failure },
+            context: format!("ghdeploy/{}", subject.environment),
+            description,
+            target_url: self.log_url.as_deref(),
+        };
+        let route = format!("/repos/{}/statuses/{}", self.repository, subject.commit);
+        self.client.post::<IgnoredAny>(&route, &status).await.map(drop)
     }
 
-    async fn status(
+    async fn set(
         &self,
         id: u64,
-        state: &str,
+        state: DeploymentState,
         description: &str,
         url: Option<&str>,
-    ) -> Result<(), Failure> {
-        let mut body = json!({"state": state, "description": description, "auto_inactive": false});
-        if let Some(log) = &self.log_url {
-            body["log_url"] = json!(log);
-        }
-        if let Some(url) = url {
-            body["environment_url"] = json!(url);
-        }
-        self.client.post(&self.route(&format!("/{id}/statuses")), &body).await.map(drop)
+    ) -> Result<(), ApiError> {
+        let status = NewDeploymentStatus {
+            state,
+            description,
+            auto_inactive: false,
+            log_url: self.log_url.as_deref(),
+            environment_url: url,
+        };
+        self.client.post::<IgnoredAny>(&self.route(&format!("/{id}/statuses")), &status).await.map(drop)
     }
 
     fn route(&self, rest: &str) -> String {
@@ -140,6 +137,18 @@ impl Deployments {
     }
 }
 
+fn is_active(state: &DeploymentState) -> bool {
+    match state {
+        DeploymentState::Success
+        | DeploymentState::InProgress
+        | DeploymentState::Queued
+        | DeploymentState::Pending => true,
+        DeploymentState::Error
+        | DeploymentState::Failure
+        | DeploymentState::Inactive
+        | DeploymentState::Other(_) => false,
+    }
+}
 /// A value of a query.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut word, byte| {

@@ -9,6 +9,8 @@ pub mod comment;
 pub mod deployment;
 pub mod event;
 pub mod http;
+mod models;
+pub mod pulls;
 mod run;
 
 pub use run::Run;

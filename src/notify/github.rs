@@ -9,7 +9,7 @@ use super::{Channel, Started, TIMEOUT};
 use crate::base::error::Exit;
 use crate::config;
 use crate::github::Run;
-use crate::github::client::{Client, Failure};
+use crate::github::client::{ApiError, Client};
 use crate::github::deployment::{Deployments, Subject};
 use crate::outcome::Outcome;
 use crate::report::notification::status_description;
@@ -55,7 +55,7 @@ impl GitHub {
                 None
             }
             Err(failure) => {
-                if matches!(failure, Failure::Unreachable(_) | Failure::Limited { .. }) {
+                if !matches!(failure, ApiError::Refused { .. }) {
                     self.deployments = None;
                 }
                 Some(missing("deployment", "deployments", &failure))
@@ -96,9 +96,9 @@ impl Channel for GitHub {
 }
 
 /// A note about a record that GitHub did not accept, with what to do about it.
-fn missing(record: &str, permission: &str, failure: &Failure) -> String {
+fn missing(record: &str, permission: &str, failure: &ApiError) -> String {
     match failure {
-        Failure::Refused { status: 401 | 403 | 404, .. } => format!(
+        ApiError::Refused { status: 401 | 403 | 404, .. } => format!(
             "no {record} on GitHub ({failure}): give the job `permissions: {permission}: write`, or set `github: {{{permission}: false}}` in ghdeploy.yml"
         ),
         failure => format!("no {record} on GitHub: {failure}"),

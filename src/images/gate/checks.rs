@@ -1,7 +1,8 @@
 //! Check runs and commit statuses: what GitHub knows of the tests of a commit. Pure.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Found;
 
@@ -28,70 +29,88 @@ pub struct Check {
     pub app: String,
     /// A number that is higher the newer it is.
     pub id: u64,
-    /// How it ended, in GitHub's word; `None`: it has not.
-    pub conclusion: Option<String>,
+    /// How it ended; `None`: it has not.
+    pub conclusion: Option<Conclusion>,
     /// Its page.
     pub url: Option<String>,
     /// The suite that it is one of, such as the run of a workflow.
     pub suite: Option<u64>,
 }
 
+/// The end of a check, in GitHub's words: the conclusion of a check run, the state of a commit status, the result of a
+/// job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// `success`, the only one that proves anything.
+    Success,
+    /// `failure`.
+    Failure,
+    /// `error`, of a commit status.
+    Error,
+    /// `neutral`.
+    Neutral,
+    /// `cancelled`.
+    Cancelled,
+    /// `skipped`.
+    Skipped,
+    /// `timed_out`.
+    TimedOut,
+    /// `action_required`.
+    ActionRequired,
+    /// `startup_failure`.
+    StartupFailure,
+    /// `stale`: GitHub gave up on it after two weeks.
+    Stale,
+    /// It ended, and GitHub does not say how.
+    #[serde(skip)]
+    Missing,
+    /// A word that this version does not know.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for Conclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+            Self::Neutral => "neutral",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+            Self::TimedOut => "timed_out",
+            Self::ActionRequired => "action_required",
+            Self::StartupFailure => "startup_failure",
+            Self::Stale => "stale",
+            Self::Missing => "without a conclusion",
+            Self::Other(word) => word,
+        })
+    }
+}
+
 impl Check {
-    /// Reads a check run, as `GET /repos/{owner}/{repo}/commits/{ref}/check-runs` lists them. `None` if it is none.
-    #[must_use]
-    pub fn of_run(run: &Value) -> Option<Self> {
-        let text = |pointer: &str| run.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let is_over = run["status"] == "completed";
-        Some(Self {
-            name: text("/name")?,
-            is_run: true,
-            app: text("/app/slug").or_else(|| text("/app/name")).unwrap_or_default(),
-            id: run["id"].as_u64()?,
-            // What is over and does not say how is no success.
-            conclusion: is_over
-                .then(|| text("/conclusion").unwrap_or_else(|| "without a conclusion".to_owned())),
-            url: text("/html_url").or_else(|| text("/details_url")),
-            suite: run.pointer("/check_suite/id").and_then(Value::as_u64),
-        })
-    }
-
-    /// Reads a commit status, as `GET /repos/{owner}/{repo}/commits/{ref}/statuses` lists them.
-    #[must_use]
-    pub fn of_status(status: &Value) -> Option<Self> {
-        let text = |name: &str| status[name].as_str().map(str::to_owned);
-        let state = text("state")?;
-        Some(Self {
-            name: text("context")?,
-            is_run: false,
-            app: "status".to_owned(),
-            id: status["id"].as_u64()?,
-            conclusion: (state != "pending").then_some(state),
-            url: text("target_url"),
-            suite: None,
-        })
-    }
-
     /// How it stands: only success is a proof. A skipped check counts for GitHub's own rules as passed, and here as what
     /// it is: nobody has tested anything.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        match self.conclusion.as_deref() {
+        match self.conclusion {
             None => Standing::Pending,
-            Some("success") => Standing::Proven,
+            Some(Conclusion::Success) => Standing::Proven,
             Some(_) => Standing::Failed,
         }
     }
 
     /// What it says.
     #[must_use]
-    pub fn says(&self) -> &str {
-        self.conclusion.as_deref().unwrap_or("pending")
+    pub fn says(&self) -> String {
+        self.conclusion.as_ref().map_or_else(|| "pending".to_owned(), Conclusion::to_string)
     }
 
     pub(super) fn found(&self) -> Found {
         Found {
             name: self.name.clone(),
-            says: self.says().to_owned(),
+            says: self.says(),
             at: self.url.clone().or_else(|| Some(self.app.clone())),
             totals: None,
         }

@@ -13,7 +13,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use checks::{Check, Standing};
+use checks::{Check, Conclusion, Standing};
 use junit::{Report, Totals};
 
 /// The version of the JSON form of a verdict.
@@ -401,16 +401,24 @@ fn needs(text: Option<&str>) -> Requirement {
     if jobs.is_empty() {
         return failed(wants, "there is none");
     }
-    let result = |job: &Value| job.get("result").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    let result = |job: &Value| {
+        let word = job.get("result").and_then(|word| Conclusion::deserialize(word).ok());
+        word.unwrap_or_else(|| Conclusion::Other("unknown".to_owned()))
+    };
     let bad: Vec<String> = jobs
         .iter()
         .map(|(name, job)| (name, result(job)))
-        .filter(|(_, result)| result != "success")
+        .filter(|(_, result)| *result != Conclusion::Success)
         .map(|(name, result)| format!("`{name}` {result}"))
         .collect();
     let found = jobs
         .iter()
-        .map(|(name, job)| Found { name: name.clone(), says: result(job), at: None, totals: None })
+        .map(|(name, job)| Found {
+            name: name.clone(),
+            says: result(job).to_string(),
+            at: None,
+            totals: None,
+        })
         .collect();
     let (standing, why) = match bad.is_empty() {
         true => (Standing::Proven, "success".to_owned()),

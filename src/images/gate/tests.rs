@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const SHA: &str = "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b";
 
 fn run(name: &str, id: u64, conclusion: &str) -> Check {
-    let conclusion = (conclusion != "pending").then(|| conclusion.to_owned());
+    let conclusion = (conclusion != "pending").then(|| serde_json::from_value(conclusion.into()).unwrap());
     Check {
         name: name.to_owned(),
         is_run: true,
@@ -280,7 +280,7 @@ proptest! {
         let is_good = |name: &str, app: &str| {
             let of: Vec<&Check> = checks.iter().filter(|check| check.name == name && check.app == app).collect();
             of.iter().all(|check| check.conclusion.is_some())
-                && of.iter().max_by_key(|check| check.id).is_none_or(|check| check.conclusion.as_deref() == Some("success"))
+                && of.iter().max_by_key(|check| check.id).is_none_or(|check| check.conclusion == Some(Conclusion::Success))
         };
         let expected = !globs.is_empty() && globs.iter().all(|glob| {
             let found: Vec<&Check> = checks.iter().filter(|check| matches(glob, &check.name)).collect();

@@ -7,3 +7,5 @@
 mod binary;
 #[path = "hostile/reader.rs"]
 mod reader;
+#[path = "support/mod.rs"]
+mod support;

@@ -258,4 +258,54 @@ mod tests {
             assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: no container".to_owned()])]);
         }
     }
+
+    #[test]
+    fn a_watch_for_completion_waits_for_it() {
+        let services = ["web".to_owned()];
+        let mut watch = HealthWatch::until_completed("blog", &services);
+        let mut see = |container: Container| watch.see(&[container], Duration::from_secs(60));
+        assert!(matches!(see(container("running")), Verdict::Waiting(_)));
+        assert_eq!(see(container("exited")), Verdict::Healthy);
+    }
+
+    #[test]
+    fn a_restart_or_another_start_alone_begins_the_time_anew() {
+        for again in [
+            Container { restarts: 1, ..container("running") },
+            Container { started: "2026-01-01T00:00:04Z".into(), ..container("running") },
+        ] {
+            let steps = [4, 8, 9].map(|secs| (secs, again.clone()));
+            let verdicts = seen(&[&[(0, container("running"))][..], &steps].concat());
+            assert!(
+                matches!(verdicts[1..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]),
+                "{verdicts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_container_that_has_restarted_is_reported_as_restarting() {
+        let words = |restarts| match &seen(&[(0, Container { restarts, ..container("running") })])[0] {
+            Verdict::Waiting(words) => words[0].contains("restarting again and again"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([words(0), words(1), words(2)], [false, true, true]);
+    }
+
+    #[test]
+    fn when_the_time_is_over_those_that_are_missing_or_wait_are_named() {
+        let services = ["web".to_owned(), "worker".to_owned()];
+        let watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
+        assert_eq!(watch.stable_for(), Duration::from_secs(5));
+        let of = |containers: &[Container]| -> Vec<(String, String)> {
+            let overdue = watch.overdue(containers);
+            overdue.into_iter().map(|unhealthy| (unhealthy.service, unhealthy.container)).collect()
+        };
+        let starting = Container { health: Some(HealthStatus::Starting), ..container("running") };
+        let named = |service: &str, container: &str| (service.to_owned(), container.to_owned());
+        assert_eq!(of(&[starting]), [named("worker", ""), named("web", "c1")]);
+        assert_eq!(of(&[container("exited")]), [named("worker", "")]);
+        let other = Container { project: "shop".into(), ..container("exited") };
+        assert_eq!(of(&[other]), [named("web", ""), named("worker", "")]);
+    }
 }

@@ -30,6 +30,8 @@ mod scalar;
 mod service;
 mod settings;
 mod short;
+#[cfg(test)]
+mod tests;
 mod variables;
 mod words;
 mod yaml;

@@ -16,7 +16,7 @@ use crate::state::deployed::{Commit, Deployed};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
-use crate::tree::{TreeFileKind, Snapshot as _};
+use crate::tree::{Snapshot as _, TreeFileKind};
 
 /// A sync of one tree to any number of hosts.
 #[derive(Debug)]

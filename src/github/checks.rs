@@ -93,4 +93,29 @@ mod tests {
         let completed = json!({"id": 1, "name": "test", "status": "completed", "conclusion": null});
         assert_eq!(of(completed).conclusion, Some(Conclusion::Missing));
     }
+
+    #[test]
+    fn a_run_and_a_status_are_read_the_way_github_lists_them() {
+        let run = json!({
+            "name": "test", "id": 7, "status": "completed", "conclusion": "success",
+            "html_url": "https://github.test/7", "app": {"slug": "github-actions"}, "check_suite": {"id": 3},
+        });
+        let run = Check::from(serde_json::from_value::<CheckRun>(run).unwrap());
+        assert_eq!(
+            (run.app.as_str(), run.suite, run.conclusion),
+            ("github-actions", Some(3), Some(Conclusion::Success))
+        );
+        assert_eq!(run.url.as_deref(), Some("https://github.test/7"));
+        let of = |state: &str| {
+            let status =
+                json!({"context": "ci/test", "id": 9, "state": state, "target_url": "https://ci.test/9"});
+            Check::from(serde_json::from_value::<CommitStatus>(status).unwrap())
+        };
+        let conclusions = ["success", "pending", "failure", "error"].map(|state| of(state).conclusion);
+        let expected = [Some(Conclusion::Success), None, Some(Conclusion::Failure), Some(Conclusion::Error)];
+        assert_eq!(conclusions, expected);
+        let status = of("success");
+        assert_eq!((status.name.as_str(), status.is_run, status.id), ("ci/test", false, 9));
+        assert_eq!(status.url.as_deref(), Some("https://ci.test/9"));
+    }
 }

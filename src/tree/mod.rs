@@ -358,4 +358,8 @@ fn refuse_lost_compose_files(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: 
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "the integration tests use the rest of it")]
+#[path = "../../tests/support/repo.rs"]
+mod repo;
+#[cfg(test)]
 mod tests;

@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, ran};
-use crate::call::Ran;
 use crate::github::{GitHub, REPOSITORY, TOKEN};
 use crate::registry::Registry;
+use crate::support::program::Output;
+use crate::support::wait;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -85,9 +85,9 @@ impl Workshop {
         act
     }
 
-    pub(crate) fn run(&self, act: &mut Command) -> Ran {
+    pub(crate) fn run(&self, act: &mut Command) -> Output {
         let output = self.bed.guarding(|| act.stdin(Stdio::null()).output().unwrap());
-        self.clean(Ran::of("act".to_owned(), &output))
+        self.clean(Output::new("act".to_owned(), &output))
     }
 
     /// Parts of what must be seen nowhere.
@@ -100,7 +100,7 @@ impl Workshop {
 
     /// Claims that nothing secret is in what was written, sent or left.
     #[track_caller]
-    fn clean(&self, ran: Ran) -> Ran {
+    fn clean(&self, ran: Output) -> Output {
         let sent = format!("{:?}", self.github.state().requests);
         for secret in &self.secrets() {
             assert!(!ran.all().contains(secret.as_str()), "{secret} is in the log: {}", ran.all());
@@ -183,7 +183,7 @@ fn a_push_deploys_a_failing_deploy_is_taken_back_and_a_dispatch_does_what_its_in
     bed.write("services/blog/web.conf", "two");
     bed.commit();
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"])).exits(0);
-    let fates = crate::seen::fates(&first, &bed.containers());
+    let fates = crate::bed::observe::fates(&first, &bed.containers());
     let restarted: Vec<&str> =
         fates.iter().filter(|(_, fate)| **fate != "same").map(|(name, _)| name.as_str()).collect();
     assert_eq!(restarted, ["blog/web"], "{fates:?}");
@@ -198,10 +198,10 @@ fn a_push_deploys_a_failing_deploy_is_taken_back_and_a_dispatch_does_what_its_in
     let before = bed.containers();
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"]))
         .exits(1)
-        .says("out of luck")
-        .says("rolled back")
-        .says("::error")
-        .says("services/shop/compose.yml");
+        .prints("out of luck")
+        .prints("rolled back")
+        .prints("::error")
+        .prints("services/shop/compose.yml");
     let after = bed.containers();
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     assert_eq!(shop.github.state().states.values().last().unwrap(), &["failure", "in_progress"]);
@@ -216,13 +216,13 @@ fn a_push_deploys_a_failing_deploy_is_taken_back_and_a_dispatch_does_what_its_in
         shop.run(&mut act)
     };
     let asked = shop.github.requests().len();
-    dispatch(&json!({"dry-run": "true"})).exits(0).says("restart");
+    dispatch(&json!({"dry-run": "true"})).exits(0).prints("restart");
     assert_eq!((bed.on_host("blog/web.conf").as_str(), shop.github.requests().len()), ("two", asked));
     dispatch(&json!({"project": "shop", "dry-run": "false"})).exits(0);
     assert_eq!(bed.on_host("blog/web.conf"), "two");
     dispatch(&json!({"host": "web", "force": "true", "project": "blog"})).exits(0);
     assert_eq!(bed.on_host("blog/web.conf"), "three");
-    dispatch(&json!({"rollback-to": "previous"})).exits(0).says("back to release");
+    dispatch(&json!({"rollback-to": "previous"})).exits(0).prints("back to release");
     assert_eq!(bed.on_host("blog/web.conf"), "two");
     dispatch(&json!({"host": "nowhere"})).exits(1);
 }
@@ -251,7 +251,10 @@ fn a_pull_request_has_its_plan_as_a_comment_and_in_the_summary() {
         }
         shop.run(&mut act)
     };
-    plan(&pull(repo(1, REPOSITORY))).exits(0).says("commented on #7").says("### ghdeploy: 1 project changes");
+    plan(&pull(repo(1, REPOSITORY)))
+        .exits(0)
+        .prints("commented on #7")
+        .prints("### ghdeploy: 1 project changes");
     let body = shop.github.state().bodies(7)[0].to_owned();
     assert!(
         body.contains("| `blog` | changed, 1 file | restart `web` |") && !body.contains("`shop`"),
@@ -260,7 +263,7 @@ fn a_pull_request_has_its_plan_as_a_comment_and_in_the_summary() {
 
     // A fork: its run may write nothing and hands the plan over; the run that follows writes it, by what GitHub says.
     shop.github.state().comments.clear();
-    plan(&pull(repo(2, "bob/side"))).exits(0).never_says("commented on #7");
+    plan(&pull(repo(2, "bob/side"))).exits(0).never_prints("commented on #7");
     assert!(shop.github.state().bodies(7).is_empty());
     assert!(shop.read("handed-over/plan.json").contains("\"version\""));
     let payload = json!({"workflow_run": {"id": 1, "event": "pull_request", "conclusion": "success", "head_sha": head,
@@ -271,7 +274,7 @@ fn a_pull_request_has_its_plan_as_a_comment_and_in_the_summary() {
     for (name, does) in ARTIFACTS {
         artifacts(bed, name, does, &mut act);
     }
-    shop.run(&mut act).exits(0).says("commented on #7");
+    shop.run(&mut act).exits(0).prints("commented on #7");
     let state = shop.github.state();
     assert!(state.bodies(7)[0].contains("made by the code of the pull request itself"));
 }
@@ -358,7 +361,7 @@ fn a_folder_of_the_repository_may_be_the_place_and_a_push_compares_with_what_was
     bed.commit();
     let ran = shop.run(&mut shop.act("push", &json!({"before": before, "after": shop.head()}))).exits(1);
     // The line of a file is told as the runner sees the file.
-    ran.says("file=infra/services/shop/compose.yml,line=4,col=13");
+    ran.prints("file=infra/services/shop/compose.yml,line=4,col=13");
     let outputs: Value = serde_json::from_str(&shop.read("outputs.json")).unwrap();
     assert_eq!((&outputs["projects"], &outputs["result"]), (&json!("[\"shop\"]"), &json!("blocked")));
 }
@@ -371,35 +374,26 @@ fn a_run_that_is_cancelled_leaves_no_key_and_the_next_one_finishes_the_work() {
     bed.write("services/blog/web.conf", "two");
     bed.commit();
     // The restart hangs until somebody looks.
-    let real = std::fs::read_to_string(bed.path("bin/docker")).unwrap();
     let at_it = bed.path("at-it");
-    bed.docker_is(&format!("case \"$*\" in *restart*) : >'{}'; sleep 8 ;; esac\n{real}", at_it.display()));
+    bed.docker_is(&format!("case \"$*\" in *restart*) : >'{}'; sleep 8 ;; esac", at_it.display()));
     let mut act = shop.act("push", &json!({}));
     act.args(["-W", ".github/workflows/deploy.yml"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut child = act.spawn().unwrap();
-    wait(|| at_it.exists());
+    wait::until("the restart begins", || at_it.exists());
     let seen = arguments_with(&shop.secrets());
     ran(Command::new("kill").args(["-INT", &child.id().to_string()]));
     let output = ended(&mut child);
     assert!(!output.contains(shop.key.lines().nth(1).unwrap()), "{output}");
     assert_eq!(seen, [""; 0]);
-    wait(|| agents(bed) == 0);
+    wait::until("the agent ends", || agents(bed) == 0);
     bed.settle();
-    bed.docker_is(&real);
+    bed.docker_is("");
     std::fs::remove_file(at_it).unwrap();
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"])).exits(0);
     assert_eq!(bed.inside("blog/web", &["cat", "/web.conf"]), "two");
-}
-
-fn wait(there: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !there() {
-        assert!(Instant::now() < end, "it did not come to that in time");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn ended(child: &mut Child) -> String {
@@ -451,11 +445,11 @@ fn a_key_that_is_damaged_is_told_and_not_shown() {
     shop.key = whole.replace('\n', "\r\n").trim_end().to_owned();
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"]))
         .exits(0)
-        .says("note: the private key had Windows line ends");
+        .prints("note: the private key had Windows line ends");
     shop.key = whole[..whole.len() - 60].to_owned();
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"]))
         .exits(1)
-        .says("the private key is cut off");
+        .prints("the private key is cut off");
 }
 
 /// A workflow of tests, gate, images and a deploy, with what the tests do.
@@ -476,7 +470,7 @@ fn chain(shop: &Workshop, registry: &Registry, tests: &str) {
 }
 
 /// Runs it by a push, as it stands in the repository.
-fn push(shop: &Workshop, registry: &Registry, before: &str) -> Ran {
+fn push(shop: &Workshop, registry: &Registry, before: &str) -> Output {
     let mut act = shop.act("push", &json!({"before": before}));
     act.args(["-W", ".github/workflows/build.yml", "--var", &format!("REGISTRY={}", registry.address())]);
     // Docker's own configuration is that of this test.
@@ -493,7 +487,7 @@ fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
     let bed = &shop.bed;
     chain(&shop, &registry, "@echo all well");
     plugins(bed);
-    push(&shop, &registry, NOTHING_BEFORE).exits(0).says("1 image built").says("3 projects done");
+    push(&shop, &registry, NOTHING_BEFORE).exits(0).prints("1 image built").prints("3 projects done");
     let short = format!("sha-{}", &shop.head()[..12]);
     assert_eq!(registry.tags("ann/app"), ["latest", "main", &short]);
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "one");
@@ -504,14 +498,14 @@ fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
     let ran = push(&shop, &registry, &first).exits(0);
     let (digest, commit) = (registry.digest("ann/app", "main"), shop.head());
     let line = format!("/ann/app:main  {}  commit {}", &digest["sha256:".len()..][..10], &commit[..10]);
-    ran.says(&line);
+    ran.prints(&line);
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "two");
     assert_eq!(registry.label("ann/app", "main", "org.opencontainers.image.revision"), commit);
     // Another commit in which the image is the same deploys without a build, and restarts nothing of it.
     bed.write("services/blog/web.conf", "new");
     bed.commit();
     let before = bed.containers();
-    push(&shop, &registry, &commit).exits(0).says("no image has to be built");
+    push(&shop, &registry, &commit).exits(0).prints("no image has to be built");
     assert_eq!(before["app/web"].id, bed.containers()["app/web"].id);
     // What was not built is not deployed, and nothing is built on the host.
     bed.write("services/app/page", "three");
@@ -521,7 +515,9 @@ fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
         .known_hosts(Some(&bed.sshd.known_hosts()))
         .run()
         .exits(5)
-        .says(&format!("is not the one that was tested for this commit: it was built of commit {commit}"));
+        .prints(&format!(
+            "is not the one that was tested for this commit: it was built from commit {commit}"
+        ));
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "two");
 }
 
@@ -540,27 +536,27 @@ fn tests_that_fail_are_skipped_or_do_nothing_leave_no_image_and_no_deploy() {
         assert!(registry.tags("ann/app").is_empty(), "{why}: {:?}", registry.tags("ann/app"));
         assert!(!bed.root("app/compose.yml").exists(), "{why}: it was deployed");
     };
-    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("the jobs that this one needs: `test` failure");
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("the jobs that this one needs: `test` failure");
     none("a test fails");
     let workflow = std::fs::read_to_string(bed.repo(".github/workflows/build.yml")).unwrap();
     let skipped =
         workflow.replacen("    if: github.repository != 'ghdeploy/ghdeploy'\n", "    if: false\n", 1);
     bed.write(".github/workflows/build.yml", skipped).write("Makefile", "test:\n\t@echo all well\n");
     bed.commit();
-    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("`test` skipped");
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("`test` skipped");
     none("the tests are skipped");
     // Checks of other workflows are required besides: one is missing, one was cancelled.
     let config = std::fs::read_to_string(bed.repo("ghdeploy.yml")).unwrap();
     bed.write(".github/workflows/build.yml", &workflow);
     bed.write("ghdeploy.yml", config.replace("timeout: 2s", "timeout: 2s, checks: ['e2e*']"));
     bed.commit();
-    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("check `e2e*`: there is no check of this name");
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("check `e2e*`: there is no check of this name");
     none("a check is missing");
     let check = |conclusion: &str| json!({"id": 1, "name": "e2e (1)", "head_sha": shop.head(), "status": "completed", "conclusion": conclusion, "check_suite": {"id": 5}});
     shop.github.state().checks = vec![check("cancelled")];
-    push(&shop, &registry, NOTHING_BEFORE).exits(1).says("`e2e (1)` cancelled");
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("`e2e (1)` cancelled");
     none("a job was cancelled");
     shop.github.state().checks = vec![check("success")];
-    push(&shop, &registry, NOTHING_BEFORE).exits(0).says("1 image built");
+    push(&shop, &registry, NOTHING_BEFORE).exits(0).prints("1 image built");
     assert_eq!(registry.tags("ann/app").len(), 3);
 }

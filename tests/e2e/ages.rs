@@ -1,7 +1,7 @@
 //! Commits that are older than the deployed one, of another history, or of a clone that does not tell.
 
 use crate::bed::Bed;
-use crate::call::Ran;
+use crate::support::program::Output;
 
 /// A bed with these versions committed one second apart; what each commit is called.
 fn history(test: &str, versions: &[&str]) -> (Bed, Vec<String>) {
@@ -20,7 +20,7 @@ fn commit(bed: &Bed, second: usize, version: &str) -> String {
     bed.git(&["rev-parse", "HEAD"]).trim().to_owned()
 }
 
-fn sync(bed: &Bed, options: &[&str]) -> Ran {
+fn sync(bed: &Bed, options: &[&str]) -> Output {
     options.iter().fold(bed.call(["sync", "--no-restart"]), |call, option| call.args([*option])).run()
 }
 
@@ -46,8 +46,8 @@ fn an_ancestor_is_refused_until_it_is_wanted_on_purpose() {
     for options in [&[][..], &["--dry-run"]] {
         sync(&bed, options)
             .exits(2)
-            .says("is older than")
-            .says("--allow-older")
+            .prints("is older than")
+            .prints("--allow-older")
             .ends_with("nothing was changed");
     }
     assert!(bed.on_host("app/compose.yml").contains("V: three"));
@@ -55,9 +55,9 @@ fn an_ancestor_is_refused_until_it_is_wanted_on_purpose() {
     assert!(bed.on_host("app/compose.yml").contains("V: one"));
     // What was newest stays so: a re-run of the one between is still older.
     bed.git(&["checkout", "-q", &commits[1]]);
-    sync(&bed, &[]).exits(2).says("is older than");
+    sync(&bed, &[]).exits(2).prints("is older than");
     bed.git(&["checkout", "-q", &commits[2]]);
-    sync(&bed, &[]).exits(0).never_says("warning");
+    sync(&bed, &[]).exits(0).never_prints("warning");
 }
 
 #[test]
@@ -66,28 +66,28 @@ fn another_history_is_said_and_a_merge_is_not() {
     sync(&bed, &[]).exits(0);
     bed.git(&["checkout", "-q", "-B", "main", &commits[0]]);
     commit(&bed, 5, "other");
-    sync(&bed, &["--dry-run"]).exits(0).says("was not made from");
-    sync(&bed, &[]).exits(0).says("was not made from").says("history was rewritten");
+    sync(&bed, &["--dry-run"]).exits(0).prints("was not made from");
+    sync(&bed, &[]).exits(0).prints("was not made from").prints("history was rewritten");
     bed.git(&["checkout", "-q", "-b", "side", &commits[1]]);
     commit(&bed, 6, "side");
     bed.git(&["checkout", "-q", "main"]);
     bed.git(&["merge", "-q", "-X", "theirs", "-m", "merge", "side"]);
-    sync(&bed, &[]).exits(0).never_says("warning").never_says("was not made from");
+    sync(&bed, &[]).exits(0).never_prints("warning").never_prints("was not made from");
 }
 
 #[test]
 fn a_shallow_clone_goes_by_the_dates_and_says_what_it_cannot_know() {
     let (bed, commits) = history("shallow", &["one", "two", "three"]);
     shallow(&bed, "full", &commits[1]);
-    sync(&bed, &[]).exits(0).never_says("warning");
+    sync(&bed, &[]).exits(0).never_prints("warning");
     shallow(&bed, "full", &commits[2]);
-    sync(&bed, &[]).exits(0).says("this clone is shallow").says("fetch-depth: 0");
+    sync(&bed, &[]).exits(0).prints("this clone is shallow").prints("fetch-depth: 0");
     shallow(&bed, "full", &commits[0]);
     sync(&bed, &[])
         .exits(2)
-        .says("was made before")
-        .says("this clone is shallow")
-        .says("git fetch --unshallow");
+        .prints("was made before")
+        .prints("this clone is shallow")
+        .prints("git fetch --unshallow");
     assert!(bed.on_host("app/compose.yml").contains("V: three"));
     bed.git(&[
         "-c",
@@ -97,7 +97,7 @@ fn a_shallow_clone_goes_by_the_dates_and_says_what_it_cannot_know() {
         "--unshallow",
         &format!("file://{}", bed.path("full").display()),
     ]);
-    sync(&bed, &[]).exits(2).says("is older than");
+    sync(&bed, &[]).exits(2).prints("is older than");
     sync(&bed, &["--allow-older"]).exits(0);
     assert!(bed.on_host("app/compose.yml").contains("V: one"));
 }
@@ -111,6 +111,6 @@ fn a_commit_from_before_a_rollback_is_still_older() {
     }
     bed.call(["rollback", "--no-restart"]).run().exits(0);
     bed.git(&["checkout", "-q", &commits[1]]);
-    sync(&bed, &[]).exits(2).says("is older than");
+    sync(&bed, &[]).exits(2).prints("is older than");
     assert!(bed.on_host("app/compose.yml").contains("V: one"));
 }

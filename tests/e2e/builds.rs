@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::gates::{Said, say};
 use crate::registry::Registry;
-use crate::runner::Runner;
+use crate::runner::{Runner, run};
+use crate::support::program::Output;
 
 const OPEN: &str = r#"{"test": {"result": "success"}}"#;
 const CLOSED: &str = r#"{"test": {"result": "failure"}}"#;
@@ -28,17 +28,17 @@ fn bench(registry: &Registry) -> Runner {
     bench
 }
 
-fn build(bench: &Runner, args: &[&str]) -> Said {
+fn build(bench: &Runner, args: &[&str]) -> Output {
     let mut command = bench.event("workflow_dispatch", &json!({}), &[&["build", "--push"], args].concat());
     command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
-    say(command)
+    run(&mut command)
 }
 
 #[test]
 fn images_are_pushed_with_their_tags_labels_and_digests() {
     let registry = Registry::start();
     let bench = bench(&registry);
-    build(&bench, &["--needs", OPEN]).is(0, "2 images built");
+    build(&bench, &["--needs", OPEN]).exits(0).prints("2 images built");
     let short = format!("sha-{}", &bench.head()[..12]);
     let tags = |mut tags: Vec<&str>| {
         tags.sort_unstable();
@@ -60,7 +60,7 @@ fn images_are_pushed_with_their_tags_labels_and_digests() {
     );
     assert_eq!(label("version"), short);
     assert!(label("created").starts_with("20"));
-    let summary = std::fs::read_to_string(bench.top("summary")).unwrap();
+    let summary = std::fs::read_to_string(bench.beside("summary")).unwrap();
     assert!(
         summary.contains("### ghdeploy: 2 of 2 images built")
             && summary.contains(&registry.digest("tool", "latest")),
@@ -75,18 +75,19 @@ fn only_what_has_changed_is_built_unless_it_is_asked_for() {
     let before = bench.head();
     bench.write("services/app/page", "two");
     bench.commit();
-    let push = bench.event("push", &json!({"before": before}), &["build", "--push", "--needs", OPEN]);
-    say(push).is(0, "1 image built");
+    let mut push = bench.event("push", &json!({"before": before}), &["build", "--push", "--needs", OPEN]);
+    run(&mut push).exits(0).prints("1 image built");
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (3, 0));
-    let same = bench.event("push", &json!({"before": bench.head()}), &["build", "--push", "--needs", OPEN]);
-    say(same).is(0, "no image has to be built");
+    let mut same =
+        bench.event("push", &json!({"before": bench.head()}), &["build", "--push", "--needs", OPEN]);
+    run(&mut same).exits(0).prints("no image has to be built");
     assert_eq!(bench.output("matrix"), r#"{"include":[]}"#);
-    let asked = bench.event(
+    let mut asked = bench.event(
         "push",
         &json!({"before": bench.head()}),
         &["build", "--push", "--project", "tool", "--needs", OPEN],
     );
-    say(asked).is(0, "1 image built");
+    run(&mut asked).exits(0).prints("1 image built");
     assert_eq!(registry.tags("tool").len(), 2);
 }
 
@@ -96,7 +97,7 @@ fn an_image_that_fails_hides_none_of_the_others() {
     let bench = bench(&registry);
     bench.write("services/app/Dockerfile", "FROM ghdeploy-test/busybox:1\nRUN echo out of luck; false\n");
     bench.commit();
-    build(&bench, &["--needs", OPEN]).is(1, "error: the image of app web.site was not built");
+    build(&bench, &["--needs", OPEN]).exits(1).prints("error: the image of app web.site was not built");
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 2));
     let images: Value = serde_json::from_str(&bench.output("images")).unwrap();
     assert_eq!((&images[0]["result"], &images[1]["result"]), (&json!("failed"), &json!("built")));
@@ -110,31 +111,31 @@ fn nothing_is_built_behind_a_closed_gate_nor_by_a_verdict_of_another_commit() {
     let none = |why: &str| {
         assert!(registry.tags("ann/app").is_empty() && registry.tags("tool").is_empty(), "{why}");
     };
-    build(&bench, &["--needs", CLOSED]).is(3, "`test` failure");
+    build(&bench, &["--needs", CLOSED]).exits(3).prints("`test` failure");
     none("the gate is closed");
-    build(&bench, &[]).is(3, "nothing is required");
+    build(&bench, &[]).exits(3).prints("nothing is required");
     none("nothing is required");
-    bench.gate(&["--needs", OPEN]).is(0, "gate open");
+    bench.gate(&["--needs", OPEN]).exits(0).prints("gate open");
     let verdict = bench.output("verdict");
     let stale = std::fs::read_to_string(&verdict).unwrap();
     bench.write("services/app/page", "two");
     bench.commit();
-    build(&bench, &["--verdict", &verdict]).is(3, "gate closed");
+    build(&bench, &["--verdict", &verdict]).exits(3).prints("gate closed");
     none("the verdict is of another commit");
     // Nor by one that was closed and says otherwise.
-    bench.gate(&["--needs", CLOSED]).is(3, "gate closed");
+    bench.gate(&["--needs", CLOSED]).exits(3).prints("gate closed");
     let closed = std::fs::read_to_string(bench.output("verdict")).unwrap();
     std::fs::write(&verdict, closed.replace("\"closed\"", "\"open\"")).unwrap();
-    build(&bench, &["--verdict", &verdict]).is(3, "gate closed");
+    build(&bench, &["--verdict", &verdict]).exits(3).prints("gate closed");
     none("the verdict was closed");
     for text in ["", "{}", &stale[..stale.len() / 2]] {
         std::fs::write(&verdict, text).unwrap();
-        build(&bench, &["--verdict", &verdict]).is(2, "is no verdict");
+        build(&bench, &["--verdict", &verdict]).exits(2).prints("is no verdict");
         none("the verdict is none");
     }
     // And by the one of this very commit.
-    bench.gate(&["--needs", OPEN]).is(0, "gate open");
-    build(&bench, &["--verdict", &bench.output("verdict")]).is(0, "2 images built");
+    bench.gate(&["--needs", OPEN]).exits(0).prints("gate open");
+    build(&bench, &["--verdict", &bench.output("verdict")]).exits(0).prints("2 images built");
     assert_eq!(registry.tags("ann/app").len(), 3);
 }
 
@@ -144,7 +145,8 @@ fn a_project_whose_tests_failed_is_left_out_and_the_others_are_built() {
     let bench = bench(&registry);
     bench.put(&[("test (app)", "failure"), ("test (tool)", "success")]);
     build(&bench, &["--check", "test ({project})", "--timeout", "1s"])
-        .is(3, "1 image built; 1 image not begun");
+        .exits(3)
+        .prints("1 image built; 1 image not begun");
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 2));
 }
 
@@ -159,19 +161,18 @@ fn an_image_may_be_loaded_instead_and_caches_and_platforms_are_passed_on() {
     );
     command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
     // The engine's own builder cannot make two at a time, and that is what it says.
-    let said = say(command);
-    assert!(said.code == Some(1) && said.text.contains("manifest lists"), "{said:?}");
+    run(&mut command).exits(1).prints("manifest lists");
     let mut command = bench.event(
         "workflow_dispatch",
         &json!({}),
         &["build", "--load", "--project", "tool", "--needs", OPEN],
     );
     command.env("HOME", std::env::var_os("HOME").unwrap_or_default());
-    say(command).is(0, "1 image built");
+    run(&mut command).exits(0).prints("1 image built");
     assert!(registry.tags("tool").is_empty());
-    bench.gate(&["--needs", OPEN]).is(0, "gate open");
+    bench.gate(&["--needs", OPEN]).exits(0).prints("gate open");
     let mut both =
         bench.event("workflow_dispatch", &json!({}), &["build", "--load", "--push", "--needs", OPEN]);
     both.env("HOME", "/nowhere");
-    say(both).is(2, "--push and --load exclude each other");
+    run(&mut both).exits(2).prints("--push and --load exclude each other");
 }

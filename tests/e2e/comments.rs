@@ -1,10 +1,12 @@
 //! The comment on a pull request: written once, kept up to date, never by a run that is too old.
 
-use assert_cmd::Command;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-use crate::github::{REPOSITORY, Refusal, TOKEN};
-use crate::runner::Runner;
+use crate::github::{REPOSITORY, Refusal};
+use crate::runner::{Runner, run};
+use crate::support::program;
 
 const PULL: u64 = 7;
 
@@ -12,14 +14,6 @@ const PULL: u64 = 7;
 struct Bench {
     runner: Runner,
     head: String,
-}
-
-/// What a run said and how it ended.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
 }
 
 impl Bench {
@@ -66,7 +60,7 @@ impl Bench {
     }
 
     fn summary(&self) -> String {
-        std::fs::read_to_string(self.top("summary")).unwrap_or_default()
+        std::fs::read_to_string(self.beside("summary")).unwrap_or_default()
     }
 }
 
@@ -78,19 +72,9 @@ impl std::ops::Deref for Bench {
     }
 }
 
-fn run(command: &mut Command) -> Said {
-    let output = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let said = Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
-    assert!(!format!("{said:?}").contains(TOKEN), "{said:?}");
-    said
-}
-
 #[track_caller]
 fn ends_well(command: &mut Command, words: &str) {
-    let said = run(command);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.stdout.contains(words) || said.stderr.contains(words), "{said:?}");
+    run(command).exits(0).prints(words);
 }
 
 #[test]
@@ -268,16 +252,15 @@ fn a_token_that_may_not_write_leaves_the_plan_in_the_summary_and_says_why() {
 
 /// A plan as the workflow of a pull request hands it over.
 fn handed_over(bench: &Bench) -> (Value, std::path::PathBuf) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-    command.arg("-C").arg(bench.path("")).args(["plan", "--base", "HEAD^1", "--format", "json"]);
-    let plan = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
-    (plan, bench.top("plan.json"))
+    let mut command = program::ghdeploy(bench.top(), &bench.beside(""));
+    let plan = program::run(command.args(["plan", "--base", "HEAD^1", "--format", "json"])).json();
+    (plan, bench.beside("plan.json"))
 }
 
 fn workflow_run(bench: &Bench, head: &str) -> Command {
     let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": []}});
     let mut command = bench.event("workflow_run", &payload);
-    command.arg("--plan").arg(bench.top("plan.json"));
+    command.arg("--plan").arg(bench.beside("plan.json"));
     command
 }
 

@@ -42,7 +42,7 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
     // It does not even arrive.
     compose(&bed, "two");
     bed.write("services/app/blob", vec![7_u8; 3 << 20]);
-    bed.sync([]).exits(4).says("the host's disk is full").ends_with("nothing was changed");
+    bed.sync([]).exits(4).prints("the host's disk is full").ends_with("nothing was changed");
     // It arrives, and then there is no room to keep what it replaces.
     bed.write("services/app/blob", "small");
     bed.settle();
@@ -55,7 +55,7 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
     for room in [60_000, 90_000, 120_000] {
         fill(room);
         let ran = bed.call(["sync"]).run();
-        let (code, said) = (ran.code(), ran.all());
+        let (code, said) = (ran.code, ran.all());
         assert!(matches!(code, Some(0 | 4 | 5 | 6)), "{said}");
         assert!(code == Some(0) || said.contains("No space left") || said.contains("disk is full"), "{said}");
         if code != Some(0) {
@@ -75,7 +75,7 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
     );
     drop(bed.containers());
     disk.remount("size=4m");
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -88,10 +88,10 @@ fn a_root_that_may_only_be_read_is_refused_and_can_be_looked_at() {
     compose(&bed, "two");
     bed.commit();
     disk.remount("ro");
-    bed.call(["sync"]).run().exits(4).says("Read-only file system").ends_with("nothing was changed");
-    bed.call(["sync", "--dry-run"]).run().exits(0).says("up  ");
-    bed.call(["status"]).run().exits(0).says("release 1");
-    bed.call(["diff"]).run().exits(0).says("+two");
+    bed.call(["sync"]).run().exits(4).prints("Read-only file system").ends_with("nothing was changed");
+    bed.call(["sync", "--dry-run"]).run().exits(0).prints("up  ");
+    bed.call(["status"]).run().exits(0).prints("release 1");
+    bed.call(["diff"]).run().exits(0).prints("+two");
     disk.remount("rw");
     bed.call(["sync"]).run().exits(0);
     assert_eq!(bed.env("app/web", "MODE"), "two");
@@ -108,13 +108,13 @@ fn files_whose_times_lie_hide_nothing() {
         // Whoever writes may set the clock back, or give the file any time he likes.
         std::fs::write(bed.root("app/other"), text).unwrap();
         ran(Command::new("touch").args(["-d", when]).arg(bed.root("app/other")));
-        bed.call(["status"]).run().exits(0).says("app/other  (drift");
-        bed.call(["sync"]).run().exits(0).says("drift");
+        bed.call(["status"]).run().exits(0).prints("app/other  (drift");
+        bed.call(["sync"]).run().exits(0).prints("drift");
         assert_eq!(bed.on_host("app/other"), "same size 1");
         for name in ["names.0", "listing", "proof.0", "state.json", "lock", "heartbeat"] {
             ran(Command::new("touch").args(["-c", "-d", when]).arg(bed.root(&format!(".ghdeploy/{name}"))));
         }
-        bed.call(["sync"]).run().exits(0).says("nothing to do");
+        bed.call(["sync"]).run().exits(0).prints("nothing to do");
     }
 }
 
@@ -136,8 +136,7 @@ impl<'b> Engine<'b> {
         let image = bed.path("image.tar");
         ran(Command::new("docker").args(["save", "-o"]).arg(&image).arg("ghdeploy-test/busybox:1"));
         engine.docker(&["load", "-i", &image.display().to_string()]);
-        let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
-        bed.docker_is(&format!("DOCKER_HOST={} exec {} \"$@\"", engine.socket(), docker.trim()));
+        bed.docker_is(&format!("export DOCKER_HOST={}", engine.socket()));
         engine
     }
 
@@ -236,29 +235,27 @@ fn an_engine_that_is_stopped_before_or_in_the_middle_loses_nothing() {
     compose(&bed, "two");
     bed.sync([])
         .exits(5)
-        .says("Docker Engine does not run on the host")
-        .says("systemctl start docker")
+        .prints("Docker Engine does not run on the host")
+        .prints("systemctl start docker")
         .ends_with("nothing was changed (release 1)");
     assert_eq!(bed.on_host("app/conf"), "one");
-    bed.call(["status"]).run().exits(4).says("Docker");
+    bed.call(["status"]).run().exits(4).prints("Docker");
     engine.up();
     bed.call(["sync"]).run().exits(0);
     is_at(&engine, "two");
     // Stopped in the middle of an up.
-    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
     let flag = bed.path("engine-stopped");
     bed.docker_is(&format!(
-        "case \" $* \" in *' up '*) [ -e {flag} ] || {{ : >{flag}; kill {0}; while DOCKER_HOST={1} {2} version; do sleep 0.1; done >/dev/null; }} 2>/dev/null ;; esac\nDOCKER_HOST={1} exec {2} \"$@\"",
-        engine.pid(),
+        "export DOCKER_HOST={}\ncase \" $* \" in *' up '*) [ -e {flag} ] || {{ : >{flag}; kill {}; while \"$real\" version; do sleep 0.1; done >/dev/null; }} 2>/dev/null ;; esac",
         engine.socket(),
-        docker.trim(),
+        engine.pid(),
         flag = flag.display(),
     ));
     compose(&bed, "three");
-    bed.sync([]).exits(6).says("the way back failed").says("run ghdeploy status");
+    bed.sync([]).exits(6).prints("the rollback failed").prints("run ghdeploy status");
     engine.down();
     engine.up();
     bed.call(["sync"]).run().exits(0);
     is_at(&engine, "three");
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use crate::bed::observe::fates;
 use crate::bed::{Bed, ran};
-use crate::seen::fates;
 
 /// Whether the host keeps this content among the objects, under its digest.
 #[track_caller]
@@ -27,7 +27,7 @@ fn drift_is_shown_and_overwritten_and_the_hosts_version_is_kept() {
     // Of the same size, so that only times and content tell.
     std::fs::write(bed.root("app/web.conf"), "two").unwrap();
     std::fs::remove_file(bed.root("app/notes")).unwrap();
-    bed.call(["sync", "--dry-run"]).run().exits(0).says("drift").says("services/app/web.conf");
+    bed.call(["sync", "--dry-run"]).run().exits(0).prints("drift").prints("services/app/web.conf");
     let change = bed.deploy();
     assert_eq!(change.files, ["drift services/app/notes", "drift services/app/web.conf"]);
     assert_eq!((bed.on_host("app/web.conf"), bed.on_host("app/notes")), ("one".to_owned(), "one".to_owned()));
@@ -56,11 +56,11 @@ fn an_unmanaged_file_in_the_way_stops_its_project_until_it_is_adopted() {
     bed.guard("app/site.conf", "host");
     bed.guard("app/equal.conf", "equal");
     let files = bed.listing("root/app");
-    bed.call(["sync", "--dry-run"]).run().exits(2).says("site.conf").says("--adopt");
+    bed.call(["sync", "--dry-run"]).run().exits(2).prints("site.conf").prints("--adopt");
     bed.sync([])
         .exits(5)
-        .says("services/app/site.conf")
-        .says("--adopt")
+        .prints("services/app/site.conf")
+        .prints("--adopt")
         .ends_with("nothing was changed: app");
     assert_eq!(bed.listing("root/app"), files);
     assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["blog/web"]);
@@ -89,7 +89,7 @@ fn a_directory_or_a_link_where_a_file_is_wanted_is_a_conflict() {
     for options in [[].as_slice(), &["--adopt"]] {
         bed.commit();
         let ran = options.iter().fold(bed.call(["sync"]), |call, option| call.args([*option])).run();
-        ran.exits(5).says("web.conf");
+        ran.exits(5).prints("web.conf");
     }
     assert_eq!(std::fs::read_to_string("/etc/hostname").unwrap(), hostname);
     assert!(bed.containers().is_empty());
@@ -181,7 +181,7 @@ fn diff_shows_content_that_differs_and_no_secret() {
     }
     bed.write("services/app/binary", b"\0one").write("services/app/long", "x".repeat(2 << 20));
     bed.sync([]).exits(0);
-    bed.call(["diff"]).run().exits(0).says("no file differs");
+    bed.call(["diff"]).run().exits(0).prints("no file differs");
     std::fs::write(bed.root("app/web.conf"), "user nginx;\n\tlisten 81;\n").unwrap();
     std::fs::write(bed.root("app/app.env"), "A=hunter2\n").unwrap();
     bed.guard("app/new", "theirs\n");
@@ -191,10 +191,10 @@ fn diff_shows_content_that_differs_and_no_secret() {
         bed.write(&format!("services/app/{name}"), "two\n");
     }
     std::fs::remove_file(bed.repo("services/app/gone")).unwrap();
-    let all = bed.call(["diff", "--exit-code"]).run().exits(10).never_says("hunter2");
+    let all = bed.call(["diff", "--exit-code"]).run().exits(10).never_prints("hunter2");
     for shown in [
         "! services/app/web.conf  (drift: changed on the host)\n--- host/services/app/web.conf\n+++ repository/services/app/web.conf\n@@ -1,2 +1,2 @@\n user nginx;\n-\tlisten 81;\n+\tlisten 80;\n",
-        "! services/app/app.env  (drift: changed on the host)  (not shown, for it may hold secrets)\n",
+        "! services/app/app.env  (drift: changed on the host)  (not shown: it may hold secrets)\n",
         "! services/app/new  (conflict: not managed on the host)\n",
         "-theirs\n+two\n",
         "~ services/app/a name\\n$(touch x)\n",
@@ -211,5 +211,5 @@ fn diff_shows_content_that_differs_and_no_secret() {
     let json = bed.call(["diff", "services/app/web.conf", "--format", "json"]).run().exits(0).json();
     assert_eq!(json["hosts"][0]["files"].as_array().unwrap().len(), 1);
     assert_eq!(json["hosts"][0]["files"][0]["change"], "drift");
-    bed.call(["diff", "--format", "markdown"]).run().exits(0).says("```diff").never_says("hunter2");
+    bed.call(["diff", "--format", "markdown"]).run().exits(0).prints("```diff").never_prints("hunter2");
 }

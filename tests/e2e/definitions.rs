@@ -120,14 +120,14 @@ fn a_value_that_only_the_host_has_is_used_and_never_shown() {
         "app",
         "services:\n  web: {<<: *s, environment: {TOKEN: '${SECRET}', MODE: one}}\n  worker: {<<: *s}",
     );
-    bed.sync([]).exits(0).never_says("only-the-host-knows");
+    bed.sync([]).exits(0).never_prints("only-the-host-knows");
     assert_eq!(bed.env("app/web", "TOKEN"), "only-the-host-knows");
     bed.compose(
         "app",
         "services:\n  web: {<<: *s, environment: {TOKEN: '${SECRET}', MODE: two}}\n  worker: {<<: *s}",
     );
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
-    bed.call(["-v", "sync", "--dry-run", "--force"]).run().exits(0).never_says("only-the-host-knows");
+    bed.call(["-v", "sync", "--dry-run", "--force"]).run().exits(0).never_prints("only-the-host-knows");
 }
 
 #[test]

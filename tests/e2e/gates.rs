@@ -1,10 +1,10 @@
 //! The gate: open only on proof, whatever GitHub, files and events are like.
 
-use assert_cmd::Command;
 use serde_json::{Value, json};
 
-use crate::github::{REPOSITORY, Refusal, TOKEN};
-use crate::runner::Runner;
+use crate::github::{REPOSITORY, Refusal};
+use crate::runner::{Runner, run};
+use crate::support::program::Output;
 
 impl Runner {
     /// With two projects that have images.
@@ -25,7 +25,7 @@ impl Runner {
 
     /// A check of the newest commit.
     fn check(&self, name: &str, conclusion: &str) -> Value {
-        run(&self.head(), name, conclusion)
+        check_run(&self.head(), name, conclusion)
     }
 
     pub(crate) fn put(&self, checks: &[(&str, &str)]) {
@@ -34,39 +34,19 @@ impl Runner {
         self.github.state().checks = checks;
     }
 
-    pub(crate) fn gate(&self, args: &[&str]) -> Said {
-        say(self.event("workflow_dispatch", &json!({}), &[&["gate"], args].concat()))
+    pub(crate) fn gate(&self, args: &[&str]) -> Output {
+        run(&mut self.event("workflow_dispatch", &json!({}), &[&["gate"], args].concat()))
     }
 }
 
 /// A check run as GitHub tells of it, of the suite 5.
-fn run(sha: &str, name: &str, conclusion: &str) -> Value {
+fn check_run(sha: &str, name: &str, conclusion: &str) -> Value {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let (status, conclusion) =
         if conclusion == "pending" { ("in_progress", Value::Null) } else { ("completed", json!(conclusion)) };
     json!({"id": id, "name": name, "head_sha": sha, "status": status, "conclusion": conclusion, "check_suite": {"id": 5},
         "html_url": format!("https://github.com/{REPOSITORY}/actions/runs/99/job/{id}")})
-}
-
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) text: String,
-}
-
-pub(crate) fn say(mut command: Command) -> Said {
-    let output = command.output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(!text.contains(TOKEN), "{text}");
-    Said { code: output.status.code(), text }
-}
-
-impl Said {
-    #[track_caller]
-    pub(crate) fn is(self, code: i32, words: &str) {
-        assert!(self.code == Some(code) && self.text.contains(words), "{words}: {self:?}");
-    }
 }
 
 #[test]
@@ -83,7 +63,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
     // A status is followed by others; the newest one counts.
     let lint = |state: &str| (head.clone(), "lint".to_owned(), state.to_owned());
     bench.github.state().contexts = vec![lint("pending"), lint("failure"), lint("pending"), lint("success")];
-    bench.gate(&[]).is(0, &format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
+    bench.gate(&[]).exits(0).prints(&format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
     assert_eq!(
         (bench.output("gate"), bench.output("projects"), bench.output("result")),
         ("open".to_owned(), r#"["blog","shop"]"#.to_owned(), "open".to_owned())
@@ -98,7 +78,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
     let verdict: Value =
         serde_json::from_str(&std::fs::read_to_string(bench.output("verdict")).unwrap()).unwrap();
     assert_eq!((&verdict["gate"], &verdict["sha"]), (&json!("open"), &json!(head)));
-    let summary = std::fs::read_to_string(bench.top("summary")).unwrap();
+    let summary = std::fs::read_to_string(bench.beside("summary")).unwrap();
     assert!(
         summary.contains("### ghdeploy: gate open") && summary.contains("`test (3)` `success`"),
         "{summary}"
@@ -110,7 +90,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
         ("other", "failure"),
         ("test (3)", "failure"),
     ]);
-    bench.gate(&[]).is(3, "check `test*`: `test (3)` failure");
+    bench.gate(&[]).exits(3).prints("check `test*`: `test (3)` failure");
     assert_eq!(
         (bench.output("gate"), bench.output("projects"), bench.output("matrix")),
         ("closed".to_owned(), "[]".to_owned(), r#"{"include":[]}"#.to_owned())
@@ -122,23 +102,26 @@ fn what_is_no_success_closes_and_is_told_with_its_reason() {
     let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     for conclusion in ["failure", "neutral", "skipped", "cancelled", "timed_out", "action_required"] {
         bench.put(&[("test", conclusion)]);
-        bench.gate(&[]).is(3, &format!("::error::the gate is closed: check `test`: `test` {conclusion}"));
+        bench
+            .gate(&[])
+            .exits(3)
+            .prints(&format!("::error::the gate is closed: check `test`: `test` {conclusion}"));
     }
     bench.put(&[("test", "pending")]);
-    bench.gate(&[]).is(3, "check `test`: `test` pending");
+    bench.gate(&[]).exits(3).prints("check `test`: `test` pending");
     bench.put(&[]);
-    bench.gate(&[]).is(3, "check `test`: there is no check of this name");
+    bench.gate(&[]).exits(3).prints("check `test`: there is no check of this name");
     // Those of another commit are those of another commit.
-    bench.github.state().checks = vec![run(&"b".repeat(40), "test", "success")];
-    bench.gate(&[]).is(3, "there is no check of this name");
+    bench.github.state().checks = vec![check_run(&"b".repeat(40), "test", "success")];
+    bench.gate(&[]).exits(3).prints("there is no check of this name");
     for state in ["pending", "failure", "error"] {
         bench.github.state().contexts = vec![(bench.head(), "test".to_owned(), state.to_owned())];
-        bench.gate(&[]).is(3, &format!("`test` {state}"));
+        bench.gate(&[]).exits(3).prints(&format!("`test` {state}"));
     }
     // Nothing is required at all.
     bench.write("ghdeploy.yml", "keep: 3\n");
     bench.commit();
-    bench.gate(&[]).is(3, "nothing is required, so nothing is proven");
+    bench.gate(&[]).exits(3).prints("nothing is required, so nothing is proven");
 }
 
 #[test]
@@ -147,7 +130,7 @@ fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
     let head = bench.head();
     bench.github.state().running = vec![5];
     // First nothing, then something that runs, then one that is through while its workflow still runs, then all.
-    let (one, two) = (run(&head, "test (1)", "pending"), run(&head, "test (2)", "success"));
+    let (one, two) = (check_run(&head, "test (1)", "pending"), check_run(&head, "test (2)", "success"));
     let mut done = one.clone();
     (done["status"], done["conclusion"]) = (json!("completed"), json!("success"));
     let looked = |times: usize| {
@@ -172,7 +155,7 @@ fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
     for words in reasons {
         let waits =
             |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
-        assert!(said.text.lines().any(waits), "{words}: {said:?}");
+        assert!(said.all().lines().any(waits), "{words}: {said:?}");
     }
     assert!(bench.github.state().unchanged > 0);
 }
@@ -187,26 +170,26 @@ fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_opens_not
     let limited =
         Refusal::new(403, "rate limit").header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "1");
     bench.github.refuse("GET /repos/ann/side/commits/", limited);
-    bench.gate(&[]).is(0, "gate open");
+    bench.gate(&[]).exits(0).prints("gate open");
     bench.github.refuse("GET /", Refusal::new(403, "Resource not accessible by integration"));
-    bench.gate(&[]).is(2, "`permissions: {checks: read, statuses: read}`");
+    bench.gate(&[]).exits(2).prints("`permissions: {checks: read, statuses: read}`");
     let mut command = bench.event("workflow_dispatch", &json!({}), &["gate", "--timeout", "1s"]);
     command.env("GITHUB_API_URL", "http://127.0.0.1:1");
-    say(command).is(4, "nothing is proven, so the gate stays closed");
+    run(&mut command).exits(4).prints("nothing is proven, so the gate stays closed");
     let limited = Refusal::new(429, "slow down").header("retry-after", "7200");
     bench.github.refuse("GET /", limited);
-    bench.gate(&[]).is(4, "rate limit is used up for 7200 s");
+    bench.gate(&[]).exits(4).prints("rate limit is used up for 7200 s");
 }
 
 #[test]
 fn each_project_has_a_gate_of_its_own() {
     let bench = Runner::with_images("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
     bench.put(&[("lint", "success"), ("test (blog)", "success"), ("test (shop)", "failure")]);
-    bench.gate(&[]).is(3, "gate closed");
+    bench.gate(&[]).exits(3).prints("gate closed");
     assert_eq!(bench.output("projects"), r#"["blog"]"#);
     let matrix: Value = serde_json::from_str(&bench.output("matrix")).unwrap();
     assert_eq!(matrix["include"].as_array().unwrap().len(), 1);
-    bench.gate(&["--project", "blog"]).is(0, "1 of 1 project");
+    bench.gate(&["--project", "blog"]).exits(0).prints("1 of 1 project");
 }
 
 #[test]
@@ -222,59 +205,69 @@ fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
     bench.commit();
     bench.git(&["merge", "-q", "--no-ff", "-m", "m", "topic"]);
     let merge = bench.head();
-    bench.github.state().checks = vec![run(&head, "test", "success")];
+    bench.github.state().checks = vec![check_run(&head, "test", "success")];
     let pull = json!({"pull_request": {"number": 7, "base": {"sha": base, "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 1}}}});
-    say(bench.event("pull_request", &pull, &["gate"]))
-        .is(0, &format!("gate open for commit {}", &head[..10]));
+    run(&mut bench.event("pull_request", &pull, &["gate"]))
+        .exits(0)
+        .prints(&format!("gate open for commit {}", &head[..10]));
     assert_eq!(bench.output("projects"), r#"["blog"]"#, "only what has changed is to be built");
     // A push is judged by what was pushed, which here has no checks.
-    say(bench.event("push", &json!({"before": base}), &["gate"])).is(3, "there is no check of this name");
+    run(&mut bench.event("push", &json!({"before": base}), &["gate"]))
+        .exits(3)
+        .prints("there is no check of this name");
     // A run that follows another is about that one's commit, and something else is checked out.
     let after = json!({"workflow_run": {"head_sha": head, "event": "push"}});
-    say(bench.event("workflow_run", &after, &["gate"]))
-        .is(3, &format!("{merge} is checked out, and the tests are those of {head}"));
+    run(&mut bench.event("workflow_run", &after, &["gate"]))
+        .exits(3)
+        .prints(&format!("{merge} is checked out, and the tests are those of {head}"));
     bench.git(&["checkout", "-q", &head]);
-    say(bench.event("workflow_run", &after, &["gate"])).is(0, "gate open");
+    run(&mut bench.event("workflow_run", &after, &["gate"])).exits(0).prints("gate open");
     // Not even a changed file of that commit is what was tested.
     bench.write("services/blog/app/Dockerfile", "FROM evil\n");
-    say(bench.event("workflow_run", &after, &["gate"])).is(3, "files of the commit are changed");
-    bench.gate(&["--sha", "main"]).is(2, "--sha is not the full name of a commit");
+    run(&mut bench.event("workflow_run", &after, &["gate"]))
+        .exits(3)
+        .prints("files of the commit are changed");
+    bench.gate(&["--sha", "main"]).exits(2).prints("--sha is not the full name of a commit");
 }
 
 #[test]
 fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
     let bench = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
     let good = "<testsuite><testcase name='a'/></testsuite>";
-    bench.gate(&[]).is(3, "tests in `**/junit*.xml`: no file matches");
+    bench.gate(&[]).exits(3).prints("tests in `**/junit*.xml`: no file matches");
     bench.write("junit-a.xml", good);
     bench.write("services/blog/out/junit.xml", good);
-    bench.gate(&[]).is(0, "2 tests passed");
-    bench.gate(&["--min-tests", "3"]).is(3, "2 tests ran, and at least 3 must");
+    bench.gate(&[]).exits(0).prints("2 tests passed");
+    bench.gate(&["--min-tests", "3"]).exits(3).prints("2 tests ran, and at least 3 must");
     bench.write(
         "deep/er/junit.xml",
         "<testsuite><testcase classname='c' name='b'><failure/></testcase></testsuite>",
     );
-    bench.gate(&[]).is(3, "`deep/er/junit.xml` has 1 that failed: c b");
+    bench.gate(&[]).exits(3).prints("`deep/er/junit.xml` has 1 that failed: c b");
     bench.write("deep/er/junit.xml", "");
-    bench.gate(&[]).is(3, "`deep/er/junit.xml` cannot be read: it is empty");
+    bench.gate(&[]).exits(3).prints("`deep/er/junit.xml` cannot be read: it is empty");
     std::fs::remove_file(bench.path("deep/er/junit.xml")).unwrap();
     // Each project has its own.
     bench
         .gate(&["--junit", "services/{project}/out/*.xml"])
-        .is(3, "tests in `services/shop/out/*.xml`: no file matches");
+        .exits(3)
+        .prints("tests in `services/shop/out/*.xml`: no file matches");
     assert_eq!(bench.output("projects"), r#"["blog"]"#);
     // A link that leads nowhere is a report that cannot be read.
     std::os::unix::fs::symlink("nowhere", bench.path("junit-b.xml")).unwrap();
-    bench.gate(&[]).is(3, "`junit-b.xml` cannot be read");
-    bench.gate(&["--junit", "[x"]).is(2, "`[x` is no glob");
+    bench.gate(&[]).exits(3).prints("`junit-b.xml` cannot be read");
+    bench.gate(&["--junit", "[x"]).exits(2).prints("`[x` is no glob");
 }
 
 #[test]
 fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
     let bench = Runner::with_images("keep: 3\n");
-    bench.gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#]).is(0, "gate open");
-    bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).is(3, "`test` skipped");
-    bench.gate(&["--needs", ""]).is(3, "what became of them is not given");
+    bench
+        .gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#])
+        .exits(0)
+        .prints("gate open");
+    bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).exits(3).prints("`test` skipped");
+    bench.gate(&["--needs", ""]).exits(3).prints("what became of them is not given");
     // All sources together: each has to be there.
     bench.put(&[("test", "success")]);
     bench.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");
@@ -288,8 +281,11 @@ fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
         "--timeout",
         "1s",
     ];
-    bench.gate(&all).is(0, "gate open");
-    bench.gate(&[&all[..], &["--forbid", "test"]].concat()).is(3, "no check `test`: there is `test` success");
+    bench.gate(&all).exits(0).prints("gate open");
+    bench
+        .gate(&[&all[..], &["--forbid", "test"]].concat())
+        .exits(3)
+        .prints("no check `test`: there is `test` success");
 }
 
 #[test]
@@ -298,13 +294,13 @@ fn outside_of_a_workflow_reports_alone_can_prove() {
     bench.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
     let mut command = bench.event("x", &json!({}), &["gate"]);
     command.env_remove("GITHUB_ACTIONS");
-    say(command).is(0, "gate open");
+    run(&mut command).exits(0).prints("gate open");
     let mut command = bench.event("x", &json!({}), &["gate", "--check", "test"]);
     command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY");
-    say(command).is(2, "require reports instead: --junit");
+    run(&mut command).exits(2).prints("require reports instead: --junit");
     // Or a repository is named by hand.
     bench.put(&[("test", "success")]);
     let mut command = bench.event("", &json!({}), &["gate", "--check", "test"]);
     command.env_remove("GITHUB_ACTIONS");
-    say(command).is(0, "gate open");
+    run(&mut command).exits(0).prints("gate open");
 }

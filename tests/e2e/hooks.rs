@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, ran};
+use crate::support::wait;
 
 fn compose(bed: &Bed, mode: &str, hooks: &str) {
     bed.compose(
@@ -33,7 +34,7 @@ fn a_migration_runs_in_the_new_definition_before_anything_is_replaced() {
     let note = "echo $$MODE $$(cat /web.conf) >>/rows/migrations";
     compose(&bed, "one", &run(note));
     bed.guarded_no_more("app/rows/.keep");
-    let planned = bed.sync(["--dry-run"]).exits(0).says("hook  before web");
+    let planned = bed.sync(["--dry-run"]).exits(0).prints("hook  before web");
     assert!(!planned.stdout.contains("migrations"), "{}", planned.all());
     bed.call(["sync"]).run().exits(0);
     assert_eq!(bed.on_host("app/rows/migrations"), "one one\n");
@@ -44,7 +45,7 @@ fn a_migration_runs_in_the_new_definition_before_anything_is_replaced() {
     assert_eq!(bed.on_host("app/rows/migrations"), "one one\ntwo two\n");
     assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
     assert_eq!(bed.containers().len(), 3, "nothing is left of it: {:?}", bed.containers());
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.on_host("app/rows/migrations"), "one one\ntwo two\n");
 }
 
@@ -57,9 +58,9 @@ fn a_migration_that_fails_leaves_the_containers_as_they_were() {
     compose(&bed, "two", &run("echo cannot migrate; exit 3"));
     let failed = bed.sync([]).exits(5).ends_with("rolled back to release 1");
     let failed = failed
-        .says("hook `before` of service `web` failed: it exited with status 3")
-        .says("| cannot migrate");
-    failed.says("services/app/compose.yml:4:").never_says("hunter2");
+        .prints("hook `before` of service `web` failed: it exited with status 3")
+        .prints("| cannot migrate");
+    failed.prints("services/app/compose.yml:4:").never_prints("hunter2");
     assert_eq!(bed.containers(), before, "a container was touched");
     assert_eq!(
         (bed.on_host("app/web.conf"), bed.env("app/web", "MODE")),
@@ -67,7 +68,7 @@ fn a_migration_that_fails_leaves_the_containers_as_they_were() {
     );
     bed.write("ghdeploy.yml", "health: {stable_for: 1s, log_lines: 0}\n");
     compose(&bed, "two", &run("echo cannot migrate; sleep 100").replace("20s", "1s"));
-    let late = bed.sync([]).exits(5).says("it was not through after 1 s").never_says("cannot migrate\n");
+    let late = bed.sync([]).exits(5).prints("it timed out after 1 s").never_prints("cannot migrate\n");
     assert_eq!(bed.containers(), before, "{}", late.all());
     compose(&bed, "two", &run("true"));
     bed.sync([]).exits(0);
@@ -83,7 +84,7 @@ fn a_hook_afterwards_runs_in_the_service_and_its_failure_is_the_deploys() {
     bed.sync([]).exits(0);
     assert_eq!(bed.on_host("app/rows/warm"), "one\n");
     compose(&bed, "two", &exec("echo it is cold; exit 1"));
-    bed.sync([]).exits(5).says("hook `after` of service `web` failed").says("it is cold");
+    bed.sync([]).exits(5).prints("hook `after` of service `web` failed").prints("it is cold");
     assert_eq!(
         (bed.env("app/web", "MODE"), bed.on_host("app/web.conf")),
         ("one".to_owned(), "one".to_owned())
@@ -95,8 +96,8 @@ fn a_migration_that_fails_at_first_leaves_nothing() {
     let bed = Bed::new("migfirst");
     // What it waits for is there: only then does it begin.
     compose(&bed, "one", &run("echo the status is its own; exit 124"));
-    let failed = bed.sync([]).exits(5).says("failed: it exited with status 124");
-    let failed = failed.says("failed   hook  before web").says("| the status is its own");
+    let failed = bed.sync([]).exits(5).prints("failed: it exited with status 124");
+    let failed = failed.prints("failed   hook  before web").prints("| the status is its own");
     assert!(bed.docker_calls().iter().any(|call| call.ends_with("up -d --no-recreate db")));
     assert!(bed.containers().is_empty(), "{:?}: {}", bed.containers(), failed.all());
     assert!(!bed.root("app/compose.yml").exists() && !bed.root("app/web.conf").exists());
@@ -110,7 +111,7 @@ fn a_hook_that_hangs_in_its_service_is_told_and_the_lock_is_free() {
     bed.sync([]).exits(0);
     compose(&bed, "two", &exec("echo it is slow; sleep 100"));
     let begin = Instant::now();
-    let late = bed.sync([]).exits(5).says("it was not through after 2 s, and may go on in the container");
+    let late = bed.sync([]).exits(5).prints("it timed out after 2 s, and may still run in the container");
     assert!(begin.elapsed() < Duration::from_secs(60), "{}", late.all());
     assert_eq!(bed.env("app/web", "MODE"), "one");
     compose(&bed, "two", &exec("true"));
@@ -123,7 +124,7 @@ fn a_container_that_has_the_name_of_a_hooks_stays() {
     compose(&bed, "one", &run("true"));
     let name = format!("{}-app.web.hook", bed.id);
     ran(Command::new("docker").args(["create", "--name", &name, "ghdeploy-test/busybox:1"]));
-    bed.sync([]).exits(5).says("is already in use by container");
+    bed.sync([]).exits(5).prints("is already in use by container");
     ran(Command::new("docker").args(["rm", &name]));
     bed.sync([]).exits(0);
 }
@@ -138,11 +139,7 @@ fn a_hook_whose_client_is_killed_ends_and_runs_again() {
     bed.commit();
     let mut client =
         bed.call(["sync"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    while !bed.root("app/rows/migrations").exists() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "the hook does not begin");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait::until("the hook begins", || bed.root("app/rows/migrations").exists());
     client.kill().unwrap();
     client.wait().unwrap();
     bed.call(["sync", "--lock-wait", "0s"]).run().exits(4);

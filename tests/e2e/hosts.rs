@@ -5,10 +5,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::bed::observe::fates;
+use crate::bed::sshd::free_port;
 use crate::bed::{Bed, privileged, ran};
-use crate::call::Ran;
-use crate::seen::fates;
-use crate::sshd::free_port;
+use crate::support::program::Output;
 
 /// A bed with three hosts on this machine, `a`, `b` and `c`, of which `b` may be bad.
 fn three(test: &str, b: &str) -> Bed {
@@ -29,7 +29,7 @@ fn three(test: &str, b: &str) -> Bed {
     bed
 }
 
-fn sync(bed: &Bed, options: &[&str]) -> Ran {
+fn sync(bed: &Bed, options: &[&str]) -> Output {
     bed.commit();
     let call = bed.call(["sync", "--no-restart"]).without_host();
     options.iter().fold(call, |call, option| call.args([*option])).run()
@@ -42,7 +42,7 @@ fn has(bed: &Bed, path: &str) -> bool {
 #[test]
 fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
     let bed = three("hosts", &format!("tester@127.0.0.1:{}", free_port()));
-    let said = sync(&bed, &["--dry-run"]).exits(4).says("trying again in 1 s");
+    let said = sync(&bed, &["--dry-run"]).exits(4).prints("trying again in 1 s");
     assert!(
         said.stdout.contains("; 1 host failed")
             && said.stdout.contains("services/one/compose.yml")
@@ -54,9 +54,9 @@ fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
     assert_eq!(json["hosts"].as_array().unwrap().len(), 3);
     sync(&bed, &[])
         .exits(4)
-        .says("host a: release 1")
-        .says("host c: release 1")
-        .says("host b: nothing was changed");
+        .prints("host a: release 1")
+        .prints("host c: release 1")
+        .prints("host b: nothing was changed");
     assert!(
         has(&bed, "ra/one/compose.yml") && has(&bed, "ra/all/compose.yml") && has(&bed, "rc/all/compose.yml")
     );
@@ -70,13 +70,13 @@ fn a_canary_that_fails_stops_those_behind_it() {
     let bed = three("canary", &format!("tester@127.0.0.1:{}", free_port()));
     sync(&bed, &["--parallel", "1", "--fail-fast"])
         .exits(4)
-        .says("host a: release 1")
-        .says("not begun, for host b failed")
-        .says("host c: nothing was changed");
+        .prints("host a: release 1")
+        .prints("skipped: host b failed")
+        .prints("host c: nothing was changed");
     assert!(has(&bed, "ra/all/compose.yml") && !has(&bed, "rc"));
     // In the order in which they are given.
-    sync(&bed, &["--parallel", "1", "--fail-fast", "--host", "c,b,a"]).exits(4).says("host c: release 1");
-    sync(&bed, &["--parallel", "0"]).exits(2).says("from 1 to 64");
+    sync(&bed, &["--parallel", "1", "--fail-fast", "--host", "c,b,a"]).exits(4).prints("host c: release 1");
+    sync(&bed, &["--parallel", "0"]).exits(2).prints("from 1 to 64");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn one_server_is_not_two_hosts() {
         "ghdeploy.yml",
         format!("hosts:\n  a: {{ssh: 'local:{0}'}}\n  b: {{ssh: 'local:{0}'}}\n", bed.path("ra").display()),
     );
-    sync(&bed, &[]).exits(2).says("a and b are the same server and root");
+    sync(&bed, &[]).exits(2).prints("a and b are the same server and root");
     assert!(!has(&bed, "ra"));
 }
 
@@ -147,7 +147,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, how: Break) {
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
-fn through(bed: &Bed, port: u16) -> Ran {
+fn through(bed: &Bed, port: u16) -> Output {
     let known = bed.path("known");
     let key = std::fs::read_to_string(bed.sshd.known_hosts()).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{port} {}", key.split_once(' ').unwrap().1)).unwrap();
@@ -167,7 +167,7 @@ fn a_way_that_fails_for_a_while_is_tried_again_while_nothing_was_changed() {
         1 => Break::After(30),
         _ => Break::Never,
     });
-    through(&bed, port).exits(0).says("trying again in 1 s").says("trying again in 2 s");
+    through(&bed, port).exits(0).prints("trying again in 1 s").prints("trying again in 2 s");
     assert_eq!(count.load(Ordering::SeqCst), 3);
     assert_eq!(bed.containers().len(), 1);
     let (port, count) = proxy(bed.sshd.port, |_| Break::AtOnce);
@@ -185,7 +185,7 @@ fn a_connection_that_is_lost_after_something_was_changed_is_not_made_again() {
     bed.commit();
     let swapped = bed.root("app/new");
     let (port, count) = proxy(bed.sshd.port, move |_| Break::With(swapped.clone()));
-    through(&bed, port).exits(6).never_says("trying again").ends_with("unknown: run ghdeploy status");
+    through(&bed, port).exits(6).never_prints("trying again").ends_with("unknown: run ghdeploy status");
     assert_eq!(count.load(Ordering::SeqCst), 1);
     bed.settle();
     bed.call(["sync"]).run().exits(0);
@@ -227,6 +227,6 @@ fn a_host_that_is_restored_from_a_snapshot_is_brought_to_the_tree_by_one_sync() 
         let fates = fates(&before, &bed.containers());
         assert_eq!(fates["app/web"], if gone { "recreated" } else { "restarted" }, "{fates:?}");
         assert!(bed.containers().contains_key("blog/web"));
-        bed.call(["sync"]).run().exits(0).says("nothing to do");
+        bed.call(["sync"]).run().exits(0).prints("nothing to do");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::bed::observe::{differences, fates};
 use crate::bed::{Bed, ran};
-use crate::seen::{differences, fates};
 
 #[test]
 fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_asks_docker_for_nothing() {
@@ -16,7 +16,7 @@ fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_asks_docker_for
         (bed.containers(), bed.listing("root"), bed.docker_calls(), bed.sshd.logins_and_commands());
     // A fresh checkout: all times are new.
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (sshd.0 + 1, sshd.1 + 1));
     assert_eq!(bed.docker_calls(), calls);
     assert_eq!(bed.containers(), containers);
@@ -59,10 +59,10 @@ fn no_restart_needs_no_docker_and_the_next_sync_does_exactly_what_is_owed() {
     compose("two");
     bed.write("services/app/web.conf", "two");
     bed.write("services/app/README.md", "new");
-    bed.take_docker_away();
-    bed.sync(["--no-restart"]).exits(0).says("owed");
-    bed.call(["sync", "--no-restart"]).run().exits(0).says("owed");
-    bed.put_docker_back();
+    bed.remove_docker();
+    bed.sync(["--no-restart"]).exits(0).prints("owed");
+    bed.call(["sync", "--no-restart"]).run().exits(0).prints("owed");
+    bed.docker_is("");
     assert_eq!(
         (bed.on_host("app/web.conf"), bed.on_host("app/README.md")),
         ("two".to_owned(), "new".to_owned())
@@ -96,7 +96,7 @@ fn a_dry_run_changes_nothing_at_all() {
     bed.commit();
     let empty = bed.listing("root");
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
-    bed.call(["sync", "--dry-run"]).run().exits(0).says("web.conf");
+    bed.call(["sync", "--dry-run"]).run().exits(0).prints("web.conf");
     assert_eq!(bed.listing("root"), empty);
     // A root that does not exist is not made.
     let elsewhere = format!("local:{}", bed.path("elsewhere").display());
@@ -139,7 +139,7 @@ fn an_older_commit_is_refused_until_it_is_asked_for() {
     bed.sync([]).exits(0);
     bed.git(&["checkout", "-q", "--detach", "HEAD~1"]);
     let root = bed.listing("root");
-    let refused = bed.call(["sync"]).run().says("--allow-older");
+    let refused = bed.call(["sync"]).run().prints("--allow-older");
     assert!(!refused.all().contains("(exit Some(0))"), "{}", refused.all());
     assert_eq!(differences(&root, &bed.listing("root")), [""; 0]);
     bed.call(["sync", "--allow-older"]).run().exits(0);

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::bed::Bed;
+use crate::support::program;
 
 /// Files of the context.
 const FILES: &[&str] = &[
@@ -78,11 +77,9 @@ fn a_build_sees_what_explain_says() {
             false => panic!("{patterns:?}: {said}"),
         };
         let paths: Vec<String> = FILES.iter().map(|file| format!("services/app/{file}")).collect();
-        let mut explain = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        explain.args(["-C"]).arg(bed.repo("")).args(["--format", "json", "explain", "--"]).args(&paths);
-        let answer = explain.output().unwrap();
-        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-        let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        let mut explain = program::ghdeploy(&bed.repo(""), &bed.path("home"));
+        explain.args(["--format", "json", "explain", "--"]).args(&paths);
+        let answer = program::run(&mut explain).exits(0).json();
         for (file, answer) in FILES.iter().zip(answer["paths"].as_array().unwrap()) {
             let is_read = answer["readers"].as_array().unwrap().iter().any(|reader| reader["how"] == "build");
             assert_eq!(is_read, packed.contains(*file), "{patterns:?}: {file}");

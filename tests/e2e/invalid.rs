@@ -1,8 +1,8 @@
 //! What is found before anything is touched: the project stays as it is, the others are deployed.
 
 use crate::bed::Bed;
-use crate::call::Ran;
-use crate::seen::fates;
+use crate::bed::observe::fates;
+use crate::support::program::Output;
 
 /// A bed with the projects `app` and `blog`, both running.
 fn two_projects(test: &str) -> Bed {
@@ -16,7 +16,7 @@ fn two_projects(test: &str) -> Bed {
 
 /// Syncs and claims: `app` is as it was, to the last byte, `blog` is deployed.
 #[track_caller]
-fn leaves_app_alone(bed: &Bed) -> Ran {
+fn leaves_app_alone(bed: &Bed) -> Output {
     let notes = format!("{} and more", bed.on_host("blog/notes"));
     bed.write("services/blog/notes", &notes);
     let (before, files) = (bed.containers(), bed.listing("root/app"));
@@ -31,31 +31,31 @@ fn leaves_app_alone(bed: &Bed) -> Ran {
 fn a_typo_in_yaml_stops_only_its_project() {
     let bed = two_projects("typo");
     bed.compose("app", "services:\n  web: {<<: *s\n  worker: [");
-    leaves_app_alone(&bed).says("services/app/compose.yml:");
-    bed.call(["check"]).run().exits(2).says("services/app/compose.yml:");
+    leaves_app_alone(&bed).prints("services/app/compose.yml:");
+    bed.call(["check"]).run().exits(2).prints("services/app/compose.yml:");
 }
 
 #[test]
 fn what_compose_refuses_stops_only_its_project() {
     let bed = two_projects("badkey");
     bed.compose("app", "services:\n  web: {<<: *s, imagge: x}");
-    leaves_app_alone(&bed).says("imagge");
+    leaves_app_alone(&bed).prints("imagge");
     bed.compose("app", "services:\n  web: {<<: *s, depends_on: [nobody]}");
-    leaves_app_alone(&bed).says("nobody");
+    leaves_app_alone(&bed).prints("nobody");
 }
 
 #[test]
 fn an_unset_variable_stops_its_project_and_is_named() {
     let bed = two_projects("unset");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {TOKEN: '${NOBODY_SETS_ME}'}}");
-    leaves_app_alone(&bed).says("NOBODY_SETS_ME").says(".env").never_says("only-the-host-knows");
+    leaves_app_alone(&bed).prints("NOBODY_SETS_ME").prints(".env").never_prints("only-the-host-knows");
 }
 
 #[test]
 fn a_file_that_is_missing_under_a_mount_stops_its_project() {
     let bed = two_projects("nosource");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
-    leaves_app_alone(&bed).says("nginx.conf").says("services/app/compose.yml:");
+    leaves_app_alone(&bed).prints("nginx.conf").prints("services/app/compose.yml:");
     assert!(!bed.root("app/nginx.conf").exists(), "Docker has made a directory of it");
 }
 
@@ -66,15 +66,15 @@ fn a_directory_where_a_mount_means_a_file_stops_its_project() {
     bed.guard("app/nginx.conf/made-by-docker", "");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
     leaves_app_alone(&bed)
-        .says("is a directory on the host, though a file is meant")
-        .says("services/app/compose.yml:");
+        .prints("is a directory on the host, though a file is meant")
+        .prints("services/app/compose.yml:");
 }
 
 #[test]
 fn an_image_that_cannot_be_pulled_leaves_the_old_container_running() {
     let bed = two_projects("nopull");
     bed.compose("app", "services:\n  web: {<<: *s, image: '127.0.0.1:1/nobody/nothing:1'}");
-    leaves_app_alone(&bed).says("127.0.0.1:1");
+    leaves_app_alone(&bed).prints("127.0.0.1:1");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_configuration_with_an_unknown_key_is_refused_with_its_line() {
     let bed = Bed::new("badconfig");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("ghdeploy.yml", "health: {stable_for: 1s}\nsinc: {ignore: []}\n");
-    bed.sync([]).exits(2).says("ghdeploy.yml:2").says("sync");
+    bed.sync([]).exits(2).prints("ghdeploy.yml:2").prints("sync");
     bed.call(["sync", "--project", "nobody"]).run().exits(2);
     bed.call(["sync", "--no-such-option"]).run().exits(2);
 }

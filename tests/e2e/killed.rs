@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::bed::{Bed, ran};
+use crate::bed::Bed;
 
 #[test]
 fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend() {
@@ -35,23 +35,21 @@ fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend()
         assert_eq!(bed.on_host(&format!("app/many/{file}")), format!("6 {file}"));
     }
     assert!(bed.containers().values().all(|container| container.state == "running"));
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 /// Lets the host's `docker` kill the next `docker compose up` with SIGKILL once its new container is made.
 fn kill_next_up(bed: &Bed) {
-    let docker = ran(std::process::Command::new("sh").args(["-c", "command -v docker"]));
-    let (docker, flag) = (docker.trim().to_owned(), bed.path("killed"));
+    let flag = bed.path("killed");
     let _ = std::fs::remove_file(&flag);
     let script = format!(
         r#"case " $* " in *' up '*) [ -e {flag} ] || {{
   : >{flag}
-  {docker} "$@" & pid=$!
-  until [ -n "$({docker} ps -aq --filter 'name=_{id}-')" ]; do sleep 0.02; done
+  "$real" "$@" & pid=$!
+  until [ -n "$("$real" ps -aq --filter 'name=_{id}-')" ]; do sleep 0.02; done
   kill -9 $pid
   exit 137
-}} ;; esac
-exec {docker} "$@""#,
+}} ;; esac"#,
         flag = flag.display(),
         id = bed.id,
     );

@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, chmod};
+use crate::support::{program, wait};
 use crate::users::User;
 
 /// The project `app` with a file that only a shell that quotes well can deal with, and with a data
@@ -28,7 +28,7 @@ fn syncs_under(test: &str, shell: &str) {
     bed.call(["sync"]).user(&user.name).run().exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
     let calls = bed.docker_calls();
-    bed.call(["sync"]).user(&user.name).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).user(&user.name).run().exits(0).prints("nothing to do");
     assert_eq!(bed.docker_calls(), calls);
 }
 
@@ -72,7 +72,7 @@ fn the_local_host_is_a_host_like_any_other() {
     assert_eq!(after["app/worker"], before["app/worker"]);
     assert_eq!(after["app/web"].id, before["app/web"].id);
     // Over ssh it is the same host: nothing is left to do.
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (1, 1));
 }
 
@@ -125,16 +125,13 @@ fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
     for (variable, stdin) in [(key.as_str(), ""), (&*key.replace('\n', "\r\n"), ""), ("-", &key)] {
         let mut command = bed.call(["sync", "--dry-run"]).known_hosts(None).key_variable(variable).command();
         command.env("GHDEPLOY_KNOWN_HOSTS", &hosts);
-        let output = assert_cmd::Command::from_std(command).write_stdin(stdin).output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("up  web") && !said.contains(body), "{said}");
-        let mended = "note: the private key had Windows line ends";
-        assert_eq!(said.contains(mended), variable.contains('\r'), "{said}");
+        let output = program::feed(&mut command, stdin).exits(0).prints("up  web").never_prints(body);
+        let repaired = output.stderr.contains("note: the private key had Windows line ends");
+        assert_eq!(repaired, variable.contains('\r'), "{}", output.all());
         assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0, "something was left");
     }
     // An argument is seen by everybody, so that one is refused, and not repeated.
-    bed.call(["sync"]).ssh_key(&key).run().exits(2).says("stands on the command line").never_says(body);
+    bed.call(["sync"]).ssh_key(&key).run().exits(2).prints("stands on the command line").never_prints(body);
 }
 
 #[test]
@@ -161,7 +158,7 @@ fn a_key_given_as_text_ends_with_a_run_that_is_killed() {
     let bed = Bed::new("keykill");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
-    bed.docker_is("sleep 5");
+    bed.docker_is("sleep 5; exit");
     let mut command = bed.call(["sync"]).key_variable("-").command();
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = command.spawn().unwrap();
@@ -169,17 +166,10 @@ fn a_key_given_as_text_ends_with_a_run_that_is_killed() {
     run.stdin.take().unwrap().write_all(&key).unwrap();
     let ours = format!("^ssh-agent -a {}", bed.path("tmp").display());
     let agents = || !Command::new("pgrep").args(["-f", "--", &ours]).output().unwrap().stdout.is_empty();
-    let wait = |what: &str, there: &dyn Fn() -> bool| {
-        let end = Instant::now() + Duration::from_secs(30);
-        while !there() {
-            assert!(Instant::now() < end, "{what}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
-    wait("the host was not reached", &|| bed.root(".ghdeploy/lock").exists());
+    wait::until("the host is reached", || bed.root(".ghdeploy/lock").exists());
     assert!(agents(), "the key is in no agent");
     run.kill().unwrap();
     run.wait().unwrap();
-    wait("the agent outlived its run", &|| !agents());
+    wait::until("the agent ends with its run", || !agents());
     bed.settle();
 }

@@ -7,9 +7,9 @@
 mod act;
 mod action;
 mod ages;
+#[path = "../support/bed/mod.rs"]
 mod bed;
 mod builds;
-mod call;
 mod comments;
 mod conditions;
 mod conflicts;
@@ -36,8 +36,8 @@ mod registry;
 mod reports;
 mod rollback;
 mod runner;
-mod seen;
 mod setbacks;
-mod sshd;
 mod stopped;
+#[path = "../support/mod.rs"]
+mod support;
 mod users;

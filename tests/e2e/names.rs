@@ -96,7 +96,7 @@ fn hostile_names_go_all_the_way_there_and_away_again() {
     bed.sync([]).exits(0);
     same();
     let calls = bed.docker_calls();
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.docker_calls(), calls);
     write("two");
     let change = bed.deploy();
@@ -108,7 +108,7 @@ fn hostile_names_go_all_the_way_there_and_away_again() {
     std::fs::remove_file(bed.root("app/conf/back\\slash")).unwrap();
     let drift = bed.call(["sync", "--dry-run", "--format", "json"]).run().exits(0).json();
     assert_eq!(
-        crate::seen::files(&drift),
+        crate::bed::observe::files(&drift),
         ["drift services/app/conf/back\\slash", "drift services/app/conf/new\nline"]
     );
     bed.sync([]).exits(0);
@@ -135,7 +135,7 @@ fn a_root_and_projects_with_blanks_and_quotes_in_their_names_work() {
     bed.commit();
     bed.call(["sync"]).host(&local).run().exits(0);
     assert_eq!(bed.inside("app/web", &["cat", "/conf"]), "two");
-    bed.call(["sync"]).host(&local).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).host(&local).run().exits(0).prints("nothing to do");
 }
 
 #[test]

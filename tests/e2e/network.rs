@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, privileged, ran};
+use crate::support::wait;
 
 /// A wire between a client and the host of a bed.
 struct Wire<'b> {
@@ -55,7 +56,7 @@ impl<'b> Wire<'b> {
             ran(privileged(["ip", "netns", "exec"]).args([&format!("gs{}", wire.name), "ss", "-ltn"]))
                 .contains(":2222")
         };
-        wait_until("sshd listens", 10, listens);
+        wait::until("sshd listens", listens);
         wire
     }
 
@@ -113,34 +114,15 @@ impl Run {
     }
 }
 
-fn wait_until(what: &str, seconds: u64, is: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is() {
-        assert!(begin.elapsed() < Duration::from_secs(seconds), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn compose(bed: &Bed, mode: &str) {
     bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}}}\n  worker: {{<<: *s, volumes: ['./conf:/conf:ro']}}"));
     bed.write("services/app/conf", mode);
 }
 
-/// Makes one of the host's tools wait for some seconds when this is among its words, and say that it does.
+/// Delays calls of one of the host's tools that have these words among their arguments, and notes that one began.
 fn slow(bed: &Bed, tool: &str, words: &str, seconds: u32) {
-    let real = ran(Command::new("sh").args(["-c", &format!("command -v {tool}")]));
-    let at = bed.path("bin").join(tool);
-    std::fs::remove_file(&at).unwrap();
     let began = bed.path("began").display().to_string();
-    std::fs::write(
-        &at,
-        format!(
-            "#!/bin/sh\ncase \" $* \" in *'{words}'*) : >{began}; sleep {seconds} ;; esac\nexec {} \"$@\"\n",
-            real.trim()
-        ),
-    )
-    .unwrap();
-    crate::bed::chmod(&at, 0o755);
+    bed.before_tool(tool, &format!("case \" $* \" in *'{words}'*) : >{began}; sleep {seconds} ;; esac"));
 }
 
 /// Bytes that do not compress.
@@ -164,7 +146,7 @@ fn a_link_that_is_down_for_some_seconds_in_mid_upload_is_survived() {
     slow(&bed, "tar", "-x", 3);
     let wire = Wire::new(&bed);
     let run = wire.sync(&[]);
-    wait_until("the upload begins", 30, || bed.path("began").exists());
+    wait::until("the upload begins", || bed.path("began").exists());
     wire.set("down");
     std::thread::sleep(Duration::from_secs(6));
     wire.set("up");
@@ -186,7 +168,7 @@ fn a_link_that_is_down_for_ever_ends_the_run_and_holds_nobody_up() {
     bed.commit();
     slow(&bed, "tar", "-x", 4);
     let run = wire.sync(&[]);
-    wait_until("the upload begins", 30, || bed.path("began").exists());
+    wait::until("the upload begins", || bed.path("began").exists());
     wire.set("down");
     let said = run.ends(4, 120);
     assert!(said.contains("nothing was changed") && !said.contains("trying again"), "{said}");
@@ -201,7 +183,7 @@ fn a_link_that_is_down_for_ever_ends_the_run_and_holds_nobody_up() {
         (bed.env("app/web", "MODE"), bed.inside("app/worker", &["cat", "/conf"])),
         ("two".to_owned(), "two".to_owned())
     );
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -211,16 +193,11 @@ fn a_link_that_goes_down_while_services_act_leaves_the_rest_to_the_next_sync() {
     bed.sync([]).exits(0);
     compose(&bed, "two");
     bed.commit();
-    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
     let began = bed.path("began");
-    bed.docker_is(&format!(
-        "case \" $* \" in *' up '*) : >{}; sleep 3 ;; esac\nexec {} \"$@\"",
-        began.display(),
-        docker.trim()
-    ));
+    slow(&bed, "docker", " up ", 3);
     let wire = Wire::new(&bed);
     let run = wire.sync(&[]);
-    wait_until("the up begins", 30, || began.exists());
+    wait::until("the up begins", || began.exists());
     wire.set("down");
     let said = run.ends(6, 120);
     assert!(said.contains("unknown: run ghdeploy status"), "{said}");
@@ -230,5 +207,5 @@ fn a_link_that_goes_down_while_services_act_leaves_the_rest_to_the_next_sync() {
         (bed.env("app/web", "MODE"), bed.inside("app/worker", &["cat", "/conf"])),
         ("two".to_owned(), "two".to_owned())
     );
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }

@@ -25,7 +25,7 @@ fn a_project_that_disappears_is_reported_and_only_prune_takes_it_down() {
     bed.inside("old/db", &["sh", "-c", "echo precious >/rows/file"]);
     let before = bed.containers();
     std::fs::remove_dir_all(bed.repo("services/old")).unwrap();
-    bed.sync([]).exits(0).says("services/old").says("--prune");
+    bed.sync([]).exits(0).prints("services/old").prints("--prune");
     assert_eq!(bed.containers(), before, "a project that left was touched");
     assert_eq!(bed.on_host("old/sub/db.conf"), "x");
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(0);

@@ -3,8 +3,9 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::bed::Bed;
-use crate::call::{Call, Ran};
-use crate::sshd::free_port;
+use crate::bed::call::Call;
+use crate::bed::sshd::free_port;
+use crate::support::program::Output;
 use crate::users::User;
 
 fn bed(test: &str) -> Bed {
@@ -17,9 +18,9 @@ fn bed(test: &str) -> Bed {
 
 /// Runs it and claims: exit 4, the host is as it was, and that is said at the end.
 #[track_caller]
-fn does_not_reach(bed: &Bed, call: Call<'_>) -> Ran {
+fn does_not_reach(bed: &Bed, call: Call<'_>) -> Output {
     let root = bed.listing("root");
-    let ran = call.run().exits(4).ends_with("nothing was changed").says("help: ");
+    let ran = call.run().exits(4).ends_with("nothing was changed").prints("help: ");
     assert_eq!(bed.listing("root"), root);
     ran
 }
@@ -30,11 +31,11 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
     let known = bed.path("known");
     std::fs::write(&known, "").unwrap();
     does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known)))
-        .says("is not known")
-        .says("ssh-keyscan");
+        .prints("is not known")
+        .prints("ssh-keyscan");
     let other = std::fs::read_to_string(bed.sshd.client_key().with_extension("pub")).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{} {other}", bed.sshd.port)).unwrap();
-    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).says("is not the one that is known");
+    does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).prints("is not the one that is known");
     // Not even then is a key that has changed accepted.
     does_not_reach(&bed, bed.call(["sync", "--accept-new-host-key"]).known_hosts(Some(&known)));
     std::fs::write(&known, "").unwrap();
@@ -52,8 +53,8 @@ fn a_tool_that_the_host_lacks_is_named() {
         let (there, away) = (bed.path("bin").join(tool), bed.path("away"));
         std::fs::rename(&there, &away).unwrap();
         does_not_reach(&bed, bed.call(["sync"]))
-            .says(&format!("the host lacks: {tool}\n"))
-            .says("install them");
+            .prints(&format!("the host lacks: {tool}\n"))
+            .prints("install them");
         std::fs::rename(&away, &there).unwrap();
     }
 }
@@ -62,9 +63,9 @@ fn a_tool_that_the_host_lacks_is_named() {
 fn a_host_that_refuses_or_has_no_address_is_told_apart() {
     let bed = bed("refused");
     does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port())))
-        .says("refuses the connection");
-    does_not_reach(&bed, bed.call(["sync"]).host("root@no-such-host.invalid")).says("cannot be resolved");
-    does_not_reach(&bed, bed.call(["sync"]).user("ghdt-nobody")).says("permission denied");
+        .prints("refuses the connection");
+    does_not_reach(&bed, bed.call(["sync"]).host("root@no-such-host.invalid")).prints("cannot be resolved");
+    does_not_reach(&bed, bed.call(["sync"]).user("ghdt-nobody")).prints("permission denied");
     bed.call(["sync"]).host("-oProxyCommand=x").run().exits(2);
     let key = bed.path("no-such-key").display().to_string();
     bed.call(["sync"]).ssh_key(&key).run().exits(4);
@@ -74,7 +75,7 @@ fn a_host_that_refuses_or_has_no_address_is_told_apart() {
 fn a_root_that_may_not_be_written_is_said_before_anything_happens() {
     let bed = bed("notmine");
     let user = User::new(&bed, "notmine", "/bin/sh", false);
-    does_not_reach(&bed, bed.call(["sync"]).user(&user.name)).says("may not write").says("install -d -o");
+    does_not_reach(&bed, bed.call(["sync"]).user(&user.name)).prints("may not write").prints("install -d -o");
 }
 
 #[test]
@@ -84,9 +85,13 @@ fn a_user_who_may_not_use_docker_is_told_so() {
     user.own_root(&bed);
     bed.write("services/app/compose.yml", "services: {web: {image: 'ghdeploy-test/busybox:1'}}\n");
     bed.commit();
-    let ran =
-        bed.call(["sync"]).user(&user.name).run().says("usermod -aG docker").ends_with("nothing was changed");
-    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    let output = bed
+        .call(["sync"])
+        .user(&user.name)
+        .run()
+        .prints("usermod -aG docker")
+        .ends_with("nothing was changed");
+    assert_ne!(output.code, Some(0), "{}", output.all());
     assert!(!bed.root("app").exists());
 }
 
@@ -94,13 +99,12 @@ fn a_user_who_may_not_use_docker_is_told_so() {
 fn a_host_without_docker_or_without_compose_is_told_what_to_install() {
     let bed = bed("nodocker");
     let files = bed.listing("root/app");
-    bed.take_docker_away();
-    let ran = bed.call(["sync"]).run().says("the host has no docker").ends_with("nothing was changed");
-    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
-    bed.put_docker_back();
+    bed.remove_docker();
+    let output = bed.call(["sync"]).run().prints("the host has no docker").ends_with("nothing was changed");
+    assert_ne!(output.code, Some(0), "{}", output.all());
     bed.docker_is("case $1 in compose) echo \"docker: 'compose' is not a docker command.\" >&2; exit 1 ;; ps) exit 0 ;; esac; exit 1");
-    let ran = bed.call(["sync"]).run().says("no Compose v2").ends_with("nothing was changed");
-    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    let output = bed.call(["sync"]).run().prints("no Compose v2").ends_with("nothing was changed");
+    assert_ne!(output.code, Some(0), "{}", output.all());
     assert_eq!(bed.listing("root/app"), files);
 }
 
@@ -109,8 +113,9 @@ fn an_engine_that_does_not_run_is_said() {
     let bed = bed("noengine");
     let files = bed.listing("root/app");
     bed.docker_is("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
-    let ran = bed.call(["sync"]).run().says("Docker Engine does not run").ends_with("nothing was changed");
-    assert!(!ran.all().contains("exit Some(0)"), "{}", ran.all());
+    let output =
+        bed.call(["sync"]).run().prints("Docker Engine does not run").ends_with("nothing was changed");
+    assert_ne!(output.code, Some(0), "{}", output.all());
     assert_eq!(bed.listing("root/app"), files);
 }
 
@@ -148,8 +153,8 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
     bed.write("services/app/web.conf", "two");
     bed.commit();
     does_not_reach(&bed, bed.call(["sync", "--lock-wait", "1s"]))
-        .says("alice")
-        .says("https://example.org/runs/7");
+        .prints("alice")
+        .prints("https://example.org/runs/7");
     assert_eq!(bed.on_host("app/web.conf"), "one");
     // A look needs no lock.
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
@@ -182,12 +187,12 @@ fn doctor_tells_what_is_well_and_what_is_not() {
     let bed = bed("doctor");
     let root = bed.listing("root");
     bed.call(["doctor"]).run().exits(0);
-    bed.take_docker_away();
+    bed.remove_docker();
     bed.call(["doctor"]).run().exits(4);
     bed.call(["doctor"])
         .host(format!("root@127.0.0.1:{}", free_port()))
         .run()
         .exits(4)
-        .says("refuses the connection");
+        .prints("refuses the connection");
     assert_eq!(bed.listing("root"), root);
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::act::Workshop;
 use crate::bed::{chmod, ran};
+use crate::support::program;
 
 const README: &str = include_str!("../../README.md");
 
@@ -85,7 +86,7 @@ fn the_quick_start_deploys_from_the_key_to_the_container() {
     let mut act = shop.act("push", &json!({}));
     act.args(["-W", ".github/workflows/deploy.yml", "--secret", "SSH_HOST"]);
     act.env("SSH_HOST", host).env("KNOWN_HOSTS", known_hosts).stdin(Stdio::null());
-    shop.run(&mut act).exits(0).says("2 projects done");
+    shop.run(&mut act).exits(0).prints("2 projects done");
     assert_eq!(shop.bed.containers().len(), 3);
 }
 
@@ -97,13 +98,7 @@ fn what_is_to_be_copied_into_files_is_valid() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(dir.path().join("ghdeploy.yml"), config).unwrap();
         std::fs::write(folder.join("compose.yml"), compose).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        let output = command.arg("-C").arg(dir.path()).arg("check").output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
-        );
+        program::run(program::ghdeploy(dir.path(), dir.path()).arg("check")).exits(0);
     };
     let compose = "services:\n  web: {image: 'a:1'}\n";
     check(&block("yaml", "stable_for"), compose);

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bed::ran;
-use crate::sshd::free_port;
+use crate::bed::sshd::free_port;
 
 /// A registry; it ends with the test, and what it holds goes.
 pub(crate) struct Registry {

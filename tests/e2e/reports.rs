@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, ran};
-use crate::call::Ran;
 use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
+use crate::support::program::Output;
 
 const SECRET: &str = "T0/B0/hunter2hunter2";
 
@@ -26,7 +26,7 @@ fn bed(test: &str) -> (Bed, GitHub) {
 }
 
 /// Runs a command in a workflow run.
-fn run(bed: &Bed, github: &GitHub, args: &[&str]) -> Ran {
+fn run(bed: &Bed, github: &GitHub, args: &[&str]) -> Output {
     let mut command = bed.call([]).command();
     command.args(args).env("GITHUB_ACTIONS", "true").env("GITHUB_ACTOR", "ann");
     command
@@ -37,8 +37,8 @@ fn run(bed: &Bed, github: &GitHub, args: &[&str]) -> Ran {
     command.env("GITHUB_STEP_SUMMARY", bed.path("summary")).env("GITHUB_OUTPUT", bed.path("output"));
     command.env("RUNNER_TEMP", bed.path("tmp"));
     command.env("SLACK_WEBHOOK_URL", github.hook(SECRET)).env("HOOK_URL", github.hook("other"));
-    let ran = Ran::of(format!("{args:?}"), &command.output().unwrap());
-    ran.never_says(TOKEN)
+    let ran = Output::new(format!("{args:?}"), &command.output().unwrap());
+    ran.never_prints(TOKEN)
 }
 
 /// The statuses of every deployment, oldest deployment first, each with its newest status first.
@@ -114,7 +114,7 @@ fn compose(bed: &Bed) -> String {
 #[test]
 fn slack_and_a_webhook_hear_of_begin_and_end_and_of_no_secret() {
     let (bed, github) = bed("slack");
-    run(&bed, &github, &["sync"]).exits(0).says("::add-mask::http://127.0.0.1:");
+    run(&bed, &github, &["sync"]).exits(0).prints("::add-mask::http://127.0.0.1:");
     let heard = told(&github);
     assert_eq!(heard.len(), 4, "{heard:?}");
     assert_eq!(heard[0]["text"], "Deploying to 127.0.0.1");
@@ -136,13 +136,13 @@ fn slack_and_a_webhook_hear_of_begin_and_end_and_of_no_secret() {
         compose(&bed).replace("sleep 100000", "sh -c 'echo hunter3; exit 3'"),
     );
     bed.commit();
-    let ran = run(&bed, &github, &["sync"]).exits(5).says("hunter3");
+    let ran = run(&bed, &github, &["sync"]).exits(5).prints("hunter3");
     let heard = told(&github);
     assert_eq!(
         (&heard[2]["text"], &heard[3]["event"]),
         (&json!("127.0.0.1: deploy failed"), &json!("failed"))
     );
-    assert!(heard[2].to_string().contains("service `web` is not well: "), "{}", heard[2]);
+    assert!(heard[2].to_string().contains("service `web` is unhealthy: "), "{}", heard[2]);
     for (number, message) in heard.iter().enumerate() {
         let text = message.to_string();
         assert!(!text.contains("hunter") && !text.contains("only-the-host-knows"), "{number}: {text}");
@@ -170,9 +170,9 @@ fn what_cannot_be_told_is_said_and_fails_nothing() {
     github.refuse("POST /hook/other", Refusal::new(500, "oops"));
     run(&bed, &github, &["sync"])
         .exits(0)
-        .says("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
-        .says("note: no commit status on GitHub (GitHub says 403")
-        .says("note: no Slack notification: the server answered 404");
+        .prints("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
+        .prints("note: no commit status on GitHub (GitHub says 403")
+        .prints("note: no Slack notification: the server answered 404");
     assert_eq!(told(&github).len(), 2, "what passes is tried again");
     assert!(states(&github).is_empty());
     // Nobody is there at all.
@@ -184,10 +184,11 @@ fn what_cannot_be_told_is_said_and_fails_nothing() {
         .env("GITHUB_API_URL", "http://127.0.0.1:1")
         .env("GITHUB_REPOSITORY", REPOSITORY);
     command.env("GITHUB_TOKEN", TOKEN).env("HOOK_URL", format!("http://127.0.0.1:1/{SECRET}"));
-    let ran = Ran::of("sync".to_owned(), &command.output().unwrap()).exits(0);
-    let ran =
-        ran.says("note: no deployment on GitHub: GitHub was not reached").says("no webhook notification: ");
-    let ran = ran.says("no Slack notification: the variable SLACK_WEBHOOK_URL is not set");
+    let ran = Output::new("sync".to_owned(), &command.output().unwrap()).exits(0);
+    let ran = ran
+        .prints("note: no deployment on GitHub: GitHub was not reached")
+        .prints("no webhook notification: ");
+    let ran = ran.prints("no Slack notification: the variable SLACK_WEBHOOK_URL is not set");
     let shown: String = ran.all().lines().filter(|line| !line.starts_with("::add-mask::")).collect();
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(bed.on_host("app/web.conf"), "two");
@@ -200,7 +201,7 @@ fn who_wants_no_deployments_has_none() {
         "ghdeploy.yml",
         "health: {stable_for: 1s, timeout: 30s}\ngithub: {deployments: false, statuses: false}\n",
     );
-    run(&bed, &github, &["sync"]).exits(0).never_says("note: ");
+    run(&bed, &github, &["sync"]).exits(0).never_prints("note: ");
     assert_eq!(github.requests(), [""; 0]);
 }
 

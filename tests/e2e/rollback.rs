@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use crate::bed::observe::fates;
 use crate::bed::{Bed, ran};
-use crate::seen::fates;
 
 /// A bed with two projects and three releases: `one`, `two` and `three` of `app`, and `blog` in the second.
 fn three_releases(test: &str) -> Bed {
@@ -41,10 +41,10 @@ fn is_at(bed: &Bed, mode: &str) {
 fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silently() {
     let bed = three_releases("back");
     let before = bed.containers();
-    bed.call(["rollback", "--dry-run"]).run().exits(0).says("services/app/web.conf").says("restart");
+    bed.call(["rollback", "--dry-run"]).run().exits(0).prints("services/app/web.conf").prints("restart");
     assert_eq!(bed.containers(), before);
     is_at(&bed, "three");
-    bed.call(["rollback"]).run().exits(0).says("release 4, back to release 2");
+    bed.call(["rollback"]).run().exits(0).prints("release 4, back to release 2");
     is_at(&bed, "two");
     let after = bed.containers();
     assert_eq!(
@@ -52,8 +52,8 @@ fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silentl
         [("app/web".to_owned(), "restarted"), ("app/worker".to_owned(), "recreated")]
     );
     // The workflow runs again: it must not bring the bad version back.
-    bed.call(["sync"]).run().exits(5).says("rolled back from release 3").says("--allow-older");
-    bed.call(["sync", "--dry-run"]).run().exits(2).says("rolled back from release 3");
+    bed.call(["sync"]).run().exits(5).prints("rolled back from release 3").prints("--allow-older");
+    bed.call(["sync", "--dry-run"]).run().exits(2).prints("rolled back from release 3");
     is_at(&bed, "two");
     // Another project goes on.
     bed.write("services/blog/notes", "new");
@@ -65,7 +65,7 @@ fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silentl
     bed.sync([]).exits(0);
     is_at(&bed, "three");
     assert_eq!(bed.on_host("app/mended"), "yes");
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -75,28 +75,28 @@ fn rollbacks_go_further_back_each_time_and_forward_by_number() {
     bed.call(["rollback"])
         .run()
         .exits(0)
-        .says("release 5, back to release 1")
-        .says("services/blog was not in release 1");
+        .prints("release 5, back to release 1")
+        .prints("services/blog was not in release 1");
     is_at(&bed, "one");
     assert!(bed.containers().contains_key("blog/web"), "nothing is taken down by a rollback");
-    bed.call(["sync"]).run().exits(5).says("rolled back from release 3");
+    bed.call(["sync"]).run().exits(5).prints("rolled back from release 3");
     is_at(&bed, "one");
-    bed.call(["rollback"]).run().exits(2).says("keeps no release before 1");
-    bed.call(["rollback", "--to", "3"]).run().exits(0).says("release 6, back to release 3");
+    bed.call(["rollback"]).run().exits(2).prints("keeps no release before 1");
+    bed.call(["rollback", "--to", "3"]).run().exits(0).prints("release 6, back to release 3");
     is_at(&bed, "three");
     bed.call(["rollback", "--to", "77"])
         .run()
         .exits(2)
-        .says("does not keep release 77")
+        .prints("does not keep release 77")
         .ends_with("nothing was changed");
     let json = bed.call(["rollback", "--to", "77", "--format", "json"]).run().exits(2).json();
     assert_eq!(json["hosts"][0]["failure"]["state"], "unchanged");
-    let history = bed.call(["history"]).run().exits(0).says("back to release 1");
+    let history = bed.call(["history"]).run().exits(0).prints("back to release 1");
     assert!(history.stdout.find("release 6").unwrap() < history.stdout.find("release 5").unwrap());
     let json = bed.call(["history", "--format", "json"]).run().exits(0).json();
     let releases = json["hosts"][0]["releases"].as_array().unwrap();
     assert_eq!((releases.len(), &releases[0]["back_to"], &releases[0]["kept"]), (6, &3.into(), &true.into()));
-    bed.call(["sync", "--allow-older"]).run().exits(0).says("nothing to do");
+    bed.call(["sync", "--allow-older"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -105,11 +105,11 @@ fn one_project_goes_back_alone() {
     bed.write("services/blog/notes", "new");
     bed.sync([]).exits(0);
     // Shared files are what all projects read: those of the project go back with it.
-    bed.call(["rollback", "--project", "app"]).run().exits(0).says("release 5, back to release 2");
+    bed.call(["rollback", "--project", "app"]).run().exits(0).prints("release 5, back to release 2");
     is_at(&bed, "two");
     assert_eq!(bed.on_host("blog/notes"), "new");
     bed.call(["status"]).run().exits(0);
-    bed.call(["rollback", "--project", "nobody"]).run().exits(2).says("matches no project");
+    bed.call(["rollback", "--project", "nobody"]).run().exits(2).prints("matches no project");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_was_edited_on_the_host_meanwhile_does_not_stand_in_the_way() {
     version(&bed, "three");
     bed.sync([]).exits(0);
     std::fs::write(bed.root("app/web.conf"), "again by hand").unwrap();
-    bed.call(["rollback"]).run().exits(0).says("drift");
+    bed.call(["rollback"]).run().exits(0).prints("drift");
     assert_eq!(bed.on_host("app/web.conf"), "one");
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
 }
@@ -140,9 +140,9 @@ fn a_rollback_that_does_not_get_well_is_taken_back() {
     bed.sync([]).exits(0);
     bed.guarded_no_more("app/data");
     bed.inside("app/web", &["touch", "/data/migrated"]);
-    bed.call(["rollback"]).run().exits(5).says("status 9").ends_with("rolled back to release 2");
+    bed.call(["rollback"]).run().exits(5).prints("status 9").ends_with("rolled back to release 2");
     assert_eq!(bed.env("app/web", "MODE"), "two");
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn an_image_whose_name_has_moved_comes_back_under_it() {
     ran(Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
     assert_eq!(bed.inspect("app/web", "{{.Image}}"), id("ghdeploy-test/web:1"));
     let before = bed.containers();
-    bed.call(["rollback"]).run().exits(0).says("ran another image in release 1");
+    bed.call(["rollback"]).run().exits(0).prints(&format!("{image}: image "));
     assert_eq!(bed.inspect("app/web", "{{.Image}}"), id("ghdeploy-test/busybox:1"));
     assert_eq!(id(&image), id("ghdeploy-test/busybox:1"));
     assert_eq!(bed.containers()["app/worker"], before["app/worker"]);

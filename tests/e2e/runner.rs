@@ -1,58 +1,30 @@
 //! A repository as a runner has it, beside the runner's own files, and GitHub: for what needs no host.
 
-use std::process::Command as Process;
+use std::process::Command;
 
-use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::github::{GitHub, REPOSITORY, TOKEN};
+use crate::support::program::{self, Output};
+use crate::support::repo::Repo;
 
 /// An empty repository in a workflow run.
 pub(crate) struct Runner {
     dir: TempDir,
+    repo: Repo,
     pub(crate) github: GitHub,
 }
 
 impl Runner {
     pub(crate) fn new() -> Self {
-        let this = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start() };
-        std::fs::create_dir(this.path("")).unwrap();
-        this.git(&["init", "-q", "-b", "main"]);
-        this
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::at(dir.path().join("repo"));
+        Self { dir, repo, github: GitHub::start() }
     }
 
-    pub(crate) fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-        let ran =
-            Process::new("git").current_dir(self.dir.path().join("repo")).args(identity).args(args).output();
-        let ran = ran.unwrap();
-        assert!(ran.status.success(), "{args:?}: {ran:?}");
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-    }
-
-    pub(crate) fn write(&self, path: &str, text: &str) {
-        let path = self.dir.path().join("repo").join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    pub(crate) fn commit(&self) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", "x"]);
-    }
-
-    pub(crate) fn head(&self) -> String {
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    /// A path in the repository.
-    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
-        self.dir.path().join("repo").join(path)
-    }
-
-    /// A path beside it.
-    pub(crate) fn top(&self, path: &str) -> std::path::PathBuf {
+    /// A path beside the repository.
+    pub(crate) fn beside(&self, path: &str) -> std::path::PathBuf {
         self.dir.path().join(path)
     }
 
@@ -61,9 +33,8 @@ impl Runner {
         let top = self.dir.path();
         std::fs::write(top.join("event.json"), payload.to_string()).unwrap();
         let _ = std::fs::remove_file(top.join("output"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
-        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("repo"));
+        let mut command = program::ghdeploy(self.repo.top(), top);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", self.repo.top());
         command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
         command
             .env("RUNNER_TEMP", top)
@@ -71,7 +42,7 @@ impl Runner {
             .env("GITHUB_EVENT_PATH", top.join("event.json"));
         command.env("GITHUB_API_URL", self.github.api()).env("GITHUB_REPOSITORY", REPOSITORY);
         command.env("GITHUB_RUN_ID", "118").env("GITHUB_TOKEN", TOKEN);
-        command.arg("-C").arg(top.join("repo")).args(args);
+        command.args(args);
         command
     }
 
@@ -83,4 +54,17 @@ impl Runner {
         let (delimiter, rest) = rest.split_once('\n').unwrap();
         rest.split_once(&format!("\n{delimiter}")).unwrap().0.to_owned()
     }
+}
+
+impl std::ops::Deref for Runner {
+    type Target = Repo;
+
+    fn deref(&self) -> &Repo {
+        &self.repo
+    }
+}
+
+/// Runs a command, which must not show the token.
+pub(crate) fn run(command: &mut Command) -> Output {
+    program::run(command).never_prints(TOKEN)
 }

@@ -1,7 +1,7 @@
 //! What fails after the swap: files and services go back to what they were, and the report says so.
 
 use crate::bed::Bed;
-use crate::call::Ran;
+use crate::support::program::Output;
 
 /// A bed with the project `app`, running, in which `web` mounts `web.conf`.
 fn running(test: &str) -> Bed {
@@ -18,7 +18,7 @@ fn compose(bed: &Bed, mode: &str, more: &str) {
 
 /// Syncs and claims: it fails, and what ran before runs again, with its old definition and content.
 #[track_caller]
-fn goes_back(bed: &Bed) -> Ran {
+fn goes_back(bed: &Bed) -> Output {
     let (old_compose, old_conf, before) =
         (bed.on_host("app/compose.yml"), bed.on_host("app/web.conf"), bed.containers());
     let ran = bed.sync([]).exits(5).ends_with("rolled back to release 1");
@@ -48,7 +48,7 @@ fn goes_back(bed: &Bed) -> Ran {
 fn a_service_that_exits_is_brought_back_and_its_last_words_are_shown() {
     let bed = running("exits");
     compose(&bed, "two", ", command: [sh, -c, 'echo famous last words; exit 3']");
-    goes_back(&bed).says("famous last words").says("status 3");
+    goes_back(&bed).prints("famous last words").prints("status 3");
     // Mended, it goes through.
     compose(&bed, "two", "");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
@@ -60,7 +60,7 @@ fn a_crash_loop_is_not_taken_for_health_and_logs_are_shown_only_if_wanted() {
     let bed = running("crashes");
     bed.write("ghdeploy.yml", "health: {stable_for: 2s, timeout: 5s, log_lines: 0}\n");
     compose(&bed, "two", ", restart: always, command: [sh, -c, 'echo famous last words; sleep 0.3; exit 1']");
-    goes_back(&bed).never_says("famous last words");
+    goes_back(&bed).never_prints("famous last words");
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn content_that_a_service_cannot_live_with_is_taken_back() {
     bed.write("services/app/web.conf", "one");
     bed.sync([]).exits(0);
     bed.write("services/app/web.conf", "two");
-    goes_back(&bed).says("bad conf");
+    goes_back(&bed).prints("bad conf");
 }
 
 #[test]
 fn a_failing_healthcheck_is_a_failure() {
     let bed = running("unhealthy");
     compose(&bed, "two", ", healthcheck: {test: [CMD, 'false'], interval: 1s, retries: 2}");
-    goes_back(&bed).says("unhealthy");
+    goes_back(&bed).prints("unhealthy");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_one_shot_that_fails_is_a_failure_and_its_dependants_run_on() {
     bed.write("services/app/web.conf", "one");
     bed.sync([]).exits(0);
     compose("[sh, -c, 'echo the migration failed; exit 1']", "two");
-    goes_back(&bed).says("the migration failed");
+    goes_back(&bed).prints("the migration failed");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_port_that_is_taken_is_said_and_the_old_definition_is_back() {
     let port = taken.local_addr().unwrap().port();
     bed.compose("app", &format!("services:\n  web: {{<<: *n, environment: {{MODE: two}}, ports: ['127.0.0.1:{port}:80'], volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s}}"));
     bed.write("services/app/web.conf", "two");
-    goes_back(&bed).says("port");
+    goes_back(&bed).prints("port");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_new_project_that_fails_leaves_nothing_running_and_its_files_go() {
     let bed = running("newfails");
     bed.compose("blog", "services:\n  web: {<<: *s, command: [sh, -c, 'exit 7']}\n  worker: {<<: *s}");
     bed.write("services/app/notes", "new");
-    bed.sync([]).exits(5).says("status 7").ends_with("rolled back: blog");
+    bed.sync([]).exits(5).prints("status 7").ends_with("rolled back: blog");
     assert!(!bed.root("blog/compose.yml").exists());
     assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["app/web", "app/worker"]);
     assert_eq!(bed.on_host("app/notes"), "new");
@@ -144,7 +144,7 @@ fn a_moved_tag_is_put_back() {
     bed.sync([]).exits(0);
     let before = bed.inspect("app/web", "{{.Image}}");
     bed.write("services/app/image/run", "exit 4");
-    goes_back(&bed).says("status 4");
+    goes_back(&bed).prints("status 4");
     assert_eq!(bed.inspect("app/web", "{{.Image}}"), before);
     assert_eq!(
         crate::bed::ran(

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, ran};
+use crate::support::wait;
 
 /// A run in a process group of its own.
 struct Run(Child);
@@ -41,23 +42,10 @@ impl Run {
     }
 }
 
-fn wait_until(what: &str, is: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Lets the host's `docker` take `seconds` longer for `docker compose up`.
 fn slow_up(bed: &Bed, seconds: f32) {
     std::fs::write(bed.path("docker.log"), "").unwrap();
-    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
-    bed.docker_is(&format!(
-        "echo \"$*\" >>{}\ncase \" $* \" in *' up '*) sleep {seconds} ;; esac\nexec {} \"$@\"",
-        bed.path("docker.log").display(),
-        docker.trim()
-    ));
+    bed.docker_is(&format!("case \" $* \" in *' up '*) sleep {seconds} ;; esac"));
 }
 
 fn compose(bed: &Bed, mode: &str, health: &str) {
@@ -73,7 +61,7 @@ fn converges(bed: &Bed, mode: &str) {
     bed.call(["sync"]).run().exits(0);
     assert_eq!((bed.env("app/web", "MODE"), bed.env("blog/web", "MODE")), (mode.to_owned(), mode.to_owned()));
     assert_eq!(bed.inside("app/worker", &["cat", "/conf"]), mode);
-    bed.call(["sync"]).run().exits(0).says("nothing to do");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
 #[test]
@@ -84,7 +72,7 @@ fn a_signal_in_mid_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
     slow_up(&bed, 2.0);
     compose(&bed, "two", "");
     let run = Run::start(&bed, &["sync"]);
-    wait_until("the up begins", || {
+    wait::until("the up begins", || {
         bed.docker_calls().iter().any(|call| call.contains(" up -d --quiet-pull"))
     });
     let (code, said) = run.signal("-INT").ends(40);
@@ -106,7 +94,7 @@ fn a_signal_while_services_get_well_does_not_wait_and_the_next_sync_does() {
     compose(&bed, "two", "");
     let run = Run::start(&bed, &["sync"]);
     let restarted = || bed.docker_calls().iter().any(|call| call.contains(" restart --no-deps worker"));
-    wait_until("the last step", restarted);
+    wait::until("the last step", restarted);
     std::thread::sleep(Duration::from_secs(2));
     let (code, said) = run.signal("-TERM").ends(10);
     assert_eq!(code, 6, "{said}");
@@ -123,7 +111,7 @@ fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
     slow_up(&bed, 15.0);
     compose(&bed, "two", "");
     let run = Run::start(&bed, &["sync"]);
-    wait_until("the up begins", || {
+    wait::until("the up begins", || {
         bed.docker_calls().iter().any(|call| call.contains(" up -d --quiet-pull"))
     });
     let run = run.signal("-INT");
@@ -131,14 +119,14 @@ fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
     let (code, said) = run.signal("-TERM").ends(10);
     assert_eq!(code, 6, "{said}");
     assert!(
-        said.contains("goes on on the host and holds the lock")
+        said.contains("continues on the host and holds the lock")
             && said.contains("unknown: run ghdeploy status"),
         "{said}"
     );
     bed.call(["sync", "--lock-wait", "0s"])
         .run()
         .exits(4)
-        .says("tester since 20")
+        .prints("tester since 20")
         .ends_with("nothing was changed");
     bed.call(["sync", "--dry-run"]).run().exits(0);
     bed.call(["status"]).run().exits(0);
@@ -173,7 +161,7 @@ fn two_and_eight_runs_at_once_come_one_after_the_other() {
     bed.sync([]).exits(0);
     compose(&bed, "two", "");
     let first = Run::start(&bed, &["sync"]);
-    wait_until("it has begun", || bed.on_host("app/conf") == "two");
+    wait::until("it has begun", || bed.on_host("app/conf") == "two");
     compose(&bed, "three", "");
     let second = Run::start(&bed, &["sync"]);
     let (first, second) = (first.ends(60), second.ends(60));
@@ -194,28 +182,20 @@ fn a_signal_in_mid_upload_ends_the_run_promptly_and_nothing_was_changed() {
     let bed = Bed::new("sigupload");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
-    let (tar, real) = (bed.path("bin/tar"), ran(Command::new("sh").args(["-c", "command -v tar"])));
-    std::fs::remove_file(&tar).unwrap();
     let began = bed.path("began");
-    std::fs::write(
-        &tar,
-        format!("#!/bin/sh\n: >{}; sleep 20; exec {} \"$@\"\n", began.display(), real.trim()),
-    )
-    .unwrap();
-    crate::bed::chmod(&tar, 0o755);
+    bed.before_tool("tar", &format!(": >{}; sleep 20", began.display()));
     for size in [10, 1 << 20] {
         compose(&bed, "two", "");
         bed.write("services/app/blob", vec![b'x'; size]);
         let _ = std::fs::remove_file(&began);
         let run = Run::start(&bed, &["sync"]);
-        wait_until("the upload begins", || began.exists());
+        wait::until("the upload begins", || began.exists());
         let (code, said) = run.signal("-INT").ends(12);
         assert_eq!(code, 5, "{said}");
         assert!(said.contains("stopped by a signal before anything of it was changed"), "{said}");
         assert_eq!(bed.on_host("app/conf"), "one");
     }
-    std::fs::remove_file(&tar).unwrap();
-    std::os::unix::fs::symlink(real.trim(), &tar).unwrap();
+    bed.restore_tool("tar");
     converges(&bed, "two");
 }
 

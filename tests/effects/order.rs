@@ -277,7 +277,7 @@ fn a_project_that_is_pruned() {
     swap shop
     state
     docker volume ls -q --filter label=com.docker.compose.project=shop
-    left shop
+    list shop
     state
     history
     release

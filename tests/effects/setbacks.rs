@@ -151,7 +151,7 @@ fn a_way_back_that_fails_needs_a_look() {
                 run.project("blog")
                     .problems
                     .iter()
-                    .any(|problem| problem.message.starts_with("the way back failed")),
+                    .any(|problem| problem.message.starts_with("the rollback failed")),
                 "{:?}",
                 run.project("blog").problems
             );

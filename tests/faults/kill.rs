@@ -3,8 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, chmod, privileged, ran};
-use crate::random::Random;
+use crate::bed::{Bed, privileged, ran};
+use crate::support::random::Random;
 use crate::world::World;
 
 /// What happens to a sync.
@@ -58,31 +58,25 @@ impl Kill {
 
 /// Puts counters before the host's tools, and what kills `docker compose up` before its docker.
 pub(crate) fn prepare(bed: &Bed) {
-    let docker = ran(Command::new("sh").args(["-c", "command -v docker"]));
-    let (docker, delay) = (docker.trim(), bed.path("delay"));
+    let at = |name: &str| bed.path(name).display().to_string();
+    let (delay, killed) = (at("delay"), at("was-killed"));
     bed.docker_is(&format!(
         r#"case " $* " in *' up '*) read -r d <{delay} && {{
   : >{delay}; : >{killed}
-  {docker} "$@" & p=$!
+  "$real" "$@" & p=$!
   sleep "$d"; /usr/bin/pkill -9 -P $p; kill -9 $p; wait $p; exit
-}} 2>/dev/null ;; esac
-exec {docker} "$@""#,
-        delay = delay.display(),
-        killed = bed.path("was-killed").display(),
+}} 2>/dev/null ;; esac"#
     ));
+    let (count, kill) = (at("count"), at("kill"));
     for tool in TOOLS {
-        let at = bed.path("bin").join(tool);
-        let real = std::fs::read_link(&at).unwrap();
-        let script = format!(
-            "#!/bin/sh\nread -r n <{count}; n=$((n + 1)); echo $n >{count}\nread -r at after <{kill}\nif [ \"$n\" = \"$at\" ]; then : >{killed}; [ \"$after\" = false ] || {real} \"$@\"; kill -9 0; fi\nexec {real} \"$@\"\n",
-            count = bed.path("count").display(),
-            kill = bed.path("kill").display(),
-            killed = bed.path("was-killed").display(),
-            real = real.display(),
+        bed.before_tool(
+            tool,
+            &format!(
+                r#"read -r n <{count}; n=$((n + 1)); echo $n >{count}
+read -r at after <{kill}
+if [ "$n" = "$at" ]; then : >{killed}; [ "$after" = false ] || "$real" "$@"; kill -9 0; fi"#
+            ),
         );
-        std::fs::remove_file(&at).unwrap();
-        std::fs::write(&at, script).unwrap();
-        chmod(&at, 0o755);
     }
     aim(bed, None);
 }

@@ -4,27 +4,17 @@
 //! `FAULTS_RUNS` says how many syncs are killed (24), `FAULTS_SEED` which ones. A run that goes wrong
 //! prints the seed by which it can be repeated. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
-#![expect(
-    dead_code,
-    reason = "the test bed is that of the end-to-end tests, and has more than is needed here"
-)]
 
-#[path = "../e2e/bed.rs"]
+#[path = "../support/bed/mod.rs"]
 mod bed;
-#[path = "../e2e/call.rs"]
-mod call;
 mod kill;
-#[path = "../replay/random.rs"]
-mod random;
-#[path = "../e2e/seen.rs"]
-mod seen;
-#[path = "../e2e/sshd.rs"]
-mod sshd;
+#[path = "../support/mod.rs"]
+mod support;
 mod watch;
 mod world;
 
 use kill::Kill;
-use random::Random;
+use support::random::Random;
 use world::World;
 
 /// So many beds at a time: most of a run is waiting.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::bed::{Bed, ran};
 use crate::kill::{self, Kill};
-use crate::random::Random;
+use crate::support::random::Random;
 use crate::watch::{Watcher, content};
 
 /// What is wanted of the host.

@@ -6,22 +6,22 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use tempfile::TempDir;
+use crate::support::program::{self, Output};
+use crate::support::repo::Repo;
 
 /// The value of a variable.
 const SECRET: &str = "hunter2";
 
-/// A repository with one project.
+/// A folder with one project.
 struct Bed {
-    dir: TempDir,
+    repo: Repo,
 }
 
 impl Bed {
     fn new() -> Self {
-        let bed = Self { dir: tempfile::tempdir().unwrap() };
-        fs::create_dir_all(bed.blog("")).unwrap();
+        let bed = Self { repo: Repo::without_git() };
         bed.write("ghdeploy.yml", "services: services/*\n");
         bed.write(
             "services/blog/compose.yml",
@@ -32,7 +32,7 @@ impl Bed {
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
+        self.repo.path(path)
     }
 
     /// A path in the project's folder.
@@ -41,46 +41,24 @@ impl Bed {
     }
 
     fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(path), content).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let git = Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
-            .args(arguments)
-            .current_dir(self.dir.path())
-            .output()
-            .unwrap();
-        assert!(git.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&git.stderr));
+        self.repo.write(path, content);
     }
 
     /// Runs the program in 1.5 GB of address space, for a minute at most.
     fn run(&self, arguments: &[&str]) -> Output {
-        let program = assert_cmd::cargo::cargo_bin!("ghdeploy");
-        Command::new("sh")
-            .args(["-c", "ulimit -v 1500000; exec timeout 60 \"$0\" \"$@\""])
-            .arg(program)
-            .arg("-C")
-            .arg(self.dir.path())
-            .args(arguments)
-            .env("NO_COLOR", "1")
-            .output()
-            .unwrap()
+        let program = program::ghdeploy(self.repo.top(), self.repo.top());
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 1500000; exec timeout 60 \"$0\" \"$@\""]).arg(program.get_program());
+        limited.args(program.get_args()).args(arguments);
+        limited.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        program::run(&mut limited)
     }
 
-    /// Asserts the exit code of `check` and what it says among other things.
+    /// Asserts the exit code of `check` and part of its output.
+    #[track_caller]
     fn check(&self, code: i32, wanted: &str) {
-        let output = self.run(&["check"]);
-        assert_said(&output, code, wanted);
+        self.run(&["check"]).exits(code).prints(wanted).never_prints(SECRET);
     }
-}
-
-fn assert_said(output: &Output, code: i32, wanted: &str) {
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert_eq!(output.status.code(), Some(code), "wanted: {wanted}\nsaid: {said:.2000}");
-    assert!(said.contains(wanted), "wanted: {wanted}\nsaid: {said:.2000}");
-    assert!(!said.contains(SECRET), "a value is shown: {said:.2000}");
 }
 
 /// What is done to a bed before `check`.
@@ -206,9 +184,8 @@ fn a_configuration_that_explodes_is_refused() {
 #[test]
 fn a_plan_of_hostile_revisions_ends_too() {
     let bed = Bed::new();
-    bed.git(&["init", "-q"]);
-    bed.git(&["add", "-A", "-f"]);
-    bed.git(&["commit", "-q", "-m", "good"]);
+    bed.repo.git(&["init", "-q"]);
+    bed.repo.commit();
     for (content, wanted) in [
         ("[".repeat(100_000), "invalid YAML: recursion limit exceeded\n    --> services/blog/compose.yml:1:"),
         ("#".repeat(10 << 20), "`services/blog/compose.yml` is larger than 4 MiB"),
@@ -218,8 +195,11 @@ fn a_plan_of_hostile_revisions_ends_too() {
         ),
     ] {
         bed.write("services/blog/compose.yml", content);
-        bed.git(&["commit", "-q", "-a", "-m", "hostile"]);
-        assert_said(&bed.run(&["plan", "--base", "HEAD~1", "--head", "HEAD"]), 2, wanted);
+        bed.repo.commit();
+        bed.run(&["plan", "--base", "HEAD~1", "--head", "HEAD"]).exits(2).prints(wanted).never_prints(SECRET);
     }
-    assert_said(&bed.run(&["plan", "--base", "HEAD", "--head", "HEAD~3"]), 0, "1 project changes");
+    bed.run(&["plan", "--base", "HEAD", "--head", "HEAD~3"])
+        .exits(0)
+        .prints("1 project changes")
+        .never_prints(SECRET);
 }

@@ -1,75 +1,54 @@
 //! With what a plan compares in a workflow run, in clones as actions/checkout makes them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command as Process;
-
 use serde_json::{Value, json};
+
+use crate::support::program;
+use crate::support::repo::Repo;
 
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
 /// A repository on a server, and what a runner has of it.
-struct Origin(tempfile::TempDir);
+struct Origin {
+    dir: tempfile::TempDir,
+    repo: Repo,
+}
 
 impl Origin {
     /// Two commits on main, of which the second changes `blog`; a branch from the first that changes `shop`.
     fn new() -> Self {
-        let this = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(this.top()).unwrap();
-        this.git(&["init", "-q", "-b", "main"]);
-        this.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::at(dir.path().join("origin"));
+        repo.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
         for project in ["blog", "shop", "wiki"] {
-            this.write(&format!("services/{project}/compose.yml"), "services:\n  web: {image: 'a:1'}\n");
+            repo.write(format!("services/{project}/compose.yml"), "services:\n  web: {image: 'a:1'}\n");
         }
-        this.commit("first");
-        this.git(&["checkout", "-q", "-b", "topic"]);
-        this.write("services/shop/compose.yml", "services:\n  web: {image: 'a:2'}\n");
-        this.commit("topic");
-        this.git(&["checkout", "-q", "main"]);
-        this.write("services/blog/compose.yml", "services:\n  web: {image: 'a:2'}\n");
-        this.commit("second");
-        this
+        repo.commit();
+        repo.git(&["checkout", "-q", "-b", "topic"]);
+        repo.write("services/shop/compose.yml", "services:\n  web: {image: 'a:2'}\n").commit();
+        repo.git(&["checkout", "-q", "main"]);
+        repo.write("services/blog/compose.yml", "services:\n  web: {image: 'a:2'}\n").commit();
+        Self { dir, repo }
     }
 
-    fn top(&self) -> PathBuf {
-        self.0.path().join("origin")
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.top().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        git(&self.top(), args)
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", message]);
-    }
-
-    fn sha(&self, rev: &str) -> String {
-        self.git(&["rev-parse", rev]).trim().to_owned()
+    fn sha(&self, revision: &str) -> String {
+        self.repo.sha(revision)
     }
 
     /// The merge that GitHub tries of the topic, as `refs/pull/7/merge`.
     fn merge(&self) -> String {
-        self.git(&["checkout", "-q", "--detach", "main"]);
-        self.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
-        self.git(&["update-ref", "refs/pull/7/merge", "HEAD"]);
-        self.git(&["checkout", "-q", "main"]);
+        self.repo.git(&["checkout", "-q", "--detach", "main"]);
+        self.repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+        self.repo.git(&["update-ref", "refs/pull/7/merge", "HEAD"]);
+        self.repo.git(&["checkout", "-q", "main"]);
         self.sha("refs/pull/7/merge")
     }
 
     /// A clone of one commit, made as actions/checkout makes it; depth 0 is all.
     fn checkout(&self, commit: &str, depth: u32) -> Checkout<'_> {
-        let dir = self.0.path().join("checkout");
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
-        git(&dir, &["init", "-q", "-b", "main"]);
-        git(&dir, &["remote", "add", "origin", &format!("file://{}", self.top().display())]);
+        let dir = self.dir.path().join("checkout");
+        let _ = std::fs::remove_dir_all(&dir);
+        let repo = Repo::at(dir);
+        repo.git(&["remote", "add", "origin", &format!("file://{}", self.repo.top().display())]);
         let depth = format!("--depth={depth}");
         let all = [
             "fetch",
@@ -80,34 +59,34 @@ impl Origin {
             "+refs/pull/*:refs/remotes/pull/*",
         ];
         if depth == "--depth=0" {
-            git(&dir, &all);
+            repo.git(&all);
         } else {
-            git(&dir, &["fetch", "-q", "--no-tags", &depth, "origin", commit]);
+            repo.git(&["fetch", "-q", "--no-tags", &depth, "origin", commit]);
         }
-        git(&dir, &["checkout", "-q", "--detach", commit]);
-        Checkout { origin: self, dir }
+        repo.git(&["checkout", "-q", "--detach", commit]);
+        Checkout { origin: self, repo }
     }
 }
 
 struct Checkout<'a> {
     origin: &'a Origin,
-    dir: PathBuf,
+    repo: Repo,
 }
 
 impl Checkout<'_> {
     /// What `ghdeploy plan` tells in a run by this event: how it ends, the changed projects, what it says.
     fn plan(&self, event: &str, payload: &Value) -> (Option<i32>, String, String) {
-        let path = self.origin.0.path().join("event.json");
-        fs::write(&path, payload.to_string()).unwrap();
-        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.origin.0.path());
+        let home = self.origin.dir.path();
+        let path = home.join("event.json");
+        std::fs::write(&path, payload.to_string()).unwrap();
+        let mut command = program::ghdeploy(self.repo.top(), home);
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", event).env("GITHUB_EVENT_PATH", path);
-        command.env("GITHUB_TOKEN", "hunter2-token").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        command.env("GIT_ALLOW_PROTOCOL", "file").env("RUNNER_TEMP", self.origin.0.path());
-        let output = command.arg("-C").arg(&self.dir).args(["plan", "--format", "json"]).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!said.contains("hunter2"), "{said}");
-        let plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        command
+            .env("GITHUB_TOKEN", "hunter2-token")
+            .env("GIT_ALLOW_PROTOCOL", "file")
+            .env("RUNNER_TEMP", home);
+        let output = program::run(command.args(["plan", "--format", "json"])).never_prints("hunter2");
+        let plan: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
         let mut changed = Vec::new();
         for project in plan["hosts"][0]["projects"].as_array().into_iter().flatten() {
             if project["change"] != "unchanged" {
@@ -116,7 +95,7 @@ impl Checkout<'_> {
         }
         let notes = plan["hosts"][0]["notes"].as_array().into_iter().flatten();
         let notes: Vec<_> = notes.map(|note| format!("{} {}", note["message"], note["help"])).collect();
-        (output.status.code(), changed.join(" "), notes.join("\n") + &said)
+        (output.code, changed.join(" "), notes.join("\n") + &output.stderr)
     }
 
     /// Claims which projects change, and that nothing is doubtful.
@@ -133,19 +112,6 @@ impl Checkout<'_> {
         assert_eq!((code, &*changed), (Some(0), "blog shop wiki"), "{said}");
         assert!(said.contains(words) && said.contains("so everything counts as added"), "{said}");
     }
-}
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-    let output = Process::new("git")
-        .current_dir(dir)
-        .args(identity)
-        .args(args)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn pull(base: &str, head: &str) -> Value {
@@ -212,7 +178,7 @@ fn a_pull_request_whose_base_is_not_to_be_had_counts_as_all() {
     let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
     for commit in [&merge, &topic] {
         let here = origin.checkout(commit, 1);
-        git(&here.dir, &["remote", "set-url", "origin", "file:///nowhere"]);
+        here.repo.git(&["remote", "set-url", "origin", "file:///nowhere"]);
         here.is_unknown("pull_request", &pull(&base, &topic), "set `fetch-depth: 0` for actions/checkout");
     }
 }

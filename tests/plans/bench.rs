@@ -1,8 +1,5 @@
 //! A repository in a temporary folder, a host as a value, and plans in a few words.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
@@ -15,18 +12,17 @@ use ghdeploy::state::wanted::Wanted;
 use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
 
+use crate::support::repo;
+
 pub(crate) const ROOT: &str = "/srv/services";
 
-/// A repository with projects below `services/`.
-pub(crate) struct Repo {
-    dir: tempfile::TempDir,
-}
+/// A folder with projects below `services/`. Paths are those below that.
+pub(crate) struct Repo(repo::Repo);
 
 impl Repo {
-    /// Paths are those below `services/`.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let repo = Self { dir: tempfile::tempdir().unwrap() };
-        fs::create_dir(repo.dir.path().join("services")).unwrap();
+        let repo = Self(repo::Repo::without_git());
+        std::fs::create_dir(repo.0.path("services")).unwrap();
         for (path, content) in files {
             repo.write(path, content);
         }
@@ -34,35 +30,27 @@ impl Repo {
     }
 
     pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
-        let path = self.dir.path().join("services").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        self.0.write(format!("services/{path}"), content);
         self
     }
 
     pub(crate) fn link(&self, path: &str, target: &str) -> &Self {
-        std::os::unix::fs::symlink(target, self.dir.path().join("services").join(path)).unwrap();
+        self.0.link(&format!("services/{path}"), target);
         self
     }
 
     pub(crate) fn make_executable(&self, path: &str) -> &Self {
-        fs::set_permissions(self.dir.path().join("services").join(path), fs::Permissions::from_mode(0o755))
-            .unwrap();
+        self.0.chmod(&format!("services/{path}"), 0o755);
         self
     }
 
     pub(crate) fn remove(&self, path: &str) -> &Self {
-        let path = self.dir.path().join("services").join(path);
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap();
-        } else {
-            fs::remove_file(path).unwrap();
-        }
+        self.0.remove(&format!("services/{path}"));
         self
     }
 
     pub(crate) fn tree(&self) -> DiskTree {
-        DiskTree::open(self.dir.path(), &Layout::default(), &FileRules::default()).unwrap()
+        DiskTree::open(self.0.top(), &Layout::default(), &FileRules::default()).unwrap()
     }
 
     pub(crate) fn wanted(&self) -> Wanted {

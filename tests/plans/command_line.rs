@@ -2,77 +2,39 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command as Process;
+use std::process::Command;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
 use serde_json::Value;
 
-fn ghdeploy(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", dir).arg("-C").arg(dir);
-    command
+use crate::support::program::{self, Output};
+use crate::support::repo::Repo;
+
+fn ghdeploy(dir: &Path, args: &[&str]) -> Output {
+    program::run(program::ghdeploy(dir, dir).args(args))
 }
 
-fn text(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+/// A repository with two projects.
+fn repository() -> Repo {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx:1\n    volumes: ['./nginx.conf:/etc/nginx.conf', '../shared/tz:/tz']\n  db: {image: postgres}\n");
+    repo.write("services/blog/nginx.conf", "events {}\n");
+    repo.write("services/shop/compose.yml", "services:\n  web: {image: a}\n");
+    repo.write("services/shared/tz", "UTC\n").write("README.md", "hello\n").commit();
+    repo
 }
 
-fn json(assert: &Assert) -> Value {
-    serde_json::from_str(&text(assert)).unwrap()
-}
-
-/// A git repository with two projects and a change of one.
-struct Git(tempfile::TempDir);
-
-impl Git {
-    fn new() -> Self {
-        let git = Self(tempfile::tempdir().unwrap());
-        git.run(&["init", "-q", "-b", "main"]);
-        git.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx:1\n    volumes: ['./nginx.conf:/etc/nginx.conf', '../shared/tz:/tz']\n  db: {image: postgres}\n");
-        git.write("services/blog/nginx.conf", "events {}\n");
-        git.write("services/shop/compose.yml", "services:\n  web: {image: a}\n");
-        git.write("services/shared/tz", "UTC\n");
-        git.write("README.md", "hello\n");
-        git.commit();
-        git
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn run(&self, args: &[&str]) {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-        let output = Process::new("git").current_dir(self.path()).args(identity).args(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn commit(&self) {
-        self.run(&["add", "-A"]);
-        self.run(&["commit", "-q", "-m", "x"]);
-    }
-
-    fn plan(&self, args: &[&str]) -> Command {
-        let mut command = ghdeploy(self.path());
-        command.args(["plan", "--base", "HEAD~1"]).args(args);
-        command
-    }
+/// The plan of the last commit.
+fn plan(repo: &Repo, args: &[&str]) -> Output {
+    ghdeploy(repo.top(), &[&["plan", "--base", "HEAD~1"], args].concat())
 }
 
 #[test]
 fn a_pull_request_names_exactly_the_affected_service() {
-    let git = Git::new();
-    git.write("services/blog/nginx.conf", "events { }\n");
-    git.write("README.md", "hello there\n");
-    git.commit();
-    let plan = json(&git.plan(&["--format", "json"]).assert().success());
+    let repo = repository();
+    repo.write("services/blog/nginx.conf", "events { }\n");
+    repo.write("README.md", "hello there\n");
+    repo.commit();
+    let plan = plan(&repo, &["--format", "json"]).exits(0).json();
     assert_eq!(plan["version"], 2);
     assert_eq!(plan["commit"].as_str().unwrap().len(), 40);
     assert_eq!(plan["hosts"].as_array().unwrap().len(), 1);
@@ -97,10 +59,10 @@ fn a_pull_request_names_exactly_the_affected_service() {
 
 #[test]
 fn a_shared_file_names_its_readers_alone() {
-    let git = Git::new();
-    git.write("services/shared/tz", "CET\n");
-    git.commit();
-    let plan = json(&git.plan(&["--format", "json"]).assert().success());
+    let repo = repository();
+    repo.write("services/shared/tz", "CET\n");
+    repo.commit();
+    let plan = plan(&repo, &["--format", "json"]).exits(0).json();
     assert_eq!(plan["hosts"][0]["projects"][0]["actions"][0]["service"], "web");
     assert_eq!(plan["hosts"][0]["projects"][0]["actions"].as_array().unwrap().len(), 1);
     assert_eq!(plan["hosts"][0]["projects"][1]["actions"], serde_json::json!([]));
@@ -108,41 +70,39 @@ fn a_shared_file_names_its_readers_alone() {
 
 #[test]
 fn the_exit_code_tells_whether_there_is_something_to_do() {
-    let git = Git::new();
-    git.write("README.md", "more\n");
-    git.commit();
-    git.plan(&["--exit-code"]).assert().code(0);
-    git.write("services/blog/nginx.conf", "x\n");
-    git.commit();
-    git.plan(&[]).assert().code(0);
-    git.plan(&["--exit-code"]).assert().code(10);
-    git.plan(&["--exit-code", "--project", "shop"]).assert().code(0);
-    git.write("services/blog/compose.yml", "services:\n  web: {imgae: a}\n");
-    git.commit();
-    git.plan(&["--exit-code"]).assert().code(2);
-    git.plan(&["--exit-code", "--head", "HEAD~1", "--base", "HEAD~2"]).assert().failure();
+    let repo = repository();
+    repo.write("README.md", "more\n");
+    repo.commit();
+    plan(&repo, &["--exit-code"]).exits(0);
+    repo.write("services/blog/nginx.conf", "x\n");
+    repo.commit();
+    plan(&repo, &[]).exits(0);
+    plan(&repo, &["--exit-code"]).exits(10);
+    plan(&repo, &["--exit-code", "--project", "shop"]).exits(0);
+    repo.write("services/blog/compose.yml", "services:\n  web: {imgae: a}\n");
+    repo.commit();
+    plan(&repo, &["--exit-code"]).exits(2);
+    assert_ne!(plan(&repo, &["--exit-code", "--head", "HEAD~1", "--base", "HEAD~2"]).code, Some(0));
 }
 
 #[test]
 fn what_cannot_be_had_is_an_error_and_never_nothing_changed() {
-    let git = Git::new();
+    let repo = repository();
     for args in [
         &["plan", "--base", "nowhere"][..],
         &["plan", "--base", "0000000000000000000000000000000000000000"],
         &["plan", "--project", "nowhere"],
         &["plan", "--head", "nowhere"],
     ] {
-        let assert = ghdeploy(git.path()).args(args).assert();
-        let output = assert.get_output();
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(output.stdout.is_empty() && output.stderr.starts_with(b"error"), "{args:?}");
+        let output = ghdeploy(repo.top(), args).exits(2);
+        assert!(output.stdout.is_empty() && output.stderr.starts_with("error"), "{args:?}");
     }
 }
 
 #[test]
 fn without_a_base_everything_counts_as_added() {
-    let git = Git::new();
-    let plan = json(&ghdeploy(git.path()).args(["plan", "--format", "json"]).assert().success());
+    let repo = repository();
+    let plan = ghdeploy(repo.top(), &["plan", "--format", "json"]).exits(0).json();
     let changes: Vec<&str> = plan["hosts"][0]["projects"]
         .as_array()
         .unwrap()
@@ -154,10 +114,10 @@ fn without_a_base_everything_counts_as_added() {
 
 #[test]
 fn a_removed_folder_is_reported() {
-    let git = Git::new();
-    fs::remove_dir_all(git.path().join("services/shop")).unwrap();
-    git.commit();
-    let plan = json(&git.plan(&["--format", "json", "--exit-code"]).assert().success());
+    let repo = repository();
+    repo.remove("services/shop");
+    repo.commit();
+    let plan = plan(&repo, &["--format", "json", "--exit-code"]).exits(0).json();
     assert_eq!(plan["hosts"][0]["projects"][1]["change"], "removed");
     assert!(
         plan["hosts"][0]["notes"][0]["message"]
@@ -168,16 +128,14 @@ fn a_removed_folder_is_reported() {
 }
 
 /// The folders that come with the project, where nobody else's file can be in the way.
-fn own_services() -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let status = Process::new("git")
+fn own_services() -> Repo {
+    let copy = Repo::without_git();
+    let listed = Command::new("git")
         .args(["-C", env!("CARGO_MANIFEST_DIR"), "ls-files", "-z", "services"])
         .output()
         .unwrap();
-    for path in String::from_utf8(status.stdout).unwrap().split_terminator('\0') {
-        let to = copy.path().join(path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), to).unwrap();
+    for path in String::from_utf8(listed.stdout).unwrap().split_terminator('\0') {
+        copy.write(path, fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap());
     }
     copy
 }
@@ -185,7 +143,7 @@ fn own_services() -> tempfile::TempDir {
 #[test]
 fn the_folders_that_come_with_the_project_are_clean() {
     let copy = own_services();
-    let report = json(&ghdeploy(copy.path()).args(["check", "--format", "json"]).assert().success());
+    let report = ghdeploy(copy.top(), &["check", "--format", "json"]).exits(0).json();
     let errors: Vec<&Value> = report["diagnostics"]
         .as_array()
         .unwrap()
@@ -194,35 +152,33 @@ fn the_folders_that_come_with_the_project_are_clean() {
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
     assert_eq!(report["projects"], 9);
-    let said = text(&ghdeploy(copy.path()).arg("check").assert().success());
+    let said = ghdeploy(copy.top(), &["check"]).exits(0).stdout;
     assert!(said.contains("9 projects"), "{said}");
 }
 
 #[test]
 fn check_names_the_line_and_fails() {
-    let git = Git::new();
-    git.write("services/blog/compose.yml", "services:\n  web:\n    image: a\n    ports: [http]\n");
-    let report = json(&ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2));
+    let repo = repository();
+    repo.write("services/blog/compose.yml", "services:\n  web:\n    image: a\n    ports: [http]\n");
+    let report = ghdeploy(repo.top(), &["check", "--format", "json"]).exits(2).json();
     let wrong = &report["diagnostics"][0];
     assert_eq!(
         (wrong["at"]["path"].as_str(), wrong["at"]["line"].as_u64()),
         (Some("services/blog/compose.yml"), Some(4))
     );
-    let said = text(&ghdeploy(git.path()).arg("check").assert().code(2));
+    let said = ghdeploy(repo.top(), &["check"]).exits(2).stdout;
     assert!(said.contains("services/blog/compose.yml:4:"), "{said}");
 }
 
 #[test]
 fn check_tells_what_is_valid_and_still_goes_wrong() {
-    let git = Git::new();
-    git.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
-    git.write("services/blog/own.env.example", "A=\n");
+    let repo = repository();
+    repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
+    repo.write("services/blog/own.env.example", "A=\n");
     let shop = "services:\n  web:\n    image: a:1\n    container_name: web\n    ports: ['127.0.0.1:8080:80', '${PORT}:81']\n  off: {image: a:1, container_name: web, ports: ['8080:80'], profiles: [off]}\nx-ghdeploy:\n  hooks: {before: [{service: web, run: a}, {service: off, run: a}]}\n";
-    git.write("services/shop/compose.yml", shop);
-    git.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
-    let assert = ghdeploy(git.path()).args(["check", "--format", "json"]).assert().code(2);
-    assert!(!text(&assert).contains("hunter2"));
-    let report = json(&assert);
+    repo.write("services/shop/compose.yml", shop);
+    repo.write("services/shop/id", "\n-----BEGIN RSA PRIVATE KEY-----\nhunter2\n");
+    let report = ghdeploy(repo.top(), &["check", "--format", "json"]).exits(2).never_prints("hunter2").json();
     let line = |found: &Value| {
         let at = &found["at"];
         let place = format!("{}:{}", at["path"].as_str().unwrap(), at["line"]);
@@ -239,21 +195,21 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
     warning services/shop/id:2 a private key is in the repository
     ");
     // One that asks for another host may never meet the other.
-    git.write("services/shop/compose.yml", &format!("{shop}  hosts: [db]\n"));
-    ghdeploy(git.path()).arg("check").assert().success();
-    git.write(
+    repo.write("services/shop/compose.yml", &format!("{shop}  hosts: [db]\n"));
+    ghdeploy(repo.top(), &["check"]).exits(0);
+    repo.write(
         "ghdeploy.yml",
         "hosts: {web: {ssh: web, projects: [blog]}, db: {ssh: db, projects: [shop]}}\n",
     );
-    ghdeploy(git.path()).arg("check").assert().success();
-    git.write("ghdeploy.yml", "hosts: {db: {ssh: db}}\n");
-    ghdeploy(git.path()).arg("check").assert().code(2);
+    ghdeploy(repo.top(), &["check"]).exits(0);
+    repo.write("ghdeploy.yml", "hosts: {db: {ssh: db}}\n");
+    ghdeploy(repo.top(), &["check"]).exits(2);
 }
 
 #[test]
 fn explain_answers_for_every_sort_of_file() {
     let copy = own_services();
-    fs::write(copy.path().join("services/app/.env"), "SECRET=hunter2\n").unwrap();
+    copy.write("services/app/.env", "SECRET=hunter2\n");
     let paths = [
         "services/shared/tz.env",
         "services/traefik/dynamic/tls.yml",
@@ -262,8 +218,8 @@ fn explain_answers_for_every_sort_of_file() {
         "services/app/.env",
         "services/nowhere",
     ];
-    let answer = ghdeploy(copy.path()).args(["explain", "--format", "json"]).args(paths).assert().success();
-    let answer = json(&answer);
+    let answer =
+        ghdeploy(copy.top(), &[&["explain", "--format", "json"], &paths[..]].concat()).exits(0).json();
     let of = |number: usize| &answer["paths"][number];
     let readers = |number: usize| -> Vec<String> {
         let readers = of(number)["readers"].as_array().unwrap().iter();
@@ -295,21 +251,17 @@ fn explain_answers_for_every_sort_of_file() {
     assert_eq!((&of(4)["managed"], &of(4)["known"]), (&false.into(), &true.into()));
     assert!(readers(4).contains(&"app/web definition up".to_owned()), "{:?}", readers(4));
     assert_eq!((readers(5).len(), &of(5)["managed"], &of(5)["known"]), (0, &false.into(), &false.into()));
-    let said = text(&ghdeploy(copy.path()).arg("explain").args(paths).assert().success());
+    let said = ghdeploy(copy.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
     assert!(said.contains("services/traefik/compose.yml:") && said.contains("dynamic/tls.yml"), "{said}");
     assert!(!said.contains("hunter2"));
-    ghdeploy(copy.path()).args(["explain", "../outside"]).assert().code(2);
+    ghdeploy(copy.top(), &["explain", "../outside"]).exits(2);
 }
 
 /// A compose file is of interest to those that it defines, by each line that does.
 #[test]
 fn explain_names_who_is_defined_by_a_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |path: &str, content: &str| {
-        let path = dir.path().join("services").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    };
+    let repo = Repo::without_git();
+    let write = |path: &str, content: &str| repo.write(format!("services/{path}"), content);
     write(
         "blog/compose.yml",
         "services:\n  web: {image: a, extends: {file: ../base.yml, service: base}}\n  db: {image: b, volumes: ['$DIR/conf:/c']}\n",
@@ -323,7 +275,7 @@ fn explain_names_who_is_defined_by_a_file() {
         "services/base.yml",
         "services/blog/conf/a",
     ];
-    let said = text(&ghdeploy(dir.path()).arg("explain").args(paths).assert().success());
+    let said = ghdeploy(repo.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
     insta::assert_snapshot!(said, @r"
     services/blog/compose.yml
       blog/db   definition  services/blog/compose.yml:3  up, if its definition changes
@@ -342,10 +294,10 @@ fn explain_names_who_is_defined_by_a_file() {
 
 #[test]
 fn check_tells_of_projects_that_come_after_each_other() {
-    let git = Git::new();
-    git.write("services/blog/compose.yml", "x-ghdeploy: {after: shop}\nservices: {web: {image: a:1}}\n");
-    git.write("services/shop/compose.yml", "x-ghdeploy: {after: blog}\nservices: {web: {image: a:1}}\n");
-    let said = text(&ghdeploy(git.path()).arg("check").assert().success());
+    let repo = repository();
+    repo.write("services/blog/compose.yml", "x-ghdeploy: {after: shop}\nservices: {web: {image: a:1}}\n");
+    repo.write("services/shop/compose.yml", "x-ghdeploy: {after: blog}\nservices: {web: {image: a:1}}\n");
+    let said = ghdeploy(repo.top(), &["check"]).exits(0).stdout;
     assert!(
         said.contains("projects come after each other in a circle: blog after shop after blog"),
         "{said}"

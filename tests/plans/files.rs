@@ -138,7 +138,7 @@ fn the_changes_make_the_wanted_manifest_of_what_the_host_has() {
             "  drift blog/b",
             "  added blog/c",
             "  drift blog/conf/x",
-            "  restart web: blog/conf/x bind@2"
+            "  restart web: blog/conf/x bind@2 (changed on the host)"
         ]
     );
     assert_eq!(changed(&work, &host, &unit("blog")), work.project("blog").unwrap().manifest);

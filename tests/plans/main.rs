@@ -6,6 +6,8 @@ mod bases;
 mod bench;
 mod command_line;
 mod files;
+mod held;
+mod inputs;
 mod order;
 mod projects;
 mod properties;
@@ -15,5 +17,8 @@ mod reports;
 mod rows;
 mod shared;
 mod steps;
+#[path = "../support/mod.rs"]
+mod support;
+mod tested;
 mod whole;
 mod workflow;

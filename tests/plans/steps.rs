@@ -75,8 +75,48 @@ fn every_kind_of_action_has_its_place_in_the_steps() {
     repo.write("blog/compose.yml", &COMPOSE.replace("  old: {image: old:1}\n", "  new: {image: new:1}\n"));
     let work = repo.plan(&host);
     let (work, before) = (work.project("blog").unwrap(), containers());
-    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"");
-    insta::assert_snapshot!(written(&rollback(work, &before, true), work, &before), @"");
+    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"
+        clear up after an interrupted recreate; blames Action(0)
+        build app; blames Action(0)
+            docker compose build app
+        hook `before` app; blames Beforehand
+            docker compose run --rm -T --no-deps --name blog.app.hook app ./migrate (at most 60 s)
+        up app, new; blames Action(1)
+            docker compose up -d --quiet-pull new
+            docker compose up -d --quiet-pull --no-deps app
+        restart cache, where the old container is kept; blames Action(3)
+            docker compose restart --no-deps --timeout 1 cache
+        signal proxy; blames Action(4)
+            docker compose kill -s SIGHUP proxy
+        remove old; blames Action(5)
+            stop and remove the containers of old
+        wait until healthy; blames Service
+        hook `after` app; blames Afterwards
+            docker compose exec -T app ./warm-cache (at most 300 s)
+        ");
+    insta::assert_snapshot!(written(&rollback(work, &before, true), work, &before), @"
+        remove new; blames Afterwards
+            stop and remove the containers of new
+        restore files; blames Afterwards
+        tag app:1; blames Afterwards
+            docker tag sha256:app app:1
+        tag cache:1; blames Afterwards
+            docker tag sha256:cache cache:1
+        tag init:1; blames Afterwards
+            docker tag sha256:init init:1
+        tag old:1; blames Afterwards
+            docker tag sha256:old old:1
+        tag proxy:1; blames Afterwards
+            docker tag sha256:proxy proxy:1
+        clear up after an interrupted recreate; blames Afterwards
+        up app, cache, proxy, old; blames Afterwards
+            docker compose up -d --no-build --pull never cache proxy old
+            docker compose up -d --no-build --pull never --no-deps app
+        restart app, cache, proxy, old, where the old container is kept; blames Afterwards
+            docker compose restart --no-deps app proxy old
+            docker compose restart --no-deps --timeout 1 cache
+        wait until healthy; blames Afterwards
+        ");
 }
 
 #[test]
@@ -86,7 +126,19 @@ fn a_failure_before_anything_acts_restores_files_and_tags_only() {
     repo.write("blog/app.conf", "2");
     let work = repo.plan(&host);
     let (work, before) = (work.project("blog").unwrap(), containers());
-    insta::assert_snapshot!(written(&rollback(work, &before, false), work, &before), @"");
+    insta::assert_snapshot!(written(&rollback(work, &before, false), work, &before), @"
+        restore files; blames Afterwards
+        tag app:1; blames Afterwards
+            docker tag sha256:app app:1
+        tag cache:1; blames Afterwards
+            docker tag sha256:cache cache:1
+        tag init:1; blames Afterwards
+            docker tag sha256:init init:1
+        tag old:1; blames Afterwards
+            docker tag sha256:old old:1
+        tag proxy:1; blames Afterwards
+            docker tag sha256:proxy proxy:1
+        ");
 }
 
 #[test]
@@ -96,7 +148,19 @@ fn what_waits_for_a_one_shot_restarts_after_it() {
     repo.write("blog/init.conf", "2");
     let work = repo.plan(&host);
     let (work, before) = (work.project("blog").unwrap(), containers());
-    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"");
+    insta::assert_snapshot!(written(&forward(work, &before), work, &before), @"
+        clear up after an interrupted recreate; blames Action(0)
+        hook `before` app; blames Beforehand
+            docker compose run --rm -T --no-deps --name blog.app.hook app ./migrate (at most 60 s)
+        restart init; blames Action(0)
+            docker compose restart --no-deps init
+        wait until init completes; blames Action(0)
+        restart app; blames Action(0)
+            docker compose restart --no-deps app
+        wait until healthy; blames Service
+        hook `after` app; blames Afterwards
+            docker compose exec -T app ./warm-cache (at most 300 s)
+        ");
 }
 
 #[test]
@@ -104,8 +168,33 @@ fn a_new_project_is_removed_when_it_fails() {
     let repo = repo();
     let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
     let work = work.project("blog").unwrap();
-    insta::assert_snapshot!(written(&forward(work, &[]), work, &[]), @"");
-    insta::assert_snapshot!(written(&rollback(work, &[], true), work, &[]), @"");
+    insta::assert_snapshot!(written(&forward(work, &[]), work, &[]), @"
+        clear up after an interrupted recreate; blames Action(0)
+        build app; blames Action(0)
+            docker compose build app
+        hook `before` app; blames Beforehand
+            docker compose run --rm -T --no-deps --name blog.app.hook app ./migrate (at most 60 s)
+        up app, cache, init, old, proxy; blames Action(1)
+            docker compose up -d --quiet-pull app cache init old proxy
+        wait until healthy; blames Service
+        hook `after` app; blames Afterwards
+            docker compose exec -T app ./warm-cache (at most 300 s)
+        ");
+    insta::assert_snapshot!(written(&rollback(work, &[], true), work, &[]), @"
+        remove app; blames Afterwards
+            stop and remove the containers of app
+        remove cache; blames Afterwards
+            stop and remove the containers of cache
+        remove init; blames Afterwards
+            stop and remove the containers of init
+        remove old; blames Afterwards
+            stop and remove the containers of old
+        remove proxy; blames Afterwards
+            stop and remove the containers of proxy
+        take down; blames Afterwards
+            docker compose down
+        restore files; blames Afterwards
+        ");
 }
 
 #[test]
@@ -115,10 +204,24 @@ fn a_project_whose_files_are_gone_already_is_taken_down_by_its_labels() {
     repo.remove("blog").write("shop/compose.yml", "services:\n  web: {image: a}\n");
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     let work = work.project("blog").unwrap();
-    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"");
+    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"
+        take down; blames Action(0)
+            docker compose down
+        ");
     host.manifests.remove("blog");
     let repo = Repo::new(&[("shop/compose.yml", "services:\n  web: {image: a}\n")]);
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     let work = work.project("blog").unwrap();
-    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"");
+    insta::assert_snapshot!(written(&take_down(work), work, &[]), @"
+        remove app; blames Action(0)
+            stop and remove the containers of app
+        remove cache; blames Action(0)
+            stop and remove the containers of cache
+        remove init; blames Action(0)
+            stop and remove the containers of init
+        remove old; blames Action(0)
+            stop and remove the containers of old
+        remove proxy; blames Action(0)
+            stop and remove the containers of proxy
+        ");
 }

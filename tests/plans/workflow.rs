@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command as Process;
+use std::process::Command;
 
-use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::program::{self, Output};
+use crate::support::repo::Repo;
 
 /// Names that would be commands, outputs or markup if somebody let them.
 const HOSTILE: [&str; 6] = [
@@ -18,45 +20,42 @@ const HOSTILE: [&str; 6] = [
     "</details>\n```\n# <img src=x> @everyone",
 ];
 
-/// A repository, and the runner's files beside it.
-struct Runner(TempDir);
+/// A folder in a repository, and the runner's files beside it.
+struct Runner {
+    dir: TempDir,
+    repo: Repo,
+}
 
 impl Runner {
     fn new() -> Self {
-        let this = Self(tempfile::tempdir().unwrap());
-        for dir in ["work/sub/services", "temp"] {
-            fs::create_dir_all(this.0.path().join(dir)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::at(dir.path().join("work"));
+        for folder in ["work/sub/services", "temp"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
-        this.git(&["init", "-q", "-b", "main"]);
-        this
-    }
-
-    fn git(&self, args: &[&str]) {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-        let ran =
-            Process::new("git").current_dir(self.0.path().join("work")).args(identity).args(args).output();
-        assert!(ran.unwrap().status.success(), "{args:?}");
+        Self { dir, repo }
     }
 
     fn write(&self, path: &str, content: &str) {
-        let path = self.0.path().join("work/sub").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        self.repo.write(format!("sub/{path}"), content);
     }
 
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+        fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let top = self.0.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", top);
+        let top = self.dir.path();
+        let mut command = program::ghdeploy(&top.join("work/sub"), top);
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", top.join("work"));
         command.env("GITHUB_OUTPUT", top.join("output")).env("GITHUB_STEP_SUMMARY", top.join("summary"));
         command.env("RUNNER_TEMP", top.join("temp")).env("GITHUB_EVENT_NAME", "workflow_dispatch");
-        command.arg("-C").arg(top.join("work/sub")).args(args);
+        command.args(args);
         command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        program::run(&mut self.command(args))
     }
 
     /// The outputs, as the runner reads them.
@@ -83,10 +82,8 @@ fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web: {build: .}\n  db: {image: 'a:1'}\n");
     runner.write("services/shop/compose.yml", "services:\n  web: {image: 'a:1'}\n");
-    runner.git(&["add", "-A"]);
-    runner.git(&["commit", "-q", "-m", "x"]);
-    let output = runner.command(&["plan"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    runner.repo.commit();
+    let log = runner.run(&["plan"]).exits(0).stdout;
     let outputs = runner.outputs();
     let get = |name: &str| outputs.get(name).map(String::as_str);
     assert_eq!(get("changed"), Some("true"));
@@ -104,21 +101,18 @@ fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
     let plan: Value = serde_json::from_str(&fs::read_to_string(get("plan").unwrap()).unwrap()).unwrap();
     assert_eq!(plan["hosts"][0]["projects"][0]["name"], "blog");
     assert!(runner.read("summary").starts_with("### ghdeploy: 2 projects change\n"));
-    let log = String::from_utf8(output.stdout).unwrap();
     assert!(log.contains("::group::blog  new: 1 file, 1 build, 2 up\n"), "{log}");
     assert!(log.contains("::endgroup::\n"), "{log}");
     // Nothing of that in a file that somebody pipes into a program.
-    let output = runner.command(&["plan", "--format", "json"]).output().unwrap();
-    serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    runner.run(&["plan", "--format", "json"]).exits(0).json();
 }
 
 #[test]
 fn an_empty_plan_says_so_in_every_output() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1'}\n");
-    runner.git(&["add", "-A"]);
-    runner.git(&["commit", "-q", "-m", "x"]);
-    runner.command(&["plan", "--base", "HEAD"]).assert().code(0);
+    runner.repo.commit();
+    runner.run(&["plan", "--base", "HEAD"]).exits(0);
     let outputs = runner.outputs();
     let values = ["changed", "projects", "matrix", "result"].map(|name| outputs[name].as_str());
     assert_eq!(values, ["false", "[]", r#"{"include":[]}"#, "unchanged"]);
@@ -128,17 +122,13 @@ fn an_empty_plan_says_so_in_every_output() {
 fn errors_stand_at_their_lines_seen_from_the_top_of_the_work_space() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web:\n    image: 'a:1'\n    depends_on: [db]\n");
-    let output = runner.command(&["check"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let log = String::from_utf8(output.stderr).unwrap();
+    let log = runner.run(&["check"]).exits(2).stderr;
     let line = "::error file=sub/services/blog/compose.yml,line=4,col=18::service `web` depends on `db`, which is not defined";
     assert!(log.contains(line), "{log}");
     assert_eq!(runner.outputs()["result"], "invalid");
     // A configuration that cannot be read is an error like any other.
     runner.write("ghdeploy.yml", "servces: x\n");
-    let output = runner.command(&["check"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let log = String::from_utf8(output.stderr).unwrap();
+    let log = runner.run(&["check"]).exits(2).stderr;
     assert!(log.contains("::error file=sub/ghdeploy.yml,line=1,col=1::unknown key `servces`%0Ahelp: did you mean `services`?"), "{log}");
     assert!(runner.read("summary").contains("### ghdeploy: failed\n\n```text\nerror: unknown key"));
 }
@@ -155,14 +145,12 @@ fn hostile_names_are_neither_commands_nor_outputs_nor_markup() {
         runner.write(&format!("services/blog/{file}"), "x");
     }
     runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1', volumes: ['.:/x']}\n");
-    runner.git(&["add", "-A"]);
-    runner.git(&["commit", "-q", "-m", "x"]);
+    runner.repo.commit();
     for command in ["check", "plan"] {
         for format in ["text", "json", "markdown"] {
-            let _ = fs::remove_file(runner.0.path().join("output"));
-            let output = runner.command(&[command, "--format", format]).output().unwrap();
-            assert_eq!(output.status.code(), Some(2));
-            let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            let _ = fs::remove_file(runner.dir.path().join("output"));
+            let output = runner.run(&[command, "--format", format]).exits(2);
+            let log = output.stdout + &output.stderr;
             for line in commands(&log) {
                 let ours = ["::group::", "::endgroup::", "::error file=sub/services/", "::warning::"];
                 assert!(ours.iter().any(|ours| line.starts_with(ours)), "{line:?} in {log}");
@@ -188,7 +176,7 @@ fn hostile_names_are_neither_commands_nor_outputs_nor_markup() {
         }
     }
     assert_eq!(fence, None, "a name has opened a block: {summary}");
-    assert!(!runner.0.path().join("work/sub/owned").exists() && !runner.0.path().join("owned").exists());
+    assert!(!runner.dir.path().join("work/sub/owned").exists() && !runner.dir.path().join("owned").exists());
 }
 
 #[test]
@@ -201,15 +189,14 @@ fn a_summary_stays_below_what_github_takes() {
         runner.write(&format!("services/p{project}/compose.yml"), &format!("services:\n{services}"));
         runner.write(&format!("services/p{project}/x"), "x");
     }
-    runner.git(&["add", "-A"]);
-    runner.git(&["commit", "-q", "-m", "x"]);
-    fs::write(runner.0.path().join("summary"), "x".repeat(1000) + "\n").unwrap();
-    runner.command(&["plan"]).assert().code(0);
+    runner.repo.commit();
+    fs::write(runner.dir.path().join("summary"), "x".repeat(1000) + "\n").unwrap();
+    runner.run(&["plan"]).exits(0);
     let summary = runner.read("summary");
     assert!(summary.len() > 1_000_000 && summary.len() < 1 << 20, "{}", summary.len());
     assert!(summary.ends_with("The log has all of it.\n\n"), "{}", &summary[summary.len() - 300..]);
     // A second one has no room left, and nothing is cut in the middle of the first.
-    runner.command(&["plan"]).assert().code(0);
+    runner.run(&["plan"]).exits(0);
     assert!(runner.read("summary").starts_with(&summary));
     assert!(runner.read("summary").len() <= 1 << 20);
 }
@@ -219,11 +206,9 @@ fn files_that_cannot_be_written_are_said_and_fail_nothing() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1'}\n");
     let mut command = runner.command(&["check"]);
-    let nowhere = runner.0.path().join("nowhere/x");
+    let nowhere = runner.dir.path().join("nowhere/x");
     command.env("GITHUB_OUTPUT", &nowhere).env("GITHUB_STEP_SUMMARY", &nowhere).env("RUNNER_TEMP", &nowhere);
-    let output = command.output().unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{log}");
+    let log = program::run(&mut command).exits(0).stderr;
     for what in ["the outputs", "the job summary", "the file of the report"] {
         assert!(log.contains(&format!("note: {what} could not be written: ")), "{log}");
     }
@@ -236,11 +221,8 @@ fn a_runner_that_is_asked_for_more_words_gets_them() {
     for number in 0..12 {
         runner.write(&format!("services/blog/{number}.conf"), "x");
     }
-    runner.git(&["add", "-A"]);
-    runner.git(&["commit", "-q", "-m", "x"]);
-    let lists = |command: &mut Command| {
-        String::from_utf8(command.output().unwrap().stdout).unwrap().contains("11.conf")
-    };
+    runner.repo.commit();
+    let lists = |command: &mut Command| program::run(command).exits(0).stdout.contains("11.conf");
     assert!(!lists(&mut runner.command(&["plan"])));
     assert!(lists(runner.command(&["plan"]).env("RUNNER_DEBUG", "1")));
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::random::Random;
+use crate::support::random::Random;
+use crate::support::repo::Repo;
 
 /// Projects beside those of `services/`: what those do not use.
 pub(crate) const MORE: &[(&str, &str)] = &[
@@ -77,8 +78,7 @@ pub(crate) const MORE: &[(&str, &str)] = &[
 
 /// A repository in a temporary folder.
 pub(crate) struct History {
-    top: PathBuf,
-    folder: Option<tempfile::TempDir>,
+    repo: Repo,
     count: usize,
 }
 
@@ -115,9 +115,7 @@ const EDITS: &[(usize, Edit)] = &[
 impl History {
     /// The first commit.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
-        let history = Self { top, folder: Some(folder), count: 0 };
+        let history = Self { repo: Repo::new(), count: 0 };
         let other = std::env::var_os("REPLAY_TREE").map(PathBuf::from);
         let tree = other.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("services"));
         let copied = Command::new("cp").arg("-r").arg(tree).arg(history.services()).status().unwrap();
@@ -125,7 +123,6 @@ impl History {
         if other.is_none() {
             history.complete();
         }
-        history.git(&["init", "--quiet", "--initial-branch=main"]);
         history.commit("start");
         history
     }
@@ -146,13 +143,12 @@ impl History {
 
     /// The top of the repository.
     pub(crate) fn top(&self) -> &Path {
-        &self.top
+        self.repo.top()
     }
 
     /// Leaves the repository for somebody to look at.
-    pub(crate) fn keep(mut self) -> PathBuf {
-        self.folder.take().map(tempfile::TempDir::keep);
-        self.top
+    pub(crate) fn keep(self) -> PathBuf {
+        self.repo.keep()
     }
 
     /// Makes one commit of one to three edits, and tells of them.
@@ -196,20 +192,12 @@ impl History {
     }
 
     fn services(&self) -> PathBuf {
-        self.top.join("services")
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        let mut command = Command::new("git");
-        command.current_dir(&self.top).args(["-c", "user.name=t", "-c", "user.email=t@example.org"]);
-        let output = command.args(args).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        self.repo.path("services")
     }
 
     fn commit(&self, message: &str) {
-        self.git(&["add", "--all", "--force"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.repo.git(&["add", "--all", "--force"]);
+        self.repo.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
     }
 
     fn write(&self, path: &Path, text: &str) {
@@ -521,16 +509,14 @@ impl History {
         let project = self.project(random)?;
         let back = 1 + random.below(6);
         let path = format!("services/{project}");
-        let was = Command::new("git")
-            .current_dir(&self.top)
-            .args(["rev-parse", "--quiet", "--verify", &format!("HEAD~{back}:{path}")])
-            .output()
-            .unwrap();
-        if !was.status.success() {
+        let revision = format!("HEAD~{back}");
+        // Neither the first commits nor every project reach back that far.
+        let commits: usize = self.repo.git(&["rev-list", "--count", "HEAD"]).parse().unwrap();
+        if back >= commits || self.repo.git(&["ls-tree", &revision, &path]).is_empty() {
             return None;
         }
         fs::remove_dir_all(self.services().join(&project)).unwrap();
-        self.git(&["checkout", &format!("HEAD~{back}"), "--", &path]);
+        self.repo.git(&["checkout", "-q", &revision, "--", &path]);
         Some(format!("{project} as {back} commits ago"))
     }
 }

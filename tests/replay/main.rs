@@ -12,15 +12,15 @@
 
 mod history;
 mod oracle;
-mod random;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assert_cmd::Command;
 use history::History;
 use oracle::Oracle;
-use random::Random;
-use serde_json::Value;
+use support::program;
+use support::random::Random;
 
 /// What each service must do: kinds by project and service.
 type Deeds = BTreeMap<(String, String), BTreeSet<String>>;
@@ -64,19 +64,11 @@ fn every_commit_acts_on_whom_compose_says_it_concerns() {
 
 /// What the plan says of the projects that Compose understands before and after the last commit.
 fn planned(history: &History, known: &BTreeSet<String>) -> Deeds {
-    let assert = Command::new(env!("CARGO_BIN_EXE_ghdeploy"))
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", history.top())
-        .arg("-C")
-        .arg(history.top())
-        .args(["plan", "--base", "HEAD~1", "--head", "HEAD", "--format", "json", "--root"])
-        .arg(history.top().join("services"))
-        .assert();
-    let output = assert.get_output();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(0 | 2)), "{stderr}");
-    let plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {stderr}"));
+    let mut command = program::ghdeploy(history.top(), history.top());
+    command.args(["plan", "--base", "HEAD~1", "--head", "HEAD", "--format", "json", "--root"]);
+    let output = program::run(command.arg(history.top().join("services")));
+    assert!(matches!(output.code, Some(0 | 2)), "{}", output.all());
+    let plan = output.json();
     let mut deeds = Deeds::new();
     for project in plan["hosts"][0]["projects"].as_array().unwrap() {
         let name = project["name"].as_str().unwrap();

@@ -289,3 +289,134 @@ proptest! {
         prop_assert_eq!(gate == Open, expected, "{:?} {:?}", globs, checks);
     }
 }
+
+#[test]
+fn globs_of_reports_are_filled_in_for_each_project() {
+    let rules = Rules { junit: vec!["{project}/*.xml".to_owned(), "all.xml".to_owned()], ..Rules::default() };
+    assert_eq!(
+        rules.reports(&["blog".to_owned(), "a[b]".to_owned()]),
+        ["all.xml", "blog/*.xml", "a[[]b[]]/*.xml"]
+    );
+    assert_eq!(rules.reports(&[]), ["all.xml"]);
+}
+
+#[test]
+fn a_verdict_that_is_refused_is_closed_for_all() {
+    let mut verdict = verdict(&["test"], vec![run("test", 1, "success")]);
+    verdict.refuse("another commit is checked out");
+    assert_eq!(gates(&verdict), (Closed, vec![Closed, Closed], false));
+    assert_eq!(verdict.requirements.last().unwrap().why, "another commit is checked out");
+    assert!(!verdict.opens("blog", SHA));
+}
+
+#[test]
+fn of_many_checks_that_failed_five_are_named() {
+    let why = |number: u64| {
+        let runs = (0..number).map(|id| run(&format!("test ({id})"), id, "failure")).collect();
+        verdict(&["test*"], runs).requirements[0].why.clone()
+    };
+    let five =
+        "`test (0)` failure, `test (1)` failure, `test (2)` failure, `test (3)` failure, `test (4)` failure";
+    assert_eq!(why(5), five);
+    assert_eq!(why(7), format!("{five} and 2 more"));
+}
+
+/// What is required of reports with this content, of which so many tests must have run.
+fn reported(files: &[&str], min_tests: u64) -> Requirement {
+    let rules = Rules { junit: vec!["*.xml".to_owned()], min_tests, ..Rules::default() };
+    let read = |(number, text): (usize, &&str)| (format!("{number}.xml"), Report::read(text.as_bytes()));
+    let files = files.iter().enumerate().map(read).collect();
+    let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
+    judge(Some(SHA), &rules, &Evidence { reports, ..Evidence::default() }, &[]).requirements.remove(0)
+}
+
+#[test]
+fn a_test_that_was_skipped_is_none_of_those_that_must_run() {
+    let text = "<testsuite><testcase/><testcase/><testcase><skipped/></testcase></testsuite>";
+    let enough = reported(&[text], 2);
+    assert_eq!((enough.standing, enough.why.as_str()), (Standing::Proven, "2 tests passed, 1 were skipped"));
+    let few = reported(&[text], 3);
+    assert_eq!((few.standing, few.why.as_str()), (Standing::Failed, "2 tests ran, and at least 3 must"));
+}
+
+#[test]
+fn why_a_report_is_no_proof_is_said_for_each() {
+    let bad = "<testcase><failure/></testcase>";
+    for (text, why) in [
+        ("<testsuite>", "`0.xml` cannot be read: it is no whole XML document"),
+        (
+            "<testsuite><testcase name='a'><failure/></testcase><testcase name='b'><failure/></testcase><testcase name='c'><error/></testcase></testsuite>",
+            "`0.xml` has 3 that failed: a, b, c",
+        ),
+        ("<testsuite><testcase name='a'><error/></testcase></testsuite>", "`0.xml` has 1 that failed: a"),
+        (
+            "<testsuite failures='2'><testcase/></testsuite>",
+            "`0.xml`: the report claims 2 failures and 0 errors that no case shows",
+        ),
+        ("<testsuite/>", "`0.xml` has no test"),
+        ("<testsuite><testcase><skipped/></testcase></testsuite>", "`0.xml` has no test that was run"),
+    ] {
+        let said = reported(&[text], 1);
+        assert!(said.standing == Standing::Failed && said.why.starts_with(why), "{} is not {why}", said.why);
+    }
+    let text = format!("<testsuite>{bad}</testsuite>");
+    let said = |number: usize| reported(&vec![text.as_str(); number], 1).why;
+    assert!(said(5).contains("`4.xml`") && !said(5).contains("more files"));
+    assert!(said(7).ends_with("; and 2 more files") && !said(7).contains("`5.xml`"), "{}", said(7));
+}
+
+#[test]
+fn the_numbers_of_reports_add_up_and_are_shown_where_there_are_any() {
+    let totals = |of: [u64; 6]| {
+        let [tests, passed, failures, errors, skipped, flaky] = of;
+        Totals { tests, passed, failures, errors, skipped, flaky }
+    };
+    let sum: Totals = [totals([21, 1, 2, 3, 4, 5]), totals([30, 6, 7, 8, 9, 10])].into_iter().sum();
+    assert_eq!(sum, totals([51, 7, 9, 11, 13, 15]));
+    assert_eq!(
+        sum.to_string(),
+        "7 passed, 9 failed, 11 broke down, 13 skipped, 15 of them only when run again"
+    );
+    assert_eq!(totals([3, 2, 0, 0, 1, 0]).to_string(), "2 passed, 1 skipped");
+}
+
+#[test]
+fn failures_of_suites_and_totals_of_the_root_count() {
+    let report = Report::read(
+        b"<testsuites><testsuite name='a'><failure/><failure/><testcase/></testsuite><testsuite name='b'><failure/><testcase/></testsuite></testsuites>",
+    )
+    .unwrap();
+    assert_eq!(
+        (report.totals.failures, report.failing),
+        (3, vec!["the suite a".to_owned(), "the suite b".to_owned()])
+    );
+    let report =
+        Report::read(b"<testsuites failures='1'><testsuite><testcase/></testsuite></testsuites>").unwrap();
+    assert!(report.claims_failures && !report.is_proof());
+}
+
+#[test]
+fn passed_tests_are_counted_and_of_failing_ones_ten_are_named() {
+    let read = |text: String| Report::read(text.as_bytes()).unwrap();
+    let report = read(format!("<testsuite>{}</testsuite>", "<testcase/>".repeat(3)));
+    assert_eq!((report.totals.passed, report.ran()), (3, 3));
+    let report = read(format!("<testsuite>{}</testsuite>", "<testcase><failure/></testcase>".repeat(12)));
+    assert_eq!((report.totals.failures, report.failing.len()), (12, 10));
+    let suite = "<testsuite><error/></testsuite>";
+    let report = read(format!("<testsuites>{}</testsuites>", suite.repeat(12)));
+    assert_eq!((report.totals.errors, report.failing.len()), (12, 10));
+}
+
+#[test]
+fn a_report_that_is_too_large_is_not_even_looked_at() {
+    assert_eq!(Report::read(&vec![b' '; junit::MAX_BYTES]).unwrap_err(), "it is empty");
+    assert_eq!(Report::read(&vec![b' '; junit::MAX_BYTES + 2]).unwrap_err(), "it is larger than 64 MiB");
+}
+
+#[test]
+fn a_report_that_only_claims_to_be_in_utf_16_is_read() {
+    for name in ["utf-16", "UTF-16BE"] {
+        let text = format!("<?xml version='1.0' encoding='{name}'?><testsuite><testcase/></testsuite>");
+        assert!(Report::read(text.as_bytes()).unwrap().is_proof(), "{name}");
+    }
+}

@@ -1,47 +1,15 @@
 //! Trees of revisions in real repositories.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Command;
+use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::tree::disk::DiskTree;
-
-/// A temporary repository.
-struct Repo(tempfile::TempDir);
+use crate::tree::repo::Repo;
 
 impl Repo {
-    fn new() -> Self {
-        let repo = Self(tempfile::tempdir().unwrap());
-        repo.git(&["init", "-q"]);
-        repo
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-        let output = Command::new("git").current_dir(self.path()).args(identity).args(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn commit(&self) -> String {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "--allow-empty", "-m", "x"]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
     fn open(&self) -> Repository {
-        Repository::open(self.path()).unwrap()
+        Repository::open(self.top()).unwrap()
     }
 
     fn tree(&self, rev: &str) -> Result<GitTree> {
@@ -62,8 +30,8 @@ fn a_revision_has_committed_files_and_no_others() {
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
     repo.write("services/blog/run.sh", "#!/bin/sh\n");
-    fs::set_permissions(repo.path().join("services/blog/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
-    symlink("run.sh", repo.path().join("services/blog/start")).unwrap();
+    repo.chmod("services/blog/run.sh", 0o755);
+    repo.link("services/blog/start", "run.sh");
     repo.write("README.md", "x");
     let first = repo.commit();
     repo.write("services/blog/compose.yml", "services: {web: {image: x}}\n");
@@ -123,11 +91,11 @@ fn disk_and_revision_agree_on_hostile_names() {
         repo.write(&format!("services/blog/{name}"), name);
         repo.write(&format!("services/{name}/compose.yml"), "services: {}\n");
     }
-    symlink("a b", repo.path().join("services/blog/-link")).unwrap();
+    repo.link("services/blog/-link", "a b");
     repo.write("services/blog/run", "x");
-    fs::set_permissions(repo.path().join("services/blog/run"), fs::Permissions::from_mode(0o711)).unwrap();
+    repo.chmod("services/blog/run", 0o711);
     let commit = repo.commit();
-    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap();
+    let disk = DiskTree::open(repo.top(), &Layout::default(), &FileRules::default()).unwrap();
     let revision = repo.tree("HEAD").unwrap();
     assert_eq!(disk.nodes(), revision.nodes());
     assert_eq!(disk.nodes().len(), 2 * names.len() + 2);
@@ -171,7 +139,7 @@ fn our_own_ignore_files_apply_to_revisions_too() {
     let expected = [".ghdeployignore", "blog/gone/y", "blog/keep.bak", "blog/sub/deep/keep"];
     let tree = repo.open().tree("HEAD", &Layout::default(), &rules).unwrap();
     assert_eq!(paths(&tree), expected);
-    let disk = DiskTree::open(repo.path(), &Layout::default(), &rules).unwrap();
+    let disk = DiskTree::open(repo.top(), &Layout::default(), &rules).unwrap();
     assert_eq!(paths(&disk), expected);
 }
 
@@ -184,7 +152,7 @@ fn the_configuration_may_lie_in_a_folder_of_the_repository() {
     repo.write(".ghdeployignore", "*.yml\n");
     repo.write("infra/.ghdeployignore", "*.md\n");
     repo.commit();
-    let dir = repo.path().join("infra");
+    let dir = repo.top().join("infra");
     let revision =
         Repository::open(&dir).unwrap().tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
     let disk = DiskTree::open(&dir, &Layout::default(), &FileRules::default()).unwrap();
@@ -203,9 +171,9 @@ fn undeployable_files_are_refused_now_and_left_out_of_the_past() {
     use std::os::unix::ffi::OsStrExt as _;
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
-    symlink("/etc/passwd", repo.path().join("services/blog/abs")).unwrap();
-    fs::write(repo.path().join("services/blog").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
-    symlink(std::ffi::OsStr::from_bytes(b"\xff"), repo.path().join("services/blog/link")).unwrap();
+    repo.link("services/blog/abs", "/etc/passwd");
+    fs::write(repo.top().join("services/blog").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
+    symlink(std::ffi::OsStr::from_bytes(b"\xff"), repo.top().join("services/blog/link")).unwrap();
     repo.write("services/blog/.ghdeployignore", "*.md\n[a\n");
     repo.commit();
     let expected = "not a pattern: unclosed character class; missing ']'; \
@@ -216,7 +184,7 @@ fn undeployable_files_are_refused_now_and_left_out_of_the_past() {
     assert_eq!(err.to_string(), expected);
     let at = err.diagnostics[0].at.as_ref().unwrap();
     assert_eq!(at.to_string(), "services/blog/.ghdeployignore:2:1");
-    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap_err();
+    let disk = DiskTree::open(repo.top(), &Layout::default(), &FileRules::default()).unwrap_err();
     assert_eq!(disk.to_string(), expected);
     let past = repo.open().past_tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
     assert_eq!(paths(&past), ["blog/.ghdeployignore", "blog/compose.yml"]);
@@ -238,12 +206,12 @@ fn an_unknown_revision_says_what_to_do() {
         assert!(repo.tree(rev).unwrap_err().to_string().ends_with("is not a revision"), "{rev}");
     }
     repo.git(&["tag", "-a", "v1", "-m", "x"]);
-    for rev in ["HEAD", "v1", "HEAD^{/x}", "@{0}"] {
+    for rev in ["HEAD", "v1", "HEAD^{/a change}", "@{0}"] {
         assert_eq!(repo.open().commit(rev).unwrap(), head, "{rev}");
     }
 
     let shallow = tempfile::tempdir().unwrap();
-    let url = format!("file://{}", repo.path().display());
+    let url = format!("file://{}", repo.top().display());
     repo.git(&["clone", "-q", "--depth", "1", &url, shallow.path().to_str().unwrap()]);
     let err = Repository::open(shallow.path()).unwrap().commit("HEAD~1").unwrap_err();
     assert!(err.diagnostics[0].help.as_ref().unwrap().contains("fetch-depth: 0"));
@@ -280,11 +248,11 @@ fn a_prefix_that_was_not_there_yet_is_empty_and_one_that_is_a_link_is_refused() 
     repo.commit();
     assert!(repo.tree("HEAD").unwrap().nodes().is_empty());
     repo.write("real/blog/compose.yml", "services: {}\n");
-    symlink("real", repo.path().join("services")).unwrap();
+    repo.link("services", "real");
     repo.commit();
     let message = "`services`, which `services` names, is not a folder";
     assert_eq!(repo.tree("HEAD").unwrap_err().to_string(), message);
-    let disk = DiskTree::open(repo.path(), &Layout::default(), &FileRules::default()).unwrap_err();
+    let disk = DiskTree::open(repo.top(), &Layout::default(), &FileRules::default()).unwrap_err();
     assert_eq!(disk.to_string(), message);
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{privileged, ran};
+use super::{privileged, ran};
 
 /// A running sshd with keys of its own; it ends when this is dropped.
 pub(crate) struct Sshd {

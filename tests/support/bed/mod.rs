@@ -1,4 +1,11 @@
-//! The test bed: a repository, a "host" behind a real sshd, and what there is to see on both.
+//! The test bed of a sync: a repository, and a host behind a real sshd with a real Docker Engine.
+//!
+//! [`Bed::call`] runs the program between the two; `observe` shows what that did to files and containers.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod call;
+pub(crate) mod observe;
+pub(crate) mod sshd;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,10 +16,12 @@ use std::sync::{Condvar, Mutex, Once, PoisonError};
 
 use tempfile::TempDir;
 
-use crate::call::{Call, Ran};
-use crate::sshd::{Sshd, is_root};
+use self::call::Call;
+use self::sshd::{Sshd, is_root};
+use crate::support::program::Output;
+use crate::support::repo::Repo;
 
-/// All that the host has in its PATH, besides docker. What ghdeploy needs beyond is a bug.
+/// The host's PATH, besides `docker`. If ghdeploy needs any other tool, that is a bug.
 const TOOLS: [&str; 27] = [
     "sh",
     "dd",
@@ -43,19 +52,20 @@ const TOOLS: [&str; 27] = [
     "df",
 ];
 
-/// A repository and a host. When it is dropped, all that it has brought to Docker goes.
+/// A repository and a host. Dropping it removes its containers, networks, volumes and images.
 pub(crate) struct Bed {
-    /// What the names of its Compose projects begin with.
+    /// Prefix of the names of its Compose projects.
     pub(crate) id: String,
     pub(crate) sshd: Sshd,
+    repo: Repo,
     dir: TempDir,
-    /// Unmanaged paths below the root that must stay as they are, whatever is done.
+    /// Unmanaged paths below the root that no run may touch.
     guarded: RefCell<BTreeSet<String>>,
     _turn: Turn,
 }
 
 impl Bed {
-    /// A bed for the test of this name, with an empty repository.
+    /// A bed for the test of this name, with a repository that has no project yet.
     pub(crate) fn new(test: &str) -> Self {
         static IMAGES: Once = Once::new();
         IMAGES.call_once(|| {
@@ -64,7 +74,7 @@ impl Bed {
         let turn = Turn::take();
         let dir = tempfile::Builder::new().prefix("ghdt-").tempdir_in("/tmp").unwrap();
         chmod(dir.path(), 0o755);
-        for name in ["bin", "home", "repo", "tmp"] {
+        for name in ["bin", "home", "tmp"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         chmod(dir.path().join("home"), 0o1777);
@@ -75,18 +85,14 @@ impl Bed {
         let bed = Self {
             id: format!("ghdt-{test}-{}", std::process::id()),
             sshd,
+            repo: Repo::at(dir.path().join("repo")),
             dir,
             guarded: RefCell::default(),
             _turn: turn,
         };
         std::fs::write(bed.path("docker.log"), "").unwrap();
         chmod(bed.path("docker.log"), 0o666);
-        bed.docker_is(&format!(
-            "echo \"$*\" >>{}\nexec {} \"$@\"",
-            bed.path("docker.log").display(),
-            which("docker").display()
-        ));
-        bed.git(&["init", "-q", "-b", "main"]);
+        bed.docker_is("");
         bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 90s}\n");
         bed
     }
@@ -106,33 +112,44 @@ impl Bed {
         self.path("root").join(path)
     }
 
-    /// What the host's `docker` does, as a script of `sh`.
-    pub(crate) fn docker_is(&self, script: &str) {
-        let new = self.path("docker.new");
+    /// Puts a program in the host's PATH, given as a script of `sh`.
+    pub(crate) fn tool_is(&self, tool: &str, script: &str) {
+        let new = self.path("tool.new");
         std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
         chmod(&new, 0o755);
-        std::fs::rename(new, self.path("bin/docker")).unwrap();
+        // In one step, because the host may be calling it.
+        std::fs::rename(new, self.path("bin").join(tool)).unwrap();
     }
 
-    /// Takes docker out of the host's PATH, until what is returned is given to `put_docker_back`.
-    pub(crate) fn take_docker_away(&self) {
-        std::fs::rename(self.path("bin/docker"), self.path("docker.away")).unwrap();
+    /// Runs this before each call of one of the host's tools. `$real` is the tool itself, `$*` are its arguments.
+    pub(crate) fn before_tool(&self, tool: &str, script: &str) {
+        self.tool_is(tool, &format!("real={}\n{script}\nexec \"$real\" \"$@\"", which(tool).display()));
     }
 
-    pub(crate) fn put_docker_back(&self) {
-        std::fs::rename(self.path("docker.away"), self.path("bin/docker")).unwrap();
+    /// Gives the host a tool back as it was.
+    pub(crate) fn restore_tool(&self, tool: &str) {
+        self.before_tool(tool, "");
     }
 
-    /// The commands that the host's `docker` was called with so far.
+    /// Runs this before each call of the host's `docker`, which is noted in [`Bed::docker_calls`].
+    pub(crate) fn docker_is(&self, script: &str) {
+        let log = self.path("docker.log");
+        self.before_tool("docker", &format!("echo \"$*\" >>{}\n{script}", log.display()));
+    }
+
+    /// Removes `docker` from the host's PATH.
+    pub(crate) fn remove_docker(&self) {
+        std::fs::remove_file(self.path("bin/docker")).unwrap();
+    }
+
+    /// Calls of the host's `docker` so far, each as its arguments.
     pub(crate) fn docker_calls(&self) -> Vec<String> {
         std::fs::read_to_string(self.path("docker.log")).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// Writes a file of the repository.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
-        let full = self.repo(path);
-        std::fs::create_dir_all(full.parent().unwrap()).unwrap();
-        std::fs::write(full, content).unwrap();
+        self.repo.write(path, content);
         self
     }
 
@@ -190,33 +207,21 @@ impl Bed {
     }
 
     /// Runs `git` in the repository.
+    #[track_caller]
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let identity =
-            ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"];
-        ran(Command::new("git")
-            .args(identity)
-            .arg("-C")
-            .arg(self.path("repo"))
-            .args(args)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null"))
+        self.repo.git(args)
     }
 
-    /// Runs `git` in the repository as if it were another time.
+    /// Runs `git` in the repository at another date.
+    #[track_caller]
     pub(crate) fn git_at(&self, date: &str, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"];
-        ran(Command::new("git")
-            .args(identity)
-            .arg("-C")
-            .arg(self.path("repo"))
-            .args(args)
-            .env("GIT_COMMITTER_DATE", date)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null"))
+        self.repo.git_at(date, args)
     }
 
-    /// Commits the repository as it is.
-    pub(crate) fn commit(&self) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "--allow-empty", "-m", "a change"]);
+    /// Commits the repository as it is, and returns the commit's id.
+    #[track_caller]
+    pub(crate) fn commit(&self) -> String {
+        self.repo.commit()
     }
 
     /// A call of `ghdeploy` with these arguments, to this host.
@@ -225,7 +230,7 @@ impl Bed {
     }
 
     /// Commits and runs `ghdeploy sync` with these options.
-    pub(crate) fn sync<const N: usize>(&self, options: [&str; N]) -> Ran {
+    pub(crate) fn sync<const N: usize>(&self, options: [&str; N]) -> Output {
         self.commit();
         self.call(["sync"]).args(options).run()
     }

@@ -1,12 +1,14 @@
-//! Carries out a plan on a host: the one place with effects.
+//! Carries out a plan on a host.
 //!
 //! Owns the order of effects, which is what users' data depends on:
 //!
 //! 1. upload into the stage; nothing live is touched until all of a project has arrived;
 //! 2. for every project: check the candidate with Compose, check bind sources, pull images;
-//! 3. shared files, then project by project in order: swap files in, act on services, wait until they are healthy, record; or, if that fails, roll back.
+//! 3. shared files, then project by project in order: swap files in, act on services, wait until they are
+//!    healthy, record; or, if that fails, roll back.
 //!
-//! Decides nothing about what is to be done: that is the plan's business.
+//! What is to be done is decided by the plan, what it means in steps by [`steps`], and in commands by the
+//! [`engine`]; the rest of this folder carries it out.
 
 mod checks;
 mod docker;
@@ -40,37 +42,37 @@ use run::HostRun;
 use stage::Source;
 use stop::Stop;
 
-/// How many projects are worked on at a time: enough to hide waiting, few enough for a small server.
+/// Number of projects that are worked on at a time: enough to hide waiting, few enough for a small server.
 const PARALLEL_PROJECTS: usize = 4;
 
-/// How a plan is carried out.
+/// Settings of an apply.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Files only: Docker is not asked for anything, and the actions stay owed.
+    /// Files only: Docker is not used, and the actions stay owed.
     pub no_restart: bool,
-    /// How long services may take to get well.
+    /// How long services may take to become healthy.
     pub health_timeout: Duration,
     /// How long a service must run without a restart.
     pub stable_for: Duration,
-    /// How many of its last log lines are shown of a container that fails.
+    /// Number of last log lines that are shown of a container that fails.
     pub log_lines: u32,
     /// How many releases the host keeps, at least 1.
     pub keep: u32,
-    /// Whether images that are built of the repository must be the tested ones, out of a registry.
+    /// Whether images that are built from the repository must be tested ones from a registry.
     pub require_tested: bool,
-    /// The newest commit that was ever deployed once this is; `None`: as before.
+    /// The newest commit that was ever deployed, once this is; `None`: as before.
     pub newest: Option<Commit>,
-    /// What is gone back to: then the host has the content of all files.
+    /// The target of a rollback, for which the host has the content of all files.
     pub back_to: Option<BackTo>,
     /// The time of the release, RFC 3339.
     pub at: String,
-    /// Who makes it, for the history.
+    /// Who makes it.
     pub actor: Option<String>,
-    /// The page of the workflow run, for the history.
+    /// The page of the workflow run.
     pub run_url: Option<String>,
 }
 
-/// What a rollback goes back to.
+/// Target of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackTo {
     /// The release.
@@ -79,32 +81,32 @@ pub struct BackTo {
     pub is_whole: bool,
 }
 
-/// Where the content of a file below the root comes from.
-pub type Content = Arc<dyn Fn(&RootPath) -> Option<Source> + Send + Sync>;
+/// Returns the source of the content of a file below the root.
+pub type ContentSource = Arc<dyn Fn(&RootPath) -> Option<Source> + Send + Sync>;
 
-/// What carrying out a plan takes.
+/// Everything that an apply takes.
 #[derive(Clone)]
 pub struct Task<'a> {
     /// The work.
     pub work: &'a HostWork,
     /// What the host had.
     pub deployed: &'a Deployed,
-    /// How it is carried out.
+    /// Its settings.
     pub settings: &'a Settings,
     /// What runs the host's projects.
     pub engine: &'a dyn Engine,
     /// The root on the host, absolute.
     pub root: &'a str,
-    /// The way to the host, for the upload.
+    /// The transport to the host, for the upload.
     pub transport: &'a dyn Transport,
     /// The driver, which holds the lock.
     pub driver: &'a Driver,
-    /// Who is told what happens.
+    /// Receives what happens.
     pub observer: &'a dyn Observer,
-    /// Whether somebody wants it to end before it is through.
+    /// Requests to end early.
     pub stop: Stop,
-    /// The files.
-    pub content: Content,
+    /// The content of files.
+    pub content: ContentSource,
 }
 
 impl std::fmt::Debug for Task<'_> {

@@ -1,17 +1,17 @@
-//! What goes into the stage on the host: staged files, and the lists by which the driver works.
+//! Content of the stage on the host: staged files, and the lists that the driver works from.
 //!
-//! Owns the layout of a unit in the stage. A unit is a project's files, or the shared ones.
+//! Owns the layout of a unit in the stage. A unit is a project's files, or the shared files.
 //!
 //! | name | content |
 //! | --- | --- |
 //! | `files/…` | staged files, by their paths below the root |
 //! | `inplace/…` | the same, for files that are written in place |
 //! | `put`, `in_place` | manifest lines of those two |
-//! | `keep` | manifest lines of what is replaced or removed: content that goes to `objects` first |
-//! | `delete`, `sweep` | files that go, and directories that may be empty then |
-//! | `undo`, `undo_in_place`, `added` | the way back |
+//! | `keep` | manifest lines of what is replaced or removed: its content is moved to `objects` first |
+//! | `delete`, `sweep` | files to remove, and directories that may be empty then |
+//! | `undo`, `undo_in_place`, `added` | manifest lines for the restore |
 //! | `new`, `old` | the manifests after and before |
-//! | `reads`, `removed` | what Compose reads of the project, and what of it will be gone |
+//! | `reads`, `removed` | the files of the project that Compose reads, and those of them that are removed |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -23,7 +23,7 @@ use crate::base::path::RootPath;
 use crate::plan::{FileChange, FileChangeKind};
 use crate::state::deployed::Deployed;
 
-/// Where the content of a staged file comes from.
+/// Source of the content of a staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file on this machine.
@@ -44,9 +44,9 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// The stage of a unit whose files go through `changes`. `reads` are the files that Compose reads
-    /// of it, `stays` the directories that are not removed when they become empty. Those of a file that
-    /// is gone already go, too: a run that was cut off leaves them.
+    /// The stage of a unit whose files change by `changes`. `reads` are the files of it that Compose reads, `stays`
+    /// the directories that are not removed when they become empty. The directories of a file that is gone
+    /// already are removed, too: an interrupted run leaves them.
     #[must_use]
     pub fn new(
         name: &str,
@@ -115,7 +115,7 @@ impl Unit {
         unit
     }
 
-    /// How much content it is, in bytes.
+    /// Size of its content, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let lists = self.lists.values().map(|list| list.len() as u64);
@@ -144,13 +144,13 @@ fn path_lines(paths: &[RootPath]) -> String {
     paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
 }
 
-/// Up to how many files, and bytes of them, the host gets the content a second time, to keep: all that
+/// Largest number of files, and of bytes in them, whose content the host gets a second time, to keep: all that
 /// people write by hand, and no more than an upload of moderate size.
 const KEPT_FILES: usize = 1000;
 const KEPT_BYTES: u64 = 8 << 20;
 
-/// Writes the stage as a tar stream. The content of a file is read as it is packed, in pieces. Unless it is
-/// much, each content comes once more below `+objects`, for the way back to this release.
+/// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless there is
+/// too much of it, each content comes once more below `+objects`, for a rollback to this release.
 ///
 /// # Errors
 ///
@@ -224,7 +224,7 @@ fn header(size: u64, mode: u32) -> tar::Header {
     header
 }
 
-/// A file of exactly this size: a shorter one is an error, for the header has been written.
+/// A file of exactly this size: a shorter one is an error, because the header has been written.
 struct Exactly {
     file: File,
     left: u64,

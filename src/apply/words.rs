@@ -1,8 +1,8 @@
-//! What the words of Docker and Compose mean, and what of them may be shown.
+//! Meaning of what Docker and Compose print, and which of it may be shown.
 
 use crate::base::diagnostic::Diagnostic;
 
-/// Why a command failed, from what it printed. Lines that could hold a value from an env file are cut.
+/// Why a command failed, from its output. Lines that could hold a value from an env file are cut.
 pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
     let says = |needle: &str| output.iter().any(|line| line.contains(needle));
     if says("docker: not found") || says("docker: command not found") {
@@ -16,7 +16,7 @@ pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
         return Diagnostic::error("the host has Docker but no Compose v2", None).help("install the package docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)");
     }
     if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
-        return Diagnostic::error("Docker Engine does not run on the host", None)
+        return Diagnostic::error("Docker Engine is not running on the host", None)
             .help("start it: systemctl start docker");
     }
     if says("permission denied while trying to connect to the Docker") {
@@ -43,9 +43,9 @@ pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
     }
 }
 
-/// The lines that say what went wrong: at most three, each once.
+/// The lines that show what went wrong: at most three, each once.
 fn essence(output: &[String]) -> String {
-    // What Compose tells of its progress: ` Container blog-web-1  Started`.
+    // Progress of Compose: ` Container blog-web-1  Started`.
     let is_progress = |line: &str| {
         ["Container ", "Network ", "Volume "].iter().any(|word| line.starts_with(word))
             && !line.contains("Error")
@@ -69,8 +69,8 @@ fn essence(output: &[String]) -> String {
     chosen.join("; ")
 }
 
-/// A line without what could be a value: dotenv and interpolation errors quote the text around the
-/// place, which may be a password.
+/// A line without what could be a value: dotenv and interpolation errors quote the text around the place,
+/// which may be a password.
 pub(super) fn safe(line: &str) -> String {
     let line = line.trim();
     for mark in [" near \"", " near '", "interpolation format for", "in variable name"] {

@@ -1,5 +1,5 @@
-//! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`; an empty variable counts as
-//! not given, for that is how an Action passes an input that is not set.
+//! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`. An empty variable counts as not given,
+//! because that is how an Action passes an input that is not set.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,31 +17,31 @@ use crate::report::Format;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
-  1   a bug or an unforeseen failure; an image that was not built
+  1   a bug or an unforeseen failure, or an image was not built
   2   usage or configuration: the command line, ghdeploy.yml or a compose file
-  3   the gate is closed: what must be proven of the commit is not
-  4   a host was not reached, lacks something, or its lock was not had in time
+  3   the gate is closed: something required of the commit is not proven
+  4   a host was not reached, lacks something, or is locked by another run for too long
   5   a deploy failed or was stopped; the host is as it was before
-  6   a deploy failed or was stopped in the middle; the host's state needs a look: run ghdeploy status
+  6   a deploy failed or was stopped in the middle; look at the host: run ghdeploy status
   10  with --exit-code: there is something to do
 
 Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.
 GHDEPLOY_ARGS may hold more options, quoted as in a shell.";
 
-/// Deploys a repository of Docker Compose service folders over SSH and restarts only what is affected.
+/// Deploy a repository of Docker Compose service folders over SSH and restart only what is affected
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Args {
-    /// Works in this folder of the repository
+    /// Work in this folder of the repository
     #[arg(short = 'C', long, global = true, env = "GHDEPLOY_DIRECTORY", hide_env = true, value_name = "DIR")]
     directory: Option<String>,
-    /// Reads this configuration, relative to the folder [default: ghdeploy.yml, if there is one]
+    /// Read this configuration file, relative to the folder [default: ghdeploy.yml, if there is one]
     #[arg(long, global = true, env = "GHDEPLOY_CONFIG", hide_env = true, value_name = "FILE")]
     config: Option<String>,
-    /// Writes the result as text, json or markdown [default: text]
+    /// Write the result as text, json or markdown [default: text]
     #[arg(long, global = true, env = "GHDEPLOY_FORMAT", hide_env = true, value_name = "FORMAT", value_parser = format)]
     format: Option<Format>,
-    /// Works on this host: a name from ghdeploy.yml, user@address[:port], an alias of ~/.ssh/config,
+    /// Work on this host: a name from ghdeploy.yml, user@address[:port], an alias of ~/.ssh/config,
     /// local or local:/path; may be repeated [default: all of ghdeploy.yml]
     #[arg(
         long,
@@ -52,28 +52,28 @@ pub struct Args {
         value_delimiter = ','
     )]
     host: Vec<String>,
-    /// The directory on the host that holds the projects [default: /srv/services]
+    /// Directory on the host that holds the projects [default: /srv/services]
     #[arg(long, global = true, env = "GHDEPLOY_ROOT", hide_env = true, value_name = "DIR")]
     root: Option<String>,
-    /// Logs in with this private key; `-` reads it from stdin. In the environment it may be the key itself
+    /// Log in with this private key; `-` reads it from stdin. The environment variable may hold the key itself
     #[arg(long, global = true, env = "GHDEPLOY_SSH_KEY", hide_env = true, value_name = "FILE")]
     ssh_key: Option<Secret>,
-    /// Trusts the host keys in this file [default: ssh's own]. In the environment it may be the content
+    /// Trust the host keys in this file [default: ssh's own]. The environment variable may hold the keys themselves
     #[arg(long, global = true, env = "GHDEPLOY_KNOWN_HOSTS", hide_env = true, value_name = "FILE")]
     known_hosts: Option<String>,
-    /// Gives ssh this configuration instead of ~/.ssh/config
+    /// Give ssh this configuration file instead of ~/.ssh/config
     #[arg(long, global = true, env = "GHDEPLOY_SSH_CONFIG", hide_env = true, value_name = "FILE")]
     ssh_config: Option<String>,
-    /// Accepts the key of a host that is not known yet, and keeps it
+    /// Accept the key of a host that is not known yet, and store it
     #[arg(long, global = true, env = "GHDEPLOY_ACCEPT_NEW_HOST_KEY", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub accept_new_host_key: bool,
-    /// Says more; twice, still more
+    /// Print more details; repeat for even more
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Shows no progress
+    /// Print no progress
     #[arg(short, long, global = true, env = "GHDEPLOY_QUIET", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -81,29 +81,29 @@ pub struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Validates the configuration and every project, without a host
+    /// Validate the configuration and every project, without a host
     Check,
-    /// Shows what would change between two revisions, without a host
+    /// Show what would change between two revisions, without a host
     Plan(PlanArgs),
-    /// Creates or updates the comment on a pull request that says what it would change
+    /// Create or update the comment on a pull request that shows what it would change
     Comment(CommentArgs),
-    /// Decides whether the images of a commit may be built: only if its tests are there and successful
+    /// Decide whether the images of a commit may be built: only if its tests exist and succeeded
     Gate(GateArgs),
-    /// Builds the images of projects that have changed, if their gate is open
+    /// Build the images of projects that have changed, if their gate is open
     Build(BuildArgs),
-    /// Brings the hosts to this tree: files, then exactly the services that are affected
+    /// Make the hosts match this tree: sync files, then restart exactly the affected services
     Sync(SyncArgs),
-    /// Shows what is deployed on the hosts, what has drifted, and the containers
+    /// Show what is deployed on the hosts, what has drifted, and the containers
     Status,
-    /// Shows how the content of files on the hosts differs from that of this tree
+    /// Show how the content of files on the hosts differs from this tree
     Diff(DiffArgs),
-    /// Shows the releases of the hosts, and which of them can be gone back to
+    /// Show the releases of the hosts, and which of them you can roll back to
     History,
-    /// Goes back to an earlier release, out of what the host has kept, without the repository
+    /// Roll back to an earlier release with what the host has kept, without the repository
     Rollback(RollbackArgs),
-    /// Shows which services read a file, by which line, and what a change of it would do
+    /// Show which services read a file, by which line, and what a change to it would do
     Explain(ExplainArgs),
-    /// Checks the way to the hosts, their tools and permissions, and says how to mend each
+    /// Check the connection to the hosts, their tools and permissions, and how to fix what is wrong
     Doctor,
 }
 
@@ -122,123 +122,123 @@ impl Command {
     }
 }
 
-/// The options of `plan`.
+/// Options of `plan`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
-    /// Compares with this revision [default: in a workflow run what its event tells; otherwise none, so that
+    /// Compare with this revision [default: in a workflow run, the base of its event; otherwise none, so that
     /// everything counts as added]
     #[arg(long, env = "GHDEPLOY_BASE", hide_env = true, value_name = "REV")]
     base: Option<String>,
-    /// Shows what this revision would change [default: HEAD]
+    /// Show what this revision would change [default: HEAD]
     #[arg(long, env = "GHDEPLOY_HEAD", hide_env = true, value_name = "REV")]
     head: Option<String>,
     #[command(flatten)]
     pub(super) select: SelectArgs,
 }
 
-/// The options of `comment`.
+/// Options of `comment`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CommentArgs {
-    /// Shows the plan in this file, written by `plan --format json`; `-` is stdin [default: plans anew]
+    /// Show the plan in this file, written by `plan --format json`; `-` is stdin [default: make a new plan]
     #[arg(long = "plan", env = "GHDEPLOY_PLAN", hide_env = true, value_name = "FILE")]
     file: Option<String>,
-    /// Comments on this pull request [default: the one that the workflow run is about]
+    /// Comment on this pull request [default: the one that the workflow run is about]
     #[arg(long, env = "GHDEPLOY_PULL_REQUEST", hide_env = true, value_name = "NUMBER", value_parser = pull_request)]
     pull_request: Option<u64>,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
 }
 
-/// The options of `gate`.
+/// Options of `gate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct GateArgs {
-    /// Requires that all checks and commit statuses of these names are successful, and that there is one; may be
+    /// Require that all checks and commit statuses of these names succeeded, and that there is one; may be
     /// repeated; `{project}` stands for each project's name [default: gate.checks]
     #[arg(long, env = "GHDEPLOY_CHECK", hide_env = true, value_name = "GLOB")]
     pub(super) check: Vec<String>,
-    /// Stays closed if there is a check of this name at all; may be repeated [default: gate.forbid]
+    /// Keep the gate closed if there is a check of this name at all; may be repeated [default: gate.forbid]
     #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
     pub(super) forbid: Vec<String>,
-    /// Requires that all tests in these JUnit reports passed, and that there is one; may be repeated; `{project}`
+    /// Require that all tests in these JUnit reports passed, and that there is one; may be repeated; `{project}`
     /// stands for each project's name [default: gate.junit]
     #[arg(long, env = "GHDEPLOY_JUNIT", hide_env = true, value_name = "GLOB")]
     pub(super) junit: Vec<String>,
-    /// Requires that all jobs in this JSON succeeded: the `needs` context of the job
+    /// Require that all jobs in this JSON succeeded: the `needs` context of the job
     #[arg(long, env = "GHDEPLOY_NEEDS", hide_env = true, value_name = "JSON")]
     needs: Option<String>,
-    /// Requires that so many tests ran in the reports of each glob [default: gate.min_tests, or 1]
+    /// Require that at least this many tests ran in the reports of each glob [default: gate.min_tests, or 1]
     #[arg(long, env = "GHDEPLOY_MIN_TESTS", hide_env = true, value_name = "NUMBER", value_parser = min_tests)]
     pub(super) min_tests: Option<u64>,
-    /// Judges this commit [default: that of the event in a workflow run, otherwise HEAD]
+    /// Judge this commit [default: in a workflow run, the commit of its event; otherwise HEAD]
     #[arg(long, env = "GHDEPLOY_SHA", hide_env = true, value_name = "COMMIT")]
     sha: Option<String>,
-    /// How long checks may be pending [default: gate.timeout, or 30m]
+    /// Wait this long for pending checks [default: gate.timeout, or 30m]
     #[arg(long, env = "GHDEPLOY_TIMEOUT", hide_env = true, value_name = "DURATION", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
 }
 
-/// The options of `build`.
+/// Options of `build`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BuildArgs {
-    /// Pushes the images to their registry, with docker's own login
+    /// Push the images to their registry, with docker's own login
     #[arg(long, env = "GHDEPLOY_PUSH", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) push: bool,
-    /// Loads the images into the engine of this machine
+    /// Load the images into the engine of this machine
     #[arg(long, env = "GHDEPLOY_LOAD", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) load: bool,
-    /// Builds for these platforms, such as linux/amd64,linux/arm64
+    /// Build for these platforms, such as linux/amd64,linux/arm64
     #[arg(long, env = "GHDEPLOY_PLATFORM", hide_env = true, value_name = "LIST")]
     pub(super) platform: Vec<String>,
-    /// Takes layers from this cache, as `docker buildx` has it, such as type=gha; may be repeated
+    /// Take layers from this cache, in the form that `docker buildx` takes, such as type=gha; may be repeated
     #[arg(long, env = "GHDEPLOY_CACHE_FROM", hide_env = true, value_name = "CACHE")]
     pub(super) cache_from: Vec<String>,
-    /// Puts layers into this cache; may be repeated
+    /// Put layers into this cache; may be repeated
     #[arg(long, env = "GHDEPLOY_CACHE_TO", hide_env = true, value_name = "CACHE")]
     pub(super) cache_to: Vec<String>,
-    /// Goes by this verdict, which `gate --format json` wrote for this very commit [default: judges anew]
+    /// Use this verdict, which `gate --format json` wrote for this very commit [default: judge again]
     #[arg(long, env = "GHDEPLOY_VERDICT", hide_env = true, value_name = "FILE")]
     verdict: Option<String>,
     #[command(flatten)]
     pub(super) gate: GateArgs,
 }
 
-/// The options of `sync`.
+/// Options of `sync`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SyncArgs {
-    /// Shows the plan against the real host and changes nothing, not even the lock
+    /// Show the plan against the real host and change nothing, not even the lock
     #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) select: SelectArgs,
-    /// Recreates every service of the projects, whatever is owed
+    /// Recreate every service of the projects, whether or not an action is owed
     #[arg(long, env = "GHDEPLOY_FORCE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) force: bool,
-    /// Syncs files only; needs no Docker on the host, and the next sync does the restarts
+    /// Sync files only, without Docker; the next sync does the restarts
     #[arg(long, env = "GHDEPLOY_NO_RESTART", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) no_restart: bool,
-    /// Takes projects down that have left the repository; volumes and unmanaged files stay
+    /// Take down projects that have left the repository; volumes and unmanaged files stay
     #[arg(long, env = "GHDEPLOY_PRUNE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) prune: bool,
-    /// Lets the repository win over unmanaged files of other content; the host's version is kept
+    /// Replace unmanaged files that differ from the repository; the host's version is kept
     #[arg(long, env = "GHDEPLOY_ADOPT", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) adopt: bool,
-    /// Deploys a commit that is older than the deployed one
+    /// Deploy a commit that is older than the deployed one
     #[arg(long, env = "GHDEPLOY_ALLOW_OLDER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) allow_older: bool,
-    /// How long to wait for another run on the same host
+    /// Wait this long for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,
-    /// Works on so many hosts at a time, in the order of their listing
+    /// Work on this many hosts at a time, in the order of their listing
     #[arg(long, env = "GHDEPLOY_PARALLEL", hide_env = true, value_name = "NUMBER", default_value = "4", value_parser = parallel)]
     pub(super) parallel: usize,
-    /// Leaves hosts alone that have not begun once one has failed; with --parallel 1 the first is a canary
+    /// Skip the remaining hosts once one has failed; with --parallel 1 the first is a canary
     #[arg(long, env = "GHDEPLOY_FAIL_FAST", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) fail_fast: bool,
 }
 
-/// The options of `diff`.
+/// Options of `diff`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DiffArgs {
     /// Paths in the repository: files, or folders with all below [default: all]
@@ -248,37 +248,37 @@ pub(super) struct DiffArgs {
     pub(super) select: SelectArgs,
 }
 
-/// The options of `rollback`.
+/// Options of `rollback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
-    /// Goes back to this release; `previous` is the one before what is deployed [default: previous]
+    /// Roll back to this release; `previous` is the one before the deployed one [default: previous]
     #[arg(long, env = "GHDEPLOY_TO", hide_env = true, value_name = "RELEASE", value_parser = release)]
     to: Option<u64>,
-    /// Shows what it would do and changes nothing
+    /// Show the plan and change nothing
     #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) select: SelectArgs,
-    /// Brings files back only; the next sync does the restarts
+    /// Restore files only; the next sync does the restarts
     #[arg(long, env = "GHDEPLOY_NO_RESTART", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) no_restart: bool,
-    /// How long to wait for another run on the same host
+    /// Wait this long for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,
 }
 
-/// Which projects take part.
+/// Selection of projects.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelectArgs {
-    /// Works on the projects that match; may be repeated, `!` excludes [default: all]
+    /// Work on the projects that match; may be repeated, `!` excludes [default: all]
     #[arg(long, env = "GHDEPLOY_PROJECT", hide_env = true, value_name = "GLOB", value_delimiter = ',')]
     project: Vec<String>,
-    /// Exits with 10 when there is something to do
+    /// Exit with 10 when there is something to do
     #[arg(long, env = "GHDEPLOY_EXIT_CODE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) exit_code: bool,
 }
 
-/// The arguments of `explain`.
+/// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
     /// Paths in the repository
@@ -291,7 +291,7 @@ fn format(text: &str) -> std::result::Result<Format, String> {
         "" | "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
         "markdown" => Ok(Format::Markdown),
-        _ => Err("write text, json or markdown".to_owned()),
+        _ => Err("expected text, json or markdown".to_owned()),
     }
 }
 
@@ -300,16 +300,16 @@ fn parallel(text: &str) -> std::result::Result<usize, String> {
     text.parse()
         .ok()
         .filter(|number| (1..=64).contains(number))
-        .ok_or_else(|| "write a number from 1 to 64".to_owned())
+        .ok_or_else(|| "expected a number from 1 to 64".to_owned())
 }
 
-/// How many tests must have run.
+/// The least number of tests.
 fn min_tests(text: &str) -> std::result::Result<u64, String> {
     let text = if text.is_empty() { "1" } else { text };
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number from 1 on".to_owned())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
-/// The number of a pull request; 0 when it is empty, for they are counted from 1.
+/// The number of a pull request; 0 when it is empty (they are counted from 1).
 fn pull_request(text: &str) -> std::result::Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
@@ -317,10 +317,10 @@ fn pull_request(text: &str) -> std::result::Result<u64, String> {
     text.parse()
         .ok()
         .filter(|number| *number > 0)
-        .ok_or_else(|| "write the number of a pull request".to_owned())
+        .ok_or_else(|| "expected the number of a pull request".to_owned())
 }
 
-/// The number of a release; 0 for the previous one, for they are counted from 1.
+/// The number of a release; 0 for the previous one (they are counted from 1).
 fn release(text: &str) -> std::result::Result<u64, String> {
     if text.is_empty() || text == "previous" {
         return Ok(0);
@@ -328,14 +328,14 @@ fn release(text: &str) -> std::result::Result<u64, String> {
     text.parse()
         .ok()
         .filter(|release| *release > 0)
-        .ok_or_else(|| "write the number of a release; `ghdeploy history` lists them".to_owned())
+        .ok_or_else(|| "expected the number of a release; `ghdeploy history` lists them".to_owned())
 }
 
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(if text.is_empty() { "5m" } else { text })
 }
 
-/// The command line, followed by what GHDEPLOY_ARGS has: the action's way to pass on options, quoted as in a shell.
+/// The command line, followed by the options in GHDEPLOY_ARGS, quoted as in a shell: the action passes them that way.
 ///
 /// # Errors
 ///
@@ -345,7 +345,7 @@ pub(super) fn typed() -> Result<Vec<OsString>> {
     if let Ok(more) = std::env::var("GHDEPLOY_ARGS") {
         let more = shlex::split(&more).ok_or_else(|| {
             Error::usage("GHDEPLOY_ARGS has a quote that is not closed")
-                .help("it is split into words as a shell would do it; the action's input `args` goes there")
+                .help("it is split into words the way a shell does; the action's input `args` goes there")
         })?;
         typed.extend(more.into_iter().map(OsString::from));
     }
@@ -376,7 +376,7 @@ impl Args {
         self.format.unwrap_or_default()
     }
 
-    /// The hosts, as they were written.
+    /// The hosts, the way they were written.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.host.iter().flat_map(|hosts| hosts.lines()).map(str::trim).filter(|host| !host.is_empty())
     }
@@ -416,7 +416,7 @@ impl GateArgs {
         given(self.sha.as_ref())
     }
 
-    /// The `needs` context. Given and empty is not the same as not given: then nothing is known of the jobs.
+    /// The `needs` context. Given and empty differs from not given: then nothing is known of the jobs.
     pub(super) fn needs(&self) -> Option<&str> {
         self.needs.as_deref()
     }

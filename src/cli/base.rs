@@ -1,7 +1,6 @@
-//! With which revision a plan compares when `--base` names none: what the event of the workflow run tells.
+//! The revision that a plan compares with when `--base` names none: the base of the workflow run's event.
 //!
-//! A base that is not known never means that nothing has changed: then everything counts as changed, and
-//! why is said.
+//! An unknown base never means that nothing has changed: then everything counts as changed, and a note says why.
 
 use super::context::Context;
 use crate::base::diagnostic::Diagnostic;
@@ -10,19 +9,19 @@ use crate::github::Run;
 use crate::github::event::{Event, PullRequest};
 use crate::tree::git::{Depth, Login, Repository};
 
-/// What a plan compares with.
+/// Base of a plan.
 pub(super) struct Base {
     /// The full name of the commit; `None`: with nothing.
     pub(super) commit: Option<String>,
-    /// What the reader must know about it.
+    /// A note about it for the reader.
     pub(super) note: Option<Diagnostic>,
 }
 
-/// The base of the revision `head`, whose full name it is.
+/// The base of the revision `head`, given by its full name.
 ///
 /// # Errors
 ///
-/// When what is checked out is not what the event is about.
+/// When the event is about another commit than the one that is checked out.
 pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Result<Base> {
     let Some(run) = &context.workflow else {
         return Ok(unknown("no base revision is given", Some("--base names the revision to compare with")));
@@ -43,7 +42,7 @@ pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Re
     }
 }
 
-/// What to do about a commit that a clone lacks.
+/// Advice about a commit that a clone lacks.
 const DEEPER: &str = "set `fetch-depth: 0` for actions/checkout";
 
 fn unknown(why: &str, help: Option<&str>) -> Base {
@@ -69,10 +68,10 @@ impl Finder<'_> {
         }
     }
 
-    /// What the pull request would change once it is merged.
+    /// The base of what the pull request changes once it is merged.
     fn of_pull_request(&self, pull: &PullRequest, head: &str) -> Result<Base> {
         let parents = self.repository.parents(head).unwrap_or_default();
-        // What actions/checkout takes by itself: the merge that GitHub has tried. Its first parent is the branch.
+        // actions/checkout checks out the merge that GitHub has tried. Its first parent is the branch.
         if let [onto, merged] = parents.as_slice()
             && *merged == pull.head
         {
@@ -88,7 +87,7 @@ impl Finder<'_> {
                 .help("run the plan on `pull_request`, where actions/checkout takes the merge; or name both --base and --head"));
         }
         let parted = || self.repository.merge_base(&pull.base, head);
-        // A clone that is cut off may take a commit for the place of parting that is too old.
+        // In a shallow clone the merge base that git finds may be too old.
         if !self.repository.is_shallow()
             && let Some(base) = parted()
         {

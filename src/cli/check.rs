@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
             report.diagnostics.push(
                 Diagnostic::warning(
-                    format!("`after` of project `{}` names `{name}`, which is no project", dir.name),
+                    format!("`after` of project `{}` names `{name}`, which is not a project", dir.name),
                     project.settings.after_at.clone(),
                 )
                 .help("write the path of its folder below the services folder"),
@@ -45,8 +45,8 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");
-        report.diagnostics.push(Diagnostic::error(format!("no project is found in {places}"), None).help(
-            "a project is a folder with a compose file; `services` in ghdeploy.yml says where they are",
+        report.diagnostics.push(Diagnostic::error(format!("no project found in {places}"), None).help(
+            "a project is a folder with a compose file; `services` in ghdeploy.yml sets where they are",
         ));
     }
     let order = |found: &Diagnostic| (!found.is_error(), found.at.clone(), found.message.clone());

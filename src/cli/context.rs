@@ -1,4 +1,4 @@
-//! What every command works with.
+//! Options, configuration and surroundings that every command works with.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,21 +25,21 @@ pub(super) const CONFIG: &str = "ghdeploy.yml";
 /// Options, configuration and surroundings of a command.
 #[derive(Debug)]
 pub(super) struct Context {
-    /// The folder of the repository that is worked on.
+    /// The folder of the repository.
     pub(super) dir: PathBuf,
     pub(super) args: Args,
     pub(super) config: Config,
-    /// What ssh is to use; empty for commands that need no host.
+    /// Credentials for ssh; empty for commands that need no host.
     pub(super) credentials: Credentials,
     pub(super) format: Format,
-    /// How stdout looks.
+    /// Style of stdout.
     pub(super) style: Style,
-    /// How stderr looks.
+    /// Style of stderr.
     pub(super) stderr: Style,
     pub(super) progress: Progress,
     /// The workflow run that this process is part of.
     pub(super) workflow: Option<github::Run>,
-    /// The same, or what was named by hand: for what asks GitHub.
+    /// The same, or a repository that was named by hand, for calls to GitHub.
     pub(super) github: Option<github::Run>,
 }
 

@@ -1,4 +1,4 @@
-//! `doctor`: checks the way to the hosts, their tools and permissions, and says how to mend each.
+//! `doctor`: checks the connection to the hosts, their tools and permissions, and says how to fix what is wrong.
 
 use futures_util::future::join_all;
 
@@ -43,7 +43,7 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         Ok(driver) => driver,
         Err(error) => return steps.push(failed(&way, error)),
     };
-    // A host without `sh` or a login shell that prints nonsense shows here.
+    // A host without `sh`, or with a login shell that prints something, fails here.
     if let Err(error) =
         open(&driver, &Command::OpenToRead { root: target.root.clone() }, &target.root, |_| {}).await
     {

@@ -1,4 +1,4 @@
-//! `explain`: which services read a file, by which line, and what a change of it would do.
+//! `explain`: which services read a file, by which line, and what a change to it would do.
 
 use std::path::{Component, Path};
 
@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A path as the repository has it: relative to its top, whatever the user typed.
+/// A path relative to the top of the repository, however the user typed it.
 fn repo_path(dir: &Path, text: &str) -> Result<String> {
     let path = Path::new(text);
     let relative = if path.is_absolute() {
@@ -89,7 +89,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
                 let detail = (!read.unknown.is_empty()).then(|| if_host_variables(&read.unknown));
                 push(read.how.into(), &read.at, kind(project, service, read.how, at), detail);
             }
-            // Of a compose file the services that it says something about; of a `.env` any may use it.
+            // A compose file concerns the services that it defines; any service may use a `.env`.
             for place in service.defined_at.iter().filter(|place| place.path == shown) {
                 push(
                     Reading::Definition,
@@ -107,7 +107,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
     readers
 }
 
-/// What a change of the file at a path that a service reads would do.
+/// The action that a change to a file would cause in a service that reads it.
 fn kind(project: &Project, service: &Service, how: How, at: &RootPath) -> ActionKind {
     match how {
         How::EnvFile | How::LabelFile => ActionKind::Up,

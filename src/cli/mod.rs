@@ -1,7 +1,7 @@
-//! The command line: what it takes, and which part of the program answers.
+//! The command line.
 //!
-//! Owns options and their meaning; each command has a module of its own. Everything that a command
-//! finds out goes to stdout, everything it says meanwhile to stderr.
+//! Owns options and their meaning; each command has a module of its own. Results go to stdout, progress and
+//! diagnostics to stderr.
 
 mod args;
 mod base;
@@ -47,8 +47,8 @@ pub fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     if typed.iter().any(|arg| arg.to_string_lossy().contains("PRIVATE KEY-----")) {
-        let error = Error::usage("a private key stands on the command line, where all users of this machine see it")
-            .help("take it for known and make a new one; give it by GHDEPLOY_SSH_KEY, or by `--ssh-key -` from stdin");
+        let error = Error::usage("there is a private key on the command line, where all users of this machine can see it")
+            .help("treat it as leaked and make a new one; pass that in GHDEPLOY_SSH_KEY, or on stdin with `--ssh-key -`");
         return refused(&error);
     }
     let args = match Args::try_parse_from(typed) {
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Ends for what was typed.
+/// Ends with an error in the command line.
 fn refused(error: &Error) -> ExitCode {
     let _ = diagnostic::error(&mut std::io::stderr().lock(), error, &|_| None, Style::default());
     ExitCode::from(error.exit.code())
@@ -125,7 +125,7 @@ fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::unforeseen(format!("failed to start: {error}")))?;
     let result = runtime.block_on(future);
-    // A reader of a stream that never ends must not keep us.
+    // A reader of a stream that never ends must not keep the process alive.
     runtime.shutdown_background();
     result
 }
@@ -133,7 +133,7 @@ fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
 fn read_config(args: &Args) -> Result<Config> {
     let dir = args.directory();
     if !dir.is_dir() {
-        return Err(Error::usage(format!("{} is no folder", dir.display()))
+        return Err(Error::usage(format!("{} is not a folder", dir.display()))
             .help("-C names the folder of the repository"));
     }
     let named = args.config();
@@ -151,7 +151,7 @@ fn read_config(args: &Args) -> Result<Config> {
     }
 }
 
-/// Keeps what this process holds in memory from core dumps, and from other processes of the same user.
+/// Keeps the memory of this process out of core dumps, and from other processes of the same user.
 fn seal() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
@@ -160,7 +160,7 @@ fn seal() {
 }
 
 fn colours(stream: &impl IsTerminal) -> bool {
-    // A workflow's log is read by the runner first, who takes nothing with colours in it for a command.
+    // The runner reads a workflow's log first, and recognises no command in a line with colours.
     stream.is_terminal()
         && std::env::var_os("GITHUB_ACTIONS").is_none()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

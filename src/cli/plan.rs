@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     Ok(exit)
 }
 
-/// What would change between two revisions.
+/// The plan between two revisions.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Plan> {
     plan_against(context, args, &repository, base)
 }
 
-/// The same of the projects that images are built for: those that have changed, or all that were asked for by name.
+/// The plan of the projects whose images are built: those that have changed, or all that were named.
 ///
 /// # Errors
 ///
@@ -68,7 +68,7 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
             Some(base) => Deployed::from_wanted(&read(base)?),
             None => Deployed::default(),
         };
-        // In a comparison nothing has drifted and nothing is in the way.
+        // In a comparison of revisions nothing has drifted and nothing is in the way.
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
         let options = Options { prune: context.config.prune, ..Options::new(&selects) };

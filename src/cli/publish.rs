@@ -1,7 +1,6 @@
-//! Where a result goes besides stdout: in a workflow run to the job summary, the outputs and the annotations.
+//! Publishes a result: on stdout, and in a workflow run in the job summary, the outputs and the annotations.
 //!
-//! Owns who gets what. That something of it cannot be written is said, and fails nothing: what was deployed is
-//! deployed.
+//! A part that cannot be written is a note and no failure: the deploy is done.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -24,24 +23,23 @@ use crate::report::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
 use crate::report::{Checked, Format, Render, failure_as_markdown, render};
 
-/// A result that a workflow run learns of.
+/// A result to publish.
 #[derive(Clone, Copy)]
 pub(super) enum Shown<'a> {
-    /// What would change.
+    /// A plan.
     Plan(&'a Plan),
-    /// What became of a plan.
+    /// The outcome of a plan.
     Outcome(&'a Outcome),
-    /// What a check found.
+    /// The findings of a check.
     Check(&'a CheckReport),
-    /// Whether images may be built; with what has changed, if that is known.
+    /// A verdict on images, with the plan of what has changed, if that is known.
     Verdict(&'a Verdict, Option<&'a Plan>),
-    /// Which images were built; with what has changed.
+    /// Images that were built, with the plan of what has changed.
     Builds(&'a Builds, &'a Plan),
 }
 
 impl Context {
-    /// Writes a result to stdout, and in a workflow run to where the run learns of it. `exit` is how this process
-    /// will end.
+    /// Writes a result to stdout, and in a workflow run to its files. `exit` is how this process will end.
     pub(super) fn publish(&self, shown: Shown<'_>, exit: Exit) -> Result<()> {
         self.print(|out| self.render(shown, self.format, out))?;
         let Some(run) = &self.workflow else { return Ok(()) };
@@ -73,7 +71,7 @@ impl Context {
     }
 }
 
-/// Lets a workflow run know of a failure that has no other result.
+/// Publishes a failure that has no other result.
 pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
@@ -83,7 +81,7 @@ pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
     publication.put_out(&[Output { name: "result", value: word(error.exit).to_owned() }]);
 }
 
-/// Puts into the summary what cannot be a comment, and why that is so.
+/// Writes to the summary what cannot be a comment, with the reason.
 pub(super) fn instead_of_a_comment(run: &Run, dir: &Path, plan: Option<&Plan>, why: &str) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
@@ -94,7 +92,7 @@ pub(super) fn instead_of_a_comment(run: &Run, dir: &Path, plan: Option<&Plan>, w
     );
 }
 
-/// The output `result` of a run that ends so and has nothing better to tell.
+/// The output `result` of a run that ends this way, if nothing else is known.
 fn word(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "done",
@@ -119,7 +117,7 @@ impl Shown<'_> {
         }
     }
 
-    /// All messages in it.
+    /// Its messages.
     fn diagnostics(&self) -> Vec<Cow<'_, Diagnostic>> {
         let found: Vec<&Diagnostic> = match self {
             Self::Verdict(verdict, _) => return closed(verdict).into_iter().map(Cow::Owned).collect(),
@@ -159,7 +157,7 @@ impl Shown<'_> {
         }
     }
 
-    /// What takes part: each project with its folder and the images that it needs.
+    /// The projects that take part, each with its folder and the images that it needs.
     fn projects(&self) -> Vec<(&str, &str, &[ImageToBuild])> {
         match self {
             Self::Plan(plan) => of_plan(plan),
@@ -257,7 +255,7 @@ fn release(outcome: &Outcome) -> String {
     }
 }
 
-/// Why a gate is closed.
+/// Reasons why a gate is closed.
 fn closed(verdict: &Verdict) -> Vec<Diagnostic> {
     let own = verdict.projects.iter().flat_map(|project| {
         project.requirements.iter().map(move |requirement| (format!("of {}", project.name), requirement))
@@ -274,7 +272,7 @@ fn closed(verdict: &Verdict) -> Vec<Diagnostic> {
     open.map(tell).collect()
 }
 
-/// Which images were not built, and why.
+/// Images that were not built, and why.
 fn failed(builds: &Builds) -> Vec<Diagnostic> {
     let failed = builds.images.iter().filter(|image| image.result == ImageResult::Failed);
     let failed = failed.map(|image| {
@@ -292,7 +290,7 @@ fn of_plan(plan: &Plan) -> Vec<(&str, &str, &[ImageToBuild])> {
     of.map(|project| (&*project.name, &*project.path, &*project.images)).collect()
 }
 
-/// Each item once, in the order of its first place.
+/// Each item once, in the order of its first occurrence.
 fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut found = Vec::new();
     for item in items {
@@ -303,7 +301,7 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     found
 }
 
-/// The ways to let a run know.
+/// Files and log of a workflow run.
 struct Publication<'a> {
     run: &'a Run,
     dir: &'a Path,
@@ -311,12 +309,12 @@ struct Publication<'a> {
 }
 
 impl Publication<'_> {
-    /// Appends to the summary of the step as much as there is room for.
+    /// Appends to the summary of the step as much as fits.
     fn summarise(&self, markdown: std::io::Result<String>) {
         let Some(path) = &self.run.summary else { return };
         let write = || {
             let there = std::fs::metadata(path).map(|meta| usize::try_from(meta.len()).unwrap_or(SUMMARY));
-            // Two bytes for the empty line before, and some to spare for what the runner does.
+            // Two bytes for the empty line before it, and some spare for the runner.
             let room = SUMMARY.saturating_sub(there.unwrap_or(0)).saturating_sub(64);
             let note =
                 "The rest is left out: GitHub takes 1 MiB for the summary of a step. The log has all of it.";
@@ -332,7 +330,7 @@ impl Publication<'_> {
         let folder = self.run.folder(self.dir);
         let mut text = Vec::new();
         if annotations(&mut text, diagnostics.iter().copied(), &folder).is_ok() {
-            // In one piece, so that the lines of others come before or after.
+            // In one write, so that lines of other processes come before or after it.
             let _ = std::io::stderr().lock().write_all(&text);
         }
     }
@@ -347,7 +345,7 @@ impl Publication<'_> {
         self.tell("the outputs", write());
     }
 
-    /// Keeps a document in a file of its own, for later steps.
+    /// Writes a document to a file of its own, for later steps.
     fn keep(&self, what: &str, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Option<PathBuf> {
         let keep = || {
             let mut file = tempfile::Builder::new()
@@ -377,7 +375,7 @@ fn append(path: &Path, text: &[u8]) -> std::io::Result<()> {
     std::fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(text)
 }
 
-/// A word that nobody can foresee.
+/// A random word.
 fn delimiter() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;

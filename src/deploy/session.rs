@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Target;
 use crate::apply::engine::Compose;
 use crate::apply::stop::{Stop, StopRequest};
-use crate::apply::{BackTo, Content, Settings, Task, apply};
+use crate::apply::{BackTo, ContentSource, Settings, Task, apply};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
@@ -101,7 +101,7 @@ pub struct Prepared {
     /// The release that is gone back to.
     pub back_to: Option<BackTo>,
     /// The content of files.
-    pub content: Content,
+    pub content: ContentSource,
 }
 
 /// How far a run has come.

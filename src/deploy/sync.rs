@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::session::wants;
 use super::{Prepared, Reached, Session, Target, Worktree};
-use crate::apply::Content;
+use crate::apply::ContentSource;
 use crate::apply::stage::Source;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
@@ -98,7 +98,7 @@ impl Sync<'_> {
             None => Error::usage(format!("no project is to run on {}", target.name)),
         };
         error.help(
-            "`ghdeploy check` shows how many projects there are; `services` in ghdeploy.yml says where they are",
+            "`ghdeploy check` shows how many projects there are; `services` in ghdeploy.yml sets where they are",
         )
     }
 
@@ -134,7 +134,7 @@ impl Sync<'_> {
 }
 
 /// The content of the files of a tree.
-fn content(tree: Arc<DiskTree>) -> Content {
+fn content(tree: Arc<DiskTree>) -> ContentSource {
     Arc::new(move |path| match &tree.nodes().get(path)?.what {
         TreeFileKind::Symlink { target } => Some(Source::Link(target.clone())),
         TreeFileKind::File { .. } => tree.source(path).map(Source::File),

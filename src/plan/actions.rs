@@ -1,8 +1,8 @@
-//! From changed files and records to actions: what each service of a project must do, and why.
+//! Actions of a project, from changed files and records: what each service must do, and why.
 //!
-//! The table, measured with Compose: a definition is taken up by `up`; the content of mounts, configs
-//! and secrets by nothing, so a restart (or what the service asks for) is owed; inline configs only
-//! by a recreate; a build context only by a build.
+//! Measured with Compose: `up` applies a changed definition. Nothing applies the content of mounts, configs and
+//! secrets, so a restart (or what the service asks for) is owed. Only a recreate applies inline configs, and only
+//! a build applies a build context.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::compose::model::{Condition, Project, Reaction, Read, Service};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
 
-/// What decides about the actions of one project.
+/// Facts that decide about the actions of one project.
 #[derive(Debug)]
 pub(super) struct Actions<'a> {
-    /// What its compose files say.
+    /// Its model, read from the compose files.
     pub(super) model: &'a Project,
     /// What each service is to be started with.
     pub(super) wanted: &'a BTreeMap<String, ServiceState>,
@@ -24,18 +24,18 @@ pub(super) struct Actions<'a> {
     pub(super) recorded: Option<&'a ProjectState>,
     /// The files that change, the project's own and shared ones.
     pub(super) files: &'a [FileChange],
-    /// Whether every service acts whatever is owed.
+    /// Whether every service is recreated, whatever is owed.
     pub(super) force: bool,
-    /// Whether images come from a registry that could be built here.
+    /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
 }
 
-/// What one service owes, before it becomes actions.
+/// Causes that one service owes an action for, by kind.
 #[derive(Debug, Default)]
 struct Owed {
     build: Vec<Reason>,
     up: Vec<Reason>,
-    /// Whether the `up` is owed to another definition.
+    /// Whether the `up` is owed because the definition differs.
     is_redefined: bool,
     recreate: Vec<Reason>,
     restart: Vec<Reason>,
@@ -45,7 +45,7 @@ struct Owed {
 }
 
 impl Owed {
-    /// Whether its containers start anew.
+    /// Whether its containers are started again.
     fn starts(&self) -> bool {
         !(self.up.is_empty() && self.recreate.is_empty() && self.restart.is_empty())
     }
@@ -71,8 +71,8 @@ impl Actions<'_> {
                     actions.push(Action { kind, service: Some(name.to_owned()), reasons: sorted(reasons) });
                 }
             };
-            // The least that suffices: another definition recreates the container anyway, a recreated
-            // one has everything new, a restarted one needs no signal.
+            // The least action that suffices: a changed definition recreates the container anyway, a recreated
+            // container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
             let recreates = !owed.recreate.is_empty() && (self.force || !owed.is_redefined);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
@@ -155,7 +155,7 @@ impl Actions<'_> {
             match reaction {
                 Reaction::Restart => owed.restart.extend(reasons),
                 Reaction::Recreate => owed.recreate.extend(reasons),
-                // What a service notices by itself is of interest only while the file changes.
+                // A change that a service notices by itself is of interest only while the file changes.
                 Reaction::None => {
                     owed.none.extend(reasons.into_iter().filter(|reason| reason.how.is_some()));
                 }
@@ -164,7 +164,7 @@ impl Actions<'_> {
         }
     }
 
-    /// The places that make the definition, those in files that change first and only them if any.
+    /// The places that make the definition: those in files that change, or else the service itself.
     fn definition_reasons(&self, service: &Service) -> Vec<Reason> {
         let changed: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
         let mut reasons: Vec<Reason> = service
@@ -200,7 +200,7 @@ impl Actions<'_> {
         if !reasons.is_empty() {
             return reasons;
         }
-        // The files are on the host already: an earlier run put them there and did not get further.
+        // The files are on the host already: an earlier run put them there and was interrupted.
         let read = service.reads.iter().find(|read| concerns(read, None));
         vec![Reason::at(read.map_or(&service.at, |read| &read.at), self.owed_since())]
     }
@@ -234,8 +234,8 @@ impl Actions<'_> {
         Cause::Owed { release: release.filter(|release| *release > 0) }
     }
 
-    /// Services that follow others: those that wait for a one-shot that runs again, and those that
-    /// ask Compose to be restarted with a dependency.
+    /// Adds services that follow others: those that wait for a one-shot which runs again, and those that ask
+    /// Compose to restart them with a dependency.
     fn follow<'m>(&'m self, owed: &mut BTreeMap<&'m str, Owed>) {
         loop {
             let mut more = Vec::new();
@@ -264,8 +264,8 @@ impl Actions<'_> {
         }
     }
 
-    /// Services that were deployed and are in no compose file any more. One whose profile is not
-    /// active is still in it, and no orphan.
+    /// Removals of services that were deployed and are no longer in a compose file. A service whose profile is
+    /// not active still is in one, and is no orphan.
     fn removals(&self) -> impl Iterator<Item = Action> {
         let gone = self
             .recorded

@@ -1,37 +1,36 @@
-//! Whether a commit is older than the one that is deployed: a re-run of an old workflow must not undo a
-//! newer deploy.
+//! The age of a commit against the deployed one: a re-run of an old workflow must not undo a newer deploy.
 
 use crate::base::diagnostic::Diagnostic;
 use crate::state::deployed::Commit;
 
-/// What is known of the commit that is wanted and the newest one that was ever deployed.
+/// Facts about the wanted commit and the newest commit that was ever deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ages {
-    /// The wanted one.
+    /// The wanted commit.
     pub wanted: Commit,
-    /// The newest one that was deployed.
+    /// The newest commit that was deployed.
     pub deployed: Commit,
-    /// Whether the wanted one is an ancestor of the deployed one; `None`: this clone cannot tell.
+    /// Whether the wanted commit is an ancestor of the deployed one; `None`: this clone does not show it.
     pub is_ancestor: Option<bool>,
-    /// Whether it is the other way round.
+    /// Whether the deployed commit is an ancestor of the wanted one.
     pub is_descendant: Option<bool>,
-    /// Whether the history of this clone was cut off.
+    /// Whether this clone is shallow.
     pub is_shallow: bool,
 }
 
-/// What follows.
+/// Age of the wanted commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Age {
-    /// It is newer, or the same.
+    /// Newer than the deployed one, or the same.
     Newer,
-    /// Nobody can tell, or it has another history; nothing says that it is older.
+    /// Unknown, or of another history; nothing indicates that it is older.
     Doubtful(Diagnostic),
-    /// It is older.
+    /// Older.
     Older(Diagnostic),
 }
 
 impl Ages {
-    /// Judges.
+    /// Judges the age.
     #[must_use]
     pub fn judge(&self) -> Age {
         let (wanted, deployed) = (&self.wanted.commit, &self.deployed.commit);
@@ -60,7 +59,7 @@ impl Ages {
         }
     }
 
-    /// What the dates say where the histories are not known.
+    /// Judges by the dates of the commits, where the history is not known.
     fn by_date(&self) -> Age {
         let (wanted, deployed) = (&self.wanted.commit, &self.deployed.commit);
         let (why, fetch) = if self.is_shallow {
@@ -75,7 +74,7 @@ impl Ages {
         if is_older {
             return Age::Older(
                 Diagnostic::error(
-                    format!("commit {wanted:.10} was made before {deployed:.10}, which was deployed; {why}, so no more is known"),
+                    format!("commit {wanted:.10} was made before {deployed:.10}, which was deployed; {why}, so only the dates are known"),
                     None,
                 )
                 .help(format!("{fetch}; or deploy it on purpose with --allow-older")),

@@ -1,4 +1,4 @@
-//! From manifests to file changes: what each file of a unit goes through.
+//! File changes of a unit, computed from its manifests.
 
 use std::collections::BTreeSet;
 
@@ -7,27 +7,27 @@ use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::state::deployed::{Deployed, Found, has_content, is_same};
 
-/// What decides about the files of one unit.
-pub(super) struct Files<'a> {
+/// Facts that decide about the files of one unit.
+pub(super) struct UnitFiles<'a> {
     /// The unit.
     pub(super) unit: &'a str,
-    /// What it is to have.
+    /// Its wanted manifest.
     pub(super) wanted: &'a Manifest,
     /// What the host has.
     pub(super) deployed: &'a Deployed,
-    /// Paths that any other unit has or is to have: they do not go when this unit drops them.
+    /// Paths that another unit has or will have: they stay when this unit drops them.
     pub(super) elsewhere: &'a dyn Fn(&RootPath) -> bool,
-    /// Where a path lies in the repository.
+    /// The path in the repository of a path below the root.
     pub(super) shown: &'a dyn Fn(&RootPath) -> String,
     /// Whether the repository wins over unmanaged files.
     pub(super) adopt: bool,
 }
 
-impl Files<'_> {
-    /// The changes, in the order of paths. A file that is as wanted is none, also when it was not
-    /// managed until now.
+impl UnitFiles<'_> {
+    /// The changes, sorted by path. A file that is already as wanted is no change, even if it was not managed
+    /// until now.
     pub(super) fn changes(&self) -> Vec<FileChange> {
-        // Nearly all units of nearly all runs.
+        // The case of nearly all units in nearly all runs.
         if self.deployed.found.is_empty() && !self.needs_record() {
             return Vec::new();
         }
@@ -37,7 +37,7 @@ impl Files<'_> {
         paths.into_iter().filter_map(|path| self.change(path)).collect()
     }
 
-    /// Whether the manifest on the host has to be replaced though no file may change.
+    /// Whether the manifest on the host has to be replaced, although no file may change.
     pub(super) fn needs_record(&self) -> bool {
         self.deployed.pending.contains_key(self.unit)
             || match self.deployed.manifests.get(self.unit) {
@@ -56,7 +56,7 @@ impl Files<'_> {
             None if (self.elsewhere)(path) || there == Found::Missing => return None,
             None => match self.kind(path, &there) {
                 FileChangeKind::Modified => FileChangeKind::Removed,
-                // What is no file of ours any more is not ours to remove.
+                // Something that is no longer our file is not ours to remove.
                 _ if !matches!(there, Found::Entry(_)) => return None,
                 kind => kind,
             },
@@ -75,8 +75,8 @@ impl Files<'_> {
         })
     }
 
-    /// Whether the file was put there with other permissions than are wanted now. What the driver finds
-    /// tells no more of them than the executable bit.
+    /// Whether the file was deployed with other permissions than are wanted now. Of those, the driver reports
+    /// only the executable bit.
     fn other_mode(&self, path: &RootPath, wanted: &Entry) -> bool {
         let put = self.deployed.manifests.get(self.unit).and_then(|manifest| manifest.get(path));
         put.is_some_and(|put| put.same_content(wanted) && put.mode != wanted.mode)
@@ -87,7 +87,7 @@ impl Files<'_> {
         let recorded = self.deployed.manifests.get(self.unit);
         let ours = || recorded.into_iter().chain(self.deployed.pending.get(self.unit));
         match there {
-            // What a run that was cut off was about to add is not on the host yet.
+            // A file that an interrupted run was about to add is not on the host yet.
             Found::Missing if recorded.is_some_and(|manifest| manifest.get(path).is_some()) => {
                 FileChangeKind::Drift
             }
@@ -95,7 +95,7 @@ impl Files<'_> {
             Found::Entry(entry) if self.deployed.put(self.unit, path, entry) => FileChangeKind::Modified,
             Found::Entry(_) if managed => FileChangeKind::Drift,
             Found::Entry(_) if self.adopt => FileChangeKind::Modified,
-            // A directory of our own files makes room for a file: they go first.
+            // A directory of our own files makes room for a file: they are removed first.
             Found::Directory if ours().any(|manifest| manifest.within(path).next().is_some()) => {
                 FileChangeKind::Added
             }

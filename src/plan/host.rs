@@ -1,11 +1,11 @@
-//! From what is wanted and what a host has to the plan for that host.
+//! The plan for a host, from what is wanted and what the host has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::actions::Actions;
-use super::files::Files;
+use super::files::UnitFiles;
 use super::invalidate;
 use super::order::{before, order, place};
 use super::problems;
@@ -21,31 +21,32 @@ use crate::compose::model::Reaction;
 use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
 use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
 
-/// What decides about a plan besides facts.
+/// Choices that decide about a plan besides facts.
 pub struct Options<'a> {
     /// Whether a project takes part.
     pub selects: &'a dyn Fn(&str) -> bool,
-    /// Whether every service acts whatever is owed.
+    /// Whether every service is recreated, whatever is owed.
     pub force: bool,
-    /// Whether projects that are gone from the repository are taken down.
+    /// Whether projects that have left the repository are taken down.
     pub prune: bool,
     /// Whether the repository wins over unmanaged files of other content.
     pub adopt: bool,
-    /// Whether what a rollback went back from may come again.
+    /// Whether a version that a rollback left may be deployed again.
     pub allow_held: bool,
-    /// Whether images that are built of the repository come from a registry, tested, and are never built on the host.
+    /// Whether images that are built from the repository come tested from a registry, and are never built on the
+    /// host.
     pub require_tested: bool,
-    /// Where what is wanted comes from.
+    /// The origin of what is wanted.
     pub origin: Origin,
 }
 
-/// Where what is wanted comes from.
+/// The origin of what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Origin {
     /// The repository.
     #[default]
     Repository,
-    /// This release, which the host has kept.
+    /// A release that the host has kept.
     Release(u64),
 }
 
@@ -59,7 +60,7 @@ impl fmt::Display for Origin {
 }
 
 impl<'a> Options<'a> {
-    /// A plain comparison of these projects with what the repository wants.
+    /// A plain comparison of the selected projects with the repository.
     #[must_use]
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
         let (force, prune, adopt, allow_held) = (false, false, false, false);
@@ -79,7 +80,7 @@ impl fmt::Debug for Options<'_> {
     }
 }
 
-/// Makes the plan for a host. `shown` tells where a path below the root lies in the repository.
+/// Makes the plan for a host. `shown` returns the path in the repository of a path below the root.
 #[must_use]
 pub fn host(
     name: &str,
@@ -99,7 +100,7 @@ pub fn host(
         .map(|(name, state)| (name.as_str(), state))
         .filter(|(name, _)| is_gone(name) && (options.selects)(name))
         .collect();
-    // What the host will have once this plan is carried out: what is not selected stays as it is.
+    // The files on the host once this plan is carried out: projects that are not selected stay as they are.
     let stays = others
         .iter()
         .map(|project| deployed.manifests.get(&unit(&project.name)).unwrap_or(&project.manifest));
@@ -128,10 +129,10 @@ struct Planner<'a> {
     files: BTreeMap<&'a RootPath, &'a Entry>,
 }
 
-/// What the services of a project owe.
+/// What the services of a project are to be started with, and their actions.
 #[derive(Default)]
-struct Owed {
-    /// What they are to be started with.
+struct ProjectActions {
+    /// What each service is to be started with.
     services: BTreeMap<String, ServiceState>,
     actions: Vec<Action>,
     recorded: Option<ProjectState>,
@@ -145,7 +146,7 @@ impl Planner<'_> {
             .iter()
             .map(|project| (project.name.as_str(), self.unit(&unit(&project.name), &project.manifest)))
             .collect();
-        let mut owed: BTreeMap<&str, Owed> = BTreeMap::new();
+        let mut owed: BTreeMap<&str, ProjectActions> = BTreeMap::new();
         let mut read_by_others: BTreeSet<&str> = BTreeSet::new();
         for project in &self.selected {
             let own_changes = own.get(project.name.as_str()).into_iter().flat_map(|(changes, _)| changes);
@@ -158,7 +159,7 @@ impl Planner<'_> {
                     read_by_others.insert(other);
                 }
             }
-            owed.insert(&project.name, self.owed(project, &changes));
+            owed.insert(&project.name, self.actions(project, &changes));
         }
         for project in &self.selected {
             let actions =
@@ -174,7 +175,7 @@ impl Planner<'_> {
         {
             let name = project.name.as_str();
             let (own, needs_record) = own.remove(name).unwrap_or_default();
-            let Owed { services, actions, recorded } = owed.remove(name).unwrap_or_default();
+            let ProjectActions { services, actions, recorded } = owed.remove(name).unwrap_or_default();
             let is_invalidated = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
             let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
@@ -228,7 +229,7 @@ impl Planner<'_> {
     /// The changes of a unit, and whether its manifest has to be replaced.
     fn unit(&self, unit: &str, wanted: &Manifest) -> (Vec<FileChange>, bool) {
         let elsewhere = |path: &RootPath| self.files.contains_key(path);
-        let files = Files {
+        let files = UnitFiles {
             unit,
             wanted,
             deployed: self.deployed,
@@ -239,14 +240,14 @@ impl Planner<'_> {
         (files.changes(), files.needs_record())
     }
 
-    /// What a project's services are to be started with, and what they owe.
-    fn owed(&self, project: &WantedProject, files: &[FileChange]) -> Owed {
+    /// What a project's services are to be started with, and their actions.
+    fn actions(&self, project: &WantedProject, files: &[FileChange]) -> ProjectActions {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
         let services = states(project, recorded.as_ref(), &self.files);
         if let Some(recorded) = &mut recorded {
             invalidate::drifted(project, recorded, files);
         }
-        // Of a project that cannot be read nobody knows which services it has.
+        // Which services a project has is unknown if it cannot be read.
         let actions = if project.model.diagnostics.iter().any(Diagnostic::is_error) {
             Vec::new()
         } else {
@@ -254,7 +255,7 @@ impl Planner<'_> {
             let (force, pulls_builds) = (self.options.force, self.options.require_tested);
             Actions { model, wanted: &services, recorded, files, force, pulls_builds }.list()
         };
-        Owed { services, actions, recorded }
+        ProjectActions { services, actions, recorded }
     }
 
     fn state(&self, project: &WantedProject, services: BTreeMap<String, ServiceState>) -> ProjectState {
@@ -332,8 +333,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Why a project stays at what a rollback brought back: the repository still has what it went back
-    /// from. If that differed in shared files alone, they count.
+    /// Why a project stays at the version that a rollback restored: the repository still has the version that it
+    /// left. If only shared files differed, they count.
     fn held(&self, recorded: &ProjectState, project: &WantedProject) -> Option<Diagnostic> {
         let held = recorded.held.as_ref()?;
         let is = |manifest: &Manifest, digest: &str| manifest.digest().as_str() == digest;
@@ -344,8 +345,8 @@ impl Planner<'_> {
         is_held.then(|| problems::held(held, project))
     }
 
-    /// The plan of a project that has left the repository. Its containers go only if no other project
-    /// has taken over Compose's name, as after a folder was renamed.
+    /// The plan of a project that has left the repository. Its containers are removed only if no other project
+    /// has taken over Compose's name, for example after its folder was renamed.
     fn gone(&self, name: &str, recorded: &ProjectState) -> (ProjectPlan, Option<Diagnostic>) {
         let (mut files, mut actions) = (Vec::new(), Vec::new());
         if self.options.prune {
@@ -373,7 +374,7 @@ impl Planner<'_> {
         (plan, note)
     }
 
-    /// The shared manifest that is recorded: a file that somebody else's is in the way of is not ours.
+    /// The shared manifest to record: where an unmanaged file is in the way, the old entry stays.
     fn without_conflicts(&self, changes: &[FileChange]) -> Manifest {
         let mut shared = self.shared.clone();
         for file in changes.iter().filter(|file| file.change == FileChangeKind::Conflict) {
@@ -387,7 +388,7 @@ impl Planner<'_> {
     }
 }
 
-/// The shared files once the plan is carried out: those that no selected project reads stay.
+/// The shared files once the plan is carried out: those that no selected project reads stay as they are.
 fn shared_manifest(
     wanted: &Wanted,
     deployed: &Deployed,
@@ -403,8 +404,8 @@ fn shared_manifest(
     shared
 }
 
-/// What to record of each service. One whose profile is not active keeps its record, for its
-/// containers may run on.
+/// What to record of each service. A service whose profile is not active keeps its record, because its
+/// containers may still run.
 fn states(
     project: &WantedProject,
     recorded: Option<&ProjectState>,
@@ -419,7 +420,7 @@ fn states(
     project.model.services.iter().filter_map(of).collect()
 }
 
-/// Marks the files that a container keeps running with: it holds on to the inode.
+/// Marks the files that a running container keeps by their inode to be written in place.
 fn write_in_place<'f>(
     project: &WantedProject,
     actions: &[Action],
@@ -451,8 +452,7 @@ fn write_in_place<'f>(
 }
 
 impl Deployed {
-    /// What a host would have on which `wanted` was deployed in full: the base of a comparison of
-    /// two trees.
+    /// What a host would have after `wanted` was deployed in full: the base of a comparison of two trees.
     #[must_use]
     pub fn from_wanted(wanted: &Wanted) -> Self {
         let mut deployed = Self::default();

@@ -1,7 +1,7 @@
-//! What would change on the hosts, and why.
+//! Plans: what would change on the hosts, and why.
 //!
-//! Owns the plan: a pure value made of facts. [`HostPlan`] holds all that an apply needs; what is
-//! serialised is what tests, comments and people read, version 2:
+//! A plan is a pure value made of facts. [`HostWork`] adds what carrying it out takes. Tests, comments and
+//! people read its JSON form, version 2:
 //!
 //! ```json
 //! {"version": 2, "commit": "…", "hosts": [{"name": "web", "projects": [
@@ -34,29 +34,29 @@ use crate::base::manifest::Entry;
 use crate::base::path::RootPath;
 use crate::compose::model::{BuiltOf, Hook, How, Reaction};
 
-/// The version of the JSON form of plans and outcomes.
+/// Version of the JSON form of plans and outcomes.
 pub const VERSION: u32 = 2;
 
-/// What would change on every host.
+/// Plan for every host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`VERSION`].
     pub version: u32,
     /// The commit of the wanted tree; `None` outside of git.
     pub commit: Option<String>,
-    /// The commit that it is compared with, if that is another revision and no host.
+    /// The commit that it is compared with, if that is a revision and not a host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// One a host.
+    /// One entry per host.
     pub hosts: Vec<HostPlan>,
 }
 
-/// What would change on one host.
+/// Plan for one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostPlan {
     /// The host's name.
     pub name: String,
-    /// What is worth knowing and belongs to no action: drift kept aside, projects that are gone.
+    /// Notes that belong to no action: drift, projects that have left the repository.
     pub notes: Vec<Diagnostic>,
     /// Every project, the unchanged ones too, in the order in which they are brought up.
     pub projects: Vec<ProjectPlan>,
@@ -65,29 +65,29 @@ pub struct HostPlan {
     pub shared: Vec<FileChange>,
 }
 
-/// What would change in one project.
+/// Plan for one project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectPlan {
-    /// The project.
+    /// Its name.
     pub name: String,
     /// Its folder in the repository.
     pub path: String,
-    /// What happens to it as a whole.
+    /// Change to it as a whole.
     pub change: ProjectChange,
-    /// The images that have to be built for it.
+    /// Images that have to be built for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageToBuild>,
-    /// The compose files that Compose reads of it, one over the other, as they lie in the repository.
+    /// Its compose files by their paths in the repository, each merged over the one before.
     #[serde(skip)]
     pub compose_files: Vec<String>,
-    /// Its files that change, and the shared ones that it reads.
+    /// Its files that change, and changed files outside its folder that it reads.
     pub files: Vec<FileChange>,
-    /// What its services must do, in order.
+    /// Actions of its services, in order.
     pub actions: Vec<Action>,
-    /// What runs besides, before and after.
+    /// Hooks that run before and after them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
-    /// Why it cannot be deployed; not empty means that nothing in it is touched.
+    /// Why it cannot be deployed; unless empty, nothing in it is touched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
     /// Projects that are brought up before it.
@@ -95,23 +95,23 @@ pub struct ProjectPlan {
     pub after: Vec<String>,
 }
 
-/// An image that has to be built.
+/// Image that has to be built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageToBuild {
     /// The service.
     pub service: String,
-    /// What it is built of.
+    /// What it is built from.
     #[serde(flatten)]
     pub of: BuiltOf,
-    /// What the compose file calls it.
+    /// Its name in the compose file.
     pub image: Option<String>,
 }
 
-/// What happens to a project as a whole.
+/// Change to a project as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProjectChange {
-    /// It is new to the host.
+    /// The host does not have it yet.
     Added,
     /// Files differ or actions are owed.
     Changed,
@@ -121,29 +121,29 @@ pub enum ProjectChange {
     Unchanged,
 }
 
-/// What happens to one file.
+/// Change to one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileChange {
-    /// Where it lies in the repository.
+    /// Its path in the repository.
     pub path: String,
-    /// What happens.
+    /// The kind of change.
     pub change: FileChangeKind,
-    /// Where it lies below the root.
+    /// Its path below the root.
     #[serde(skip)]
     pub at: RootPath,
-    /// What the host has there now.
+    /// The entry that the host has there now.
     #[serde(skip)]
     pub before: Option<Entry>,
-    /// What it is to have; `None`: the file goes.
+    /// The wanted entry; `None`: the file is removed.
     #[serde(skip)]
     pub after: Option<Entry>,
-    /// Whether it is written in place, because a container that only gets a signal, a command or
-    /// nothing holds on to the inode of a single-file mount.
+    /// Whether it is written in place: a container that only gets a signal, a command or nothing keeps the
+    /// inode of a single-file mount.
     #[serde(skip)]
     pub in_place: bool,
 }
 
-/// The word for what happens to a file.
+/// Kind of a change to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileChangeKind {
@@ -155,25 +155,25 @@ pub enum FileChangeKind {
     Removed,
     /// Only the executable bit differs.
     Mode,
-    /// The host's version is neither what was deployed last nor what is wanted; it is kept aside.
+    /// The host's version is neither what was deployed last nor what is wanted; a copy of it is kept.
     Drift,
-    /// An unmanaged file of other content is in the way.
+    /// An unmanaged file with other content is in the way.
     Conflict,
 }
 
-/// What a service must do.
+/// Action of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
-    /// The kind.
+    /// What is done.
     #[serde(flatten)]
     pub kind: ActionKind,
     /// The service; `None` for `down` only.
     pub service: Option<String>,
-    /// Why; at least one.
+    /// Its causes; at least one.
     pub reasons: Vec<Reason>,
 }
 
-/// The kinds of design: the `kind` of an action with what it needs.
+/// Kind of an action, with what it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ActionKind {
@@ -195,7 +195,7 @@ pub enum ActionKind {
         /// The command and its arguments.
         argv: Vec<String>,
     },
-    /// The service takes up the change by itself.
+    /// Nothing: the service notices the change by itself.
     None,
     /// Its containers are stopped and removed.
     Remove,
@@ -233,10 +233,10 @@ impl From<&Reaction> for ActionKind {
     }
 }
 
-/// Why an action is owed.
+/// Cause of an action and its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reason {
-    /// The file that is the cause.
+    /// The file.
     pub path: String,
     /// The line in it, where one line is the cause; `None` for the content as a whole.
     pub line: Option<usize>,

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::state::wanted::WantedProject;
 
-/// What is said of projects that come after each other in a circle.
+/// Warnings about projects that come after each other in a circle.
 #[must_use]
 pub fn circles(projects: &[Arc<WantedProject>]) -> Vec<Diagnostic> {
     order(&mut before(projects), &|name| place(projects, name)).1
 }
 
-/// Where a project asks for its place in the order.
+/// The line that gives a project its place in the order.
 pub(super) fn place(projects: &[Arc<WantedProject>], name: &str) -> Option<Location> {
     let project = projects.iter().find(|project| project.name == name)?;
     let first = project.model.services.values().next().map(|service| service.at.clone());
     project.model.settings.after_at.clone().or(first)
 }
 
-/// For each project the ones that come before it: those that its `x-ghdeploy.after` names, and
-/// those that make a network which it uses as `external`.
+/// The projects that come before each project: those that its `x-ghdeploy.after` names, and those that define a
+/// network which it uses as `external`.
 pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeSet<String>> {
     let names: BTreeSet<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -45,11 +45,11 @@ pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeS
     projects.iter().map(|project| (project.name.clone(), of(project))).collect()
 }
 
-/// Projects of a circle that a message names.
+/// Number of projects of a circle that a message names.
 const MAX_SHOWN: usize = 20;
 
-/// The projects in an order in which each comes after all that are before it. Of a circle, one step is
-/// left out, and it is told; `at` says where a project asks for its place.
+/// The projects, each after all those that come `before` it. One step of a circle is left out, with a warning;
+/// `at` returns the line that gives a project its place.
 pub(super) fn order(
     before: &mut BTreeMap<String, BTreeSet<String>>,
     at: &dyn Fn(&str) -> Option<Location>,
@@ -83,7 +83,7 @@ pub(super) fn order(
     (order, notes)
 }
 
-/// A circle among projects of which each comes after another of them, the first by name first.
+/// A circle among projects each of which comes after another of them; it starts with the first by name.
 fn circle(before: &BTreeMap<String, BTreeSet<String>>, left: &BTreeSet<String>) -> Vec<String> {
     let mut chain: Vec<&String> = left.first().into_iter().collect();
     while let Some(next) = chain.last().and_then(|last| before[*last].intersection(left).next()) {

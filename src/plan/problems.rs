@@ -1,4 +1,4 @@
-//! What a plan has to say besides changes and actions.
+//! Problems and notes of a plan.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::state::deployed::{Deployed, Found, Held, ProjectState};
 use crate::state::wanted::WantedProject;
 
-/// Somebody else's file is in the way of ours.
+/// An unmanaged file is in the way of a wanted one.
 pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
     let (what, help) = match deployed.found.get(&file.at) {
         Some(Found::Directory) => (
-            "a directory that is not managed lies where the host should have the file",
+            "an unmanaged directory is in the place of",
             "if Docker made it because the file was missing, remove the empty directory on the host",
         ),
         Some(Found::Unreadable) => (
-            "a file that cannot be read lies where the host should have",
-            "look at it on the host; ghdeploy touches nothing that it did not put there",
+            "an unreadable file is in the place of",
+            "look at it on the host; ghdeploy touches only files that it put there",
         ),
         Some(Found::Other) => (
-            "something that is no regular file lies where the host should have",
-            "look at it on the host; ghdeploy touches nothing that it did not put there",
+            "something that is no regular file is in the place of",
+            "look at it on the host; ghdeploy touches only files that it put there",
         ),
         _ => (
             "the host has another, unmanaged version of",
@@ -30,7 +30,7 @@ pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
     Diagnostic::error(format!("{what} {}", file.path), None).help(help)
 }
 
-/// Files were changed on the host behind our back.
+/// Managed files were changed on the host.
 pub(super) fn drift(files: usize) -> Option<Diagnostic> {
     let message = match files {
         0 => return None,
@@ -43,7 +43,7 @@ pub(super) fn drift(files: usize) -> Option<Diagnostic> {
     )
 }
 
-/// A project has left the repository, and nobody has said that it is to go.
+/// A project has left the repository, and `prune` is off.
 pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
     if origin != Origin::Repository {
         let message = format!("{} was not in {origin} and stays as it is on the host", recorded.path);
@@ -56,7 +56,7 @@ pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
     .help("--prune takes it down: its managed files go, its volumes and all other files stay")
 }
 
-/// A rollback went back from what is wanted.
+/// A rollback left the wanted version.
 pub(super) fn held(held: &Held, project: &WantedProject) -> Diagnostic {
     let message = format!(
         "{} was rolled back from release {}, and the repository still has that version",
@@ -66,7 +66,7 @@ pub(super) fn held(held: &Held, project: &WantedProject) -> Diagnostic {
         .help("change the project, and it is deployed again; --allow-older deploys this version once more")
 }
 
-/// Compose would take the project for another one.
+/// Compose would take the project for another one, because its name changes.
 pub(super) fn renamed(
     recorded: &ProjectState,
     state: &ProjectState,
@@ -102,7 +102,8 @@ fn place(project: &WantedProject) -> Option<Location> {
     let first = project.model.services.values().next().map(|service| service.at.clone());
     project.model.name_at.clone().or(first)
 }
-/// The services that have no image which could have been tested, though one is required.
+
+/// Services without an image that could have been tested, although that is required.
 pub(super) fn untested(project: &WantedProject, actions: &[Action]) -> Vec<Diagnostic> {
     let acts = |name: &str| actions.iter().any(|action| action.service.as_deref() == Some(name));
     let services =
@@ -111,7 +112,7 @@ pub(super) fn untested(project: &WantedProject, actions: &[Action]) -> Vec<Diagn
         services.filter(|(_, service)| service.image.as_deref().is_none_or(|image| image.contains("${")));
     let problem = |(name, service): (&String, &crate::compose::model::Service)| {
         let message = format!(
-            "service `{name}` is built of the repository and names no image of a registry, so that no tested one can be deployed"
+            "service `{name}` is built from the repository and names no image in a registry, so no tested image can be deployed"
         );
         Diagnostic::error(message, Some(service.at.clone()))
             .help("give it an `image:`, or leave gate.require_tested out of ghdeploy.yml")

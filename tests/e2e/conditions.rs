@@ -235,7 +235,7 @@ fn an_engine_that_is_stopped_before_or_in_the_middle_loses_nothing() {
     compose(&bed, "two");
     bed.sync([])
         .exits(5)
-        .prints("Docker Engine does not run on the host")
+        .prints("Docker Engine is not running on the host")
         .prints("systemctl start docker")
         .ends_with("nothing was changed (release 1)");
     assert_eq!(bed.on_host("app/conf"), "one");

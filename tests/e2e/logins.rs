@@ -131,7 +131,12 @@ fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
         assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0, "something was left");
     }
     // An argument is seen by everybody, so that one is refused, and not repeated.
-    bed.call(["sync"]).ssh_key(&key).run().exits(2).prints("stands on the command line").never_prints(body);
+    bed.call(["sync"])
+        .ssh_key(&key)
+        .run()
+        .exits(2)
+        .prints("a private key on the command line")
+        .never_prints(body);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn what_is_no_plain_file_is_refused() {
             |bed| instead(bed, |path| symlink("../../../secret", path).unwrap()),
             "symbolic link `services/blog/compose.yml` points to `../../../secret`, outside of what is deployed",
         ),
-        (|bed| instead(bed, |path| fs::create_dir(path).unwrap()), "no project is found in services/*"),
+        (|bed| instead(bed, |path| fs::create_dir(path).unwrap()), "no project found in services/*"),
         (
             |bed| instead(bed, make_fifo),
             "`services/blog/compose.yml` is a named pipe, which cannot be deployed",
@@ -169,7 +169,7 @@ fn a_configuration_that_explodes_is_refused() {
     for (text, wanted) in [
         (format!("x0: &a0 [x]\n{bomb}services: *a11\n"), "unknown key `x0`"),
         (format!("services: {}\n", "[".repeat(20_000)), "services[0]: invalid type: list, expected a text"),
-        (format!("services: [{}]\n", "a*,".repeat(2_000)), "no project is found in a*, a*"),
+        (format!("services: [{}]\n", "a*,".repeat(2_000)), "no project found in a*, a*"),
         ("#".repeat(10 << 20), "the file is larger than 64 KiB"),
         ("services: \0".to_owned(), "control characters are not allowed"),
         ("services: \t[".to_owned(), "ghdeploy.yml"),

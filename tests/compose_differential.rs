@@ -1,9 +1,9 @@
-//! Holds the compose reader against Docker Compose itself.
+//! Compares the compose reader with Docker Compose.
 //!
-//! Needs `docker compose` and fails without it; no daemon is asked. `COMPOSE_CORPUS` names more folders of
-//! projects, separated by colons, and `COMPOSE_GENERATED` says how many projects are made up. Every folder of
-//! `tests/compose_fixtures/projects` and of `services` is read by both, and every document of
-//! `tests/compose_fixtures/digests` is compared with every other by digest and by `config --hash`.
+//! Needs `docker compose` and fails without it, but uses no daemon. Both read every folder of
+//! `tests/compose_fixtures/projects` and of `services`. The documents of `tests/compose_fixtures/digests` are compared
+//! with each other by digest and by `config --hash`. `COMPOSE_CORPUS` names more folders of projects, separated by
+//! colons, and `COMPOSE_GENERATED` is the number of generated projects.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -18,7 +18,7 @@ use ghdeploy::compose::model::{How, Project};
 use ghdeploy::compose::{self, Files, NodeKind};
 use serde_json::Value;
 
-/// A folder of this machine, with some files replaced by others (`None`: removed).
+/// Folder of this machine, with some files replaced by others (`None`: removed).
 struct Folder {
     root: PathBuf,
     replaced: BTreeMap<RootPath, Option<Arc<[u8]>>>,
@@ -30,7 +30,7 @@ impl Folder {
         Self { root, replaced: BTreeMap::new() }
     }
 
-    /// Defines the variables that only the host knows, here and in a file for Compose.
+    /// Defines the variables that only the host knows, both here and in a file for Compose.
     fn define_unknown(&mut self, dir: &str) -> Option<tempfile::NamedTempFile> {
         let project = self.load(dir);
         let unknown: BTreeSet<&String> =
@@ -79,7 +79,7 @@ impl Files for Folder {
     }
 }
 
-/// Runs `docker compose` in a folder, in an environment that defines nothing.
+/// Runs `docker compose` in a folder with an empty environment.
 fn docker_compose(dir: &Path, args: &[&str]) -> Result<String, String> {
     let output = Command::new("docker")
         .arg("compose")
@@ -100,7 +100,7 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every project: the folder that holds it and its name.
+/// Returns every project: the folder that holds it and its name.
 fn projects() -> Vec<(PathBuf, String)> {
     let mut projects = Vec::new();
     let mut roots = vec![repository().join("tests/compose_fixtures/projects"), repository().join("services")];
@@ -118,7 +118,7 @@ fn projects() -> Vec<(PathBuf, String)> {
     projects
 }
 
-/// Runs a check for every item on as many threads as there are cores, and collects what it says.
+/// Runs a check for every item on as many threads as there are cores, and collects the results.
 fn all<T: Sync>(items: &[T], check: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let found = std::sync::Mutex::new(Vec::new());
@@ -148,7 +148,7 @@ fn names(lines: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn projects_are_read_as_compose_reads_them() {
+fn projects_are_read_like_compose_reads_them() {
     let projects = projects();
     let compared = AtomicUsize::new(0);
     expect_nothing(all(&projects, |(root, name)| {
@@ -158,7 +158,7 @@ fn projects_are_read_as_compose_reads_them() {
     assert!(compared.into_inner() > 25, "Compose refused most of the projects");
 }
 
-/// What the reader and Compose see differently in a project; counts those that Compose takes.
+/// Returns the differences between the reader and Compose for a project. Counts the projects that Compose accepts.
 fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
     let mut folder = Folder::new(root);
     let dir = folder.root.join(name);
@@ -175,9 +175,9 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
             compared.fetch_add(1, Ordering::Relaxed);
             (names(&active), serde_json::from_str::<Value>(&json).unwrap())
         }
-        // An env file that only the host has is no error of the tree.
+        // An env file that only the host has is not an error of the tree.
         _ if lacks_env_file => return Vec::new(),
-        // What Compose refuses for a key or a name must at least be pointed at.
+        // If Compose refuses a key or a name, the reader must at least warn about it.
         _ if !mine.diagnostics.is_empty() => return Vec::new(),
         (active, json) => {
             let said = active.err().or(json.err());
@@ -296,8 +296,8 @@ fn keys(value: &Value) -> BTreeSet<String> {
     value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
 }
 
-/// What Compose prints as the result of overrides, `extends`, `include`, variables and env files
-/// must be the same definition as the files that it came from.
+/// The definition that Compose prints once overrides, `extends`, `include`, variables and env files are applied must
+/// have the same digest as its sources.
 #[test]
 fn a_resolved_project_has_the_digests_of_its_sources() {
     expect_nothing(all(&projects(), |(root, name)| same_digests(root, name)));
@@ -487,7 +487,7 @@ const ASSIGNMENTS: &[&str] = &[
 ];
 
 #[test]
-fn generated_projects_are_read_as_compose_reads_them() {
+fn generated_projects_are_read_like_compose_reads_them() {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::strategy::ValueTree as _;
@@ -500,7 +500,7 @@ fn generated_projects_are_read_as_compose_reads_them() {
         vec(proptest::sample::select(ASSIGNMENTS), 0..5),
         any::<bool>(),
     );
-    // The same projects in every run: a failure must be one that can be looked at.
+    // A fixed seed, so that a failure can be reproduced.
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let folder = tempfile::tempdir().unwrap();
@@ -513,7 +513,7 @@ fn generated_projects_are_read_as_compose_reads_them() {
         let dir = folder.path().join(name);
         std::fs::create_dir_all(dir.join("app")).unwrap();
         let write = |file: &str, content: &str| std::fs::write(dir.join(file), content).unwrap();
-        // DIR names a path, so it is always defined.
+        // DIR is a path, so it is always defined.
         write(".env", &format!("DIR=./dir\n{}\n", env.join("\n")));
         write("one.env", "FROM_FILE=1\nA=file ${A:-unset}\n");
         write("conf", "");
@@ -545,7 +545,7 @@ fn generated_projects_are_read_as_compose_reads_them() {
     assert!(compared.into_inner() > 20, "Compose refused most of the projects");
 }
 
-/// Services of these attributes, each key once.
+/// Returns services with these attributes, each key once.
 fn written(services: &[Vec<&str>], first: &str) -> String {
     let mut text = String::new();
     for (index, attributes) in services.iter().enumerate() {

@@ -125,11 +125,11 @@ mod tests {
         let (hooks, said) = hooks(
             "{before: {service: web, run: ./manage.py migrate}, after: [{service: web, exec: [sh, -c, 'echo $$x'], timeout: 90s}, {service: web, run: [a]}]}",
         );
-        let told: Vec<_> =
+        let read: Vec<_> =
             hooks.iter().map(|hook| (hook.when, hook.kind, hook.argv.join("|"), hook.timeout_secs)).collect();
         assert_eq!(said, "");
         assert_eq!(
-            told,
+            read,
             [
                 (When::Before, HookKind::Run, "./manage.py|migrate".to_owned(), 300),
                 (When::After, HookKind::Exec, "sh|-c|echo $x".to_owned(), 90),

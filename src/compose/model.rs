@@ -63,7 +63,7 @@ pub struct Hook {
     pub when: When,
     /// The service. The hook runs if this service is started.
     pub service: String,
-    /// Where it runs.
+    /// The way in which it runs.
     pub kind: HookKind,
     /// The command and its arguments. They may hold secrets, so no result shows them.
     #[serde(skip)]
@@ -234,7 +234,7 @@ impl fmt::Display for Condition {
 pub struct Read {
     /// The path below the root. A directory stands for everything below it.
     pub path: RootPath,
-    /// How it is read.
+    /// The way in which it is read.
     pub how: How,
     /// Its location.
     pub at: Location,

@@ -1,4 +1,4 @@
-//! The files that the repository wants on the hosts, as a value.
+//! Files that the repository wants on the hosts, as a value.
 //!
 //! Owns the list of wanted files by their path below the root, the rules for what it must not contain, and how
 //! links and projects are found in it. [`disk`] reads it from the working directory, [`git`] from a revision, and

@@ -36,7 +36,7 @@ pub fn read(
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// Those of [`read`].
 pub fn read_again(
     cache: &ProjectCache,
     tree: &dyn Snapshot,

@@ -1,4 +1,4 @@
-//! What the program makes of folders that nobody would make. It gets little memory and little time.
+//! Hostile folders, which the program must handle in little memory and time.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -61,11 +61,11 @@ impl Bed {
     }
 }
 
-/// What is done to a bed before `check`.
+/// Change of a bed before `check`.
 type Change = fn(&Bed);
 
 #[test]
-fn what_is_no_plain_file_is_refused() {
+fn a_compose_file_that_is_not_a_regular_file_is_refused() {
     let cases: [(Change, &str); 10] = [
         (
             |bed| instead(bed, |path| symlink("compose.yml", path).unwrap()),
@@ -112,7 +112,7 @@ fn what_is_no_plain_file_is_refused() {
     }
 }
 
-/// Puts something else in the place of the compose file.
+/// Replaces the compose file by something else.
 fn instead(bed: &Bed, make: impl Fn(&Path)) {
     let path = bed.blog("compose.yml");
     fs::remove_file(&path).unwrap();
@@ -140,7 +140,7 @@ fn links_in_circles_lead_nowhere() {
 }
 
 #[test]
-fn what_is_too_large_to_be_read_is_told() {
+fn files_that_are_too_large_are_reported() {
     for path in ["compose.yml", ".env", "web.env"] {
         let bed = Bed::new();
         File::create(bed.blog(path)).unwrap().set_len(20 << 20).unwrap();
@@ -182,7 +182,7 @@ fn a_configuration_that_explodes_is_refused() {
 }
 
 #[test]
-fn a_plan_of_hostile_revisions_ends_too() {
+fn a_plan_of_hostile_revisions_ends() {
     let bed = Bed::new();
     bed.repo.git(&["init", "-q"]);
     bed.repo.commit();

@@ -1,4 +1,4 @@
-//! What the compose reader makes of files that nobody would write.
+//! Hostile compose files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,13 +9,13 @@ use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::model::Project;
 use ghdeploy::compose::{self, Files, NodeKind};
 
-/// How long one project may take, in a build without optimisation on a busy machine.
+/// Time limit for one project, in a build without optimisation on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The value of a variable.
 const SECRET: &str = "hunter2";
 
-/// Where most cases lie.
+/// Path of most cases.
 const COMPOSE: &str = "blog/compose.yml";
 
 /// Files by path.
@@ -35,7 +35,7 @@ impl Files for Tree {
     }
 }
 
-/// The project `blog` of these files, found and loaded within the limit.
+/// Finds and loads the project `blog` of these files within the time limit.
 fn load(files: &[(&str, Vec<u8>)]) -> Project {
     let tree = Tree(files.iter().map(|(path, content)| ((*path).to_owned(), content.clone())).collect());
     let dir = RootPath::new("blog").unwrap();
@@ -46,7 +46,7 @@ fn load(files: &[(&str, Vec<u8>)]) -> Project {
     project
 }
 
-/// What is said of a project, each with its place.
+/// Returns the diagnostics of a project, each with its location.
 fn messages(project: &Project) -> Vec<String> {
     let show = |found: &ghdeploy::base::diagnostic::Diagnostic| {
         let at = found.at.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -55,7 +55,7 @@ fn messages(project: &Project) -> Vec<String> {
     project.diagnostics.iter().map(show).collect()
 }
 
-/// Asserts what the first message about these files starts with, and that none holds the secret.
+/// Asserts the start of the first message about these files, and that no message holds the secret.
 fn says(files: &[(&str, Vec<u8>)], wanted: &str) {
     let found = messages(&load(files));
     let first = found.first().map_or("nothing", String::as_str);
@@ -63,12 +63,12 @@ fn says(files: &[(&str, Vec<u8>)], wanted: &str) {
     assert!(!found.iter().any(|message| message.contains(SECRET)), "{wanted}: a value is shown");
 }
 
-/// As [`says`], of a compose file alone.
+/// Like [`says`], for a compose file alone.
 fn says_of(compose: impl Into<Vec<u8>>, wanted: &str) {
     says(&[(COMPOSE, compose.into())], wanted);
 }
 
-/// Lines made of numbers.
+/// Returns a line for each number.
 fn lines(range: std::ops::Range<usize>, line: impl Fn(usize) -> String) -> String {
     range.map(|i| line(i) + "\n").collect()
 }
@@ -84,7 +84,7 @@ fn alias_bombs_end_where_they_grow() {
     for (first, item, all, wanted) in [
         ("[x]", "*a", "[%]", grows),
         ("{x: 1}", "kK: *a", "{%}", grows),
-        // Merged into one mapping they are one key.
+        // All of them merge into one key.
         ("{x: 1}", "*a", "{<<: [%]}", "nothing"),
     ] {
         let nine = |i: usize| {
@@ -97,7 +97,7 @@ fn alias_bombs_end_where_they_grow() {
 }
 
 #[test]
-fn long_text_that_is_repeated_is_paid_for() {
+fn repeated_long_text_counts_against_the_budget() {
     let long = "x".repeat(1 << 20);
     let many = |item: &str| vec![item; 5_000].join(",");
     let grows = "the project grows to more than 500000 nodes";
@@ -225,7 +225,7 @@ fn depth_is_bounded() {
 }
 
 #[test]
-fn circles_are_told() {
+fn circles_are_reported() {
     says_of(
         "services: {a: &a {image: x, environment: [*a]}}",
         "blog/compose.yml:1:43: the alias refers to an anchor that contains it",
@@ -251,7 +251,7 @@ fn circles_are_told() {
 }
 
 #[test]
-fn odd_bytes_are_told_with_their_line() {
+fn invalid_bytes_are_reported_with_their_line() {
     let with =
         |path, content: &[u8]| [(COMPOSE, web("env_file: web.env").into_bytes()), (path, content.to_vec())];
     says(&with("blog/.env", b"A=1\nB=\xffhunter2"), "blog/.env:2:1: the file is not UTF-8");
@@ -294,7 +294,7 @@ fn variables_that_double_end_in_an_error() {
     let files =
         |dotenv: &str| [(COMPOSE, web("environment: {A: $A39}").into_bytes()), ("blog/.env", dotenv.into())];
     says(&files(&double), "blog/.env:19:1: variables nest too deeply or make the text too long");
-    // Words that are not used are not worked out.
+    // Unused default words are not expanded.
     let mut unused = format!("A={}\n", "x".repeat(200_000));
     for i in 0..30_000 {
         writeln!(unused, "B{i}=${{NO:+$A$A$A$A}}").unwrap();

@@ -1,8 +1,8 @@
-//! Holds the layers: what is pure stays pure, imports run one way, and ARCHITECTURE.md draws what is built.
+//! Checks the layers: pure modules stay pure, imports run one way, and ARCHITECTURE.md lists the layers that are built.
 //!
 //! Reads the sources, not the program.
 
-#![expect(clippy::unwrap_used, reason = "in a test that cannot read its input, a panic is the message")]
+#![expect(clippy::unwrap_used, reason = "if a test cannot read its input, a panic is the message")]
 
 mod rules;
 mod source;
@@ -23,14 +23,14 @@ fn sources() -> Sources {
     sources
 }
 
-/// The crates that the program depends on, by the names that paths call them by.
+/// Returns the dependencies of the program, by the names that paths use.
 fn crates() -> Vec<String> {
     let manifest = read("Cargo.toml");
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     dependencies.lines().filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_"))).collect()
 }
 
-/// The violations of a source in a program that has a file for each of the modules that it names.
+/// Returns the violations of a source in a program with all modules that it imports.
 fn violations_of(module: &str, text: &str) -> Vec<String> {
     let others =
         ["base::path", "compose::yaml", "tree::disk", "host", "cli", "apply::words", "report::progress"];
@@ -62,7 +62,7 @@ fn pure_folders_stand_below_edges_and_those_below_effects() {
 }
 
 #[test]
-fn the_architecture_page_draws_these_layers() {
+fn the_architecture_page_lists_these_layers() {
     let page = read("ARCHITECTURE.md");
     let mut rows = page.lines().skip_while(|line| !line.starts_with("| folder |")).skip(2);
     let mut drawn = Vec::new();
@@ -137,7 +137,7 @@ fn a_violation_is_caught_however_it_is_written() {
 }
 
 #[test]
-fn what_is_no_import_is_none() {
+fn comments_strings_and_tests_do_not_count_as_imports() {
     for (module, text) in [
         ("plan", "/// As [`crate::host`] says. std::fs\nuse std::collections::BTreeMap; // tokio::spawn"),
         (
@@ -163,7 +163,7 @@ fn purity_is_by_folder_with_named_parts() {
 }
 
 #[test]
-fn an_import_circle_is_caught_through_names_that_a_folder_passes_on() {
+fn an_import_circle_is_caught_through_re_exports() {
     let circles_of = |texts: &[(&str, &str)]| {
         circles(&Sources::of(texts.iter().map(|(module, text)| ((*module).to_owned(), (*text).to_owned()))))
     };

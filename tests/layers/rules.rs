@@ -1,10 +1,10 @@
-//! The layers, and what a module of each may import.
+//! The layers, and the rules for their imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::{Sources, within};
 
-/// What a module may do.
+/// Sort of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
     /// Values and functions of values. Imports what is pure, and nothing else.
@@ -37,14 +37,14 @@ pub(crate) const LAYERS: &[(&str, Sort)] = &[
     ("cli", Sort::Top),
 ];
 
-/// Pure modules in folders that are not. They import no impure part of their own folder either.
+/// Pure modules in folders that are not pure. They import no impure part of their own folder either.
 const PURE_PARTS: &[&str] =
     &["github::event", "host::key", "apply::engine", "apply::health", "apply::steps", "apply::words"];
 
 /// Modules that draw on the terminal, in a folder that is pure otherwise.
 const IMPURE_PARTS: &[&str] = &["report::progress"];
 
-/// What has effects, tells the time, or runs something.
+/// Paths with effects, clocks or processes.
 const EFFECTS: &[&str] = &[
     "std::env",
     "std::fs",
@@ -68,7 +68,7 @@ const VALUES: &[&str] = &[
     "std::process::ExitCode",
 ];
 
-/// Methods of `std::path::Path` that ask the file system.
+/// Methods of `std::path::Path` that access the filesystem.
 const PATH_METHODS: &[&str] =
     &["canonicalize", "exists", "metadata", "read_dir", "read_link", "symlink_metadata", "try_exists"];
 
@@ -98,7 +98,7 @@ pub(crate) fn is_pure(module: &str) -> bool {
     is_layer || PURE_PARTS.iter().any(is_within)
 }
 
-/// The imports that the layers forbid, one line for each. `crates` are those that the program depends on.
+/// Returns the imports that the layers forbid, one line for each. `crates` are the dependencies of the program.
 pub(crate) fn violations(sources: &Sources, crates: &[String]) -> Vec<String> {
     let level = |module: &str| {
         let top = module.split("::").next().unwrap_or_default();
@@ -138,8 +138,8 @@ fn has_effects(path: &str, crates: &[String]) -> bool {
     EFFECTS.iter().any(is_effect) && !VALUES.iter().any(|value| within(path, value))
 }
 
-/// The import circles in the folders of src, as `folder: part, part`. A part is a file or a folder below; what
-/// is imported by a folder's own mod.rs, or from it, makes no circle.
+/// Returns the import circles in the folders of src, as `folder: part, part`. A part is a file or a folder. Imports
+/// from and by the folder's own mod.rs do not count.
 pub(crate) fn circles(sources: &Sources) -> Vec<String> {
     let mut folders: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for module in sources.modules() {
@@ -167,7 +167,7 @@ pub(crate) fn circles(sources: &Sources) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The parts of a folder that one of them leads to by imports.
+/// Returns the parts of a folder that one of them imports, directly or not.
 fn reach<'p>(parts: &'p BTreeMap<String, BTreeSet<String>>, from: &'p str) -> BTreeSet<&'p str> {
     let mut reached = BTreeSet::new();
     let mut next = vec![from];

@@ -1,4 +1,4 @@
-//! Reads the sources of the program: which modules there are, and what each of them imports.
+//! Reads the sources of the program: its modules, and the imports of each.
 //!
 //! Comments, literals and code that is compiled for tests only are left out.
 
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The most `pub use` that one path may lead through.
-const MAX_DETOURS: usize = 8;
+/// Number of re-exports that are followed for one path.
+const MAX_REEXPORTS: usize = 8;
 
 /// The source files of a crate by module: `""` is lib.rs, `compose` is compose/mod.rs.
 #[derive(Default)]
 pub(crate) struct Sources(BTreeMap<String, Source>);
 
-/// What one file names.
+/// Imports, paths and method calls of one file.
 #[derive(Default)]
 struct Source {
     /// The names that a `use` brings in, each with the whole path.
@@ -51,7 +51,7 @@ impl Sources {
         Self::of(files.iter().map(|file| (module(file), fs::read_to_string(file).unwrap())))
     }
 
-    /// Sources that are given as text.
+    /// Sources from texts by module.
     pub(crate) fn of(texts: impl IntoIterator<Item = (String, String)>) -> Self {
         let read = |(module, text): (String, String)| {
             let stream: TokenStream = text.parse().unwrap_or_else(|err| panic!("{module}: {err}"));
@@ -82,11 +82,11 @@ impl Sources {
         self.0[module].methods.iter().map(String::as_str)
     }
 
-    /// The modules that a module imports, those that only pass a name on included.
+    /// The modules that a module imports, including those that only re-export a name.
     pub(crate) fn imports(&self, module: &str) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
         for path in self.paths(module) {
-            self.follow(&path, MAX_DETOURS, &mut found);
+            self.follow(&path, MAX_REEXPORTS, &mut found);
         }
         found.remove(module);
         found
@@ -99,7 +99,7 @@ impl Sources {
         paths.map(|path| self.whole(module, &self.whole(module, path))).collect()
     }
 
-    /// A path of a module with the first name written out, if that is an import or a module below.
+    /// A path of a module with its first name resolved, if that is an import or a child module.
     fn whole(&self, module: &str, path: &str) -> String {
         let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         let child = join(module, first);
@@ -111,9 +111,9 @@ impl Sources {
         if rest.is_empty() { start } else { join(&start, rest) }
     }
 
-    /// Notes the modules that a path leads through: the longest one that is a file, and what it has the
-    /// rest of the path from.
-    fn follow<'s>(&'s self, path: &str, detours: usize, found: &mut BTreeSet<&'s str>) {
+    /// Adds the modules that a path leads through: the longest one that is a file, and those from which that file
+    /// imports the rest of the path.
+    fn follow<'s>(&'s self, path: &str, reexports: usize, found: &mut BTreeSet<&'s str>) {
         let Some(rest) = path.strip_prefix("crate::") else { return };
         let mut module = String::new();
         let mut names = rest.split("::").peekable();
@@ -126,9 +126,9 @@ impl Sources {
         let Some((module, source)) = self.0.get_key_value(&module) else { return };
         found.insert(module);
         let Some(import) = names.next().and_then(|name| source.imports.get(name)) else { return };
-        if detours > 0 {
+        if reexports > 0 {
             let path = std::iter::once(import.as_str()).chain(names).collect::<Vec<_>>().join("::");
-            self.follow(&self.whole(module, &path), detours - 1, found);
+            self.follow(&self.whole(module, &path), reexports - 1, found);
         }
     }
 }
@@ -156,7 +156,7 @@ impl Source {
         }
     }
 
-    /// Lists the words and marks of a stream without what is compiled for tests only.
+    /// Lists the words and marks of a stream, without code that is compiled for tests only.
     fn flatten(&mut self, module: &str, stream: TokenStream, tokens: &mut Vec<String>) {
         let mut trees = stream.into_iter();
         let mut is_test = false;
@@ -283,7 +283,7 @@ fn join(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
 }
 
-/// A path of a module from `crate` or the name of another crate on: `super` and `self` written out.
+/// Resolves `super` and `self` in a path of a module.
 fn absolute(module: &str, path: &str) -> String {
     let mut here: Vec<&str> = module.split("::").filter(|name| !name.is_empty()).collect();
     let mut names = path.split("::").peekable();

@@ -1,4 +1,4 @@
-//! A repository whose history is made of random edits.
+//! A repository with a history of random edits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::support::random::Random;
 use crate::support::repo::Repo;
 
-/// Projects beside those of `services/`: what those do not use.
+/// Projects with features that those of `services/` do not use.
 pub(crate) const MORE: &[(&str, &str)] = &[
     (
         "media/docker-compose.yml",
@@ -76,7 +76,7 @@ pub(crate) const MORE: &[(&str, &str)] = &[
     ("chain/notes.txt", "n\n"),
 ];
 
-/// A repository in a temporary folder.
+/// Repository in a temporary folder.
 pub(crate) struct History {
     repo: Repo,
     count: usize,
@@ -87,7 +87,7 @@ const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "
 
 type Edit = fn(&mut History, &mut Random) -> Option<String>;
 
-/// Each kind of edit, with how often it is made.
+/// Kinds of edits with their relative frequency.
 const EDITS: &[(usize, Edit)] = &[
     (9, History::change_content),
     (5, History::change_image),
@@ -113,7 +113,7 @@ const EDITS: &[(usize, Edit)] = &[
 ];
 
 impl History {
-    /// The first commit.
+    /// Creates the first commit.
     pub(crate) fn start() -> Self {
         let history = Self { repo: Repo::new(), count: 0 };
         let other = std::env::var_os("REPLAY_TREE").map(PathBuf::from);
@@ -127,31 +127,31 @@ impl History {
         history
     }
 
-    /// Adds to `services/` what the history needs besides.
+    /// Adds the other files that the history needs to `services/`.
     fn complete(&self) {
         let history = self;
-        // What the host has is in the repository here, or nobody could tell what a value does.
+        // Files of the host are in the repository here, so that their values can be compared.
         fs::remove_file(history.services().join(".gitignore")).unwrap();
         for example in history.files().into_iter().filter(|path| path.ends_with(".env.example")) {
             let text = fs::read_to_string(&example).unwrap();
             fs::write(example.with_file_name(".env"), text).unwrap();
         }
-        // What a build does not see of its context is held against a real build elsewhere.
+        // Another test compares `.dockerignore` with a real build.
         fs::remove_file(history.services().join("app/.dockerignore")).unwrap();
         MORE.iter().for_each(|(path, text)| history.write(&history.services().join(path), text));
     }
 
-    /// The top of the repository.
+    /// The top folder of the repository.
     pub(crate) fn top(&self) -> &Path {
         self.repo.top()
     }
 
-    /// Leaves the repository for somebody to look at.
+    /// Keeps the repository for inspection.
     pub(crate) fn keep(self) -> PathBuf {
         self.repo.keep()
     }
 
-    /// Makes one commit of one to three edits, and tells of them.
+    /// Makes a commit of one to three edits, and returns their descriptions.
     pub(crate) fn edit(&mut self, random: &mut Random) -> Vec<String> {
         let mut kinds: Vec<Edit> = Vec::new();
         EDITS.iter().for_each(|(weight, edit)| kinds.extend(std::iter::repeat_n(*edit, *weight)));
@@ -166,7 +166,7 @@ impl History {
         made
     }
 
-    /// The folders that hold a project.
+    /// The folders that hold projects.
     pub(crate) fn projects(&self) -> Vec<String> {
         let entries = fs::read_dir(self.services()).unwrap().map(|entry| entry.unwrap().path());
         let is_project = |dir: &PathBuf| {
@@ -179,7 +179,7 @@ impl History {
         names
     }
 
-    /// A digest of what lies in no project.
+    /// Digest of the files that are in no project.
     pub(crate) fn outside(&self) -> String {
         let projects: BTreeSet<PathBuf> =
             self.projects().iter().map(|name| self.services().join(name)).collect();
@@ -201,7 +201,7 @@ impl History {
     }
 
     fn write(&self, path: &Path, text: &str) {
-        // Another edit may have made a folder of the file, or a file of its folder.
+        // Another edit may have replaced the file by a folder or its folder by a file.
         let in_the_way = path.ancestors().find(|dir| dir.is_file()).filter(|dir| *dir != path);
         in_the_way.into_iter().for_each(|file| fs::remove_file(file).unwrap());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -243,7 +243,7 @@ impl History {
         random.pick(&self.projects()).cloned()
     }
 
-    /// Changes a random line of a text; `None` when no line is of the kind.
+    /// Changes a random line of a text; `None` if no line matches.
     fn change_line(
         &self,
         random: &mut Random,
@@ -270,7 +270,7 @@ impl History {
         Some(format!("content of {}", self.shown(&path)))
     }
 
-    /// What a slip of the fingers does to a line of a compose file or an env file.
+    /// Makes a typo in a line of a compose file or an env file.
     fn garble(&mut self, random: &mut Random) -> Option<String> {
         let path = self.file(random, |path| is_yaml(path) || path.ends_with(".env"))?;
         let text = fs::read_to_string(&path).ok()?;
@@ -365,7 +365,7 @@ impl History {
         Some(format!("quotes at {}", self.change_line(random, &path, is_scalar, change)?))
     }
 
-    /// The last section of a file goes to the front.
+    /// Moves the last section of a file to the front.
     fn turn_sections(&mut self, random: &mut Random) -> Option<String> {
         let path = self.compose_file(random)?;
         let text = fs::read_to_string(&path).unwrap();
@@ -399,7 +399,7 @@ impl History {
         Some(format!("a service less in {}", self.shown(&path)))
     }
 
-    /// An override for a random service comes, or the one that is there goes.
+    /// Adds an override for a random service, or removes the existing one.
     fn override_service(&mut self, random: &mut Random) -> Option<String> {
         let project = self.project(random)?;
         let dir = self.services().join(&project);
@@ -449,7 +449,7 @@ impl History {
         Some(format!("{} is {}", self.shown(&path), self.shown(&to)))
     }
 
-    /// A file becomes a folder, or a folder that was made so a file again.
+    /// Turns a file into a folder, or such a folder back into a file.
     fn file_to_folder(&mut self, random: &mut Random) -> Option<String> {
         if let Some(inside) = self.file(random, |path| path.ends_with("/inside")) {
             let dir = inside.parent()?.to_owned();
@@ -504,7 +504,7 @@ impl History {
         Some(format!("resource at {}", self.change_line(random, &path, is_named, change)?))
     }
 
-    /// One project as it was some commits ago.
+    /// Restores one project from some commits ago.
     fn take_back(&mut self, random: &mut Random) -> Option<String> {
         let project = self.project(random)?;
         let back = 1 + random.below(6);

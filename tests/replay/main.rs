@@ -1,12 +1,10 @@
-//! Replays a history commit by commit: what `plan --base A --head B` says against what
-//! `docker compose config` says of both.
+//! Replays a history commit by commit: compares `plan --base A --head B` with `docker compose config` of both.
 //!
-//! The history starts with `services/` and [`history::MORE`], and goes on with random edits of the kinds
-//! that people make. Which services act, and how, is worked out from Compose's own resolved
-//! configuration before and after and from the files that it names; nothing of the reader is used for
-//! it. Needs `docker compose`, but no daemon.
+//! The history starts with `services/` and [`history::MORE`] and continues with random, realistic edits. The expected
+//! actions follow from Compose's own resolved configuration before and after, and from the files that it names.
+//! The compose reader has no part in that. Needs `docker compose`, but no daemon.
 //!
-//! `REPLAY_COMMITS` and `REPLAY_SEED` make it longer or another one, `REPLAY_TREE` starts from another tree.
+//! `REPLAY_COMMITS` sets the length, `REPLAY_SEED` the random numbers, `REPLAY_TREE` another tree to start from.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -22,25 +20,25 @@ use oracle::Oracle;
 use support::program;
 use support::random::Random;
 
-/// What each service must do: kinds by project and service.
-type Deeds = BTreeMap<(String, String), BTreeSet<String>>;
+/// Kinds of actions by project and service.
+type Actions = BTreeMap<(String, String), BTreeSet<String>>;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
 #[test]
-fn every_commit_acts_on_whom_compose_says_it_concerns() {
+fn every_commit_acts_on_the_services_that_compose_would_change() {
     let (commits, seed) = (number("REPLAY_COMMITS", 60), number("REPLAY_SEED", 1));
     let mut random = Random::new(seed);
     let mut history = History::start();
     let mut oracle = Oracle::default();
-    let mut before = oracle.look(&history);
+    let mut before = oracle.projects(&history);
     let (mut differences, mut compared, mut acting) = (Vec::new(), 0, 0);
     for commit in 1..=commits {
         let edits = history.edit(&mut random);
-        let after = oracle.look(&history);
-        let (wanted, known) = oracle::deeds(&before, &after);
+        let after = oracle.projects(&history);
+        let (wanted, known) = oracle::actions(&before, &after);
         let said = planned(&history, &known);
         compared += known.len();
         acting += wanted.len();
@@ -58,18 +56,18 @@ fn every_commit_acts_on_whom_compose_says_it_concerns() {
         before = after;
     }
     assert!(differences.is_empty(), "{}\nhistory in {}", differences.join("\n"), history.keep().display());
-    assert!(compared as u64 > commits * 5, "Compose took too few of the projects: {compared}");
+    assert!(compared as u64 > commits * 5, "Compose accepted too few of the projects: {compared}");
     assert!(acting as u64 > commits / 2, "too few services had to act: {acting}");
 }
 
-/// What the plan says of the projects that Compose understands before and after the last commit.
-fn planned(history: &History, known: &BTreeSet<String>) -> Deeds {
+/// Returns the planned actions for the projects that Compose accepts before and after the last commit.
+fn planned(history: &History, known: &BTreeSet<String>) -> Actions {
     let mut command = program::ghdeploy(history.top(), history.top());
     command.args(["plan", "--base", "HEAD~1", "--head", "HEAD", "--format", "json", "--root"]);
     let output = program::run(command.arg(history.top().join("services")));
     assert!(matches!(output.code, Some(0 | 2)), "{}", output.all());
     let plan = output.json();
-    let mut deeds = Deeds::new();
+    let mut actions = Actions::new();
     for project in plan["hosts"][0]["projects"].as_array().unwrap() {
         let name = project["name"].as_str().unwrap();
         if !known.contains(name) {
@@ -78,13 +76,13 @@ fn planned(history: &History, known: &BTreeSet<String>) -> Deeds {
         assert!(project.get("problems").is_none(), "{name}: {}", project["problems"]);
         for action in project["actions"].as_array().unwrap() {
             let kind = match action["kind"].as_str().unwrap() {
-                // What a service asks for when its files change is another test's concern.
+                // Another test covers which of these a service asks for.
                 "restart" | "signal" | "exec" | "none" => "content",
                 kind => kind,
             };
             let service = action["service"].as_str().unwrap().to_owned();
-            deeds.entry((name.to_owned(), service)).or_default().insert(kind.to_owned());
+            actions.entry((name.to_owned(), service)).or_default().insert(kind.to_owned());
         }
     }
-    deeds
+    actions
 }

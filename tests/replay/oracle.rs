@@ -1,4 +1,4 @@
-//! What a change means, worked out from `docker compose config` alone.
+//! Actions that a change requires, computed from `docker compose config` alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -9,51 +9,51 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::Deeds;
+use crate::Actions;
 use crate::history::History;
 
-/// All projects by name; `None` for one that Compose does not take.
-pub(crate) type Look = BTreeMap<String, Option<Rc<Resolved>>>;
+/// All projects by name; `None` for one that Compose refuses.
+pub(crate) type Projects = BTreeMap<String, Option<Rc<Resolved>>>;
 
-/// A project as Compose resolves it, with the content of what it names.
+/// Project as Compose resolves it, with the content of the files that it names.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    /// Every service, those of inactive profiles too.
+    /// All services, including those of inactive profiles.
     names: BTreeSet<String>,
-    /// Those that a plain `up` starts.
+    /// The services that a plain `up` starts.
     active: BTreeMap<String, Service>,
 }
 
-/// A service reduced to what decides about it.
+/// Parts of a service that decide about its actions.
 #[derive(Debug, PartialEq)]
 struct Service {
-    /// What a plain `up` takes up.
+    /// Parts whose change a plain `up` applies.
     definition: Value,
-    /// What only a recreate brings.
+    /// Parts whose change only a recreate applies.
     inline: Value,
-    /// How it is built and of what; `None` if it is not built.
+    /// Its build and the content of that; `None` if it is not built.
     build: Option<Value>,
-    /// The content that it mounts.
+    /// The mounted content.
     content: BTreeMap<String, String>,
-    /// Whether it asks to be recreated when that changes.
+    /// Whether it asks for a recreate if that changes.
     recreates: bool,
-    /// Whether it asks for something milder than a restart, which nothing that starts anew needs.
+    /// Whether it asks for less than a restart. A service that starts anew does not need that.
     is_mild: bool,
     /// Services that it is restarted with or after.
     follows: Vec<String>,
 }
 
-/// Asks Compose, and keeps the answers.
+/// Asks Compose, and caches the answers.
 #[derive(Default)]
 pub(crate) struct Oracle {
     answers: HashMap<String, Option<Rc<Value>>>,
 }
 
 impl Oracle {
-    /// Looks at every project of the checked-out commit.
-    pub(crate) fn look(&mut self, history: &History) -> Look {
+    /// Resolves every project of the checked-out commit.
+    pub(crate) fn projects(&mut self, history: &History) -> Projects {
         let projects = history.projects();
-        // What lies outside of the projects may be part of any of them.
+        // Files outside the projects may be part of any of them.
         let outside = history.outside();
         projects
             .into_iter()
@@ -67,7 +67,7 @@ impl Oracle {
     }
 }
 
-/// The resolved configuration with the list of active services.
+/// Returns the resolved configuration with the list of active services.
 fn ask(dir: &Path) -> Option<Rc<Value>> {
     let compose = |args: &[&str]| -> Option<Vec<u8>> {
         let mut command = Command::new("docker");
@@ -78,7 +78,7 @@ fn ask(dir: &Path) -> Option<Rc<Value>> {
         assert!(!stderr.contains("is not a docker command"), "this test needs Docker Compose");
         output.status.success().then_some(output.stdout)
     };
-    // As JSON it would leave out what starts with `x-`.
+    // The JSON format would leave out keys that start with `x-`.
     let config = compose(&["--profile", "*", "config"])?;
     let mut config: Value = serde_yaml::from_slice(&config).unwrap();
     let active = compose(&["config", "--services"])?;
@@ -158,7 +158,7 @@ fn service(config: &Value, body: &Value) -> Service {
     }
 }
 
-/// A digest of a file or of everything in a folder; `None` when there is nothing.
+/// Returns a digest of a file or of everything in a folder; `None` if it does not exist.
 fn content(path: &Path) -> Option<String> {
     let mut digest = Sha256::new();
     if path.is_dir() {
@@ -176,9 +176,9 @@ fn content(path: &Path) -> Option<String> {
     Some(format!("{:x}", digest.finalize()))
 }
 
-/// What every service must do, and the projects that Compose takes both before and after.
-pub(crate) fn deeds(before: &Look, after: &Look) -> (Deeds, BTreeSet<String>) {
-    let (mut deeds, mut known) = (Deeds::new(), BTreeSet::new());
+/// Returns the required actions, and the projects that Compose accepts both before and after.
+pub(crate) fn actions(before: &Projects, after: &Projects) -> (Actions, BTreeSet<String>) {
+    let (mut actions, mut known) = (Actions::new(), BTreeSet::new());
     for (project, now) in after {
         let Some(now) = now else { continue };
         let old = match before.get(project) {
@@ -198,28 +198,28 @@ pub(crate) fn deeds(before: &Look, after: &Look) -> (Deeds, BTreeSet<String>) {
                 !starts(name) && service.follows.iter().any(|dependency| starts(dependency))
             });
             let Some((name, _)) = follower else { break };
-            // What starts anew needs nothing milder.
+            // A service that starts anew needs nothing less.
             kinds.insert(name, BTreeSet::from(["content", "started"]));
         }
         for (name, mut kinds) in kinds {
             kinds.remove("started");
             if !kinds.is_empty() {
                 let kinds = kinds.into_iter().map(str::to_owned).collect();
-                deeds.insert((project.clone(), name.to_owned()), kinds);
+                actions.insert((project.clone(), name.to_owned()), kinds);
             }
         }
         for gone in old.iter().flat_map(|old| old.active.keys()).filter(|name| !now.names.contains(*name)) {
-            deeds.insert((project.clone(), gone.clone()), BTreeSet::from(["remove".to_owned()]));
+            actions.insert((project.clone(), gone.clone()), BTreeSet::from(["remove".to_owned()]));
         }
     }
-    (deeds, known)
+    (actions, known)
 }
 
 fn starts(kinds: &BTreeSet<&str>) -> bool {
     ["up", "recreate", "started"].iter().any(|kind| kinds.contains(kind))
 }
 
-/// What one service must do. `started` marks a restart, which `content` alone may not be.
+/// Returns the kinds of actions for one service. `started` marks a restart, which `content` need not be.
 fn one(old: Option<&Service>, now: &Service) -> BTreeSet<&'static str> {
     let mut kinds = BTreeSet::new();
     let Some(old) = old else {
@@ -241,7 +241,7 @@ fn one(old: Option<&Service>, now: &Service) -> BTreeSet<&'static str> {
     if old.content == now.content {
         return kinds;
     }
-    // A build may turn out as the image that is there, and then nothing starts anew.
+    // A build may result in the existing image. Then nothing starts anew.
     let suffices =
         if now.is_mild || !kinds.contains("build") { starts(&kinds) } else { kinds.contains("recreate") };
     if now.recreates {

@@ -1,10 +1,10 @@
-//! Random numbers that are the same in every run.
+//! Reproducible random numbers.
 
-/// A xorshift generator.
+/// Xorshift generator.
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. Equal seeds give equal numbers.
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         for _ in 0..8 {
@@ -20,12 +20,12 @@ impl Random {
         self.0
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 16) as usize % end
     }
 
-    /// One of the items; `None` of none.
+    /// Returns one of the items; `None` if there are none.
     pub(crate) fn pick<'i, T>(&mut self, items: &'i [T]) -> Option<&'i T> {
         if items.is_empty() { None } else { Some(&items[self.below(items.len())]) }
     }

@@ -1,4 +1,4 @@
-//! A compose file, and one that it may include or extend.
+//! Fuzzes a compose file, and one that it may include or extend.
 #![no_main]
 
 use ghdeploy_fuzz::{Tree, VARIABLES, parts};

@@ -1,4 +1,4 @@
-//! A `ghdeploy.yml`.
+//! Fuzzes a `ghdeploy.yml`.
 #![no_main]
 
 use ghdeploy::config::Config;

@@ -1,4 +1,4 @@
-//! A `.env`, which is also the env file and the label file of a service.
+//! Fuzzes a `.env`, which is also the env file and the label file of a service.
 #![no_main]
 
 use ghdeploy_fuzz::{Tree, VARIABLES};

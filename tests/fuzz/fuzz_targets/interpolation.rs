@@ -1,11 +1,11 @@
-//! A text with variables, wherever a compose file may have one.
+//! Fuzzes a text with variables, wherever a compose file may have one.
 #![no_main]
 
 use ghdeploy_fuzz::{Tree, VARIABLES};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    // In double quotes, with all that YAML would take for its own written as an escape.
+    // In double quotes, with everything that has a meaning in YAML escaped.
     let quoted: String = text
         .chars()
         .map(|c| match c {

@@ -1,4 +1,4 @@
-//! Every file of a project: compose file, override, `.env`, an env file, and one to extend or include.
+//! Fuzzes every file of a project: compose file, override, `.env`, an env file, and one to extend or include.
 #![no_main]
 
 use ghdeploy_fuzz::{Tree, VARIABLES, parts};

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: a tree in memory, and what must hold for every project.
+//! Shared parts of the fuzz targets: a tree in memory, and the properties of every project.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use ghdeploy::compose::{self, Files, NodeKind};
 use ghdeploy::base::diagnostic::Diagnostic;
 use ghdeploy::base::path::RootPath;
 
-/// A value that stands only in `.env`. No message may hold it.
+/// Value that only `.env` holds. No message may contain it.
 const SECRET: &str = "hunter2";
 
 /// Variables that every target defines.
 pub const VARIABLES: &str = "S=hunter2\nE=\nN=1\nD=./dir\nI=nginx:1\nU=$HOST\n";
 
-/// Parts of an input are separated by this byte, which UTF-8 never holds.
+/// Separator of the parts of an input, a byte that UTF-8 never contains.
 const SEPARATOR: u8 = 0xff;
 
-/// The parts of an input.
+/// Splits an input into its parts.
 pub fn parts(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split(|byte| *byte == SEPARATOR)
 }
 
-/// Files by path; a folder is there when something is in it.
+/// Files by path. A folder exists if it has a file.
 #[derive(Clone, Default)]
 pub struct Tree(BTreeMap<&'static str, Vec<u8>>);
 
 impl Tree {
-    /// The same with one more file.
+    /// Adds a file.
     #[must_use]
     pub fn with(mut self, path: &'static str, content: impl Into<Vec<u8>>) -> Self {
         self.0.insert(path, content.into());
@@ -45,7 +45,7 @@ impl Tree {
         self.0.values().any(|content| found(content))
     }
 
-    /// Loads the project `blog` and asserts all that holds whatever the files say.
+    /// Loads the project `blog` and asserts everything that holds for any files.
     pub fn check(&self) {
         let project = self.load();
         let digests = digests(&project);
@@ -68,7 +68,7 @@ impl Tree {
         assert!(at.line >= 1 && at.column >= 1, "nowhere in the file: {found:?}");
     }
 
-    /// The secret must stand in nothing but the first line of `.env`, and not in the name of a file.
+    /// Asserts that no message shows the secret, unless a file other than `.env` or a file name holds it too.
     fn check_secret(&self, project: &Project) {
         let rest = self.0.iter().map(|(path, content)| match content.strip_prefix(VARIABLES.as_bytes()) {
             Some(rest) if path.ends_with(".env") => (*path, rest.to_vec()),
@@ -82,7 +82,7 @@ impl Tree {
         assert!(!shown.contains(SECRET), "a secret is shown: {shown}");
     }
 
-    /// A comment at the end of the compose file changes nothing.
+    /// Asserts that a comment at the end of the compose file changes nothing.
     fn check_comment(&self, digests: &[(String, String)]) {
         let Some(compose) = self.0.get("blog/compose.yml").filter(|text| text.ends_with(b"\n")) else {
             return;
@@ -112,7 +112,7 @@ impl Files for Tree {
     }
 }
 
-/// Each service with its digests.
+/// Returns each service with its digests.
 fn digests(project: &Project) -> Vec<(String, String)> {
     let services = project.services.iter();
     services

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ghdeploy::base::path::RootPath;
-use ghdeploy::compose::model::{How, Project};
+use ghdeploy::compose::model::{Project, ReadMethod};
 use ghdeploy::compose::{self, Files, NodeKind};
 use serde_json::Value;
 
@@ -207,7 +207,7 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
             let path = Path::new(path).strip_prefix(&folder.root).ok()?;
             Some(path.to_str().unwrap().to_owned())
         };
-        let of = |how: &[How]| -> BTreeSet<String> {
+        let of = |how: &[ReadMethod]| -> BTreeSet<String> {
             mine.reads
                 .iter()
                 .filter(|read| how.contains(&read.how))
@@ -233,10 +233,10 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
                 None => host_binds.insert(source),
             };
         }
-        differ(&format!("{service}: binds"), &of(&[How::Bind]), &binds);
+        differ(&format!("{service}: binds"), &of(&[ReadMethod::Bind]), &binds);
         let mine_host = mine.host_binds.iter().map(|(path, _)| path.clone()).collect();
         differ(&format!("{service}: binds of the host"), &mine_host, &host_binds);
-        for (how, key) in [(How::Config, "configs"), (How::Secret, "secrets")] {
+        for (how, key) in [(ReadMethod::Config, "configs"), (ReadMethod::Secret, "secrets")] {
             let files = items(&theirs[key])
                 .iter()
                 .filter_map(|used| json[key][text(&used["source"])]["file"].as_str().and_then(below))
@@ -248,7 +248,7 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
             .filter_map(|file| below(file["path"].as_str().or(file.as_str())?))
             .collect();
         if !raw.is_null() {
-            differ(&format!("{service}: env files"), &of(&[How::EnvFile]), &env_files);
+            differ(&format!("{service}: env files"), &of(&[ReadMethod::EnvFile]), &env_files);
         }
         let build = &theirs["build"];
         let mut contexts: BTreeSet<String> = build["context"].as_str().and_then(below).into_iter().collect();
@@ -257,9 +257,10 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
         }
         if let (Some(context), Some(file)) = (build["context"].as_str(), build["dockerfile"].as_str()) {
             let path = below(&format!("{context}/{file}"));
-            contexts.extend(path.filter(|path| of(&[How::Build]).contains(path) || file != "Dockerfile"));
+            contexts
+                .extend(path.filter(|path| of(&[ReadMethod::Build]).contains(path) || file != "Dockerfile"));
         }
-        differ(&format!("{service}: build"), &of(&[How::Build]), &contexts);
+        differ(&format!("{service}: build"), &of(&[ReadMethod::Build]), &contexts);
         let dependency = |(name, waits): (&String, &Value)| {
             format!(
                 "{name} {} {} {}",
@@ -281,7 +282,7 @@ fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
 
 fn lacks_env_file(project: &Project) -> bool {
     let mut reads = project.services.values().flat_map(|service| &service.reads);
-    reads.any(|read| read.how == How::EnvFile && read.required && read.kind.is_none())
+    reads.any(|read| read.how == ReadMethod::EnvFile && read.required && read.kind.is_none())
 }
 
 fn text(value: &Value) -> String {

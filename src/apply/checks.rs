@@ -9,7 +9,7 @@ use super::run::ProjectRun;
 use super::words::{explain, unset_variables};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};
-use crate::compose::model::{How, Service};
+use crate::compose::model::{ReadMethod, Service};
 use crate::host::facts::types;
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::reference::{INPUTS, REVISION};
@@ -220,7 +220,7 @@ fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
     let inputs = inputs.map(|read| HostPath {
         service: name,
         path: read.path.to_string(),
-        must_be_file: matches!(read.how, How::Config | How::Secret)
+        must_be_file: matches!(read.how, ReadMethod::Config | ReadMethod::Secret)
             || looks_like_a_file(read.path.as_str())
             || read.target.as_deref().is_some_and(looks_like_a_file),
         at: &read.at,
@@ -239,7 +239,7 @@ fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
 pub(super) fn read_by_compose(project: &WantedProject) -> Vec<RootPath> {
     let definition = project.model.definition_files.iter().map(|file| file.path.clone());
     let reads = project.model.services.values().flat_map(|service| &service.reads);
-    let others = reads.filter(|read| !read.how.is_input() && read.how != How::Build);
+    let others = reads.filter(|read| !read.how.is_input() && read.how != ReadMethod::Build);
     let others = others.map(|read| read.path.clone());
     definition.chain(others).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::compose::model::{Condition, Dependency, Hook, Reaction, Service, When};
+use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service};
 use crate::plan::{Action, ActionKind, ProjectPlan, ProjectWork};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::ServiceState;
@@ -134,7 +134,7 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
         let operation = Operation::Tag { image: image.clone(), name: name.clone(), is_optional: false };
         list.push(operation, Vec::new(), Blame::Action(0));
     }
-    list.hooks(plan, When::Before, Blame::Beforehand);
+    list.hooks(plan, HookPhase::Before, Blame::Beforehand);
     list.group(plan, &ActionKind::Up, Operation::Up(Up::Changed));
     list.group(plan, &ActionKind::Recreate, Operation::Up(Up::Recreate));
     list.recreate_kept(work);
@@ -157,7 +157,7 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
     if !acting.is_empty() {
         list.push(Operation::AwaitHealthy, acting, Blame::Service);
     }
-    list.hooks(plan, When::After, Blame::Afterwards);
+    list.hooks(plan, HookPhase::After, Blame::Afterwards);
     list.0
 }
 
@@ -280,7 +280,7 @@ impl List {
         self.push(operation, services.collect(), Blame::Action(first));
     }
 
-    fn hooks(&mut self, plan: &ProjectPlan, when: When, blames: Blame) {
+    fn hooks(&mut self, plan: &ProjectPlan, when: HookPhase, blames: Blame) {
         for hook in plan.hooks.iter().filter(|hook| hook.when == when) {
             self.push(Operation::Hook(hook.clone()), vec![hook.service.clone()], blames);
         }

@@ -8,7 +8,7 @@ use crate::base::diagnostic::Location;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose;
-use crate::compose::model::{How, Project, Service};
+use crate::compose::model::{Project, ReadMethod, Service};
 use crate::outcome::answers::{Explanation, Explanations, Reader, Reading, if_host_variables};
 use crate::plan::ActionKind;
 use crate::report::render;
@@ -108,10 +108,12 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
 }
 
 /// The action that a change to a file would cause in a service that reads it.
-fn kind(project: &Project, service: &Service, how: How, at: &RootPath) -> ActionKind {
+fn kind(project: &Project, service: &Service, how: ReadMethod, at: &RootPath) -> ActionKind {
     match how {
-        How::EnvFile | How::LabelFile => ActionKind::Up,
-        How::Build => ActionKind::Build,
-        How::Bind | How::Config | How::Secret => ActionKind::from(Reactions::new(project, service).to(at)),
+        ReadMethod::EnvFile | ReadMethod::LabelFile => ActionKind::Up,
+        ReadMethod::Build => ActionKind::Build,
+        ReadMethod::Bind | ReadMethod::Config | ReadMethod::Secret => {
+            ActionKind::from(Reactions::new(project, service).to(at))
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::dotenv;
-use super::model::How;
+use super::model::ReadMethod;
 use super::scalar;
 use super::service::ServiceReader;
 use super::variables::{Variable, Variables};
@@ -28,7 +28,7 @@ impl ServiceReader<'_, '_, '_> {
         let mut values: BTreeMap<Rc<str>, Option<String>> = BTreeMap::new();
         let mut known = Variables::default();
         for file in self.files_of("env_file") {
-            let Some(path) = self.read(&file.text, file.at, How::EnvFile, None, file.required) else {
+            let Some(path) = self.read(&file.text, file.at, ReadMethod::EnvFile, None, file.required) else {
                 self.digest.add(&file.text.text);
                 continue;
             };
@@ -73,7 +73,9 @@ impl ServiceReader<'_, '_, '_> {
     pub(super) fn labels(&mut self) {
         let mut values: BTreeMap<Rc<str>, String> = BTreeMap::new();
         for file in self.files_of("label_file") {
-            let Some(path) = self.read(&file.text, file.at, How::LabelFile, None, true) else { continue };
+            let Some(path) = self.read(&file.text, file.at, ReadMethod::LabelFile, None, true) else {
+                continue;
+            };
             match self.assignments(&path, &file, &Variables::default()) {
                 Some(read) => {
                     for (name, value) in read.iter() {

@@ -2,7 +2,7 @@
 
 use super::context::LoadContext;
 use super::extension::{check_keys, mapping};
-use super::model::{Hook, HookKind, When};
+use super::model::{Hook, HookKind, HookPhase};
 use super::scalar;
 use super::yaml::{Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
@@ -19,7 +19,7 @@ pub(super) fn read(context: &mut LoadContext<'_>, node: &Node) -> Vec<Hook> {
     let mut hooks = Vec::new();
     let Some(map) = mapping(context, "hooks", node) else { return hooks };
     check_keys(context, map, HOOKS);
-    for (key, when) in [("before", When::Before), ("after", When::After)] {
+    for (key, when) in [("before", HookPhase::Before), ("after", HookPhase::After)] {
         let items = match map.get(key).map(|entry| &entry.node) {
             Some(Node { value: Value::List(items), .. }) => items,
             Some(node) => std::slice::from_ref(node),
@@ -30,7 +30,7 @@ pub(super) fn read(context: &mut LoadContext<'_>, node: &Node) -> Vec<Hook> {
     hooks
 }
 
-fn hook(context: &mut LoadContext<'_>, when: When, node: &Node) -> Option<Hook> {
+fn hook(context: &mut LoadContext<'_>, when: HookPhase, node: &Node) -> Option<Hook> {
     let map = mapping(context, "a hook", node)?;
     check_keys(context, map, HOOK);
     let wrong = |context: &mut LoadContext<'_>, at, message: &str, help: &str| {
@@ -48,7 +48,7 @@ fn hook(context: &mut LoadContext<'_>, when: When, node: &Node) -> Option<Hook> 
     };
     let (kind, entry) = match (map.get("run"), map.get("exec")) {
         (Some(run), None) => (HookKind::Run, run),
-        (None, Some(exec)) if when == When::After => (HookKind::Exec, exec),
+        (None, Some(exec)) if when == HookPhase::After => (HookKind::Exec, exec),
         (None, Some(exec)) => {
             let help = "write `run`, which starts a container from the new image";
             wrong(context, exec.at, "`exec` in a hook `before` would run in the old container", help);
@@ -131,9 +131,9 @@ mod tests {
         assert_eq!(
             read,
             [
-                (When::Before, HookKind::Run, "./manage.py|migrate".to_owned(), 300),
-                (When::After, HookKind::Exec, "sh|-c|echo $x".to_owned(), 90),
-                (When::After, HookKind::Run, "a".to_owned(), 300),
+                (HookPhase::Before, HookKind::Run, "./manage.py|migrate".to_owned(), 300),
+                (HookPhase::After, HookKind::Exec, "sh|-c|echo $x".to_owned(), 90),
+                (HookPhase::After, HookKind::Run, "a".to_owned(), 300),
             ]
         );
     }

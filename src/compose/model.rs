@@ -60,7 +60,7 @@ pub struct ProjectSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// When it runs.
-    pub when: When,
+    pub when: HookPhase,
     /// The service. The hook runs if this service is started.
     pub service: String,
     /// The way in which it runs.
@@ -79,7 +79,7 @@ pub struct Hook {
 /// Phase of a deploy in which a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum When {
+pub enum HookPhase {
     /// Before any container of the project is replaced.
     Before,
     /// Once all services of the project are healthy.
@@ -101,8 +101,8 @@ impl Hook {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.when {
-            When::Before => "hook `before`",
-            When::After => "hook `after`",
+            HookPhase::Before => "hook `before`",
+            HookPhase::After => "hook `after`",
         }
     }
 }
@@ -235,7 +235,7 @@ pub struct Read {
     /// The path below the root. A directory stands for everything below it.
     pub path: RootPath,
     /// The way in which it is read.
-    pub how: How,
+    pub how: ReadMethod,
     /// Its location.
     pub at: Location,
     /// Its kind in the tree; `None` if the tree lacks it and only the host may have it.
@@ -254,7 +254,7 @@ pub struct Read {
 impl Read {
     /// Creates a read of an optional path.
     #[must_use]
-    pub fn new(path: RootPath, how: How, at: Location) -> Self {
+    pub fn new(path: RootPath, how: ReadMethod, at: Location) -> Self {
         let (kind, target, required) = (None, None, false);
         Self {
             path,
@@ -278,7 +278,7 @@ impl Read {
 /// Way in which a service reads a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum ReadMethod {
     /// A bind mount, also through a volume with `driver_opts.device`.
     Bind,
     /// `configs:` with `file:`.
@@ -293,7 +293,7 @@ pub enum How {
     Build,
 }
 
-impl How {
+impl ReadMethod {
     /// Whether Compose ignores changes of the content, so that ghdeploy must react to them.
     #[must_use]
     pub fn is_input(self) -> bool {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::context::ResolvedPath;
 use super::digest::bound_folder;
 use super::load::is_remote;
-use super::model::{BuiltOf, How, Read};
+use super::model::{BuiltOf, Read, ReadMethod};
 use super::service::{ServiceReader, collect_unknown};
 use super::variables::Variable;
 use super::words::{MountType, ResourceKind, secret_path};
@@ -27,7 +27,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
             let Some(Node { value: Value::Text(source), at, .. }) = get("source") else { continue };
             match MountType::of(map) {
                 MountType::Bind => {
-                    self.read(source, *at, How::Bind, target, true);
+                    self.read(source, *at, ReadMethod::Bind, target, true);
                 }
                 MountType::Volume => self.named_volume(source, *at, target),
                 MountType::Other => {}
@@ -47,15 +47,15 @@ impl<'r> ServiceReader<'r, '_, '_> {
         };
         self.resource(ResourceKind::Volume, &source.text, Some(&entry.node));
         if let Some(Node { value: Value::Text(device), at, .. }) = bound_folder(&entry.node) {
-            self.read(device, *at, How::Bind, target, true);
+            self.read(device, *at, ReadMethod::Bind, target, true);
         }
     }
 
     /// Finds configs and secrets. Compose hashes only their names, not their sources.
     pub(super) fn file_objects(&mut self) {
         let kinds = [
-            (ResourceKind::Config, &self.model.configs, How::Config),
-            (ResourceKind::Secret, &self.model.secrets, How::Secret),
+            (ResourceKind::Config, &self.model.configs, ReadMethod::Config),
+            (ResourceKind::Secret, &self.model.secrets, ReadMethod::Secret),
         ];
         for (kind, objects, how) in kinds {
             for item in self.items(kind.key()) {
@@ -116,7 +116,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
         let (context, at) = text(build.get("context")).unwrap_or_else(|| (Text::quoted("."), build.at));
         let mut folder = None;
         if !is_remote(&context.text) {
-            folder = self.read(&context, at, How::Build, None, true);
+            folder = self.read(&context, at, ReadMethod::Build, None, true);
         }
         let named = text(build.get("dockerfile"));
         let dockerfile = folder.as_ref().and_then(|folder| self.dockerfile(folder, named));
@@ -130,7 +130,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
             if let Value::Text(text) = &entry.node.value {
                 let elsewhere = ["docker-image:", "service:", "oci-layout:", "target:"];
                 if !is_remote(&text.text) && !elsewhere.iter().any(|scheme| text.text.starts_with(scheme)) {
-                    self.read(text, entry.node.at, How::Build, None, true);
+                    self.read(text, entry.node.at, ReadMethod::Build, None, true);
                 }
             }
         }
@@ -138,7 +138,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
             let name = item.as_str().or_else(|| item.get("source").and_then(Node::as_str));
             let object = name.and_then(|name| self.model.secrets.get(name));
             if let Some((file, at)) = object.and_then(|entry| text(entry.node.get("file"))) {
-                self.read(&file, at, How::Build, None, true);
+                self.read(&file, at, ReadMethod::Build, None, true);
             }
         }
     }
@@ -157,7 +157,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
             if let Some(path) = path.clone() {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                self.reads.push(Read { kind, required: true, ..Read::new(path, How::Build, at) });
+                self.reads.push(Read { kind, required: true, ..Read::new(path, ReadMethod::Build, at) });
             }
         }
         let beside = path.as_ref().and_then(|path| RootPath::new(&format!("{path}.dockerignore")).ok());
@@ -171,7 +171,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         let read = [Some(&file), path.as_ref()].into_iter().flatten();
         let read: Vec<&str> = read.filter_map(|path| path.relative_to(context)).collect();
         let ignored = Ignored::parse(&String::from_utf8_lossy(&bytes), &read);
-        for read in self.reads.iter_mut().filter(|read| read.how == How::Build && read.path == *context) {
+        for read in
+            self.reads.iter_mut().filter(|read| read.how == ReadMethod::Build && read.path == *context)
+        {
             read.ignored = ignored.clone();
         }
         path

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::context::{LoadContext, ResolvedPath};
 use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
-use super::model::{BuiltOf, Condition, Dependency, How, Port, Read, Service};
+use super::model::{BuiltOf, Condition, Dependency, Port, Read, ReadMethod, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -92,7 +92,7 @@ pub(super) struct ServiceReader<'r, 'm, 'a> {
     pub(super) name: &'r str,
     /// Everything it reads.
     pub(super) reads: Vec<Read>,
-    seen: BTreeSet<(RootPath, How, Location, Option<String>)>,
+    seen: BTreeSet<(RootPath, ReadMethod, Location, Option<String>)>,
     /// Mark of its key.
     pub(super) at: Mark,
     body: &'r Map,
@@ -205,7 +205,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
         &mut self,
         text: &Text,
         at: Mark,
-        how: How,
+        how: ReadMethod,
         target: Option<String>,
         required: bool,
     ) -> Option<RootPath> {

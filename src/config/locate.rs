@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, Span, StrInput};
 
 /// Step from a node to one of its children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(super) enum KeyStep<'a> {
     /// Into a mapping.
     Key(&'a str),
     /// Into a sequence, counted from 0.
@@ -16,7 +16,7 @@ pub(super) enum Step<'a> {
 
 /// Returns line and column, counted from 1, of the node that `steps` lead to, or of the last node on the way if the
 /// text does not hold it.
-pub(super) fn locate(text: &str, steps: &[Step<'_>]) -> (usize, usize) {
+pub(super) fn locate(text: &str, steps: &[KeyStep<'_>]) -> (usize, usize) {
     let mut search = Search { parser: Parser::new_from_str(text), found: (1, 1) };
     search.node(Some(steps));
     search.found
@@ -40,7 +40,7 @@ impl Search<'_> {
 
     /// Reads one node. With `steps` it is on the way to the wanted node. Returns the text of a scalar, or `None` at
     /// the end of a collection or of the text.
-    fn node(&mut self, steps: Option<&[Step<'_>]>) -> Option<String> {
+    fn node(&mut self, steps: Option<&[KeyStep<'_>]>) -> Option<String> {
         let (event, span) = self.next()?;
         let scalar = match event {
             Event::Scalar(text, ..) => Some(text.into_owned()),
@@ -60,17 +60,17 @@ impl Search<'_> {
         Some(scalar.unwrap_or_default())
     }
 
-    fn arrive(&mut self, steps: Option<&[Step<'_>]>, span: Span) {
+    fn arrive(&mut self, steps: Option<&[KeyStep<'_>]>, span: Span) {
         if steps.is_some() {
             self.found = (span.start.line().max(1), span.start.col() + 1);
         }
     }
 
-    fn items(&mut self, steps: Option<&[Step<'_>]>) {
+    fn items(&mut self, steps: Option<&[KeyStep<'_>]>) {
         let mut number = 0;
         loop {
             let inner = match steps {
-                Some([Step::Item(item), rest @ ..]) if *item == number => Some(rest),
+                Some([KeyStep::Item(item), rest @ ..]) if *item == number => Some(rest),
                 _ => None,
             };
             if self.node(inner).is_none() {
@@ -80,10 +80,10 @@ impl Search<'_> {
         }
     }
 
-    fn entries(&mut self, steps: Option<&[Step<'_>]>) {
+    fn entries(&mut self, steps: Option<&[KeyStep<'_>]>) {
         while let Some(key) = self.node(None) {
             let inner = match steps {
-                Some([Step::Key(wanted), rest @ ..]) if *wanted == key => Some(rest),
+                Some([KeyStep::Key(wanted), rest @ ..]) if *wanted == key => Some(rest),
                 _ => None,
             };
             if self.node(inner).is_none() {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_path_of_keys_leads_to_its_value() {
-        use Step::{Item, Key};
+        use KeyStep::{Item, Key};
         assert_eq!(locate(TEXT, &[]), (2, 1));
         assert_eq!(locate(TEXT, &[Key("hosts"), Key("web"), Key("ssh")]), (3, 14));
         assert_eq!(locate(TEXT, &[Key("hosts"), Key("web"), Key("projects"), Item(1)]), (3, 33));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_located_at_its_nearest_parent() {
-        use Step::{Item, Key};
+        use KeyStep::{Item, Key};
         assert_eq!(locate(TEXT, &[Key("hosts"), Key("web"), Key("root")]), (3, 8));
         assert_eq!(locate(TEXT, &[Key("keep"), Item(3)]), (7, 7));
         assert_eq!(locate("", &[Key("keep")]), (1, 1));

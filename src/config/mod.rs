@@ -18,7 +18,7 @@ use crate::config::layout::Layout;
 use crate::base::duration::parse_duration;
 use address::{HostAddress, HostRoot};
 use globs::ProjectGlobs;
-use locate::{Step, locate};
+use locate::{KeyStep, locate};
 use raw::{Raw, RawHost, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
@@ -39,7 +39,7 @@ pub struct Config {
     /// `health`: when a service counts as healthy.
     pub health: Health,
     /// `gate`: what must have passed before an image is built.
-    pub gate: Gate,
+    pub gate: GateConfig,
     /// `build.registry`: the registry and path of images that name none, such as `ghcr.io/ann`.
     pub registry: Option<String>,
     /// `notify`: where notifications go.
@@ -59,7 +59,7 @@ impl Default for Config {
             hosts: Vec::new(),
             sync: FileRules::default(),
             health: Health::default(),
-            gate: Gate::default(),
+            gate: GateConfig::default(),
             registry: None,
             notify: Notify::default(),
             github: GitHub::default(),
@@ -113,7 +113,7 @@ impl Default for Health {
 
 /// Requirements for building an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gate {
+pub struct GateConfig {
     /// Globs for names of check runs and commit statuses; `{project}` in one stands for the project.
     pub checks: Vec<String>,
     /// Globs for names of checks that must not exist.
@@ -130,7 +130,7 @@ pub struct Gate {
     pub timeout: Duration,
 }
 
-impl Default for Gate {
+impl Default for GateConfig {
     fn default() -> Self {
         Self {
             checks: Vec::new(),
@@ -221,7 +221,7 @@ impl ConfigReader<'_> {
         if keep == 0 {
             self.problem(&["keep"], None, "at least 1 release must be kept, the one that runs");
         }
-        let gate = Gate {
+        let gate = GateConfig {
             checks: self.globs("checks", raw.gate.checks),
             forbid: self.globs("forbid", raw.gate.forbid),
             junit: self.globs("junit", raw.gate.junit),
@@ -260,7 +260,7 @@ impl ConfigReader<'_> {
         if self.problems.len() >= MAX_PROBLEMS {
             return;
         }
-        let steps: Vec<_> = keys.iter().map(|key| Step::Key(key)).chain(item.map(Step::Item)).collect();
+        let steps: Vec<_> = keys.iter().map(|key| KeyStep::Key(key)).chain(item.map(KeyStep::Item)).collect();
         let (line, column) = locate(self.text, &steps);
         let at = Location { path: self.shown.to_owned(), line, column };
         self.problems.push(Diagnostic::error(format!("{}: {}", keys.join("."), message.into()), Some(at)));

@@ -8,7 +8,7 @@ use crate::base::diff::{is_secret_name, unified};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::Files as _;
-use crate::compose::model::How;
+use crate::compose::model::ReadMethod;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
 use crate::host::releases::{Content, contents};
@@ -101,5 +101,5 @@ fn may_hold_secrets(path: &RootPath, wanted: &Wanted) -> bool {
     let services = wanted.projects.iter().flat_map(|project| project.model.services.values());
     let mut reads = services.flat_map(|service| &service.reads);
     is_secret_name(path.file_name())
-        || reads.any(|read| matches!(read.how, How::Secret | How::EnvFile) && read.covers(path))
+        || reads.any(|read| matches!(read.how, ReadMethod::Secret | ReadMethod::EnvFile) && read.covers(path))
 }

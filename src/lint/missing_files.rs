@@ -5,7 +5,7 @@
 use super::HostProjects;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::{RootPath, looks_like_a_file};
-use crate::compose::model::{How, Service};
+use crate::compose::model::{ReadMethod, Service};
 use crate::compose::{Files, NodeKind};
 
 pub(super) fn check(host: &HostProjects<'_>) -> Vec<Diagnostic> {
@@ -16,12 +16,12 @@ fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<It
     let reads = service.reads.iter().filter(|read| read.kind.is_none() && read.required);
     reads.filter_map(move |read| {
         let does = match read.how {
-            How::EnvFile => "takes its variables from",
-            How::LabelFile => "takes its labels from",
-            How::Config => "reads",
-            How::Bind if looks_like_a_file(read.path.as_str()) => "mounts",
+            ReadMethod::EnvFile => "takes its variables from",
+            ReadMethod::LabelFile => "takes its labels from",
+            ReadMethod::Config => "reads",
+            ReadMethod::Bind if looks_like_a_file(read.path.as_str()) => "mounts",
             // A secret belongs on the host alone.
-            How::Secret | How::Bind | How::Build => return None,
+            ReadMethod::Secret | ReadMethod::Bind | ReadMethod::Build => return None,
         };
         let example = RootPath::new(&format!("{}.example", read.path)).ok()?;
         if files.kind(&example) == Some(NodeKind::File) {

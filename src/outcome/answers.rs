@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::base::diagnostic::{Diagnostic, Location};
-use crate::compose::model::How;
+use crate::compose::model::ReadMethod;
 use crate::outcome::history::Release;
 use crate::plan::{ActionKind, FileChangeKind};
 use crate::state::container::{ContainerState, HealthStatus};
@@ -56,7 +56,7 @@ pub fn if_host_variables(names: &[String]) -> String {
     format!("only if {} leads there on the host", names.join(" and "))
 }
 
-/// How a service reads a path: [`How`], or as a part of its definition.
+/// How a service reads a path: [`ReadMethod`], or as a part of its definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
@@ -92,15 +92,15 @@ impl Reading {
     }
 }
 
-impl From<How> for Reading {
-    fn from(how: How) -> Self {
+impl From<ReadMethod> for Reading {
+    fn from(how: ReadMethod) -> Self {
         match how {
-            How::Bind => Self::Bind,
-            How::Config => Self::Config,
-            How::Secret => Self::Secret,
-            How::EnvFile => Self::EnvFile,
-            How::LabelFile => Self::LabelFile,
-            How::Build => Self::Build,
+            ReadMethod::Bind => Self::Bind,
+            ReadMethod::Config => Self::Config,
+            ReadMethod::Secret => Self::Secret,
+            ReadMethod::EnvFile => Self::EnvFile,
+            ReadMethod::LabelFile => Self::LabelFile,
+            ReadMethod::Build => Self::Build,
         }
     }
 }

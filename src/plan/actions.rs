@@ -128,7 +128,8 @@ impl Actions<'_> {
             );
         }
         if recorded.build != wanted.build && service.build.is_some() {
-            owed.build = self.input_reasons(service, |read, _| read.how == crate::compose::model::How::Build);
+            owed.build =
+                self.input_reasons(service, |read, _| read.how == crate::compose::model::ReadMethod::Build);
             if owed.up.is_empty() {
                 owed.up.clone_from(&owed.build);
             }

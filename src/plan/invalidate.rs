@@ -3,7 +3,7 @@
 //! An invalid digest equals no other, so whatever is wanted next is owed.
 
 use super::{Action, ActionKind, FileChange, FileChangeKind};
-use crate::compose::model::{How, Reaction};
+use crate::compose::model::{Reaction, ReadMethod};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::wanted::{ALL, Reactions, WantedProject, reaction_key};
 
@@ -23,7 +23,7 @@ pub(super) fn drifted(project: &WantedProject, recorded: &mut ProjectState, file
             for read in service.reads.iter().filter(|read| read.covers(&file.at)) {
                 if read.how.is_input() {
                     invalidate_inputs(record, &reaction_key(reactions.to(&file.at)));
-                } else if read.how == How::Build {
+                } else if read.how == ReadMethod::Build {
                     record.build = Some(INVALID.to_owned());
                 } else {
                     INVALID.clone_into(&mut record.definition);

@@ -32,7 +32,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::Exit;
 use crate::base::manifest::Entry;
 use crate::base::path::RootPath;
-use crate::compose::model::{BuiltOf, Hook, How, Reaction};
+use crate::compose::model::{BuiltOf, Hook, Reaction, ReadMethod};
 
 /// Version of the JSON form of plans and outcomes.
 pub const VERSION: u32 = 2;
@@ -242,7 +242,7 @@ pub struct Reason {
     pub line: Option<usize>,
     /// How the service reads that file; `None` for its definition and for other causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<How>,
+    pub how: Option<ReadMethod>,
     /// The line of the compose file that makes the service read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Location>,

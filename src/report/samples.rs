@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::{Exit, HostState};
 use crate::base::path::RootPath;
-use crate::compose::model::{Hook, HookKind, How, When};
+use crate::compose::model::{Hook, HookKind, HookPhase, ReadMethod};
 use crate::outcome::answers::{
     CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, Explanations, FileDiff,
     History, HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader,
@@ -77,7 +77,13 @@ pub(super) fn line(path: &str, line: usize) -> Reason {
 
 /// A reason that is the content of a mounted file.
 pub(super) fn mount(path: &str, by: Location) -> Reason {
-    Reason { path: path.to_owned(), line: None, how: Some(How::Bind), by: Some(by), cause: Cause::file() }
+    Reason {
+        path: path.to_owned(),
+        line: None,
+        how: Some(ReadMethod::Bind),
+        by: Some(by),
+        cause: Cause::file(),
+    }
 }
 
 pub(super) fn action(kind: ActionKind, service: &str, reasons: Vec<Reason>) -> Action {
@@ -227,7 +233,7 @@ pub(super) fn migrating() -> ProjectPlan {
         timeout_secs: 300,
         at: at(compose, 3, 12),
     };
-    let hooks = vec![hook(When::Before, HookKind::Run), hook(When::After, HookKind::Exec)];
+    let hooks = vec![hook(HookPhase::Before, HookKind::Run), hook(HookPhase::After, HookKind::Exec)];
     let actions = vec![action(ActionKind::Up, "web", vec![line(compose, 22)])];
     ProjectPlan { hooks, ..project("blog", ProjectChange::Changed, Vec::new(), actions) }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::base::diagnostic::Location;
-use crate::compose::model::{How, When};
+use crate::compose::model::{HookPhase, ReadMethod};
 use crate::images::gate::Gate;
 use crate::images::gate::checks::Standing;
 use crate::outcome::answers::if_host_variables;
@@ -98,10 +98,10 @@ pub(super) fn standing_word(standing: Standing) -> &'static str {
 }
 
 /// When a hook runs, in words that its service follows.
-pub(super) fn when(when: When) -> &'static str {
+pub(super) fn when(when: HookPhase) -> &'static str {
     match when {
-        When::Before => "before",
-        When::After => "after",
+        HookPhase::Before => "before",
+        HookPhase::After => "after",
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
 }
 
 /// The word for how a file is read.
-pub(super) fn how_word(how: How) -> &'static str {
+pub(super) fn how_word(how: ReadMethod) -> &'static str {
     crate::outcome::answers::Reading::from(how).word()
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, push_line};
 use crate::base::path::RootPath;
-use crate::compose::model::{How, Project, Reaction, Read, Service};
+use crate::compose::model::{Project, Reaction, Read, ReadMethod, Service};
 use crate::compose::{DIGEST_SCHEME, NodeKind};
 use crate::state::deployed::ServiceState;
 
@@ -80,7 +80,7 @@ pub fn service_state(
             // Only the executable bit of the mode comes from the repository.
             let entry = Entry { mode: entry.mode & 0o111, ..(*entry).clone() };
             push_line(&mut line, path, &entry);
-            if read.how == How::Build {
+            if read.how == ReadMethod::Build {
                 build.get_or_insert_default().update(line.as_bytes());
             } else if read.how.is_input() {
                 let key = reaction_key(reactions.to(path));

@@ -158,10 +158,9 @@ impl Source {
 
     /// Lists the words and marks of a stream, without code that is compiled for tests only.
     fn flatten(&mut self, module: &str, stream: TokenStream, tokens: &mut Vec<String>) {
-        let mut trees = stream.into_iter();
         let mut is_test = false;
         let mut item: Vec<String> = Vec::new();
-        while let Some(tree) = trees.next() {
+        for tree in stream {
             let ends_item = match &tree {
                 TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
                 TokenTree::Punct(mark) => mark.as_char() == ';',

@@ -1,9 +1,9 @@
-//! What makes a service another one, and what is only written in another way.
+//! Equality of definitions: changes that make another service, and other notations of the same one.
 
 use super::fake::{FakeTree, messages, project, web};
 use super::model::{Condition, Project};
 
-/// The definition of `web`, which has these attributes besides an image.
+/// Returns the definition of `web` with these attributes and an image.
 fn definition(attributes: &str) -> String {
     definition_in(attributes, "")
 }
@@ -54,7 +54,7 @@ fn sizes_durations_and_amounts_are_compared_by_value() {
 }
 
 #[test]
-fn a_text_that_only_looks_like_a_size_a_time_or_a_number_is_a_text() {
+fn text_that_only_resembles_a_size_a_time_or_a_number_stays_text() {
     different(&[
         ("hostname: '1k'", "hostname: '1024'"),
         ("hostname: '60s'", "hostname: '1m'"),
@@ -67,7 +67,7 @@ fn a_text_that_only_looks_like_a_size_a_time_or_a_number_is_a_text() {
 }
 
 #[test]
-fn what_says_what_is_so_anyway_is_not_part_of_the_definition() {
+fn default_values_are_not_part_of_the_definition() {
     same(&[
         ("privileged: false", ""),
         ("tty: 'false'", ""),
@@ -107,7 +107,7 @@ fn order_counts_except_among_the_names_of_extra_hosts() {
 }
 
 #[test]
-fn a_path_is_the_place_that_it_leads_to() {
+fn a_path_counts_by_its_target() {
     same(&[
         ("volumes: ['./x:/x']", "volumes: ['/srv/services/blog/x:/x']"),
         (
@@ -131,7 +131,7 @@ fn a_path_is_the_place_that_it_leads_to() {
 }
 
 #[test]
-fn a_secret_is_mounted_where_its_name_says_unless_it_says_otherwise() {
+fn a_secret_is_mounted_by_its_name_unless_it_has_a_target() {
     same(&[("secrets: [s]", "secrets: [{source: s, target: /run/secrets/s}]")]);
     different(&[
         ("secrets: [s]", "secrets: [{source: s, target: /run/secrets/t}]"),
@@ -199,7 +199,7 @@ fn the_definition_of_a_network_or_volume_is_part_of_those_that_use_it() {
 }
 
 #[test]
-fn how_a_service_joins_a_network_is_part_of_it() {
+fn the_options_of_a_joined_network_are_part_of_the_definition() {
     let of = |options: &str| definition_in(&format!("networks: {{n: {options}}}"), "networks: {n: {}}\n");
     assert_ne!(of("{aliases: [a]}"), of("{aliases: [b]}"));
     assert_ne!(of("{aliases: [a]}"), of("null"));
@@ -249,7 +249,7 @@ fn attributes_of_the_wrong_form_are_errors() {
 }
 
 #[test]
-fn a_limit_that_is_given_twice_must_be_the_same() {
+fn two_values_of_one_limit_must_be_equal() {
     let found = |old: &str, new: &str| {
         messages(&project(&format!("services: {{web: {{image: a, {old}, deploy: {{resources: {new}}}}}}}")))
             .len()
@@ -269,7 +269,7 @@ fn a_limit_that_is_given_twice_must_be_the_same() {
     }
 }
 
-/// A project of a compose file and one that is merged over it.
+/// Loads a project of a compose file and an override file.
 fn overridden(base: &str, over: &str) -> Project {
     FakeTree::new(&[
         ("blog/compose.yml", &format!("services: {{web: {{image: a, {base}}}}}")),
@@ -279,7 +279,7 @@ fn overridden(base: &str, over: &str) -> Project {
 }
 
 #[test]
-fn what_is_reset_is_as_if_it_had_never_been_there() {
+fn a_reset_key_counts_as_absent() {
     let plain = definition("");
     for (base, over) in [
         ("environment: {A: b}", "{environment: {A: !reset null}}"),
@@ -297,7 +297,7 @@ fn what_is_reset_is_as_if_it_had_never_been_there() {
 }
 
 #[test]
-fn services_that_are_named_alone_must_have_started() {
+fn a_dependency_without_a_condition_waits_for_the_start() {
     let compose = "services:\n  web: {image: a, depends_on: [db]}\n  db: {image: b}\n";
     let project = project(compose);
     assert_eq!(web(&project).depends_on["db"].condition, Condition::Started);

@@ -265,11 +265,12 @@ impl ProjectRun<'_> {
         let unhealthy = loop {
             let containers = self.host.docker.containers().await;
             let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
-            match watch.see(&containers, begin.elapsed()) {
+            let elapsed = begin.elapsed();
+            match watch.see(&containers, elapsed) {
                 Verdict::Healthy => return Ok(()),
                 Verdict::Unhealthy(unhealthy) => break unhealthy,
-                Verdict::Waiting(_) if begin.elapsed() > settings.health_timeout.max(watch.stable_for()) => {
-                    break watch.overdue(&containers);
+                Verdict::Waiting(_) if elapsed > settings.health_timeout.max(watch.stable_for()) => {
+                    break watch.overdue(&containers, elapsed);
                 }
                 Verdict::Waiting(_) => sleep(POLL).await,
             }

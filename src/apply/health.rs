@@ -93,33 +93,31 @@ impl<'a> HealthWatch<'a> {
         }
     }
 
-    /// What to say when the time is over.
+    /// What to say when the time is over, `now`: each service that is missing or not healthy yet.
     #[must_use]
-    pub fn overdue(&self, containers: &[Container]) -> Vec<Unhealthy> {
-        let mut watch = HealthWatch {
-            since: self.since.clone(),
-            ..Self::new(self.project, self.services, self.stable_for)
-        };
+    pub fn overdue(&mut self, containers: &[Container], now: Duration) -> Vec<Unhealthy> {
         let exists = |service: &&String| {
             containers.iter().filter(self.concerns()).any(|container| container.service == **service)
         };
         let missing = self.services.iter().filter(|service| !exists(service));
-        let missing = missing.map(|service| Unhealthy {
-            service: service.clone(),
-            container: String::new(),
-            why: "no container".to_owned(),
-        });
-        let there = containers.iter().filter(self.concerns()).filter_map(|container| {
-            match watch.judge(container, Duration::ZERO) {
-                Judgement::Healthy => None,
-                Judgement::Waiting(why) | Judgement::Unhealthy(why) => Some(Unhealthy {
+        let mut overdue: Vec<Unhealthy> = missing
+            .map(|service| Unhealthy {
+                service: service.clone(),
+                container: String::new(),
+                why: "no container".to_owned(),
+            })
+            .collect();
+        for container in containers.iter().filter(self.concerns()) {
+            match self.judge(container, now) {
+                Judgement::Healthy => {}
+                Judgement::Waiting(why) | Judgement::Unhealthy(why) => overdue.push(Unhealthy {
                     service: container.service.clone(),
                     container: container.id.clone(),
                     why,
                 }),
             }
-        });
-        missing.chain(there).collect()
+        }
+        overdue
     }
 
     fn concerns(&self) -> impl Fn(&&Container) -> bool + use<'a> {
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_for_completion_waits_for_it() {
+    fn a_one_shot_is_watched_until_it_completes() {
         let services = ["web".to_owned()];
         let mut watch = HealthWatch::until_completed("blog", &services);
         let mut see = |container: Container| watch.see(&[container], Duration::from_secs(60));
@@ -284,22 +282,22 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_has_restarted_is_reported_as_restarting() {
+    fn a_container_that_restarted_is_reported_as_restarting() {
         let words = |restarts| match &seen(&[(0, Container { restarts, ..container("running") })])[0] {
-            Verdict::Waiting(words) => words[0].contains("restarting again and again"),
+            Verdict::Waiting(words) => words[0].contains("restart"),
             other => panic!("{other:?}"),
         };
         assert_eq!([words(0), words(1), words(2)], [false, true, true]);
     }
 
     #[test]
-    fn when_the_time_is_over_those_that_are_missing_or_wait_are_named() {
+    fn after_the_timeout_missing_and_waiting_services_are_reported() {
         let services = ["web".to_owned(), "worker".to_owned()];
-        let watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
+        let mut watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
         assert_eq!(watch.stable_for(), Duration::from_secs(5));
-        let of = |containers: &[Container]| -> Vec<(String, String)> {
-            let overdue = watch.overdue(containers);
-            overdue.into_iter().map(|unhealthy| (unhealthy.service, unhealthy.container)).collect()
+        let mut of = |containers: &[Container]| -> Vec<(String, String)> {
+            let overdue = watch.overdue(containers, Duration::from_secs(60));
+            overdue.into_iter().map(|one| (one.service, one.container)).collect()
         };
         let starting = Container { health: Some(HealthStatus::Starting), ..container("running") };
         let named = |service: &str, container: &str| (service.to_owned(), container.to_owned());
@@ -307,5 +305,28 @@ mod tests {
         assert_eq!(of(&[container("exited")]), [named("worker", "")]);
         let other = Container { project: "shop".into(), ..container("exited") };
         assert_eq!(of(&[other]), [named("web", ""), named("worker", "")]);
+    }
+
+    #[test]
+    fn after_the_timeout_healthy_services_are_not_reported() {
+        let services = ["web".to_owned(), "worker".to_owned()];
+        let web = container("running");
+        let health = Some("starting".to_owned().into());
+        let worker = Container { id: "c2".into(), service: "worker".into(), health, ..web.clone() };
+        let mut watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
+        for secs in [0, 60] {
+            let verdict = watch.see(&[web.clone(), worker.clone()], Duration::from_secs(secs));
+            assert!(matches!(verdict, Verdict::Waiting(_)));
+        }
+        let overdue = watch.overdue(&[web, worker], Duration::from_secs(60));
+        assert_eq!(overdue.iter().map(|one| one.service.as_str()).collect::<Vec<_>>(), ["worker"]);
+    }
+
+    #[test]
+    fn a_one_shot_that_has_not_completed_in_time_is_reported() {
+        let services = ["web".to_owned()];
+        let mut watch = HealthWatch::until_completed("blog", &services);
+        let overdue = watch.overdue(&[container("running")], Duration::from_secs(60));
+        assert_eq!(overdue.len(), 1);
     }
 }

@@ -155,7 +155,6 @@ fn short_and_long_forms_are_the_same() {
         ("command: a 'b c'", "command: [a, b c]"),
         ("dns: 1.1.1.1", "dns: [1.1.1.1]"),
         ("logging: null", ""),
-        ("logging: {driver: local, options: null}", "logging: {driver: local}"),
     ]);
     different(&[
         ("labels: {a: b}", "labels: {a: c}"),
@@ -168,30 +167,30 @@ fn short_and_long_forms_are_the_same() {
 
 #[test]
 fn the_definition_of_a_network_or_volume_is_part_of_those_that_use_it() {
-    let of = |others: &str| definition_in("networks: [n], volumes: ['v:/v']", others);
-    let base = of("networks: {n: {}}\nvolumes: {v: {}}\n");
+    let of = |others: &str| definition_in("networks: [n], volumes: ['data:/v']", others);
+    let base = of("networks: {n: {}}\nvolumes: {data: {}}\n");
     for others in [
-        "networks: {n: null}\nvolumes: {v: null}\n",
-        "networks: {n: {driver_opts: {}, x-a: b}}\nvolumes: {v: {labels: {}}}\n",
-        "networks: {n: {name: other}}\nvolumes: {v: {name: other}}\n",
+        "networks: {n: null}\nvolumes: {data: null}\n",
+        "networks: {n: {driver_opts: {}, x-a: b}}\nvolumes: {data: {labels: {}}}\n",
+        "networks: {n: {name: other}}\nvolumes: {data: {name: other}}\n",
     ] {
         assert_eq!(of(others), base, "{others}");
     }
     for others in [
-        "networks: {n: {driver: macvlan}}\nvolumes: {v: {}}\n",
-        "networks: {n: {internal: true}}\nvolumes: {v: {}}\n",
-        "networks: {n: {labels: {a: b}}}\nvolumes: {v: {}}\n",
-        "networks: {n: {}}\nvolumes: {v: {driver: other}}\n",
-        "networks: {n: {}}\nvolumes: {v: {driver_opts: {a: b}}}\n",
+        "networks: {n: {driver: macvlan}}\nvolumes: {data: {}}\n",
+        "networks: {n: {internal: true}}\nvolumes: {data: {}}\n",
+        "networks: {n: {labels: {a: b}}}\nvolumes: {data: {}}\n",
+        "networks: {n: {}}\nvolumes: {data: {driver: other}}\n",
+        "networks: {n: {}}\nvolumes: {data: {driver_opts: {a: b}}}\n",
     ] {
         assert_ne!(of(others), base, "{others}");
     }
-    let lists = "networks: {n: {driver_opts: [a=b], labels: [c=d]}}\nvolumes: {v: {labels: [e=f]}}\n";
-    let maps = "networks: {n: {driver_opts: {a: b}, labels: {c: d}}}\nvolumes: {v: {labels: {e: f}}}\n";
+    let lists = "networks: {n: {driver_opts: [a=b], labels: [c=d]}}\nvolumes: {data: {labels: [e=f]}}\n";
+    let maps = "networks: {n: {driver_opts: {a: b}, labels: {c: d}}}\nvolumes: {data: {labels: {e: f}}}\n";
     assert_eq!(of(lists), of(maps));
     let bound = |device: &str, kind: &str| {
         of(&format!(
-            "networks: {{n: {{}}}}\nvolumes: {{v: {{driver_opts: {{type: {kind}, o: bind, device: {device}}}}}}}\n"
+            "networks: {{n: {{}}}}\nvolumes: {{data: {{driver_opts: {{type: {kind}, o: bind, device: {device}}}}}}}\n"
         ))
     };
     assert_eq!(bound("./x", "none"), bound("/srv/services/blog/x", "none"));
@@ -301,4 +300,348 @@ fn a_dependency_without_a_condition_waits_for_the_start() {
     let compose = "services:\n  web: {image: a, depends_on: [db]}\n  db: {image: b}\n";
     let project = project(compose);
     assert_eq!(web(&project).depends_on["db"].condition, Condition::Started);
+}
+
+/// The definition of `web` in a project of these files.
+fn of_files(files: &[(&str, &str)]) -> String {
+    web(&FakeTree::new(files).load()).definition.clone()
+}
+
+#[test]
+fn numbers_and_booleans_without_quotes_are_what_yaml_makes_of_them() {
+    same(&[
+        ("hostname: False", "hostname: 'false'"),
+        ("hostname: 0x10", "hostname: '16'"),
+        ("hostname: 0o17", "hostname: '15'"),
+        ("hostname: 0b11", "hostname: '3'"),
+        ("hostname: -012", "hostname: '-10'"),
+        ("hostname: 1_000", "hostname: '1000'"),
+        ("hostname: 1.50", "hostname: '1.5'"),
+        ("hostname: 12345678.0", "hostname: '1.2345678e+07'"),
+        ("hostname: 0.00001", "hostname: '1e-05'"),
+        ("hostname: 1e3", "hostname: '1000'"),
+        ("hostname: 0.0", "hostname: '0'"),
+        ("hostname: 1.2.3", "hostname: '1.2.3'"),
+        ("hostname: 1e3x", "hostname: '1e3x'"),
+        ("hostname: .e1", "hostname: '.e1'"),
+    ]);
+    different(&[("hostname: 0x10", "hostname: '0x10'")]);
+}
+
+#[test]
+fn every_unit_of_sizes_and_durations_counts() {
+    for (size, bytes) in [
+        ("10b", "10"),
+        ("1k", "1024"),
+        ("1kib", "1024"),
+        ("1m", "1048576"),
+        ("0.5g", "536870912"),
+        ("1t", "1099511627776"),
+        ("1p", "1125899906842624"),
+    ] {
+        same(&[(&format!("mem_limit: {size}"), &format!("mem_limit: {bytes}"))]);
+    }
+    different(&[("mem_limit: 1x", "mem_limit: 1y")]);
+    for (one, other) in [
+        ("1h", "60m"),
+        ("1d", "24h"),
+        ("1w", "7d"),
+        ("1500ms", "1s500ms"),
+        ("2us", "2000ns"),
+        ("1.5m", "90s"),
+        ("0", "0s"),
+    ] {
+        same(&[(&format!("stop_grace_period: {one}"), &format!("stop_grace_period: {other}"))]);
+    }
+    different(&[
+        ("stop_grace_period: 1m1s", "stop_grace_period: 1m"),
+        ("stop_grace_period: 10x", "stop_grace_period: 10y"),
+    ]);
+}
+
+#[test]
+fn an_environment_is_what_the_container_gets() {
+    let of = |attributes: &str, dotenv: &str, file: &str| {
+        let compose = format!("services: {{web: {{image: a, {attributes}}}}}");
+        of_files(&[("blog/compose.yml", &compose), ("blog/.env", dotenv), ("blog/a.env", file)])
+    };
+    let plain = of("environment: {A: '1'}", "", "");
+    // A name alone has the value of `.env`.
+    assert_eq!(of("environment: [A]", "A=1\n", ""), plain);
+    assert_ne!(of("environment: [A]", "A=2\n", ""), plain);
+    assert_ne!(of("environment: [A]", "", ""), plain);
+    // It does not hide what an env file says, a value does.
+    assert_eq!(of("env_file: a.env, environment: [A]", "", "A=1\n"), plain);
+    assert_eq!(of("env_file: a.env, environment: {A: '1'}", "", "A=2\n"), plain);
+    assert_eq!(of("env_file: a.env", "B=1\n", "A=$B\n"), plain);
+    assert_eq!(of("env_file: [{path: a.env, format: raw}]", "B=1\n", "# A=2\nA=1\n"), plain);
+    assert_ne!(of("env_file: [{path: a.env, format: raw}]", "B=1\n", "A=$B\n"), plain);
+    let shared =
+        "services: {web: {image: a, env_file: [{path: a.env, format: raw}]}, b: {image: b, env_file: a.env}}";
+    assert_ne!(
+        of_files(&[("blog/compose.yml", shared), ("blog/a.env", "A='1'\n")]),
+        plain,
+        "of a file that another service reads with quotes the raw text counts"
+    );
+}
+
+#[test]
+fn an_env_file_that_the_tree_lacks_counts_by_its_path_if_it_is_required() {
+    let of = |file: &str| definition(&format!("env_file: [{file}]"));
+    assert_ne!(of("{path: no.env}"), definition(""));
+    assert_ne!(of("{path: no.env}"), of("{path: nil.env}"));
+    assert_eq!(of("{path: no.env, required: false}"), definition(""));
+    assert_ne!(definition("label_file: no.labels"), definition("label_file: nil.labels"));
+}
+
+#[test]
+fn a_later_file_replaces_what_is_the_same_and_adds_the_rest() {
+    let merged = |base: &str, over: &str| web(&overridden(base, &format!("{{{over}}}"))).definition.clone();
+    for (base, over, result) in [
+        ("volumes: ['./x:/x']", "volumes: ['./y:/x']", "volumes: ['./y:/x']"),
+        ("volumes: ['./x:/x']", "volumes: ['./y:/y']", "volumes: ['./x:/x', './y:/y']"),
+        ("ports: ['80:80']", "ports: ['80:80', '81:81']", "ports: ['80:80', '81:81']"),
+        ("cap_add: [A, B]", "cap_add: [B, C]", "cap_add: [A, B, C]"),
+        ("dns: [1.1.1.1]", "dns: 1.1.1.1", "dns: 1.1.1.1"),
+        ("expose: ['80']", "expose: ['80', '81']", "expose: ['80', '81']"),
+        (
+            "extra_hosts: ['a=1.1.1.1']",
+            "extra_hosts: ['a=1.1.1.1', 'b=1.1.1.1']",
+            "extra_hosts: ['a=1.1.1.1', 'b=1.1.1.1']",
+        ),
+        (
+            "extra_hosts: {a: [1.1.1.1]}",
+            "extra_hosts: {a: [1.1.1.1, 2.2.2.2]}",
+            "extra_hosts: ['a=1.1.1.1', 'a=2.2.2.2']",
+        ),
+        ("extra_hosts: ['a=[::1]']", "hostname: h", "extra_hosts: ['a=::1'], hostname: h"),
+        ("command: [a, b]", "command: [c]", "command: [c]"),
+        ("environment: {A: b, C: d}", "environment: [A=e]", "environment: {A: e, C: d}"),
+        (
+            "logging: {driver: x, options: {a: b}}",
+            "logging: {options: {c: d}}",
+            "logging: {driver: x, options: {a: b, c: d}}",
+        ),
+        (
+            "logging: {driver: x, options: {a: b}}",
+            "logging: {driver: y, options: {c: d}}",
+            "logging: {driver: y, options: {c: d}}",
+        ),
+        ("security_opt: [a]", "security_opt: [a]", "security_opt: [a, a]"),
+    ] {
+        assert_eq!(merged(base, over), definition(result), "{base} and {over}");
+    }
+}
+
+#[test]
+fn configs_and_secrets_are_merged_by_the_place_of_their_mount() {
+    let tops = "configs: {c: {file: ./c}, d: {file: ./d}}\nsecrets: {c: {file: ./c}, d: {file: ./d}}\n";
+    let of = |base: &str, over: &str| {
+        let base = format!("services: {{web: {{image: a, {base}}}}}\n{tops}");
+        let over = format!("services: {{web: {{{over}}}}}");
+        let mut files = vec![("blog/compose.yml", base.as_str()), ("blog/c", ""), ("blog/d", "")];
+        if !over.contains("{{}}") {
+            files.push(("blog/compose.override.yml", over.as_str()));
+        }
+        of_files(&files)
+    };
+    let alone = |attributes: &str| of(attributes, "");
+    for (base, over, result) in [
+        ("configs: [c]", "configs: [{source: d, target: /c}]", "configs: [{source: d, target: /c}]"),
+        (
+            "configs: [c]",
+            "configs: [{source: d, target: /run/secrets/c}]",
+            "configs: [c, {source: d, target: /run/secrets/c}]",
+        ),
+        (
+            "secrets: [c]",
+            "secrets: [{source: d, target: /run/secrets/c}]",
+            "secrets: [{source: d, target: /run/secrets/c}]",
+        ),
+        ("secrets: [c]", "secrets: [{source: d, target: /c}]", "secrets: [c, {source: d, target: /c}]"),
+    ] {
+        assert_eq!(of(base, over), alone(result), "{base} and {over}");
+    }
+}
+
+#[test]
+fn subnets_of_a_network_are_merged_one_by_one() {
+    let of = |base: &str, over: &str| {
+        let compose = |config: &str| {
+            format!(
+                "services: {{web: {{image: a, networks: [n]}}}}\nnetworks: {{n: {{ipam: {{config: [{config}]}}}}}}\n"
+            )
+        };
+        of_files(&[("blog/compose.yml", &compose(base)), ("blog/compose.override.yml", &compose(over))])
+    };
+    let (a, b) = ("{subnet: 10.0.0.0/24}", "{subnet: 10.0.1.0/24}");
+    let changed = "{subnet: 10.0.0.0/24, gateway: 10.0.0.1}";
+    let both = format!("{a}, {b}");
+    assert_eq!(of(a, b), of(&both, &both));
+    assert_eq!(of(a, changed), of(changed, changed));
+    assert_ne!(of(a, changed), of(a, a));
+}
+
+#[test]
+fn aliases_that_two_files_name_count_once() {
+    let of = |base: &str, over: &str| {
+        let compose = |options: &str| {
+            format!("services: {{web: {{image: a, networks: {{n: {options}}}}}}}\nnetworks: {{n: {{}}}}\n")
+        };
+        of_files(&[("blog/compose.yml", &compose(base)), ("blog/compose.override.yml", &compose(over))])
+    };
+    assert_eq!(of("{aliases: [x]}", "{aliases: [x, y]}"), of("{aliases: [x, y]}", "{}"));
+    assert_eq!(of("{link_local_ips: [x]}", "{link_local_ips: [x]}"), of("{link_local_ips: [x]}", "{}"));
+    assert_ne!(of("{driver_opts: {a: b}}", "{}"), of("{}", "{}"));
+}
+
+#[test]
+fn whole_services_and_volumes_may_be_reset() {
+    let base = "services: {web: {image: a}, old: {image: b}}\nvolumes: {v: {driver: x}}\nnetworks: null\n";
+    let over = "services: {old: !reset null}\nvolumes: {v: !reset null}\n";
+    let project = FakeTree::new(&[("blog/compose.yml", base), ("blog/compose.override.yml", over)]).load();
+    assert_eq!(messages(&project), Vec::<String>::new());
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["web"]);
+    let empty = FakeTree::new(&[
+        ("blog/compose.yml", "services: {web: {image: a}}"),
+        ("blog/compose.override.yml", "services: null\nvolumes: null\n"),
+    ]);
+    assert_eq!(messages(&empty.load()), Vec::<String>::new());
+}
+
+#[test]
+fn what_two_included_files_define_alike_is_no_conflict() {
+    let of = |one: &str, other: &str| {
+        let project = FakeTree::new(&[
+            ("blog/compose.yml", "include: [one.yml, other.yml]\nservices: {web: {image: a}}"),
+            (
+                "blog/one.yml",
+                &format!("services: {{b: {{image: b, networks: [n]}}}}\nnetworks: {{n: {one}}}"),
+            ),
+            (
+                "blog/other.yml",
+                &format!("services: {{c: {{image: c, networks: [n]}}}}\nnetworks: {{n: {other}}}"),
+            ),
+        ])
+        .load();
+        messages(&project).len()
+    };
+    for (one, other, errors) in [
+        ("{}", "{}", 0),
+        ("{driver: x}", "{driver: x}", 0),
+        ("{driver: x}", "{driver: y}", 1),
+        ("{driver: x}", "{}", 1),
+        ("{labels: {a: null}}", "{labels: {a: null}}", 0),
+        ("{ipam: {config: [{subnet: a}]}}", "{ipam: {config: [{subnet: a}]}}", 0),
+        ("{ipam: {config: [{subnet: a}]}}", "{ipam: {config: [{subnet: b}]}}", 1),
+        ("{ipam: {config: [{subnet: a}]}}", "{ipam: {config: [{subnet: a}, {subnet: b}]}}", 1),
+        ("{ipam: {config: [{subnet: a}, {subnet: b}]}}", "{ipam: {config: [{subnet: a}, {subnet: c}]}}", 1),
+    ] {
+        assert_eq!(of(one, other), errors, "{one} {other}");
+    }
+}
+
+#[test]
+fn the_options_of_a_short_volume_are_those_of_the_long_one() {
+    let long = |rest: &str| format!("volumes: [{{type: bind, source: ./x, target: /x, {rest}}}]");
+    same(&[
+        ("volumes: ['./x:/x:ro']", &long("read_only: true, bind: {create_host_path: true}")),
+        ("volumes: ['./x:/x:rshared']", &long("bind: {propagation: rshared, create_host_path: true}")),
+        ("volumes: ['./x:/x:z']", &long("bind: {selinux: z, create_host_path: true}")),
+        ("volumes: ['./x:/x/../y']", "volumes: ['./x:/y']"),
+    ]);
+    let named = |volume: &str| definition_in(&format!("volumes: [{volume}]"), "volumes: {data: {}}\n");
+    assert_eq!(
+        named("'data:/x:nocopy'"),
+        named("{type: volume, source: data, target: /x, volume: {nocopy: true}}")
+    );
+    assert_ne!(named("'data:/x:nocopy'"), named("'data:/x'"));
+}
+
+#[test]
+fn what_a_service_is_besides_its_definition() {
+    let compose = "services: {web: {image: a, container_name: box, scale: 0, ports: ['127.0.0.1:80:8080', '53:53/udp', '90-92:90-92', '7', '${P}:80']}}";
+    let project = project(compose);
+    let service = &project.services["web"];
+    assert_eq!(service.container_name.as_ref().map(|(name, _)| name.as_str()), Some("box"));
+    let ports: Vec<(&str, u16, u16, &str)> = service
+        .ports
+        .iter()
+        .map(|port| (port.host_ip.as_str(), port.first, port.last, port.protocol.as_str()))
+        .collect();
+    assert_eq!(ports[..2], [("127.0.0.1", 80, 80, "tcp"), ("", 53, 53, "udp")]);
+    assert!(ports[2..].iter().all(|port| (90..=92).contains(&port.1) && port.3 == "tcp"), "{ports:?}");
+    assert!(service.scaled_to_zero && service.build.is_none());
+    let of = |attributes: &str| {
+        let compose = format!("services: {{web: {{image: a, {attributes}}}}}");
+        super::fake::project(&compose).services["web"].clone()
+    };
+    assert!(of("deploy: {replicas: 0}").scaled_to_zero);
+    assert!(!of("deploy: {replicas: 2}").scaled_to_zero && !of("").scaled_to_zero);
+    assert_eq!(of("container_name: '${N}'").container_name, None);
+    assert_eq!(of("container_name: ''").container_name, None);
+    let build = |arguments: &str| of(&format!("build: {{context: ., args: {arguments}}}")).build;
+    assert_eq!(build("[A=1]"), build("{A: '1'}"));
+    assert_ne!(build("{A: '1'}"), build("{A: '2'}"));
+}
+
+#[test]
+fn a_signal_holds_nothing_that_reaches_a_command_line() {
+    let errors = |signal: &str| {
+        messages(&project(&format!(
+            "services: {{web: {{image: a, x-ghdeploy: {{on-change: {{signal: {signal}}}}}}}}}"
+        )))
+        .len()
+    };
+    for (signal, count) in [
+        ("HUP", 0),
+        ("'1'", 0),
+        ("RTMIN+3", 0),
+        ("''", 1),
+        ("'-9'", 1),
+        ("'A B'", 1),
+        ("'A;B'", 1),
+        ("ABCDEFGHIJKLMNOP", 0),
+        ("ABCDEFGHIJKLMNOPQ", 1),
+    ] {
+        assert_eq!(errors(signal), count, "{signal}");
+    }
+}
+
+#[test]
+fn the_first_compose_file_may_lie_elsewhere() {
+    let compose = "services: {web: {image: 'a:${TAG}-${OWN}'}}";
+    let project = FakeTree::new(&[
+        ("blog/.env", "COMPOSE_FILE=sub/a.yml;b.yml\nCOMPOSE_PATH_SEPARATOR=;\nTAG=1\n"),
+        ("blog/sub/.env", "TAG=2\nOWN=3\n"),
+        ("blog/sub/a.yml", compose),
+        ("blog/b.yml", "services: {other: {image: b}}"),
+    ])
+    .load();
+    assert_eq!(web(&project).image.as_deref(), Some("a:1-3"));
+    assert!(project.services.contains_key("other"));
+}
+
+#[test]
+fn a_file_may_use_the_name_of_its_project() {
+    let of = |dotenv: &str| {
+        let compose = "services: {web: {image: 'a:${COMPOSE_PROJECT_NAME}'}}";
+        let project = FakeTree::new(&[("blog/compose.yml", compose), ("blog/.env", dotenv)]).load();
+        web(&project).image.clone().unwrap()
+    };
+    assert_eq!(of(""), "a:blog");
+    assert_eq!(of("COMPOSE_PROJECT_NAME=\n"), "a:blog");
+    assert_eq!(of("COMPOSE_PROJECT_NAME=x\n"), "a:x");
+}
+
+#[test]
+fn an_empty_name_is_none() {
+    let project = FakeTree::new(&[("blog/compose.yml", "name: ''\nservices: {web: {image: a}}")]).load();
+    assert_eq!(project.name, "blog");
+}
+
+#[test]
+fn the_names_of_files_that_can_make_a_project() {
+    let names = ["compose.yml", "docker-compose.yaml", ".env", "compose.override.yml", "x.yml"];
+    assert_eq!(names.map(super::makes_project), [true, true, true, false, false]);
 }

@@ -5,8 +5,8 @@
 use super::context::Context;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
-use crate::github::Run;
-use crate::github::event::{Event, PullRequest};
+use crate::github::WorkflowRun;
+use crate::github::trigger::{PullRequestTrigger, Trigger};
 use crate::tree::git::{Depth, Login, Repository};
 
 /// Base of a plan.
@@ -27,18 +27,20 @@ pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Re
         return Ok(unknown("no base revision is given", Some("--base names the revision to compare with")));
     };
     let finder = Finder { run, repository };
-    match &run.event {
+    match &run.trigger {
         Err(error) => Ok(unknown(error, Some("--base names the revision to compare with"))),
-        Ok(Event::Push { before: Some(before) }) => {
+        Ok(Trigger::Push { before: Some(before) }) => {
             Ok(finder.known(before, "what the branch was at before this push"))
         }
-        Ok(Event::Push { before: None }) => Ok(unknown("this is the first push of a branch, or a tag", None)),
-        Ok(Event::MergeGroup { base, .. }) => Ok(finder.known(base, "the base of the merge group")),
-        Ok(Event::PullRequest(pull)) => finder.of_pull_request(pull, head),
-        Ok(Event::WorkflowRun { .. }) => {
+        Ok(Trigger::Push { before: None }) => {
+            Ok(unknown("this is the first push of a branch, or a tag", None))
+        }
+        Ok(Trigger::MergeGroup { base, .. }) => Ok(finder.known(base, "the base of the merge group")),
+        Ok(Trigger::PullRequest(pull)) => finder.of_pull_request(pull, head),
+        Ok(Trigger::WorkflowRun { .. }) => {
             Ok(unknown("a run that follows another workflow compares with nothing", None))
         }
-        Ok(Event::Other { name }) => Ok(unknown(&format!("a run by {name} compares with nothing"), None)),
+        Ok(Trigger::Other { name }) => Ok(unknown(&format!("a run by {name} compares with nothing"), None)),
     }
 }
 
@@ -55,7 +57,7 @@ fn found(commit: String) -> Base {
 }
 
 struct Finder<'a> {
-    run: &'a Run,
+    run: &'a WorkflowRun,
     repository: &'a Repository,
 }
 
@@ -69,7 +71,7 @@ impl Finder<'_> {
     }
 
     /// The base of what the pull request changes once it is merged.
-    fn of_pull_request(&self, pull: &PullRequest, head: &str) -> Result<Base> {
+    fn of_pull_request(&self, pull: &PullRequestTrigger, head: &str) -> Result<Base> {
         let parents = self.repository.parents(head).unwrap_or_default();
         // actions/checkout checks out the merge that GitHub has tried. Its first parent is the branch.
         if let [onto, merged] = parents.as_slice()

@@ -70,7 +70,7 @@ fn exit(builds: &Builds, wanted: &[String]) -> Exit {
     if with(ImageResult::Failed) {
         Exit::Unforeseen
     } else if with(ImageResult::Closed)
-        || (wanted.is_empty() && builds.verdict.gate != crate::images::gate::Gate::Open)
+        || (wanted.is_empty() && builds.verdict.gate != crate::images::gate::GateState::Open)
     {
         Exit::GateClosed
     } else {

@@ -7,7 +7,7 @@ use crate::base::error::{Exit, Result};
 use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
 use crate::lint::{HostProjects, lint};
-use crate::outcome::answers::CheckReport;
+use crate::outcome::queries::CheckReport;
 use crate::plan::{circles, same_name};
 use crate::tree;
 use crate::tree::disk::DiskTree;

@@ -9,11 +9,11 @@ use super::args::CommentArgs;
 use super::context::Context;
 use super::plan::plan;
 use crate::base::error::{Error, Exit, Result};
-use crate::github::Run;
+use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
 use crate::github::comment::{CommentPlace, CommentText, Posted};
-use crate::github::event::{Event, PullRequest};
 use crate::github::pulls;
+use crate::github::trigger::{PullRequestTrigger, Trigger};
 use crate::plan::{Plan, VERSION};
 use crate::report::comment::{Frame, comment, outdated};
 use crate::report::marker::Marker;
@@ -84,7 +84,7 @@ struct Pull {
 async fn pull_request(
     client: &Client,
     repository: &str,
-    run: &Run,
+    run: &WorkflowRun,
     args: &CommentArgs,
     told: &Plan,
 ) -> Result<Result<Pull>, ApiError> {
@@ -92,11 +92,11 @@ async fn pull_request(
         let head = told.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
         return Ok(head.map(|head| Pull { number, head, is_unverified: false }));
     }
-    Ok(match &run.event {
-        Ok(Event::PullRequest(PullRequest { number, head, .. })) => {
+    Ok(match &run.trigger {
+        Ok(Trigger::PullRequest(PullRequestTrigger { number, head, .. })) => {
             Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
         }
-        Ok(Event::WorkflowRun { head, event }) if event == "pull_request" => {
+        Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
             // What such a run hands over may come from a fork, and only what GitHub itself says of it counts. GitHub names
             // no pull request of a fork, so the one is looked for whose newest commit this is.
             let numbers = pulls::open_at(client, repository, head).await?;
@@ -118,7 +118,7 @@ async fn pull_request(
 /// What is done when GitHub does not take a comment: the job summary takes it, and tells why.
 fn refused(
     context: &Context,
-    run: &Run,
+    run: &WorkflowRun,
     args: &CommentArgs,
     told: &Plan,
     failure: &ApiError,
@@ -126,15 +126,15 @@ fn refused(
     let ApiError::Refused { status: 401 | 403 | 404, .. } = failure else {
         return Err(unforeseen(failure.clone()));
     };
-    let why = match &run.event {
-        Ok(Event::PullRequest(pull)) if pull.is_fork => {
+    let why = match &run.trigger {
+        Ok(Trigger::PullRequest(pull)) if pull.is_fork => {
             "the pull request comes from a fork, whose runs may write nothing"
         }
         _ if run.actor.as_deref() == Some("dependabot[bot]") => "runs of Dependabot may write nothing",
         _ => "the job needs `permissions: pull-requests: write`",
     };
     // What a step of this very job has planned is in the summary already.
-    let is_shown = args.file().is_some() && matches!(run.event, Ok(Event::PullRequest(_)));
+    let is_shown = args.file().is_some() && matches!(run.trigger, Ok(Trigger::PullRequest(_)));
     super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(told), why);
     context.say(&format!("no comment was written ({failure}): {why}. The plan is in the job summary"));
     Ok(Exit::Done)
@@ -146,7 +146,7 @@ fn unforeseen(failure: ApiError) -> Error {
 }
 
 /// Which configuration a comment is of: two in one repository have two comments, as have two selections.
-fn key(context: &Context, run: &Run, args: &CommentArgs) -> String {
+fn key(context: &Context, run: &WorkflowRun, args: &CommentArgs) -> String {
     let file = context.args.config().unwrap_or_else(|| super::context::CONFIG.into());
     let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
     let hosts = context.args.hosts().map(|host| format!(" host {host}"));
@@ -176,7 +176,7 @@ fn read(file: &str) -> Result<Plan> {
     }
     let told: Plan = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
     for commit in told.commit.iter().chain(&told.base) {
-        if !crate::github::event::is_sha(commit) {
+        if !crate::github::trigger::is_sha(commit) {
             return Err(wrong("what should name a commit does not".to_owned()));
         }
     }

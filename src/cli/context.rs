@@ -38,9 +38,9 @@ pub(super) struct Context {
     pub(super) stderr: Style,
     pub(super) progress: Progress,
     /// The workflow run that this process is part of.
-    pub(super) workflow: Option<github::Run>,
+    pub(super) workflow: Option<github::WorkflowRun>,
     /// The same, or a repository that was named by hand, for calls to GitHub.
-    pub(super) github: Option<github::Run>,
+    pub(super) github: Option<github::WorkflowRun>,
 }
 
 impl Context {
@@ -102,7 +102,7 @@ impl Context {
         let actor = run.and_then(|run| run.actor.clone());
         Identity {
             actor: actor.or_else(|| variable("USER")).or_else(|| variable("LOGNAME")),
-            run_url: run.and_then(github::Run::url),
+            run_url: run.and_then(github::WorkflowRun::url),
         }
     }
 

@@ -6,7 +6,7 @@ use super::args::DiffArgs;
 use super::context::{Context, selection};
 use crate::base::error::{Exit, Result};
 use crate::deploy::diff::Diff as Comparison;
-use crate::outcome::answers::{Diff, HostDiff};
+use crate::outcome::queries::{DiffReport, HostDiff};
 use crate::report::render;
 
 pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
         };
         HostDiff { name: target.name.clone(), files, problems }
     }));
-    let diff = Diff { hosts: hosts.await };
+    let diff = DiffReport { hosts: hosts.await };
     context.print(|out| render(&diff, context.format, out, context.style))?;
     Ok(if diff.hosts.iter().any(|host| !host.problems.is_empty()) {
         Exit::Unreachable

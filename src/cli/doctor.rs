@@ -8,7 +8,7 @@ use crate::config::address::HostAddress;
 use crate::deploy::Target;
 use crate::host::facts::open;
 use crate::host::{Command, Driver, Transport};
-use crate::outcome::answers::{Checkup, CheckupResult, CheckupStep, HostCheckup};
+use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {

@@ -9,7 +9,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose;
 use crate::compose::model::{Project, ReadMethod, Service};
-use crate::outcome::answers::{Explanation, Explanations, Reader, Reading, if_host_variables};
+use crate::outcome::queries::{Explanation, Explanations, PathReader, Reading, if_host_variables};
 use crate::plan::ActionKind;
 use crate::report::render;
 use crate::state::wanted::Reactions;
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let path = repo_path(&context.dir, text)?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
         let at = context.config.services.root_path(&path);
-        let readers: Vec<Reader> = at.iter().flat_map(|at| readers(&projects, at, &path)).collect();
+        let readers: Vec<PathReader> = at.iter().flat_map(|at| readers(&projects, at, &path)).collect();
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
@@ -65,7 +65,7 @@ fn repo_path(dir: &Path, text: &str) -> Result<String> {
 }
 
 /// The readers of the file at a path below the root, which messages call `shown`.
-fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> Vec<Reader> {
+fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> Vec<PathReader> {
     let mut readers = Vec::new();
     for (dir, project) in projects {
         let defines = project.definition_files.iter().any(|file| file.path == *at);
@@ -76,7 +76,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
                 let profile = (!service.active).then(|| "only while its profile is active".to_owned());
                 let detail: Vec<String> = detail.into_iter().chain(profile).collect();
                 let detail = (!detail.is_empty()).then(|| detail.join(", "));
-                readers.push(Reader {
+                readers.push(PathReader {
                     project: dir.name.clone(),
                     service: name.clone(),
                     how,

@@ -16,9 +16,9 @@ use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::checks::checks;
 use crate::github::client::{ApiError, Client};
-use crate::github::event::{Event, is_sha};
+use crate::github::trigger::{Trigger, is_sha};
 use crate::images::gate::junit::{MAX_BYTES, Report};
-use crate::images::gate::{Evidence, Gate, Reports, Rules, Verdict, judge};
+use crate::images::gate::{Evidence, GateState, Reports, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 
@@ -30,7 +30,7 @@ const MAX_REPORTS: usize = 10_000;
 
 pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
     let Decision { verdict, plan } = decide(context, args).await?;
-    let exit = if verdict.gate == Gate::Open { Exit::Done } else { Exit::GateClosed };
+    let exit = if verdict.gate == GateState::Open { Exit::Done } else { Exit::GateClosed };
     context.publish(Shown::Verdict(&verdict, plan.as_ref()), exit)?;
     Ok(exit)
 }
@@ -67,7 +67,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     let asks = !rules.checks.is_empty() || !rules.forbid.is_empty();
     let first = judge(&evidence);
     // What is lost already is not waited for.
-    let is_worth_a_look = asks && (first.may_change() || first.gate == Gate::Open);
+    let is_worth_a_look = asks && (first.may_change() || first.gate == GateState::Open);
     let Some(sha) = sha.as_deref().filter(|_| is_worth_a_look) else {
         return Ok(Decision { verdict: first, plan });
     };
@@ -154,11 +154,11 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
             false => Err(Error::usage("--sha is not the full name of a commit").help("write all 40 digits")),
         };
     }
-    let event = context.github.as_ref().map(|run| &run.event);
+    let event = context.github.as_ref().map(|run| &run.trigger);
     Ok(match event {
         // Checks of a pull request are those of its own newest commit, not of the merge that is checked out.
-        Some(Ok(Event::PullRequest(pull))) => Some(pull.head.clone()),
-        Some(Ok(Event::WorkflowRun { head, .. } | Event::MergeGroup { head, .. })) => Some(head.clone()),
+        Some(Ok(Trigger::PullRequest(pull))) => Some(pull.head.clone()),
+        Some(Ok(Trigger::WorkflowRun { head, .. } | Trigger::MergeGroup { head, .. })) => Some(head.clone()),
         Some(Err(error)) => return Err(Error::usage(error.clone()).help("--sha names the commit")),
         _ => head.map(str::to_owned),
     })
@@ -169,7 +169,8 @@ pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) ->
     let Ok(head) = repository.commit("HEAD") else {
         return Some("what is checked out is no commit".to_owned());
     };
-    let is_pull = context.github.as_ref().is_some_and(|run| matches!(run.event, Ok(Event::PullRequest(_))));
+    let is_pull =
+        context.github.as_ref().is_some_and(|run| matches!(run.trigger, Ok(Trigger::PullRequest(_))));
     let is_merge = || {
         is_pull && repository.parents(&head).is_some_and(|parents| parents.len() == 2 && parents[1] == sha)
     };

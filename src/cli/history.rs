@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::context::Context;
 use crate::base::error::{Exit, Result};
 use crate::deploy::history::history;
-use crate::outcome::answers::{History, HostHistory};
+use crate::outcome::queries::{History, HostHistory};
 use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {

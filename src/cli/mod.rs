@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let workflow = github::Run::here();
+    let workflow = github::WorkflowRun::here();
     let verbose = args.verbose > 0 || workflow.as_ref().is_some_and(|run| run.is_debug);
     let stderr = Style { colour: colours(&std::io::stderr()), verbose, groups: false };
     start_tracing(&args, stderr);
@@ -84,7 +84,7 @@ fn refused(error: &Error) -> ExitCode {
     ExitCode::from(error.exit.code())
 }
 
-fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit> {
+fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
     let config = read_config(&args)?;
     let format = args.format();
     let progress = match (args.quiet, std::io::stderr().is_terminal()) {
@@ -99,7 +99,7 @@ fn run(args: Args, stderr: Style, workflow: Option<github::Run>) -> Result<Exit>
         Credentials::default()
     };
     let dir = args.directory();
-    let github = workflow.clone().or_else(github::Run::by_hand);
+    let github = workflow.clone().or_else(github::WorkflowRun::by_hand);
     let context =
         Context { dir, args, config, credentials, format, style, stderr, progress, workflow, github };
     for note in &context.credentials.notes {

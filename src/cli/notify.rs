@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::apply::stop::{Stop, StopRequest};
-use crate::notify::{Notifier, Settings};
+use crate::notify::{Notifier, NotifierSettings};
 use crate::outcome::Outcome;
 use crate::report::notification::RunDetails;
 
@@ -11,7 +11,7 @@ impl Context {
     pub(super) fn notifier(&self) -> Notifier {
         let identity = self.identity();
         let hosts = self.config.hosts.iter();
-        Notifier::new(Settings {
+        Notifier::new(NotifierSettings {
             notify: &self.config.notify,
             github: self.config.github,
             urls: hosts.filter_map(|host| Some((host.name.clone(), host.url.clone()?))).collect(),

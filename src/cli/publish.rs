@@ -11,12 +11,12 @@ use serde_json::json;
 use super::context::{Context, source};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
-use crate::github::Run;
+use crate::github::WorkflowRun;
 use crate::images::builds::{Builds, ImageResult};
 use crate::images::gate::checks::Standing;
-use crate::images::gate::{Gate, Verdict};
+use crate::images::gate::{GateState, Verdict};
 use crate::images::reference;
-use crate::outcome::answers::CheckReport;
+use crate::outcome::queries::CheckReport;
 use crate::outcome::{Outcome, ProjectResult};
 use crate::plan::{ImageToBuild, Plan};
 use crate::report::fit::{self, SUMMARY};
@@ -72,7 +72,7 @@ impl Context {
 }
 
 /// Publishes a failure that has no other result.
-pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
+pub(super) fn failure(run: &WorkflowRun, dir: &Path, error: &Error) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
     let rendered = failure_as_markdown(&mut markdown, error, &|path| source(dir, path));
@@ -82,7 +82,7 @@ pub(super) fn failure(run: &Run, dir: &Path, error: &Error) {
 }
 
 /// Writes to the summary what cannot be a comment, with the reason.
-pub(super) fn instead_of_a_comment(run: &Run, dir: &Path, plan: Option<&Plan>, why: &str) {
+pub(super) fn instead_of_a_comment(run: &WorkflowRun, dir: &Path, plan: Option<&Plan>, why: &str) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
     let rendered = plan.map_or(Ok(()), |plan| plan.markdown(&mut markdown));
@@ -170,7 +170,10 @@ impl Shown<'_> {
             Self::Check(_) | Self::Verdict(_, None) => Vec::new(),
             Self::Verdict(verdict, Some(plan)) => {
                 let is_open = |name: &str| {
-                    verdict.projects.iter().any(|project| project.name == name && project.gate == Gate::Open)
+                    verdict
+                        .projects
+                        .iter()
+                        .any(|project| project.name == name && project.gate == GateState::Open)
                 };
                 of_plan(plan).into_iter().filter(|(name, ..)| is_open(name)).collect()
             }
@@ -237,10 +240,10 @@ impl Shown<'_> {
     }
 }
 
-fn gate(gate: Gate) -> &'static str {
+fn gate(gate: GateState) -> &'static str {
     match gate {
-        Gate::Open => "open",
-        Gate::Closed => "closed",
+        GateState::Open => "open",
+        GateState::Closed => "closed",
     }
 }
 
@@ -303,7 +306,7 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 
 /// Files and log of a workflow run.
 struct Publication<'a> {
-    run: &'a Run,
+    run: &'a WorkflowRun,
     dir: &'a Path,
     quiet: bool,
 }

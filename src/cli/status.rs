@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::context::Context;
 use crate::base::error::{Exit, Result};
 use crate::deploy::status::{status, unknown};
-use crate::outcome::answers::Status;
+use crate::outcome::queries::Status;
 use crate::report::render;
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {

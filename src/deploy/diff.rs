@@ -12,7 +12,7 @@ use crate::compose::model::ReadMethod;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
 use crate::host::releases::{Content, contents};
-use crate::outcome::answers::FileDiff;
+use crate::outcome::queries::FileDiff;
 use crate::plan::{self, FileChange, Options};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;

@@ -4,8 +4,8 @@ use super::{Access, Session};
 use crate::base::error::Result;
 use crate::host::Transport;
 use crate::host::releases::releases;
-use crate::outcome::answers::PastRelease;
 use crate::outcome::history::Release;
+use crate::outcome::queries::PastRelease;
 
 /// The releases of a host, newest first.
 ///

@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::host::facts::facts;
 use crate::host::{Command, DriverEvent, Transport};
-use crate::outcome::answers::{self, HostStatus, Owed, ProjectStatus};
+use crate::outcome::queries::{self, HostStatus, OwedAction, ProjectStatus};
 use crate::plan::{self, Options};
 use crate::state::container::Container;
 use crate::state::deployed::{Deployed, unit};
@@ -79,8 +79,8 @@ pub fn unknown(target: &Target, error: Error) -> HostStatus {
     }
 }
 
-fn shown(container: &Container) -> answers::Container {
-    answers::Container {
+fn shown(container: &Container) -> queries::ContainerStatus {
+    queries::ContainerStatus {
         service: container.service.clone(),
         name: container.name.trim_start_matches('/').to_owned(),
         state: container.state.clone(),
@@ -97,7 +97,7 @@ async fn owed(
     target: &Target,
     worktree: &Worktree,
     deployed: &Deployed,
-) -> Result<BTreeMap<String, Vec<Owed>>> {
+) -> Result<BTreeMap<String, Vec<OwedAction>>> {
     let (tree, wanted) = worktree.wanted(target).await?;
     let is_same = |name: &str| {
         let mut own = wanted.projects.iter().filter(|project| project.name == name);
@@ -107,7 +107,8 @@ async fn owed(
     let work = plan::host(&target.name, &wanted, deployed, &options, &|path| tree.shown(path));
     let of = |plan: plan::ProjectPlan| {
         let actions = plan.actions.into_iter();
-        let owed = actions.filter_map(|action| Some(Owed { service: action.service?, kind: action.kind }));
+        let owed =
+            actions.filter_map(|action| Some(OwedAction { service: action.service?, kind: action.kind }));
         (plan.name, owed.collect())
     };
     Ok(work.projects.into_iter().map(|work| of(work.plan)).collect())

@@ -173,8 +173,8 @@ pub(super) enum UserType {
 pub(super) struct PullRequest {
     pub(super) number: u64,
     pub(super) state: PullRequestState,
-    pub(super) head: Head,
-    pub(super) base: Base,
+    pub(super) head: PullRequestHead,
+    pub(super) base: PullRequestBase,
 }
 
 /// State of a pull request.
@@ -189,19 +189,19 @@ pub(super) enum PullRequestState {
 
 /// The branch of a pull request.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Head {
+pub(super) struct PullRequestHead {
     pub(super) sha: String,
 }
 
 /// The branch that a pull request is to be merged into.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Base {
-    pub(super) repo: Option<Repository>,
+pub(super) struct PullRequestBase {
+    pub(super) repo: Option<RepositoryRef>,
 }
 
 /// A repository.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Repository {
+pub(super) struct RepositoryRef {
     pub(super) full_name: String,
 }
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::event::Event;
+use super::trigger::Trigger;
 use crate::base::secret::Secret;
 
 /// A workflow run, as
 /// [the runner's variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct WorkflowRun {
     /// `owner/name` of the repository.
     pub repository: Option<String>,
     /// Where people see GitHub: `https://github.com`.
@@ -20,7 +20,7 @@ pub struct Run {
     /// The token for the API, if one was given.
     pub token: Option<Secret>,
     /// What started the run; as an error what is wrong with what the runner left of it.
-    pub event: Result<Event, String>,
+    pub trigger: Result<Trigger, String>,
     /// The number of the run, the same for all its attempts.
     pub id: u64,
     /// Which attempt it is, from 1.
@@ -39,7 +39,7 @@ pub struct Run {
     pub is_debug: bool,
 }
 
-impl Run {
+impl WorkflowRun {
     /// The run around this process; `None` outside of GitHub's runner.
     #[must_use]
     pub fn here() -> Option<Self> {
@@ -62,7 +62,7 @@ impl Run {
             server: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
             token: variable("GHDEPLOY_GITHUB_TOKEN").or_else(|| variable("GITHUB_TOKEN")).map(Secret::new),
-            event: event(&name, path("GITHUB_EVENT_PATH").as_deref()),
+            trigger: event(&name, path("GITHUB_EVENT_PATH").as_deref()),
             id: number("GITHUB_RUN_ID").unwrap_or(0),
             attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),
             actor: variable("GITHUB_ACTOR"),
@@ -98,13 +98,13 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn event(name: &str, path: Option<&Path>) -> Result<Event, String> {
-    let Some(path) = path else { return Event::read(name, &Value::Null) };
+fn event(name: &str, path: Option<&Path>) -> Result<Trigger, String> {
+    let Some(path) = path else { return Trigger::read(name, &Value::Null) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("the event of the run cannot be read: {error}"))?;
     let payload = serde_json::from_str(&text)
         .map_err(|error| format!("the event of the run is no JSON: line {}", error.line()))?;
-    Event::read(name, &payload)
+    Trigger::read(name, &payload)
 }
 
 /// Whether a text can stand for a repository in a path of the API.
@@ -121,8 +121,8 @@ fn is_repository(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn run(variables: &[(&str, &str)]) -> Run {
-        Run::of(|name| {
+    fn run(variables: &[(&str, &str)]) -> WorkflowRun {
+        WorkflowRun::of(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::{Channel, Started, TIMEOUT};
 use crate::base::error::Exit;
 use crate::config;
-use crate::github::Run;
+use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
 use crate::github::deployment::{Deployments, Subject};
 use crate::outcome::Outcome;
@@ -31,7 +31,7 @@ impl GitHub {
     ///
     /// A note when the client cannot be built.
     pub(super) fn new(
-        workflow: Option<&Run>,
+        workflow: Option<&WorkflowRun>,
         config: config::GitHub,
         urls: BTreeMap<String, String>,
     ) -> Result<Option<Self>, String> {

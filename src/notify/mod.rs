@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::error::Exit;
 use crate::config;
-use crate::github::Run;
+use crate::github::WorkflowRun;
 use crate::outcome::Outcome;
 use crate::outcome::event::{Event, Observer};
 use crate::report::notification::RunDetails;
@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The configuration of all notifications of one run.
 #[derive(Debug)]
-pub struct Settings<'a> {
+pub struct NotifierSettings<'a> {
     /// The webhooks, and whether the start of a deploy is news.
     pub notify: &'a config::Notify,
     /// Which records GitHub gets.
@@ -38,7 +38,7 @@ pub struct Settings<'a> {
     /// The address at which people see what runs on a host, by host.
     pub urls: BTreeMap<String, String>,
     /// The workflow run around this process.
-    pub workflow: Option<&'a Run>,
+    pub workflow: Option<&'a WorkflowRun>,
     /// What is known of the run before it begins.
     pub details: RunDetails,
 }
@@ -75,7 +75,7 @@ pub struct Notifier {
 impl Notifier {
     /// Starts the task. Must be called inside of a runtime.
     #[must_use]
-    pub fn new(settings: Settings<'_>) -> Self {
+    pub fn new(settings: NotifierSettings<'_>) -> Self {
         let (messages, mut received) = unbounded_channel();
         let (mut channels, mut notes) = channels(settings);
         let task = tokio::spawn(async move {
@@ -117,8 +117,8 @@ impl Notifier {
 }
 
 /// The channels that are configured, with notes about those that cannot be used.
-fn channels(settings: Settings<'_>) -> (Vec<Box<dyn Channel>>, Vec<String>) {
-    let Settings { notify, github, urls, workflow, details } = settings;
+fn channels(settings: NotifierSettings<'_>) -> (Vec<Box<dyn Channel>>, Vec<String>) {
+    let NotifierSettings { notify, github, urls, workflow, details } = settings;
     let mut channels: Vec<Box<dyn Channel>> = Vec::new();
     let mut notes = Vec::new();
     match GitHub::new(workflow, github, urls) {

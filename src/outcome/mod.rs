@@ -2,9 +2,9 @@
 //!
 //! Owns the outcome: the plan once more with a result on every project and action. Pure values.
 
-pub mod answers;
 pub mod event;
 pub mod history;
+pub mod queries;
 
 use serde::{Deserialize, Serialize};
 

@@ -67,12 +67,12 @@ impl<W: Write + Send> Observer for Lines<W> {
 #[derive(Debug)]
 pub struct Live {
     bars: MultiProgress,
-    shown: Mutex<HashMap<Key, Spinner>>,
+    shown: Mutex<HashMap<SpinnerKey, Spinner>>,
     wording: Wording,
 }
 
 /// The host, and the project if it is a project's spinner.
-type Key = (String, Option<String>);
+type SpinnerKey = (String, Option<String>);
 
 /// A spinner, and of a host's how many projects are through and how many there are.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Live {
     }
 
     /// Says on a spinner what is going on, and begins one if there is none yet.
-    fn say(&self, key: Key, message: String) {
+    fn say(&self, key: SpinnerKey, message: String) {
         let mut shown = held(&self.shown);
         let spinner = shown.entry(key).or_insert_with_key(|(host, project)| {
             let label = self.wording.label(host, project.as_deref());
@@ -103,7 +103,7 @@ impl Live {
         spinner.bar.set_message(message);
     }
 
-    fn end(&self, key: &Key) {
+    fn end(&self, key: &SpinnerKey) {
         if let Some(spinner) = held(&self.shown).remove(key) {
             spinner.bar.finish_and_clear();
             self.bars.remove(&spinner.bar);

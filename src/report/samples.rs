@@ -6,12 +6,12 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::{Exit, HostState};
 use crate::base::path::RootPath;
 use crate::compose::model::{Hook, HookKind, HookPhase, ReadMethod};
-use crate::outcome::answers::{
-    CheckReport, Checkup, CheckupResult, CheckupStep, Container, Diff, Explanation, Explanations, FileDiff,
-    History, HostCheckup, HostDiff, HostHistory, HostStatus, Owed, PastRelease, ProjectStatus, Reader,
-    Reading, Status,
-};
 use crate::outcome::history::{Release, ReleasedProject};
+use crate::outcome::queries::{
+    CheckReport, Checkup, CheckupResult, CheckupStep, ContainerStatus, DiffReport, Explanation, Explanations,
+    FileDiff, History, HostCheckup, HostDiff, HostHistory, HostStatus, OwedAction, PastRelease, PathReader,
+    ProjectStatus, Reading, Status,
+};
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostFailure, HostOutcome, Outcome, ProjectOutcome,
     ProjectResult, ServiceLog,
@@ -327,7 +327,7 @@ pub(super) fn hostile_outcome() -> Outcome {
 
 /// Explanations whose every name is hostile.
 pub(super) fn hostile_explanations() -> Explanations {
-    let reader = |name: &&str| Reader {
+    let reader = |name: &&str| PathReader {
         project: (*name).to_owned(),
         service: (*name).to_owned(),
         how: Reading::Bind,
@@ -353,9 +353,9 @@ pub(super) fn hostile_status() -> Status {
         for project in &mut host.projects {
             project.name = HOSTILE[2].to_owned();
             project.drift = names().collect();
-            project.owed = names().map(|service| Owed { service, kind: ActionKind::Restart }).collect();
+            project.owed = names().map(|service| OwedAction { service, kind: ActionKind::Restart }).collect();
             let container = project.containers[0].clone();
-            let named = |name: String| Container {
+            let named = |name: String| ContainerStatus {
                 service: name.clone(),
                 state: name.clone().into(),
                 health: Some(name.clone().into()),
@@ -396,7 +396,7 @@ pub(super) fn unreachable() -> HostOutcome {
 }
 
 pub(super) fn explanations() -> Explanations {
-    let reader = |service: &str, how, line, kind, detail: Option<&str>| Reader {
+    let reader = |service: &str, how, line, kind, detail: Option<&str>| PathReader {
         project: "blog".to_owned(),
         service: service.to_owned(),
         how,
@@ -430,7 +430,7 @@ pub(super) fn explanations() -> Explanations {
 }
 
 pub(super) fn status() -> Status {
-    let container = |service: &str, state: &str, health: Option<&str>| Container {
+    let container = |service: &str, state: &str, health: Option<&str>| ContainerStatus {
         service: service.to_owned(),
         name: format!("blog-{service}-1"),
         state: state.to_owned().into(),
@@ -445,7 +445,7 @@ pub(super) fn status() -> Status {
         commit: Some(COMMIT.to_owned()),
         left: Some(40),
         drift: vec!["blog/nginx.conf".to_owned()],
-        owed: vec![Owed { service: "web".to_owned(), kind: ActionKind::Restart }],
+        owed: vec![OwedAction { service: "web".to_owned(), kind: ActionKind::Restart }],
         containers: vec![container("web", "running", Some("healthy")), container("worker", "exited", None)],
     };
     let web = HostStatus {
@@ -467,7 +467,7 @@ pub(super) fn status() -> Status {
     Status { hosts: vec![web, db] }
 }
 
-pub(super) fn diff() -> Diff {
+pub(super) fn diff() -> DiffReport {
     let file = |path: &str, change, diff: Option<&str>, note: Option<&str>| FileDiff {
         path: path.to_owned(),
         change,
@@ -491,11 +491,11 @@ pub(super) fn diff() -> Diff {
         HostDiff { name: "db".to_owned(), files: Vec::new(), problems: unreachable },
         HostDiff { name: "new".to_owned(), files: Vec::new(), problems: Vec::new() },
     ];
-    Diff { hosts }
+    DiffReport { hosts }
 }
 
 /// A diff whose every name and every line is hostile.
-pub(super) fn hostile_diff() -> Diff {
+pub(super) fn hostile_diff() -> DiffReport {
     let mut diff = diff();
     let lines: String =
         HOSTILE.iter().flat_map(|text| [" ", text, "\n+", text, "\n\t", text, "\n"]).collect();

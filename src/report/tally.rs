@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::diagnostic::Diagnostic;
-use crate::outcome::answers::{CheckReport, Checkup, CheckupResult};
+use crate::outcome::queries::{CheckReport, Checkup, CheckupResult};
 use crate::outcome::{ActionResult, Outcome, ProjectResult};
 use crate::plan::{Action, ActionKind, FileChange, Plan, ProjectChange};
 

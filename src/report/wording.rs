@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::base::diagnostic::Location;
 use crate::compose::model::{HookPhase, ReadMethod};
-use crate::images::gate::Gate;
+use crate::images::gate::GateState;
 use crate::images::gate::checks::Standing;
-use crate::outcome::answers::if_host_variables;
 use crate::outcome::history::{Release, ReleasedProject};
+use crate::outcome::queries::if_host_variables;
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
 use crate::plan::{
     self, Action, ActionKind, DefinitionChange, FileChange, FileChangeKind, NewPart, ProjectChange, Reason,
@@ -81,10 +81,10 @@ pub(super) fn below<'a>(path: &'a str, folder: &str) -> &'a str {
 }
 
 /// The word for a gate.
-pub(super) fn gate_word(gate: Gate) -> &'static str {
+pub(super) fn gate_word(gate: GateState) -> &'static str {
     match gate {
-        Gate::Open => "open",
-        Gate::Closed => "closed",
+        GateState::Open => "open",
+        GateState::Closed => "closed",
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn when(when: HookPhase) -> &'static str {
 }
 
 /// What a reason says, in its three parts: the file, what makes the service read it, a note.
-pub(super) struct Cause {
+pub(super) struct ReasonText {
     /// `services/blog/nginx.conf`, `services/blog/compose.yml:22`; empty if only the note counts.
     pub(super) file: String,
     /// `compose.yml:14`.
@@ -156,7 +156,7 @@ fn image_id(id: &str) -> String {
 }
 
 /// Puts a reason into words; `folder` is the project's.
-pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
+pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> ReasonText {
     let path = name(&reason.path);
     let file = match reason.line {
         Some(line) => format!("{path}:{line}"),
@@ -168,12 +168,12 @@ pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> Cause {
         (Some(how), None) => Some(how_word(how).to_owned()),
         (None, by) => by,
     };
-    Cause { file, by, note: note(&reason.cause) }
+    ReasonText { file, by, note: note(&reason.cause) }
 }
 
 /// The word for how a file is read.
 pub(super) fn how_word(how: ReadMethod) -> &'static str {
-    crate::outcome::answers::Reading::from(how).word()
+    crate::outcome::queries::Reading::from(how).word()
 }
 
 /// The word for what happens to a project.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Found;
+use super::Finding;
 
 /// How something that is required stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,8 +107,8 @@ impl Check {
         self.conclusion.as_ref().map_or_else(|| "pending".to_owned(), Conclusion::to_string)
     }
 
-    pub(super) fn found(&self) -> Found {
-        Found {
+    pub(super) fn found(&self) -> Finding {
+        Finding {
             name: self.name.clone(),
             says: self.says(),
             at: self.url.clone().or_else(|| Some(self.app.clone())),

@@ -62,7 +62,7 @@ pub struct Reports {
 /// Whether an image may be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Gate {
+pub enum GateState {
     /// All is proven.
     Open,
     /// It is not.
@@ -79,12 +79,12 @@ pub struct Requirement {
     /// Why.
     pub why: String,
     /// What was found, and where.
-    pub found: Vec<Found>,
+    pub found: Vec<Finding>,
 }
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct Finding {
     /// Its name: that of a check, a job or a file.
     pub name: String,
     /// What it says: `success`, `skipped`, `12 tests passed`.
@@ -105,7 +105,7 @@ pub struct Verdict {
     /// The commit that it is about; a verdict says nothing of any other.
     pub sha: Option<String>,
     /// Open if it is open for every project.
-    pub gate: Gate,
+    pub gate: GateState,
     /// What is required of all.
     pub requirements: Vec<Requirement>,
     /// Each project with what is required of it alone.
@@ -118,7 +118,7 @@ pub struct ProjectVerdict {
     /// The project.
     pub name: String,
     /// Whether its images may be built.
-    pub gate: Gate,
+    pub gate: GateState,
     /// What is required of it alone.
     pub requirements: Vec<Requirement>,
 }
@@ -202,12 +202,12 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
             ProjectVerdict { name: name.clone(), gate, requirements }
         })
         .collect();
-    let all = common && projects.iter().all(|project| project.gate == Gate::Open);
+    let all = common && projects.iter().all(|project| project.gate == GateState::Open);
     Verdict { version: VERSION, sha: sha.map(str::to_owned), gate: gate(all), requirements, projects }
 }
 
-fn gate(is_proven: bool) -> Gate {
-    if is_proven { Gate::Open } else { Gate::Closed }
+fn gate(is_proven: bool) -> GateState {
+    if is_proven { GateState::Open } else { GateState::Closed }
 }
 
 fn is_proven(requirements: &[Requirement]) -> bool {
@@ -240,8 +240,8 @@ impl Verdict {
     /// Closes it for all: what it is about is not what is there.
     pub fn refuse(&mut self, why: &str) {
         self.requirements.push(failed("the tested commit is what is checked out", why));
-        self.gate = Gate::Closed;
-        self.projects.iter_mut().for_each(|project| project.gate = Gate::Closed);
+        self.gate = GateState::Closed;
+        self.projects.iter_mut().for_each(|project| project.gate = GateState::Closed);
     }
 
     /// Whether the images of a project may be built of a commit.
@@ -255,7 +255,7 @@ impl Verdict {
                 // Without any requirement nothing is proven, whatever others have.
                 let is_required = !self.requirements.is_empty() || !known.requirements.is_empty();
                 known.name == project
-                    && known.gate == Gate::Open
+                    && known.gate == GateState::Open
                     && is_required
                     && is_proven(&known.requirements)
             })
@@ -360,11 +360,13 @@ fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement {
         }
     };
     let found = files.iter().map(|(path, report)| match report {
-        Err(why) => Found { name: path.clone(), says: format!("unreadable: {why}"), at: None, totals: None },
+        Err(why) => {
+            Finding { name: path.clone(), says: format!("unreadable: {why}"), at: None, totals: None }
+        }
         Ok(report) => {
             let notes = report.notes.iter().take(3).map(|note| format!("; {note}"));
             let says = report.totals.to_string() + &notes.collect::<String>();
-            Found { name: path.clone(), says, at: None, totals: Some(report.totals) }
+            Finding { name: path.clone(), says, at: None, totals: Some(report.totals) }
         }
     });
     Requirement { wants, standing, why, found: found.collect() }
@@ -413,7 +415,7 @@ fn needs(text: Option<&str>) -> Requirement {
         .collect();
     let found = jobs
         .iter()
-        .map(|(name, job)| Found {
+        .map(|(name, job)| Finding {
             name: name.clone(),
             says: result(job).to_string(),
             at: None,

@@ -30,11 +30,11 @@ fn verdict(checks: &[&str], runs: Vec<Check>) -> Verdict {
 }
 
 /// How the gate is for all, and for each project; whether it may change.
-fn gates(verdict: &Verdict) -> (Gate, Vec<Gate>, bool) {
+fn gates(verdict: &Verdict) -> (GateState, Vec<GateState>, bool) {
     (verdict.gate, verdict.projects.iter().map(|project| project.gate).collect(), verdict.may_change())
 }
 
-use Gate::{Closed, Open};
+use GateState::{Closed, Open};
 
 #[test]
 fn only_success_opens_the_gate() {

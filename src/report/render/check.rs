@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::CheckReport;
+use crate::outcome::queries::CheckReport;
 use crate::report::diagnostic::diagnostics;
 use crate::report::markdown::fenced;
 use crate::report::style::{Ink, Style};

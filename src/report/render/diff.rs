@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::{Diff, FileDiff};
+use crate::outcome::queries::{DiffReport, FileDiff};
 use crate::report::diagnostic::brief;
 use crate::report::escape::{kept_tabs, name};
 use crate::report::markdown::{code, fenced_as, messages};
@@ -11,7 +11,7 @@ use crate::report::text::host_heading;
 use crate::report::wording::{remark_of, sign};
 use crate::report::{Render, json};
 
-impl Render for Diff {
+impl Render for DiffReport {
     fn text(&self, w: &mut dyn Write, style: Style) -> io::Result<()> {
         for host in &self.hosts {
             host_heading(w, &host.name, self.hosts.len(), style)?;

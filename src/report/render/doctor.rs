@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::{Checkup, CheckupResult, CheckupStep};
+use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep};
 use crate::report::escape::{lines, name};
 use crate::report::markdown::code;
 use crate::report::style::{Ink, Style};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::{Explanation, Explanations, Reader};
+use crate::outcome::queries::{Explanation, Explanations, PathReader};
 use crate::report::escape::name;
 use crate::report::markdown::code;
 use crate::report::style::{Ink, Style};
@@ -75,7 +75,7 @@ fn text_of_path(w: &mut dyn Write, explanation: &Explanation, style: Style) -> i
     Ok(())
 }
 
-fn text_of_reader(reader: &Reader) -> [String; 4] {
+fn text_of_reader(reader: &PathReader) -> [String; 4] {
     let kind = match detail(&reader.kind) {
         Some(detail) => format!("{} ({detail})", reader.kind.word()),
         None => reader.kind.word().to_owned(),

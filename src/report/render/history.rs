@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::{History, HostHistory, PastRelease};
+use crate::outcome::queries::{History, HostHistory, PastRelease};
 use crate::report::diagnostic::brief;
 use crate::report::escape::name;
 use crate::report::markdown::{code, listed, messages};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::outcome::answers::{Container, HostStatus, ProjectStatus, Status};
+use crate::outcome::queries::{ContainerStatus, HostStatus, ProjectStatus, Status};
 use crate::report::diagnostic::brief;
 use crate::report::escape::name;
 use crate::report::markdown::{code, listed, messages};
@@ -76,7 +76,7 @@ fn text_of_project(w: &mut dyn Write, project: &ProjectStatus, style: Style) -> 
     Ok(())
 }
 
-fn cells(container: &Container) -> [String; 4] {
+fn cells(container: &ContainerStatus) -> [String; 4] {
     let health = container
         .health
         .as_ref()

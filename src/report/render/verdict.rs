@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::images::gate::checks::Standing;
-use crate::images::gate::{Gate, Requirement, Verdict};
+use crate::images::gate::{GateState, Requirement, Verdict};
 use crate::report::escape::name;
 use crate::report::markdown::{self, code, fold, unfold};
 use crate::report::style::{Ink, Style};
@@ -28,7 +28,7 @@ impl Render for Verdict {
         }
         let of = self.sha.as_deref().map(|sha| format!(" for commit {}", commit(sha))).unwrap_or_default();
         write!(w, "gate {}{of}", style.ink(ink(self.gate), gate_word(self.gate)))?;
-        let open = self.projects.iter().filter(|project| project.gate == Gate::Open).count();
+        let open = self.projects.iter().filter(|project| project.gate == GateState::Open).count();
         match self.projects.len() {
             0 => writeln!(w, "; no image has to be built"),
             all => writeln!(w, ": {open} of {}", count(all, "project")),
@@ -89,13 +89,13 @@ fn text_of_requirement(w: &mut dyn Write, shown: &Requirement, style: Style) -> 
     Ok(())
 }
 
-fn ink(gate: Gate) -> Ink {
-    if gate == Gate::Open { Ink::Good } else { Ink::Bad }
+fn ink(gate: GateState) -> Ink {
+    if gate == GateState::Open { Ink::Good } else { Ink::Bad }
 }
 
 fn markdown_of_requirements(w: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     writeln!(w, "| project | required | | why |\n| --- | --- | --- | --- |")?;
-    let mut row = |project: &str, gate: Gate, shown: &Requirement| {
+    let mut row = |project: &str, gate: GateState, shown: &Requirement| {
         let project = if project.is_empty() {
             "all".to_owned()
         } else {

@@ -15,7 +15,7 @@ use crate::plan::Action;
 
 use super::escape::name;
 use super::style::{Ink, Style};
-use super::wording::{Cause, action_result, cause, subject, when};
+use super::wording::{ReasonText, action_result, cause, subject, when};
 use super::workflow::{END_GROUP, group};
 
 /// Writes what runs besides the actions, and what became of it if that is known already.
@@ -120,7 +120,7 @@ pub(super) fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: 
 }
 
 /// Writes the rest of an action's line: the first cause and how many more there are, or all of them.
-fn reasons(w: &mut dyn Write, causes: &[Cause], indent: usize, style: Style) -> io::Result<()> {
+fn reasons(w: &mut dyn Write, causes: &[ReasonText], indent: usize, style: Style) -> io::Result<()> {
     let shown = if style.verbose { causes.len() } else { 1 };
     for (number, cause) in causes.iter().take(shown).enumerate() {
         if number > 0 {

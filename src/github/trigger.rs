@@ -7,9 +7,9 @@ use serde_json::Value;
 
 /// What started a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum Trigger {
     /// Work on a pull request.
-    PullRequest(PullRequest),
+    PullRequest(PullRequestTrigger),
     /// Commits or a tag were pushed.
     Push {
         /// What the ref was at before; `None`: it is new.
@@ -38,7 +38,7 @@ pub enum Event {
 
 /// A pull request in an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullRequest {
+pub struct PullRequestTrigger {
     /// Its number.
     pub number: u64,
     /// The newest commit of the branch that it is to be merged into, when the event happened.
@@ -51,7 +51,7 @@ pub struct PullRequest {
     pub is_target: bool,
 }
 
-impl Event {
+impl Trigger {
     /// Reads an event of this name.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Event {
             "pull_request" | "pull_request_target" | "pull_request_review" => {
                 let number = payload.pointer("/pull_request/number").and_then(Value::as_u64);
                 let repository = |side: &str| payload.pointer(&format!("/pull_request/{side}/repo/id"));
-                Self::PullRequest(PullRequest {
+                Self::PullRequest(PullRequestTrigger {
                     number: number.ok_or("`pull_request.number` of the event is no number")?,
                     base: sha("/pull_request/base/sha")?,
                     head: sha("/pull_request/head/sha")?,
@@ -122,17 +122,17 @@ mod tests {
 
     #[test]
     fn a_push_tells_what_was_before_unless_the_ref_is_new() {
-        let push = |before: &str| Event::read("push", &json!({"before": before, "after": B})).unwrap();
-        assert_eq!(push(A), Event::Push { before: Some(A.to_owned()) });
-        assert_eq!(push(ZEROS), Event::Push { before: None });
-        assert_eq!(push("--upload-pack=x"), Event::Push { before: None });
-        assert_eq!(Event::read("push", &json!({})).unwrap(), Event::Push { before: None });
+        let push = |before: &str| Trigger::read("push", &json!({"before": before, "after": B})).unwrap();
+        assert_eq!(push(A), Trigger::Push { before: Some(A.to_owned()) });
+        assert_eq!(push(ZEROS), Trigger::Push { before: None });
+        assert_eq!(push("--upload-pack=x"), Trigger::Push { before: None });
+        assert_eq!(Trigger::read("push", &json!({})).unwrap(), Trigger::Push { before: None });
     }
 
     #[test]
     fn a_pull_request_tells_both_sides_and_whether_it_is_from_a_fork() {
-        let read = |name: &str, repository: Value| match Event::read(name, &pull(&repository)).unwrap() {
-            Event::PullRequest(pull) => (pull.number, pull.is_fork, pull.is_target),
+        let read = |name: &str, repository: Value| match Trigger::read(name, &pull(&repository)).unwrap() {
+            Trigger::PullRequest(pull) => (pull.number, pull.is_fork, pull.is_target),
             other => panic!("{other:?}"),
         };
         assert_eq!(read("pull_request", json!({"id": 1})), (7, false, false));
@@ -146,15 +146,15 @@ mod tests {
         let mut payload = pull(&Value::Null);
         payload["pull_request"]["head"]["sha"] = json!("main; rm -rf /");
         assert_eq!(
-            Event::read("pull_request", &payload).unwrap_err(),
+            Trigger::read("pull_request", &payload).unwrap_err(),
             "`pull_request.head.sha` of the event is no commit"
         );
-        assert!(Event::read("merge_group", &json!({})).unwrap_err().contains("merge_group.base_sha"));
+        assert!(Trigger::read("merge_group", &json!({})).unwrap_err().contains("merge_group.base_sha"));
     }
 
     #[test]
     fn a_dispatch_compares_nothing() {
-        let other = Event::read("workflow_dispatch", &json!({"inputs": {"base": A}})).unwrap();
-        assert_eq!(other, Event::Other { name: "workflow_dispatch".to_owned() });
+        let other = Trigger::read("workflow_dispatch", &json!({"inputs": {"base": A}})).unwrap();
+        assert_eq!(other, Trigger::Other { name: "workflow_dispatch".to_owned() });
     }
 }

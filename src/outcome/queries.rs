@@ -27,12 +27,12 @@ pub struct Explanation {
     /// Whether it is synced to a host; `false`: it is ignored or lies outside of every project.
     pub managed: bool,
     /// Who reads it, in the order of projects and services.
-    pub readers: Vec<Reader>,
+    pub readers: Vec<PathReader>,
 }
 
 /// A service that reads a path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Reader {
+pub struct PathReader {
     /// The project.
     pub project: String,
     /// The service.
@@ -147,14 +147,14 @@ pub struct ProjectStatus {
     /// Managed files, below the root, that are not as they were deployed.
     pub drift: Vec<String>,
     /// Actions that an earlier run did not finish.
-    pub owed: Vec<Owed>,
+    pub owed: Vec<OwedAction>,
     /// Its containers.
-    pub containers: Vec<Container>,
+    pub containers: Vec<ContainerStatus>,
 }
 
 /// An action that the next sync will carry out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Owed {
+pub struct OwedAction {
     /// The service.
     pub service: String,
     /// The kind.
@@ -164,7 +164,7 @@ pub struct Owed {
 
 /// A container as Docker describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Container {
+pub struct ContainerStatus {
     /// The service that it belongs to.
     pub service: String,
     /// Its name.
@@ -179,7 +179,7 @@ pub struct Container {
     pub image: String,
 }
 
-impl Container {
+impl ContainerStatus {
     /// Whether it runs and no healthcheck says otherwise.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -190,7 +190,7 @@ impl Container {
 
 /// What `diff` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Diff {
+pub struct DiffReport {
     /// One a host.
     pub hosts: Vec<HostDiff>,
 }

@@ -1,7 +1,7 @@
 //! `build`: builds the images of projects that have changed, if their gate is open.
 //!
-//! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags, labels and where
-//! the result goes. Logins are Docker's own.
+//! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags,
+//! labels and where the result goes. Logins are Docker's own.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -97,8 +97,8 @@ async fn pull_request(
             Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
         }
         Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
-            // What such a run hands over may come from a fork, and only what GitHub itself says of it counts. GitHub names
-            // no pull request of a fork, so the one is looked for whose newest commit this is.
+            // What such a run hands over may come from a fork, and only what GitHub itself says of it counts.
+            // GitHub names no pull request of a fork, so the one is looked for whose newest commit this is.
             let numbers = pulls::open_at(client, repository, head).await?;
             match numbers.as_slice() {
                 [number] => Ok(Pull { number: *number, head: head.clone(), is_unverified: true }),

@@ -1,6 +1,7 @@
 //! `gate`: whether the images of a commit may be built.
 //!
-//! Owns where the evidence comes from and how long it is waited for. What it proves is decided by [`crate::images::gate`].
+//! Owns where the evidence comes from and how long it is waited for. What it proves is decided by
+//! [`crate::images::gate`].
 
 use std::collections::BTreeMap;
 use std::path::Path;

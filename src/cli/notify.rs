@@ -24,8 +24,8 @@ impl Context {
         })
     }
 
-    /// Waits until the notifications of an outcome are sent, unless an immediate stop is requested, and shows what
-    /// could not be sent.
+    /// Waits until the notifications of an outcome are sent, unless an immediate stop is requested, and shows
+    /// what could not be sent.
     pub(super) async fn notified(&self, notifier: Notifier, outcome: &Outcome, stop: &Stop) {
         for note in notifier.finish(outcome, stop.requested(StopRequest::Immediate)).await {
             self.say(&note);

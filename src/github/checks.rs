@@ -11,8 +11,8 @@ use crate::images::gate::checks::{Check, Conclusion};
 pub struct Checks {
     /// All check runs and commit statuses.
     pub checks: Vec<Check>,
-    /// The suites that are not completed, so that more runs may come of them. The suite of the asking run is left out:
-    /// it cannot complete while the run asks.
+    /// The suites that are not completed, so that more runs may come of them. The suite of the asking run is
+    /// left out: it cannot complete while the run asks.
     pub running: BTreeSet<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Calls of GitHub's REST API.
 //!
-//! Owns retries, rate limits and pages. octocrab owns addresses, tokens and the cache; ARCHITECTURE says why its own
-//! models and handlers are not used. The types of what is sent and answered are in [`super::models`].
+//! Owns retries, rate limits and pages. octocrab owns addresses, tokens and the cache; ARCHITECTURE says why
+//! its own models and handlers are not used. The types of what is sent and answered are in [`super::models`].
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -96,8 +96,8 @@ impl Client {
         Self::build(api, token, patience, false)
     }
 
-    /// Client with a cache, for a caller that polls: an answer that has not changed is not sent again and does not
-    /// count towards the rate limit.
+    /// Client with a cache, for a caller that polls: an answer that has not changed is not sent again and
+    /// does not count towards the rate limit.
     ///
     /// # Errors
     ///
@@ -129,7 +129,8 @@ impl Client {
         typed(self.call(Verb::Get, route, None).await?.body)
     }
 
-    /// Reads all pages of a list. `field` names the field that holds the items; `None`: the answer is the list.
+    /// Reads all pages of a list. `field` names the field that holds the items; `None`: the answer is the
+    /// list.
     ///
     /// # Errors
     ///

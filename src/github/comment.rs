@@ -1,8 +1,8 @@
 //! The one comment of a pull request that is kept up to date.
 //!
-//! Owns how it is found again, and that an older plan never replaces a newer one. GitHub has no conditional update, so
-//! there is no lock to take. A run writes only about the newest commit of the pull request and looks again after it has
-//! written. If it was overtaken meanwhile, it withdraws its plan.
+//! Owns how it is found again, and that an older plan never replaces a newer one. GitHub has no conditional
+//! update, so there is no lock to take. A run writes only about the newest commit of the pull request and
+//! looks again after it has written. If it was overtaken meanwhile, it withdraws its plan.
 
 use super::client::{ApiError, Client};
 use super::models::{IssueComment, NewComment, User, UserType};
@@ -134,7 +134,8 @@ impl CommentPlace<'_> {
         let all: Vec<IssueComment> = self.client.list(&self.route("issues", "comments"), None).await?;
         let mut found: Vec<ExistingComment> = all.into_iter().filter_map(ExistingComment::read).collect();
         found.retain(|comment| comment.marker.key == key);
-        // A person may write what looks like a marker. Their comment is not ours to change, unless the token is theirs.
+        // A person may write what looks like a marker. Their comment is not ours to change, unless the token
+        // is theirs.
         if found.iter().any(|comment| !comment.is_bot) {
             let own = match self.client.get::<User>("/user").await {
                 Ok(user) => Some(user.login),

@@ -1,7 +1,7 @@
 //! Deployments and commit statuses: how GitHub shows a deploy beside its commit and its environment.
 //!
-//! Owns the order. A deployment is made when work begins, and ends with a status. After a success the deployments
-//! before it become inactive.
+//! Owns the order. A deployment is made when work begins, and ends with a status. After a success the
+//! deployments before it become inactive.
 
 use serde::de::IgnoredAny;
 

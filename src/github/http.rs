@@ -1,6 +1,7 @@
 //! Calls over HTTPS: how long they may take, when another try makes sense, and nothing of what they are for.
 //!
-//! An edge. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), certificates those of the machine.
+//! An edge. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), certificates those of the
+//! machine.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl Answer {
         refused && (self.status == Some(429) || self.asks().is_some())
     }
 
-    /// How long to wait before another try, `tries` having failed; `None`: there is none, it would fail again.
+    /// How long to wait before another try, `tries` having failed; `None`: there is none, it would fail
+    /// again.
     #[must_use]
     pub fn pause(&self, tries: usize) -> Option<Duration> {
         let pause = PAUSES.get(tries).copied()?;

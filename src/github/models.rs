@@ -1,7 +1,7 @@
 //! What GitHub's API takes and answers, as far as it is used here.
 //!
-//! Each type holds the fields that are read and no others, because an Enterprise Server of some age lacks fields that
-//! GitHub's own description requires. A word that GitHub may add to is an enum with `Other`.
+//! Each type holds the fields that are read and no others, because an Enterprise Server of some age lacks
+//! fields that GitHub's own description requires. A word that GitHub may add to is an enum with `Other`.
 
 use serde::{Deserialize, Serialize};
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::trigger::Trigger;
 use crate::base::secret::Secret;
 
-/// A workflow run, as
-/// [the runner's variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.
+/// A workflow run, as [the runner's
+/// variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.
 #[derive(Debug, Clone)]
 pub struct WorkflowRun {
     /// `owner/name` of the repository.
@@ -46,7 +46,8 @@ impl WorkflowRun {
         (variable("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| Self::of(variable))
     }
 
-    /// What stands for a run where there is none, for whoever names a repository: `GITHUB_REPOSITORY`, `GITHUB_TOKEN`.
+    /// What stands for a run where there is none, for whoever names a repository: `GITHUB_REPOSITORY`,
+    /// `GITHUB_TOKEN`.
     #[must_use]
     pub fn by_hand() -> Option<Self> {
         let run = Self::of(variable);
@@ -81,8 +82,8 @@ impl WorkflowRun {
         (self.id > 0).then(|| format!("{}/{repository}/actions/runs/{}", self.server, self.id))
     }
 
-    /// The folder `dir` as seen from the top of the work space, empty for the top itself; what is outside of it
-    /// is seen from there too.
+    /// The folder `dir` as seen from the top of the work space, empty for the top itself; what is outside of
+    /// it is seen from there too.
     #[must_use]
     pub fn folder(&self, dir: &Path) -> String {
         let below = || {

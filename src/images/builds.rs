@@ -1,21 +1,21 @@
-//! What became of the images of a commit. Pure values.
+//! Results of building the images of a commit. Pure values.
 
 use serde::Serialize;
 
 use crate::images::gate::Verdict;
 
-/// What became of the images of a commit.
+/// Result of building the images of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Builds {
-    /// The commit that they are built of.
+    /// The commit that they are built from.
     pub sha: String,
     /// Each image.
     pub images: Vec<ImageOutcome>,
-    /// Why they may be built, or may not.
+    /// The verdict on whether they may be built.
     pub verdict: Verdict,
 }
 
-/// What became of one image.
+/// Image with its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageOutcome {
     /// The project.
@@ -24,22 +24,22 @@ pub struct ImageOutcome {
     pub service: String,
     /// Its name, without a tag.
     pub image: String,
-    /// Its tags, each with the name.
+    /// Its tags, each with its name in front.
     pub tags: Vec<String>,
-    /// What it is: `sha256:…`; `None` where nothing was built, or nobody tells.
+    /// Its digest, `sha256:…`; `None` if nothing was built or buildx does not report it.
     pub digest: Option<String>,
-    /// What became of it.
+    /// The result.
     pub result: ImageResult,
 }
 
-/// What became of an image.
+/// Result of building an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageResult {
-    /// It was built, and pushed or loaded if that was asked for.
+    /// It was built, and pushed or loaded if requested.
     Built,
-    /// It was not, and docker has said why.
+    /// The build failed; Docker's output has the cause.
     Failed,
-    /// Its gate is closed, so nothing was begun.
+    /// Its gate is closed, so no build was started.
     Closed,
 }

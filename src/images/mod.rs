@@ -1,4 +1,4 @@
-//! Images: what they are called, whether they may be built, and what became of a build.
+//! Images: their names, the gate that decides whether they may be built, and the results of builds.
 
 pub mod builds;
 pub mod gate;

@@ -1,16 +1,18 @@
-//! Names of images: where an image that is built here goes, and by which tags. Pure.
+//! Names and tags of the images that are built here. Pure.
 
-/// The label that names the commit an image was built of
+/// Label that names the commit that an image was built from
 /// ([OCI's own](https://github.com/opencontainers/image-spec/blob/main/annotations.md)).
 pub const REVISION: &str = "org.opencontainers.image.revision";
 
-/// The label that names all that an image was built of: the digest by which a host knows that a build is owed.
+/// Label that holds the digest of everything that an image was built from. By it, a host knows whether a
+/// build is owed.
 pub const INPUTS: &str = "io.github.ghdeploy.inputs";
 
-/// How many digits of a commit a tag has: enough for any repository, and short enough to read.
+/// Digits of a commit in a tag: enough for any repository, and short enough to read.
 const DIGITS: usize = 12;
 
-/// The name of an image without its tag and digest, and its tag: `ghcr.io/ann/app:1` is `ghcr.io/ann/app` and `1`.
+/// Splits an image reference into name and tag and drops the digest: `ghcr.io/ann/app:1` is `ghcr.io/ann/app`
+/// and `1`.
 #[must_use]
 pub fn parts(image: &str) -> (&str, Option<&str>) {
     let image = image.split_once('@').map_or(image, |(name, _)| name);
@@ -21,8 +23,9 @@ pub fn parts(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Where the image of a service goes. What its compose file calls it counts, for that is what the host pulls; without a
-/// name it is `<registry>/<project>`, with the service behind it if the project builds several.
+/// Name under which the image of a service is pushed. The name in its compose file counts, because the host
+/// pulls that one. Without it, the name is `<registry>/<project>`, followed by the service if the project
+/// builds several.
 #[must_use]
 pub fn name(image: Option<&str>, registry: &str, project: &str, service: &str, is_alone: bool) -> String {
     if let Some(image) = image.filter(|image| !image.is_empty()) {
@@ -38,8 +41,8 @@ pub fn name(image: Option<&str>, registry: &str, project: &str, service: &str, i
     format!("{}/{}", registry.trim_end_matches('/'), own.trim_matches(['.', '-', '_']))
 }
 
-/// The tags of an image that is built of a commit: one that is the commit's alone, `latest`, and the one that the
-/// compose file asks for.
+/// Tags of an image that is built from a commit: one of the commit's own, `latest`, and the one in the
+/// compose file.
 #[must_use]
 pub fn tags(name: &str, image: Option<&str>, sha: &str) -> Vec<String> {
     let short: String = sha.chars().take(DIGITS).collect();
@@ -52,7 +55,7 @@ pub fn tags(name: &str, image: Option<&str>, sha: &str) -> Vec<String> {
     tags
 }
 
-/// The registry of a repository `owner/name` on GitHub: names of images are in small letters there.
+/// Registry of a repository `owner/name` on GitHub. Image names are in lowercase there.
 #[must_use]
 pub fn registry(repository: &str) -> String {
     format!("ghcr.io/{}", repository.split('/').next().unwrap_or(repository).to_lowercase())

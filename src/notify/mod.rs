@@ -1,7 +1,7 @@
 //! Notifies others of a deploy while it goes on: GitHub's deployments and statuses, Slack, a webhook.
 //!
-//! Owns when a notification is sent and where. [`crate::report::notification`] owns the texts. A notification never
-//! holds a deploy up and never makes one fail: what could not be sent becomes a note for the user.
+//! Owns when a notification is sent and where. [`crate::report::notification`] owns the texts. A notification
+//! never holds a deploy up and never makes one fail: what could not be sent becomes a note for the user.
 
 mod github;
 mod slack;
@@ -98,8 +98,8 @@ impl Notifier {
         Box::new(NotifyingObserver { inner, messages: self.messages.clone() })
     }
 
-    /// Notifies of the result and waits until all is sent, but for no more than 90 s and not once `stopped` is ready.
-    /// Returns notes about what could not be sent. All observers must be dropped before.
+    /// Notifies of the result and waits until all is sent, but for no more than 90 s and not once `stopped`
+    /// is ready. Returns notes about what could not be sent. All observers must be dropped before.
     pub async fn finish(self, outcome: &Outcome, stopped: impl Future<Output = ()>) -> Vec<String> {
         let Self { messages, mut task } = self;
         // A task that has ended has left its notes.

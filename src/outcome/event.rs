@@ -1,12 +1,11 @@
-//! What happens while hosts are worked on, as it happens.
+//! Events of an apply, as they happen.
 //!
-//! Owns the events and the one trait that takes them. What applies a plan says what it is doing;
-//! who shows that, and how, is decided elsewhere. Events are news, not results: what became of a
-//! plan is in the [`crate::outcome::Outcome`] alone, and nothing may depend on an event.
+//! Owns the events and the trait that receives them. Events are news, not results. The result of a plan is in
+//! the [`crate::outcome::Outcome`] alone, and no decision depends on an event.
 
 use crate::outcome::ProjectResult;
 
-/// One piece of news about a host.
+/// News about a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Work on the host begins; it is not connected yet.
@@ -19,20 +18,20 @@ pub enum Event {
         /// The host's name.
         host: String,
     },
-    /// Somebody else has the host's lock, and it is waited for.
+    /// Another run holds the host's lock, and this one waits for it.
     Waiting {
         /// The host's name.
         host: String,
-        /// Who has the lock, in words.
+        /// The holder, in words.
         holder: String,
     },
-    /// It is known what there is to do.
+    /// The plan is made.
     Planned {
         /// The host's name.
         host: String,
-        /// The projects with something to do, in order.
+        /// The projects that change, in order.
         projects: Vec<String>,
-        /// The commit that is wanted; `None` outside of git.
+        /// The wanted commit; `None` outside of git.
         commit: Option<String>,
     },
     /// A project begins a step, such as `pull images` or `restart web`.
@@ -44,36 +43,36 @@ pub enum Event {
         /// The step in the imperative.
         step: String,
     },
-    /// A project is through, well or not.
+    /// A project is done, successfully or not.
     Finished {
         /// The host's name.
         host: String,
         /// The project.
         project: String,
-        /// What became of it.
+        /// The result.
         result: ProjectResult,
     },
-    /// Something worth saying that belongs to no project.
+    /// A note that belongs to no project.
     Note {
         /// The host's name.
         host: String,
         /// One line, in lowercase.
         text: String,
     },
-    /// Nothing more comes about the host.
+    /// The host is done; no event about it follows.
     Done {
         /// The host's name.
         host: String,
     },
 }
 
-/// What takes events. Called from several hosts' work at the same time, and must not block.
+/// Receiver of events. Several hosts call it at the same time, and it must not block.
 pub trait Observer: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn on(&self, event: Event);
 }
 
-/// The observer of quiet runs: it shows nothing.
+/// Observer of quiet runs, which shows nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,6 +1,6 @@
-//! The releases of a host: what each one changed, and which one comes before another.
+//! Releases of a host: what each one changed, and which one precedes another.
 //!
-//! Owns the form of a line of `history.jsonl`. Pure values.
+//! Owns the format of a line of `history.jsonl`. Pure values.
 
 use std::collections::BTreeMap;
 
@@ -9,44 +9,44 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::ProjectResult;
 use crate::plan::ProjectChange;
 
-/// One release: one line of the history.
+/// Release, which is one line of the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// Its number, counted from 1.
     pub release: u64,
     /// The commit; `None` outside of git.
     pub commit: Option<String>,
-    /// When it was made, RFC 3339 in UTC, by the clock of the machine that made it.
+    /// Its time, RFC 3339 in UTC, by the clock of the machine that ran the deploy.
     pub at: String,
-    /// Who made it.
+    /// The user or account that deployed it.
     pub actor: Option<String>,
     /// The page of the workflow run.
     pub run_url: Option<String>,
-    /// The release that it went back to, if it is a rollback.
+    /// The release that it restored, if it is a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
-    /// What became of each project that had something to do.
+    /// Each project that changed, with its result.
     pub projects: BTreeMap<String, ReleasedProject>,
 }
 
-/// What became of a project in a release.
+/// Project in a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleasedProject {
-    /// What was to happen to it.
+    /// The planned change.
     pub change: ProjectChange,
-    /// What became of that.
+    /// The result.
     pub result: ProjectResult,
 }
 
 impl Release {
-    /// Reads a line of the history; `None` for one that was cut off.
+    /// Reads a line of the history; `None` if it was cut off.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
 }
 
-/// The last of `releases` that is older than `release`.
+/// Newest of `releases` that is older than `release`.
 #[must_use]
 pub fn before(releases: &[u64], release: u64) -> Option<u64> {
     releases.iter().copied().filter(|kept| *kept < release).max()
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_without_the_newer_keys_is_read_and_half_a_line_is_none() {
+    fn a_line_without_newer_keys_is_read_and_half_a_line_is_not() {
         let line = r#"{"release":2,"commit":null,"at":"2026-01-01T00:00:00Z","actor":"ann","run_url":null,"projects":{"blog":{"change":"changed","result":"rolled_back"}}}"#;
         let release = Release::from_line(line).unwrap();
         assert_eq!((release.release, release.back_to), (2, None));

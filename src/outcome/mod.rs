@@ -1,6 +1,6 @@
-//! What became of a plan.
+//! Results of commands, and events of an apply.
 //!
-//! Owns the outcome: the plan once more with a result on every project and action. Pure values.
+//! Owns the outcome: the plan with a result on every project and action. Pure values.
 
 pub mod event;
 pub mod history;
@@ -13,78 +13,78 @@ use crate::base::error::{Exit, HostState};
 use crate::compose::model::Hook;
 use crate::plan::{Action, FileChange, ImageToBuild, ProjectChange};
 
-/// What became of a plan on every host.
+/// Result of a plan on every host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// [`crate::plan::VERSION`].
     pub version: u32,
-    /// The commit that was wanted; `None` outside of git.
+    /// The wanted commit; `None` outside of git.
     pub commit: Option<String>,
-    /// One a host.
+    /// One per host.
     pub hosts: Vec<HostOutcome>,
 }
 
-/// What became of a plan on one host.
+/// Result of a plan on one host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HostOutcome {
     /// The host's name.
     pub name: String,
-    /// The release that the host is at now; `None` before the first.
+    /// Current release of the host; `None` before the first.
     pub release: Option<u64>,
-    /// The release that it went back to, if this is a rollback.
+    /// The release that a rollback restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
     /// Whether this run changed anything there.
     pub changed: bool,
-    /// As in the plan.
+    /// As planned.
     pub notes: Vec<Diagnostic>,
-    /// As in the plan, with results.
+    /// Those of the plan, with results.
     pub projects: Vec<ProjectOutcome>,
-    /// Why nothing could be done on the host at all, and its state.
+    /// The failure that stopped the whole host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<HostFailure>,
 }
 
-/// A failure that stopped a whole host.
+/// Failure that stopped a whole host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HostFailure {
-    /// The exit code that it asks for.
+    /// Its exit code.
     #[serde(skip)]
     pub exit: Exit,
     /// What happened.
     pub diagnostics: Vec<Diagnostic>,
-    /// What state the host is in.
+    /// The state of the host.
     pub state: HostState,
 }
 
-/// What became of one project.
+/// Result of one project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProjectOutcome {
     /// The project.
     pub name: String,
     /// Its folder in the repository.
     pub path: String,
-    /// As in the plan.
+    /// As planned.
     pub change: ProjectChange,
-    /// As in the plan.
+    /// As planned.
     pub files: Vec<FileChange>,
-    /// As in the plan.
+    /// As planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageToBuild>,
-    /// As in the plan, with results.
+    /// Those of the plan, with results.
     pub actions: Vec<ActionOutcome>,
-    /// As in the plan, with results.
+    /// Those of the plan, with results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookOutcome>,
-    /// The images that the services run by now that have acted.
+    /// Current images of the services that were acted on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<RunningImage>,
-    /// What was kept of a project that was taken down: `volume blog_rows`, `blog/.env`.
+    /// Volumes and files that remain of a project that was taken down: `volume blog_rows`, `blog/.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
-    /// What became of it.
+    /// The result.
     pub result: ProjectResult,
-    /// Why it failed, with the last log lines of failing containers; empty when it did not.
+    /// Causes of its failure; empty if it succeeded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
     /// The last lines that failing containers logged, by service.
@@ -92,20 +92,20 @@ pub struct ProjectOutcome {
     pub logs: Vec<ServiceLog>,
 }
 
-/// The image that a service runs.
+/// Image that a service runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunningImage {
     /// The service.
     pub service: String,
     /// The image as the definition names it.
     pub image: String,
-    /// The digest by which its registry knows it; `None`: it comes from none.
+    /// Its digest in the registry; `None` if it comes from none.
     pub digest: Option<String>,
-    /// The commit that it says it was built of.
+    /// The commit that its label names as its source.
     pub revision: Option<String>,
 }
 
-/// The last lines that a container logged.
+/// Last log lines of a container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServiceLog {
     /// The service.
@@ -114,60 +114,60 @@ pub struct ServiceLog {
     pub lines: Vec<String>,
 }
 
-/// An action and what became of it.
+/// Action with its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ActionOutcome {
     /// The action.
     #[serde(flatten)]
     pub action: Action,
-    /// What became of it.
+    /// The result.
     pub result: ActionResult,
 }
 
-/// A hook and what became of it.
+/// Hook with its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HookOutcome {
     /// The hook.
     #[serde(flatten)]
     pub hook: Hook,
-    /// What became of it.
+    /// The result.
     pub result: ActionResult,
 }
 
-/// What became of a project.
+/// Result of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectResult {
     /// There was nothing to do.
     Unchanged,
-    /// All was done.
+    /// Everything was done.
     Done,
     /// It failed before anything of it was changed.
     NothingChanged,
-    /// It failed and is as it was before.
+    /// It failed and was rolled back.
     RolledBack,
     /// It was stopped in the middle: its files are in place, and the next sync does what is owed.
     Interrupted,
-    /// It failed, and so did the way back, or nobody knows.
+    /// It failed, and the rollback failed too or its state is unknown.
     Unknown,
 }
 
-/// What became of an action or a hook.
+/// Result of an action or a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionResult {
-    /// It was carried out, and the service is well.
+    /// It was carried out, and the service is healthy.
     Done,
-    /// It was not carried out, and the next sync owes it still.
+    /// It was not carried out, and the next sync still owes it.
     Owed,
-    /// It was carried out and the service is not well, or it could not be carried out.
+    /// It could not be carried out, or the service is unhealthy.
     Failed,
     /// It was not reached.
     Skipped,
 }
 
 impl Outcome {
-    /// The exit code that the results ask for: the worst of all hosts.
+    /// Exit code: that of the worst host.
     #[must_use]
     pub fn exit(&self) -> Exit {
         self.hosts.iter().map(HostOutcome::exit).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done)
@@ -175,7 +175,7 @@ impl Outcome {
 }
 
 impl HostOutcome {
-    /// The exit code that the result asks for.
+    /// Exit code of this host.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match &self.failure {
@@ -194,7 +194,7 @@ impl HostOutcome {
     }
 }
 
-/// Which of two exit codes says more: a host that needs a look beats everything.
+/// Rank of an exit code. A host that needs a look outranks everything.
 fn severity(exit: Exit) -> u8 {
     match exit {
         Exit::Done | Exit::Pending => 0,

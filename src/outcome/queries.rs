@@ -1,6 +1,6 @@
-//! What the commands that change nothing answer: `explain`, `status`, `diff`, `history`, `doctor`, `check`.
+//! Results of the commands that change nothing: `explain`, `status`, `diff`, `history`, `doctor`, `check`.
 //!
-//! Owns the shape of those answers. Pure values; who finds them out and who shows them is elsewhere.
+//! Owns their shape. Pure values, which `deploy` and `cli` produce and `report` shows.
 
 use serde::Serialize;
 
@@ -10,27 +10,27 @@ use crate::outcome::history::Release;
 use crate::plan::{ActionKind, FileChangeKind};
 use crate::state::container::{ContainerState, HealthStatus};
 
-/// What `explain` says.
+/// Result of `explain`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanations {
     /// One per path.
     pub paths: Vec<Explanation>,
 }
 
-/// What `explain` says about one path.
+/// Readers of one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The path in the repository, as asked for.
+    /// The path in the repository, as it was given.
     pub path: String,
     /// Whether the tree holds it.
     pub known: bool,
     /// Whether it is synced to a host; `false`: it is ignored or lies outside of every project.
     pub managed: bool,
-    /// Who reads it, in the order of projects and services.
+    /// Its readers, in the order of projects and services.
     pub readers: Vec<PathReader>,
 }
 
-/// A service that reads a path.
+/// Service that reads a path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PathReader {
     /// The project.
@@ -41,22 +41,22 @@ pub struct PathReader {
     pub how: Reading,
     /// The line that says so.
     pub at: Location,
-    /// What a change of the path would do.
+    /// The action that a change of the path causes.
     #[serde(flatten)]
     pub kind: ActionKind,
-    /// In words, what the rest does not say: `only if ${DATA_DIR} leads there on the host`.
+    /// A condition in words: `only if ${DATA_DIR} leads there on the host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// The condition under which a service reads a path that contains variables which only the host knows.
+/// Condition under which a service reads a path with variables that only the host knows.
 #[must_use]
 pub fn if_host_variables(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|variable| format!("${{{variable}}}")).collect();
     format!("only if {} leads there on the host", names.join(" and "))
 }
 
-/// How a service reads a path: [`ReadMethod`], or as a part of its definition.
+/// Way in which a service reads a path: [`ReadMethod`], or as a part of its definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
@@ -77,7 +77,7 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// The word in the JSON form.
+    /// Its word in the JSON form.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -105,32 +105,32 @@ impl From<ReadMethod> for Reading {
     }
 }
 
-/// What `status` says.
+/// Result of `status`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
-    /// One a host.
+    /// One per host.
     pub hosts: Vec<HostStatus>,
 }
 
-/// What is deployed on one host and how it is.
+/// Release, projects and containers of one host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HostStatus {
     /// The host's name.
     pub name: String,
-    /// The release that it is at; `None` before the first.
+    /// Its current release; `None` before the first.
     pub release: Option<u64>,
     /// The commit of that release; `None` outside of git.
     pub commit: Option<String>,
-    /// When that release was applied, in RFC 3339; `None` before the first.
+    /// Time of that release, in RFC 3339; `None` before the first.
     pub deployed_at: Option<String>,
     /// Its projects by name.
     pub projects: Vec<ProjectStatus>,
-    /// Why nothing, or not all, could be found out.
+    /// Causes why something could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
 }
 
-/// What is deployed of one project and how it is.
+/// Release, drift, owed actions and containers of one project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProjectStatus {
     /// The project.
@@ -141,10 +141,10 @@ pub struct ProjectStatus {
     pub release: Option<u64>,
     /// The commit of that release; `None` outside of git.
     pub commit: Option<String>,
-    /// The release that a rollback went back from, while nothing else was deployed.
+    /// The release that a rollback left, until something else is deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<u64>,
-    /// Managed files, below the root, that are not as they were deployed.
+    /// Managed files, below the root, that were changed on the host.
     pub drift: Vec<String>,
     /// Actions that an earlier run did not finish.
     pub owed: Vec<OwedAction>,
@@ -152,7 +152,7 @@ pub struct ProjectStatus {
     pub containers: Vec<ContainerStatus>,
 }
 
-/// An action that the next sync will carry out.
+/// Action that the next sync will carry out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OwedAction {
     /// The service.
@@ -162,132 +162,132 @@ pub struct OwedAction {
     pub kind: ActionKind,
 }
 
-/// A container as Docker describes it.
+/// State of a container, in Docker's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ContainerStatus {
     /// The service that it belongs to.
     pub service: String,
     /// Its name.
     pub name: String,
-    /// What it does now.
+    /// Its state.
     pub state: ContainerState,
     /// The result of its healthcheck; `None` without one.
     pub health: Option<HealthStatus>,
-    /// When it was started, in RFC 3339.
+    /// Time of its start, in RFC 3339.
     pub since: Option<String>,
     /// The image reference that it was made from.
     pub image: String,
 }
 
 impl ContainerStatus {
-    /// Whether it runs and no healthcheck says otherwise.
+    /// Whether it runs, and its healthcheck passes if it has one.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.state == ContainerState::Running
             && self.health.as_ref().is_none_or(|health| *health == HealthStatus::Healthy)
     }
 }
 
-/// What `diff` says.
+/// Result of `diff`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiffReport {
-    /// One a host.
+    /// One per host.
     pub hosts: Vec<HostDiff>,
 }
 
-/// How the files of one host differ.
+/// Differing files of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostDiff {
     /// The host's name.
     pub name: String,
     /// The files that differ, by path.
     pub files: Vec<FileDiff>,
-    /// Why they could not be found out.
+    /// Causes why they could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
 }
 
-/// How one file differs.
+/// Difference of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileDiff {
-    /// Where it lies in the repository.
+    /// Its path in the repository.
     pub path: String,
-    /// What a sync would do to it.
+    /// The change that a sync would make.
     pub change: FileChangeKind,
-    /// The unified diff from what the host has to what is wanted; `None` when it is not shown.
+    /// The unified diff from the host's content to the wanted one; `None` if it is not shown.
     pub diff: Option<String>,
-    /// Why the diff is not shown.
+    /// The reason why the diff is not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What `history` says.
+/// Result of `history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct History {
-    /// One a host.
+    /// One per host.
     pub hosts: Vec<HostHistory>,
 }
 
-/// The releases of one host.
+/// Releases of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostHistory {
     /// The host's name.
     pub name: String,
     /// Its releases, the last one first.
     pub releases: Vec<PastRelease>,
-    /// Why they could not be found out.
+    /// Causes why they could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
 }
 
-/// A release, and whether there is a way back to it.
+/// Release, and whether `rollback` can restore it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PastRelease {
     /// The release.
     #[serde(flatten)]
     pub release: Release,
-    /// Whether the host keeps it, so that `rollback` can go back to it.
+    /// Whether the host keeps it, so that `rollback` can restore it.
     #[serde(rename = "kept")]
     pub is_kept: bool,
 }
 
-/// What `doctor` says.
+/// Result of `doctor`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Checkup {
-    /// One a host.
+    /// One per host.
     pub hosts: Vec<HostCheckup>,
 }
 
-/// What `doctor` says about one host.
+/// Result of `doctor` for one host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HostCheckup {
     /// The host's name.
     pub name: String,
-    /// What was looked at, in order.
+    /// The checks, in order.
     pub steps: Vec<CheckupStep>,
 }
 
-/// One thing that `doctor` looked at.
+/// One check of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckupStep {
-    /// What was looked at: `docker compose`.
+    /// Its subject: `docker compose`.
     pub what: String,
-    /// How it is.
+    /// The result.
     pub result: CheckupResult,
-    /// What was found: `2.26.1`.
+    /// The finding: `2.26.1`.
     pub detail: String,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
-/// How something is that `doctor` looked at.
+/// Result of one check of `doctor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckupResult {
     /// As it must be.
     Ok,
-    /// A sync works, and something else may not.
+    /// A sync works; something else may not.
     Warning,
     /// A sync would fail.
     Failed,
@@ -301,14 +301,14 @@ impl Checkup {
     }
 }
 
-/// What `check` says.
+/// Result of `check`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CheckReport {
-    /// How many projects were read.
+    /// Number of projects.
     pub projects: usize,
-    /// How many services they have.
+    /// Number of their services.
     pub services: usize,
-    /// Everything wrong or doubtful.
+    /// All errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
 

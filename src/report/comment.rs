@@ -1,4 +1,4 @@
-//! The comment on a pull request: a plan, what it is about, and a mark by which it is found again.
+//! The comment on a pull request: the plan, its commits, and a marker by which it is found again.
 
 use std::fmt::Write as _;
 
@@ -9,18 +9,18 @@ use super::fit::{COMMENT, cut};
 use super::markdown::code;
 use super::render::plan::{Details, plan_with};
 
-/// What a comment says besides the plan.
+/// Parts of a comment besides the plan.
 #[derive(Debug, Clone, Default)]
 pub struct Frame<'a> {
     /// The newest commit of the base that the plan was made with.
     pub base: Option<&'a str>,
     /// The page of the run.
     pub run_url: Option<&'a str>,
-    /// Whether the plan was made by code that nobody has looked at yet, that of a fork.
+    /// Whether unreviewed code of a fork made the plan.
     pub is_unverified: bool,
 }
 
-/// The whole comment, of at most [`COMMENT`] characters.
+/// Renders the whole comment, of at most [`COMMENT`] characters.
 #[must_use]
 pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
     let head = marker.line();
@@ -38,7 +38,7 @@ pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
     let room = COMMENT - head.len() - foot.len() - 2;
     let with = |details| {
         let mut text = Vec::new();
-        // A vector takes all that is written.
+        // Writing to a vector does not fail.
         let _ = plan_with(&mut text, plan, details);
         String::from_utf8_lossy(&text).trim_end().to_owned() + "\n\n"
     };
@@ -54,7 +54,7 @@ pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
     format!("{head}\n{text}{foot}")
 }
 
-/// What stands in the place of a comment that was overtaken while it was written.
+/// Renders the replacement for a comment that was overtaken while it was written.
 #[must_use]
 pub fn outdated(marker: &Marker) -> String {
     format!(
@@ -64,7 +64,7 @@ pub fn outdated(marker: &Marker) -> String {
     )
 }
 
-/// Whether an address can stand in a link as it is.
+/// Whether an address is safe inside a Markdown link.
 fn is_link(url: &str) -> bool {
     (url.starts_with("https://") || url.starts_with("http://"))
         && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>\\\"'`".contains(&byte))
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_is_a_mark_the_plan_and_what_it_is_about() {
+    fn a_comment_is_a_marker_the_plan_and_its_commits() {
         let host = samples::host("web", vec![samples::unchanged("a")]);
         let frame = Frame {
             base: Some("0f0f0f"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_loses_its_details_then_its_end() {
+    fn a_long_comment_loses_its_details_then_its_end() {
         let many = |projects: usize, files: usize| {
             let project = |number: usize| {
                 let mut project = large(files);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_no_link_is_left_out() {
+    fn an_address_that_is_not_a_link_is_left_out() {
         let frame = Frame { run_url: Some("https://x) <b>"), ..Frame::default() };
         assert!(!comment(&samples::plan_of(Vec::new()), &marker(), &frame).contains("<b>"));
     }

@@ -19,7 +19,7 @@ use super::escape::{lines, name};
 use super::excerpt::Excerpts;
 use super::style::{Ink, Style};
 
-/// Writes a failure, and the state of the host that it is about at the end.
+/// Writes a failure, followed by the state of the host that it is about.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub fn error(w: &mut dyn Write, error: &Error, sources: Sources<'_>, style: Styl
     }
 }
 
-/// Writes messages with the lines that they are about, as far as `sources` knows them.
+/// Writes messages with the source lines that they are about, where `sources` has them.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub fn diagnostics(
     Ok(())
 }
 
-/// Writes messages without the lines that they are about, each line after `indent`.
+/// Writes messages without source lines, each line after `indent`.
 pub(super) fn brief(
     w: &mut dyn Write,
     diagnostics: &[Diagnostic],
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_the_source_does_not_have_is_only_named() {
+    fn a_place_that_the_source_lacks_is_only_named() {
         let beyond = Location { path: "services/shop/compose.yml".to_owned(), line: 99, column: 1 };
         let text =
             text_of(|w| diagnostics(w, &[Diagnostic::error("x", Some(beyond))], &source, Style::default()));

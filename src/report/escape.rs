@@ -1,17 +1,17 @@
 //! Makes foreign text harmless: names of files, projects and services, messages, log lines.
 //!
-//! Owns what may reach a terminal or a workflow's log. GitHub's runner takes a line for a command if,
-//! after leading white space, it starts with `::`, and also (the older form) if it holds `##[` anywhere
-//! ([its parser](https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs)).
+//! Owns what may reach a terminal or a workflow's log. GitHub's runner treats a line as a command if it
+//! starts with `::` after leading white space, or if it contains `##[`, the older form, anywhere ([its
+//! parser](https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs)).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Makes `text` fit on one line that only shows what it says.
+/// Escapes `text` so that it fits on one line and has no effect.
 ///
-/// Control characters and those that turn the direction of writing are shown as escapes (`\n`,
-/// `\u{1b}`), a backslash beside them is doubled, and what the runner would take for a command is
-/// broken up. All other text, in any script, stays as it is.
+/// Control characters and those that change the direction of writing become escapes (`\n`, `\u{1b}`). A
+/// backslash beside them is doubled, and anything that the runner would treat as a command is broken up. All
+/// other text, in any script, stays unchanged.
 #[must_use]
 pub fn name(text: &str) -> Cow<'_, str> {
     let commands = text.trim_start().starts_with(':') || text.contains("##[");
@@ -37,20 +37,20 @@ pub fn name(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A line of a file, made harmless with [`name`] between its tabs, which stay.
+/// Escapes a line of a file with [`name`], but keeps its tabs.
 pub(super) fn kept_tabs(line: &str) -> String {
     line.split('\t').map(name).collect::<Vec<_>>().join("\t")
 }
 
-/// The lines of a message, each made harmless with [`name`].
+/// Splits a message into lines, each escaped with [`name`].
 pub fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.lines().map(name)
 }
 
-/// Whether a character moves the cursor, hides or turns text instead of showing.
+/// Whether a character moves the cursor, or hides or reverses text, instead of being visible.
 ///
-/// Besides control characters: line and paragraph separators, marks and overrides of direction,
-/// zero-width spaces. Joiners stay, for scripts and emoji are written with them.
+/// Besides control characters, these are line and paragraph separators, direction marks and overrides, and
+/// zero-width spaces. Joiners stay, because scripts and emoji need them.
 pub(super) fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
@@ -63,7 +63,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn plain_names_in_any_script_stay_as_they_are() {
+    fn plain_names_in_any_script_stay_unchanged() {
         for plain in ["a b", "größe/日本語.txt", "👩‍💻", "C:\\x", "100%0A", "a::b", "#[x]"] {
             assert_eq!(name(plain), plain);
         }
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(name("::set-output name=a::b"), "\\u{3a}:set-output name=a::b");
         assert_eq!(name("  ::stop-commands::x"), "  \\u{3a}:stop-commands::x");
         assert_eq!(name("x ###[set-env name=PATH]/tmp"), "x ###\\u{5b}set-env name=PATH]/tmp");
-        assert_eq!(name(":"), "\\u{3a}", "for a colon of ours may follow");
+        assert_eq!(name(":"), "\\u{3a}", "a colon of ours may follow");
     }
 
     proptest! {

@@ -1,29 +1,29 @@
-//! The line of a file that a message is about, without the secrets that may stand in it.
+//! The source line that a message is about, without secrets.
 //!
-//! Compose files and env files hold values that belong into no log. So a value is shown only where it is
-//! neither named like a variable of the environment nor like a secret, and does not look like a key or a
-//! token. A hidden value is shown as `***`, whatever its length.
+//! Compose files and env files contain values that must not reach a log. A value is shown only if its name
+//! looks neither like an environment variable nor like a secret, and the value looks neither like a key nor
+//! like a token. A hidden value is shown as `***`, whatever its length.
 
 use super::Sources;
 use super::escape::is_unseen;
 use crate::base::diagnostic::Location;
 
-/// Sources above this size in bytes are not searched: nobody wrote them by hand.
+/// Largest source that is searched, in bytes. A larger one is not written by hand.
 const MAX_SOURCE: usize = 1 << 20;
 
-/// So many characters of a line are shown, the place in the middle of them.
+/// Characters of a line that are shown, with the place in the middle.
 const WIDTH: usize = 100;
 
-/// What is shown of one line.
+/// Excerpt of one line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Excerpt {
-    /// The text, harmless behind a line number.
+    /// The text, escaped.
     pub(super) line: String,
-    /// How many characters stand before the place.
+    /// Number of characters before the place.
     pub(super) caret: usize,
 }
 
-/// Looks lines up, keeping the source at hand that was asked for last: messages come file by file.
+/// Looks lines up. It keeps the source that was used last, because messages come file by file.
 pub(super) struct Excerpts<'a> {
     sources: Sources<'a>,
     last: Option<(String, Vec<String>)>,
@@ -34,7 +34,7 @@ impl<'a> Excerpts<'a> {
         Self { sources, last: None }
     }
 
-    /// The line at `at`; `None` when the source or the line cannot be had.
+    /// Returns the line at `at`; `None` if the source or the line does not exist.
     pub(super) fn at(&mut self, at: &Location) -> Option<Excerpt> {
         if self.last.as_ref().is_none_or(|(path, _)| *path != at.path) {
             let text = (self.sources)(&at.path).filter(|text| text.len() <= MAX_SOURCE).unwrap_or_default();
@@ -73,7 +73,7 @@ fn excerpt(path: &str, line: &str, column: usize) -> Excerpt {
     Excerpt { line: shown, caret }
 }
 
-/// Which characters of a line must not be shown.
+/// Marks the characters of a line that must not be shown.
 fn hidden(path: &str, line: &[char]) -> Vec<bool> {
     let mut hidden = vec![false; line.len()];
     let file = path.rsplit('/').next().unwrap_or(path);
@@ -116,7 +116,7 @@ fn hidden(path: &str, line: &[char]) -> Vec<bool> {
     hidden
 }
 
-/// The name that ends before `end`.
+/// Returns the name that ends before `end`.
 fn word_before(line: &[char], end: usize) -> String {
     let part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let end = if end > 0 && matches!(line[end - 1], '"' | '\'') { end - 1 } else { end };
@@ -124,19 +124,19 @@ fn word_before(line: &[char], end: usize) -> String {
     line[start..end].iter().collect()
 }
 
-/// Whether what bears this name is nobody's business: a variable of the environment, a secret.
+/// Whether a name stands for a private value: an environment variable, a secret.
 fn is_private(name: &str) -> bool {
     let variable =
         name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase());
     let lower = name.to_ascii_lowercase();
     let secret = ["pass", "secret", "token", "credential", "private", "apikey", "api_key", "api-key", "pwd"];
-    // `secrets:` and its kin open a section; their names are public.
+    // `secrets:` and similar keys open a section, whose names are public.
     variable
         || (!lower.ends_with('s') || lower.ends_with("pass"))
             && secret.iter().any(|word| lower.contains(word))
 }
 
-/// Whether a value is just the name of a variable: `${DB_PASSWORD}`.
+/// Whether a value is only the name of a variable: `${DB_PASSWORD}`.
 fn is_variable(value: &[char]) -> bool {
     let value: String = value.iter().filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'')).collect();
     let Some(name) = value.strip_prefix('$') else { return false };
@@ -144,7 +144,7 @@ fn is_variable(value: &[char]) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// The parts of a line between blanks, quotes and punctuation.
+/// Splits a line at blanks, quotes and punctuation.
 fn words(line: &[char]) -> Vec<(usize, usize)> {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '.' | '$');
     let mut words = Vec::new();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_compose_file_says_of_files_and_images_is_shown() {
+    fn files_and_images_of_a_compose_file_are_shown() {
         for line in [
             "      - ./nginx.conf:/etc/nginx/nginx.conf:ro",
             "    image: ghcr.io/owner/very-long-name-of-an-image-2024:v1.27.3",

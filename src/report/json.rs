@@ -1,7 +1,7 @@
 //! The JSON form, for programs: one pretty-printed document with a newline at its end.
 //!
-//! The shapes are those of the values' own `Serialize`. Strings are escaped further than JSON asks for, so that a
-//! document may be printed into a terminal or a workflow's log.
+//! The shapes are those of the values' own `Serialize`. Strings are escaped further than JSON asks for, so
+//! that a document may be printed into a terminal or a workflow's log.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use super::escape::is_unseen;
 /// Version of the JSON form of everything but plans, outcomes and verdicts, which have their own.
 const ANSWER_VERSION: u32 = 1;
 
-/// An answer with the version of its form.
+/// Result with the version of its form.
 #[derive(Serialize)]
 struct Versioned<'a, T> {
     version: u32,
@@ -32,15 +32,15 @@ pub(super) fn document<T: Serialize>(w: &mut dyn Write, value: &T) -> io::Result
     writeln!(w, "{}", harmless(&text))
 }
 
-/// Escapes inside strings what JSON lets pass: characters that do not show, and `##[`, which GitHub's
-/// runner takes for a command anywhere in a line. Outside of strings neither can occur.
+/// Escapes, inside strings, what JSON allows but a log must not contain: invisible characters, and `##[`,
+/// which GitHub's runner treats as a command anywhere in a line. Neither occurs outside of strings.
 fn harmless(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut hashes = 0;
     for c in text.chars() {
         match c {
             '[' if hashes >= 2 => plain.push_str("\\u005b"),
-            // All that do not show lie below U+10000, so that one escape does.
+            // All invisible characters lie below U+10000, so one escape is enough.
             c if c != '\n' && is_unseen(c) => {
                 let _ = write!(plain, "\\u{:04x}", u32::from(c));
             }

@@ -1,7 +1,7 @@
 //! The shared pieces of the Markdown form, GitHub's dialect: code, blocks, tables' cells, folded parts.
 //!
-//! A result is a heading with its essence and a compact table, with details folded. Names from a repository are shown
-//! as code and messages in fenced blocks. Nothing in those is markup, a mention or a reference.
+//! A result is a heading with its essence and a compact table, with details folded. Names from a repository
+//! are shown as code and messages in fenced blocks. Nothing in those is markup, a mention or a reference.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -15,21 +15,21 @@ use super::escape::name;
 use super::style::Style;
 use super::wording::{below, detail, note, remark, when};
 
-/// So many files, reasons or services are listed in one place; GitHub's comments hold 65,536
-/// characters, and nobody reads more.
+/// Most files, reasons or services that are listed in one place. A comment on GitHub has room for 65,536
+/// characters.
 pub(super) const LISTED: usize = 50;
 
-/// Text as code, fit for a line or for a cell of a table.
+/// Formats text as code for a line or a table cell.
 ///
-/// A code span, unless the text holds what ends a span or a cell; then the `code` element with every
-/// sign as an entity. GitHub looks for mentions and references in neither.
+/// The result is a code span. Text that could end a span or a cell becomes a `code` element with all
+/// punctuation as entities. GitHub looks for mentions and references in neither.
 pub(super) fn code(text: &str) -> String {
     let text = name(text);
     let plain = !text.contains(['`', '|', '\\']) && text.trim() == text && !text.is_empty();
     if plain { format!("`{text}`") } else { element(&text) }
 }
 
-/// Harmless text as the `code` element, fit for HTML and for Markdown.
+/// Formats escaped text as a `code` element for HTML and Markdown.
 fn element(text: &str) -> String {
     let mut html = String::from("<code>");
     for c in text.chars() {
@@ -45,19 +45,19 @@ fn element(text: &str) -> String {
     html
 }
 
-/// Writes text as a block that nothing in it can end.
+/// Writes text as a fenced block that nothing in the text can end.
 pub(super) fn fenced(w: &mut dyn Write, text: &str) -> io::Result<()> {
     fenced_as(w, "text", text)
 }
 
-/// The same in colours for a language.
+/// Writes text as a fenced block that is highlighted for a language.
 pub(super) fn fenced_as(w: &mut dyn Write, language: &str, text: &str) -> io::Result<()> {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(w, "{fence}{language}\n{}\n{fence}\n", text.trim_end())
 }
 
-/// Writes messages as a block.
+/// Writes messages as a fenced block.
 pub(super) fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Result<()> {
     if diagnostics.is_empty() {
         return Ok(());
@@ -67,9 +67,9 @@ pub(super) fn messages(w: &mut dyn Write, diagnostics: &[Diagnostic]) -> io::Res
     fenced(w, &String::from_utf8_lossy(&text))
 }
 
-/// A cell with actions, those of one sort together: ``restart `web`, `worker`; up `db` ``.
+/// Formats a cell with actions, grouped by their words: ``restart `web`, `worker`; up `db` ``.
 ///
-/// With each action comes what it is, such as `restart` or `restart failed`.
+/// Each action comes with its words, such as `restart` or `restart failed`.
 pub(super) fn services<'a>(
     actions: impl Iterator<Item = (&'a Action, String)>,
     hooks: impl Iterator<Item = (&'a Hook, String)>,
@@ -147,7 +147,7 @@ fn file_word(change: FileChangeKind) -> &'static str {
     }
 }
 
-/// Writes the beginning of a folded part, with a name in its summary: there, Markdown is not read.
+/// Writes the start of a folded part, with a name in its summary, which GitHub does not read as Markdown.
 pub(super) fn unfold(w: &mut dyn Write, summary: &str, of: Option<&str>) -> io::Result<()> {
     let of = of.map(|of| format!(" {}", element(&name(of)))).unwrap_or_default();
     writeln!(w, "<details><summary>{summary}{of}</summary>\n")
@@ -158,7 +158,7 @@ pub(super) fn fold(w: &mut dyn Write) -> io::Result<()> {
     writeln!(w, "</details>\n")
 }
 
-/// Writes the heading of one host of several.
+/// Writes the heading of a host, if there are several.
 pub(super) fn host_heading(w: &mut dyn Write, host: &str, hosts: usize) -> io::Result<()> {
     if hosts > 1 { writeln!(w, "#### Host {}\n", code(host)) } else { Ok(()) }
 }

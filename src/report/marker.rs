@@ -1,32 +1,32 @@
-//! The mark by which a comment is found again, and by which runs see who is newer. Pure.
+//! The marker of a comment. By it, a run finds the comment again and sees which run is newer. Pure.
 
 use std::fmt::Write as _;
 
-/// What a comment is about. It stands in a line that readers do not see.
+/// Subject and origin of a comment, in a line that GitHub does not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// Of which configuration it tells: one comment each.
+    /// The configuration. Each has a comment of its own.
     pub key: String,
     /// The newest commit of the pull request.
     pub head: String,
     /// The run that wrote it.
     pub run: u64,
-    /// Which attempt of that run.
+    /// The attempt of that run.
     pub attempt: u64,
 }
 
-/// How the line of a marker begins.
+/// Start of a marker's line.
 const BEGIN: &str = "<!-- ghdeploy:plan ";
 
 impl Marker {
-    /// The line. What could end it is not in it.
+    /// Formats the line, with everything escaped that could end it.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { key, head, run, attempt } = self;
         format!("{BEGIN}key={} head={} run={run}.{attempt} -->", plain(key), plain(head))
     }
 
-    /// Reads the marker that a comment begins with.
+    /// Reads the marker at the start of a comment.
     #[must_use]
     pub fn read(body: &str) -> Option<Self> {
         let fields = body.lines().next()?.trim_end().strip_prefix(BEGIN)?.strip_suffix(" -->")?;
@@ -41,7 +41,7 @@ impl Marker {
         })
     }
 
-    /// The commit that this one is about, if it was written by a later run than `other` about another commit.
+    /// Returns this marker's commit, if a later run than that of `other` wrote it about another commit.
     #[must_use]
     pub fn overtakes(&self, other: &Self) -> Option<String> {
         let is_later = (self.run, self.attempt) > (other.run, other.attempt);
@@ -49,7 +49,7 @@ impl Marker {
     }
 }
 
-/// A text as one word of letters, digits and `.`, `_`, `/`; all else by its bytes.
+/// Encodes a text as one word of letters, digits and `.`, `_`, `/`; all else becomes bytes in hex.
 fn plain(text: &str) -> String {
     text.bytes().fold(String::new(), |mut word, byte| {
         match byte {

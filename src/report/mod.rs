@@ -1,9 +1,9 @@
 //! Shows results and errors as text, JSON and Markdown, and progress as it happens.
 //!
-//! Owns the wording and the layout. A result implements [`Render`], in a file of its own below `render`. A renderer
-//! is a function of a value and a writer: it decides nothing, and [`Style`] is the caller's. Names, messages and log
-//! lines come from repositories and hosts and are hostile. They pass through [`escape`] before they are written, so
-//! that they can neither move a cursor nor be a workflow command.
+//! Owns the wording and the layout. A result implements [`Render`], in a file of its own below `render`. A
+//! renderer is a function of a value and a writer: it decides nothing, and [`Style`] is the caller's. Names,
+//! messages and log lines come from repositories and hosts and are hostile. They pass through [`escape`]
+//! before they are written, so that they can neither move a cursor nor be a workflow command.
 
 pub mod comment;
 pub mod diagnostic;

@@ -1,7 +1,7 @@
-//! What others are told of a deploy: GitHub's deployments and statuses, Slack, a webhook.
+//! Texts of notifications: GitHub's deployments and statuses, Slack, a webhook.
 //!
-//! Owns the wording and the limits of each place. Log lines of containers are in none of it, for they may hold what
-//! only the log of a run should: whoever wants them follows the link.
+//! Owns the wording and the limits of each channel. No notification contains log lines of containers, because
+//! they may hold what only the log of a run should. Each links to the run instead.
 
 use serde_json::{Value, json};
 
@@ -12,32 +12,33 @@ use super::escape::name;
 use super::tally::Tally;
 use super::wording::{commit, count, host_state, project_result};
 
-/// Characters that GitHub takes for the description of a
+/// Most characters that GitHub accepts for the description of a
 /// [status](https://docs.github.com/rest/commits/statuses#create-a-commit-status) or a deployment.
 const DESCRIPTION: usize = 140;
 
-/// Characters that Slack takes for a [header](https://docs.slack.dev/reference/block-kit/blocks/header-block).
+/// Most characters that Slack accepts for a
+/// [header](https://docs.slack.dev/reference/block-kit/blocks/header-block).
 const HEADER: usize = 150;
 
-/// Characters that Slack takes for the text of a
+/// Most characters that Slack accepts for the text of a
 /// [section](https://docs.slack.dev/reference/block-kit/blocks/section-block).
 const SECTION: usize = 3000;
 
-/// How many sections one message has at most; Slack takes 50 blocks, and nobody reads them.
+/// Most sections of one message. Slack accepts 50 blocks, more than people read.
 const SECTIONS: usize = 8;
 
-/// What is known of a run, whatever it comes to.
+/// Details of a run that are known before it begins.
 #[derive(Debug, Clone, Default)]
 pub struct RunDetails {
     /// `owner/name` of the repository.
     pub repository: Option<String>,
-    /// Who started it.
+    /// The user or account that started it.
     pub actor: Option<String>,
     /// Its page.
     pub run_url: Option<String>,
 }
 
-/// What a host's outcome comes to, in the length of a status.
+/// Summarises a host's outcome for a description on GitHub.
 #[must_use]
 pub fn status_description(host: &HostOutcome) -> String {
     let outcome = Outcome { version: VERSION, commit: None, hosts: vec![host.clone()] };
@@ -49,14 +50,14 @@ pub fn status_description(host: &HostOutcome) -> String {
     shortened(&text, DESCRIPTION)
 }
 
-/// A Slack message that a deploy begins.
+/// Formats a Slack message about the start of a deploy.
 #[must_use]
 pub fn slack_started(run: &RunDetails, host: &str, projects: &[String], wanted: Option<&str>) -> Value {
     let names: Vec<String> = projects.iter().map(|project| code(project)).collect();
     message(&format!("Deploying to {host}"), vec![names.join(", ")], run, wanted)
 }
 
-/// A Slack message about what a deploy came to.
+/// Formats a Slack message about the result of a deploy.
 #[must_use]
 pub fn slack_finished(run: &RunDetails, outcome: &Outcome) -> Value {
     let tally = Tally::of_outcome(outcome);
@@ -78,8 +79,8 @@ pub fn slack_finished(run: &RunDetails, outcome: &Outcome) -> Value {
     message(&heading, sections, run, outcome.commit.as_deref())
 }
 
-/// What a webhook is told, as JSON: `{"version": 1, "event": "succeeded", …}`. `outcome` is as everywhere, without the
-/// log lines of containers; a deploy that begins has none.
+/// Builds the document for a webhook: `{"version": 1, "event": "succeeded", …}`. `outcome` has the same form
+/// as everywhere, but without log lines of containers. The start of a deploy has none.
 #[must_use]
 pub fn webhook(event: &str, run: &RunDetails, hosts: &[String], outcome: Option<&Outcome>) -> Value {
     let mut plain = outcome.cloned();
@@ -138,7 +139,7 @@ fn message(heading: &str, sections: Vec<String>, run: &RunDetails, wanted: Optio
     json!({"text": mrkdwn(&shortened(&name(heading), HEADER)), "blocks": blocks})
 }
 
-/// Lines in as few sections as hold them.
+/// Packs lines into as few sections as possible.
 fn packed(lines: Vec<String>) -> Vec<String> {
     let mut sections: Vec<String> = Vec::new();
     for line in lines {
@@ -154,18 +155,18 @@ fn packed(lines: Vec<String>) -> Vec<String> {
     sections
 }
 
-/// A text in which nothing is a mention, a link or an entity
+/// Escapes a text so that nothing in it is a mention, a link or an entity
 /// ([Slack's escapes](https://docs.slack.dev/messaging/formatting-message-text#escaping)).
 fn mrkdwn(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A name as code.
+/// Formats a name as code.
 fn code(text: &str) -> String {
     format!("`{}`", mrkdwn(&name(text)).replace('`', "'"))
 }
 
-/// The beginning of a text that is too long.
+/// Shortens a text to `most` characters.
 fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_that_went_well_tells_what_changed() {
+    fn a_successful_deploy_reports_what_changed() {
         insta::assert_snapshot!(pretty(&slack_finished(&run(), &samples::outcome_of(vec![samples::well()]))), @r#"
         {
           "blocks": [
@@ -225,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_that_failed_tells_why_and_where_without_log_lines() {
+    fn a_failed_deploy_reports_why_and_where_without_log_lines() {
         let outcome = samples::outcome_of(vec![samples::failing(ProjectResult::RolledBack)]);
         let logged =
             outcome.hosts[0].projects.iter().flat_map(|project| &project.logs).flat_map(|log| &log.lines);
         let logged: Vec<String> = logged.cloned().collect();
         assert!(!logged.is_empty());
         let hosts = ["web".to_owned()];
-        for told in [slack_finished(&run(), &outcome), webhook("failed", &run(), &hosts, Some(&outcome))] {
-            let text = told.to_string();
+        for message in [slack_finished(&run(), &outcome), webhook("failed", &run(), &hosts, Some(&outcome))] {
+            let text = message.to_string();
             assert!(logged.iter().all(|line| !text.contains(line)), "{text}");
         }
         insta::assert_snapshot!(pretty(&slack_finished(&run(), &outcome)), @r#"
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_longer_than_its_place() {
+    fn nothing_exceeds_its_limit() {
         let mut host = samples::well();
         let project = host.projects[0].clone();
         host.projects = (0..2000)
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_the_essence() {
+    fn a_status_is_a_summary() {
         assert_eq!(
             status_description(&samples::well()),
             "3 projects done: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged"

@@ -1,7 +1,7 @@
-//! Shows what happens while it happens: spinners on a terminal, plain lines in a log.
+//! Progress of a run: spinners on a terminal, plain lines in a log.
 //!
-//! Owns the observers that write to stderr; stdout carries results only. That stderr cannot be written
-//! to is no reason to fail: a deploy goes on when the terminal is gone.
+//! Owns the observers that write to stderr; stdout carries results only. A failing stderr fails nothing: a
+//! deploy continues when its terminal is gone.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -17,19 +17,19 @@ use super::escape::name;
 use super::style::{Ink, Style};
 use super::wording::{count, project_result};
 
-/// How much progress is shown. The caller decides it: only the caller knows the terminal.
+/// Form in which progress is shown. The caller decides, because only the caller knows the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Progress {
     /// Nothing.
     Quiet,
-    /// A line an event, for logs.
+    /// One line per event, for logs.
     #[default]
     Lines,
-    /// A spinner a project, for a terminal.
+    /// One spinner per project, for a terminal.
     Live,
 }
 
-/// The observer for a run on so many hosts; it writes to stderr.
+/// Creates the observer of a run on `hosts` hosts. It writes to stderr.
 #[must_use]
 pub fn observer(progress: Progress, hosts: usize, style: Style) -> Box<dyn Observer> {
     match progress {
@@ -39,7 +39,7 @@ pub fn observer(progress: Progress, hosts: usize, style: Style) -> Box<dyn Obser
     }
 }
 
-/// Writes a line an event.
+/// Observer that writes one line per event.
 #[derive(Debug)]
 pub struct Lines<W> {
     out: Mutex<W>,
@@ -47,7 +47,7 @@ pub struct Lines<W> {
 }
 
 impl<W: Write + Send> Lines<W> {
-    /// Shows a run on so many hosts on `out`.
+    /// Shows a run on `hosts` hosts on `out`.
     #[must_use]
     pub fn new(out: W, hosts: usize, style: Style) -> Self {
         Self { out: Mutex::new(out), wording: Wording { hosts, style } }
@@ -63,7 +63,7 @@ impl<W: Write + Send> Observer for Lines<W> {
     }
 }
 
-/// Shows a spinner a host and project at work, and a line for each project that is through.
+/// Observer that shows a spinner per host and project at work, and a line per project that is done.
 #[derive(Debug)]
 pub struct Live {
     bars: MultiProgress,
@@ -71,34 +71,34 @@ pub struct Live {
     wording: Wording,
 }
 
-/// The host, and the project if it is a project's spinner.
+/// Host of a spinner, and its project if it has one.
 type SpinnerKey = (String, Option<String>);
 
-/// A spinner, and of a host's how many projects are through and how many there are.
+/// Spinner. That of a host counts the projects that are done.
 #[derive(Debug)]
 struct Spinner {
     bar: ProgressBar,
-    through: usize,
+    done: usize,
     all: usize,
 }
 
 impl Live {
-    /// Shows a run on so many hosts on `target`.
+    /// Shows a run on `hosts` hosts on `target`.
     #[must_use]
     pub fn new(target: ProgressDrawTarget, hosts: usize, style: Style) -> Self {
         let bars = MultiProgress::with_draw_target(target);
         Self { bars, shown: Mutex::default(), wording: Wording { hosts, style } }
     }
 
-    /// Says on a spinner what is going on, and begins one if there is none yet.
+    /// Sets the message of a spinner, which is created if it does not exist.
     fn say(&self, key: SpinnerKey, message: String) {
         let mut shown = held(&self.shown);
         let spinner = shown.entry(key).or_insert_with_key(|(host, project)| {
             let label = self.wording.label(host, project.as_deref());
             let bar = self.bars.add(ProgressBar::new_spinner().with_style(style()).with_prefix(label));
-            // Ten times a second is what the eye takes for movement and costs nothing.
+            // Ten frames per second look like movement and cost nothing.
             bar.enable_steady_tick(Duration::from_millis(100));
-            Spinner { bar, through: 0, all: 0 }
+            Spinner { bar, done: 0, all: 0 }
         });
         spinner.bar.set_message(message);
     }
@@ -110,12 +110,12 @@ impl Live {
         }
     }
 
-    /// Counts the projects of a host that are through.
+    /// Counts projects of a host that are done.
     fn advance(&self, host: &str, by: usize, all: Option<usize>) {
         if let Some(spinner) = held(&self.shown).get_mut(&(host.to_owned(), None)) {
-            spinner.through += by;
+            spinner.done += by;
             spinner.all = all.unwrap_or(spinner.all);
-            spinner.bar.set_message(format!("{} of {}", spinner.through, count(spinner.all, "project")));
+            spinner.bar.set_message(format!("{} of {}", spinner.done, count(spinner.all, "project")));
         }
     }
 
@@ -157,7 +157,7 @@ impl Drop for Live {
     }
 }
 
-/// The words of progress.
+/// Wording of progress.
 #[derive(Debug, Clone, Copy)]
 struct Wording {
     hosts: usize,
@@ -165,7 +165,7 @@ struct Wording {
 }
 
 impl Wording {
-    /// The line for an event; `None` for what is not worth a line.
+    /// Formats the line for an event; `None` if it has none.
     fn line(self, event: &Event) -> Option<String> {
         let (label, text) = match event {
             Event::Started { host } => (self.label(host, None), "connecting".to_owned()),
@@ -199,7 +199,7 @@ impl Wording {
         Some(format!("{label}: {text}"))
     }
 
-    /// Who an event is about: `web`, `blog`, or `web/blog` if there are several hosts.
+    /// Names the subject of an event: `host web`, `blog`, or `web/blog` if there are several hosts.
     fn label(self, host: &str, project: Option<&str>) -> String {
         match project {
             Some(project) if self.hosts > 1 => format!("{}/{}", name(host), name(project)),
@@ -214,7 +214,7 @@ fn style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// Takes a mutex, whatever a panic elsewhere left in it: progress has nothing that could be half done.
+/// Locks a mutex even after a panic elsewhere: no state of progress can be left half done.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_gets_a_line_an_event() {
+    fn a_log_gets_one_line_per_event() {
         insta::assert_snapshot!(lines_of(1), @r"
         host web: connecting
         host web: waiting for the lock, held by alice, run 17\n::stop-commands::x

@@ -1,4 +1,4 @@
-//! Plans, outcomes and answers for the tests of the renderers.
+//! Sample plans, outcomes and other results for the tests of the renderers.
 
 use std::io::{self, Write};
 
@@ -26,7 +26,7 @@ use super::{Render, Style};
 
 pub(super) const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 
-/// Names that a repository may hold and that must not do anything.
+/// Hostile names that a repository may contain. They must have no effect.
 pub(super) const HOSTILE: [&str; 9] = [
     "::set-output name=x::y",
     "a\n::error file=x::y",
@@ -39,22 +39,22 @@ pub(super) const HOSTILE: [&str; 9] = [
     ":",
 ];
 
-/// A result as text without colours.
+/// Renders a result as text without colours.
 pub(super) fn text(value: &dyn Render) -> String {
     text_of(|w| value.text(w, Style::default()))
 }
 
-/// A result as Markdown.
+/// Renders a result as Markdown.
 pub(super) fn markdown(value: &dyn Render) -> String {
     text_of(|w| value.markdown(w))
 }
 
-/// A result as JSON.
+/// Renders a result as JSON.
 pub(super) fn json(value: &dyn Render) -> String {
     text_of(|w| value.json(w))
 }
 
-/// What a renderer writes.
+/// Returns the output of a renderer.
 pub(super) fn text_of(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();
     render(&mut bytes).unwrap();
@@ -70,12 +70,12 @@ pub(super) fn file(path: &str, change: FileChangeKind) -> FileChange {
     FileChange { path: path.to_owned(), change, at, before: None, after: None, in_place: false }
 }
 
-/// A reason that is a line of a definition.
+/// Reason: a changed line of a definition.
 pub(super) fn line(path: &str, line: usize) -> Reason {
     Reason { path: path.to_owned(), line: Some(line), how: None, by: None, cause: Cause::definition() }
 }
 
-/// A reason that is the content of a mounted file.
+/// Reason: the changed content of a mounted file.
 pub(super) fn mount(path: &str, by: Location) -> Reason {
     Reason {
         path: path.to_owned(),
@@ -122,7 +122,7 @@ pub(super) fn plan_of(hosts: Vec<HostPlan>) -> Plan {
     Plan { version: VERSION, commit: Some(COMMIT.to_owned()), base: None, hosts }
 }
 
-/// A usual day: a config file, an image, a new project.
+/// Host with the changes of a usual day: a config file, an image, a new project.
 pub(super) fn usual() -> HostPlan {
     let nginx = "services/blog/nginx.conf";
     let compose = "services/blog/compose.yml";
@@ -185,7 +185,7 @@ pub(super) fn usual() -> HostPlan {
     host
 }
 
-/// A project that cannot be deployed.
+/// Project that is blocked.
 pub(super) fn conflict() -> ProjectPlan {
     let mut project = project(
         "grafana",
@@ -203,7 +203,7 @@ pub(super) fn conflict() -> ProjectPlan {
     project
 }
 
-/// A plan whose every name is hostile.
+/// Plan in which every name is hostile.
 pub(super) fn hostile() -> Plan {
     let projects = HOSTILE.iter().map(|name| {
         let mut project = project(
@@ -222,7 +222,7 @@ pub(super) fn hostile() -> Plan {
     plan_of(vec![host(HOSTILE[0], projects.collect()), host(HOSTILE[1], vec![])])
 }
 
-/// A project whose migrations run with it.
+/// Project with hooks.
 pub(super) fn migrating() -> ProjectPlan {
     let compose = "services/blog/compose.yml";
     let hook = |when, kind| Hook {
@@ -238,7 +238,7 @@ pub(super) fn migrating() -> ProjectPlan {
     ProjectPlan { hooks, ..project("blog", ProjectChange::Changed, Vec::new(), actions) }
 }
 
-/// What became of a project of a plan: all its actions and hooks have the same result.
+/// Result of a planned project, whose actions and hooks all have the same result.
 pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResult) -> ProjectOutcome {
     ProjectOutcome {
         name: project.name,
@@ -256,14 +256,14 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
     }
 }
 
-/// That project, of which a hook failed.
+/// The project of [`migrating`] after a hook has failed.
 pub(super) fn badly_migrated() -> ProjectOutcome {
     let mut project = done(migrating(), ProjectResult::RolledBack, ActionResult::Done);
     project.hooks[1].result = ActionResult::Failed;
     project
 }
 
-/// A host where all went well.
+/// Host on which everything succeeded.
 pub(super) fn well() -> HostOutcome {
     let plan = usual();
     let projects = plan.projects.into_iter().map(|project| match project.change {
@@ -285,7 +285,7 @@ pub(super) fn outcome_of(hosts: Vec<HostOutcome>) -> Outcome {
     Outcome { version: VERSION, commit: Some(COMMIT.to_owned()), hosts }
 }
 
-/// A host where one project came up and another, with logs, became `result`.
+/// Host on which one project came up and another, with logs, got `result`.
 pub(super) fn failing(result: ProjectResult) -> HostOutcome {
     let mut host = well();
     host.notes.clear();
@@ -312,7 +312,7 @@ pub(super) fn failing(result: ProjectResult) -> HostOutcome {
     host
 }
 
-/// An outcome whose every name is hostile.
+/// Outcome in which every name is hostile.
 pub(super) fn hostile_outcome() -> Outcome {
     let projects = hostile().hosts.swap_remove(0).projects.into_iter().map(|project| {
         let logs = vec![ServiceLog {
@@ -325,7 +325,7 @@ pub(super) fn hostile_outcome() -> Outcome {
     outcome_of(vec![host])
 }
 
-/// Explanations whose every name is hostile.
+/// Explanations in which every name is hostile.
 pub(super) fn hostile_explanations() -> Explanations {
     let reader = |name: &&str| PathReader {
         project: (*name).to_owned(),
@@ -344,7 +344,7 @@ pub(super) fn hostile_explanations() -> Explanations {
     Explanations { paths: HOSTILE.iter().map(explanation).collect() }
 }
 
-/// A status whose every name is hostile.
+/// Status in which every name is hostile.
 pub(super) fn hostile_status() -> Status {
     let names = || HOSTILE.iter().map(|name| (*name).to_owned());
     let mut status = status();
@@ -375,7 +375,7 @@ pub(super) fn assert_harmless(text: &str) {
     assert!(!text.contains("##["), "{text}");
 }
 
-/// A host that was not reached.
+/// Host that was not reached.
 pub(super) fn unreachable() -> HostOutcome {
     HostOutcome {
         name: "db".to_owned(),
@@ -494,7 +494,7 @@ pub(super) fn diff() -> DiffReport {
     DiffReport { hosts }
 }
 
-/// A diff whose every name and every line is hostile.
+/// Diff in which every name and every line is hostile.
 pub(super) fn hostile_diff() -> DiffReport {
     let mut diff = diff();
     let lines: String =
@@ -544,7 +544,7 @@ pub(super) fn history() -> History {
     History { hosts }
 }
 
-/// A history whose every text is hostile.
+/// History in which every text is hostile.
 pub(super) fn hostile_history() -> History {
     let mut history = history();
     let release = history.hosts[0].releases[0].clone();
@@ -599,7 +599,7 @@ pub(super) fn check() -> CheckReport {
     }
 }
 
-/// The text of the file that [`check`] is about.
+/// Text of the file that [`check`] is about.
 pub(super) fn source(path: &str) -> Option<String> {
     let text = "  web:\n    image: nginx\n    volumes:\n      - ./nginx.conf:/etc/nginx/nginx.conf:ro\n";
     (path == "services/shop/compose.yml").then(|| text.to_owned())

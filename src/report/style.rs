@@ -1,36 +1,36 @@
-//! How text looks: whether it has colours, and how much of it there is.
+//! The look of text: colours, length, folding.
 
 use std::fmt;
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-/// How a text is to look. The caller decides it: only the caller knows the terminal and the flags.
+/// Look of text. The caller decides, because only the caller knows the terminal and the flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     /// Whether colours may be used.
     pub colour: bool,
-    /// Whether long lists are written out.
+    /// Whether long lists are written in full.
     pub verbose: bool,
-    /// Whether what is well is folded, by commands to GitHub's runner.
+    /// Whether successful parts are folded, by commands to GitHub's runner.
     pub groups: bool,
 }
 
-/// What a piece of text means; the colours follow from it.
+/// Meaning of a piece of text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     /// The name of a host or a project.
     Heading,
-    /// It went well, or something is added.
+    /// A success, or something added.
     Good,
-    /// It failed, or something is taken away.
+    /// A failure, or something removed.
     Bad,
-    /// It needs a look.
+    /// Something that needs a look.
     Warning,
-    /// Advice.
+    /// Help.
     Help,
     /// Context.
     Faint,
-    /// No meaning of its own.
+    /// Anything else.
     Plain,
 }
 
@@ -62,7 +62,7 @@ impl<T: fmt::Display> fmt::Display for Inked<T> {
 }
 
 impl Style {
-    /// Gives `text`, already padded, its colour if there are colours.
+    /// Colours `text`, which is already padded, if colours may be used.
     pub(super) fn ink<T: fmt::Display>(self, ink: Ink, text: T) -> Inked<T> {
         Inked { ansi: if self.colour { ink.ansi() } else { Ansi::new() }, text }
     }

@@ -9,25 +9,25 @@ use crate::plan::{Action, ActionKind, FileChange, Plan, ProjectChange};
 
 use super::wording::count;
 
-/// What there is to count. Kept in the order in which it is told.
+/// Counts, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Projects that change or were changed.
     changing: usize,
-    /// Files of those, each counted once a host.
+    /// Their files, each counted once per host.
     files: usize,
-    /// Deeds of those, by their order of telling.
+    /// Their actions, by the order of their kinds.
     kinds: BTreeMap<usize, usize>,
     /// Projects and hosts that cannot be or were not deployed.
     failing: usize,
-    /// What else there is, in words.
+    /// Other counts, in words.
     others: Vec<String>,
-    /// Projects with nothing to do.
+    /// Projects that do not change.
     unchanged: usize,
 }
 
-/// The kinds that are counted, in the order of telling, with what follows a number above one. A
-/// `none` is not counted, for nothing is done.
+/// Kinds of actions that are counted, in the order in which they are written, each with its plural. `none` is
+/// not counted because nothing is done.
 const KINDS: [(&str, &str); 8] = [
     ("build", "builds"),
     ("up", "up"),
@@ -40,7 +40,7 @@ const KINDS: [(&str, &str); 8] = [
 ];
 
 impl Tally {
-    /// Counts what a plan would do.
+    /// Counts the changes of a plan.
     pub(super) fn of_plan(plan: &Plan) -> Self {
         let mut tally = Self::default();
         let (mut blocked, mut gone) = (0, 0);
@@ -61,7 +61,7 @@ impl Tally {
             }
             tally.files += files.len();
         }
-        // A host of which nothing is known has an error in the place of a plan.
+        // A host that could not be read has an error instead of a plan.
         let failed = plan.hosts.iter().filter(|host| host.notes.iter().any(Diagnostic::is_error)).count();
         tally.failing = blocked + failed;
         if failed > 0 {
@@ -72,7 +72,7 @@ impl Tally {
         tally
     }
 
-    /// Counts what was done.
+    /// Counts the results of an outcome.
     pub(super) fn of_outcome(outcome: &Outcome) -> Self {
         let mut tally = Self::default();
         let (mut back, mut untouched, mut unknown, mut stopped, mut owed) = (0, 0, 0, 0, 0);
@@ -114,14 +114,14 @@ impl Tally {
         tally
     }
 
-    /// The counts of one project: `1 file, 1 restart`.
+    /// Counts the changes of one project: `1 file, 1 restart`.
     pub(super) fn amounts_of<'a>(files: &[FileChange], actions: impl Iterator<Item = &'a Action>) -> String {
         let mut tally = Self { files: files.len(), ..Self::default() };
         actions.for_each(|action| tally.add(&action.kind));
         tally.amounts()
     }
 
-    /// What a plan would do: `2 projects change`, or `nothing to do`.
+    /// Summary of a plan: `2 projects change`, or `nothing to do`.
     pub(super) fn future(&self) -> String {
         match self.changing {
             0 if self.others.is_empty() && self.files == 0 => "nothing to do".to_owned(),
@@ -131,7 +131,7 @@ impl Tally {
         }
     }
 
-    /// What was done: `2 projects done`, or `nothing to do`.
+    /// Summary of an outcome: `2 projects done`, or `nothing to do`.
     pub(super) fn past(&self) -> String {
         match self.changing {
             0 if self.others.is_empty() => "nothing to do".to_owned(),
@@ -140,7 +140,7 @@ impl Tally {
         }
     }
 
-    /// The essence of a plan where nothing follows on the line.
+    /// Heading of a plan.
     pub(super) fn future_heading(&self) -> String {
         let blocked = (self.failing > 0).then(|| format!("{} blocked", self.failing));
         let parts: Vec<_> =
@@ -148,7 +148,7 @@ impl Tally {
         if parts.is_empty() { self.amounts() } else { parts.join(", ") }
     }
 
-    /// The essence of an outcome where nothing follows on the line.
+    /// Heading of an outcome.
     pub(super) fn past_heading(&self) -> String {
         match self.failing {
             0 => self.past(),
@@ -157,11 +157,11 @@ impl Tally {
         }
     }
 
-    /// The essence and the counts in one line: `2 projects change: 3 files, 1 restart; 22 unchanged`.
-    pub(super) fn line(&self, essence: &str) -> String {
+    /// Summary and counts in one line: `2 projects change: 3 files, 1 restart; 22 unchanged`.
+    pub(super) fn line(&self, summary: &str) -> String {
         let amounts = self.amounts();
-        let separator = if essence.is_empty() || amounts.is_empty() { "" } else { ": " };
-        let first = format!("{essence}{separator}{amounts}");
+        let separator = if summary.is_empty() || amounts.is_empty() { "" } else { ": " };
+        let first = format!("{summary}{separator}{amounts}");
         let rest = self.rest();
         let parts = std::iter::once(first).chain(rest).filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join("; ")

@@ -21,7 +21,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// A commit as people write it: ten digits, as many as git shows in a large repository.
+/// Shortens a commit to ten digits, as many as git shows in a large repository.
 pub(super) fn commit(commit: &str) -> String {
     let short: String = commit.chars().take(10).collect();
     name(&short).into_owned()
@@ -37,12 +37,12 @@ pub(super) fn sign(change: FileChangeKind) -> &'static str {
     }
 }
 
-/// What a sign alone does not say about a file.
+/// Remark on a file that its sign does not express.
 pub(super) fn remark(file: &FileChange) -> Option<&'static str> {
     remark_of(file.change)
 }
 
-/// The same of the change alone.
+/// Remark on a change of a file.
 pub(super) fn remark_of(change: FileChangeKind) -> Option<&'static str> {
     match change {
         FileChangeKind::Mode => Some("executable bit"),
@@ -52,7 +52,7 @@ pub(super) fn remark_of(change: FileChangeKind) -> Option<&'static str> {
     }
 }
 
-/// What a kind has besides its kind: the signal, the command.
+/// Detail of an action: the signal, the command.
 pub(super) fn detail(kind: &ActionKind) -> Option<String> {
     match kind {
         ActionKind::Signal { signal } => Some(name(signal).into_owned()),
@@ -61,7 +61,7 @@ pub(super) fn detail(kind: &ActionKind) -> Option<String> {
     }
 }
 
-/// The service of an action with what its kind has besides: `proxy (SIGHUP)`.
+/// Service of an action with the action's detail: `proxy (SIGHUP)`.
 pub(super) fn subject(action: &Action) -> String {
     let service = action.service.as_deref().map(name).unwrap_or_default();
     match detail(&action.kind) {
@@ -70,17 +70,17 @@ pub(super) fn subject(action: &Action) -> String {
     }
 }
 
-/// A place without its column, below `folder` if it lies there.
+/// Formats a place without its column, relative to `folder` if it lies below.
 pub(super) fn place(at: &Location, folder: &str) -> String {
     format!("{}:{}", name(below(&at.path, folder)), at.line)
 }
 
-/// The part of `path` below `folder`; `path` itself if it is not below.
+/// Returns the part of `path` below `folder`; `path` itself if it is not below.
 pub(super) fn below<'a>(path: &'a str, folder: &str) -> &'a str {
     path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
 }
 
-/// The word for a gate.
+/// Word for the state of a gate.
 pub(super) fn gate_word(gate: GateState) -> &'static str {
     match gate {
         GateState::Open => "open",
@@ -88,7 +88,7 @@ pub(super) fn gate_word(gate: GateState) -> &'static str {
     }
 }
 
-/// The word for how something that is required stands.
+/// Word for the standing of a requirement.
 pub(super) fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Proven => "proven",
@@ -97,7 +97,7 @@ pub(super) fn standing_word(standing: Standing) -> &'static str {
     }
 }
 
-/// When a hook runs, in words that its service follows.
+/// Word for the time at which a hook runs; its service follows.
 pub(super) fn when(when: HookPhase) -> &'static str {
     match when {
         HookPhase::Before => "before",
@@ -105,7 +105,7 @@ pub(super) fn when(when: HookPhase) -> &'static str {
     }
 }
 
-/// What a reason says, in its three parts: the file, what makes the service read it, a note.
+/// Reason in words: the file, the line that makes the service read it, a note.
 pub(super) struct ReasonText {
     /// `services/blog/nginx.conf`, `services/blog/compose.yml:22`; empty if only the note counts.
     pub(super) file: String,
@@ -115,7 +115,7 @@ pub(super) struct ReasonText {
     pub(super) note: Option<String>,
 }
 
-/// Puts into words what the place of a reason does not show by itself.
+/// Note on a cause that the place of its reason does not show.
 #[must_use]
 pub fn note(cause: &plan::Cause) -> Option<String> {
     Some(match cause {
@@ -149,7 +149,7 @@ pub fn note(cause: &plan::Cause) -> Option<String> {
     })
 }
 
-/// An image as Docker's own lists show it: twelve hex digits.
+/// Shortens an image id to twelve hex digits, as many as Docker shows.
 fn image_id(id: &str) -> String {
     let hex = id.rsplit_once(':').map_or(id, |(_, hex)| hex);
     name(&hex.chars().take(12).collect::<String>()).into_owned()
@@ -171,12 +171,12 @@ pub(super) fn cause(reason: &Reason, folder: &str, verbose: bool) -> ReasonText 
     ReasonText { file, by, note: note(&reason.cause) }
 }
 
-/// The word for how a file is read.
+/// Word for the way in which a file is read.
 pub(super) fn how_word(how: ReadMethod) -> &'static str {
     crate::outcome::queries::Reading::from(how).word()
 }
 
-/// The word for what happens to a project.
+/// Word for the change of a project.
 pub(super) fn change(change: ProjectChange) -> &'static str {
     match change {
         ProjectChange::Added => "new",
@@ -186,7 +186,7 @@ pub(super) fn change(change: ProjectChange) -> &'static str {
     }
 }
 
-/// The word for what became of an action.
+/// Word for the result of an action.
 pub(super) fn action_result(result: ActionResult) -> &'static str {
     match result {
         ActionResult::Done => "done",
@@ -196,7 +196,7 @@ pub(super) fn action_result(result: ActionResult) -> &'static str {
     }
 }
 
-/// What became of a project, as a state of it.
+/// Words for the result of a project.
 pub(super) fn project_result(result: ProjectResult) -> &'static str {
     match result {
         ProjectResult::Unchanged => "unchanged",
@@ -208,7 +208,7 @@ pub(super) fn project_result(result: ProjectResult) -> &'static str {
     }
 }
 
-/// The projects of a past release by what became of them: `blog, shop`, `wiki failed, rolled back`.
+/// Lists the projects of a past release with their results: `blog, shop`, `wiki failed, rolled back`.
 pub(super) fn past_projects(release: &Release, shown: impl Fn(&str) -> String) -> Vec<String> {
     let of = |(project, past): (&String, &ReleasedProject)| {
         let word = match (past.result, past.change) {
@@ -222,7 +222,7 @@ pub(super) fn past_projects(release: &Release, shown: impl Fn(&str) -> String) -
     release.projects.iter().map(of).collect()
 }
 
-/// The state of a host after a run, with the words that the manual explains.
+/// State of a host after a run, in the manual's words.
 pub(super) fn host_state(host: &HostOutcome) -> String {
     if let Some(failure) = &host.failure {
         return failure.state.to_string();

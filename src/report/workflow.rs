@@ -1,8 +1,8 @@
-//! What GitHub's runner understands: commands on a stream, and the files that outputs are written to.
+//! The formats of GitHub's runner: commands on a stream, and the files that outputs are written to.
 //!
-//! Owns their syntax and its escapes. A command is a line `::name key=value,key=value::text`
-//! ([the manual](https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands)), and an output
-//! is a name, a delimiter that the value must not hold, and the value.
+//! Owns their syntax and its escapes. A command is a line `::name key=value,key=value::text` ([the
+//! manual](https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands)), and an output
+//! is a name, a delimiter that the value must not contain, and the value.
 
 use std::io::{self, Write};
 
@@ -10,10 +10,10 @@ use crate::base::diagnostic::{Diagnostic, Location, Severity};
 
 use super::escape::name;
 
-/// How many annotations of one severity the runner keeps of a step; what is over is dropped without a word.
+/// Annotations of one severity that the runner keeps per step. It silently drops the rest.
 const KEPT: usize = 10;
 
-/// A result of this run for later steps and jobs.
+/// Output of this run for later steps and jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// Its name, a plain word.
@@ -22,12 +22,12 @@ pub struct Output {
     pub value: String,
 }
 
-/// Writes outputs as the file behind `GITHUB_OUTPUT` has them. `delimiter` must be a word that nobody can
-/// foresee: a value with a line that equals it could end itself and begin another output.
+/// Writes outputs in the format of the file behind `GITHUB_OUTPUT`. `delimiter` must be unpredictable: a
+/// value that contains it as a line could end and start another output.
 ///
 /// # Errors
 ///
-/// When `w` fails, or a value holds the delimiter all the same.
+/// When `w` fails, or a value contains the delimiter all the same.
 pub fn outputs(w: &mut dyn Write, outputs: &[Output], delimiter: &str) -> io::Result<()> {
     for Output { name, value } in outputs {
         if value.contains(delimiter) {
@@ -38,8 +38,9 @@ pub fn outputs(w: &mut dyn Write, outputs: &[Output], delimiter: &str) -> io::Re
     Ok(())
 }
 
-/// Writes messages as annotations: the errors, then the warnings, as many of each as the runner keeps. `folder` is
-/// where the paths of the messages begin, seen from the top of the work space; empty for the top.
+/// Writes messages as annotations: the errors, then the warnings, as many of each as the runner keeps.
+/// `folder` is the folder that the paths of the messages are relative to, seen from the top of the workspace;
+/// empty for the top.
 ///
 /// # Errors
 ///
@@ -76,33 +77,33 @@ fn annotation(w: &mut dyn Write, command: &str, shown: &Diagnostic, folder: &str
     writeln!(w, "::{command}{place}::{}", data(&text.join("\n")))
 }
 
-/// Writes the command that hides a value in the log from then on. The value itself is not shown by it.
+/// Writes the command that hides a value in the log from then on. The command does not show the value.
 ///
 /// # Errors
 ///
 /// When `w` fails.
 pub fn mask(w: &mut dyn Write, value: &str) -> io::Result<()> {
-    // A line at a time, for so it is compared; short ones would hide half of the log.
+    // The runner compares line by line. Short lines would hide half of the log.
     for line in value.lines().map(str::trim).filter(|line| line.len() >= 6) {
         writeln!(w, "::add-mask::{}", data(line))?;
     }
     Ok(())
 }
 
-/// The first line of a part of the log that is folded.
+/// First line of a folded part of the log.
 pub(super) fn group(title: &str) -> String {
     format!("::group::{}", data(&name(title)))
 }
 
-/// The last line of it.
+/// Last line of a folded part of the log.
 pub(super) const END_GROUP: &str = "::endgroup::";
 
-/// A text of a command.
+/// Escapes the text of a command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// A value of a key of a command.
+/// Escapes a value of a command.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -113,8 +114,8 @@ mod tests {
     use crate::report::samples::text_of;
     use proptest::prelude::*;
 
-    /// What the runner reads out of a file of outputs, as
-    /// [its own reader](https://github.com/actions/runner/blob/main/src/Runner.Worker/FileCommandManager.cs) does.
+    /// Reads a file of outputs the way that the runner's [own
+    /// reader](https://github.com/actions/runner/blob/main/src/Runner.Worker/FileCommandManager.cs) does.
     fn read(text: &str) -> Vec<(String, String)> {
         let mut lines = text.split('\n');
         let mut read = Vec::new();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_runner_would_drop_is_counted() {
+    fn annotations_that_the_runner_would_drop_are_counted() {
         let shown: Vec<_> = (0..13).map(|number| Diagnostic::error(format!("no {number}"), None)).collect();
         let text = text_of(|w| annotations(w, shown.iter(), ""));
         assert_eq!(text.matches("::error::").count(), 10);

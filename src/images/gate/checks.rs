@@ -1,4 +1,4 @@
-//! Check runs and commit statuses: what GitHub knows of the tests of a commit. Pure.
+//! Check runs and commit statuses, GitHub's record of the tests of a commit. Pure.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Finding;
 
-/// How something that is required stands.
+/// Standing of a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// It is there, and successful.
+    /// The proof is there.
     Proven,
-    /// It may come to that.
+    /// It is not proven yet.
     Pending,
-    /// It is something else.
+    /// It cannot be proven any more.
     Failed,
 }
 
-/// A check run or a commit status.
+/// Check run or commit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Its name, or the context of a status.
@@ -27,18 +27,17 @@ pub struct Check {
     pub is_run: bool,
     /// The app that made a check run.
     pub app: String,
-    /// A number that is higher the newer it is.
+    /// Its number. A newer check has a higher one.
     pub id: u64,
     /// How it ended; `None`: it has not.
     pub conclusion: Option<Conclusion>,
     /// Its page.
     pub url: Option<String>,
-    /// The suite that it is one of, such as the run of a workflow.
+    /// The suite that it belongs to, such as the run of a workflow.
     pub suite: Option<u64>,
 }
 
-/// The end of a check, in GitHub's words: the conclusion of a check run, the state of a commit status, the result of a
-/// job.
+/// Conclusion of a check run, state of a commit status, or result of a job, in GitHub's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -90,8 +89,8 @@ impl fmt::Display for Conclusion {
 }
 
 impl Check {
-    /// How it stands: only success is a proof. A skipped check counts for GitHub's own rules as passed, and here as what
-    /// it is: nobody has tested anything.
+    /// Its standing: only success is a proof. GitHub's own rules take a skipped check for passed. Here it
+    /// proves nothing, because nothing was tested.
     #[must_use]
     pub fn standing(&self) -> Standing {
         match self.conclusion {
@@ -101,7 +100,7 @@ impl Check {
         }
     }
 
-    /// What it says.
+    /// Its conclusion in words.
     #[must_use]
     pub fn says(&self) -> String {
         self.conclusion.as_ref().map_or_else(|| "pending".to_owned(), Conclusion::to_string)
@@ -117,9 +116,9 @@ impl Check {
     }
 }
 
-/// Of all runs of one name by one app the one that counts: one that is not over yet, or else the newest. A test that
-/// was run again is what its last run says, and what runs now may say otherwise. Of statuses the newest counts: one that
-/// was pending is not changed but followed by another.
+/// Returns the check that counts for each name and app. Of check runs, that is one in progress, or else the
+/// newest: the last run of a test decides, and one in progress may change the result. Of statuses it is the
+/// newest, because a pending status is followed by another and never changed.
 pub(super) fn latest(checks: Vec<&Check>) -> Vec<&Check> {
     let mut latest: Vec<&Check> = Vec::new();
     for check in checks {

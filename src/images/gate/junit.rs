@@ -1,9 +1,9 @@
-//! JUnit's XML, as its many producers write it.
+//! JUnit's XML, the way its many producers write it.
 //!
-//! Owns what a report proves: how many tests ran, and whether all of them passed. There is no binding schema, only
-//! [what most producers have in common](https://github.com/testmoapp/junitxml): suites, at any depth, with cases; a case
-//! passed unless something in it says otherwise. A report is read whole or not at all: what cannot be read proves
-//! nothing. Pure.
+//! Owns what a report proves: how many tests ran, and whether all of them passed. There is no binding schema,
+//! only [what most producers have in common](https://github.com/testmoapp/junitxml): suites at any depth that
+//! contain cases. A case passed unless something in it says otherwise. A report is read as a whole or
+//! rejected; a rejected one proves nothing. Pure.
 
 use std::fmt;
 
@@ -11,45 +11,45 @@ use encoding_rs::Encoding;
 use roxmltree::{Document, Node, ParsingOptions};
 use serde::{Deserialize, Serialize};
 
-/// Size of the largest report that is read, in bytes.
+/// Largest report that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// How many elements and texts a report may have.
+/// Most elements and texts in a report.
 const MAX_NODES: u32 = 4_000_000;
 
-/// How deep elements may be nested: reports of suites in suites have ten levels.
+/// Deepest nesting of elements. Reports of suites in suites have ten levels.
 const MAX_DEPTH: usize = 64;
 
-/// How many failing tests are named.
+/// Most failing tests that are named.
 const NAMED: usize = 10;
 
-/// What a report says.
+/// Content of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The numbers.
     pub totals: Totals,
-    /// The names of the first that failed.
+    /// Names of the first tests that failed.
     pub failing: Vec<String>,
-    /// Where the totals that the report claims say worse than its cases do, or just other: `suite x claims 2 failures`.
+    /// Differences between the totals that the report claims and its cases: `suite x claims 2 failures`.
     pub notes: Vec<String>,
-    /// Whether the claimed totals tell of failures that no case shows.
+    /// Whether it claims failures that no case shows.
     pub claims_failures: bool,
 }
 
-/// The numbers of a report, or of several.
+/// Numbers of one or several reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// How many tests are listed.
+    /// Tests that are listed.
     pub tests: u64,
-    /// How many of them passed.
+    /// Tests that passed.
     pub passed: u64,
-    /// How many of them failed: what they claim is not so.
+    /// Tests that failed: an assertion did not hold.
     pub failures: u64,
-    /// How many of them, and how many suites as a whole, broke down.
+    /// Tests, and suites as a whole, that ended with an error.
     pub errors: u64,
-    /// How many of them were not run.
+    /// Tests that were not run.
     pub skipped: u64,
-    /// How many of those that passed did so only when they were run again.
+    /// Tests that passed only when they were run again.
     pub flaky: u64,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for Totals {
 }
 
 impl Report {
-    /// How many tests ran.
+    /// Number of tests that ran.
     #[must_use]
     pub fn ran(&self) -> u64 {
         self.totals.tests - self.totals.skipped.min(self.totals.tests)
@@ -99,8 +99,8 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Why it cannot be read, as a fragment: it is empty, too large, no XML, cut off, no JUnit, or has a document type,
-    /// by which XML can be made to grow or to read other files.
+    /// The reason as a fragment: it is empty, too large, cut off, not XML, not JUnit, or has a document type.
+    /// A document type can make XML grow or read other files.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_BYTES {
             return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
@@ -141,15 +141,15 @@ impl Report {
             case.attribute(attribute)
                 .is_some_and(|value| words.contains(&&*value.trim().to_ascii_lowercase()))
         };
-        // Most producers say it by an element, some by an attribute alone: ctest and googletest by `status`, others by
+        // Most producers use an element, some only an attribute: ctest and googletest `status`, others
         // `result` or `success`.
         let (bad, off) = (
             ["fail", "failed", "failure", "broken", "timeout"],
             ["skipped", "skip", "disabled", "notrun", "suppressed", "ignored", "pending"],
         );
-        // Not every test that was not run was meant not to be. CTest says so of one whose program is missing or whose
-        // fixture broke down, and fails; what was meant has a reason that begins with SKIP_. nose2 says so of a test
-        // that was expected to fail and did not.
+        // Some skipped tests are failures. CTest marks a test as skipped, and fails, if its program is
+        // missing or its fixture failed; an intended skip has a reason that begins with SKIP_. nose2 marks a
+        // test as skipped that was expected to fail and passed.
         let reason = case.children().find(|child| is_named(*child, "skipped"));
         let is_lost = reason.is_some_and(|skipped| {
             let reason = skipped.attribute("message").unwrap_or_default();
@@ -180,7 +180,7 @@ impl Report {
         if (is_error || is_failure) && self.failing.len() < NAMED {
             let part = |name| case.attribute(name).map(str::trim).filter(|text| !text.is_empty());
             let (name, class) = (part("name"), part("classname").or(part("class")).or(part("file")));
-            // Some producers give both the whole.
+            // Some producers write the full name into both attributes.
             let name = class
                 .filter(|class| Some(*class) != name)
                 .into_iter()
@@ -193,7 +193,7 @@ impl Report {
 
     fn suite(&mut self, suite: Node<'_, '_>) -> Result<(), String> {
         let own = |name: &str| suite.children().filter(|child| is_named(*child, name)).count() as u64;
-        // A suite that could not even begin.
+        // The suite itself failed to start.
         let (failures, errors) = (own("failure"), own("error"));
         if failures + errors > 0 {
             self.totals.failures += failures;
@@ -209,7 +209,7 @@ impl Report {
         self.claims(suite)
     }
 
-    /// Compares what a suite claims of all below it with what its cases are.
+    /// Compares the totals that a suite claims with its cases.
     fn claims(&mut self, suite: Node<'_, '_>) -> Result<(), String> {
         let claimed = |name: &str| match suite.attribute(name).map(str::trim).filter(|text| !text.is_empty())
         {
@@ -243,12 +243,12 @@ impl Report {
     }
 }
 
-/// Whether a node is an element of this name, in whatever namespace.
+/// Whether a node is an element of this name, in any namespace.
 fn is_named(node: Node<'_, '_>, name: &str) -> bool {
     node.is_element() && node.tag_name().name() == name
 }
 
-/// The text of a document, by its byte order mark or by what it says of itself.
+/// Decodes a document by its byte order mark or its own declaration.
 fn decoded(bytes: &[u8]) -> Result<String, String> {
     let (encoding, marked) = match Encoding::for_bom(bytes) {
         Some((encoding, _)) => (encoding, true),
@@ -266,7 +266,7 @@ fn decoded(bytes: &[u8]) -> Result<String, String> {
                     .ok_or_else(|| format!("its encoding {name} is not known"))?,
                 None => encoding_rs::UTF_8,
             };
-            // Without its mark, a text in UTF-16 could not have been read so far.
+            // A text in UTF-16 without a byte order mark could not have been read up to here.
             (
                 if encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE {
                     encoding_rs::UTF_8

@@ -1,8 +1,8 @@
 //! The decision whether an image may be built: open or closed, never a guess.
 //!
-//! Owns what counts as a proof that a commit was tested. The gate opens only if everything that is required is there and
-//! successful; what is absent, empty, pending, skipped, cancelled, neutral or unreadable proves nothing. Pure: facts come
-//! in, a verdict goes out.
+//! Owns what counts as proof that a commit was tested. The gate opens only if everything required is present
+//! and successful. What is absent, empty, pending, skipped, cancelled, neutral or unreadable proves nothing.
+//! Pure: facts come in, a verdict goes out.
 
 pub mod checks;
 pub mod junit;
@@ -16,114 +16,114 @@ use serde_json::{Map, Value};
 use checks::{Check, Conclusion, Standing};
 use junit::{Report, Totals};
 
-/// The version of the JSON form of a verdict.
+/// Version of the JSON form of a verdict.
 pub const VERSION: u32 = 1;
 
-/// What must be proven.
+/// Requirements of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Globs for names of check runs and commit statuses, each of which must be there with success; `{project}` stands
-    /// for each project's own name.
+    /// Globs for names of check runs and commit statuses that must be present and successful; `{project}`
+    /// stands for each project's own name.
     pub checks: Vec<String>,
-    /// Globs for names that must not be there at all.
+    /// Globs for names of checks that must not exist.
     pub forbid: Vec<String>,
     /// Globs for JUnit reports; `{project}` stands for each project's own name.
     pub junit: Vec<String>,
     /// Whether the jobs that this one needs must have succeeded.
     pub needs: bool,
-    /// How many tests must have run, in all reports of a glob together.
+    /// Minimum of tests that ran, in all reports of a glob together.
     pub min_tests: u64,
 }
 
-/// What there is to judge by.
+/// Evidence that the gate judges.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The check runs and commit statuses of the commit.
     pub checks: Vec<Check>,
-    /// The suites of checks that may get more of them.
+    /// The suites that may still get more checks.
     pub running: BTreeSet<u64>,
-    /// For each glob of the rules, `{project}` filled in, the reports that it matches.
+    /// The reports that match each glob of the rules, with `{project}` filled in.
     pub reports: Vec<Reports>,
     /// The `needs` context of the job, as JSON.
     pub needs: Option<String>,
-    /// Why what is checked out is not the commit that was tested; `None`: it is.
+    /// The reason why the checked-out files are not the tested commit; `None` if they are.
     pub mismatch: Option<String>,
 }
 
-/// The reports that a glob matches.
+/// Reports that match a glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reports {
     /// The glob.
     pub glob: String,
-    /// Each file with what it says, or why it cannot be read.
+    /// Each file with its content, or the reason why it cannot be read.
     pub files: Vec<(String, Result<Report, String>)>,
 }
 
-/// Whether an image may be built.
+/// State of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GateState {
-    /// All is proven.
+    /// Everything is proven: images may be built.
     Open,
-    /// It is not.
+    /// Something is not proven.
     Closed,
 }
 
-/// What became of one requirement.
+/// Requirement with its standing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// What is required: ``check `test*` ``.
+    /// The requirement in words: ``check `test*` ``.
     pub wants: String,
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
-    /// Why.
+    /// The reason for it.
     pub why: String,
-    /// What was found, and where.
+    /// The findings behind it.
     pub found: Vec<Finding>,
 }
 
-/// Something that was found.
+/// Finding: a check, a job or a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Its name: that of a check, a job or a file.
+    /// Its name; of a report, its path.
     pub name: String,
-    /// What it says: `success`, `skipped`, `12 tests passed`.
+    /// Its result: `success`, `skipped`, `12 tests passed`.
     pub says: String,
-    /// Where it is: the app, or its page.
+    /// Its page, or else its app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// Of a report, how many tests it lists.
+    /// The numbers of a report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
 }
 
-/// The decision on all projects.
+/// Decision on all projects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// [`VERSION`].
     pub version: u32,
-    /// The commit that it is about; a verdict says nothing of any other.
+    /// The commit that it is about. It decides about no other.
     pub sha: Option<String>,
-    /// Open if it is open for every project.
+    /// Open if every project's gate is.
     pub gate: GateState,
-    /// What is required of all.
+    /// Requirements for all projects.
     pub requirements: Vec<Requirement>,
-    /// Each project with what is required of it alone.
+    /// Each project with its own requirements.
     pub projects: Vec<ProjectVerdict>,
 }
 
-/// The decision on one project.
+/// Decision on one project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectVerdict {
     /// The project.
     pub name: String,
     /// Whether its images may be built.
     pub gate: GateState,
-    /// What is required of it alone.
+    /// Its own requirements.
     pub requirements: Vec<Requirement>,
 }
 
-/// What a project's own name stands for in a rule.
+/// Placeholder for a project's own name in a rule.
 const PROJECT: &str = "{project}";
 
 impl Default for Rules {
@@ -133,7 +133,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The globs of reports with each project's name filled in.
+    /// Globs of reports, with each project's name filled in.
     #[must_use]
     pub fn reports(&self, projects: &[String]) -> Vec<String> {
         let (own, all): (Vec<_>, Vec<_>) = self.junit.iter().partition(|glob| glob.contains(PROJECT));
@@ -146,12 +146,12 @@ impl Rules {
     }
 }
 
-/// A glob with a project's name in it, none of whose signs mean anything.
+/// Fills a project's name into a glob, with the name escaped.
 fn filled(glob: &str, project: &str) -> String {
     glob.replace(PROJECT, &globset::escape(project))
 }
 
-/// Judges by what there is.
+/// Judges the evidence.
 #[must_use]
 pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[String]) -> Verdict {
     let of = |rule: &&String| rule.contains(PROJECT);
@@ -224,7 +224,7 @@ fn failed(wants: &str, why: &str) -> Requirement {
 }
 
 impl Verdict {
-    /// Whether a later look may say otherwise: something is pending that could still open the gate for somebody.
+    /// Whether a later look may differ: something is pending that could still open a project's gate.
     #[must_use]
     pub fn may_change(&self) -> bool {
         let pending = |requirements: &[Requirement]| {
@@ -237,22 +237,22 @@ impl Verdict {
                 || self.projects.iter().any(|project| pending(&project.requirements)))
     }
 
-    /// Closes it for all: what it is about is not what is there.
+    /// Closes it for all projects, because the checked-out files are not the tested commit.
     pub fn refuse(&mut self, why: &str) {
         self.requirements.push(failed("the tested commit is what is checked out", why));
         self.gate = GateState::Closed;
         self.projects.iter_mut().for_each(|project| project.gate = GateState::Closed);
     }
 
-    /// Whether the images of a project may be built of a commit.
+    /// Whether the images of a project may be built from a commit.
     #[must_use]
     pub fn opens(&self, project: &str, sha: &str) -> bool {
-        // An open gate is nothing that a verdict may merely claim.
+        // The claim that the gate is open is not enough: its requirements must be proven.
         self.version == VERSION
             && self.sha.as_deref() == Some(sha)
             && is_proven(&self.requirements)
             && self.projects.iter().any(|known| {
-                // Without any requirement nothing is proven, whatever others have.
+                // Without any requirement nothing is proven.
                 let is_required = !self.requirements.is_empty() || !known.requirements.is_empty();
                 known.name == project
                     && known.gate == GateState::Open
@@ -262,7 +262,7 @@ impl Verdict {
     }
 }
 
-/// Globs of names: a slash in the name of a check is a sign like any other.
+/// Compiles a glob of names. A slash in the name of a check is an ordinary character.
 fn matcher(glob: &str) -> Option<GlobMatcher> {
     GlobBuilder::new(glob).build().ok().map(|glob| glob.compile_matcher())
 }
@@ -372,7 +372,7 @@ fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement {
     Requirement { wants, standing, why, found: found.collect() }
 }
 
-/// Why a report is no proof.
+/// The reason why a report is no proof.
 fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
     match report {
         Err(why) => Some(format!("`{path}` cannot be read: {why}")),
@@ -383,7 +383,7 @@ fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
         Ok(report) if report.claims_failures => Some(format!("`{path}`: {}", report.notes.join("; "))),
         Ok(report) if report.totals.tests == 0 => Some(format!("`{path}` has no test")),
         Ok(report) if report.ran() == 0 => Some(format!("`{path}` has no test that was run")),
-        // What is no proof for another reason is none all the same.
+        // A report can fail to be a proof for another reason.
         Ok(report) => (!report.is_proof()).then(|| format!("`{path}` proves nothing")),
     }
 }

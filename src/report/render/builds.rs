@@ -1,4 +1,4 @@
-//! `build`: which images were built, and if some were not, why.
+//! `build`: the images, and why some were not built.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `check`: everything that is wrong or doubtful in the repository, with its line.
+//! `check`: all errors and warnings about the repository, with their lines.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `doctor`: for each host what was looked at, how it is, and how to fix what is not.
+//! `doctor`: the checks of each host with their results, and how to fix what is wrong.
 
 use std::io::{self, Write};
 
@@ -70,7 +70,7 @@ mod tests {
     use crate::report::samples::{self, json, markdown, text};
 
     #[test]
-    fn doctor_says_how_to_mend_what_is_not_well() {
+    fn doctor_says_how_to_fix_what_is_wrong() {
         insta::assert_snapshot!(text(&samples::checkup()), @"
         host web
           ok       ssh             deploy@203.0.113.10
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn doctor_is_a_table_a_host() {
+    fn doctor_is_one_table_per_host() {
         insta::assert_snapshot!(markdown(&samples::checkup()), @"
         ### ghdeploy doctor: 1 failed, 1 warning
 

@@ -1,4 +1,4 @@
-//! `explain`: which services read a path, by which line, and what a change of it would do.
+//! `explain`: the services that read a path, by which line, and what a change of it causes.
 
 use std::io::{self, Write};
 
@@ -94,7 +94,7 @@ mod tests {
     use crate::report::samples::{self, json, markdown, text};
 
     #[test]
-    fn explain_says_who_reads_a_path_and_what_a_change_does() {
+    fn explain_names_the_readers_of_a_path_and_what_a_change_causes() {
         insta::assert_snapshot!(text(&samples::explanations()), @"
         services/blog/nginx.conf
           blog/web     bind      services/blog/compose.yml:14   restart
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn explain_is_a_table_a_path() {
+    fn explain_is_one_table_per_path() {
         insta::assert_snapshot!(markdown(&samples::explanations()), @"
         ### `services/blog/nginx.conf`
 

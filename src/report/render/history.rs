@@ -96,7 +96,7 @@ mod tests {
     use crate::report::samples::{self, markdown, text};
 
     #[test]
-    fn the_last_release_comes_first_and_what_is_no_longer_kept_says_so() {
+    fn the_last_release_comes_first_and_one_that_is_no_longer_kept_says_so() {
         insta::assert_snapshot!(text(&samples::history()), @"
         host web
           release 4  2026-01-04T10:00:00Z  ann  commit 1a2b3c4d5e  back to release 2
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_a_release() {
+    fn history_is_one_row_per_release() {
         insta::assert_snapshot!(markdown(&samples::history()), @"
         ### Releases of `web`
 

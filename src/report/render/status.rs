@@ -1,4 +1,4 @@
-//! `status`: for each host its release, and for each project its containers, drift and what it is owed.
+//! `status`: the release of each host, and for each project its containers, drift and owed actions.
 
 use std::io::{self, Write};
 
@@ -58,7 +58,7 @@ fn text_of_project(w: &mut dyn Write, project: &ProjectStatus, style: Style) -> 
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let (service, state, since) = (width(0), width(1), width(2));
     for (container, row) in project.containers.iter().zip(&rows) {
-        let ink = if container.is_well() { Ink::Good } else { Ink::Warning };
+        let ink = if container.is_healthy() { Ink::Good } else { Ink::Warning };
         let state = style.ink(ink, format!("{:<state$}", row[1]));
         writeln!(w, "    {:<service$}  {state}  {:<since$}  {}", row[0], row[2], row[3])?;
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn status_is_a_table_a_host() {
+    fn status_is_one_table_per_host() {
         insta::assert_snapshot!(markdown(&samples::status()), @"
         ### Host `web`
 

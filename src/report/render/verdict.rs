@@ -1,4 +1,4 @@
-//! `gate`: what was required, what was found, and whether the gate is open.
+//! `gate`: the requirements, the findings, and whether the gate is open.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::report::style::{Ink, Style};
 use crate::report::wording::{commit, count, gate_word, standing_word};
 use crate::report::{Render, json};
 
-/// So much of one sort is listed; the document has all of it.
+/// Most findings of one requirement that are listed; the document has all.
 const LISTED: usize = 50;
 
 impl Render for Verdict {

@@ -7,11 +7,11 @@ use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::wording::{count, remark, sign};
 
-/// So many files of a project are listed; more are counted. A screen has some 50 lines, and the
+/// Most files of a project that are listed; more are only counted. A screen has some 50 lines, and the
 /// actions matter more.
 const LISTED: usize = 10;
 
-/// Writes one line a file; what needs a look is always listed, the rest if it is not too much.
+/// Writes one line per file. Files that need a look are always listed, the others unless they are too many.
 pub(in crate::report) fn files(w: &mut dyn Write, files: &[FileChange], style: Style) -> io::Result<()> {
     let (odd, plain): (Vec<_>, Vec<_>) = files.iter().partition(|file| needs_look(file));
     if style.verbose || plain.len() <= LISTED {

@@ -1,7 +1,8 @@
 //! The shared pieces of the text form: headings, and the lines of files, actions and hooks.
 //!
-//! Results are read at a terminal or in a log. They are grouped by host and project: one line per file, one line per
-//! service with its cause. What does not change is only counted. The counts, or the states of the hosts, come last.
+//! Results are read at a terminal or in a log. They are grouped by host and project: one line per file, one
+//! line per service with its cause. What does not change is only counted. The counts, or the states of the
+//! hosts, come last.
 
 mod files;
 
@@ -18,7 +19,7 @@ use super::style::{Ink, Style};
 use super::wording::{ReasonText, action_result, cause, subject, when};
 use super::workflow::{END_GROUP, group};
 
-/// Writes what runs besides the actions, and what became of it if that is known already.
+/// Writes hooks, with their results if these are known.
 pub(super) fn hooks<'h>(
     w: &mut dyn Write,
     hooks: impl Iterator<Item = (Option<ActionResult>, &'h Hook)>,
@@ -27,15 +28,15 @@ pub(super) fn hooks<'h>(
     for (result, hook) in hooks {
         write!(w, "  ")?;
         if let Some(result) = result {
-            told(w, result, style)?;
+            action_result_column(w, result, style)?;
         }
         writeln!(w, "hook  {} {}", when(hook.when), name(&hook.service))?;
     }
     Ok(())
 }
 
-/// Writes what became of something, as wide as any of its words.
-fn told(w: &mut dyn Write, result: ActionResult, style: Style) -> io::Result<()> {
+/// Writes the result of an action or a hook, padded to the width of the longest.
+fn action_result_column(w: &mut dyn Write, result: ActionResult, style: Style) -> io::Result<()> {
     let ink = match result {
         ActionResult::Done => Ink::Good,
         ActionResult::Failed => Ink::Bad,
@@ -45,7 +46,7 @@ fn told(w: &mut dyn Write, result: ActionResult, style: Style) -> io::Result<()>
     write!(w, "{}  ", style.ink(ink, format!("{:<7}", action_result(result))))
 }
 
-/// Writes a host's heading, which is left out if there is only one host.
+/// Writes the heading of a host, if there are several.
 pub(super) fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: Style) -> io::Result<()> {
     if hosts > 1 {
         writeln!(w, "{}\n", style.ink(Ink::Heading, format!("host {}", name(host))))
@@ -54,7 +55,8 @@ pub(super) fn host_heading(w: &mut dyn Write, host: &str, hosts: usize, style: S
     }
 }
 
-/// Writes a project's heading: its name, where it lies if the name does not tell, what it comes to.
+/// Writes a project's heading: its name, its folder if the name does not show it, and a word on its change or
+/// result.
 pub(super) fn project_heading(
     w: &mut dyn Write,
     project: &str,
@@ -69,7 +71,7 @@ pub(super) fn project_heading(
     if word.1.is_empty() { writeln!(w) } else { writeln!(w, "  {}", style.ink(word.0, word.1)) }
 }
 
-/// Writes the part of one project. In a workflow's log it is folded, with its counts in the line that is left,
+/// Writes the part of one project. In a workflow's log it is folded, with its counts in the visible line,
 /// unless it needs a look.
 pub(super) fn part(
     w: &mut dyn Write,
@@ -90,16 +92,16 @@ pub(super) fn part(
     writeln!(w, "{}\n{rest}{END_GROUP}", group(&title))
 }
 
-/// The widest service, in characters, that the others are aligned to; a long command is not.
+/// Widest service, in characters, that others are aligned to. Long commands stick out.
 const WIDEST: usize = 32;
 
-/// A line for an action: what became of it if that is known already, and the action.
+/// Line of an action, with its result if that is known.
 pub(super) struct Row<'a> {
     pub(super) result: Option<ActionResult>,
     pub(super) action: &'a Action,
 }
 
-/// Writes one line an action, in columns.
+/// Writes one line per action, in columns.
 pub(super) fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: Style) -> io::Result<()> {
     let subjects: Vec<String> = rows.iter().map(|row| subject(row.action)).collect();
     let width = rows.iter().map(|row| row.action.kind.word().len()).max().unwrap_or_default();
@@ -108,7 +110,7 @@ pub(super) fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: 
     for (row, subject) in rows.iter().zip(&subjects) {
         write!(w, "  ")?;
         if let Some(result) = row.result {
-            told(w, result, style)?;
+            action_result_column(w, result, style)?;
         }
         let kind = format!("{:<width$}", row.action.kind.word());
         write!(w, "{}  {subject:<who$}", style.ink(Ink::Warning, kind))?;
@@ -119,7 +121,7 @@ pub(super) fn actions(w: &mut dyn Write, rows: &[Row<'_>], folder: &str, style: 
     Ok(())
 }
 
-/// Writes the rest of an action's line: the first cause and how many more there are, or all of them.
+/// Writes the rest of an action's line: the first reason and the number of others, or all of them.
 fn reasons(w: &mut dyn Write, causes: &[ReasonText], indent: usize, style: Style) -> io::Result<()> {
     let shown = if style.verbose { causes.len() } else { 1 };
     for (number, cause) in causes.iter().take(shown).enumerate() {

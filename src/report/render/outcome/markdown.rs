@@ -11,7 +11,7 @@ use crate::report::markdown::{
     code, details, fenced, fold, host_heading, listed, messages, services, unfold,
 };
 
-/// Writes what was done, what failed and why, and the state of each host.
+/// Writes the results, the failures with their causes, and the state of each host.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! An outcome: what was done, what failed and why, and the state of each host.
+//! An outcome: the results, the failures with their causes, and the state of each host.
 
 mod markdown;
 mod text;

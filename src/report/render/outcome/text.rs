@@ -11,7 +11,7 @@ use crate::report::wording::{commit, host_state, project_result};
 
 use crate::report::text::{Row, actions, files, hooks, host_heading, part, project_heading};
 
-/// Writes what was done, what failed and why, the counts, and at the very end the state of each host.
+/// Writes the results, the failures with their causes, the counts, and last the state of each host.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `build`: builds the images of projects that have changed, if their gate is open.
+//! `build`: builds the images of changed projects whose gate is open.
 //!
 //! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags,
 //! labels and where the result goes. Logins are Docker's own.
@@ -26,7 +26,7 @@ use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
 
-/// Size of the largest verdict that is read, in bytes.
+/// Largest verdict that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
@@ -37,16 +37,16 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
         Some(file) => (read(file)?, super::plan::plan_of_images(context, &args.gate.plan)?),
         None => {
             let Decision { verdict, plan } = decide(context, &args.gate).await?;
-            (verdict, plan.ok_or_else(|| Error::usage("there is no repository to build of"))?)
+            (verdict, plan.ok_or_else(|| Error::usage("there is no repository to build from"))?)
         }
     };
-    let sha = plan.commit.clone().ok_or_else(|| Error::usage("what is checked out is no commit"))?;
+    let sha = plan.commit.clone().ok_or_else(|| Error::usage("the checked-out files are not a commit"))?;
     let tested = verdict.sha.clone().unwrap_or_default();
     let mut verdict = verdict;
     if args.verdict().is_some()
         && let Some(why) = mismatch(&Repository::open(&context.dir)?, context, &tested)
     {
-        // A verdict says nothing of any other commit.
+        // A verdict decides about no other commit.
         verdict.refuse(&why);
     }
     let inputs = inputs(context)?;
@@ -78,7 +78,7 @@ fn exit(builds: &Builds, wanted: &[String]) -> Exit {
     }
 }
 
-/// The projects with images to build, each once.
+/// Returns the projects with images to build, each once.
 fn projects(plan: &Plan) -> Vec<&ProjectPlan> {
     let mut found: Vec<&ProjectPlan> = Vec::new();
     for project in
@@ -94,7 +94,7 @@ fn projects(plan: &Plan) -> Vec<&ProjectPlan> {
 /// Reads a verdict that `gate --format json` wrote.
 fn read(file: &str) -> Result<Verdict> {
     let wrong = |why: String| {
-        Error::usage(format!("{file} is no verdict: {why}"))
+        Error::usage(format!("{file} is not a verdict: {why}"))
             .help("give what `ghdeploy gate --format json` writes")
     };
     let file = std::fs::File::open(file).map_err(|error| wrong(error.to_string()))?;
@@ -104,7 +104,7 @@ fn read(file: &str) -> Result<Verdict> {
     serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
 
-/// The images of a project, none of them built.
+/// Returns the images of a project with a result, before any is built.
 fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageResult) -> Vec<ImageOutcome> {
     let registry = context.registry();
     let is_alone = project.images.len() == 1;
@@ -124,7 +124,7 @@ fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageR
     project.images.iter().map(outcome).collect()
 }
 
-/// Builds the images of one project, each by itself: one that fails hides none of the others.
+/// Builds the images of one project one by one. A failure does not stop the others.
 fn build(
     context: &Context,
     args: &BuildArgs,
@@ -144,7 +144,7 @@ fn build(
         let status = command
             .current_dir(&folder)
             .stdin(Stdio::null())
-            // stdout carries the result alone.
+            // stdout carries only the result.
             .stdout(Stdio::from(std::io::stderr()))
             .status()
             .map_err(|error| {
@@ -156,12 +156,12 @@ fn build(
         }
         outcome.result = ImageResult::Built;
         outcome.digest = digest(metadata.path(), &outcome.service);
-        // What was pushed has a digest: without one, nobody can tell what was.
+        // A pushed image has a digest. Without it, the image cannot be identified.
         if args.push && outcome.digest.is_none() {
             outcome.result = ImageResult::Failed;
             let _ = writeln!(
                 std::io::stderr().lock(),
-                "error: buildx does not tell the digest of {}",
+                "error: buildx does not report the digest of {}",
                 name(&title)
             );
         }
@@ -169,7 +169,7 @@ fn build(
     Ok(outcomes)
 }
 
-/// The call of `docker buildx bake` for one image.
+/// Command `docker buildx bake` for one image.
 fn bake(
     context: &Context,
     args: &BuildArgs,
@@ -229,15 +229,16 @@ fn bake(
     command
 }
 
-/// What tells later of what an image was built.
+/// Labels that identify the source of an image.
 struct Marks<'a> {
     /// The commit.
     sha: &'a str,
-    /// The digest of all that it is built of.
+    /// The digest of everything that it is built from.
     inputs: Option<&'a String>,
 }
 
-/// The digests of all that images are built of, by project and service: those by which a host will know them.
+/// Digests of everything that images are built from, by project and service. By them, a host recognises the
+/// images.
 type Inputs = BTreeMap<(String, String), String>;
 
 fn inputs(context: &Context) -> Result<Inputs> {
@@ -260,7 +261,7 @@ fn inputs(context: &Context) -> Result<Inputs> {
     Ok(inputs)
 }
 
-/// How bake calls the target of a service
+/// Name of bake's target for a service
 /// ([its own rule](https://github.com/docker/buildx/blob/master/bake/compose.go)).
 fn target(service: &str) -> String {
     service.replace('.', "_")

@@ -1,4 +1,4 @@
-//! `comment`: the one comment on a pull request that says what it would change.
+//! `comment`: keeps one comment on a pull request that shows what it would change.
 
 use std::io::Read;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::args::CommentArgs;
 use super::context::Context;
-use super::plan::plan;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
@@ -18,42 +17,42 @@ use crate::plan::{Plan, VERSION};
 use crate::report::comment::{Frame, comment, outdated};
 use crate::report::marker::Marker;
 
-/// How long rate limits are waited for.
+/// Time that one call may wait for rate limits.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Size of the largest plan that is read, in bytes: some ten thousand changes.
+/// Largest plan that is read, in bytes: some ten thousand changes.
 const MAX_BYTES: u64 = 16 << 20;
 
 pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
     let Some(run) = &context.github else {
-        return Err(Error::usage("a comment is written by a workflow run, and this is none").help(
+        return Err(Error::usage("a comment needs a workflow run, and this is none").help(
             "`ghdeploy plan --format markdown` shows what it would say; GITHUB_REPOSITORY and GITHUB_TOKEN stand for a run",
         ));
     };
     let repository = run.repository.as_ref();
     let repository = repository.ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
     let token = run.token.as_ref().ok_or_else(|| {
-        Error::usage("there is no token to write a comment with")
+        Error::usage("no token to write a comment with")
             .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: pull-requests: write` for the job")
     })?;
-    let told = match args.file() {
+    let plan = match args.file() {
         Some(file) => read(file)?,
-        None => plan(context, &args.plan)?,
+        None => super::plan::plan(context, &args.plan)?,
     };
     let client = Client::new(&run.api, token, PATIENCE).map_err(unforeseen)?;
-    let pull = match pull_request(&client, repository, run, args, &told).await {
+    let pull = match pull_request(&client, repository, run, args, &plan).await {
         Ok(pull) => pull?,
-        Err(failure) => return refused(context, run, args, &told, &failure),
+        Err(failure) => return refused(context, run, args, &plan, &failure),
     };
     let marker =
         Marker { key: key(context, run, args), head: pull.head.clone(), run: run.id, attempt: run.attempt };
     let url = run.url();
     let frame =
-        Frame { base: told.base.as_deref(), run_url: url.as_deref(), is_unverified: pull.is_unverified };
+        Frame { base: plan.base.as_deref(), run_url: url.as_deref(), is_unverified: pull.is_unverified };
     let text = CommentText {
-        body: comment(&told, &marker, &frame),
+        body: comment(&plan, &marker, &frame),
         outdated: outdated(&marker),
-        is_news: !told.is_empty() || told.hosts.iter().any(|host| !host.notes.is_empty()),
+        is_news: !plan.is_empty() || plan.hosts.iter().any(|host| !host.notes.is_empty()),
         marker,
     };
     let posted = CommentPlace { client: &client, repository, number: pull.number }.post(&text).await;
@@ -63,33 +62,33 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
         Ok(Posted::Nothing) => format!("nothing to say on #{}: the plan is empty", pull.number),
         Ok(Posted::Stale(newer)) => {
             format!(
-                "nothing was written: #{} is at {newer} by now, and the run for that one tells",
+                "nothing was written: #{} is at {newer} by now, and the run for that commit writes the comment",
                 pull.number
             )
         }
-        Err(failure) => return refused(context, run, args, &told, &failure),
+        Err(failure) => return refused(context, run, args, &plan, &failure),
     };
     context.print(|out| writeln!(out, "{said}"))?;
     Ok(Exit::Done)
 }
 
-/// The pull request that is commented on.
+/// Pull request that is commented on.
 struct Pull {
     number: u64,
     head: String,
     is_unverified: bool,
 }
 
-/// Finds it out: the outer failure is GitHub's, the inner one the user's.
+/// Finds the pull request. The outer error is GitHub's, the inner one the user's.
 async fn pull_request(
     client: &Client,
     repository: &str,
     run: &WorkflowRun,
     args: &CommentArgs,
-    told: &Plan,
+    plan: &Plan,
 ) -> Result<Result<Pull>, ApiError> {
     if let Some(number) = args.pull_request() {
-        let head = told.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
+        let head = plan.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
         return Ok(head.map(|head| Pull { number, head, is_unverified: false }));
     }
     Ok(match &run.trigger {
@@ -97,30 +96,31 @@ async fn pull_request(
             Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
         }
         Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
-            // What such a run hands over may come from a fork, and only what GitHub itself says of it counts.
-            // GitHub names no pull request of a fork, so the one is looked for whose newest commit this is.
+            // What such a run hands over may come from a fork, so only GitHub's own record of it counts. It names
+            // no pull request of a fork. The right one is that whose newest commit this is.
             let numbers = pulls::open_at(client, repository, head).await?;
             match numbers.as_slice() {
                 [number] => Ok(Pull { number: *number, head: head.clone(), is_unverified: true }),
-                [] => Err(Error::usage(format!("no open pull request is at {head}"))
-                    .help("it was closed, or has moved on; then the run for its newest commit tells")),
+                [] => Err(Error::usage(format!("no open pull request is at {head}")).help(
+                    "it was closed, or has moved on and the run for its newest commit writes the comment",
+                )),
                 _ => Err(Error::usage(format!("several pull requests are at {head}"))
-                    .help("--pull-request names the one")),
+                    .help("name one with --pull-request")),
             }
         }
-        Ok(_) => Err(Error::usage("this run is about no pull request").help(
+        Ok(_) => Err(Error::usage("this run is not about a pull request").help(
             "run it on `pull_request`, or on `workflow_run` after that; or name one with --pull-request",
         )),
         Err(error) => Err(Error::usage(error.clone())),
     })
 }
 
-/// What is done when GitHub does not take a comment: the job summary takes it, and tells why.
+/// Handles a refused comment: its plan goes to the job summary, with the reason.
 fn refused(
     context: &Context,
     run: &WorkflowRun,
     args: &CommentArgs,
-    told: &Plan,
+    plan: &Plan,
     failure: &ApiError,
 ) -> Result<Exit> {
     let ApiError::Refused { status: 401 | 403 | 404, .. } = failure else {
@@ -128,14 +128,14 @@ fn refused(
     };
     let why = match &run.trigger {
         Ok(Trigger::PullRequest(pull)) if pull.is_fork => {
-            "the pull request comes from a fork, whose runs may write nothing"
+            "the pull request comes from a fork, whose runs may not write"
         }
-        _ if run.actor.as_deref() == Some("dependabot[bot]") => "runs of Dependabot may write nothing",
+        _ if run.actor.as_deref() == Some("dependabot[bot]") => "runs of Dependabot may not write",
         _ => "the job needs `permissions: pull-requests: write`",
     };
-    // What a step of this very job has planned is in the summary already.
+    // A plan that a step of this job has made is in the summary already.
     let is_shown = args.file().is_some() && matches!(run.trigger, Ok(Trigger::PullRequest(_)));
-    super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(told), why);
+    super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(plan), why);
     context.say(&format!("no comment was written ({failure}): {why}. The plan is in the job summary"));
     Ok(Exit::Done)
 }
@@ -145,7 +145,7 @@ fn unforeseen(failure: ApiError) -> Error {
         .help("run the job again; the plan itself is in the log and in the job summary")
 }
 
-/// Which configuration a comment is of: two in one repository have two comments, as have two selections.
+/// Key of a comment. Each configuration of a repository, and each selection, has a comment of its own.
 fn key(context: &Context, run: &WorkflowRun, args: &CommentArgs) -> String {
     let file = context.args.config().unwrap_or_else(|| super::context::CONFIG.into());
     let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
@@ -154,10 +154,10 @@ fn key(context: &Context, run: &WorkflowRun, args: &CommentArgs) -> String {
     std::iter::once(place.to_string_lossy().into_owned()).chain(hosts).chain(projects).collect()
 }
 
-/// Reads a plan that was written by `plan --format json`, maybe by code that nobody has looked at yet.
+/// Reads a plan that `plan --format json` wrote, possibly in a run of unreviewed code.
 fn read(file: &str) -> Result<Plan> {
     let wrong = |why: String| {
-        Error::usage(format!("{file} is no plan: {why}"))
+        Error::usage(format!("{file} is not a plan: {why}"))
             .help("give what `ghdeploy plan --format json` writes, or the output `plan` of the action")
     };
     let mut text = String::new();
@@ -174,11 +174,11 @@ fn read(file: &str) -> Result<Plan> {
     if value.pointer("/hosts/0/projects/0/result").is_some() || value.pointer("/hosts/0/changed").is_some() {
         return Err(wrong("it is the outcome of a deploy".to_owned()));
     }
-    let told: Plan = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
-    for commit in told.commit.iter().chain(&told.base) {
+    let plan: Plan = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    for commit in plan.commit.iter().chain(&plan.base) {
         if !crate::github::trigger::is_sha(commit) {
-            return Err(wrong("what should name a commit does not".to_owned()));
+            return Err(wrong("it does not name a commit where it should".to_owned()));
         }
     }
-    Ok(told)
+    Ok(plan)
 }

@@ -1,4 +1,4 @@
-//! `gate`: whether the images of a commit may be built.
+//! `gate`: decides whether the images of a commit may be built.
 //!
 //! Owns where the evidence comes from and how long it is waited for. What it proves is decided by
 //! [`crate::images::gate`].
@@ -23,10 +23,10 @@ use crate::images::gate::{Evidence, GateState, Reports, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 
-/// The first pause between two looks at GitHub, and the longest.
+/// First and longest pause between two requests to GitHub.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// How many reports are read; more are a glob that matches too much.
+/// Most reports that are read. A glob with more matches too much.
 const MAX_REPORTS: usize = 10_000;
 
 pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
@@ -36,14 +36,14 @@ pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
     Ok(exit)
 }
 
-/// A verdict, and what it was reached for.
+/// Verdict with the plan that it is about.
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
-    /// What has changed; `None` where there is no repository.
+    /// The plan; `None` without a repository.
     pub(super) plan: Option<Plan>,
 }
 
-/// Judges a commit, waiting for what is pending.
+/// Judges a commit, and waits for pending checks.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     let judge = |evidence: &Evidence| judge(sha.as_deref(), &rules, evidence, &projects);
     let asks = !rules.checks.is_empty() || !rules.forbid.is_empty();
     let first = judge(&evidence);
-    // What is lost already is not waited for.
+    // Waiting is pointless once a requirement has failed.
     let is_worth_a_look = asks && (first.may_change() || first.gate == GateState::Open);
     let Some(sha) = sha.as_deref().filter(|_| is_worth_a_look) else {
         return Ok(Decision { verdict: first, plan });
@@ -93,7 +93,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
                     said = waits;
                 }
             }
-            // What passes is waited for like a test that is not through.
+            // A transient failure is waited for, like a pending check.
             Err(error) if error.is_transient() && !left.is_zero() => {}
             Err(failure) => return Err(refused(&failure)),
         }
@@ -102,7 +102,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     }
 }
 
-/// What is waited for, in words.
+/// Pending requirements in words.
 fn pending(verdict: &Verdict) -> String {
     let own = verdict.projects.iter().flat_map(|project| &project.requirements);
     let all = verdict.requirements.iter().chain(own);
@@ -114,7 +114,7 @@ fn pending(verdict: &Verdict) -> String {
         .join("; ")
 }
 
-/// The projects with images to build, in the order of the plan.
+/// Projects with images to build, in the order of the plan.
 pub(super) fn built(plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for project in
@@ -147,7 +147,7 @@ fn rules(context: &Context, args: &GateArgs) -> Rules {
     }
 }
 
-/// The commit whose tests count.
+/// Returns the commit whose checks count.
 fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<String>> {
     if let Some(given) = args.sha() {
         return match is_sha(given) {
@@ -157,7 +157,7 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
     }
     let event = context.github.as_ref().map(|run| &run.trigger);
     Ok(match event {
-        // Checks of a pull request are those of its own newest commit, not of the merge that is checked out.
+        // The checks of a pull request are those of its newest commit, not of the checked-out merge.
         Some(Ok(Trigger::PullRequest(pull))) => Some(pull.head.clone()),
         Some(Ok(Trigger::WorkflowRun { head, .. } | Trigger::MergeGroup { head, .. })) => Some(head.clone()),
         Some(Err(error)) => return Err(Error::usage(error.clone()).help("--sha names the commit")),
@@ -165,10 +165,10 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
     })
 }
 
-/// Why what is checked out is not what was tested.
+/// Returns the reason why the checked-out files are not the tested commit.
 pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) -> Option<String> {
     let Ok(head) = repository.commit("HEAD") else {
-        return Some("what is checked out is no commit".to_owned());
+        return Some("the checked-out files are not a commit".to_owned());
     };
     let is_pull =
         context.github.as_ref().is_some_and(|run| matches!(run.trigger, Ok(Trigger::PullRequest(_))));
@@ -176,16 +176,16 @@ pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) ->
         is_pull && repository.parents(&head).is_some_and(|parents| parents.len() == 2 && parents[1] == sha)
     };
     if head != sha && !is_merge() {
-        return Some(format!("{head} is checked out, and the tests are those of {sha}"));
+        return Some(format!("{head} is checked out, but the checks are those of {sha}"));
     }
     match repository.is_modified() {
         Ok(false) => None,
-        Ok(true) => Some("files of the commit are changed in what is checked out".to_owned()),
-        Err(error) => Some(format!("git does not tell whether files are changed: {error}")),
+        Ok(true) => Some("the checked-out files differ from the commit".to_owned()),
+        Err(error) => Some(format!("git does not report whether files are changed: {error}")),
     }
 }
 
-/// Reads the reports that globs match, below the folder.
+/// Reads the reports below a folder that match the globs.
 fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
     if globs.is_empty() {
         return Ok(Vec::new());
@@ -203,7 +203,7 @@ fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
     let is_git = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name() == ".git";
     let walk = WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(|entry| !is_git(entry));
     for entry in walk {
-        // What cannot be looked at might be a report of a failure.
+        // An unreadable folder might contain a report of a failure.
         let entry =
             entry.map_err(|error| Error::usage(format!("the reports cannot be looked for: {error}")))?;
         let Ok(below) = entry.path().strip_prefix(dir) else { continue };
@@ -244,14 +244,14 @@ fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
         .collect()
 }
 
-/// A way to the API, the repository, and the number of this run.
+/// Returns the client of the API, the repository, and the number of this run.
 fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)> {
     let run = context.github.as_ref().ok_or_else(|| {
-        Error::usage("checks are those of a workflow run, and this is none")
+        Error::usage("checks need a workflow run, and this is none")
             .help("require reports instead: --junit; or set GITHUB_REPOSITORY and GITHUB_TOKEN")
     })?;
     let token = run.token.as_ref().ok_or_else(|| {
-        Error::usage("there is no token to read checks with")
+        Error::usage("no token to read checks with")
             .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: {checks: read, statuses: read}` for the job")
     })?;
     let repository =

@@ -1,27 +1,27 @@
-//! Calls over HTTPS: how long they may take, when another try makes sense, and nothing of what they are for.
+//! Calls over HTTPS: the client, its timeouts, and when another attempt makes sense.
 //!
 //! An edge. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), certificates those of the
 //! machine.
 
 use std::time::Duration;
 
-/// How long the other side may take for one call.
+/// Timeout of one call.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The pauses before another try of what fails for a reason that passes.
+/// Pauses before the next attempt after a failure that may pass.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// How long GitHub asks to wait after its secondary limit where it names no time
+/// Time that GitHub asks callers to wait after its secondary limit, if it names none
 /// ([best practices](https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api)).
 const SECONDARY: Duration = Duration::from_secs(60);
 
-/// A client for all calls of this process.
+/// Creates a client.
 ///
 /// # Errors
 ///
 /// When the certificates of this machine cannot be read.
 pub fn client() -> Result<reqwest::Client, String> {
-    // A second one is refused, and the first one stays.
+    // If one is installed already, it stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .user_agent(concat!("ghdeploy/", env!("CARGO_PKG_VERSION")))
@@ -31,29 +31,28 @@ pub fn client() -> Result<reqwest::Client, String> {
     client.build().map_err(|error| words(&error))
 }
 
-/// What an answer says about another try.
+/// Properties of an answer that decide about another attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The status; `None`: there was none, for the other side was not reached.
+    /// The status; `None` if the server was not reached.
     pub status: Option<u16>,
     /// The seconds in `Retry-After`.
     pub retry_after: Option<u64>,
-    /// Seconds until the rate limit is full again, if it is used up.
+    /// Seconds until the rate limit resets, if it is used up.
     pub limited_for: Option<u64>,
-    /// Whether the answer speaks of GitHub's secondary rate limit.
+    /// Whether the answer mentions GitHub's secondary rate limit.
     pub is_secondary: bool,
 }
 
 impl Answer {
-    /// Whether it was refused for there were too many.
+    /// Whether the call was refused because there were too many.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         let refused = matches!(self.status, Some(403 | 429));
         refused && (self.status == Some(429) || self.asks().is_some())
     }
 
-    /// How long to wait before another try, `tries` having failed; `None`: there is none, it would fail
-    /// again.
+    /// Pause before the next attempt, after `tries` retries; `None` if it would fail again.
     #[must_use]
     pub fn pause(&self, tries: usize) -> Option<Duration> {
         let pause = PAUSES.get(tries).copied()?;
@@ -70,7 +69,7 @@ impl Answer {
     }
 }
 
-/// What went wrong, without the address: in that of a webhook lies a secret.
+/// Cause of an error, without the address. The address of a webhook is a secret.
 pub(crate) fn words(error: &reqwest::Error) -> String {
     let mut words = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
     let mut source = std::error::Error::source(error);
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_tried_again_and_what_does_not_is_not() {
+    fn transient_failures_are_retried_and_others_are_not() {
         let of = |status| Answer { status, ..Answer::default() };
         for status in [None, Some(500), Some(502), Some(503), Some(408)] {
             assert_eq!(
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_waited_for_as_long_as_it_asks() {
+    fn the_pause_is_as_long_as_a_rate_limit_asks() {
         let limited = Answer { status: Some(403), limited_for: Some(30), ..Answer::default() };
         assert!(limited.is_limited());
         assert_eq!(pause(limited, 0), Some(30_000));

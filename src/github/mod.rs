@@ -1,7 +1,7 @@
-//! What a workflow run on GitHub knows, and GitHub's API.
+//! The workflow run around this process, and GitHub's API.
 //!
-//! Owns the event that started a run, and every call of the API. What is said there (comments, deployments,
-//! statuses) is made elsewhere; here it is brought there. An edge, but for [`trigger`].
+//! Owns the event that started a run, and every call of the API. [`crate::report`] owns the texts of comments
+//! and statuses. An edge, except for [`trigger`].
 
 pub mod checks;
 pub mod client;

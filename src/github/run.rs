@@ -7,25 +7,25 @@ use serde_json::Value;
 use super::trigger::Trigger;
 use crate::base::secret::Secret;
 
-/// A workflow run, as [the runner's
-/// variables](https://docs.github.com/actions/reference/workflows-and-actions/variables) tell it.
+/// Workflow run, described by [the runner's
+/// variables](https://docs.github.com/actions/reference/workflows-and-actions/variables).
 #[derive(Debug, Clone)]
 pub struct WorkflowRun {
     /// `owner/name` of the repository.
     pub repository: Option<String>,
-    /// Where people see GitHub: `https://github.com`.
+    /// GitHub's address for people: `https://github.com`.
     pub server: String,
-    /// Where programs do: `https://api.github.com`, or that of an Enterprise Server.
+    /// GitHub's address for programs: `https://api.github.com`, or that of an Enterprise Server.
     pub api: String,
     /// The token for the API, if one was given.
     pub token: Option<Secret>,
-    /// What started the run; as an error what is wrong with what the runner left of it.
+    /// The event that started the run; an error if the runner's record of it cannot be read.
     pub trigger: Result<Trigger, String>,
     /// The number of the run, the same for all its attempts.
     pub id: u64,
-    /// Which attempt it is, from 1.
+    /// The attempt, counted from 1.
     pub attempt: u64,
-    /// Who started it.
+    /// The user or account that started it.
     pub actor: Option<String>,
     /// The top of the checked-out repository.
     pub workspace: Option<PathBuf>,
@@ -35,19 +35,18 @@ pub struct WorkflowRun {
     pub outputs: Option<PathBuf>,
     /// The file that the summary of the step is written to.
     pub summary: Option<PathBuf>,
-    /// Whether the runner has been asked for more words.
+    /// Whether debug logging is enabled.
     pub is_debug: bool,
 }
 
 impl WorkflowRun {
-    /// The run around this process; `None` outside of GitHub's runner.
+    /// Returns the run around this process; `None` outside of GitHub's runner.
     #[must_use]
     pub fn here() -> Option<Self> {
         (variable("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| Self::of(variable))
     }
 
-    /// What stands for a run where there is none, for whoever names a repository: `GITHUB_REPOSITORY`,
-    /// `GITHUB_TOKEN`.
+    /// Returns a substitute for a run outside of a workflow, if `GITHUB_REPOSITORY` names a repository.
     #[must_use]
     pub fn by_hand() -> Option<Self> {
         let run = Self::of(variable);
@@ -75,15 +74,15 @@ impl WorkflowRun {
         }
     }
 
-    /// The page of this run.
+    /// Page of this run.
     #[must_use]
     pub fn url(&self) -> Option<String> {
         let repository = self.repository.as_ref()?;
         (self.id > 0).then(|| format!("{}/{repository}/actions/runs/{}", self.server, self.id))
     }
 
-    /// The folder `dir` as seen from the top of the work space, empty for the top itself; what is outside of
-    /// it is seen from there too.
+    /// Path of `dir` relative to the top of the workspace; empty for the top itself, and for a folder outside
+    /// of it.
     #[must_use]
     pub fn folder(&self, dir: &Path) -> String {
         let below = || {
@@ -94,7 +93,7 @@ impl WorkflowRun {
     }
 }
 
-/// A variable of the environment; an empty one is not given.
+/// Reads an environment variable; an empty one counts as not set.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -104,11 +103,11 @@ fn event(name: &str, path: Option<&Path>) -> Result<Trigger, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("the event of the run cannot be read: {error}"))?;
     let payload = serde_json::from_str(&text)
-        .map_err(|error| format!("the event of the run is no JSON: line {}", error.line()))?;
+        .map_err(|error| format!("the event of the run is not JSON: line {}", error.line()))?;
     Trigger::read(name, &payload)
 }
 
-/// Whether a text can stand for a repository in a path of the API.
+/// Whether a text is `owner/name`, safe for a path of the API.
 fn is_repository(text: &str) -> bool {
     let is_name = |name: &str| {
         !name.is_empty()

@@ -1,53 +1,53 @@
-//! The event that started a workflow run, as far as it tells what is compared with what.
+//! The event that started a workflow run: the commits that it compares.
 //!
 //! Pure: reads the payload that the runner leaves in a file
 //! ([the webhook's](https://docs.github.com/webhooks/webhook-events-and-payloads)).
 
 use serde_json::Value;
 
-/// What started a run.
+/// Event that started a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
     /// Work on a pull request.
     PullRequest(PullRequestTrigger),
     /// Commits or a tag were pushed.
     Push {
-        /// What the ref was at before; `None`: it is new.
+        /// The commit of the ref before; `None` if the ref is new.
         before: Option<String>,
     },
-    /// A merge queue tries a commit.
+    /// A merge queue tests a commit.
     MergeGroup {
-        /// What it is to be merged onto.
+        /// The commit that it is to be merged onto.
         base: String,
-        /// The commit that is tried.
+        /// The commit under test.
         head: String,
     },
-    /// Another workflow has ended.
+    /// Another workflow has completed.
     WorkflowRun {
         /// The commit that it ran on.
         head: String,
-        /// What had started it, such as `pull_request`.
+        /// The event that started it, such as `pull_request`.
         event: String,
     },
-    /// Something that compares nothing: `workflow_dispatch`, `schedule`.
+    /// An event that compares nothing: `workflow_dispatch`, `schedule`.
     Other {
         /// Its name.
         name: String,
     },
 }
 
-/// A pull request in an event.
+/// Pull request in an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequestTrigger {
     /// Its number.
     pub number: u64,
-    /// The newest commit of the branch that it is to be merged into, when the event happened.
+    /// The newest commit of its base branch at the time of the event.
     pub base: String,
     /// The newest commit of its own branch.
     pub head: String,
-    /// Whether its branch lies in another repository, so that the run's token may write nothing.
+    /// Whether its branch lies in another repository. The run's token may not write then.
     pub is_fork: bool,
-    /// Whether the run works on the branch that is merged into (`pull_request_target`).
+    /// Whether the run works on the base branch (`pull_request_target`).
     pub is_target: bool,
 }
 
@@ -56,21 +56,23 @@ impl Trigger {
     ///
     /// # Errors
     ///
-    /// Which field the payload lacks.
+    /// The field that the payload lacks.
     pub fn read(name: &str, payload: &Value) -> Result<Self, String> {
         let sha = |pointer: &str| {
             let found = payload.pointer(pointer).and_then(Value::as_str).filter(|text| is_sha(text));
-            found.map(str::to_owned).ok_or_else(|| format!("`{}` of the event is no commit", field(pointer)))
+            found
+                .map(str::to_owned)
+                .ok_or_else(|| format!("`{}` of the event is not a commit", field(pointer)))
         };
         Ok(match name {
             "pull_request" | "pull_request_target" | "pull_request_review" => {
                 let number = payload.pointer("/pull_request/number").and_then(Value::as_u64);
                 let repository = |side: &str| payload.pointer(&format!("/pull_request/{side}/repo/id"));
                 Self::PullRequest(PullRequestTrigger {
-                    number: number.ok_or("`pull_request.number` of the event is no number")?,
+                    number: number.ok_or("`pull_request.number` of the event is not a number")?,
                     base: sha("/pull_request/base/sha")?,
                     head: sha("/pull_request/head/sha")?,
-                    // A fork that has been deleted has no repository any more.
+                    // A deleted fork has no repository.
                     is_fork: repository("head").filter(|id| !id.is_null()) != repository("base"),
                     is_target: name == "pull_request_target",
                 })
@@ -94,12 +96,12 @@ impl Trigger {
     }
 }
 
-/// `/pull_request/head/sha` as a person writes it.
+/// Formats `/pull_request/head/sha` as `pull_request.head.sha`.
 fn field(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-/// Whether a text is the full name of a commit that exists: zeros stand for none.
+/// Whether a text is the full name of a commit. All zeros stand for none.
 #[must_use]
 pub fn is_sha(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_tells_what_was_before_unless_the_ref_is_new() {
+    fn a_push_has_the_commit_before_it_unless_the_ref_is_new() {
         let push = |before: &str| Trigger::read("push", &json!({"before": before, "after": B})).unwrap();
         assert_eq!(push(A), Trigger::Push { before: Some(A.to_owned()) });
         assert_eq!(push(ZEROS), Trigger::Push { before: None });
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_tells_both_sides_and_whether_it_is_from_a_fork() {
+    fn a_pull_request_has_both_sides_and_whether_it_is_from_a_fork() {
         let read = |name: &str, repository: Value| match Trigger::read(name, &pull(&repository)).unwrap() {
             Trigger::PullRequest(pull) => (pull.number, pull.is_fork, pull.is_target),
             other => panic!("{other:?}"),
@@ -142,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_is_named() {
+    fn a_missing_field_is_named() {
         let mut payload = pull(&Value::Null);
         payload["pull_request"]["head"]["sha"] = json!("main; rm -rf /");
         assert_eq!(
             Trigger::read("pull_request", &payload).unwrap_err(),
-            "`pull_request.head.sha` of the event is no commit"
+            "`pull_request.head.sha` of the event is not a commit"
         );
         assert!(Trigger::read("merge_group", &json!({})).unwrap_err().contains("merge_group.base_sha"));
     }

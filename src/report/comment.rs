@@ -49,7 +49,7 @@ pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
     let text = cut(
         &text,
         room,
-        "The rest is left out: GitHub takes 65,536 characters for a comment. The job summary has all of it.\n",
+        "The rest is left out: a comment on GitHub has room for 65,536 characters. The job summary has all of it.\n",
     );
     format!("{head}\n{text}{foot}")
 }
@@ -58,7 +58,7 @@ pub fn comment(plan: &Plan, marker: &Marker, frame: &Frame<'_>) -> String {
 #[must_use]
 pub fn outdated(marker: &Marker) -> String {
     format!(
-        "{}\n### ghdeploy: the pull request has moved on\n\nThe plan that stood here was for commit {}. The run for the newest commit tells what that one would change; if it has ended already, run it again.\n",
+        "{}\n### ghdeploy: the pull request has moved on\n\nThe plan that stood here was for commit {}. The run for the newest commit shows what that one would change. If it has ended already, run it again.\n",
         marker.line(),
         code(&marker.head)
     )

@@ -481,7 +481,7 @@ pub(super) fn diff() -> DiffReport {
             "services/blog/app.env",
             FileChangeKind::Modified,
             None,
-            Some("not shown, for it may hold secrets"),
+            Some("not shown: it may hold secrets"),
         ),
         file("services/blog/run.sh", FileChangeKind::Mode, Some(""), None),
     ];

@@ -202,11 +202,11 @@ fn path(file: &FileChange) -> &str {
     &file.path
 }
 
-/// `24 projects, 60 services: 2 errors, 1 warning`.
+/// Summary of `check`: `24 projects, 60 services: 2 errors, 1 warning`.
 pub(super) fn checked(report: &CheckReport) -> String {
     let errors = report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let found = match (errors, report.diagnostics.len() - errors) {
-        (0, 0) => "all well".to_owned(),
+        (0, 0) => "no problems".to_owned(),
         (errors, 0) => count(errors, "error"),
         (0, warnings) => count(warnings, "warning"),
         (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
@@ -214,13 +214,13 @@ pub(super) fn checked(report: &CheckReport) -> String {
     format!("{}, {}: {found}", count(report.projects, "project"), count(report.services, "service"))
 }
 
-/// `all well`, or `1 failed, 2 warnings`.
+/// Summary of `doctor`: `all ok`, or `1 failed, 2 warnings`.
 pub(super) fn examined(checkup: &Checkup) -> String {
     let with = |result| {
         checkup.hosts.iter().flat_map(|host| &host.steps).filter(|step| step.result == result).count()
     };
     match (with(CheckupResult::Failed), with(CheckupResult::Warning)) {
-        (0, 0) => "all well".to_owned(),
+        (0, 0) => "all ok".to_owned(),
         (failed, 0) => format!("{failed} failed"),
         (0, warnings) => count(warnings, "warning"),
         (failed, warnings) => format!("{failed} failed, {}", count(warnings, "warning")),

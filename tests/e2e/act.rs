@@ -505,7 +505,7 @@ fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
     bed.write("services/blog/web.conf", "new");
     bed.commit();
     let before = bed.containers();
-    push(&shop, &registry, &commit).exits(0).prints("no image has to be built");
+    push(&shop, &registry, &commit).exits(0).prints("no image needs to be built");
     assert_eq!(before["app/web"].id, bed.containers()["app/web"].id);
     // What was not built is not deployed, and nothing is built on the host.
     bed.write("services/app/page", "three");
@@ -550,7 +550,7 @@ fn tests_that_fail_are_skipped_or_do_nothing_leave_no_image_and_no_deploy() {
     bed.write(".github/workflows/build.yml", &workflow);
     bed.write("ghdeploy.yml", config.replace("timeout: 2s", "timeout: 2s, checks: ['e2e*']"));
     bed.commit();
-    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("check `e2e*`: there is no check of this name");
+    push(&shop, &registry, NOTHING_BEFORE).exits(1).prints("check `e2e*`: no check has this name");
     none("a check is missing");
     let check = |conclusion: &str| json!({"id": 1, "name": "e2e (1)", "head_sha": shop.head(), "status": "completed", "conclusion": conclusion, "check_suite": {"id": 5}});
     shop.github.state().checks = vec![check("cancelled")];

@@ -80,7 +80,7 @@ fn only_what_has_changed_is_built_unless_it_is_asked_for() {
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (3, 0));
     let mut same =
         bench.event("push", &json!({"before": bench.head()}), &["build", "--push", "--needs", OPEN]);
-    run(&mut same).exits(0).prints("no image has to be built");
+    run(&mut same).exits(0).prints("no image needs to be built");
     assert_eq!(bench.output("matrix"), r#"{"include":[]}"#);
     let mut asked = bench.event(
         "push",

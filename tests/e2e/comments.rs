@@ -241,7 +241,7 @@ fn a_token_that_may_not_write_leaves_the_plan_in_the_summary_and_says_why() {
     let fork = json!({"pull_request": {"number": PULL, "base": {"sha": bench.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
         "head": {"sha": bench.head, "repo": {"id": 2}}}});
     bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
-    ends_well(&mut bench.event("pull_request", &fork), "comes from a fork, whose runs may write nothing");
+    ends_well(&mut bench.event("pull_request", &fork), "comes from a fork, whose runs may not write");
     assert!(
         bench
             .summary()
@@ -295,7 +295,7 @@ fn a_plan_that_is_none_is_refused() {
         ("[]".to_owned(), "its version is null"),
         (with(&|plan| plan["version"] = json!(3)), "its version is 3"),
         (with(&|plan| plan["hosts"] = json!("x")), "invalid type"),
-        (with(&|plan| plan["commit"] = json!("--><script>")), "what should name a commit does not"),
+        (with(&|plan| plan["commit"] = json!("--><script>")), "it does not name a commit where it should"),
         (with(&|plan| plan["hosts"][0]["changed"] = json!(true)), "the outcome of a deploy"),
         (with(&|plan| plan["hosts"][0]["projects"][0]["files"] = json!([{"path": 7}])), "invalid type"),
     ] {
@@ -329,7 +329,7 @@ fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
     assert!(said.stderr.contains("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}"), "{said:?}");
     let said = run(&mut bench.event("push", &json!({"before": bench.head})));
     assert_eq!(
-        (said.code, said.stderr.contains("this run is about no pull request")),
+        (said.code, said.stderr.contains("this run is not about a pull request")),
         (Some(2), true),
         "{said:?}"
     );

@@ -110,10 +110,10 @@ fn what_is_no_success_closes_and_is_told_with_its_reason() {
     bench.put(&[("test", "pending")]);
     bench.gate(&[]).exits(3).prints("check `test`: `test` pending");
     bench.put(&[]);
-    bench.gate(&[]).exits(3).prints("check `test`: there is no check of this name");
+    bench.gate(&[]).exits(3).prints("check `test`: no check has this name");
     // Those of another commit are those of another commit.
     bench.github.state().checks = vec![check_run(&"b".repeat(40), "test", "success")];
-    bench.gate(&[]).exits(3).prints("there is no check of this name");
+    bench.gate(&[]).exits(3).prints("no check has this name");
     for state in ["pending", "failure", "error"] {
         bench.github.state().contexts = vec![(bench.head(), "test".to_owned(), state.to_owned())];
         bench.gate(&[]).exits(3).prints(&format!("`test` {state}"));
@@ -150,8 +150,7 @@ fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
         said.join().unwrap()
     });
     assert_eq!(said.code, Some(0), "{said:?}");
-    let reasons =
-        ["there is no check of this name", "`test (1)` pending", "still runs, and more may come of it"];
+    let reasons = ["no check has this name", "`test (1)` pending", "still runs, and more may come of it"];
     for words in reasons {
         let waits =
             |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
@@ -214,12 +213,12 @@ fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
     // A push is judged by what was pushed, which here has no checks.
     run(&mut bench.event("push", &json!({"before": base}), &["gate"]))
         .exits(3)
-        .prints("there is no check of this name");
+        .prints("no check has this name");
     // A run that follows another is about that one's commit, and something else is checked out.
     let after = json!({"workflow_run": {"head_sha": head, "event": "push"}});
     run(&mut bench.event("workflow_run", &after, &["gate"]))
         .exits(3)
-        .prints(&format!("{merge} is checked out, and the tests are those of {head}"));
+        .prints(&format!("{merge} is checked out, but the checks are those of {head}"));
     bench.git(&["checkout", "-q", &head]);
     run(&mut bench.event("workflow_run", &after, &["gate"])).exits(0).prints("gate open");
     // Not even a changed file of that commit is what was tested.
@@ -267,7 +266,7 @@ fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
         .exits(0)
         .prints("gate open");
     bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).exits(3).prints("`test` skipped");
-    bench.gate(&["--needs", ""]).exits(3).prints("what became of them is not given");
+    bench.gate(&["--needs", ""]).exits(3).prints("their results are missing");
     // All sources together: each has to be there.
     bench.put(&[("test", "success")]);
     bench.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");

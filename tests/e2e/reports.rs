@@ -112,7 +112,7 @@ fn compose(bed: &Bed) -> String {
 }
 
 #[test]
-fn slack_and_a_webhook_hear_of_begin_and_end_and_of_no_secret() {
+fn slack_and_a_webhook_are_notified_of_start_and_end_without_secrets() {
     let (bed, github) = bed("slack");
     run(&bed, &github, &["sync"]).exits(0).prints("::add-mask::http://127.0.0.1:");
     let heard = told(&github);
@@ -206,7 +206,7 @@ fn who_wants_no_deployments_has_none() {
 }
 
 #[test]
-fn who_does_not_wait_for_those_who_are_told_ends_the_run_by_two_signals() {
+fn two_signals_end_the_wait_for_notifications() {
     let (bed, _) = bed("hanging");
     // It takes connections and never says a word.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -224,6 +224,6 @@ fn who_does_not_wait_for_those_who_are_told_ends_the_run_by_two_signals() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "the deploy was done: {said}");
-    assert!(said.contains("note: others were not told, for an end was wanted at once"), "{said}");
+    assert!(said.contains("note: notifications were not sent: an immediate stop was requested"), "{said}");
     assert!(begin.elapsed() < Duration::from_secs(10));
 }

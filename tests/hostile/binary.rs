@@ -157,7 +157,7 @@ fn names_that_a_shell_would_run_are_only_names() {
         fs::create_dir(bed.path(&project)).unwrap();
         bed.write(&format!("{project}/compose.yml"), "services: {a: {image: 'a:1'}}");
     }
-    bed.check(0, "6 projects, 6 services: all well");
+    bed.check(0, "6 projects, 6 services: no problems");
     assert!(!bed.path("owned").exists() && !Path::new("owned").exists());
 }
 

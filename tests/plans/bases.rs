@@ -197,5 +197,5 @@ fn what_compares_with_nothing_counts_as_all() {
     let here = origin.checkout(&origin.sha("main"), 1);
     here.is_unknown("workflow_dispatch", &json!({"inputs": {}}), "a run by workflow_dispatch");
     here.is_unknown("schedule", &json!({"schedule": "0 4 * * *"}), "a run by schedule");
-    here.is_unknown("pull_request", &json!({}), "`pull_request.number` of the event is no number");
+    here.is_unknown("pull_request", &json!({}), "`pull_request.number` of the event is not a number");
 }

@@ -32,7 +32,7 @@ pub struct Report {
     pub failing: Vec<String>,
     /// Differences between the totals that the report claims and its cases: `suite x claims 2 failures`.
     pub notes: Vec<String>,
-    /// Whether it claims failures that no case shows.
+    /// Whether it claims failures that no case has.
     pub claims_failures: bool,
 }
 
@@ -112,10 +112,10 @@ impl Report {
         let options =
             ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
         let document = Document::parse_with_options(&text, options)
-            .map_err(|error| format!("it is no whole XML document: {error}"))?;
+            .map_err(|error| format!("it is not a complete XML document: {error}"))?;
         let root = document.root_element();
         if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
-            return Err(format!("<{}> is not how a JUnit report begins", root.tag_name().name()));
+            return Err(format!("<{}> is not the root of a JUnit report", root.tag_name().name()));
         }
         let mut report = Self::default();
         for element in root.descendants().filter(Node::is_element) {
@@ -215,7 +215,7 @@ impl Report {
         {
             None => Ok(None),
             Some(text) => {
-                text.parse::<u64>().map(Some).map_err(|_| format!("`{name}=\"{text}\"` is no number"))
+                text.parse::<u64>().map(Some).map_err(|_| format!("`{name}=\"{text}\"` is not a number"))
             }
         };
         let (failures, errors, tests) =
@@ -233,7 +233,7 @@ impl Report {
             if !shown {
                 self.claims_failures = true;
                 self.notes
-                    .push(format!("{who} claims {failures} failures and {errors} errors that no case shows"));
+                    .push(format!("{who} claims {failures} failures and {errors} errors that no case has"));
             }
         }
         if let Some(tests) = tests.filter(|tests| *tests != listed) {
@@ -387,7 +387,7 @@ mod tests {
             "<testsuite name='s' tests='2' failures='1'><testcase name='a'/><testcase name='b'/></testsuite>",
         );
         assert!(report.claims_failures && !report.is_proof());
-        assert_eq!(report.notes, ["suite s claims 1 failures and 0 errors that no case shows"]);
+        assert_eq!(report.notes, ["suite s claims 1 failures and 0 errors that no case has"]);
         let report = read(
             "<testsuites errors='1'><testsuite errors='1'><testcase name='a'/></testsuite></testsuites>",
         );
@@ -421,23 +421,23 @@ mod tests {
         for (bytes, why) in [
             (&b""[..], "it is empty"),
             (b" \n\t", "it is empty"),
-            (b"\xef\xbb\xbf", "it is no whole XML document"),
-            (&good.as_bytes()[..good.len() - 1], "it is no whole XML document"),
-            (&good.as_bytes()[..40], "it is no whole XML document"),
-            (b"Tests run: 5, Failures: 0", "it is no whole XML document"),
-            (b"{\"tests\": 1}", "it is no whole XML document"),
-            (b"<html><body>404</body></html>", "<html> is not how a JUnit report begins"),
-            (b"<assemblies><assembly/></assemblies>", "<assemblies> is not how a JUnit report begins"),
-            (b"<testsuite><testcase></testsuite>", "it is no whole XML document"),
-            (b"<testsuite/><testsuite/>", "it is no whole XML document"),
-            (b"<testsuite failures='none'><testcase/></testsuite>", "`failures=\"none\"` is no number"),
-            (b"<testsuite failures='-1'><testcase/></testsuite>", "`failures=\"-1\"` is no number"),
+            (b"\xef\xbb\xbf", "it is not a complete XML document"),
+            (&good.as_bytes()[..good.len() - 1], "it is not a complete XML document"),
+            (&good.as_bytes()[..40], "it is not a complete XML document"),
+            (b"Tests run: 5, Failures: 0", "it is not a complete XML document"),
+            (b"{\"tests\": 1}", "it is not a complete XML document"),
+            (b"<html><body>404</body></html>", "<html> is not the root of a JUnit report"),
+            (b"<assemblies><assembly/></assemblies>", "<assemblies> is not the root of a JUnit report"),
+            (b"<testsuite><testcase></testsuite>", "it is not a complete XML document"),
+            (b"<testsuite/><testsuite/>", "it is not a complete XML document"),
+            (b"<testsuite failures='none'><testcase/></testsuite>", "`failures=\"none\"` is not a number"),
+            (b"<testsuite failures='-1'><testcase/></testsuite>", "`failures=\"-1\"` is not a number"),
             (b"<?xml version='1.0' encoding='klingon'?><testsuite/>", "its encoding klingon is not known"),
             (b"<testsuite><testcase name='\xff'/></testsuite>", "it is not written in UTF-8"),
-            (b"<testsuite><testcase name='\x1b[31m'/></testsuite>", "it is no whole XML document"),
+            (b"<testsuite><testcase name='\x1b[31m'/></testsuite>", "it is not a complete XML document"),
         ] {
-            let told = Report::read(bytes).unwrap_err();
-            assert!(told.starts_with(why), "{told}, not {why}");
+            let why_not = Report::read(bytes).unwrap_err();
+            assert!(why_not.starts_with(why), "{why_not}, not {why}");
         }
     }
 

@@ -160,16 +160,18 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
         requirements.push(Requirement {
             wants: "at least one requirement".to_owned(),
             standing: Standing::Failed,
-            why: "nothing is required, so nothing is proven: name checks, reports or needs".to_owned(),
+            why: "nothing is required, so nothing is proven: require checks, reports or needs".to_owned(),
             found: Vec::new(),
         });
     }
     if sha.is_none() {
-        requirements
-            .push(failed("a commit", "what is checked out is no commit, so nothing can be known of it"));
+        requirements.push(failed(
+            "a commit",
+            "the checked-out files are not a commit, so nothing can be proven about them",
+        ));
     }
     if let Some(mismatch) = &evidence.mismatch {
-        requirements.push(failed("the tested commit is what is checked out", mismatch));
+        requirements.push(failed("the checked-out commit is the tested one", mismatch));
     }
     requirements.extend(rules.checks.iter().filter(|rule| !of(rule)).map(|glob| check(glob, glob, evidence)));
     requirements.extend(rules.forbid.iter().map(|glob| forbidden(glob, &evidence.checks)));
@@ -239,7 +241,7 @@ impl Verdict {
 
     /// Closes it for all projects, because the checked-out files are not the tested commit.
     pub fn refuse(&mut self, why: &str) {
-        self.requirements.push(failed("the tested commit is what is checked out", why));
+        self.requirements.push(failed("the checked-out commit is the tested one", why));
         self.gate = GateState::Closed;
         self.projects.iter_mut().for_each(|project| project.gate = GateState::Closed);
     }
@@ -279,7 +281,7 @@ fn check(glob: &str, shown: &str, evidence: &Evidence) -> Requirement {
     let pending: Vec<&Check> =
         found.iter().filter(|check| check.standing() == Standing::Pending).copied().collect();
     let (standing, why) = if found.is_empty() {
-        (Standing::Pending, "there is no check of this name".to_owned())
+        (Standing::Pending, "no check has this name".to_owned())
     } else if !bad.is_empty() {
         (Standing::Failed, said(&bad))
     } else if !pending.is_empty() {
@@ -287,7 +289,7 @@ fn check(glob: &str, shown: &str, evidence: &Evidence) -> Requirement {
     } else if let Some(check) = found.iter().find(|check| {
         is_open_ended(shown) && check.suite.is_some_and(|suite| evidence.running.contains(&suite))
     }) {
-        (Standing::Pending, format!("what `{}` is a part of still runs, and more may come of it", check.name))
+        (Standing::Pending, format!("the suite of `{}` is still running and may add more checks", check.name))
     } else {
         (Standing::Proven, "success".to_owned())
     };
@@ -382,7 +384,7 @@ fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
         }
         Ok(report) if report.claims_failures => Some(format!("`{path}`: {}", report.notes.join("; "))),
         Ok(report) if report.totals.tests == 0 => Some(format!("`{path}` has no test")),
-        Ok(report) if report.ran() == 0 => Some(format!("`{path}` has no test that was run")),
+        Ok(report) if report.ran() == 0 => Some(format!("`{path}` has no test that ran")),
         // A report can fail to be a proof for another reason.
         Ok(report) => (!report.is_proof()).then(|| format!("`{path}` proves nothing")),
     }
@@ -392,12 +394,12 @@ fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
 fn needs(text: Option<&str>) -> Requirement {
     let wants = "the jobs that this one needs";
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-        return failed(wants, "what became of them is not given");
+        return failed(wants, "their results are missing");
     };
     let jobs = match serde_json::from_str::<Map<String, Value>>(text) {
         Ok(jobs) => jobs,
         Err(error) => {
-            return failed(wants, &format!("what is given is not the JSON of the `needs` context: {error}"));
+            return failed(wants, &format!("their results are not the JSON of the `needs` context: {error}"));
         }
     };
     if jobs.is_empty() {

@@ -343,7 +343,7 @@ fn a_test_that_was_skipped_is_none_of_those_that_must_run() {
 fn why_a_report_is_no_proof_is_said_for_each() {
     let bad = "<testcase><failure/></testcase>";
     for (text, why) in [
-        ("<testsuite>", "`0.xml` cannot be read: it is no whole XML document"),
+        ("<testsuite>", "`0.xml` cannot be read: it is not a complete XML document"),
         (
             "<testsuite><testcase name='a'><failure/></testcase><testcase name='b'><failure/></testcase><testcase name='c'><error/></testcase></testsuite>",
             "`0.xml` has 3 that failed: a, b, c",
@@ -351,10 +351,10 @@ fn why_a_report_is_no_proof_is_said_for_each() {
         ("<testsuite><testcase name='a'><error/></testcase></testsuite>", "`0.xml` has 1 that failed: a"),
         (
             "<testsuite failures='2'><testcase/></testsuite>",
-            "`0.xml`: the report claims 2 failures and 0 errors that no case shows",
+            "`0.xml`: the report claims 2 failures and 0 errors that no case has",
         ),
         ("<testsuite/>", "`0.xml` has no test"),
-        ("<testsuite><testcase><skipped/></testcase></testsuite>", "`0.xml` has no test that was run"),
+        ("<testsuite><testcase><skipped/></testcase></testsuite>", "`0.xml` has no test that ran"),
     ] {
         let said = reported(&[text], 1);
         assert!(said.standing == Standing::Failed && said.why.starts_with(why), "{} is not {why}", said.why);

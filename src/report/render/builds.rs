@@ -45,7 +45,8 @@ impl Render for Builds {
             .filter(|(number, _)| *number > 0)
             .map(|(number, word)| format!("{} {word}", count(number, "image")))
             .collect();
-        let said = if counts.is_empty() { "no image has to be built".to_owned() } else { counts.join("; ") };
+        let said =
+            if counts.is_empty() { "no image needs to be built".to_owned() } else { counts.join("; ") };
         writeln!(w, "{}", style.ink(Ink::Heading, format!("{said}, commit {}", commit(&self.sha))))
     }
 
@@ -53,7 +54,7 @@ impl Render for Builds {
         let with = |result| self.images.iter().filter(|image| image.result == result).count();
         let (built, all) = (with(ImageResult::Built), self.images.len());
         match all {
-            0 => writeln!(w, "### ghdeploy: no image has to be built\n")?,
+            0 => writeln!(w, "### ghdeploy: no image needs to be built\n")?,
             _ => {
                 writeln!(w, "### ghdeploy: {built} of {all} images built of {}\n", code(&commit(&self.sha)))?
             }

@@ -35,7 +35,7 @@ impl Render for Checked<'_> {
         }
         let errors = self.report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         if errors > 0 {
-            writeln!(w, "{} must be mended before a deploy.\n", count(errors, "error"))?;
+            writeln!(w, "{} must be fixed before a deploy.\n", count(errors, "error"))?;
         }
         let mut text = Vec::new();
         diagnostics(&mut text, &self.report.diagnostics, self.sources, Style::default())?;
@@ -72,7 +72,7 @@ mod tests {
         24 projects, 60 services: 1 error, 1 warning
         ");
         let well = CheckReport { projects: 1, services: 1, diagnostics: vec![] };
-        insta::assert_snapshot!(text(&Checked { report: &well, sources: &|_| None }), @"1 project, 1 service: all well");
+        insta::assert_snapshot!(text(&Checked { report: &well, sources: &|_| None }), @"1 project, 1 service: no problems");
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         insta::assert_snapshot!(markdown(&Checked { report: &samples::check(), sources: &samples::source }), @"
         ### ghdeploy check: 24 projects, 60 services: 1 error, 1 warning
 
-        1 error must be mended before a deploy.
+        1 error must be fixed before a deploy.
 
         ```text
         error: service `web` mounts a file that is not in the repository

@@ -83,7 +83,7 @@ mod tests {
         -	listen 80;
         +	listen 8080;
 
-        ~ services/blog/app.env  (not shown, for it may hold secrets)
+        ~ services/blog/app.env  (not shown: it may hold secrets)
 
         ~ services/blog/run.sh  (executable bit)
 
@@ -112,7 +112,7 @@ mod tests {
         +	listen 8080;
         ```
 
-        #### `services/blog/app.env` (not shown, for it may hold secrets)
+        #### `services/blog/app.env` (not shown: it may hold secrets)
 
         #### `services/blog/run.sh` (executable bit)
 

@@ -30,7 +30,7 @@ impl Render for Verdict {
         write!(w, "gate {}{of}", style.ink(ink(self.gate), gate_word(self.gate)))?;
         let open = self.projects.iter().filter(|project| project.gate == GateState::Open).count();
         match self.projects.len() {
-            0 => writeln!(w, "; no image has to be built"),
+            0 => writeln!(w, "; no image needs to be built"),
             all => writeln!(w, ": {open} of {}", count(all, "project")),
         }
     }
@@ -40,7 +40,7 @@ impl Render for Verdict {
         writeln!(w, "### ghdeploy: gate {}{of}\n", gate_word(self.gate))?;
         markdown_of_requirements(w, self)?;
         if self.projects.is_empty() {
-            writeln!(w, "No image has to be built.\n")?;
+            writeln!(w, "No image needs to be built.\n")?;
         }
         unfold(w, "What was found", None)?;
         let own = self.projects.iter().flat_map(|project| &project.requirements);

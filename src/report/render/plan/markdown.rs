@@ -40,7 +40,7 @@ pub(in crate::report) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Deta
     if details == Details::LeftOut {
         writeln!(
             w,
-            "Files and reasons are left out, for they are too long for a comment; the job summary has them.\n"
+            "Files and reasons are left out because they are too long for a comment. The job summary has them.\n"
         )?;
     }
     Ok(())

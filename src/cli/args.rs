@@ -11,7 +11,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use crate::base::duration::parse_duration;
 use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
-use crate::host::credentials::Given;
+use crate::host::credentials::GivenCredentials;
 use crate::report::Format;
 
 const EXIT_CODES: &str = "\
@@ -389,8 +389,8 @@ impl Args {
 
     /// The key and the host keys, and the configuration of ssh.
     #[must_use]
-    pub fn credentials(&self) -> Given {
-        Given {
+    pub fn credentials(&self) -> GivenCredentials {
+        GivenCredentials {
             key: self.ssh_key.clone().filter(|key| !key.reveal().is_empty()),
             known_hosts: given(self.known_hosts.as_ref()).map(str::to_owned),
             config: given(self.ssh_config.as_ref()).map(PathBuf::from),

@@ -11,7 +11,7 @@ use crate::compose::Files as _;
 use crate::compose::model::ReadMethod;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
-use crate::host::releases::{Content, contents};
+use crate::host::releases::{KeptContent, contents};
 use crate::outcome::queries::FileDiff;
 use crate::plan::{self, FileChange, Options};
 use crate::state::wanted::Wanted;
@@ -64,7 +64,7 @@ impl Diff<'_> {
 }
 
 /// How one file differs.
-fn difference(file: &FileChange, there: &Content, tree: &DiskTree, wanted: &Wanted) -> Result<FileDiff> {
+fn difference(file: &FileChange, there: &KeptContent, tree: &DiskTree, wanted: &Wanted) -> Result<FileDiff> {
     let shown = |diff, note: Option<&str>| FileDiff {
         path: file.path.clone(),
         change: file.change,
@@ -75,9 +75,9 @@ fn difference(file: &FileChange, there: &Content, tree: &DiskTree, wanted: &Want
         return Ok(shown(None, Some("not shown: it may hold secrets")));
     }
     let old = match there {
-        Content::Bytes(bytes) => Some(bytes),
-        Content::Missing => None,
-        Content::Large => return Ok(shown(None, Some("too large to be shown"))),
+        KeptContent::Bytes(bytes) => Some(bytes),
+        KeptContent::Missing => None,
+        KeptContent::Large => return Ok(shown(None, Some("too large to be shown"))),
     };
     let new = match &file.after {
         Some(entry) if entry.size > MAX_BYTES => return Ok(shown(None, Some("too large to be shown"))),

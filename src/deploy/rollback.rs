@@ -15,7 +15,7 @@ use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts, probe_new};
-use crate::host::releases::{Content, Image, contents, releases, snapshot};
+use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
 use crate::host::{Command, Driver, DriverEvent, Transport};
 use crate::outcome::history::before;
 use crate::plan::{
@@ -47,7 +47,7 @@ pub struct Rollback {
 struct Moved<'a> {
     project: &'a str,
     service: &'a Service,
-    then: &'a Image,
+    then: &'a ReleaseImage,
     now: &'a Container,
 }
 
@@ -161,7 +161,7 @@ impl Rollback {
         &self,
         driver: &Driver,
         release: u64,
-        images: &[Image],
+        images: &[ReleaseImage],
         work: &mut HostWork,
     ) -> Result<()> {
         let events = driver.call(&Command::Containers).await?.events;
@@ -180,7 +180,8 @@ impl Rollback {
         });
         let moved: Vec<Moved<'_>> = services
             .filter_map(|(project, name, service)| {
-                let is_its = |image: &&Image| image.project == project.model.name && image.service == *name;
+                let is_its =
+                    |image: &&ReleaseImage| image.project == project.model.name && image.service == *name;
                 let then = images.iter().find(is_its)?;
                 // A name with a digest cannot mean another image.
                 let can_move = !then.name.contains('@') && !then.name.starts_with("sha256:");
@@ -259,7 +260,7 @@ async fn wanted(driver: &Driver, past: &Deployed, root: &str) -> Result<Wanted> 
         let wants = missing.iter().map(|(digest, path)| (Some(digest.clone()), path.clone())).collect();
         let found = contents(driver, wants, MAX_BYTES).await?;
         for ((digest, path), content) in missing.into_iter().zip(found) {
-            let Content::Bytes(bytes) = content else {
+            let KeptContent::Bytes(bytes) = content else {
                 let message = format!("the content that {path} had in that release is no longer on the host");
                 return Err(Error::new(Exit::RolledBack, message).help(
                     "go back with the repository: check the commit out and run `ghdeploy sync --allow-older`",

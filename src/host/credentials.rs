@@ -1,7 +1,8 @@
-//! The key and the host keys of a run, as ssh takes them.
+//! The private key and the host keys of a run, in the forms that ssh takes.
 //!
-//! Owns where a private key goes that was given as text: into an `ssh-agent` of this run's own, and onto no
-//! disk. The agent lives as long as a pipe of ours is open, so that it ends however this process does.
+//! Owns where a private key goes that was passed as text: into an `ssh-agent` of this run alone, and never
+//! onto a disk. The agent lives as long as a pipe of this process is open, so it exits however this process
+//! ends.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -14,9 +15,9 @@ use super::ssh::short_directory;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::secret::Secret;
 
-/// What was given.
+/// Credentials as the user passed them.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct GivenCredentials {
     /// A file with a private key, or the key itself.
     pub key: Option<Secret>,
     /// A file with host keys, or its content.
@@ -25,7 +26,7 @@ pub struct Given {
     pub config: Option<PathBuf>,
 }
 
-/// What ssh is to use; what is `None` is left to the user's own configuration.
+/// Credentials in the forms that ssh takes. The user's own configuration decides what is `None`.
 #[derive(Debug, Default)]
 pub struct Credentials {
     /// The file with the private key.
@@ -34,10 +35,10 @@ pub struct Credentials {
     pub known_hosts: Option<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
-    /// What had to be mended in the key.
+    /// Repairs that the key needed.
     pub notes: Vec<String>,
     agent: Option<Agent>,
-    /// Holds the agent's socket, the configuration that names it and the host keys; no secret.
+    /// Holds the agent's socket, the configuration that names it, and the host keys; no secret.
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -45,17 +46,17 @@ pub struct Credentials {
 #[derive(Debug)]
 struct Agent {
     socket: PathBuf,
-    /// Ends when its stdin does, and the agent with it.
+    /// Exits when its stdin is closed, and the agent with it.
     holder: Child,
 }
 
 impl Credentials {
-    /// Makes ready what ssh is to use.
+    /// Brings credentials into the forms that ssh takes.
     ///
     /// # Errors
     ///
-    /// When a key that was given as text is none, or `ssh-agent` or `ssh-add` are missing.
-    pub fn new(given: &Given) -> Result<Self> {
+    /// When a text that was passed as a key is not one, or `ssh-agent` or `ssh-add` is missing.
+    pub fn new(given: &GivenCredentials) -> Result<Self> {
         let mut this = Self { config: given.config.clone(), ..Self::default() };
         let key = match given.key.as_ref().map(Secret::reveal) {
             None => None,
@@ -89,7 +90,7 @@ impl Credentials {
         }
         if let Some(text) = key {
             let key = key::read(text.reveal()).map_err(|(what, help)| Error::usage(what).help(help))?;
-            this.notes = key.mended.iter().map(|mended| format!("the private key {mended}")).collect();
+            this.notes = key.repairs.iter().map(|repair| format!("the private key {repair}")).collect();
             let agent = Agent::with(&key.text, &directory.path().join("agent"))?;
             this.config = Some(put("config", &configuration(&agent.socket, given.config.as_deref()))?);
             this.agent = Some(agent);
@@ -109,7 +110,7 @@ fn from_stdin() -> Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// Whether a text is the content of a `known_hosts` file, and no path: a line names hosts, then the sort of
+/// Whether a text is the content of a `known_hosts` file and not a path: a line names hosts, then the type of
 /// a key.
 fn is_known_hosts(text: &str) -> bool {
     text.lines().any(|line| {
@@ -120,10 +121,10 @@ fn is_known_hosts(text: &str) -> bool {
     })
 }
 
-/// A configuration that asks this agent first, and is the user's otherwise. Given as a file it reaches jump
-/// hosts too.
+/// Configuration that asks this agent first and otherwise includes the user's own. Because it is a file, jump
+/// hosts use it too.
 fn configuration(socket: &Path, own: Option<&Path>) -> String {
-    // What comes first counts: a host of the user's own with `IdentitiesOnly` would not ask the agent.
+    // ssh uses the first value of an option. With the user's own `IdentitiesOnly` it might not ask the agent.
     let agent = format!("IdentityAgent \"{}\"\nIdentitiesOnly no\n", socket.display());
     match own {
         Some(own) => {
@@ -138,9 +139,9 @@ impl Agent {
     fn with(key: &Secret, socket: &Path) -> Result<Self> {
         let missing = |program: &str, error: &std::io::Error| {
             Error::new(Exit::Usage, format!("failed to start {program}: {error}"))
-                .help("install the OpenSSH client, or give the key as a file")
+                .help("install the OpenSSH client, or pass the key as a file")
         };
-        // Of its own process group: a Ctrl-C is for us, and the agent is needed to the end.
+        // Its own process group: Ctrl-C reaches only this process, which needs the agent until it exits.
         let holder = Command::new("ssh-agent")
             .arg("-a")
             .arg(socket)
@@ -157,7 +158,7 @@ impl Agent {
         while std::os::unix::net::UnixStream::connect(socket).is_err() {
             if Instant::now() > end {
                 return Err(
-                    Error::new(Exit::Usage, "ssh-agent does not answer").help("give the key as a file")
+                    Error::new(Exit::Usage, "ssh-agent does not answer").help("pass the key as a file")
                 );
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -170,15 +171,15 @@ impl Agent {
             .spawn()
             .map_err(|error| missing("ssh-add", &error))?;
         if let Some(mut stdin) = adding.stdin.take() {
-            // What it does not read it does not want, and its own words follow.
+            // If ssh-add exits without reading everything, its stderr says why.
             let _ = stdin.write_all(key.reveal().as_bytes());
         }
         let added = adding.wait_with_output().map_err(|error| missing("ssh-add", &error))?;
         if !added.status.success() {
-            let words = String::from_utf8_lossy(&added.stderr);
-            let words = words.lines().next().unwrap_or_default();
-            return Err(Error::usage(format!("the private key cannot be read: {words}"))
-                .help("check that it is whole: `ssh-keygen -y -f KEY` shows its public half"));
+            let stderr = String::from_utf8_lossy(&added.stderr);
+            let reason = stderr.lines().next().unwrap_or_default();
+            return Err(Error::usage(format!("the private key cannot be read: {reason}"))
+                .help("check that it is complete: `ssh-keygen -y -f KEY` shows its public key"));
         }
         Ok(agent)
     }
@@ -199,7 +200,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // The agent notices within seconds that its holder has ended; until then it has no key any more.
+        // The agent notices within seconds that its holder has exited. This removes the key from it at once.
         let _ = self.ssh_add().arg("-D").stdin(Stdio::null()).status();
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_keys_are_told_from_a_path() {
+    fn host_keys_and_paths_are_distinguished() {
         for content in [
             "web ssh-ed25519 AAAAC3Nza",
             "# comment\n\n[127.0.0.1]:2222 ecdsa-sha2-nistp256 AAAAE2\n",
@@ -226,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_stays_one() {
-        let given = Given {
+    fn a_path_stays_a_path() {
+        let given = GivenCredentials {
             key: Some(Secret::new("/nowhere/key")),
             known_hosts: Some("/nowhere/hosts".to_owned()),
             config: None,
@@ -239,14 +240,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_as_text_is_in_an_agent_and_in_no_file_and_both_go() {
+    fn a_key_passed_as_text_is_in_an_agent_and_in_no_file_and_both_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let made =
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
         assert!(made.unwrap().success());
         let key = std::fs::read_to_string(&path).unwrap();
-        let given = Given { key: Some(Secret::new(key.replace('\n', "\r\n"))), ..Given::default() };
+        let given = GivenCredentials {
+            key: Some(Secret::new(key.replace('\n', "\r\n"))),
+            ..GivenCredentials::default()
+        };
         let credentials = Credentials::new(&given).unwrap();
         assert_eq!(credentials.notes, ["the private key had Windows line ends"]);
         let socket = credentials.agent.as_ref().unwrap().socket.clone();
@@ -267,10 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_key_is_told_without_a_part_of_it() {
+    fn the_error_about_a_damaged_key_shows_no_part_of_it() {
         let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
-        let error =
-            Credentials::new(&Given { key: Some(Secret::new(text)), ..Given::default() }).unwrap_err();
+        let error = Credentials::new(&GivenCredentials {
+            key: Some(Secret::new(text)),
+            ..GivenCredentials::default()
+        })
+        .unwrap_err();
         assert_eq!(error.exit, Exit::Usage);
         assert!(error.to_string().starts_with("the private key cannot be read: "), "{error}");
         assert!(!error.to_string().contains("c2VjcmV0"));

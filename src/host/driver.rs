@@ -11,19 +11,19 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use super::driver_text;
 use super::protocol::{Command, DriverEvent, FailureKind};
 use super::transport::{Remote, Transport};
-use super::{DRIVER, driver_text};
 use crate::base::error::{Error, Exit};
 
-/// All that a driver answered to one command.
+/// Everything that a driver answered to one command.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reply {
     /// The exit status of the command.
     pub rc: i32,
     /// Its events, without the closing one and without lines of text.
     pub events: Vec<DriverEvent>,
-    /// What tools printed, line by line. May hold what a container logs: never show it in a plan.
+    /// Lines that tools printed. They may hold what a container logs: never show them in a plan.
     pub output: Vec<String>,
 }
 
@@ -36,21 +36,22 @@ impl Reply {
 }
 
 type Stdin = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
-type Waiting = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<DriverEvent>>>>;
+type Callers = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<DriverEvent>>>>;
 
-/// How often the host hears of a client that has nothing to say: several times in the minute after which
-/// who waits for the lock takes it for gone.
-const BEAT: Duration = Duration::from_secs(10);
+/// Time between two heartbeats. The host considers a client dead after one minute of silence, so several may
+/// be late.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A driver that runs on a host. It ends when this is dropped: it finishes what it is doing first.
+/// A driver that runs on a host. When this is dropped, the driver finishes the command under way and exits.
 pub struct Driver {
     stdin: Arc<Mutex<Stdin>>,
-    waiting: Waiting,
+    callers: Callers,
     next: AtomicU64,
     reader: JoinHandle<()>,
-    beats: JoinHandle<()>,
-    complaints: JoinHandle<()>,
-    words: Arc<std::sync::Mutex<String>>,
+    heartbeats: JoinHandle<()>,
+    /// Reads stderr to its end.
+    stderr_reader: JoinHandle<()>,
+    stderr: Arc<std::sync::Mutex<String>>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -67,32 +68,41 @@ impl Driver {
     /// When the host cannot be reached; see [`Transport::start`].
     pub async fn start(transport: &dyn Transport) -> Result<Self, Error> {
         let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
-        let waiting: Waiting = Arc::default();
-        let reader = tokio::spawn(read_events(stdout, Arc::clone(&waiting)));
-        let words: Arc<std::sync::Mutex<String>> = Arc::default();
-        let complaints = tokio::spawn({
-            let words = Arc::clone(&words);
+        let callers: Callers = Arc::default();
+        let reader = tokio::spawn(read_events(stdout, Arc::clone(&callers)));
+        let collected: Arc<std::sync::Mutex<String>> = Arc::default();
+        let stderr_reader = tokio::spawn({
+            let collected = Arc::clone(&collected);
             async move {
                 let text = read_all(stderr).await;
                 let status = exit.await;
                 tracing::debug!(?status, "driver ended");
-                *lock(&words) = text;
+                *lock(&collected) = text;
             }
         });
-        // If the other side is gone already, the first call says so.
-        let _ = stdin.write_all(driver_text().as_bytes()).await;
-        tracing::debug!(bytes = DRIVER.len(), "driver sent");
+        // If the other side has exited already, the first call reports it.
+        let text = driver_text();
+        let _ = stdin.write_all(text.as_bytes()).await;
+        tracing::debug!(bytes = text.len(), "driver sent");
         let stdin = Arc::new(Mutex::new(stdin));
-        let beats = tokio::spawn(beat(Arc::clone(&stdin)));
-        Ok(Self { stdin, waiting, next: AtomicU64::new(1), reader, beats, complaints, words })
+        let heartbeats = tokio::spawn(send_heartbeats(Arc::clone(&stdin)));
+        Ok(Self {
+            stdin,
+            callers,
+            next: AtomicU64::new(1),
+            reader,
+            heartbeats,
+            stderr_reader,
+            stderr: collected,
+        })
     }
 
-    /// Sends a command and waits until it is through. `on_event` sees each event as it comes.
+    /// Sends a command and waits until it is done. `on_event` gets each event when it arrives.
     ///
     /// # Errors
     ///
-    /// When the connection is lost before the command is through: whether it was carried out is
-    /// not known then.
+    /// When the connection is lost before the command is done. Whether the command was carried out is then
+    /// unknown.
     pub async fn call_with(
         &self,
         command: &Command,
@@ -100,36 +110,37 @@ impl Driver {
     ) -> Result<Reply, Error> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, mut events) = mpsc::unbounded_channel();
-        lock(&self.waiting).insert(id, sender);
+        lock(&self.callers).insert(id, sender);
         let bytes = command.bytes(id);
         tracing::trace!(id, bytes = bytes.len(), "call");
         if self.send(bytes).await.is_err() || self.reader.is_finished() {
-            // What was answered before the end is still in the channel.
-            lock(&self.waiting).remove(&id);
+            // Answers that arrived before the end are still in the channel.
+            lock(&self.callers).remove(&id);
         }
         let mut reply = Reply::default();
-        let mut unread = false;
+        let mut is_unreadable = false;
         while let Some(event) = events.recv().await {
             on_event(&event);
             match event {
                 DriverEvent::Done { rc } => {
-                    lock(&self.waiting).remove(&id);
+                    lock(&self.callers).remove(&id);
                     reply.rc = rc;
-                    return if unread {
-                        Err(Error::unforeseen("an answer of the host cannot be understood"))
+                    return if is_unreadable {
+                        Err(Error::unforeseen("the host's answer cannot be parsed"))
                     } else {
                         Ok(reply)
                     };
                 }
                 DriverEvent::Output { text } => reply.output.push(text),
-                DriverEvent::Failure { kind: FailureKind::Unreadable } => unread = true,
+                DriverEvent::Failure { kind: FailureKind::Unreadable } => is_unreadable = true,
                 event => reply.events.push(event),
             }
         }
         Err(self.lost().await)
     }
 
-    /// Writes a command, all of it even if nobody waits for that any more: half a line would spoil the next.
+    /// Writes a whole command, also if the caller is dropped meanwhile: half a line would corrupt the next
+    /// command.
     async fn send(&self, bytes: Vec<u8>) -> std::io::Result<()> {
         let mut stdin = Arc::clone(&self.stdin).lock_owned().await;
         let writing = tokio::spawn(async move {
@@ -139,62 +150,63 @@ impl Driver {
         writing.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
     }
 
-    /// As [`Driver::call_with`] without looking at events.
+    /// Does the same as [`Driver::call_with`] without looking at events.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See there.
     pub async fn call(&self, command: &Command) -> Result<Reply, Error> {
         self.call_with(command, |_| {}).await
     }
 
-    /// Ends the driver: it sees the end of its stdin, finishes what it is doing and goes.
+    /// Closes the driver's stdin: it finishes the command under way and exits.
     pub async fn end(self) {
-        self.beats.abort();
+        self.heartbeats.abort();
         let _ = self.stdin.lock().await.shutdown().await;
     }
 
-    /// What to say when the driver is gone: with what its side complained, if it did.
+    /// Returns the error of a driver that has exited, with what it printed to stderr.
     async fn lost(&self) -> Error {
-        // The other stream ends with the one that has just ended, or never will.
+        // stderr ends together with stdout, which has just ended, or never will.
         for _ in 0..100 {
-            if self.complaints.is_finished() {
+            if self.stderr_reader.is_finished() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let words = lock(&self.words).clone();
-        let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let stderr = lock(&self.stderr).clone();
+        let lines: Vec<&str> =
+            stderr.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
         let missing = |tool: &&str| {
             let says = |line: &str| {
                 line.split([' ', ':']).any(|word| word == *tool) && line.to_lowercase().contains("not found")
             };
-            words.iter().any(|line| says(line))
+            lines.iter().any(|line| says(line))
         };
         if let Some(tool) = ["sh", "dd"].into_iter().find(missing) {
             return lacks(tool);
         }
         let error = Error::new(Exit::Unreachable, "the connection to the host was lost").transient();
-        if words.is_empty() {
+        if lines.is_empty() {
             error
         } else {
-            error.help(format!("the host's last words: {}", words.join("; ")))
+            error.help(format!("the host's last output: {}", lines.join("; ")))
         }
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.beats.abort();
+        self.heartbeats.abort();
         self.reader.abort();
     }
 }
 
-/// Tells a driver again and again that its client is there. Nobody waits for the answer.
-async fn beat(stdin: Arc<Mutex<Stdin>>) {
+/// Sends heartbeats to a driver until it has exited. No caller waits for the answers.
+async fn send_heartbeats(stdin: Arc<Mutex<Stdin>>) {
     let mut sent = Ok(());
     while sent.is_ok() {
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         let mut stdin = stdin.lock().await;
         sent = stdin.write_all(&Command::Heartbeat.bytes(0)).await;
         if sent.is_ok() {
@@ -203,9 +215,11 @@ async fn beat(stdin: Arc<Mutex<Stdin>>) {
     }
 }
 
-/// What to say of a host without these tools.
+/// Returns the error of a host that lacks these tools.
 pub(super) fn lacks(tools: &str) -> Error {
-    Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help("install them there; on Debian and Ubuntu they are in the packages dash, coreutils, tar, util-linux, findutils, mawk and sed")
+    Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help(
+        "install them; on Debian and Ubuntu they are in the packages dash, coreutils, tar, util-linux, findutils, mawk and sed",
+    )
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -225,14 +239,14 @@ struct Numbered {
     event: DriverEvent,
 }
 
-/// The number of a line that is not understood, if it was meant for a caller: such a line starts
-/// like an event, whatever is broken behind that. Other lines are what a login shell's rc files print.
+/// Number of the command to which an unreadable line belongs, if it is an event: an event starts with it,
+/// whatever is broken after that. Other lines come from the rc files of a login shell.
 fn number_of(line: &str) -> Option<u64> {
     line.strip_prefix("{\"id\":")?.split_once(',')?.0.parse().ok()
 }
 
-/// Hands each event to its caller, until the driver's stdout ends; then all callers see the end.
-async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiting: Waiting) {
+/// Passes each event to its caller until the driver's stdout ends. Then every caller sees the end.
+async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, callers: Callers) {
     let mut lines = BufReader::with_capacity(64 * 1024, stdout);
     let mut line = Vec::new();
     loop {
@@ -244,19 +258,19 @@ async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, waiti
         let text = String::from_utf8_lossy(&line);
         match serde_json::from_str::<Numbered>(&text) {
             Ok(Numbered { id, event }) => {
-                if let Some(caller) = lock(&waiting).get(&id) {
+                if let Some(caller) = lock(&callers).get(&id) {
                     let _ = caller.send(event);
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "a line from the host that is no event");
+                tracing::debug!(%error, "a line from the host is not an event");
                 if let Some(id) = number_of(&text)
-                    && let Some(caller) = lock(&waiting).get(&id)
+                    && let Some(caller) = lock(&callers).get(&id)
                 {
                     let _ = caller.send(DriverEvent::Failure { kind: FailureKind::Unreadable });
                 }
             }
         }
     }
-    lock(&waiting).clear();
+    lock(&callers).clear();
 }

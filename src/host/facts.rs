@@ -1,19 +1,20 @@
-//! Asks a driver what a host has.
+//! Asks a driver for what is deployed on a host, and for what lies at paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::{Driver, Reply, lacks};
 use super::protocol::{Command, DriverEvent, FailureKind};
 use crate::base::error::{Error, Exit, Result};
-use crate::base::manifest::{Entry, Kind, Manifest, read_line};
+use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 
-/// Goes to the root, to read or with the lock to write. `on_busy` is told who holds the lock.
+/// Goes to the root: to read, or to write with the lock. `on_busy` gets the description of each run that
+/// holds the lock meanwhile.
 ///
 /// # Errors
 ///
-/// When the host lacks a tool, the root cannot be written, or the lock is not had in time.
+/// When the host lacks a tool, the root cannot be written, or the lock is not acquired in time.
 pub async fn open(
     driver: &Driver,
     command: &Command,
@@ -34,14 +35,14 @@ pub async fn open(
         DriverEvent::Failure { kind } => Some(*kind),
         _ => None,
     });
-    let words = reply.output.join("; ");
+    let output = reply.output.join("; ");
     Err(match failure {
-        Some(FailureKind::Tools) => lacks(words.trim()),
-        Some(FailureKind::Write) if words.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {words}")).help("make room below the root"),
-        Some(FailureKind::Write) => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {words}"))
+        Some(FailureKind::Tools) => lacks(output.trim()),
+        Some(FailureKind::Write) if output.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {output}")).help("make room below the root"),
+        Some(FailureKind::Write) => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {output}"))
             .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),
-        Some(FailureKind::Busy) => Error::new(Exit::Unreachable, format!("the lock of the host was not had in time: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run or give --lock-wait more time; a lock is free as soon as the last process of its run is gone"),
-        _ => Error::new(Exit::Unreachable, format!("the host did not take up work: {words}")),
+        Some(FailureKind::Busy) => Error::new(Exit::Unreachable, format!("timed out waiting for the host's lock: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run, or pass a longer --lock-wait; the lock is released when the last process of its run exits"),
+        _ => Error::new(Exit::Unreachable, format!("the driver failed to open {root} on the host: {output}")),
     })
 }
 
@@ -53,20 +54,20 @@ fn last_holder(reply: &Reply) -> &serde_json::Value {
     holders.into_iter().next().unwrap_or(&serde_json::Value::Null)
 }
 
-/// Who holds a lock, since when, and the page of the run.
+/// Description of the holder of a lock: its actor, since when, and the page of the run.
 #[must_use]
 pub fn holder_in_words(holder: &serde_json::Value) -> String {
     let text = |key: &str| holder.get(key).and_then(serde_json::Value::as_str);
     let since = text("since").map(|since| format!(" since {since}"));
     let run = text("run").map(|run| format!(", {run}"));
-    [Some(text("actor").unwrap_or("somebody").to_owned()), since, run].into_iter().flatten().collect()
+    [Some(text("actor").unwrap_or("another run").to_owned()), since, run].into_iter().flatten().collect()
 }
 
-/// Asks for the state and all that deviates from `wants`: unit → wanted manifest.
+/// Asks for the state and everything that deviates from `wants`: unit → wanted manifest.
 ///
 /// # Errors
 ///
-/// When the connection is lost, or the records on the host are not ours to read.
+/// When the connection is lost, or the records on the host cannot be read.
 pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
     let command = Command::Facts {
         wants: wants
@@ -81,10 +82,10 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
     records(reply.events, wants)
 }
 
-/// Puts together what events tell of a host's records. `wants` has the manifests that it calls the same.
+/// Builds a host's records out of events. `wants` has the manifests that an event of kind `same` refers to.
 pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
     let mut deployed = Deployed::default();
-    // Where the entries that follow belong.
+    // Whether the entries that follow belong to a pending manifest, and its unit.
     let mut current: Option<(bool, String)> = None;
     for event in events {
         match event {
@@ -125,19 +126,19 @@ fn read_state(state: serde_json::Value) -> Result<State> {
         }
         Some(version) => Err(Error::new(
             Exit::Unreachable,
-            format!("the host's state has version {version}, which this ghdeploy does not know"),
+            format!("the host's state has version {version}, which this version of ghdeploy does not know"),
         )
-        .help("use the ghdeploy that wrote it, or a newer one")),
+        .help("use the version of ghdeploy that wrote it, or a newer one")),
         None => Err(broken("state.json")),
     }
 }
 
 fn broken(what: &str) -> Error {
-    Error::new(Exit::Unreachable, format!("{what} below .ghdeploy on the host cannot be read")).help("it was changed by something else; move .ghdeploy aside and run `ghdeploy sync`: files that are as wanted are taken over, others are reported")
+    Error::new(Exit::Unreachable, format!("{what} below .ghdeploy on the host cannot be read")).help("something else has changed it; move .ghdeploy aside and run `ghdeploy sync`: files that match the repository are adopted, others are reported")
 }
 
-/// Asks what lies at paths that no manifest lists, so that nobody's file is overwritten. First whole
-/// folders are asked for: what is not there holds nothing.
+/// Asks what lies at wanted paths that no manifest lists, so that no unmanaged file is overwritten. It asks
+/// for the top folders first: one that does not exist holds nothing.
 ///
 /// # Errors
 ///
@@ -150,7 +151,7 @@ pub async fn probe_new(
     let mut new: Vec<&RootPath> = Vec::new();
     for (unit, manifest) in wants {
         let known = deployed.manifests.get(unit);
-        // What lies behind a link of ours that goes does not lie where the new file will.
+        // A path through one of our links that will be removed leads elsewhere than the new file will.
         let behind_link = |path: &RootPath| {
             std::iter::successors(path.parent(), RootPath::parent).any(|dir| {
                 known.and_then(|known| known.get(&dir)).is_some_and(|entry| entry.kind == Kind::Symlink)
@@ -164,12 +165,11 @@ pub async fn probe_new(
     if new.is_empty() {
         return Ok(());
     }
-    let tops: std::collections::BTreeSet<&str> =
-        new.iter().filter_map(|path| path.components().next()).collect();
+    let tops: BTreeSet<&str> = new.iter().filter_map(|path| path.components().next()).collect();
     let reply = driver
         .call(&Command::Probe { hash: false, paths: tops.into_iter().map(str::to_owned).collect() })
         .await?;
-    let there: std::collections::BTreeSet<RootPath> = found(&reply)
+    let there: BTreeSet<RootPath> = found(&reply)
         .into_iter()
         .filter(|(_, found)| *found != Found::Missing)
         .map(|(path, _)| path)
@@ -192,7 +192,7 @@ pub async fn probe_new(
     Ok(())
 }
 
-/// What a probe has found, of paths below the root.
+/// Results of a probe, for paths below the root.
 #[must_use]
 pub fn found(reply: &Reply) -> Vec<(RootPath, Found)> {
     reply
@@ -205,8 +205,8 @@ pub fn found(reply: &Reply) -> Vec<(RootPath, Found)> {
         .collect()
 }
 
-/// Whether there is a file, a directory or something else at each of these paths, which may be
-/// absolute or start with `~/`.
+/// Asks whether a file, a directory or something else lies at each of these paths, which may be absolute or
+/// start with `~/`.
 ///
 /// # Errors
 ///
@@ -218,12 +218,9 @@ pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
         _ => None,
     });
     let found = paths.iter().map(|_| match by_line.next() {
-        Some('f' | 'F') => Found::Entry(Entry {
-            kind: Kind::File,
-            mode: 0o644,
-            size: 0,
-            digest: crate::base::manifest::Digest::from_text("-"),
-        }),
+        Some('f' | 'F') => {
+            Found::Entry(Entry { kind: Kind::File, mode: 0o644, size: 0, digest: Digest::from_text("-") })
+        }
         Some('d' | 'D') => Found::Directory,
         Some('o' | 'O') => Found::Other,
         _ => Found::Missing,

@@ -1,8 +1,8 @@
-//! A private key as it comes out of a secret store, made fit for OpenSSH.
+//! Repair of a private key that comes out of a secret store, so that OpenSSH can read it.
 //!
-//! Owns what goes wrong on a key's way through browsers and secret stores: Windows line ends, line breaks
-//! that became spaces or `\n`, a missing last newline, base64 around the whole. All of that can be mended
-//! without a doubt, and is said. Pure; never shows any part of a key.
+//! Owns the damage that browsers and secret stores do to a key: Windows line ends, line breaks that became
+//! spaces or `\n`, a missing last newline, base64 around the whole. All of it can be repaired without doubt,
+//! and each repair is reported. Pure; never shows any part of a key.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
@@ -10,14 +10,14 @@ use crate::base::secret::Secret;
 
 /// A private key that OpenSSH can read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct PrivateKey {
     /// The key, with a newline at its end.
     pub(super) text: Secret,
-    /// What had to be mended, as a fragment of a sentence.
-    pub(super) mended: Vec<&'static str>,
+    /// Repairs that it needed, each as a fragment of a sentence.
+    pub(super) repairs: Vec<&'static str>,
 }
 
-/// Whether a text is a private key, or is meant to be one, and no path.
+/// Whether a text is meant to be a private key and not a path.
 #[must_use]
 pub(super) fn is_key(text: &str) -> bool {
     text.contains("PRIVATE KEY") || text.contains('\n') || text.contains('\r') || unwrapped(text).is_some()
@@ -27,36 +27,36 @@ pub(super) fn is_key(text: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What the text is instead, and what to do: a public key, a key of `PuTTY`, one that is cut off or protected
-/// by a passphrase.
-pub(super) fn read(text: &str) -> Result<Key, (&'static str, &'static str)> {
-    let mut mended = Vec::new();
+/// When the text is a public key, a key of `PuTTY`, or a key that is cut off or protected by a passphrase: a
+/// message and what to do.
+pub(super) fn read(text: &str) -> Result<PrivateKey, (&'static str, &'static str)> {
+    let mut repairs = Vec::new();
     let mut text = text.trim_start_matches('\u{feff}').trim().to_owned();
     if text.is_empty() {
         return Err(("the private key is empty", "check that the secret exists and has this name"));
     }
     if let Some(inner) = unwrapped(&text) {
-        mended.push("was wrapped in base64");
+        repairs.push("was wrapped in base64");
         inner.trim().clone_into(&mut text);
     }
     if text.contains('\r') {
-        mended.push("had Windows line ends");
+        repairs.push("had Windows line ends");
         text = text.replace("\r\n", "\n").replace('\r', "\n");
     }
     if !text.contains('\n') && text.contains("\\n") {
-        mended.push("had its line breaks written as \\n");
+        repairs.push("had its line breaks written as \\n");
         text = text.replace("\\n", "\n").trim_end().to_owned();
     }
     if text.starts_with("PuTTY-User-Key-File") {
         return Err((
-            "the private key is one of PuTTY",
+            "the private key is in PuTTY's format",
             "convert it: `puttygen key.ppk -O private-openssh -o key`",
         ));
     }
     if ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| text.starts_with(kind)) {
-        return Err(("that is a public key", "give the private one: the file without .pub"));
+        return Err(("that is a public key", "pass the private one: the file without .pub"));
     }
-    let Some(parts) = Parts::of(&text) else {
+    let Some(parts) = PemParts::of(&text) else {
         return Err(if text.starts_with("-----BEGIN ") {
             (
                 "the private key is cut off",
@@ -64,33 +64,33 @@ pub(super) fn read(text: &str) -> Result<Key, (&'static str, &'static str)> {
             )
         } else {
             (
-                "that is no private key",
-                "give the content of the file that ssh-keygen made, from the line with BEGIN to the line with END",
+                "that is not a private key",
+                "pass the content of the file that ssh-keygen made, from the line with BEGIN to the line with END",
             )
         });
     };
     if !text[..text.len() - parts.end.len()].ends_with('\n') || !parts.body.starts_with('\n') {
-        mended.push("had lost its line breaks");
+        repairs.push("had lost its line breaks");
         text = parts.rebuilt();
     }
     if is_encrypted(&text) {
         return Err((
-            "the private key is protected by a passphrase, and there is nobody to ask",
-            "use a key of its own for deploys: `ssh-keygen -t ed25519 -N '' -f deploy_key`",
+            "the private key is protected by a passphrase",
+            "use a separate key without one for deploys: `ssh-keygen -t ed25519 -N '' -f deploy_key`",
         ));
     }
     text.push('\n');
-    Ok(Key { text: Secret::new(text), mended })
+    Ok(PrivateKey { text: Secret::new(text), repairs })
 }
 
-/// The three parts of a key in PEM's armour.
-struct Parts<'a> {
+/// The three parts of a key in PEM form.
+struct PemParts<'a> {
     begin: &'a str,
     body: &'a str,
     end: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PemParts<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let begin_end = text.strip_prefix("-----BEGIN ")?.find("-----")? + "-----BEGIN ".len() + 5;
         let end_at = text.rfind("-----END ")?;
@@ -105,7 +105,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The text inside base64, if it is a key.
+/// Returns the text inside base64, if it is a key.
 fn unwrapped(text: &str) -> Option<String> {
     let text = text.trim();
     if text.contains("-----") || text.len() < 64 {
@@ -117,7 +117,7 @@ fn unwrapped(text: &str) -> Option<String> {
 }
 
 /// Whether a passphrase protects a key: by the headers of PEM and PKCS#8, or by the name of the cipher that
-/// OpenSSH's [own form](https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key) starts with.
+/// OpenSSH's [own format](https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key) starts with.
 fn is_encrypted(text: &str) -> bool {
     if text.starts_with("-----BEGIN ENCRYPTED ") || text.contains("\nProc-Type: 4,ENCRYPTED") {
         return true;
@@ -134,73 +134,65 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// A key as ssh-keygen makes it.
-    fn made(arguments: &[&str]) -> String {
+    /// Runs ssh-keygen and returns the private key.
+    fn generated(arguments: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let made = Command::new("ssh-keygen").args(["-q", "-f"]).arg(&path).args(arguments).status().unwrap();
-        assert!(made.success());
+        let status =
+            Command::new("ssh-keygen").args(["-q", "-f"]).arg(&path).args(arguments).status().unwrap();
+        assert!(status.success());
         std::fs::read_to_string(path).unwrap()
     }
 
-    fn mended(text: &str, key: &str) -> Vec<&'static str> {
+    /// Repairs that turn `text` into `key`.
+    fn repairs(text: &str, key: &str) -> Vec<&'static str> {
         let read = read(text).unwrap();
         assert_eq!(read.text.reveal(), key);
         assert!(is_key(text));
-        read.mended
+        read.repairs
     }
 
     #[test]
-    fn what_browsers_and_secret_stores_do_to_a_key_is_mended_and_said() {
+    fn damage_by_browsers_and_secret_stores_is_repaired_and_reported() {
         for kind in [["-t", "ed25519"], ["-t", "rsa"], ["-m", "PEM"]] {
-            let key = made(&[kind.as_slice(), &["-N", ""]].concat());
-            assert_eq!(mended(&key, &key), [""; 0]);
-            assert_eq!(
-                mended(key.trim_end(), &key),
-                [""; 0],
-                "a missing last newline is nothing to speak of"
-            );
-            assert_eq!(mended(&format!("\n  {key}\n\n"), &key), [""; 0]);
-            assert_eq!(mended(&key.replace('\n', "\r\n"), &key), ["had Windows line ends"]);
-            assert_eq!(mended(&key.replace('\n', " "), &key), ["had lost its line breaks"]);
-            assert_eq!(mended(&key.replace('\n', "\\n"), &key), ["had its line breaks written as \\n"]);
+            let key = generated(&[kind.as_slice(), &["-N", ""]].concat());
+            assert_eq!(repairs(&key, &key), [""; 0]);
+            assert_eq!(repairs(key.trim_end(), &key), [""; 0], "a missing last newline is not worth a note");
+            assert_eq!(repairs(&format!("\n  {key}\n\n"), &key), [""; 0]);
+            assert_eq!(repairs(&key.replace('\n', "\r\n"), &key), ["had Windows line ends"]);
+            assert_eq!(repairs(&key.replace('\n', " "), &key), ["had lost its line breaks"]);
+            assert_eq!(repairs(&key.replace('\n', "\\n"), &key), ["had its line breaks written as \\n"]);
             let wrapped = BASE64_STANDARD.encode(&key);
-            assert_eq!(mended(&wrapped, &key), ["was wrapped in base64"]);
+            assert_eq!(repairs(&wrapped, &key), ["was wrapped in base64"]);
             let (first, second) = wrapped.split_at(76);
-            assert_eq!(mended(&format!("{first}\n{second}\n"), &key), ["was wrapped in base64"]);
+            assert_eq!(repairs(&format!("{first}\n{second}\n"), &key), ["was wrapped in base64"]);
         }
     }
 
     #[test]
-    fn what_cannot_be_mended_is_told_without_showing_it() {
-        let key = made(&["-t", "ed25519", "-N", ""]);
+    fn the_error_about_an_unusable_key_does_not_show_it() {
+        let key = generated(&["-t", "ed25519", "-N", ""]);
         let cut = &key[..key.len() - 60];
         for (text, message) in [
-            (
-                made(&["-t", "ed25519", "-N", "hunter2"]),
-                "the private key is protected by a passphrase, and there is nobody to ask",
-            ),
-            (
-                made(&["-m", "PEM", "-N", "hunter2"]),
-                "the private key is protected by a passphrase, and there is nobody to ask",
-            ),
+            (generated(&["-t", "ed25519", "-N", "hunter2"]), "the private key is protected by a passphrase"),
+            (generated(&["-m", "PEM", "-N", "hunter2"]), "the private key is protected by a passphrase"),
             (cut.to_owned(), "the private key is cut off"),
             ("ssh-ed25519 AAAAC3Nza me@here".to_owned(), "that is a public key"),
             (
                 "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none".to_owned(),
-                "the private key is one of PuTTY",
+                "the private key is in PuTTY's format",
             ),
-            ("hello\nworld".to_owned(), "that is no private key"),
+            ("hello\nworld".to_owned(), "that is not a private key"),
             (" \n".to_owned(), "the private key is empty"),
         ] {
-            let (told, help) = read(&text).unwrap_err();
-            assert_eq!(told, message);
+            let (error, help) = read(&text).unwrap_err();
+            assert_eq!(error, message);
             assert!(!help.contains("hunter2"));
         }
     }
 
     #[test]
-    fn a_path_is_no_key() {
+    fn a_path_is_not_a_key() {
         for path in [
             "/home/ann/.ssh/id_ed25519",
             "deploy key",

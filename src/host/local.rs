@@ -1,4 +1,4 @@
-//! The host is this very machine: a self-hosted runner on the node itself.
+//! The transport to this machine itself, for a self-hosted runner on the server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::base::error::{Error, Exit};
 /// Runs the driver as a child process.
 #[derive(Debug, Clone)]
 pub struct Local {
-    /// The shell, `sh` unless a test wants another: a name or path and leading arguments.
+    /// The shell, a name or path and leading arguments: `sh`, except in tests.
     pub shell: Vec<String>,
 }
 
@@ -37,17 +37,18 @@ impl Transport for Local {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
-                // By this mark GitHub's runner finds what a job has left, and kills it: a job that is
-                // cancelled must not stop a step half way.
+                // GitHub's runner finds the processes that a job has left by this variable, and kills them. A
+                // cancelled job must not stop a step half way.
                 .env_remove("RUNNER_TRACKING_ID")
-                // Its own process group: Ctrl-C in a terminal is for us, who end it in order.
+                // Its own process group: Ctrl-C in a terminal reaches only this process, which then stops
+                // gracefully.
                 .process_group(0)
                 .spawn()
                 .map_err(fail)?;
             let (Some(stdin), Some(stdout), Some(stderr)) =
                 (child.stdin.take(), child.stdout.take(), child.stderr.take())
             else {
-                return Err(Error::unforeseen("a child process was started without its streams"));
+                return Err(Error::unforeseen("a child process has no streams"));
             };
             Ok(Remote {
                 stdin: Box::new(stdin),

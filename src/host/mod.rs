@@ -1,7 +1,7 @@
-//! The way to a host and what can be asked of it.
+//! Access to a host: the connection, and the driver that runs there.
 //!
-//! Owns the transports (ssh, local), the driver that runs on the host and the handle to it. Nothing
-//! here decides what should be done: it carries commands and brings back events.
+//! Owns the transports (SSH, local), the script of the driver, the handle to it and their protocol. Nothing
+//! here decides what to do: it carries commands and brings back events.
 
 pub mod credentials;
 mod driver;

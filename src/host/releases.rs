@@ -1,4 +1,4 @@
-//! Asks a driver for the releases that a host has kept.
+//! Asks a driver for the releases that a host keeps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::state::deployed::Deployed;
 pub struct Releases {
     /// The lines of the history, oldest first.
     pub lines: Vec<String>,
-    /// The numbers of those that can be gone back to, in no order.
+    /// The numbers of those that a rollback can return to, in no order.
     pub kept: Vec<u64>,
 }
 
-/// What a host answers when it is asked for the content of a file.
+/// A host's answer to the question for the content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum KeptContent {
     /// The content.
     Bytes(Arc<[u8]>),
     /// The host does not have it.
     Missing,
-    /// It is larger than was asked for.
+    /// It is larger than the limit.
     Large,
 }
 
-/// Every release that was made on the host, and which of them are kept.
+/// Asks for every release that was made on the host, and for those that it keeps.
 ///
 /// # Errors
 ///
@@ -48,46 +48,47 @@ pub async fn releases(driver: &Driver) -> Result<Releases> {
     Ok(releases)
 }
 
-/// The image that a service ran when a release was made.
+/// An image that a service ran when a release was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub struct ReleaseImage {
     /// Its id.
     pub id: String,
     /// Compose's project name.
     pub project: String,
     /// The service.
     pub service: String,
-    /// What the definition called it.
+    /// Its name in the definition.
     pub name: String,
 }
 
-impl Image {
+impl ReleaseImage {
     fn from_line(line: &str) -> Option<Self> {
         let mut words = line.split(' ').map(str::to_owned);
         Some(Self { id: words.next()?, project: words.next()?, service: words.next()?, name: words.next()? })
     }
 }
 
-/// What was deployed when a release was made, and the images that ran; `None` when it is not kept.
+/// Asks for what was deployed when a release was made, and for the images that ran; `None` when it is not
+/// kept.
 ///
 /// # Errors
 ///
-/// When the connection is lost, or the records on the host are not ours to read.
-pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<(Deployed, Vec<Image>)>> {
+/// When the connection is lost, or the records on the host cannot be read.
+pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<(Deployed, Vec<ReleaseImage>)>> {
     let reply = driver.call(&Command::Snapshot(release)).await?;
     if !reply.is_ok() {
         return Ok(None);
     }
     let images = reply.events.iter().filter_map(|event| match event {
-        DriverEvent::Image { text } => Image::from_line(text),
+        DriverEvent::Image { text } => ReleaseImage::from_line(text),
         _ => None,
     });
     let images = images.collect();
     Ok(Some((records(reply.events, &BTreeMap::new())?, images)))
 }
 
-/// The content of files: that of the digest, or without one what lies at the path now. A content that is
-/// not of the digest counts as missing.
+/// Asks for the content of files: that of the digest, or without one what lies at the path now. KeptContent
+/// that does not have the digest counts as missing.
 ///
 /// # Errors
 ///
@@ -96,7 +97,7 @@ pub async fn contents(
     driver: &Driver,
     wants: Vec<(Option<Digest>, RootPath)>,
     max_bytes: u64,
-) -> Result<Vec<Content>> {
+) -> Result<Vec<KeptContent>> {
     if wants.is_empty() {
         return Ok(Vec::new());
     }
@@ -106,18 +107,18 @@ pub async fn contents(
         DriverEvent::Content { hex } => Some(hex),
         _ => None,
     });
-    let contents: Vec<Content> =
+    let contents: Vec<KeptContent> =
         digests.iter().zip(found).map(|(digest, hex)| read(digest.as_ref(), &hex)).collect();
     if contents.len() == digests.len() {
         Ok(contents)
     } else {
-        Err(Error::unforeseen("the host did not answer for every file"))
+        Err(Error::unforeseen("the host did not report every file"))
     }
 }
 
-fn read(digest: Option<&Digest>, hex: &str) -> Content {
+fn read(digest: Option<&Digest>, hex: &str) -> KeptContent {
     if hex == "+" {
-        return Content::Large;
+        return KeptContent::Large;
     }
     let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok());
     let byte = |pair: &[u8]| match pair {
@@ -127,9 +128,9 @@ fn read(digest: Option<&Digest>, hex: &str) -> Content {
     let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
     match bytes {
         Some(bytes) if digest.is_none_or(|digest| *digest == Digest::of(&bytes)) => {
-            Content::Bytes(bytes.into())
+            KeptContent::Bytes(bytes.into())
         }
-        _ => Content::Missing,
+        _ => KeptContent::Missing,
     }
 }
 
@@ -140,14 +141,14 @@ mod tests {
     #[test]
     fn only_the_content_of_the_digest_counts() {
         let digest = Digest::of(b"a\n\0");
-        let bytes = Content::Bytes(b"a\n\0".as_slice().into());
+        let bytes = KeptContent::Bytes(b"a\n\0".as_slice().into());
         assert_eq!(read(Some(&digest), "610a00"), bytes);
         assert_eq!(read(None, "610a00"), bytes);
-        assert_eq!(read(Some(&digest), "620a00"), Content::Missing);
-        assert_eq!(read(None, ""), Content::Bytes([].into()));
+        assert_eq!(read(Some(&digest), "620a00"), KeptContent::Missing);
+        assert_eq!(read(None, ""), KeptContent::Bytes([].into()));
         for wrong in ["-", "6", "6x", "+6", "éé"] {
-            assert_eq!(read(None, wrong), Content::Missing, "{wrong}");
+            assert_eq!(read(None, wrong), KeptContent::Missing, "{wrong}");
         }
-        assert_eq!(read(Some(&digest), "+"), Content::Large);
+        assert_eq!(read(Some(&digest), "+"), KeptContent::Large);
     }
 }

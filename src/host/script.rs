@@ -45,10 +45,9 @@ pub fn driver_text() -> String {
 mod tests {
     use super::*;
 
-    /// Size that the text may have, in bytes. It goes along with the first command of every run, before
-    /// anything is answered. TCP sends 10 segments of about 1400 bytes before it waits for the first
-    /// acknowledgement, and twice as many in the next round trip, so a much larger text would cost every run
-    /// a round trip.
+    /// Upper bound of the text, in bytes. Every run sends it before the first answer, over a connection whose
+    /// window is still small: TCP begins with ten segments of about 1,400 bytes and doubles them with each
+    /// round trip (RFC 6928). 24 KiB arrive with the second flight, together with the first commands.
     const MAX_BYTES: usize = 24 * 1024;
 
     #[test]
@@ -56,7 +55,7 @@ mod tests {
         let bytes = driver_text().len();
         assert!(
             bytes <= MAX_BYTES,
-            "{bytes} bytes: shorten it, or find out what its size costs and raise the limit"
+            "{bytes} bytes: save some, or measure what more of them cost (bench/sync.py)"
         );
     }
 

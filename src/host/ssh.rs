@@ -1,4 +1,4 @@
-//! The host is reached over SSH: one connection, multiplexed by OpenSSH itself.
+//! The transport over SSH: one connection, multiplexed by OpenSSH itself.
 //!
 //! Owns how `ssh` is called and what its errors mean. Host keys are checked strictly.
 
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::transport::{Remote, Starting, Transport};
 use crate::base::error::{Error, Exit};
 
-/// How to reach a host. What is `None` is left to the user's `~/.ssh/config`.
+/// Options of a connection. The user's `~/.ssh/config` decides what is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct SshOptions {
     /// An address, or an alias of the ssh configuration.
@@ -24,17 +24,17 @@ pub struct SshOptions {
     pub user: Option<String>,
     /// The port.
     pub port: Option<u16>,
-    /// The private key; without it ssh's own choice (agent, default files).
+    /// The private key; `None`: ssh's own choice (agent, default files).
     pub key: Option<PathBuf>,
     /// The file of host keys.
     pub known_hosts: Option<PathBuf>,
-    /// The configuration file instead of `~/.ssh/config`.
+    /// A configuration file to use instead of `~/.ssh/config`.
     pub config: Option<PathBuf>,
-    /// Whether the key of a host that is not known yet is accepted and kept.
+    /// Whether an unknown host's key is accepted and stored.
     pub accept_new_host_key: bool,
 }
 
-/// Runs the driver on a host over SSH.
+/// A host that is reached over SSH.
 pub struct Ssh {
     options: SshOptions,
     session: OnceCell<Arc<Session>>,
@@ -49,23 +49,23 @@ impl std::fmt::Debug for Ssh {
 }
 
 impl Ssh {
-    /// A way to the host; nothing is connected yet.
+    /// Makes a transport that is not connected yet.
     #[must_use]
     pub fn new(options: SshOptions) -> Self {
         Self { options, session: OnceCell::new(), directory: Mutex::new(None) }
     }
 
-    /// Connects, once: the handshake and the login.
+    /// Connects and logs in, once.
     ///
     /// # Errors
     ///
-    /// When the host is not reached or does not let us in, with what to do about it.
+    /// When the host cannot be reached or refuses the login, with what to do about it.
     pub async fn connect(&self) -> Result<&Arc<Session>, Error> {
         self.session.get_or_try_init(|| self.login()).await
     }
 
     async fn login(&self) -> Result<Arc<Session>, Error> {
-        let o = &self.options;
+        let options = &self.options;
         let directory = short_directory().map_err(|error| {
             Error::new(
                 Exit::Unreachable,
@@ -74,31 +74,32 @@ impl Ssh {
         })?;
         let mut builder = SessionBuilder::default();
         builder
-            .known_hosts_check(if o.accept_new_host_key { KnownHosts::Add } else { KnownHosts::Strict })
+            .known_hosts_check(if options.accept_new_host_key { KnownHosts::Add } else { KnownHosts::Strict })
             .control_directory(directory.path())
-            // The driver's session is there from the login to the end, so nothing idles. A client that is
-            // killed is outlived by so many seconds.
+            // The driver's session lasts from the login to the end, so the master is never idle during a run.
+            // After a client that was killed it exits within these seconds.
             .control_persist(ControlPersist::IdleFor(NonZeroUsize::MIN.saturating_add(9)))
             .connect_timeout(Duration::from_secs(20))
             .server_alive_interval(Duration::from_secs(15));
-        if let Some(user) = &o.user {
+        if let Some(user) = &options.user {
             builder.user(user.clone());
         }
-        if let Some(port) = o.port {
+        if let Some(port) = options.port {
             builder.port(port);
         }
-        if let Some(key) = &o.key {
+        if let Some(key) = &options.key {
             builder.keyfile(key);
         }
-        if let Some(known_hosts) = &o.known_hosts {
+        if let Some(known_hosts) = &options.known_hosts {
             builder.user_known_hosts_file(known_hosts);
         }
-        if let Some(config) = &o.config {
+        if let Some(config) = &options.config {
             builder.config_file(config);
         }
-        let session = builder.connect_mux(&o.destination).await.map_err(|error| self.explain(&error))?;
+        let session =
+            builder.connect_mux(&options.destination).await.map_err(|error| self.explain(&error))?;
         *self.directory.lock().await = Some(directory);
-        tracing::debug!(destination = o.destination, "connected");
+        tracing::debug!(destination = options.destination, "connected");
         Ok(Arc::new(session))
     }
 
@@ -113,11 +114,25 @@ impl Ssh {
     }
 }
 
-/// What ssh's own words mean and what to do about it.
-fn explain(options: &SshOptions, words: &str) -> Error {
+/// Parts of ssh's messages after which a retry may succeed: the server restarts, or has too many logins at a
+/// time.
+const TRANSIENT: [&str; 9] = [
+    "refused",
+    "timed out",
+    "unreachable",
+    "No route",
+    "reset by peer",
+    "Connection closed",
+    "kex_exchange",
+    "Broken pipe",
+    "ssh_dispatch_run_fatal",
+];
+
+/// Returns the error that a message of ssh stands for, with what to do about it.
+fn explain(options: &SshOptions, ssh_message: &str) -> Error {
     let host = &options.destination;
     let port = options.port.map(|port| format!(" -p {port}")).unwrap_or_default();
-    let says = |needle: &str| words.contains(needle);
+    let says = |needle: &str| ssh_message.contains(needle);
     let (message, help) = if says("Could not resolve") {
         (
             format!("the name {host:?} cannot be resolved"),
@@ -137,7 +152,7 @@ fn explain(options: &SshOptions, words: &str) -> Error {
         (
             format!("the host key of {host} is not the one that is known"),
             format!(
-                "if the server was reinstalled, check the new key on its console and replace the line in known_hosts (`ssh-keygen -R`); if not, somebody may be in between: do not go on. `ssh-keyscan{port} {host}` shows the present key"
+                "if the server was reinstalled, check the new key on its console and replace the line in known_hosts (`ssh-keygen -R`); if not, the connection may be intercepted: do not continue. `ssh-keyscan{port} {host}` shows the present key"
             ),
         )
     } else if says("host key is known") || says("Host key verification failed") {
@@ -153,9 +168,9 @@ fn explain(options: &SshOptions, words: &str) -> Error {
             "chmod 600 the key file".to_owned(),
         )
     } else if says("error in libcrypto") || says("invalid format") {
-        ("the private key cannot be read".to_owned(), "check that it is whole: with its first and last line, a newline at the end, and no Windows line ends".to_owned())
+        ("the private key cannot be read".to_owned(), "check that it is complete: with its first and last line, a newline at the end, and no Windows line ends".to_owned())
     } else if says("Permission denied") {
-        (format!("{host} does not let us in: permission denied"), "check the user, and that the public key is in ~/.ssh/authorized_keys there; a key with a passphrase needs an agent".to_owned())
+        (format!("{host} refuses the login: permission denied"), "check the user, and that the public key is in its ~/.ssh/authorized_keys; a key with a passphrase needs an agent".to_owned())
     } else if says("too long for Unix domain socket") {
         (
             "the path of ssh's control socket is too long".to_owned(),
@@ -163,31 +178,19 @@ fn explain(options: &SshOptions, words: &str) -> Error {
         )
     } else if says("Bad configuration option") || says("terminating,") {
         (
-            format!("ssh does not accept its configuration: {}", first_line(words)),
-            "mend the named line".to_owned(),
+            format!("ssh does not accept its configuration: {}", first_line(ssh_message)),
+            "correct the line that it names".to_owned(),
         )
     } else if says("No such file or directory") && says("os error 2") {
         ("ssh is not installed on this machine".to_owned(), "install the OpenSSH client".to_owned())
     } else {
         (
-            format!("failed to connect to {host}: {}", first_line(words)),
+            format!("failed to connect to {host}: {}", first_line(ssh_message)),
             format!("try `ssh{port} {host} true` by hand"),
         )
     };
     let error = Error::new(Exit::Unreachable, message).help(help);
-    // What may be otherwise in a moment: a server that restarts, or that has too many logins at a time.
-    let passes = [
-        "refused",
-        "timed out",
-        "unreachable",
-        "No route",
-        "reset by peer",
-        "Connection closed",
-        "kex_exchange",
-        "Broken pipe",
-        "ssh_dispatch_run_fatal",
-    ];
-    if passes.iter().any(|words| says(words))
+    if TRANSIENT.iter().any(|needle| says(needle))
         && !says("Host key verification failed")
         && !says("Permission denied")
     {
@@ -202,31 +205,32 @@ fn first_line(words: &str) -> &str {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@')).unwrap_or(words)
 }
 
-/// A directory for sockets whose path leaves room for a control socket's own name: a Unix
-/// socket's path has 108 bytes on Linux, and ssh and openssh need 47 of them.
+/// Makes a directory for sockets whose path leaves room for the name of a control socket: the path of a Unix
+/// socket has at most 108 bytes on Linux, and ssh and openssh need 47 of them.
 pub(super) fn short_directory() -> std::io::Result<tempfile::TempDir> {
-    let usual = std::env::temp_dir();
-    let parent = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
+    let default = std::env::temp_dir();
+    let parent = if default.as_os_str().len() <= 40 { default } else { PathBuf::from("/tmp") };
     sweep(&parent);
     tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)
 }
 
-/// How the directories of control sockets are called.
+/// First letters of the names of these directories.
 const PREFIX: &str = "ghd-";
 
-/// How old a directory must be to be taken for left: longer than any login takes.
-const LEFT_AFTER: Duration = Duration::from_secs(600);
+/// Age from which a directory counts as left over: longer than any login takes.
+const LEFT_OVER_AFTER: Duration = Duration::from_secs(600);
 
-/// Removes the directories of runs that were killed. Whose master answers is in use; what is somebody
-/// else's cannot be removed, and is no concern of ours.
+/// Removes the directories of runs that were killed. A directory whose master answers is in use. Those of
+/// other users cannot be removed, and do not matter.
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        let is_left = |meta: &std::fs::Metadata| {
-            meta.is_dir() && meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_AFTER))
+        let is_left_over = |meta: &std::fs::Metadata| {
+            meta.is_dir()
+                && meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_OVER_AFTER))
         };
-        // Of a link it tells the link itself.
-        if !is_ours || !entry.metadata().is_ok_and(|meta| is_left(&meta)) {
+        // This does not follow links.
+        if !is_ours || !entry.metadata().is_ok_and(|meta| is_left_over(&meta)) {
             continue;
         }
         let sockets = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
@@ -236,7 +240,7 @@ fn sweep(parent: &Path) {
             })
             .any(|socket| std::os::unix::net::UnixStream::connect(socket.path()).is_ok());
         if !has_master && std::fs::remove_dir_all(entry.path()).is_ok() {
-            tracing::debug!(path = %entry.path().display(), "what a killed run left was removed");
+            tracing::debug!(path = %entry.path().display(), "removed the directory of a killed run");
         }
     }
 }
@@ -256,7 +260,7 @@ impl Transport for Ssh {
             let (Some(stdin), Some(stdout), Some(stderr)) =
                 (child.stdin().take(), child.stdout().take(), child.stderr().take())
             else {
-                return Err(Error::unforeseen("a remote command was started without its streams"));
+                return Err(Error::unforeseen("a remote command has no streams"));
             };
             Ok(Remote {
                 stdin: Box::new(stdin),
@@ -274,10 +278,10 @@ impl Transport for Ssh {
         Box::pin(async {
             let directory = self.directory.lock().await.take();
             if let Some(session) = self.session.get() {
-                // Commands that are about to end hold on to the session; ssh waits for them by itself.
+                // Commands that are about to exit still hold the session; ssh waits for them itself.
                 let master = Session::resume_mux(session.control_socket().into(), None);
                 if let Err(error) = master.close().await {
-                    tracing::debug!(%error, "the ssh master was gone already");
+                    tracing::debug!(%error, "the ssh master had exited already");
                 }
             }
             drop(directory);
@@ -290,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_killed_runs_have_left_is_swept() {
+    fn only_directories_of_killed_runs_are_removed() {
         use std::process::Command;
         let temp = tempfile::tempdir().unwrap();
         let make = |name: &str, is_old: bool| {
@@ -316,10 +320,10 @@ mod tests {
         }
     }
 
-    fn told(words: &str) -> String {
+    fn message(ssh_message: &str) -> String {
         let error = explain(
             &SshOptions { destination: "web".into(), port: Some(2222), ..SshOptions::default() },
-            words,
+            ssh_message,
         );
         assert_eq!(error.exit, Exit::Unreachable);
         assert!(error.diagnostics[0].help.is_some());
@@ -327,29 +331,29 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_ssh_become_what_happened() {
+    fn messages_of_ssh_become_causes() {
         assert_eq!(
-            told("Could not resolve hostname web: Name or service not known"),
+            message("Could not resolve hostname web: Name or service not known"),
             "the name \"web\" cannot be resolved"
         );
-        assert_eq!(told("connect to host web port 22: Connection refused"), "web refuses the connection");
-        assert_eq!(told("connect to host web port 22: Connection timed out"), "web does not answer");
+        assert_eq!(message("connect to host web port 22: Connection refused"), "web refuses the connection");
+        assert_eq!(message("connect to host web port 22: Connection timed out"), "web does not answer");
         assert_eq!(
-            told(
+            message(
                 "No ED25519 host key is known for web and you have requested strict checking.\nHost key verification failed."
             ),
             "the host key of web is not known"
         );
         assert_eq!(
-            told("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."),
+            message("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."),
             "the host key of web is not the one that is known"
         );
         assert_eq!(
-            told("deploy@web: Permission denied (publickey)."),
-            "web does not let us in: permission denied"
+            message("deploy@web: Permission denied (publickey)."),
+            "web refuses the login: permission denied"
         );
         assert_eq!(
-            told("failed to connect to the remote host: kex_exchange: gone"),
+            message("failed to connect to the remote host: kex_exchange: gone"),
             "failed to connect to web: kex_exchange: gone"
         );
     }

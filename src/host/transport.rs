@@ -1,4 +1,4 @@
-//! What any way to a host must offer: start a shell there and hold its ends.
+//! The interface of a connection to a host: it starts a shell there and holds the ends of its streams.
 
 use std::fmt;
 use std::future::Future;
@@ -8,15 +8,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::base::error::Error;
 
-/// A started [`super::BOOTSTRAP`] with the ends of its streams.
+/// A running [`super::BOOTSTRAP`] with the ends of its streams.
 pub struct Remote {
-    /// What it reads.
+    /// Its stdin.
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    /// What it prints.
+    /// Its stdout.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
-    /// What it complains.
+    /// Its stderr.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
-    /// Resolves to its exit status, or to words about why there is none.
+    /// Resolves to its exit status, or to the reason why there is none.
     pub exit: Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>,
 }
 
@@ -29,14 +29,13 @@ impl fmt::Debug for Remote {
 /// The future of a [`Remote`].
 pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Remote, Error>> + Send + 'a>>;
 
-/// A way to run the driver on a host.
+/// A connection over which the driver runs on a host.
 pub trait Transport: Send + Sync {
     /// Starts a shell on the host that reads the driver from stdin.
     ///
-    /// The error says what to do about it; at this point nothing was changed on the host.
+    /// An error says what to do about it. At this point nothing has changed on the host.
     fn start(&self) -> Starting<'_>;
 
-    /// Ends the connection, after all that was started is done. Failures are of no interest: by now
-    /// the work is done.
+    /// Closes the connection after everything that was started is done. Failures do not matter any more.
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

@@ -1,4 +1,5 @@
-//! One compressed tar stream into the stage: over a second channel, or with the commands if it is small.
+//! The upload: one compressed tar stream into the stage, over a second channel, or among the commands if it
+//! is small.
 
 use std::io::Write;
 
@@ -12,13 +13,13 @@ use super::transport::{Remote, Transport};
 use super::{Driver, driver_text};
 use crate::base::error::{Error, Exit};
 
-/// Hands what is written to it to the other side of a channel, a chunk at a time.
+/// Writer that sends to a channel in chunks.
 struct Chunks {
     to: mpsc::Sender<Vec<u8>>,
     chunk: Vec<u8>,
 }
 
-/// 64 KiB: what one write to a pipe takes at most.
+/// 64 KiB: the capacity of a pipe on Linux, and so the most that one write takes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Write for Chunks {
@@ -36,19 +37,19 @@ impl Write for Chunks {
     }
 }
 
-/// How much content comes over the control channel: opening another one takes longer.
+/// Size up to which an upload goes over the control channel, because opening another one takes longer.
 const SMALL_BYTES: u64 = 256 * 1024;
 
-/// From how many files on it takes less time to bring the whole filesystem to the disk than each file.
+/// Number of files from which flushing the whole filesystem takes less time than flushing each file.
 const MANY_FILES: usize = 1000;
 
-/// What goes into the stage.
+/// The content of a new stage.
 pub struct Upload<F> {
-    /// Writes it, a tar stream.
+    /// Writes it as a tar stream.
     pub pack: F,
-    /// How many files it is.
+    /// Number of files.
     pub files: usize,
-    /// How much content it is, in bytes.
+    /// Size of the content in bytes.
     pub bytes: u64,
 }
 
@@ -61,13 +62,13 @@ impl<F> std::fmt::Debug for Upload<F> {
     }
 }
 
-/// Brings an upload into the stage below `root`, and onto the disk; an old stage is cleared. The driver
-/// holds the lock there.
+/// Brings an upload into the stage below `root` and onto the disk. An old stage is removed. The driver must
+/// hold the lock.
 ///
 /// # Errors
 ///
-/// When a local file cannot be read, the host's disk is full, or the connection is lost. Nothing
-/// live was touched.
+/// When a local file cannot be read, the host's disk is full, or the connection is lost. No live file has
+/// changed.
 pub async fn upload<F>(
     driver: &Driver,
     transport: &dyn Transport,
@@ -78,7 +79,7 @@ where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 {
     if upload.bytes > SMALL_BYTES {
-        return upload_beside(transport, root, upload).await;
+        return upload_over_second_channel(transport, root, upload).await;
     }
     let packed = tokio::task::spawn_blocking(move || {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -87,11 +88,15 @@ where
     });
     let tar = packed.await.map_err(|error| not_packed(&error))?.map_err(|error| not_read(&error))?;
     let reply = driver.call(&Command::Stage(tar)).await?;
-    if reply.is_ok() { Ok(()) } else { Err(broken_off(root, &reply.output, Ok(reply.rc))) }
+    if reply.is_ok() { Ok(()) } else { Err(interrupted(root, &reply.output, Ok(reply.rc))) }
 }
 
-/// The same over a channel of its own, in pieces.
-async fn upload_beside<F>(transport: &dyn Transport, root: &str, upload: Upload<F>) -> Result<(), Error>
+/// Uploads over a second channel, in chunks.
+async fn upload_over_second_channel<F>(
+    transport: &dyn Transport,
+    root: &str,
+    upload: Upload<F>,
+) -> Result<(), Error>
 where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 {
@@ -115,8 +120,8 @@ where
         drop(stdin);
         std::io::Result::Ok(())
     };
-    let (sent, _, words) = tokio::join!(send, drain(stdout), drain(stderr));
-    // An early end of the other side stops the packing, too.
+    let (sent, _, stderr) = tokio::join!(send, read_to_end(stdout), read_to_end(stderr));
+    // If the other side has exited early, this stops the packing.
     chunks.close();
     let packed = packing.await.map_err(|error| not_packed(&error))?;
     let status = exit.await;
@@ -126,7 +131,7 @@ where
     }
     match packed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(not_read(&error)),
-        _ => Err(broken_off(root, &words.lines().map(str::to_owned).collect::<Vec<_>>(), status)),
+        _ => Err(interrupted(root, &stderr.lines().map(str::to_owned).collect::<Vec<_>>(), status)),
     }
 }
 
@@ -135,28 +140,29 @@ fn not_packed(error: &tokio::task::JoinError) -> Error {
 }
 
 fn not_read(error: &std::io::Error) -> Error {
-    Error::new(Exit::Unforeseen, format!("failed to read a file that is to be uploaded: {error}"))
+    Error::new(Exit::Unforeseen, format!("failed to read a file for the upload: {error}"))
 }
 
-/// What the words of the other side and its exit status mean.
-fn broken_off(root: &str, words: &[String], status: Result<i32, String>) -> Error {
-    let words: Vec<&str> = words.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+/// Returns the error of an upload that did not complete, from the output and the exit status of the other
+/// side.
+fn interrupted(root: &str, output: &[String], status: Result<i32, String>) -> Error {
+    let lines: Vec<&str> = output.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
     let is_full =
         |line: &&str| line.contains("No space left on device") || line.contains("Disk quota exceeded");
-    if words.iter().any(is_full) {
+    if lines.iter().any(is_full) {
         return Error::new(Exit::Unreachable, "the host's disk is full").help(format!(
-            "make room below {root}; `docker system df` shows what images and containers take"
+            "make room below {root}; `docker system df` shows the size of images and containers"
         ));
     }
-    let error = Error::new(Exit::Unreachable, "the upload broke off");
-    match (words.first(), status) {
-        (Some(words), _) => error.help(format!("the host says: {words}")),
-        (None, Err(why)) => error.help(why),
-        (None, Ok(status)) => error.help(format!("tar on the host ended with status {status}")),
+    let error = Error::new(Exit::Unreachable, "the upload was interrupted");
+    match (lines.first(), status) {
+        (Some(line), _) => error.help(format!("the host reports: {line}")),
+        (None, Err(reason)) => error.help(reason),
+        (None, Ok(status)) => error.help(format!("tar on the host exited with status {status}")),
     }
 }
 
-async fn drain(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> String {
+async fn read_to_end(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()

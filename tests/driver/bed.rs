@@ -1,4 +1,4 @@
-//! A host in a temporary directory, the way to it, and the little that a client does with it.
+//! A host in a temporary directory, the transport to it, and the few steps of a client that the tests need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
 use ghdeploy::plan::{FileChange, FileChangeKind};
 use ghdeploy::state::deployed::{Deployed, Found, has_content, is_same};
 
-/// Makes one test of each shell out of an `async fn(Bed)`.
+/// Makes a test for each shell out of an `async fn(Bed)`.
 macro_rules! under_every_shell {
     ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
         mod $name {
@@ -32,8 +32,8 @@ macro_rules! under_every_shell {
 }
 pub(crate) use under_every_shell;
 
-/// The same, but for BusyBox: where a test puts programs of its own in the place of the host's, its
-/// shell goes by its own all the same.
+/// Makes a test for each shell but BusyBox. Its shell prefers its own applets to the programs that a test
+/// puts before those of the host.
 macro_rules! under_shells_with_tools {
     ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
         mod $name {
@@ -57,12 +57,13 @@ macro_rules! under_shells_with_tools {
 }
 pub(crate) use under_shells_with_tools;
 
-/// A driver that does not answer fails its test.
+/// Fails a test whose driver does not answer. The limit is far above what any test takes, also on a
+/// machine that is busy with other things.
 pub(crate) async fn in_time(test: impl Future<Output = ()>) {
-    tokio::time::timeout(Duration::from_secs(120), test).await.expect("the driver has answered in time");
+    tokio::time::timeout(Duration::from_secs(600), test).await.expect("the driver has answered in time");
 }
 
-/// A shell that the driver is meant for.
+/// A shell that the driver supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shell {
     Dash,
@@ -71,7 +72,7 @@ pub(crate) enum Shell {
     BusyBox,
 }
 
-/// What lies at a path.
+/// A file or whatever else lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
     File {
@@ -79,11 +80,11 @@ pub(crate) enum Node {
         mode: u16,
     },
     Link(String),
-    /// A directory with nothing in it.
-    Hollow,
+    /// An empty directory.
+    EmptyDir,
 }
 
-/// Path → what lies there.
+/// Path → node.
 pub(crate) type Tree = BTreeMap<String, Node>;
 
 pub(crate) fn file(content: &str) -> Node {
@@ -116,7 +117,7 @@ pub(crate) fn entry(node: &Node) -> Entry {
             size: target.len() as u64,
             digest: Digest::of(target.as_bytes()),
         },
-        Node::Hollow => unreachable!("a manifest holds no directories"),
+        Node::EmptyDir => unreachable!("a manifest holds no directories"),
     }
 }
 
@@ -124,18 +125,18 @@ pub(crate) fn manifest(tree: &Tree) -> Manifest {
     Manifest(tree.iter().map(|(path, node)| (RootPath::new(path).unwrap(), entry(node))).collect())
 }
 
-/// A swap that has been staged, and what its plan was made of.
+/// A staged swap, and the facts of its plan.
 pub(crate) struct Staged {
     pub(crate) deployed: Deployed,
     pub(crate) changes: Vec<FileChange>,
 }
 
-/// A host.
+/// A host in a temporary directory.
 pub(crate) struct Bed {
     dir: tempfile::TempDir,
     pub(crate) shell: Shell,
     pub(crate) root: PathBuf,
-    /// Programs here come before all others.
+    /// Directory whose programs come before all others.
     pub(crate) bin: PathBuf,
 }
 
@@ -152,7 +153,7 @@ impl Bed {
             for applet in String::from_utf8(list.stdout).unwrap().lines() {
                 symlink(&busybox, tools.join(applet)).unwrap();
             }
-            // Debian's BusyBox is built without it; that of Alpine has it.
+            // Debian builds BusyBox without flock; Alpine has it.
             if !tools.join("flock").exists() {
                 symlink(which("flock"), tools.join("flock")).unwrap();
             }
@@ -165,7 +166,7 @@ impl Bed {
         self.root.join(path)
     }
 
-    /// What the driver keeps.
+    /// A path in `.ghdeploy`.
     pub(crate) fn state(&self, path: &str) -> PathBuf {
         self.root.join(".ghdeploy").join(path)
     }
@@ -193,12 +194,12 @@ impl Bed {
         };
         let path = format!("PATH={}", self.search_path());
         let shell = shell.into_iter().map(|word| word.to_str().unwrap().to_owned());
-        // The shell's process number is that of the last one that was started.
-        let noted = format!("echo $$ >'{}'; exec \"$@\"", self.beside("pid").display());
+        // The file `pid` holds the process id of the driver that was started last.
+        let start_script = format!("echo $$ >'{}'; exec \"$@\"", self.beside("pid").display());
         let start = [
             which("dash").to_str().unwrap().to_owned(),
             "-c".to_owned(),
-            noted,
+            start_script,
             "sh".to_owned(),
             which("env").to_str().unwrap().to_owned(),
             path,
@@ -206,7 +207,8 @@ impl Bed {
         Local { shell: start.into_iter().chain(shell).collect() }
     }
 
-    /// Puts a program of the test's own before the one of the host. `$real` is that one.
+    /// Puts a script before a program of the host. In the script, `$real` is that program and `$bed` the
+    /// bed's directory.
     pub(crate) fn wrap(&self, name: &str, script: &str) {
         let real = match self.shell {
             Shell::BusyBox => self.dir.path().join("tools").join(name),
@@ -238,22 +240,22 @@ impl Bed {
         }
     }
 
-    /// A driver that holds the lock.
+    /// Starts a driver that holds the lock.
     pub(crate) async fn opened(&self) -> Driver {
         let driver = self.start().await;
         facts::open(&driver, &self.open_to_write(), self.root.to_str().unwrap(), |_| {}).await.unwrap();
         driver
     }
 
-    /// A driver that only looks.
-    pub(crate) async fn looking(&self) -> Driver {
+    /// Starts a driver that only reads.
+    pub(crate) async fn opened_to_read(&self) -> Driver {
         let driver = self.start().await;
         let root = self.root.to_str().unwrap().to_owned();
         facts::open(&driver, &Command::OpenToRead { root: root.clone() }, &root, |_| {}).await.unwrap();
         driver
     }
 
-    /// The facts, when this is wanted.
+    /// Asks for the facts that a plan for `wanted` needs.
     pub(crate) async fn facts(&self, driver: &Driver, unit: &str, wanted: &Tree) -> Deployed {
         let wants = BTreeMap::from([(unit.to_owned(), manifest(wanted))]);
         let mut deployed = facts::facts(driver, &wants).await.unwrap();
@@ -261,7 +263,7 @@ impl Bed {
         deployed
     }
 
-    /// Uploads what turns the host into `wanted`. Files in `in_place` are written in place.
+    /// Uploads the changes that bring the host to `wanted`. Files in `in_place` are written in place.
     pub(crate) async fn stage(
         &self,
         driver: &Driver,
@@ -274,7 +276,7 @@ impl Bed {
         staged
     }
 
-    /// What would turn the host into `wanted`.
+    /// Plans the changes that bring the host to `wanted`.
     pub(crate) async fn plan(&self, driver: &Driver, unit: &str, wanted: &Tree, in_place: &[&str]) -> Staged {
         let deployed = self.facts(driver, unit, wanted).await;
         let changes = changes(&deployed, unit, &manifest(wanted), in_place);
@@ -299,7 +301,7 @@ impl Bed {
                     Source::File(at)
                 }
                 Node::Link(target) => Source::Link(target.clone()),
-                Node::Hollow => continue,
+                Node::EmptyDir => continue,
             };
             sources.insert(RootPath::new(path).unwrap(), source);
         }
@@ -311,7 +313,7 @@ impl Bed {
         sent
     }
 
-    /// Sends what names the files, without them.
+    /// Uploads the lists of a unit without its files.
     pub(crate) async fn send_lists(&self, driver: &Driver, unit: &str, wanted: &Tree, staged: &Staged) {
         let packed = Unit { files: Vec::new(), ..packed(unit, wanted, staged) };
         let bytes = packed.bytes();
@@ -334,35 +336,34 @@ impl Bed {
         self.settle().await;
     }
 
-    /// Waits until no driver is at work.
-    pub(crate) async fn settle(&self) {
+    /// Whether a driver or one of its jobs holds the lock.
+    pub(crate) fn is_locked(&self) -> bool {
         let lock = self.state("lock");
+        let try_lock =
+            || std::process::Command::new(which("flock")).arg("-n").arg(&lock).arg("true").status();
+        lock.exists() && !try_lock().unwrap().success()
+    }
+
+    /// Waits until no driver and no job holds the lock.
+    pub(crate) async fn settle(&self) {
         for _ in 0..4000 {
-            let free = !lock.exists()
-                || std::process::Command::new(which("flock"))
-                    .arg("-n")
-                    .arg(&lock)
-                    .arg("true")
-                    .status()
-                    .unwrap()
-                    .success();
-            if free {
+            if !self.is_locked() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the lock does not get free");
+        panic!("the lock is not released");
     }
 
-    /// What is deployed and deviates, to someone who only looks.
+    /// Asks for the facts with a driver that only reads.
     pub(crate) async fn look(&self, unit: &str, wanted: &Tree) -> Deployed {
-        let driver = self.looking().await;
+        let driver = self.opened_to_read().await;
         let deployed = self.facts(&driver, unit, wanted).await;
         driver.end().await;
         deployed
     }
 
-    /// All that lies below the root, but for what the driver keeps.
+    /// Everything below the root except `.ghdeploy`.
     pub(crate) fn live(&self) -> Tree {
         let mut tree = Tree::new();
         if self.root.exists() {
@@ -371,7 +372,7 @@ impl Bed {
         tree
     }
 
-    /// Puts files there by hand.
+    /// Writes files below the root by hand.
     pub(crate) fn put(&self, nodes: &Tree) {
         for (path, node) in nodes {
             let to = self.root.join(path);
@@ -382,18 +383,18 @@ impl Bed {
                     fs::set_permissions(&to, fs::Permissions::from_mode(u32::from(*mode))).unwrap();
                 }
                 Node::Link(target) => symlink(target, &to).unwrap(),
-                Node::Hollow => fs::create_dir(&to).unwrap(),
+                Node::EmptyDir => fs::create_dir(&to).unwrap(),
             }
         }
     }
 
-    /// The content that is kept under this content's digest.
+    /// The content of the object with this content's digest.
     pub(crate) fn kept(&self, content: &str) -> Option<String> {
         let bytes = fs::read(self.state("objects").join(Digest::of(content.as_bytes()).as_str())).ok()?;
         Some(String::from_utf8(bytes).unwrap())
     }
 
-    /// Fails unless nothing is on its way and a look finds `wanted`, and nothing besides.
+    /// Fails unless `wanted` is recorded, nothing is pending and nothing deviates.
     pub(crate) async fn expect_deployed(&self, unit: &str, wanted: &Tree) {
         let deployed = self.look(unit, wanted).await;
         assert_eq!(deployed.manifests.get(unit).cloned().unwrap_or_default(), manifest(wanted));
@@ -406,7 +407,7 @@ fn collect(root: &Path, dir: &Path, tree: &mut Tree) {
     let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.retain(|path| path != &root.join(".ghdeploy"));
     if entries.is_empty() && dir != root {
-        tree.insert(below(root, dir), Node::Hollow);
+        tree.insert(below(root, dir), Node::EmptyDir);
     }
     for path in entries {
         let meta = fs::symlink_metadata(&path).unwrap();
@@ -438,7 +439,7 @@ fn parents(path: &RootPath) -> Vec<RootPath> {
     std::iter::successors(path.parent(), RootPath::parent).collect()
 }
 
-/// What each file goes through: what the planner does, without conflicts, for the repository wins here.
+/// Changes of each file, as the planner makes them but without conflicts: here the repository always wins.
 pub(crate) fn changes(
     deployed: &Deployed,
     unit: &str,
@@ -472,8 +473,8 @@ pub(crate) fn expect_ok(reply: &Reply) {
     assert!(reply.is_ok(), "{reply:?}");
 }
 
-/// What was found, readably.
-pub(crate) fn told(deployed: &Deployed) -> String {
+/// Text of what was found, one line per path.
+pub(crate) fn found_text(deployed: &Deployed) -> String {
     let mut text = String::new();
     for (path, found) in &deployed.found {
         let what = match found {
@@ -490,11 +491,11 @@ pub(crate) fn told(deployed: &Deployed) -> String {
     text
 }
 
-/// The path of a program.
+/// Finds a program.
 ///
 /// # Panics
 ///
-/// When there is none: a test that cannot run has failed.
+/// When it is missing: a test that cannot run has failed.
 pub(crate) fn which(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path)

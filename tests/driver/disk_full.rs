@@ -1,4 +1,4 @@
-//! Hosts whose disk is full, or may not be written to: small filesystems in memory play them.
+//! Hosts whose disk is full or read-only, played by small filesystems in memory.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,17 +7,19 @@ use std::process::Command as Program;
 
 use ghdeploy::host::{Command, facts};
 
-use crate::bed::{Bed, Node, Tree, expect_ok, file, link, program, told, tree, under_every_shell, which};
+use crate::bed::{
+    Bed, Node, Tree, expect_ok, file, found_text, link, program, tree, under_every_shell, which,
+};
 
-/// What the kernel hands out at a time.
+/// Unit in which tmpfs allocates, in bytes.
 const PAGE: u64 = 4096;
 
-/// A filesystem of its own for the root, as long as this lives.
+/// A separate filesystem for the root, unmounted on drop.
 struct Disk {
     at: PathBuf,
 }
 
-/// Mounting takes root, or the right to become root without a password.
+/// Runs a program as root, which mounting needs: directly, or by sudo without a password.
 fn as_root(program: &str) -> Program {
     let is_root = Program::new(which("id")).arg("-u").output().unwrap().stdout == b"0\n";
     if is_root {
@@ -42,7 +44,7 @@ impl Disk {
         Self { at }
     }
 
-    /// Takes all room but so many pages.
+    /// Fills the disk up to this number of free pages.
     fn fill_but(&self, pages: u64) {
         let mut filler = File::create(self.at.join("filler")).unwrap();
         let mut size = 0;
@@ -85,7 +87,7 @@ fn old() -> Tree {
 fn new() -> Tree {
     tree([
         ("blog/changed", pages("n", 3)),
-        // More than it had: it may not fit where it is written.
+        // Larger than before: it may not fit when it is written in place.
         ("blog/bound", pages("B", 5)),
         ("blog/added/y", program("added")),
         ("blog/link", link("bound")),
@@ -117,7 +119,7 @@ under_every_shell! {
         assert_eq!(bed.live(), new());
     }
 
-    async fn a_swap_that_does_not_fit_can_be_taken_back_in_full(bed: Bed) {
+    async fn a_swap_that_does_not_fit_can_be_restored_in_full(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 1024);
         let mut failed = 0;
@@ -130,7 +132,7 @@ under_every_shell! {
             let reply = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
             if reply.is_ok() {
                 assert_eq!(bed.live(), new());
-                // And the other way, without room.
+                // The rollback has no room, either.
                 disk.fill_but(room);
                 break;
             }
@@ -149,7 +151,7 @@ under_every_shell! {
         assert!(failed > 3, "only {failed} sizes were too small");
     }
 
-    async fn a_state_that_does_not_fit_leaves_the_one_before(bed: Bed) {
+    async fn a_state_that_does_not_fit_leaves_the_previous_one(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 512);
         let driver = bed.opened().await;
@@ -171,7 +173,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn notes_that_do_not_fit_hide_nothing(bed: Bed) {
+    async fn a_listing_that_does_not_fit_hides_no_drift(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 8192);
         let of = |content: &str| -> Tree { (0..200).map(|n| (format!("blog/{n}-{}", "n".repeat(60)), file(&format!("{content} {n}")))).collect() };
@@ -181,7 +183,7 @@ under_every_shell! {
             let driver = bed.opened().await;
             bed.stage(&driver, "blog", &wanted, &[]).await;
             expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
-            // The stage goes before the notes are made.
+            // The driver removes the stage before it makes the listing.
             fs::remove_dir_all(bed.state("stage")).unwrap();
             fs::remove_dir_all(bed.state("objects")).unwrap();
             disk.fill_but(room);
@@ -199,17 +201,17 @@ under_every_shell! {
         }
     }
 
-    async fn a_new_root_on_a_full_disk_is_told_so(bed: Bed) {
+    async fn a_new_root_on_a_full_disk_is_refused_with_the_reason(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 64);
-        // Not even a name fits.
+        // There is no inode left for a new name.
         as_root("mount").args(["-o", "remount,nr_inodes=2"]).arg(&disk.at).status().unwrap();
         let driver = bed.start().await;
         let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
         assert!(error.to_string().contains("the host's disk is full"), "{error}");
     }
 
-    async fn a_root_that_may_only_be_read_can_be_looked_at(bed: Bed) {
+    async fn a_read_only_root_can_be_read(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 1024);
         bed.sync("blog", &old()).await;
@@ -218,7 +220,7 @@ under_every_shell! {
         let driver = bed.start().await;
         let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
         assert!(error.to_string().contains("Read-only file system"), "{error}");
-        assert!(told(&bed.look("blog", &old()).await).starts_with("blog/bound: File"));
+        assert!(found_text(&bed.look("blog", &old()).await).starts_with("blog/bound: File"));
         disk.read_only(false);
     }
 }

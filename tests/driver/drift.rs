@@ -1,4 +1,4 @@
-//! How a host proves that it has what was deployed, and what it tells when it has not.
+//! Drift: the proof that a host has what was deployed, and the reports when it does not.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,7 @@ use ghdeploy::host::Command;
 use ghdeploy::state::deployed::Found;
 
 use crate::bed::{
-    Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, told, tree, under_every_shell,
+    Bed, Node, Tree, entry, expect_ok, file, found_text, link, manifest, program, tree, under_every_shell,
     under_shells_with_tools, which,
 };
 
@@ -22,7 +22,7 @@ fn deployed() -> Tree {
     ])
 }
 
-/// Notes which programs the driver starts, and which files it has hashed.
+/// Makes the bed note which programs the driver starts, and which files it hashes.
 fn watch(bed: &Bed) {
     for tool in [
         "awk", "cat", "chmod", "cp", "cut", "date", "dd", "find", "flock", "grep", "head", "ln", "mkdir",
@@ -41,7 +41,7 @@ esac"#,
     );
 }
 
-/// What was noted since the last time.
+/// Lines that were noted since the last call, sorted.
 fn noted(bed: &Bed, what: &str) -> Vec<String> {
     let mut lines: Vec<String> =
         fs::read_to_string(bed.beside(what)).unwrap_or_default().lines().map(str::to_owned).collect();
@@ -50,7 +50,7 @@ fn noted(bed: &Bed, what: &str) -> Vec<String> {
     lines
 }
 
-/// The names of the files that were hashed since the last time.
+/// Names of the files that were hashed since the last call.
 fn hashed(bed: &Bed) -> Vec<String> {
     noted(bed, "hashed")
         .iter()
@@ -58,16 +58,16 @@ fn hashed(bed: &Bed) -> Vec<String> {
         .collect()
 }
 
-/// A run that finds nothing to do.
+/// Runs a sync that finds nothing to do; returns the drift that it sees.
 async fn idle_run(bed: &Bed, wanted: &Tree) -> String {
     let driver = bed.opened().await;
     let deployed = bed.facts(&driver, "blog", wanted).await;
     driver.end().await;
     bed.settle().await;
-    told(&deployed)
+    found_text(&deployed)
 }
 
-/// Changes a file and sets its times back.
+/// Changes a file and sets its mtime back.
 fn forge(bed: &Bed, path: &str, content: &str) {
     let like = bed.beside("times");
     Program::new(which("touch")).arg("-r").arg(bed.path(path)).arg(&like).status().unwrap();
@@ -92,42 +92,42 @@ under_shells_with_tools! {
     async fn a_file_that_was_touched_is_hashed_once(bed: Bed) {
         bed.sync("blog", &deployed()).await;
         Program::new(which("touch")).arg(bed.path("blog/dir/b")).status().unwrap();
-        // Another inode, the same content.
+        // Same content in another inode.
         fs::copy(bed.path("blog/a"), bed.beside("copy")).unwrap();
         fs::rename(bed.beside("copy"), bed.path("blog/a")).unwrap();
         watch(&bed);
         assert_eq!(idle_run(&bed, &deployed()).await, "");
-        // Once to know, and once more to note it, with the digests of the notes.
+        // Once to compare, and once more for the new listing; "one" are the digests of the listing.
         assert_eq!(hashed(&bed), ["blog/a", "blog/a", "blog/dir/b", "blog/dir/b", "one", "one"]);
         assert_eq!(idle_run(&bed, &deployed()).await, "");
         assert_eq!(hashed(&bed), [""; 0]);
     }
 
-    async fn notes_that_could_not_be_written_prove_nothing(bed: Bed) {
+    async fn a_listing_that_could_not_be_written_proves_nothing(bed: Bed) {
         let wanted = deployed();
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &wanted, &[]).await;
         expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
-        // As if the disk had been full while the names were written.
+        // This has the effect of a disk that is full while the names are written.
         bed.wrap("tr", "[ $1 = -d ] || { \"$real\" \"$@\" | head -c 9; exit; }\nexec \"$real\" \"$@\"");
         bed.finish(driver).await;
         fs::remove_file(bed.bin.join("tr")).unwrap();
         forge(&bed, "blog/run", "#!/bin/XX\n");
-        assert!(told(&bed.look("blog", &wanted).await).starts_with("blog/run: File"));
+        assert!(found_text(&bed.look("blog", &wanted).await).starts_with("blog/run: File"));
     }
 
-    async fn records_that_cannot_be_compared_are_no_proof(bed: Bed) {
+    async fn records_that_cannot_be_compared_prove_nothing(bed: Bed) {
         bed.sync("blog", &deployed()).await;
         fs::write(bed.path("blog/a"), "b").unwrap();
         bed.wrap("awk", "exit 2");
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let wants = [("blog".to_owned(), manifest(&deployed()))].into();
         ghdeploy::host::facts::facts(&driver, &wants).await.unwrap_err();
     }
 }
 
 under_every_shell! {
-    async fn every_kind_of_drift_is_told(bed: Bed) {
+    async fn every_kind_of_drift_is_reported(bed: Bed) {
         let mut wanted = deployed();
         for n in 0..6 {
             wanted.insert(format!("blog/more/{n}"), file("more"));
@@ -144,15 +144,15 @@ under_every_shell! {
             fs::remove_file(more(n)).unwrap();
         }
         fs::create_dir(more(1)).unwrap();
-        // A link to the very content is still no file.
+        // A link to the same content is not a file.
         symlink("0", more(2)).unwrap();
         Program::new(which("mkfifo")).arg(more(3)).status().unwrap();
         fs::write(more(4), "").unwrap();
         fs::write(more(5), "more").unwrap();
         fs::set_permissions(more(5), fs::Permissions::from_mode(0o600)).unwrap();
         for _ in 0..2 {
-            let told = idle_run(&bed, &wanted).await;
-            insta::allow_duplicates! { insta::assert_snapshot!(told, @r"
+            let found = idle_run(&bed, &wanted).await;
+            insta::allow_duplicates! { insta::assert_snapshot!(found, @r"
             blog/a: File 644 63c1dd
             blog/dir/b: missing
             blog/dir/c: File 755 b6fbd6
@@ -166,7 +166,7 @@ under_every_shell! {
         }
     }
 
-    async fn a_folder_that_is_gone_or_moved_is_told(bed: Bed) {
+    async fn a_removed_or_moved_folder_is_reported(bed: Bed) {
         bed.sync("blog", &deployed()).await;
         fs::rename(bed.path("blog/dir"), bed.path("blog/moved")).unwrap();
         let found = bed.look("blog", &deployed()).await.found;
@@ -177,7 +177,7 @@ under_every_shell! {
         assert!(found.len() == 5 && found.values().all(|found| *found == Found::Missing), "{found:?}");
     }
 
-    async fn drift_is_told_whatever_has_become_of_the_notes(bed: Bed) {
+    async fn drift_is_reported_whatever_the_state_of_the_listing(bed: Bed) {
         let wanted = deployed();
         bed.sync("blog", &wanted).await;
         forge(&bed, "blog/a", "AAAA");
@@ -197,17 +197,17 @@ under_every_shell! {
                     2 => fs::write(&at, &old[..old.len() / 2]).unwrap(),
                     _ => fs::write(&at, "garbage ./blog/a\0\n  *\\ \n").unwrap(),
                 }
-                assert_eq!(told(&bed.look("blog", &wanted).await), "blog/a: File 644 63c1dd\n", "{file} {damage}");
+                assert_eq!(found_text(&bed.look("blog", &wanted).await), "blog/a: File 644 63c1dd\n", "{file} {damage}");
                 restore();
             }
         }
     }
 
-    async fn units_are_the_same_or_other_or_unknown_or_gone(bed: Bed) {
+    async fn units_are_the_same_or_different_or_unknown_or_removed(bed: Bed) {
         bed.sync("blog", &deployed()).await;
         let proxy = tree([("proxy/p", file("p"))]);
         bed.sync("proxy", &proxy).await;
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let other = tree([("blog/a", file("other"))]);
         let wants = [("blog".to_owned(), manifest(&other)), ("new".to_owned(), manifest(&other))].into();
         let found = ghdeploy::host::facts::facts(&driver, &wants).await.unwrap();
@@ -215,7 +215,7 @@ under_every_shell! {
         assert!(found.found.is_empty() && found.pending.is_empty());
     }
 
-    async fn a_unit_that_was_being_swapped_in_is_told_with_what_has_come(bed: Bed) {
+    async fn a_pending_unit_is_reported_with_the_files_that_have_arrived(bed: Bed) {
         bed.sync("blog", &deployed()).await;
         // "blog.new" is a project like any other.
         let pending = tree([("blog/a", file("new")), ("blog/x", file("xx")), ("blog/y", file("yy")), ("blog/n\nl", program("n"))]);

@@ -1,4 +1,4 @@
-//! Jobs beside the driver: a stand-in for Docker runs in them.
+//! Jobs beside the driver. They run scripts in place of Docker.
 
 use std::fs;
 use std::process::Command as Program;
@@ -23,15 +23,16 @@ async fn wait_for(bed: &Bed, name: &str) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{name} does not come");
+    panic!("{name} does not appear");
 }
 
-/// A Docker that says when it has started, and ends when it is told to.
+/// Replaces Docker by a script that notes its start and exits when the file `go` exists.
 fn slow_docker(bed: &Bed) {
     bed.wrap("docker", "echo $$ >\"$bed/started\"; until [ -e \"$bed/go\" ]; do sleep 0.02; done\necho says docker; touch \"$bed/ended\"");
 }
 
-async fn is_busy(bed: &Bed) -> bool {
+/// Whether the lock is held for longer than a driver takes that has lost its client.
+async fn stays_locked(bed: &Bed) -> bool {
     let driver = bed.start().await;
     let root = bed.root.to_str().unwrap();
     let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
@@ -39,20 +40,20 @@ async fn is_busy(bed: &Bed) -> bool {
 }
 
 under_every_shell! {
-    async fn a_client_that_dies_leaves_the_lock_to_the_job(bed: Bed) {
+    async fn a_client_that_exits_leaves_the_lock_to_the_job(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         slow_docker(&bed);
         let driver = bed.opened().await;
         let up = compose(&["up", "-d"]);
         tokio::select! {
-            _ = driver.call(&up) => panic!("the job is not through"),
+            _ = driver.call(&up) => panic!("the job is still running"),
             () = wait_for(&bed, "started") => {}
         }
         drop(driver);
-        assert!(is_busy(&bed).await);
+        assert!(stays_locked(&bed).await);
         fs::write(bed.beside("go"), "").unwrap();
         let next = bed.opened().await;
-        assert!(bed.beside("ended").exists(), "the job came to its end");
+        assert!(bed.beside("ended").exists(), "the job has run to its end");
         next.end().await;
     }
 
@@ -63,14 +64,14 @@ under_every_shell! {
         let pid = fs::read_to_string(bed.beside("pid")).unwrap();
         let up = compose(&["up", "-d"]);
         tokio::select! {
-            _ = driver.call(&up) => panic!("the job is not through"),
+            _ = driver.call(&up) => panic!("the job is still running"),
             () = wait_for(&bed, "started") => {}
         }
         assert!(Program::new(which("kill")).args(["-9", pid.trim()]).status().unwrap().success());
-        assert!(is_busy(&bed).await);
+        assert!(stays_locked(&bed).await);
         fs::write(bed.beside("go"), "").unwrap();
         let next = bed.opened().await;
-        assert!(bed.beside("ended").exists(), "the job came to its end");
+        assert!(bed.beside("ended").exists(), "the job has run to its end");
         next.end().await;
     }
 
@@ -97,7 +98,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn a_job_cannot_eat_commands(bed: Bed) {
+    async fn a_job_cannot_read_commands(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         bed.wrap("docker", "cat");
         let driver = bed.opened().await;
@@ -111,7 +112,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn containers_that_vanish_while_they_are_listed_are_passed_over(bed: Bed) {
+    async fn containers_that_vanish_while_they_are_listed_are_left_out(bed: Bed) {
         bed.wrap("docker", "[ \"$1\" != ps ] || { echo one; echo two; exit; }\necho\nfor id in one two; do echo \"Error response from daemon: No such container: $id\" >&2; done; exit 1");
         let driver = bed.opened().await;
         let reply = driver.call(&Command::Containers).await.unwrap();
@@ -122,7 +123,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn arguments_reach_docker_as_they_are(bed: Bed) {
+    async fn arguments_reach_docker_unchanged(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         bed.wrap("docker", "for word; do printf '<%s>' \"$word\"; done; pwd; umask");
         let driver = bed.opened().await;
@@ -141,8 +142,8 @@ fn hook(seconds: u64, container: Option<&str>, words: &[&str]) -> Command {
     }
 }
 
-/// A Docker that runs a hook as its words say, in a plugin that it awaits whatever it is told, and notes what
-/// is removed. The file `oneoff` says whose container a hook's is.
+/// Replaces Docker by a script that runs a hook in a plugin, awaits the plugin whatever signal it gets, and
+/// notes which containers are removed. The file `oneoff` holds the label of a hook's container.
 fn hooking_docker(bed: &Bed) {
     bed.wrap(
         "docker",
@@ -157,15 +158,15 @@ esac; pwd"#,
     );
 }
 
-/// Waits until nothing of a process is left: whose parent is gone is reaped by init, when it comes to it.
-async fn has_ended(pid: &str) {
+/// Waits until a process has vanished. init reaps it after its parent has exited, which may take a moment.
+async fn wait_for_exit(pid: &str) {
     for _ in 0..500 {
         if !std::path::Path::new("/proc").join(pid.trim()).exists() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{pid} goes on");
+    panic!("{pid} is still running");
 }
 
 fn removed(bed: &Bed) -> String {
@@ -173,13 +174,13 @@ fn removed(bed: &Bed) -> String {
 }
 
 under_every_shell! {
-    async fn a_hook_tells_its_output_and_how_it_ended(bed: Bed) {
+    async fn a_hook_reports_its_output_and_its_status(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
         let driver = bed.opened().await;
         let reply = driver.call(&hook(60, Some("blog.web.hook"), &["works"])).await.unwrap();
         assert_eq!((reply.rc, reply.output[0].ends_with("/blog")), (0, true), "{reply:?}");
-        // 124 is what timeout(1) ends with: that of a hook is its own.
+        // timeout(1) exits with 124. A hook's own 124 does not mean a timeout.
         for status in [3, 124] {
             let reply = driver.call(&hook(60, None, &["fails", &status.to_string()])).await.unwrap();
             assert_eq!((reply.rc, reply.output), (status, vec!["says the hook".to_owned()]));
@@ -188,21 +189,21 @@ under_every_shell! {
         bed.settle().await;
     }
 
-    async fn what_an_earlier_hook_has_left_goes_and_nothing_else_of_that_name(bed: Bed) {
+    async fn the_leftover_of_an_earlier_hook_is_removed_and_no_other_container(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
         let driver = bed.opened().await;
-        for (label, gone) in [("False", ""), ("", ""), ("True", "rm -f blog.web.hook\n")] {
+        for (label, expected) in [("False", ""), ("", ""), ("True", "rm -f blog.web.hook\n")] {
             fs::write(bed.beside("oneoff"), label).unwrap();
             expect_ok(&driver.call(&hook(60, Some("blog.web.hook"), &["works"])).await.unwrap());
-            assert_eq!(removed(&bed), gone, "{label}");
+            assert_eq!(removed(&bed), expected, "{label}");
             expect_ok(&driver.call(&hook(60, None, &["works"])).await.unwrap());
-            assert_eq!(removed(&bed), gone, "{label}");
+            assert_eq!(removed(&bed), expected, "{label}");
         }
         driver.end().await;
     }
 
-    async fn a_hook_has_its_time_and_no_more_and_nothing_is_left_of_it(bed: Bed) {
+    async fn a_hook_that_times_out_is_killed_and_leaves_nothing(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
         fs::write(bed.beside("oneoff"), "True").unwrap();
@@ -211,7 +212,7 @@ under_every_shell! {
             let hangs = hook(1, container, &["hangs"]);
             let reply = tokio::time::timeout(Duration::from_secs(30), driver.call(&hangs)).await.unwrap().unwrap();
             assert_eq!((reply.rc, reply.output), (TIMED_OUT, vec!["begins".to_owned()]));
-            has_ended(&fs::read_to_string(bed.beside("child")).unwrap()).await;
+            wait_for_exit(&fs::read_to_string(bed.beside("child")).unwrap()).await;
             driver.end().await;
             bed.settle().await;
         }
@@ -219,7 +220,7 @@ under_every_shell! {
         assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("timeout")));
     }
 
-    async fn a_hook_has_its_time_and_no_more_when_nobody_waits_for_it(bed: Bed) {
+    async fn a_hook_times_out_without_a_client(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         hooking_docker(&bed);
         let driver = bed.opened().await;
@@ -229,7 +230,7 @@ under_every_shell! {
             () = wait_for(&bed, "child") => {}
         }
         drop(driver);
-        assert!(is_busy(&bed).await);
+        assert!(bed.is_locked());
         bed.opened().await.end().await;
     }
 }

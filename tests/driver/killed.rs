@@ -1,4 +1,4 @@
-//! A driver that is killed anywhere on its way: the next run brings the host to what is wanted then.
+//! Drivers that are killed at any point. The next run brings the host to what is wanted then.
 
 use std::fs;
 use std::path::Path;
@@ -34,17 +34,17 @@ fn new() -> Tree {
     ])
 }
 
-/// What is wanted by the time of the next run.
+/// Trees that the next run may want.
 fn targets() -> [Tree; 3] {
     [new(), old(), tree([("blog/changed", file("third")), ("blog/bound", file("new bound"))])]
 }
 
-fn theirs() -> Tree {
+fn unmanaged() -> Tree {
     tree([("blog/.env", file("SECRET=1")), ("blog/gone/data", file("data")), ("x", file("x"))])
 }
 
-/// Every program that changes anything kills the driver and all that it has started, when its turn
-/// comes: before its work, or with half or all of it done.
+/// Makes every program that changes something kill the driver and everything that it has started, at the call
+/// that `aim` sets: before its work, or with half or all of it done.
 fn arm(bed: &Bed) {
     for tool in ["mv", "cp", "rm", "ln", "rmdir", "mkdir", "cat", "chmod", "sync", "find"] {
         let half = match tool {
@@ -60,6 +60,7 @@ fn arm(bed: &Bed) {
     aim(bed, 0, "never");
 }
 
+/// Sets the number of the call that kills, and `before` or `half`.
 fn aim(bed: &Bed, at: usize, how: &str) {
     fs::write(bed.beside("count"), "0\n").unwrap();
     fs::write(bed.beside("kill"), format!("{at} {how}\n")).unwrap();
@@ -72,15 +73,14 @@ fn copy(from: &Path, to: &Path) {
     assert!(Program::new(which("cp")).arg("-a").args([from, to]).status().unwrap().success());
 }
 
-/// Kills all that belongs to the driver whose process number was noted last.
+/// Kills the process group of a driver.
 fn kill(pid: &str) {
     assert!(Program::new(which("kill")).args(["-9", "--", &format!("-{pid}")]).status().unwrap().success());
 }
 
-/// The same without programs of the test's own: the driver is killed after some time, a little later
-/// each time.
-async fn at_some_time(bed: &Bed, way_back: bool) {
-    bed.put(&theirs());
+/// Kills the driver after some time, a little later each time, and lets the next run converge.
+async fn at_some_time(bed: &Bed, rollback: bool) {
+    bed.put(&unmanaged());
     bed.sync("blog", &old()).await;
     let start = bed.beside("start");
     copy(&bed.root, &start);
@@ -89,11 +89,11 @@ async fn at_some_time(bed: &Bed, way_back: bool) {
         let driver = bed.opened().await;
         let pid = fs::read_to_string(bed.beside("pid")).unwrap();
         bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
-        if way_back {
+        if rollback {
             expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
         }
         let command =
-            if way_back { Command::Restore("blog".to_owned()) } else { Command::Swap("blog".to_owned()) };
+            if rollback { Command::Restore("blog".to_owned()) } else { Command::Swap("blog".to_owned()) };
         tokio::select! {
             _ = driver.call(&command) => {}
             () = tokio::time::sleep(Duration::from_millis(4 * round)) => kill(pid.trim()),
@@ -104,14 +104,15 @@ async fn at_some_time(bed: &Bed, way_back: bool) {
     }
 }
 
-/// Kills the driver at every step of a swap, or of the way back, and lets the next run come.
-async fn enumerate(bed: &Bed, way_back: bool) {
-    bed.put(&theirs());
+/// Kills the driver at every step of a swap or of a rollback, and lets the next run converge.
+async fn enumerate(bed: &Bed, rollback: bool) {
+    bed.put(&unmanaged());
     bed.sync("blog", &old()).await;
     let start = bed.beside("start");
     copy(&bed.root, &start);
     arm(bed);
-    // Dash goes through all of them; where the others differ is not in what is done when.
+    // Dash goes through all steps. The other shells do the same steps in the same order, so a sample is
+    // enough.
     let stride = if bed.shell == Shell::Dash { 1 } else { 7 };
     for how in ["before", "half"] {
         for at in (1..).step_by(stride) {
@@ -119,11 +120,11 @@ async fn enumerate(bed: &Bed, way_back: bool) {
             aim(bed, 0, "never");
             let driver = bed.opened().await;
             bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
-            if way_back {
+            if rollback {
                 expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
             }
             aim(bed, at, how);
-            let command = if way_back { Command::Restore } else { Command::Swap };
+            let command = if rollback { Command::Restore } else { Command::Swap };
             let reply = driver.call(&command("blog".to_owned())).await;
             aim(bed, 0, "never");
             drop(driver);
@@ -140,7 +141,7 @@ async fn enumerate(bed: &Bed, way_back: bool) {
 async fn converge(bed: &Bed, wanted: &Tree) {
     bed.sync("blog", wanted).await;
     let live = bed.live();
-    let expected: Tree = theirs().into_iter().chain(wanted.clone()).collect();
+    let expected: Tree = unmanaged().into_iter().chain(wanted.clone()).collect();
     assert_eq!(live, expected);
     bed.expect_deployed("blog", wanted).await;
     for (path, node) in old() {
@@ -158,7 +159,7 @@ under_every_shell! {
         at_some_time(&bed, false).await;
     }
 
-    async fn at_some_time_of_the_way_back(bed: Bed) {
+    async fn at_some_time_of_a_rollback(bed: Bed) {
         at_some_time(&bed, true).await;
     }
 }
@@ -168,11 +169,11 @@ under_shells_with_tools! {
         enumerate(&bed, false).await;
     }
 
-    async fn at_any_step_of_the_way_back(bed: Bed) {
+    async fn at_any_step_of_a_rollback(bed: Bed) {
         enumerate(&bed, true).await;
     }
 
-    async fn while_it_writes_its_notes(bed: Bed) {
+    async fn while_it_writes_the_listing(bed: Bed) {
         bed.sync("blog", &old()).await;
         arm(&bed);
         for at in 1..8 {
@@ -187,7 +188,7 @@ under_shells_with_tools! {
             bed.settle().await;
             aim(&bed, 0, "never");
             bed.expect_deployed("blog", &wanted).await;
-            // What is noted by now hides nothing.
+            // The listing that was written hides no drift.
             fs::write(bed.path("blog/changed"), "drift drift").unwrap();
             assert_eq!(bed.look("blog", &wanted).await.found.len(), 1);
             bed.sync("blog", &other).await;

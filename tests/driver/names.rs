@@ -1,4 +1,4 @@
-//! Names that a shell could trip over, in everything that takes a name.
+//! Names that a shell could misread, in every command that takes a name.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ fn names() -> Vec<String> {
     names.into_iter().map(str::to_owned).chain(["n".repeat(255), "é".repeat(127)]).collect()
 }
 
-/// Every name as a file, as a folder, and as a link.
+/// Tree with every name as a file, as a folder, and as a link.
 fn hostile(content: &str) -> Tree {
     let mut tree = Tree::new();
     for (number, name) in names().iter().enumerate() {
@@ -86,14 +86,14 @@ fn hostile(content: &str) -> Tree {
 under_every_shell! {
     async fn any_name_is_deployed_changed_found_restored_and_removed(bed: Bed) {
         let (old, new) = (hostile("old"), hostile("new"));
-        let theirs = crate::bed::tree([("blog/in/theirs", file("t")), ("blog/*b", file("t")), ("blog/-r", file("t")), ("x", file("t")), ("blog/in/theirs\n\\", file("t"))]);
-        bed.put(&theirs);
-        let live = |ours: &Tree| -> Tree { theirs.clone().into_iter().chain(ours.clone()).collect() };
+        let unmanaged = crate::bed::tree([("blog/in/theirs", file("t")), ("blog/*b", file("t")), ("blog/-r", file("t")), ("x", file("t")), ("blog/in/theirs\n\\", file("t"))]);
+        bed.put(&unmanaged);
+        let live = |ours: &Tree| -> Tree { unmanaged.clone().into_iter().chain(ours.clone()).collect() };
         bed.sync("blog", &old).await;
         assert_eq!(bed.live(), live(&old));
         bed.expect_deployed("blog", &old).await;
 
-        // In part in place, and back again.
+        // Every third file is written in place. Then a rollback.
         let driver = bed.opened().await;
         let in_place: Vec<&str> = old.iter().filter(|(_, node)| matches!(node, Node::File { .. })).map(|(path, _)| path.as_str()).step_by(3).collect();
         let staged = bed.stage(&driver, "blog", &new, &in_place).await;
@@ -106,7 +106,7 @@ under_every_shell! {
         bed.finish(driver).await;
         bed.expect_deployed("blog", &old).await;
 
-        // All of it drifts.
+        // Every file drifts.
         for (path, node) in &old {
             match node {
                 Node::File { .. } => fs::write(bed.path(path), "drift").unwrap(),
@@ -123,7 +123,7 @@ under_every_shell! {
         assert_eq!(bed.live(), live(&new));
 
         bed.sync("blog", &Tree::new()).await;
-        assert_eq!(bed.live(), theirs);
+        assert_eq!(bed.live(), unmanaged);
         bed.expect_deployed("blog", &Tree::new()).await;
     }
 }

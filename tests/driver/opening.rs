@@ -1,4 +1,4 @@
-//! The lock, and hosts on which nothing can be done.
+//! The root, the lock, and hosts that cannot be used.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,36 +19,36 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn a_look_makes_nothing(bed: Bed) {
+    async fn reading_makes_nothing(bed: Bed) {
         let deployed = bed.look("blog", &tree([("blog/a", file("a"))])).await;
         assert!(deployed.manifests.is_empty() && deployed.found.is_empty());
         assert!(!bed.root.exists());
     }
 
-    async fn a_root_that_is_not_there_holds_nothing_whatever_lies_elsewhere(bed: Bed) {
-        // The driver has to be somewhere then: /etc/hostname is there on every host.
+    async fn a_missing_root_holds_nothing_whatever_lies_elsewhere(bed: Bed) {
+        // Without a root the driver works in `/`, where `etc/passwd` exists on every host.
         let deployed = bed.look("etc", &tree([("etc/passwd", file("x"))])).await;
         assert_eq!(deployed.found.len(), 0);
     }
 
-    async fn the_second_is_told_who_holds_the_lock_and_gets_it_afterwards(bed: Bed) {
+    async fn a_second_run_sees_who_holds_the_lock_and_acquires_it_afterwards(bed: Bed) {
         let first = bed.opened().await;
         let second = bed.start().await;
         let root = bed.root.to_str().unwrap();
         let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
         let seen = Mutex::new(Vec::new());
         let error = facts::open(&second, &command, root, |holder| seen.lock().unwrap().push(holder.clone())).await.unwrap_err();
-        assert!(error.to_string().contains("the lock of the host was not had in time: a test holds it"), "{error}");
+        assert!(error.to_string().contains("timed out waiting for the host's lock: a test holds it"), "{error}");
         assert_eq!(*seen.lock().unwrap(), [serde_json::json!({"actor": "a test"})]);
         first.end().await;
         bed.settle().await;
         let third = bed.opened().await;
         third.end().await;
         bed.settle().await;
-        assert_eq!(fs::read_to_string(bed.state("lock.json")).unwrap(), "", "nobody holds it any more");
+        assert_eq!(fs::read_to_string(bed.state("lock.json")).unwrap(), "", "the lock has no holder any more");
     }
 
-    async fn a_holder_that_cannot_be_read_stops_nobody(bed: Bed) {
+    async fn an_unreadable_holder_is_reported_as_unknown(bed: Bed) {
         let first = bed.opened().await;
         for garbage in ["", "{\"actor\":", "{\"a\":1}\n{\"b\":2}"] {
             fs::write(bed.state("lock.json"), garbage).unwrap();
@@ -56,23 +56,23 @@ under_every_shell! {
             let root = bed.root.to_str().unwrap();
             let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
             let error = facts::open(&second, &command, root, |holder| assert!(holder.is_null())).await.unwrap_err();
-            assert!(error.to_string().contains("not had in time"), "{error}");
+            assert!(error.to_string().contains("timed out waiting for the host's lock: another run holds it"), "{error}");
         }
         first.end().await;
     }
 
-    async fn a_root_below_a_file_is_refused_in_words(bed: Bed) {
+    async fn a_root_that_is_a_file_is_refused_with_the_reason(bed: Bed) {
         fs::write(&bed.root, "a file").unwrap();
         let driver = bed.start().await;
         let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
         assert!(error.to_string().contains("may not write below /srv"), "{error}");
     }
 
-    async fn a_state_that_is_no_json_is_not_taken_for_none(bed: Bed) {
+    async fn a_state_that_is_not_json_does_not_count_as_missing(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
         for garbage in ["", "{\"version\":1,", "two\nlines"] {
             fs::write(bed.state("state.json"), garbage).unwrap();
-            let driver = bed.looking().await;
+            let driver = bed.opened_to_read().await;
             facts::facts(&driver, &Default::default()).await.unwrap_err();
         }
     }

@@ -1,4 +1,4 @@
-//! What a client is told about paths that nobody manages.
+//! Reports about paths that are not managed.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use ghdeploy::state::deployed::Found;
 use crate::bed::{entry, file, link, program, tree, under_every_shell};
 
 under_every_shell! {
-    async fn a_probe_tells_content_kind_and_executable_bit(bed: Bed) {
+    async fn a_probe_reports_content_kind_and_executable_bit(bed: Bed) {
         let there = tree([("a/file", file("1")), ("a/run", program("2")), ("a/link", link("nowhere")), ("a/back\\slash", file("3"))]);
         bed.put(&there);
         fs::create_dir(bed.path("a/dir")).unwrap();
         std::process::Command::new("mkfifo").arg(bed.path("a/pipe")).status().unwrap();
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let mut paths: Vec<String> = there.keys().cloned().collect();
         paths.extend(["a/dir", "a/pipe", "a/none", "none/a"].map(str::to_owned));
         let found = facts::found(&driver.call(&Command::Probe { hash: true, paths }).await.unwrap());
@@ -26,9 +26,9 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn types_come_in_the_order_of_the_question(bed: Bed) {
+    async fn types_are_reported_in_the_order_of_the_question(bed: Bed) {
         bed.put(&tree([("a/file", file("1")), ("a/new\nline", file("2"))]));
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let asked = ["/etc", "a/none", "a", "a/file", "/etc/passwd", "a/new\nline", "~/", "/dev/null", "a/file"].map(str::to_owned);
         let found = facts::types(&driver, &asked).await.unwrap();
         let is: Vec<char> = found.iter().map(|found| match found {
@@ -41,7 +41,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn a_folder_with_an_odd_name_is_looked_into_before_files_come(bed: Bed) {
+    async fn a_folder_with_an_odd_name_is_probed_for_unmanaged_files(bed: Bed) {
         bed.put(&tree([("od\\d/a", file("theirs"))]));
         let deployed = bed.look("blog", &tree([("od\\d/a", file("ours"))])).await;
         assert_eq!(deployed.found.len(), 1);

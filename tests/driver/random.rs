@@ -1,4 +1,4 @@
-//! Any tree turns into any other, and back, whatever others have put beside it.
+//! Any tree can be replaced by any other and restored, whatever unmanaged files lie beside it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::bed::{Bed, Node, Shell, Tree, expect_ok};
 
-/// Few names, so that trees overlap and files meet folders.
+/// Few names, so that trees overlap and files clash with folders.
 const NAMES: [&str; 9] = ["a", "b", "c d", "-e", "*", "new\nline", "\\0101", ".f", "x: OK"];
 
 fn node() -> impl Strategy<Value = Node> {
@@ -25,7 +25,7 @@ fn nodes() -> impl Strategy<Value = Vec<(String, Node)>> {
     prop::collection::vec((path, node()), 0..10)
 }
 
-/// A tree of those nodes that fit with each other and with what is there.
+/// Tree of those nodes that clash neither with each other nor with `there`.
 fn fitting(nodes: Vec<(String, Node)>, there: &[&Tree]) -> Tree {
     let mut tree = Tree::new();
     for (path, node) in nodes {
@@ -39,12 +39,13 @@ fn fitting(nodes: Vec<(String, Node)>, there: &[&Tree]) -> Tree {
     tree
 }
 
-async fn there_and_back(old: Tree, new: Tree, theirs: Tree, in_place: BTreeSet<String>) {
+async fn there_and_back(old: Tree, new: Tree, unmanaged: Tree, in_place: BTreeSet<String>) {
     let bed = Bed::new(Shell::Dash);
-    let with_theirs = |ours: &Tree| -> Tree { theirs.clone().into_iter().chain(ours.clone()).collect() };
-    bed.put(&theirs);
+    let with_unmanaged =
+        |ours: &Tree| -> Tree { unmanaged.clone().into_iter().chain(ours.clone()).collect() };
+    bed.put(&unmanaged);
     bed.sync("p", &old).await;
-    assert_eq!(bed.live(), with_theirs(&old));
+    assert_eq!(bed.live(), with_unmanaged(&old));
     let driver = bed.opened().await;
     let is_file = |tree: &Tree, path: &str| matches!(tree.get(path), Some(Node::File { .. }));
     let in_place: Vec<&str> = in_place
@@ -54,9 +55,9 @@ async fn there_and_back(old: Tree, new: Tree, theirs: Tree, in_place: BTreeSet<S
         .collect();
     bed.stage(&driver, "p", &new, &in_place).await;
     expect_ok(&driver.call(&Command::Swap("p".to_owned())).await.unwrap());
-    assert_eq!(exact(bed.live(), &new), with_theirs(&new));
+    assert_eq!(exact(bed.live(), &new), with_unmanaged(&new));
     expect_ok(&driver.call(&Command::Restore("p".to_owned())).await.unwrap());
-    assert_eq!(exact(bed.live(), &old), with_theirs(&old));
+    assert_eq!(exact(bed.live(), &old), with_unmanaged(&old));
     bed.finish(driver).await;
     bed.expect_deployed("p", &old).await;
     bed.sync("p", &new).await;
@@ -69,7 +70,8 @@ async fn there_and_back(old: Tree, new: Tree, theirs: Tree, in_place: BTreeSet<S
     }
 }
 
-/// Of modes, only the executable bit is compared: 0600 and 0644 pass for each other.
+/// `live` with the wanted modes where the executable bit is the same: the driver compares nothing else of a
+/// mode.
 fn exact(mut live: Tree, wanted: &Tree) -> Tree {
     for (path, node) in &mut live {
         if let (Node::File { mode, .. }, Some(Node::File { mode: wanted, .. })) = (node, wanted.get(path))
@@ -85,13 +87,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_turns_into_any_other_and_back(old in nodes(), new in nodes(), theirs in nodes(), stays in prop::collection::vec(any::<bool>(), 10), in_place in prop::collection::vec(prop::sample::select(NAMES.to_vec()), 0..9)) {
+    fn any_tree_is_replaced_by_any_other_and_restored(old in nodes(), new in nodes(), unmanaged in nodes(), stays in prop::collection::vec(any::<bool>(), 10), in_place in prop::collection::vec(prop::sample::select(NAMES.to_vec()), 0..9)) {
         let old = fitting(old, &[]);
         let kept: Vec<(String, Node)> = old.clone().into_iter().zip(stays).filter(|(_, stays)| *stays).map(|(node, _)| node).collect();
         let new = fitting(kept.into_iter().chain(new).collect(), &[]);
-        let theirs = fitting(theirs, &[&old, &new]);
+        let unmanaged = fitting(unmanaged, &[&old, &new]);
         let in_place = in_place.into_iter().map(|name| format!("p/{name}")).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(there_and_back(old, new, theirs, in_place));
+        runtime.block_on(there_and_back(old, new, unmanaged, in_place));
     }
 }

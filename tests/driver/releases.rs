@@ -1,16 +1,17 @@
-//! What is kept of releases, what of that is told, and what goes when it is not needed any more.
+//! Releases: what the host keeps of them, what it reports, and what it removes when no release needs it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use ghdeploy::base::manifest::Digest;
 use ghdeploy::base::path::RootPath;
-use ghdeploy::host::releases::{Content, contents, releases, snapshot};
+use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot};
 use ghdeploy::host::{Command, Driver};
 
 use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
 
-/// Brings the host to `wanted` as the release of this number; `keep` of them stay.
+/// Brings the host to `wanted` as the release of this number, of which the last `keep` stay.
 async fn release(bed: &Bed, number: u64, wanted: &Tree, keep: u32) {
     let driver = bed.opened().await;
     bed.stage(&driver, "blog", wanted, &[]).await;
@@ -28,7 +29,7 @@ async fn release(bed: &Bed, number: u64, wanted: &Tree, keep: u32) {
 fn content(node: &Node) -> &str {
     match node {
         Node::File { content, .. } | Node::Link(content) => content,
-        Node::Hollow => "",
+        Node::EmptyDir => "",
     }
 }
 
@@ -43,17 +44,17 @@ fn of(number: u64) -> Tree {
     ])
 }
 
-async fn bytes(driver: &Driver, wanted: &Tree) -> Vec<Content> {
+async fn bytes(driver: &Driver, wanted: &Tree) -> Vec<KeptContent> {
     let wants = wanted.iter().map(|(path, node)| (Some(entry(node).digest), RootPath::new(path).unwrap()));
     contents(driver, wants.collect(), 1000).await.unwrap()
 }
 
 under_every_shell! {
-    async fn every_release_that_is_kept_can_be_told_and_put_back(bed: Bed) {
+    async fn every_kept_release_can_be_read_and_restored(bed: Bed) {
         for number in 1..=4 {
             release(&bed, number, &of(number), 3).await;
         }
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let found = releases(&driver).await.unwrap();
         let mut kept = found.kept;
         kept.sort_unstable();
@@ -63,8 +64,8 @@ under_every_shell! {
             let (past, _) = snapshot(&driver, number).await.unwrap().unwrap();
             assert_eq!(past.state.release, number);
             assert_eq!(past.manifests, BTreeMap::from([("blog".to_owned(), manifest(&of(number)))]));
-            let wanted: Vec<Content> =
-                of(number).values().map(|node| Content::Bytes(content(node).as_bytes().into())).collect();
+            let wanted: Vec<KeptContent> =
+                of(number).values().map(|node| KeptContent::Bytes(content(node).as_bytes().into())).collect();
             assert_eq!(bytes(&driver, &of(number)).await, wanted);
         }
         driver.end().await;
@@ -72,7 +73,7 @@ under_every_shell! {
         release(&bed, 5, &of(5), 3).await;
         assert_eq!((bed.kept("compose of 1"), bed.kept("odd 1")), (None, None));
 
-        // The same lists as for an upload, but the host has all that they name.
+        // The same lists as for an upload, but the host has the files.
         let driver = bed.opened().await;
         let staged = bed.plan(&driver, "blog", &of(3), &["blog/-run"]).await;
         bed.send_lists(&driver, "blog", &of(3), &staged).await;
@@ -83,18 +84,33 @@ under_every_shell! {
         bed.expect_deployed("blog", &of(3)).await;
     }
 
-    async fn content_that_is_gone_or_damaged_is_not_put_back(bed: Bed) {
+    async fn a_restored_folder_has_the_mode_of_an_uploaded_one(bed: Bed) {
+        let wanted = tree([("blog/conf.d/a", file("a"))]);
+        let mode = || fs::metadata(bed.path("blog/conf.d")).unwrap().permissions().mode() & 0o777;
+        release(&bed, 1, &wanted, 3).await;
+        assert_eq!(mode(), 0o755);
+        release(&bed, 2, &tree([("blog/b", file("b"))]), 3).await;
+        let driver = bed.opened().await;
+        let staged = bed.plan(&driver, "blog", &wanted, &[]).await;
+        bed.send_lists(&driver, "blog", &wanted, &staged).await;
+        expect_ok(&driver.call(&Command::StageKept("blog".to_owned())).await.unwrap());
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        bed.finish(driver).await;
+        assert_eq!(mode(), 0o755);
+    }
+
+    async fn missing_or_damaged_content_is_not_restored(bed: Bed) {
         release(&bed, 1, &of(1), 3).await;
         release(&bed, 2, &of(2), 3).await;
         let object = |content: &str| bed.state("objects").join(Digest::of(content.as_bytes()).as_str());
-        for damage in ["gone", "damaged"] {
+        for damage in ["missing", "damaged"] {
             let at = object("odd 1");
-            if damage == "gone" { fs::remove_file(&at).unwrap() } else { fs::write(&at, "other").unwrap() }
+            if damage == "missing" { fs::remove_file(&at).unwrap() } else { fs::write(&at, "other").unwrap() }
             let driver = bed.opened().await;
             let staged = bed.plan(&driver, "blog", &of(1), &[]).await;
             bed.send_lists(&driver, "blog", &of(1), &staged).await;
             let fetched = driver.call(&Command::StageKept("blog".to_owned())).await.unwrap();
-            if damage == "gone" {
+            if damage == "missing" {
                 assert!(!fetched.is_ok() && fetched.output[0].contains("no longer on the host: blog/a name"), "{fetched:?}");
             } else {
                 let swapped = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
@@ -106,23 +122,23 @@ under_every_shell! {
         }
     }
 
-    async fn what_lies_at_a_path_is_told_whatever_it_is(bed: Bed) {
+    async fn the_content_of_a_path_is_reported_whatever_lies_there(bed: Bed) {
         release(&bed, 1, &of(1), 3).await;
         bed.put(&tree([("blog/large", file(&"x".repeat(1001)))]));
         fs::write(bed.path("blog/binary"), [0, 1, 255, 10]).unwrap();
-        let driver = bed.looking().await;
+        let driver = bed.opened_to_read().await;
         let paths = ["blog/binary", "blog/large", "blog/nothing", "blog", "blog/link"];
         let wants = paths.map(|path| (None, RootPath::new(path).unwrap())).to_vec();
         let found = contents(&driver, wants, 1000).await.unwrap();
-        let bytes = |bytes: &[u8]| Content::Bytes(bytes.into());
+        let bytes = |bytes: &[u8]| KeptContent::Bytes(bytes.into());
         assert_eq!(
             found,
-            [bytes(&[0, 1, 255, 10]), Content::Large, Content::Missing, Content::Missing, bytes(b"target 1")]
+            [bytes(&[0, 1, 255, 10]), KeptContent::Large, KeptContent::Missing, KeptContent::Missing, bytes(b"target 1")]
         );
         driver.end().await;
     }
 
-    async fn what_was_overwritten_is_kept_as_long_as_the_release_that_did_so(bed: Bed) {
+    async fn overwritten_content_is_kept_as_long_as_the_release_that_replaced_it(bed: Bed) {
         release(&bed, 1, &of(1), 2).await;
         bed.put(&tree([("blog/compose.yml", file("by hand"))]));
         release(&bed, 2, &of(2), 2).await;
@@ -132,7 +148,7 @@ under_every_shell! {
         assert_eq!(bed.kept("by hand"), None);
     }
 
-    async fn a_run_that_was_cut_off_loses_nothing_that_it_has_kept(bed: Bed) {
+    async fn an_interrupted_run_loses_nothing_that_it_has_kept(bed: Bed) {
         release(&bed, 1, &of(1), 1).await;
         bed.put(&tree([("blog/compose.yml", file("by hand"))]));
         let driver = bed.opened().await;
@@ -149,14 +165,14 @@ under_every_shell! {
         assert!(!bed.state("objects.all").exists() && !bed.state("objects.unused").exists());
     }
 
-    async fn nothing_goes_while_something_cannot_be_read(bed: Bed) {
+    async fn no_object_is_removed_while_a_list_cannot_be_read(bed: Bed) {
         release(&bed, 1, &of(1), 9).await;
         release(&bed, 2, &of(2), 9).await;
         fs::create_dir(bed.state("manifest/unreadable")).unwrap();
         std::os::unix::fs::symlink("nowhere", bed.state("releases/1/manifest/broken")).unwrap();
         let count = || fs::read_dir(bed.state("objects")).unwrap().count();
         let before = count();
-        // A link is no manifest, so it is passed over; a list that vanishes while it is read is not.
+        // A link is not a manifest and is ignored. A list that cannot be read is not ignored.
         bed.wrap("stat", "case \"$*\" in *'%i %n'*) exit 1 ;; esac\nexec \"$real\" \"$@\"");
         let driver = bed.opened().await;
         let _ = driver.call(&Command::Finish { keep: 1 }).await.unwrap();

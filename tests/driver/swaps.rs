@@ -1,4 +1,4 @@
-//! Files on their way into the live tree, and back.
+//! Swaps of files in the live tree, and their rollbacks.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -48,35 +48,35 @@ fn new() -> Tree {
     ])
 }
 
-fn theirs() -> Tree {
+fn unmanaged() -> Tree {
     tree([
         ("blog/.env", private("SECRET=1")),
         ("blog/gone/data", file("data")),
-        ("blog/volume", Node::Hollow),
+        ("blog/volume", Node::EmptyDir),
         ("other/x", file("x")),
     ])
 }
 
-fn with_theirs(ours: &Tree) -> Tree {
-    theirs().into_iter().chain(ours.clone()).collect()
+fn with_unmanaged(ours: &Tree) -> Tree {
+    unmanaged().into_iter().chain(ours.clone()).collect()
 }
 
 under_every_shell! {
-    async fn a_swap_and_its_way_back_are_exact(bed: Bed) {
-        bed.put(&theirs());
+    async fn a_swap_and_its_rollback_are_exact(bed: Bed) {
+        bed.put(&unmanaged());
         bed.sync("blog", &old()).await;
-        assert_eq!(bed.live(), with_theirs(&old()));
+        assert_eq!(bed.live(), with_unmanaged(&old()));
         let inode = |path| fs::metadata(bed.path(path)).unwrap().ino();
         let (bound, same) = (inode("blog/bound"), inode("blog/same"));
 
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
         expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
-        assert_eq!(bed.live(), with_theirs(&new()));
+        assert_eq!(bed.live(), with_unmanaged(&new()));
         assert_eq!((inode("blog/bound"), inode("blog/same")), (bound, same));
         for content in ["services: {}", "mode", "bound, and long before", "old secret", "a", "b", "x", "same", "conf.d", "file", "twin"] {
             let kept = bed.kept(content);
-            // "same" is the target of the link; the file of that content stays.
+            // "same" is the target of the old link; the file with that content was not replaced.
             assert_eq!(kept.as_deref(), Some(content));
         }
         for object in fs::read_dir(bed.state("objects")).unwrap() {
@@ -84,7 +84,7 @@ under_every_shell! {
         }
 
         expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
-        assert_eq!(bed.live(), with_theirs(&old()));
+        assert_eq!(bed.live(), with_unmanaged(&old()));
         assert_eq!((inode("blog/bound"), inode("blog/same")), (bound, same));
         bed.finish(driver).await;
         bed.expect_deployed("blog", &old()).await;
@@ -92,32 +92,32 @@ under_every_shell! {
         bed.sync("blog", &new()).await;
         bed.expect_deployed("blog", &new()).await;
         bed.sync("blog", &Tree::new()).await;
-        assert_eq!(bed.live(), theirs());
+        assert_eq!(bed.live(), unmanaged());
         assert_eq!(fs::read_dir(bed.state("manifest")).unwrap().count(), 0);
     }
 
-    async fn a_first_deploy_that_is_taken_back_leaves_nothing(bed: Bed) {
-        bed.put(&theirs());
+    async fn a_first_deploy_that_is_rolled_back_leaves_nothing(bed: Bed) {
+        bed.put(&unmanaged());
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &new(), &[]).await;
         expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
         expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
         bed.finish(driver).await;
-        assert_eq!(bed.live(), theirs());
+        assert_eq!(bed.live(), unmanaged());
         bed.expect_deployed("blog", &Tree::new()).await;
     }
 
-    async fn an_empty_folder_of_others_survives_the_way_back(bed: Bed) {
-        bed.put(&theirs());
+    async fn an_unmanaged_empty_folder_survives_a_rollback(bed: Bed) {
+        bed.put(&unmanaged());
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &tree([("blog/volume/in/it", file("1"))]), &[]).await;
         expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
         expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
         driver.end().await;
-        assert_eq!(bed.live(), theirs());
+        assert_eq!(bed.live(), unmanaged());
     }
 
-    async fn what_others_made_in_a_folder_that_goes_stays(bed: Bed) {
+    async fn unmanaged_files_in_a_removed_folder_stay(bed: Bed) {
         bed.sync("blog", &old()).await;
         bed.put(&tree([("blog/gone/deep/uploads/cat.jpg", file("cat"))]));
         bed.sync("blog", &Tree::new()).await;
@@ -134,13 +134,13 @@ under_every_shell! {
             match damage {
                 0 => fs::write(&path, "by hand").unwrap(),
                 1 => fs::create_dir(&path).unwrap(),
-                // The same content, but a link would be lost.
+                // Same content, but replacing it would lose the link.
                 2 => symlink("../../twin", &path).unwrap(),
                 _ => drop(std::process::Command::new("mkfifo").arg(&path).status().unwrap()),
             }
             let before = fs::symlink_metadata(&path).unwrap().ino();
             let reply = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
-            assert_eq!(reply.output, ["changed while it was to be replaced: blog/conf.d/a"]);
+            assert_eq!(reply.output, ["changed before it could be replaced: blog/conf.d/a"]);
             expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
             assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), before, "it is not touched");
             if path.is_dir() { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
@@ -152,7 +152,7 @@ under_every_shell! {
         }
     }
 
-    async fn a_file_that_appears_before_the_swap_is_nobodys_to_overwrite(bed: Bed) {
+    async fn a_file_that_appears_before_the_swap_is_not_overwritten(bed: Bed) {
         bed.sync("blog", &old()).await;
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
@@ -166,7 +166,7 @@ under_every_shell! {
         assert_eq!(bed.live(), expected);
     }
 
-    async fn a_folder_that_is_not_empty_stops_a_file_and_all_comes_back(bed: Bed) {
+    async fn a_folder_that_is_not_empty_stops_a_file_and_everything_is_restored(bed: Bed) {
         bed.sync("blog", &old()).await;
         bed.put(&tree([("blog/dir-then-file/theirs", file("theirs"))]));
         let driver = bed.opened().await;
@@ -181,7 +181,7 @@ under_every_shell! {
         bed.expect_deployed("blog", &old()).await;
     }
 
-    async fn what_services_wrote_to_new_files_is_kept_on_the_way_back(bed: Bed) {
+    async fn content_that_services_wrote_to_new_files_is_kept_by_a_rollback(bed: Bed) {
         bed.sync("blog", &old()).await;
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
@@ -197,8 +197,8 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn the_way_back_keeps_the_mode_that_a_file_had(bed: Bed) {
-        // An unmanaged secret that the repository takes over: its mode is in no manifest.
+    async fn a_rollback_restores_the_mode_of_a_file(bed: Bed) {
+        // An unmanaged secret that is adopted: no manifest holds its mode.
         bed.put(&tree([("blog/.env", private("SECRET=1"))]));
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &tree([("blog/.env", file("SECRET=2"))]), &[]).await;
@@ -208,7 +208,7 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn what_did_not_arrive_whole_is_not_put_in_place(bed: Bed) {
+    async fn an_upload_that_did_not_arrive_whole_is_not_swapped_in(bed: Bed) {
         bed.sync("blog", &old()).await;
         let damages: [&[&str]; 4] = [&["files/blog/conf.d/a"], &["inplace/blog/bound"], &["files/blog/link"], &["files"]];
         for damage in damages {
@@ -244,7 +244,7 @@ under_every_shell! {
         assert_eq!(bed.live(), old());
     }
 
-    async fn history_is_one_line_a_release_also_after_half_a_line(bed: Bed) {
+    async fn history_is_one_line_per_release_also_after_half_a_line(bed: Bed) {
         let driver = bed.opened().await;
         expect_ok(&driver.call(&Command::History(r#"{"release":1,"words":"a b\\n * $(x)"}"#.to_owned())).await.unwrap());
         let before = fs::read_to_string(bed.state("history.jsonl")).unwrap();
@@ -255,8 +255,8 @@ under_every_shell! {
         driver.end().await;
     }
 
-    async fn a_large_unit_goes_in_and_comes_back(bed: Bed) {
-        // More than one argument list and one batch hold.
+    async fn a_large_unit_is_swapped_in_and_restored(bed: Bed) {
+        // More files than one call of mv and one batch of copies hold.
         let of = |content: &str| -> Tree { (0..620).map(|n| (format!("blog/d{}/{n}", n % 7), file(&format!("{content} {n}")))).collect() };
         bed.sync("blog", &of("old")).await;
         let driver = bed.opened().await;

@@ -256,7 +256,7 @@ impl Host {
         let list = |name: &str| listed(&stage.lists[name]).0;
         for (path, entry) in list("keep") {
             if self.files.get(&path).is_none_or(|there| there.digest != entry.digest) {
-                return refused(&format!("changed while it was to be replaced: {path}"));
+                return refused(&format!("changed before it could be replaced: {path}"));
             }
             self.objects.insert(entry.digest);
         }

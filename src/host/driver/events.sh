@@ -14,15 +14,15 @@ event() { emit "{\"id\":$id,\"event\":\"$1\"${2:+,$2}}"; }
 answer() { event "done" "\"rc\":$1"; }
 # fail KIND [TEXT]: reports a foreseen failure of the host, and fails.
 fail() { event failure "\"kind\":\"$1\""; output "${2-}"; return 1; }
-# tell EVENT < lines: prints an event with a text for each line, whatever bytes are in it. The last line must
-# end, too.
-tell() { alone text "$1"; }
+# report EVENT < lines: prints an event with a text for each line, whatever bytes are in it. The last line
+# must end, too.
+report() { alone text "$1"; }
 text() {
   tr -d '\000-\010\013-\037\177' |
     sed 's/\\/\\\\/g; s/"/\\"/g; s/	/\\t/g; s/^/{"id":'"$id"',"event":"'"$1"'","text":"/; s/$/"}/'
 }
 # output TEXT: reports the output of tools, unless there is none.
-output() { [ -z "$1" ] || print "$1" | tell output; }
+output() { [ -z "$1" ] || print "$1" | report output; }
 # run COMMAND…: runs it without stdin, reports its output and answers with its status.
 run() {
   out=$("$@" 2>&1 </dev/null); rc=$?

@@ -17,22 +17,22 @@ facts() {
       value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
       case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
     else pending=1; fi
-    tell_manifest "$which" "$file"
+    report_manifest "$which" "$file"
   done
   # After a swap that was interrupted, any of its files may have arrived.
   [ -z "$pending" ] ||
     sed 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /; s/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$data/pending"/* |
-    existing | probe hash | tell found
+    existing | probe hash | report found
   set -f
   is_clean && wait "$rest" && return
   unsealed=1
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
-  [ -z "$out" ] || print "$out" | tell found
+  [ -z "$out" ] || print "$out" | report found
 }
-# tell_manifest manifest|pending FILE: reports the file as the manifest of the unit of that name.
-tell_manifest() {
+# report_manifest manifest|pending FILE: reports the file as the manifest of the unit of that name.
+report_manifest() {
   event "$1" "\"unit\":\"${2##*/}\""
-  tell entry <"$2"
+  report entry <"$2"
 }
 
 # existing < path lines below the root: those at whose path something lies, and all with escapes.

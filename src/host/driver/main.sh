@@ -37,7 +37,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     facts) facts "$1"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then value=$(print "$value" | existing); fi
-      print "$value" | sed '/^$/d' | probe "$1" | tell found; answer 0 ;;
+      print "$value" | sed '/^$/d' | probe "$1" | report found; answer 0 ;;
     state | history) take "$1" || continue; run "write_$command" "$value" ;;
     candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$1" ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?

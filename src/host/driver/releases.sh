@@ -78,21 +78,21 @@ collect() (
 
 # releases: reports the lines of the history, and the numbers of the releases that are kept.
 releases() {
-  [ ! -f "$data/history.jsonl" ] || tell history <"$data/history.jsonl"
+  [ ! -f "$data/history.jsonl" ] || report history <"$data/history.jsonl"
   set +f
   for file in "$data/releases"/*/state.json; do
     [ ! -f "$file" ] || { file=${file%/*}; print "${file##*/}"; }
-  done | sed '/[^0-9]/d' | tell kept
+  done | sed '/[^0-9]/d' | report kept
   set -f
 }
 # snapshot NUMBER: reports what was deployed when that release was made.
 snapshot() {
   from=$data/releases/$1
   event state "\"state\":$(cat -- "$from/state.json")"
-  [ ! -f "$from/images" ] || tell image <"$from/images"
+  [ ! -f "$from/images" ] || report image <"$from/images"
   set +f
   for file in "$from/manifest"/*; do
-    [ ! -f "$file" ] || tell_manifest manifest "$file"
+    [ ! -f "$file" ] || report_manifest manifest "$file"
   done
   set -f
 }

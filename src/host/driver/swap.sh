@@ -31,7 +31,7 @@ keep() {
   [ "$copied" -lt 500 ] || store
 }
 # changed NAME: says so, and fails.
-changed() { print "changed while it was to be replaced: $1"; return 1; }
+changed() { print "changed before it could be replaced: $1"; return 1; }
 # store: the copies become objects once their content is proven to have the digest that they are named by.
 store() {
   [ "$copied" -gt 0 ] || return 0

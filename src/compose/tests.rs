@@ -210,7 +210,7 @@ fn an_external_network_may_be_named_in_the_old_way() {
     let of = |network: &str| {
         project(&format!("services: {{web: {{image: a, networks: [n]}}}}\nnetworks: {{n: {network}}}"))
     };
-    let names = |project: &Project| project.external_networks.iter().cloned().collect::<Vec<_>>();
+    let names = |project: &Project| project.external_networks.to_vec();
     for network in
         ["{external: {name: shared}}", "{external: true, name: shared}", "{external: 'yes', name: shared}"]
     {

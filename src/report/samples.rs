@@ -477,12 +477,7 @@ pub(super) fn diff() -> DiffReport {
     let text = "--- host/services/blog/nginx.conf\n+++ repository/services/blog/nginx.conf\n@@ -1,3 +1,3 @@\n user nginx;\n-\tlisten 80;\n+\tlisten 8080;\n";
     let files = vec![
         file("services/blog/nginx.conf", FileChangeKind::Drift, Some(text), None),
-        file(
-            "services/blog/app.env",
-            FileChangeKind::Modified,
-            None,
-            Some("not shown: it may hold secrets"),
-        ),
+        file("services/blog/app.env", FileChangeKind::Modified, None, Some("not shown: it may hold secrets")),
         file("services/blog/run.sh", FileChangeKind::Mode, Some(""), None),
     ];
     let unreachable = vec![Diagnostic::error("failed to connect to db: connection refused", None)];

@@ -61,7 +61,7 @@ fn tracked_files_are_wanted_whatever_gitignore_says() {
     let repo = Repo::new();
     repo.write(".gitignore", "*.env\nbuild/\n");
     for name in ["kept.env", "local.env", "build/kept", "build/sub/kept", "build/other/x", "plain"] {
-        repo.write(&format!("services/blog/{name}"), "x");
+        repo.write(format!("services/blog/{name}"), "x");
     }
     repo.git(&["add", "-f", "services/blog/kept.env", "services/blog/build/kept", "services/blog/build/sub"]);
     repo.write("services/blog/build/sub/local", "x");
@@ -84,7 +84,7 @@ fn include_brings_files_in_from_ignored_folders_and_keeps_them_private() {
         "secrets/run",
         "compose.yml",
     ] {
-        repo.write(&format!("services/blog/{name}"), "x");
+        repo.write(format!("services/blog/{name}"), "x");
     }
     repo.chmod("services/blog/.env.production", 0o600);
     repo.chmod("services/blog/secrets/key", 0o640);

@@ -88,8 +88,8 @@ fn disk_and_revision_agree_on_hostile_names() {
         &deep,
     ];
     for name in names {
-        repo.write(&format!("services/blog/{name}"), name);
-        repo.write(&format!("services/{name}/compose.yml"), "services: {}\n");
+        repo.write(format!("services/blog/{name}"), name);
+        repo.write(format!("services/{name}/compose.yml"), "services: {}\n");
     }
     repo.link("services/blog/-link", "a b");
     repo.write("services/blog/run", "x");
@@ -129,7 +129,7 @@ fn folders_named_like_pathspecs_are_just_folders() {
 fn our_own_ignore_files_apply_to_revisions_too() {
     let repo = Repo::new();
     for name in ["a.md", "a.bak", "keep.bak", "sub/x.bak", "sub/deep/keep", "gone/x", "gone/y", "z.tmp"] {
-        repo.write(&format!("services/blog/{name}"), "x");
+        repo.write(format!("services/blog/{name}"), "x");
     }
     repo.write(".ghdeployignore", "*.bak\n");
     repo.write("services/.ghdeployignore", "/blog/gone/\n");

@@ -53,11 +53,10 @@ impl Render for Builds {
     fn markdown(&self, w: &mut dyn Write) -> io::Result<()> {
         let with = |result| self.images.iter().filter(|image| image.result == result).count();
         let (built, all) = (with(ImageResult::Built), self.images.len());
-        match all {
-            0 => writeln!(w, "### ghdeploy: no image needs to be built\n")?,
-            _ => {
-                writeln!(w, "### ghdeploy: {built} of {all} images built of {}\n", code(&commit(&self.sha)))?
-            }
+        if all == 0 {
+            writeln!(w, "### ghdeploy: no image needs to be built\n")?;
+        } else {
+            writeln!(w, "### ghdeploy: {built} of {all} images built from {}\n", code(&commit(&self.sha)))?;
         }
         if all > 0 {
             writeln!(w, "| project | service | result | tags | digest |\n| --- | --- | --- | --- | --- |")?;

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_successful_deploy_reports_what_changed() {
-        insta::assert_snapshot!(pretty(&slack_finished(&run(), &samples::outcome_of(vec![samples::well()]))), @r#"
+        insta::assert_snapshot!(pretty(&slack_finished(&run(), &samples::outcome_of(vec![samples::successful()]))), @r#"
         {
           "blocks": [
             {
@@ -278,15 +278,15 @@ mod tests {
 
     #[test]
     fn nothing_exceeds_its_limit() {
-        let mut host = samples::well();
+        let mut host = samples::successful();
         let project = host.projects[0].clone();
         host.projects = (0..2000)
             .map(|number| ProjectOutcome { name: format!("{number}{}", "x<".repeat(100)), ..project.clone() })
             .collect();
         host.name = "h".repeat(300);
         assert!(status_description(&host).chars().count() <= DESCRIPTION);
-        let told = slack_finished(&run(), &samples::outcome_of(vec![host]));
-        let blocks = told["blocks"].as_array().unwrap();
+        let message = slack_finished(&run(), &samples::outcome_of(vec![host]));
+        let blocks = message["blocks"].as_array().unwrap();
         assert!(blocks.len() <= 50);
         for block in blocks {
             let text = block["text"]["text"].as_str().unwrap_or_default().chars().count();
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_status_is_a_summary() {
         assert_eq!(
-            status_description(&samples::well()),
+            status_description(&samples::successful()),
             "3 projects done: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged"
         );
         assert!(status_description(&samples::unreachable()).starts_with("failed: "));

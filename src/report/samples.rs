@@ -264,7 +264,7 @@ pub(super) fn badly_migrated() -> ProjectOutcome {
 }
 
 /// Host on which everything succeeded.
-pub(super) fn well() -> HostOutcome {
+pub(super) fn successful() -> HostOutcome {
     let plan = usual();
     let projects = plan.projects.into_iter().map(|project| match project.change {
         ProjectChange::Unchanged => done(project, ProjectResult::Unchanged, ActionResult::Done),
@@ -287,7 +287,7 @@ pub(super) fn outcome_of(hosts: Vec<HostOutcome>) -> Outcome {
 
 /// Host on which one project came up and another, with logs, got `result`.
 pub(super) fn failing(result: ProjectResult) -> HostOutcome {
-    let mut host = well();
+    let mut host = successful();
     host.notes.clear();
     host.projects.retain(|project| project.name != "traefik");
     for project in host.projects.iter_mut().filter(|project| project.name == "blog") {

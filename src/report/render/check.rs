@@ -71,8 +71,8 @@ mod tests {
 
         24 projects, 60 services: 1 error, 1 warning
         ");
-        let well = CheckReport { projects: 1, services: 1, diagnostics: vec![] };
-        insta::assert_snapshot!(text(&Checked { report: &well, sources: &|_| None }), @"1 project, 1 service: no problems");
+        let clean = CheckReport { projects: 1, services: 1, diagnostics: vec![] };
+        insta::assert_snapshot!(text(&Checked { report: &clean, sources: &|_| None }), @"1 project, 1 service: no problems");
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_hook_that_failed_says_so() {
-        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::successful() };
         let text = text_of(|w| outcome(w, &samples::outcome_of(vec![host])));
         assert!(text.contains("| up `web`; hook before `web`; hook after **failed** `web` |"), "{text}");
     }

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_form_of_hooks_has_no_command() {
-        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::successful() };
         let text = json(&samples::outcome_of(vec![host]));
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         let hooks = &read["hosts"][0]["projects"][0]["hooks"];

@@ -83,11 +83,11 @@ fn log(w: &mut dyn Write, service: &ServiceLog, style: Style) -> io::Result<()> 
 }
 
 fn state(w: &mut dyn Write, host: &HostOutcome, wanted: Option<&str>, style: Style) -> io::Result<()> {
-    let well = host.failure.is_none()
+    let is_done = host.failure.is_none()
         && host.projects.iter().all(|p| matches!(p.result, ProjectResult::Done | ProjectResult::Unchanged));
-    let ink = if well { Ink::Good } else { Ink::Bad };
+    let ink = if is_done { Ink::Good } else { Ink::Bad };
     write!(w, "host {}: {}", style.ink(Ink::Heading, name(&host.name)), style.ink(ink, host_state(host)))?;
-    match wanted.filter(|_| well && host.changed) {
+    match wanted.filter(|_| is_done && host.changed) {
         Some(wanted) => writeln!(w, ", commit {}", commit(wanted)),
         None => writeln!(w),
     }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_good_run_ends_with_the_release() {
-        insta::assert_snapshot!(shown(vec![samples::well()]), @"
+        insta::assert_snapshot!(shown(vec![samples::successful()]), @"
         traefik  stacks/edge  done
           ~ services/traefik/entry.sh  (executable bit)
           ~ shared/tz.env
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn hooks_have_their_results_as_actions_have() {
-        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::well() };
+        let host = HostOutcome { projects: vec![samples::badly_migrated()], ..samples::successful() };
         let text = shown(vec![host]);
         let lines: Vec<_> = text.lines().skip(1).take(3).collect();
         let wanted = [
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_host_that_was_not_reached_stands_beside_one_that_was() {
-        let mut owed = samples::well();
+        let mut owed = samples::successful();
         owed.notes.clear();
         owed.projects.retain(|project| project.name == "blog");
         owed.projects[0].actions[1].result = ActionResult::Owed;
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_said_with_the_state() {
-        let mut host = samples::well();
+        let mut host = samples::successful();
         host.notes.clear();
         host.changed = false;
         host.projects.retain(|project| project.result == ProjectResult::Unchanged);

@@ -5,9 +5,11 @@
 mod bases;
 mod bench;
 mod command_line;
+mod edges;
 mod files;
 mod held;
 mod inputs;
+mod interrupted;
 mod order;
 mod projects;
 mod properties;

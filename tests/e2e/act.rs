@@ -163,7 +163,7 @@ fn job(on: &str, bed: &Bed, with: &str) -> String {
 }
 
 #[test]
-fn a_push_deploys_a_failing_deploy_is_taken_back_and_a_dispatch_does_what_its_inputs_say() {
+fn a_push_deploys_a_failing_deploy_is_rolled_back_and_a_dispatch_follows_its_inputs() {
     let shop = Workshop::new("actdeploy");
     let bed = &shop.bed;
     shop.run(
@@ -228,7 +228,7 @@ fn a_push_deploys_a_failing_deploy_is_taken_back_and_a_dispatch_does_what_its_in
 }
 
 #[test]
-fn a_pull_request_has_its_plan_as_a_comment_and_in_the_summary() {
+fn a_pull_request_gets_its_plan_as_a_comment_and_in_the_summary() {
     let shop = Workshop::new("actplan");
     let bed = &shop.bed;
     bed.git(&["checkout", "-q", "-b", "topic"]);
@@ -304,7 +304,7 @@ fn artifacts(bed: &Bed, name: &str, does: &str, act: &mut Command) {
 }
 
 #[test]
-fn outputs_feed_a_matrix_and_hostile_names_feed_nothing_else() {
+fn outputs_feed_a_matrix_and_hostile_names_cannot_inject_anything() {
     let shop = Workshop::new("actmatrix");
     let bed = &shop.bed;
     export(&bed.repo(""));
@@ -347,7 +347,7 @@ fn ran_find(bed: &Bed, name: &str) -> String {
 }
 
 #[test]
-fn a_folder_of_the_repository_may_be_the_place_and_a_push_compares_with_what_was_before() {
+fn the_working_directory_may_be_a_subfolder_and_a_push_compares_with_the_commit_before_it() {
     let shop = Workshop::new("actfolder");
     let bed = &shop.bed;
     export(&bed.repo(""));
@@ -367,7 +367,7 @@ fn a_folder_of_the_repository_may_be_the_place_and_a_push_compares_with_what_was
 }
 
 #[test]
-fn a_run_that_is_cancelled_leaves_no_key_and_the_next_one_finishes_the_work() {
+fn a_cancelled_run_leaves_no_key_and_the_next_one_finishes_its_work() {
     let shop = Workshop::new("actcancel");
     let bed = &shop.bed;
     shop.run(shop.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"])).exits(0);
@@ -419,7 +419,7 @@ fn arguments_with(secrets: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn no_process_ever_has_a_secret_among_its_arguments() {
+fn no_process_has_a_secret_among_its_arguments() {
     let shop = Workshop::new("actargv");
     let secrets = shop.secrets();
     let stop = AtomicBool::new(false);
@@ -439,7 +439,7 @@ fn no_process_ever_has_a_secret_among_its_arguments() {
 }
 
 #[test]
-fn a_key_that_is_damaged_is_told_and_not_shown() {
+fn a_damaged_key_is_reported_without_showing_it() {
     let mut shop = Workshop::new("actkey");
     let whole = shop.key.clone();
     shop.key = whole.replace('\n', "\r\n").trim_end().to_owned();
@@ -482,7 +482,7 @@ fn push(shop: &Workshop, registry: &Registry, before: &str) -> Output {
 const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000";
 
 #[test]
-fn what_is_tested_is_built_and_what_is_built_is_what_runs() {
+fn tested_code_is_built_and_the_built_image_is_what_runs() {
     let (shop, registry) = (Workshop::new("actchain"), Registry::start());
     let bed = &shop.bed;
     chain(&shop, &registry, "@echo all well");
@@ -527,7 +527,7 @@ fn plugins(bed: &Bed) {
 }
 
 #[test]
-fn tests_that_fail_are_skipped_or_do_nothing_leave_no_image_and_no_deploy() {
+fn failed_skipped_or_missing_tests_leave_no_image_and_no_deploy() {
     let (shop, registry) = (Workshop::new("actclosed"), Registry::start());
     let bed = &shop.bed;
     chain(&shop, &registry, "@echo broken; exit 1");

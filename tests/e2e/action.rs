@@ -97,7 +97,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_release_is_downloaded_once_and_only_if_its_digest_is_the_known_one() {
+fn a_release_is_downloaded_once_and_runs_only_with_the_known_digest() {
     for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
         let action = Action::new();
         let good = action.release("good");
@@ -134,7 +134,7 @@ fn a_release_is_downloaded_once_and_only_if_its_digest_is_the_known_one() {
 }
 
 #[test]
-fn a_program_that_is_given_is_taken_and_one_that_is_not_there_is_said() {
+fn a_given_binary_is_used_and_a_missing_one_is_reported() {
     let action = Action::new();
     action.trust(&"0".repeat(64));
     for given in [env!("CARGO_BIN_EXE_ghdeploy"), "mine"] {
@@ -152,7 +152,7 @@ fn a_program_that_is_given_is_taken_and_one_that_is_not_there_is_said() {
 }
 
 #[test]
-fn without_a_release_it_is_built_from_the_sources_of_the_action() {
+fn without_a_release_the_action_builds_its_own_sources() {
     let action = Action::new();
     // As the action does it, in a place that is kept for the next time, and without the optimiser: that takes minutes.
     let target = Path::new(TOP).join("target");

@@ -39,7 +39,7 @@ fn shallow(bed: &Bed, full: &str, commit: &str) {
 }
 
 #[test]
-fn an_ancestor_is_refused_until_it_is_wanted_on_purpose() {
+fn an_ancestor_is_refused_without_allow_older() {
     let (bed, commits) = history("ancestor", &["one", "two", "three"]);
     sync(&bed, &[]).exits(0);
     bed.git(&["checkout", "-q", &commits[0]]);
@@ -61,7 +61,7 @@ fn an_ancestor_is_refused_until_it_is_wanted_on_purpose() {
 }
 
 #[test]
-fn another_history_is_said_and_a_merge_is_not() {
+fn an_unrelated_history_is_noted_and_a_merge_is_not() {
     let (bed, commits) = history("forced", &["one", "two"]);
     sync(&bed, &[]).exits(0);
     bed.git(&["checkout", "-q", "-B", "main", &commits[0]]);
@@ -76,7 +76,7 @@ fn another_history_is_said_and_a_merge_is_not() {
 }
 
 #[test]
-fn a_shallow_clone_goes_by_the_dates_and_says_what_it_cannot_know() {
+fn a_shallow_clone_compares_dates_and_says_what_it_cannot_know() {
     let (bed, commits) = history("shallow", &["one", "two", "three"]);
     shallow(&bed, "full", &commits[1]);
     sync(&bed, &[]).exits(0).never_prints("warning");
@@ -103,7 +103,7 @@ fn a_shallow_clone_goes_by_the_dates_and_says_what_it_cannot_know() {
 }
 
 #[test]
-fn a_commit_from_before_a_rollback_is_still_older() {
+fn a_commit_from_before_a_rollback_still_counts_as_older() {
     let (bed, commits) = history("beforeback", &["one", "two", "three"]);
     for commit in [&commits[0], &commits[2]] {
         bed.git(&["checkout", "-q", commit]);

@@ -69,7 +69,7 @@ fn images_are_pushed_with_their_tags_labels_and_digests() {
 }
 
 #[test]
-fn only_what_has_changed_is_built_unless_it_is_asked_for() {
+fn only_changed_images_are_built_unless_a_project_is_named() {
     let registry = Registry::start();
     let bench = bench(&registry);
     let before = bench.head();
@@ -92,7 +92,7 @@ fn only_what_has_changed_is_built_unless_it_is_asked_for() {
 }
 
 #[test]
-fn an_image_that_fails_hides_none_of_the_others() {
+fn a_failing_image_hides_none_of_the_others() {
     let registry = Registry::start();
     let bench = bench(&registry);
     bench.write("services/app/Dockerfile", "FROM ghdeploy-test/busybox:1\nRUN echo out of luck; false\n");
@@ -105,7 +105,7 @@ fn an_image_that_fails_hides_none_of_the_others() {
 }
 
 #[test]
-fn nothing_is_built_behind_a_closed_gate_nor_by_a_verdict_of_another_commit() {
+fn nothing_is_built_behind_a_closed_gate_or_with_the_verdict_of_another_commit() {
     let registry = Registry::start();
     let bench = bench(&registry);
     let none = |why: &str| {

@@ -96,7 +96,7 @@ fn one_comment_is_written_and_then_kept_up_to_date() {
 }
 
 #[test]
-fn a_plan_that_becomes_empty_says_so_and_an_empty_one_says_nothing() {
+fn a_plan_that_becomes_empty_updates_the_comment_and_an_empty_one_makes_none() {
     let bench = Bench::new();
     ends_well(bench.pull().args(["--project", "blog"]), "nothing to say on #7: the plan is empty");
     assert_eq!(bench.bodies(), [""; 0]);
@@ -119,7 +119,7 @@ fn every_configuration_has_a_comment_of_its_own() {
 }
 
 #[test]
-fn the_comment_is_found_on_a_late_page_and_that_of_a_person_is_left_alone() {
+fn the_comment_is_found_on_a_late_page_and_a_persons_comment_is_left_alone() {
     let bench = Bench::new();
     ends_well(&mut bench.pull(), "commented on #7");
     let ours = bench.bodies().remove(0);
@@ -142,7 +142,7 @@ fn the_comment_is_found_on_a_late_page_and_that_of_a_person_is_left_alone() {
 }
 
 #[test]
-fn a_run_that_is_too_old_writes_nothing() {
+fn a_run_for_an_old_commit_writes_nothing() {
     let bench = Bench::new();
     bench.github.state().heads.insert(PULL, "f".repeat(40));
     ends_well(&mut bench.pull(), "nothing was written: #7 is at ffffffff");
@@ -157,7 +157,7 @@ fn a_run_that_is_too_old_writes_nothing() {
 }
 
 #[test]
-fn a_run_that_is_overtaken_while_it_writes_takes_its_plan_back() {
+fn a_run_that_is_overtaken_while_it_writes_withdraws_its_plan() {
     for (there, request) in
         [(false, "POST /repos/ann/side/issues/7/comments"), (true, "PATCH /repos/ann/side/issues/comments/")]
     {
@@ -190,7 +190,7 @@ fn two_runs_that_both_find_no_comment_leave_one() {
 }
 
 #[test]
-fn a_comment_that_is_deleted_meanwhile_is_written_anew() {
+fn a_comment_that_was_deleted_meanwhile_is_written_again() {
     let bench = Bench::new();
     ends_well(&mut bench.pull(), "commented on #7");
     bench.github.surprise("PATCH /", |state| state.comments.clear());
@@ -199,7 +199,7 @@ fn a_comment_that_is_deleted_meanwhile_is_written_anew() {
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn a_temporary_failure_of_github_is_retried() {
     let bench = Bench::new();
     let limited = |headers: &[(&'static str, &str)]| {
         headers.iter().fold(Refusal::new(403, "API rate limit exceeded"), |refusal, (name, value)| {
@@ -220,7 +220,7 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn a_limit_that_lasts_too_long_is_said() {
+fn a_rate_limit_that_lasts_too_long_is_reported() {
     let bench = Bench::new();
     let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
     bench.github.refuse("GET /repos/ann/side/pulls/7", refusal);
@@ -233,7 +233,7 @@ fn a_limit_that_lasts_too_long_is_said() {
 }
 
 #[test]
-fn a_token_that_may_not_write_leaves_the_plan_in_the_summary_and_says_why() {
+fn without_permission_to_write_the_plan_is_in_the_summary_with_the_reason() {
     let bench = Bench::new();
     bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
     ends_well(&mut bench.pull(), "the job needs `permissions: pull-requests: write`");
@@ -265,7 +265,7 @@ fn workflow_run(bench: &Bench, head: &str) -> Command {
 }
 
 #[test]
-fn a_plan_that_a_fork_hands_over_is_posted_where_github_says_it_belongs() {
+fn a_plan_from_a_fork_is_posted_to_the_pull_request_that_github_names() {
     let bench = Bench::new();
     let (mut plan, path) = handed_over(&bench);
     // The code of the fork may write into its plan what it wants.
@@ -282,7 +282,7 @@ fn a_plan_that_a_fork_hands_over_is_posted_where_github_says_it_belongs() {
 }
 
 #[test]
-fn a_plan_that_is_none_is_refused() {
+fn a_document_that_is_no_plan_is_refused() {
     let bench = Bench::new();
     let (plan, path) = handed_over(&bench);
     let with = |change: &dyn Fn(&mut Value)| {
@@ -322,7 +322,7 @@ fn a_plan_that_is_none_is_refused() {
 }
 
 #[test]
-fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
+fn a_missing_token_or_pull_request_is_reported_with_what_to_do() {
     let bench = Bench::new();
     let said = run(bench.pull().env_remove("GITHUB_TOKEN"));
     assert_eq!(said.code, Some(2));
@@ -342,7 +342,7 @@ fn without_a_token_or_a_pull_request_it_is_said_what_to_do() {
 }
 
 #[test]
-fn outside_of_a_workflow_a_repository_may_be_named_by_hand() {
+fn outside_a_workflow_the_repository_can_be_given_by_variable() {
     let bench = Bench::new();
     bench.git(&["checkout", "-q", &bench.head]);
     let mut command = bench.event("", &json!({}));
@@ -351,7 +351,7 @@ fn outside_of_a_workflow_a_repository_may_be_named_by_hand() {
 }
 
 #[test]
-fn a_large_plan_fits() {
+fn a_large_plan_is_cut_to_the_size_of_a_comment() {
     let bench = Bench::new();
     let (mut plan, path) = handed_over(&bench);
     let project = plan["hosts"][0]["projects"][1].clone();

@@ -33,7 +33,7 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
+fn a_full_disk_stops_a_sync_before_or_in_the_swap_without_loss() {
     let bed = Bed::new("full");
     let disk = Disk::mount(&bed);
     compose(&bed, "one");
@@ -79,7 +79,7 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_and_loses_nothing() {
 }
 
 #[test]
-fn a_root_that_may_only_be_read_is_refused_and_can_be_looked_at() {
+fn a_read_only_root_is_refused_and_can_still_be_inspected() {
     let bed = Bed::new("readonly");
     let disk = Disk::mount(&bed);
     compose(&bed, "one");
@@ -98,7 +98,7 @@ fn a_root_that_may_only_be_read_is_refused_and_can_be_looked_at() {
 }
 
 #[test]
-fn files_whose_times_lie_hide_nothing() {
+fn false_file_times_do_not_hide_drift() {
     let bed = Bed::new("clock");
     compose(&bed, "one");
     bed.write("services/app/other", "same size 1");
@@ -216,7 +216,7 @@ impl Drop for Engine<'_> {
 }
 
 #[test]
-fn an_engine_that_is_stopped_before_or_in_the_middle_loses_nothing() {
+fn an_engine_that_stops_before_or_during_an_apply_loses_nothing() {
     let bed = Bed::new("engine");
     let mut engine = Engine::start(&bed);
     compose(&bed, "one");

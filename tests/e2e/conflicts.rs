@@ -36,7 +36,7 @@ fn drift_is_shown_and_overwritten_and_the_hosts_version_is_kept() {
 }
 
 #[test]
-fn drift_of_what_a_container_reads_ends_with_the_content_of_the_repository_inside() {
+fn drift_in_a_mounted_file_ends_with_the_repositorys_content_in_the_container() {
     let bed = Bed::new("driftseen");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
     bed.write("services/app/web.conf", "one");
@@ -96,7 +96,7 @@ fn a_directory_or_a_link_where_a_file_is_wanted_is_a_conflict() {
 }
 
 #[test]
-fn what_lies_behind_a_directory_that_became_a_link_is_kept() {
+fn files_behind_a_directory_that_became_a_link_are_kept() {
     let bed = Bed::new("linked");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/conf/a", "one");
@@ -113,7 +113,7 @@ fn what_lies_behind_a_directory_that_became_a_link_is_kept() {
 }
 
 #[test]
-fn drift_of_a_compose_file_that_was_brought_up_by_hand_is_brought_up_again() {
+fn drift_in_a_compose_file_that_was_brought_up_by_hand_is_undone() {
     let bed = Bed::new("driftup");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: one}}\n  worker: {<<: *s}");
     bed.sync([]).exits(0);
@@ -146,7 +146,7 @@ fn by_hand(bed: &Bed, conf: &str) {
 }
 
 #[test]
-fn what_was_started_by_hand_from_the_same_files_runs_on() {
+fn a_service_started_by_hand_from_the_same_files_keeps_running() {
     let bed = Bed::new("adopted");
     by_hand(&bed, "repository");
     let before = bed.containers();
@@ -155,7 +155,7 @@ fn what_was_started_by_hand_from_the_same_files_runs_on() {
 }
 
 #[test]
-fn what_was_started_by_hand_with_other_content_is_restarted_with_that_of_the_repository() {
+fn a_service_started_by_hand_from_other_content_is_restarted() {
     let bed = Bed::new("adoptother");
     by_hand(&bed, "by hand");
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "by hand");
@@ -167,7 +167,7 @@ fn what_was_started_by_hand_with_other_content_is_restarted_with_that_of_the_rep
 }
 
 #[test]
-fn diff_shows_content_that_differs_and_no_secret() {
+fn diff_shows_differing_content_but_no_secret() {
     let bed = Bed::new("diff");
     bed.compose(
         "app",

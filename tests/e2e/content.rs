@@ -111,7 +111,7 @@ fn a_definition_and_content_that_change_together_act_once() {
 }
 
 #[test]
-fn a_service_without_time_to_stop_can_be_restarted() {
+fn a_service_without_a_grace_period_can_be_restarted() {
     let bed = Bed::new("hasty");
     bed.compose(
         "app",
@@ -125,7 +125,7 @@ fn a_service_without_time_to_stop_can_be_restarted() {
 }
 
 #[test]
-fn a_missed_restart_is_made_up_for() {
+fn a_missed_restart_is_caught_up() {
     let bed = Bed::new("missed");
     bed.compose(
         "app",

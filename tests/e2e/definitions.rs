@@ -100,7 +100,7 @@ fn an_env_file_recreates_its_readers() {
 }
 
 #[test]
-fn a_value_in_the_env_of_the_repository_recreates_the_services_that_use_it() {
+fn a_value_in_the_repositorys_env_file_recreates_the_services_that_use_it() {
     let bed = Bed::new("dotenv");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: '${MODE}'}}\n  worker: {<<: *s}");
     bed.unguard("app/.env");
@@ -114,7 +114,7 @@ fn a_value_in_the_env_of_the_repository_recreates_the_services_that_use_it() {
 }
 
 #[test]
-fn a_value_that_only_the_host_has_is_used_and_never_shown() {
+fn a_value_known_only_to_the_host_is_used_and_never_shown() {
     let bed = Bed::new("hostenv");
     bed.compose(
         "app",
@@ -147,7 +147,7 @@ fn a_build_context_is_built_and_its_service_recreated() {
 }
 
 #[test]
-fn a_service_that_leaves_is_removed_and_its_volume_stays() {
+fn a_service_that_leaves_the_compose_file_is_removed_and_its_volume_stays() {
     let bed = Bed::new("leaves");
     bed.compose(
         "app",

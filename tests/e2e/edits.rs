@@ -228,7 +228,7 @@ impl Drop for Doing {
 }
 
 #[test]
-fn whatever_is_edited_those_who_read_it_act_and_see_it_and_nobody_else_does() {
+fn any_edit_acts_on_the_services_that_read_the_file_and_on_no_other() {
     let seed: u64 = std::env::var("EDITS_SEED").map_or(20, |seed| seed.parse().unwrap());
     // No seed may be 0, and small ones should differ from the start.
     let mut random = Random((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

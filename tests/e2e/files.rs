@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bed::Bed;
 
 #[test]
-fn ignored_files_stay_at_home_unless_they_are_asked_for() {
+fn ignored_files_are_not_uploaded_unless_included() {
     let bed = Bed::new("ignored");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write(".gitignore", "*.log\n.env.*\n").write("services/app/.ghdeployignore", "drafts/\n");
@@ -46,7 +46,7 @@ fn ignored_files_stay_at_home_unless_they_are_asked_for() {
 }
 
 #[test]
-fn an_empty_file_and_a_large_binary_one_arrive_and_memory_does_not_grow_with_them() {
+fn empty_and_large_binary_files_arrive_without_growing_memory() {
     let bed = Bed::new("large");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/empty", "");

@@ -50,7 +50,7 @@ fn check_run(sha: &str, name: &str, conclusion: &str) -> Value {
 }
 
 #[test]
-fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
+fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_any_page() {
     let bench = Runner::with_images("gate: {checks: ['test*', lint], timeout: 1s}\n");
     bench.put(&[
         ("test (1)", "success"),
@@ -98,7 +98,7 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_whatever_page() {
 }
 
 #[test]
-fn what_is_no_success_closes_and_is_told_with_its_reason() {
+fn any_conclusion_but_success_closes_the_gate_with_its_reason() {
     let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     for conclusion in ["failure", "neutral", "skipped", "cancelled", "timed_out", "action_required"] {
         bench.put(&[("test", conclusion)]);
@@ -125,7 +125,7 @@ fn what_is_no_success_closes_and_is_told_with_its_reason() {
 }
 
 #[test]
-fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
+fn late_checks_are_waited_for_and_unchanged_answers_are_not_sent_again() {
     let bench = Runner::with_images("gate: {checks: ['test*'], timeout: 60s}\n");
     let head = bench.head();
     bench.github.state().running = vec![5];
@@ -160,7 +160,7 @@ fn what_comes_late_is_waited_for_and_what_has_not_changed_is_not_sent_again() {
 }
 
 #[test]
-fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_opens_nothing() {
+fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_keeps_the_gate_closed() {
     let bench = Runner::with_images("gate: {checks: [test], timeout: 60s}\n");
     bench.put(&[("test", "success")]);
     for _ in 0..5 {
@@ -192,7 +192,7 @@ fn each_project_has_a_gate_of_its_own() {
 }
 
 #[test]
-fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
+fn the_gate_judges_the_commit_of_the_event_which_must_be_checked_out() {
     let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     let base = bench.head();
     bench.git(&["checkout", "-q", "-b", "topic"]);
@@ -230,7 +230,7 @@ fn the_commit_is_that_of_the_event_and_must_be_what_is_checked_out() {
 }
 
 #[test]
-fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
+fn every_report_that_the_glob_matches_is_read() {
     let bench = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
     let good = "<testsuite><testcase name='a'/></testsuite>";
     bench.gate(&[]).exits(3).prints("tests in `**/junit*.xml`: no file matches");
@@ -259,7 +259,7 @@ fn reports_are_read_wherever_the_glob_says_and_none_is_left_out() {
 }
 
 #[test]
-fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
+fn needed_jobs_are_a_proof_and_their_absence_is_not() {
     let bench = Runner::with_images("keep: 3\n");
     bench
         .gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#])
@@ -288,7 +288,7 @@ fn jobs_that_are_needed_are_a_proof_and_their_absence_is_none() {
 }
 
 #[test]
-fn outside_of_a_workflow_reports_alone_can_prove() {
+fn outside_a_workflow_only_reports_can_prove() {
     let bench = Runner::with_images("gate: {junit: ['*.xml']}\n");
     bench.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
     let mut command = bench.event("x", &json!({}), &["gate"]);

@@ -76,7 +76,7 @@ fn a_migration_that_fails_leaves_the_containers_as_they_were() {
 }
 
 #[test]
-fn a_hook_afterwards_runs_in_the_service_and_its_failure_is_the_deploys() {
+fn an_after_hook_runs_in_the_service_and_its_failure_fails_the_deploy() {
     let bed = Bed::new("after");
     let exec = |script: &str| format!("{{after: {{service: web, exec: [sh, -c, '{script}']}}}}");
     compose(&bed, "one", &exec("echo $$MODE >/rows/warm"));
@@ -92,7 +92,7 @@ fn a_hook_afterwards_runs_in_the_service_and_its_failure_is_the_deploys() {
 }
 
 #[test]
-fn a_migration_that_fails_at_first_leaves_nothing() {
+fn a_migration_that_fails_on_the_first_deploy_leaves_nothing() {
     let bed = Bed::new("migfirst");
     // What it waits for is there: only then does it begin.
     compose(&bed, "one", &run("echo the status is its own; exit 124"));
@@ -104,7 +104,7 @@ fn a_migration_that_fails_at_first_leaves_nothing() {
 }
 
 #[test]
-fn a_hook_that_hangs_in_its_service_is_told_and_the_lock_is_free() {
+fn a_hanging_hook_is_reported_and_the_lock_is_released() {
     let bed = Bed::new("hangs");
     let exec = |script: &str| format!("{{after: {{service: web, exec: [sh, -c, '{script}'], timeout: 2s}}}}");
     compose(&bed, "one", &exec("true"));
@@ -119,7 +119,7 @@ fn a_hook_that_hangs_in_its_service_is_told_and_the_lock_is_free() {
 }
 
 #[test]
-fn a_container_that_has_the_name_of_a_hooks_stays() {
+fn a_container_with_the_name_of_a_hooks_container_is_left_alone() {
     let bed = Bed::new("name");
     compose(&bed, "one", &run("true"));
     let name = format!("{}-app.web.hook", bed.id);
@@ -130,7 +130,7 @@ fn a_container_that_has_the_name_of_a_hooks_stays() {
 }
 
 #[test]
-fn a_hook_whose_client_is_killed_ends_and_runs_again() {
+fn a_hook_whose_client_is_killed_times_out_and_runs_again() {
     let bed = Bed::new("killed");
     bed.guard("app/rows/.keep", "");
     let script = "echo begins >>/rows/migrations; [ $$(wc -l </rows/migrations) -gt 1 ] || sleep 100";

@@ -40,7 +40,7 @@ fn has(bed: &Bed, path: &str) -> bool {
 }
 
 #[test]
-fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
+fn projects_go_to_their_hosts_and_a_failing_host_does_not_affect_the_others() {
     let bed = three("hosts", &format!("tester@127.0.0.1:{}", free_port()));
     let said = sync(&bed, &["--dry-run"]).exits(4).prints("trying again in 1 s");
     assert!(
@@ -66,7 +66,7 @@ fn projects_go_to_their_hosts_and_a_host_that_fails_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_canary_that_fails_stops_those_behind_it() {
+fn a_failing_canary_stops_the_hosts_after_it() {
     let bed = three("canary", &format!("tester@127.0.0.1:{}", free_port()));
     sync(&bed, &["--parallel", "1", "--fail-fast"])
         .exits(4)
@@ -157,7 +157,7 @@ fn through(bed: &Bed, port: u16) -> Output {
 }
 
 #[test]
-fn a_way_that_fails_for_a_while_is_tried_again_while_nothing_was_changed() {
+fn a_flaky_connection_is_retried_while_nothing_was_changed() {
     let bed = Bed::new("retries");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
@@ -176,7 +176,7 @@ fn a_way_that_fails_for_a_while_is_tried_again_while_nothing_was_changed() {
 }
 
 #[test]
-fn a_connection_that_is_lost_after_something_was_changed_is_not_made_again() {
+fn a_connection_that_is_lost_after_a_change_is_not_retried() {
     let bed = Bed::new("noretry");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {V: one}}");
     bed.sync([]).exits(0);
@@ -193,7 +193,7 @@ fn a_connection_that_is_lost_after_something_was_changed_is_not_made_again() {
 }
 
 #[test]
-fn a_host_that_is_restored_from_a_snapshot_is_brought_to_the_tree_by_one_sync() {
+fn one_sync_makes_a_host_restored_from_a_snapshot_match_the_repository() {
     let bed = Bed::new("snapshot");
     let version = |version: &str| {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, volumes: ['./conf:/conf:ro']}}\n  worker: {{<<: *s, environment: {{V: {version}}}}}"));

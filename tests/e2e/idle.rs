@@ -6,7 +6,7 @@ use crate::bed::observe::{differences, fates};
 use crate::bed::{Bed, ran};
 
 #[test]
-fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_asks_docker_for_nothing() {
+fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_docker() {
     let bed = Bed::new("idle");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro', '../shared/tz:/tz:ro']}");
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
@@ -130,7 +130,7 @@ fn force_recreates_every_service_and_only_of_the_named_projects() {
 }
 
 #[test]
-fn an_older_commit_is_refused_until_it_is_asked_for() {
+fn an_older_commit_is_refused_without_allow_older() {
     let bed = Bed::new("older");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/notes", "one");

@@ -50,7 +50,7 @@ const PATTERNS: &[&str] = &[
 ];
 
 #[test]
-fn a_build_sees_what_explain_says() {
+fn a_build_sees_the_files_that_explain_lists() {
     let bed = Bed::new("ignored");
     bed.write("services/app/compose.yml", "services: {app: {build: .}}");
     bed.write("services/app/Dockerfile", "FROM scratch\nCOPY . /\n");

@@ -36,7 +36,7 @@ fn a_typo_in_yaml_stops_only_its_project() {
 }
 
 #[test]
-fn what_compose_refuses_stops_only_its_project() {
+fn an_error_that_only_compose_finds_stops_only_its_project() {
     let bed = two_projects("badkey");
     bed.compose("app", "services:\n  web: {<<: *s, imagge: x}");
     leaves_app_alone(&bed).prints("imagge");
@@ -52,7 +52,7 @@ fn an_unset_variable_stops_its_project_and_is_named() {
 }
 
 #[test]
-fn a_file_that_is_missing_under_a_mount_stops_its_project() {
+fn a_missing_bind_source_stops_its_project() {
     let bed = two_projects("nosource");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
     leaves_app_alone(&bed).prints("nginx.conf").prints("services/app/compose.yml:");
@@ -60,7 +60,7 @@ fn a_file_that_is_missing_under_a_mount_stops_its_project() {
 }
 
 #[test]
-fn a_directory_where_a_mount_means_a_file_stops_its_project() {
+fn a_directory_in_place_of_a_mounted_file_stops_its_project() {
     let bed = two_projects("wrongtype");
     // As Docker has made it of a file that was missing once.
     bed.guard("app/nginx.conf/made-by-docker", "");
@@ -78,7 +78,7 @@ fn an_image_that_cannot_be_pulled_leaves_the_old_container_running() {
 }
 
 #[test]
-fn a_first_deploy_that_is_refused_leaves_no_trace_of_the_project() {
+fn a_refused_first_deploy_leaves_no_trace_of_the_project() {
     let bed = Bed::new("firstbad");
     bed.compose("app", "services:\n  web: {<<: *s, imagge: x}");
     let files = bed.listing("root/app");

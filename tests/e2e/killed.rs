@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bed::Bed;
 
 #[test]
-fn a_killed_client_at_any_time_leaves_nothing_that_the_next_sync_does_not_mend() {
+fn the_next_sync_recovers_from_a_client_killed_at_any_time() {
     let bed = Bed::new("killed");
     let change = |n: usize| {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s, environment: {{N: '{n}'}}}}"));
@@ -57,7 +57,7 @@ fn kill_next_up(bed: &Bed) {
 }
 
 #[test]
-fn a_recreate_that_is_killed_leaves_no_service_down_and_nothing_behind() {
+fn a_killed_recreate_leaves_no_service_down_and_no_stray_container() {
     let bed = Bed::new("midrecreate");
     let compose = |mode: &str| {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, volumes: [/rows], stop_grace_period: 1s, stop_signal: SIGTERM}}"));

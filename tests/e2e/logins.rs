@@ -43,7 +43,7 @@ fn a_login_shell_that_is_csh_changes_nothing() {
 }
 
 #[test]
-fn rc_files_that_print_something_change_nothing() {
+fn rc_files_that_print_change_nothing() {
     let bed = Bed::new("noisy");
     std::fs::write(bed.path("home/.bashrc"), "echo welcome to this server\necho '{\"id\":1}' >&2\n").unwrap();
     let user = User::new(&bed, "noisy", "/bin/bash", true);
@@ -115,7 +115,7 @@ fn hosts_of_the_configuration_are_found_by_name_and_run_their_own_projects() {
 }
 
 #[test]
-fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
+fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_never_shown() {
     let bed = Bed::new("keytext");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
@@ -140,7 +140,7 @@ fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_nowhere_to_be_seen() {
 }
 
 #[test]
-fn a_key_given_as_text_is_used_for_jump_hosts_too_whatever_the_configuration_names() {
+fn a_key_given_as_text_is_used_for_jump_hosts_too() {
     let bed = Bed::new("keyjump");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
@@ -159,7 +159,7 @@ fn a_key_given_as_text_is_used_for_jump_hosts_too_whatever_the_configuration_nam
 }
 
 #[test]
-fn a_key_given_as_text_ends_with_a_run_that_is_killed() {
+fn the_agent_of_a_key_given_as_text_ends_with_a_killed_run() {
     let bed = Bed::new("keykill");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();

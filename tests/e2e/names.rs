@@ -79,7 +79,7 @@ fn tree(dir: &std::path::Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn hostile_names_go_all_the_way_there_and_away_again() {
+fn files_with_hostile_names_are_deployed_and_removed() {
     let bed = Bed::new("names");
     let write = |content: &str| {
         for name in hostile() {
@@ -124,7 +124,7 @@ fn hostile_names_go_all_the_way_there_and_away_again() {
 }
 
 #[test]
-fn a_root_and_projects_with_blanks_and_quotes_in_their_names_work() {
+fn a_root_and_projects_may_have_spaces_and_quotes_in_their_names() {
     let bed = Bed::new("blanks");
     bed.write("services/my app's/compose.yml", format!("name: {}-app\nservices: {{web: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL, network_mode: none, volumes: ['./a b.conf:/conf:ro']}}}}\n", bed.id));
     bed.write("services/my app's/a b.conf", "one");

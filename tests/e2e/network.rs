@@ -138,7 +138,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_link_that_is_down_for_some_seconds_in_mid_upload_is_survived() {
+fn a_link_that_is_down_for_seconds_during_the_upload_is_survived() {
     let bed = Bed::new("netshort");
     compose(&bed, "one");
     bed.write("services/app/blob", noise(24 << 20));
@@ -156,7 +156,7 @@ fn a_link_that_is_down_for_some_seconds_in_mid_upload_is_survived() {
 }
 
 #[test]
-fn a_link_that_is_down_for_ever_ends_the_run_and_holds_nobody_up() {
+fn a_dead_link_ends_the_run_and_does_not_block_the_next_one() {
     let bed = Bed::new("netever");
     compose(&bed, "one");
     bed.sync([]).exits(0);
@@ -187,7 +187,7 @@ fn a_link_that_is_down_for_ever_ends_the_run_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_link_that_goes_down_while_services_act_leaves_the_rest_to_the_next_sync() {
+fn a_link_that_dies_during_an_up_leaves_the_rest_to_the_next_sync() {
     let bed = Bed::new("netact");
     compose(&bed, "one");
     bed.sync([]).exits(0);

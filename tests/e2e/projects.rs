@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::bed::{Bed, ran};
 
 #[test]
-fn a_project_that_appears_is_brought_up_and_the_others_run_on() {
+fn a_new_project_is_brought_up_and_the_others_keep_running() {
     let bed = Bed::new("appears");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.sync([]).exits(0);
@@ -78,7 +78,7 @@ fn a_shared_file_restarts_its_readers_in_every_project() {
 }
 
 #[test]
-fn a_shared_definition_recreates_those_who_extend_it() {
+fn a_shared_definition_recreates_the_services_that_extend_it() {
     let bed = Bed::new("common");
     let common = |mode: &str| {
         bed.write(
@@ -115,7 +115,7 @@ fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
 }
 
 #[test]
-fn what_is_kept_of_a_project_that_goes_is_listed_and_used_when_it_comes_back() {
+fn data_of_a_removed_project_is_listed_and_used_when_it_returns() {
     let bed = Bed::new("kept");
     let old = "services:\n  db: {<<: *s, volumes: ['rows:/rows', './data:/data:ro']}\nvolumes: {rows: {}}";
     bed.compose("app", "services:\n  web: {<<: *s}");

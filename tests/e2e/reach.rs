@@ -60,7 +60,7 @@ fn a_tool_that_the_host_lacks_is_named() {
 }
 
 #[test]
-fn a_host_that_refuses_or_has_no_address_is_told_apart() {
+fn a_host_that_refuses_connections_is_told_apart_from_one_without_an_address() {
     let bed = bed("refused");
     does_not_reach(&bed, bed.call(["sync"]).host(format!("root@127.0.0.1:{}", free_port())))
         .prints("refuses the connection");
@@ -72,14 +72,14 @@ fn a_host_that_refuses_or_has_no_address_is_told_apart() {
 }
 
 #[test]
-fn a_root_that_may_not_be_written_is_said_before_anything_happens() {
+fn a_root_without_write_permission_is_reported_before_anything_happens() {
     let bed = bed("notmine");
     let user = User::new(&bed, "notmine", "/bin/sh", false);
     does_not_reach(&bed, bed.call(["sync"]).user(&user.name)).prints("may not write").prints("install -d -o");
 }
 
 #[test]
-fn a_user_who_may_not_use_docker_is_told_so() {
+fn a_user_without_access_to_docker_is_told_which_group_to_join() {
     let bed = Bed::new("nogroup");
     let user = User::new(&bed, "nogroup", "/bin/sh", false);
     user.own_root(&bed);
@@ -96,7 +96,7 @@ fn a_user_who_may_not_use_docker_is_told_so() {
 }
 
 #[test]
-fn a_host_without_docker_or_without_compose_is_told_what_to_install() {
+fn a_missing_docker_or_compose_is_reported_with_what_to_install() {
     let bed = bed("nodocker");
     let files = bed.listing("root/app");
     bed.remove_docker();
@@ -109,7 +109,7 @@ fn a_host_without_docker_or_without_compose_is_told_what_to_install() {
 }
 
 #[test]
-fn an_engine_that_does_not_run_is_said() {
+fn a_stopped_engine_is_reported() {
     let bed = bed("noengine");
     let files = bed.listing("root/app");
     bed.docker_is("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
@@ -130,7 +130,7 @@ impl Drop for Holder {
 }
 
 #[test]
-fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
+fn a_held_lock_is_waited_for_and_its_holder_is_named() {
     let bed = bed("busy");
     bed.call(["sync"]).run().exits(0);
     let lock = bed.root(".ghdeploy/lock");
@@ -168,7 +168,7 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
 }
 
 #[test]
-fn two_syncs_at_once_go_one_after_the_other() {
+fn two_concurrent_syncs_go_one_after_the_other() {
     let bed = bed("twice");
     let calls: Vec<_> = (0..2)
         .map(|_| bed.call(["sync"]).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
@@ -183,7 +183,7 @@ fn two_syncs_at_once_go_one_after_the_other() {
 }
 
 #[test]
-fn doctor_tells_what_is_well_and_what_is_not() {
+fn doctor_reports_what_is_ok_and_what_is_not() {
     let bed = bed("doctor");
     let root = bed.listing("root");
     bed.call(["doctor"]).run().exits(0);

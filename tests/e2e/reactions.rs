@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::bed::{Bed, ran};
 
 #[test]
-fn signals_commands_and_none_leave_the_container_running_and_it_sees_the_new_content() {
+fn signal_exec_and_none_keep_the_container_running_with_the_new_content() {
     let bed = Bed::new("mild");
     let mounts = "volumes: ['./conf:/conf.txt:ro']";
     bed.compose("app", &format!(r#"services:
@@ -60,7 +60,7 @@ fn the_most_specific_path_decides() {
 }
 
 #[test]
-fn what_waits_for_a_one_shot_restarts_after_it_ran_again() {
+fn a_service_that_waits_for_a_one_shot_restarts_after_it() {
     let bed = Bed::new("oneshot");
     bed.compose("app", "services:
   init: {<<: *s, command: [sh, -c, 'sleep 0.5; cp /src.conf /shared/app.conf'], volumes: ['./app.conf:/src.conf:ro', 'shared:/shared']}
@@ -79,7 +79,7 @@ volumes: {shared: {}}");
 }
 
 #[test]
-fn a_one_shot_that_did_its_work_does_not_run_again_for_a_new_definition_of_who_waits_for_it() {
+fn a_finished_one_shot_does_not_run_again_for_a_new_definition_of_its_dependant() {
     let bed = Bed::new("ended");
     let compose = |mode: &str, text: &str| {
         bed.compose("app", &format!("services:
@@ -104,7 +104,7 @@ configs: {{text: {{content: '{text}'}}}}"));
 }
 
 #[test]
-fn what_was_recreated_stays_as_it_is_when_one_that_depends_on_it_changes() {
+fn a_recreated_service_stays_when_its_dependant_changes() {
     let bed = Bed::new("chain");
     let compose = |text: &str, mode: &str| {
         bed.compose(

@@ -91,7 +91,7 @@ fn the_quick_start_deploys_from_the_key_to_the_container() {
 }
 
 #[test]
-fn what_is_to_be_copied_into_files_is_valid() {
+fn snippets_of_the_readme_are_valid() {
     let dir = tempfile::tempdir().unwrap();
     let check = |config: &str, compose: &str| {
         let folder = dir.path().join("services/blog");
@@ -115,7 +115,7 @@ fn what_is_to_be_copied_into_files_is_valid() {
 }
 
 #[test]
-fn every_input_and_output_of_the_action_is_told_and_no_other() {
+fn the_readme_lists_the_inputs_and_outputs_of_the_action() {
     let action = include_str!("../../action.yml");
     let part = |name: &str| {
         let inside = action.lines().skip_while(|line| *line != format!("{name}:")).skip(1);

@@ -52,7 +52,7 @@ fn told(github: &GitHub) -> Vec<Value> {
 }
 
 #[test]
-fn a_deploy_is_a_deployment_of_its_host_and_the_one_before_is_active_no_more() {
+fn a_deploy_becomes_the_active_deployment_of_its_host() {
     let (bed, github) = bed("deployments");
     let commit = bed.git(&["rev-parse", "HEAD"]).trim().to_owned();
     run(&bed, &github, &["sync"]).exits(0);
@@ -158,7 +158,7 @@ fn slack_and_a_webhook_are_notified_of_start_and_end_without_secrets() {
 }
 
 #[test]
-fn what_cannot_be_told_is_said_and_fails_nothing() {
+fn a_failed_notification_is_noted_and_fails_nothing() {
     let (bed, github) = bed("untold");
     let no = "Resource not accessible by integration";
     github.refuse("POST /repos/ann/side/deployments", Refusal::new(403, no));
@@ -195,7 +195,7 @@ fn what_cannot_be_told_is_said_and_fails_nothing() {
 }
 
 #[test]
-fn who_wants_no_deployments_has_none() {
+fn deployments_and_statuses_can_be_turned_off() {
     let (bed, github) = bed("nodeploy");
     bed.write(
         "ghdeploy.yml",

@@ -38,7 +38,7 @@ fn is_at(bed: &Bed, mode: &str) {
 }
 
 #[test]
-fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silently() {
+fn a_rollback_restores_the_previous_release_and_a_sync_does_not_silently_undo_it() {
     let bed = three_releases("back");
     let before = bed.containers();
     bed.call(["rollback", "--dry-run"]).run().exits(0).prints("services/app/web.conf").prints("restart");
@@ -69,7 +69,7 @@ fn a_rollback_brings_the_release_before_back_and_a_sync_does_not_undo_it_silentl
 }
 
 #[test]
-fn rollbacks_go_further_back_each_time_and_forward_by_number() {
+fn each_rollback_goes_one_release_further_and_a_number_goes_anywhere() {
     let bed = three_releases("further");
     bed.call(["rollback"]).run().exits(0);
     bed.call(["rollback"])
@@ -100,7 +100,7 @@ fn rollbacks_go_further_back_each_time_and_forward_by_number() {
 }
 
 #[test]
-fn one_project_goes_back_alone() {
+fn one_project_can_be_rolled_back_alone() {
     let bed = three_releases("alone");
     bed.write("services/blog/notes", "new");
     bed.sync([]).exits(0);
@@ -113,7 +113,7 @@ fn one_project_goes_back_alone() {
 }
 
 #[test]
-fn what_was_edited_on_the_host_meanwhile_does_not_stand_in_the_way() {
+fn drift_does_not_block_a_rollback() {
     let bed = three_releases("edited");
     // Replaced by the third release, edited in place before: the first content is not lost.
     version(&bed, "one");
@@ -128,7 +128,7 @@ fn what_was_edited_on_the_host_meanwhile_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn a_rollback_that_does_not_get_well_is_taken_back() {
+fn a_rollback_that_stays_unhealthy_is_undone() {
     let bed = Bed::new("backfails");
     let version = |mode: &str, command: &str| {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, command: [sh, -c, '{command}'], volumes: ['./data:/data']}}"));
@@ -182,7 +182,7 @@ fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
 }
 
 #[test]
-fn an_image_whose_name_has_moved_comes_back_under_it() {
+fn a_rollback_points_a_moved_tag_back_at_the_old_image() {
     let bed = Bed::new("moved");
     let image = format!("{}-app:stable", bed.id);
     let docker = |args: &[&str]| ran(Command::new("docker").args(args));

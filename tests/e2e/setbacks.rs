@@ -45,7 +45,7 @@ fn goes_back(bed: &Bed) -> Output {
 }
 
 #[test]
-fn a_service_that_exits_is_brought_back_and_its_last_words_are_shown() {
+fn a_service_that_exits_is_rolled_back_and_its_last_log_lines_are_shown() {
     let bed = running("exits");
     compose(&bed, "two", ", command: [sh, -c, 'echo famous last words; exit 3']");
     goes_back(&bed).prints("famous last words").prints("status 3");
@@ -56,7 +56,7 @@ fn a_service_that_exits_is_brought_back_and_its_last_words_are_shown() {
 }
 
 #[test]
-fn a_crash_loop_is_not_taken_for_health_and_logs_are_shown_only_if_wanted() {
+fn a_crash_loop_is_unhealthy_and_logs_are_shown_only_if_configured() {
     let bed = running("crashes");
     bed.write("ghdeploy.yml", "health: {stable_for: 2s, timeout: 5s, log_lines: 0}\n");
     compose(&bed, "two", ", restart: always, command: [sh, -c, 'echo famous last words; sleep 0.3; exit 1']");
@@ -64,7 +64,7 @@ fn a_crash_loop_is_not_taken_for_health_and_logs_are_shown_only_if_wanted() {
 }
 
 #[test]
-fn content_that_a_service_cannot_live_with_is_taken_back() {
+fn content_that_breaks_a_service_is_rolled_back() {
     let bed = Bed::new("badcontent");
     let command = r#"command: [sh, -c, 'grep -q one /web.conf && exec sleep 100000; echo bad conf; exit 1'], environment: {MODE: one}"#;
     bed.compose("app", &format!("services:\n  web: {{<<: *s, {command}, volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s}}"));
@@ -82,7 +82,7 @@ fn a_failing_healthcheck_is_a_failure() {
 }
 
 #[test]
-fn a_one_shot_that_fails_is_a_failure_and_its_dependants_run_on() {
+fn a_failing_one_shot_is_a_failure_and_its_dependants_keep_running() {
     let bed = Bed::new("migration");
     let compose = |command: &str, mode: &str| {
         bed.compose("app", &format!("services:
@@ -98,7 +98,7 @@ fn a_one_shot_that_fails_is_a_failure_and_its_dependants_run_on() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_and_the_old_definition_is_back() {
+fn a_taken_port_is_reported_and_the_old_definition_restored() {
     let bed = running("port");
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -108,7 +108,7 @@ fn a_port_that_is_taken_is_said_and_the_old_definition_is_back() {
 }
 
 #[test]
-fn a_new_project_that_fails_leaves_nothing_running_and_its_files_go() {
+fn a_failing_new_project_leaves_no_containers_and_no_files() {
     let bed = running("newfails");
     bed.compose("blog", "services:\n  web: {<<: *s, command: [sh, -c, 'exit 7']}\n  worker: {<<: *s}");
     bed.write("services/app/notes", "new");
@@ -119,7 +119,7 @@ fn a_new_project_that_fails_leaves_nothing_running_and_its_files_go() {
 }
 
 #[test]
-fn a_moved_tag_is_put_back() {
+fn a_failed_deploy_restores_a_moved_tag() {
     let bed = Bed::new("tag");
     let image = format!("{}-app:latest", bed.id);
     bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: one}}, image: '{image}', build: ./image}}\n  worker: {{<<: *s}}"));

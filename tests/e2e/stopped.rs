@@ -65,7 +65,7 @@ fn converges(bed: &Bed, mode: &str) {
 }
 
 #[test]
-fn a_signal_in_mid_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
+fn a_signal_during_an_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
     let bed = Bed::new("sigint");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
@@ -86,7 +86,7 @@ fn a_signal_in_mid_up_ends_the_run_after_the_step_and_the_next_sync_finishes() {
 }
 
 #[test]
-fn a_signal_while_services_get_well_does_not_wait_and_the_next_sync_does() {
+fn a_signal_during_the_health_check_ends_the_run_and_the_next_sync_finishes() {
     let bed = Bed::new("sigwait");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
@@ -104,7 +104,7 @@ fn a_signal_while_services_get_well_does_not_wait_and_the_next_sync_does() {
 }
 
 #[test]
-fn a_second_signal_ends_the_run_at_once_and_the_step_goes_on_with_the_lock() {
+fn a_second_signal_ends_the_run_immediately_and_the_step_keeps_the_lock() {
     let bed = Bed::new("sigterm");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
@@ -155,7 +155,7 @@ fn a_signal_before_anything_is_changed_ends_the_run_promptly() {
 }
 
 #[test]
-fn two_and_eight_runs_at_once_come_one_after_the_other() {
+fn concurrent_runs_go_one_after_the_other() {
     let bed = Bed::new("sigmany");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
@@ -178,7 +178,7 @@ fn two_and_eight_runs_at_once_come_one_after_the_other() {
 }
 
 #[test]
-fn a_signal_in_mid_upload_ends_the_run_promptly_and_nothing_was_changed() {
+fn a_signal_during_the_upload_ends_the_run_promptly_with_nothing_changed() {
     let bed = Bed::new("sigupload");
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
@@ -211,7 +211,7 @@ fn on_copy(bed: &Bed, copy: &std::path::Path) -> Command {
 }
 
 #[test]
-fn eight_runs_at_once_of_different_commits_end_with_the_newest() {
+fn concurrent_runs_of_different_commits_end_with_the_newest() {
     let bed = Bed::new("commits");
     compose(&bed, "v0", "");
     bed.sync([]).exits(0);

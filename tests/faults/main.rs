@@ -33,7 +33,7 @@ struct Score {
 }
 
 #[test]
-fn whatever_is_killed_the_next_sync_brings_the_host_to_the_tree() {
+fn whatever_is_killed_the_next_sync_makes_the_host_match() {
     let (runs, seed) = (setting("FAULTS_RUNS", 24), setting("FAULTS_SEED", 1));
     let scores: Vec<Score> = std::thread::scope(|scope| {
         let beds: Vec<_> = (0..BEDS)

@@ -128,7 +128,7 @@ fn make_socket(path: &Path) {
 }
 
 #[test]
-fn links_in_circles_lead_nowhere() {
+fn circular_links_lead_nowhere() {
     let bed = Bed::new();
     for (link, to) in [("up", ".."), ("one", "two"), ("two", "one"), ("self", "self")] {
         symlink(to, bed.blog(link)).unwrap();
@@ -149,7 +149,7 @@ fn files_that_are_too_large_are_reported() {
 }
 
 #[test]
-fn names_that_a_shell_would_run_are_only_names() {
+fn names_that_a_shell_would_run_are_not_run() {
     let bed = Bed::new();
     for name in ["a\nb", "it's \"quoted\"", "$(touch owned)", "-rf", "a;b&c|d"] {
         fs::write(bed.blog(name), "").unwrap();
@@ -162,7 +162,7 @@ fn names_that_a_shell_would_run_are_only_names() {
 }
 
 #[test]
-fn a_configuration_that_explodes_is_refused() {
+fn an_exploding_configuration_is_refused() {
     let list = |i: usize| format!("x{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","));
     let bomb: String = (1..12).map(list).collect();
     let bed = Bed::new();

@@ -119,7 +119,7 @@ fn pull(base: &str, head: &str) -> Value {
 }
 
 #[test]
-fn a_push_compares_with_what_was_before_even_in_a_clone_of_depth_1() {
+fn a_push_compares_with_the_commit_before_it_even_in_a_clone_of_depth_1() {
     let origin = Origin::new();
     let (first, second) = (origin.sha("main~1"), origin.sha("main"));
     for depth in [0, 1] {
@@ -134,7 +134,7 @@ fn a_push_compares_with_what_was_before_even_in_a_clone_of_depth_1() {
 }
 
 #[test]
-fn a_force_push_compares_with_what_was_there_as_long_as_the_server_has_it() {
+fn a_force_push_compares_with_the_replaced_commit_while_the_server_has_it() {
     let origin = Origin::new();
     let topic = origin.sha("topic");
     let here = origin.checkout(&origin.sha("main"), 1);
@@ -145,7 +145,7 @@ fn a_force_push_compares_with_what_was_there_as_long_as_the_server_has_it() {
 }
 
 #[test]
-fn a_pull_request_tells_what_its_merge_would_change_and_nothing_of_others() {
+fn a_pull_request_shows_only_what_its_merge_would_change() {
     let origin = Origin::new();
     let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
     for depth in [0, 1, 2] {
@@ -159,7 +159,7 @@ fn a_pull_request_tells_what_its_merge_would_change_and_nothing_of_others() {
 }
 
 #[test]
-fn a_pull_request_that_is_not_checked_out_is_not_taken_for_unchanged() {
+fn a_pull_request_that_is_not_checked_out_is_an_error() {
     let origin = Origin::new();
     let (base, topic) = (origin.sha("main"), origin.sha("topic"));
     let here = origin.checkout(&base, 1);
@@ -173,7 +173,7 @@ fn a_pull_request_that_is_not_checked_out_is_not_taken_for_unchanged() {
 }
 
 #[test]
-fn a_pull_request_whose_base_is_not_to_be_had_counts_as_all() {
+fn a_pull_request_without_a_reachable_base_counts_everything_as_added() {
     let origin = Origin::new();
     let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
     for commit in [&merge, &topic] {
@@ -192,7 +192,7 @@ fn a_merge_queue_compares_with_the_base_of_its_group() {
 }
 
 #[test]
-fn what_compares_with_nothing_counts_as_all() {
+fn an_event_without_a_base_counts_everything_as_added() {
     let origin = Origin::new();
     let here = origin.checkout(&origin.sha("main"), 1);
     here.is_unknown("workflow_dispatch", &json!({"inputs": {}}), "a run by workflow_dispatch");

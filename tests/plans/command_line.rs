@@ -69,7 +69,7 @@ fn a_shared_file_names_its_readers_alone() {
 }
 
 #[test]
-fn the_exit_code_tells_whether_there_is_something_to_do() {
+fn the_exit_code_shows_whether_there_is_something_to_do() {
     let repo = repository();
     repo.write("README.md", "more\n");
     repo.commit();
@@ -86,7 +86,7 @@ fn the_exit_code_tells_whether_there_is_something_to_do() {
 }
 
 #[test]
-fn what_cannot_be_had_is_an_error_and_never_nothing_changed() {
+fn an_unknown_revision_or_project_is_an_error() {
     let repo = repository();
     for args in [
         &["plan", "--base", "nowhere"][..],
@@ -171,7 +171,7 @@ fn check_names_the_line_and_fails() {
 }
 
 #[test]
-fn check_tells_what_is_valid_and_still_goes_wrong() {
+fn check_warns_of_valid_files_that_fail_when_deployed() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");
     repo.write("services/blog/own.env.example", "A=\n");
@@ -207,7 +207,7 @@ fn check_tells_what_is_valid_and_still_goes_wrong() {
 }
 
 #[test]
-fn explain_answers_for_every_sort_of_file() {
+fn explain_answers_for_every_kind_of_file() {
     let copy = own_services();
     copy.write("services/app/.env", "SECRET=hunter2\n");
     let paths = [
@@ -259,7 +259,7 @@ fn explain_answers_for_every_sort_of_file() {
 
 /// A compose file is of interest to those that it defines, by each line that does.
 #[test]
-fn explain_names_who_is_defined_by_a_file() {
+fn explain_names_the_services_that_a_file_defines() {
     let repo = Repo::without_git();
     let write = |path: &str, content: &str| repo.write(format!("services/{path}"), content);
     write(
@@ -293,7 +293,7 @@ fn explain_names_who_is_defined_by_a_file() {
 }
 
 #[test]
-fn check_tells_of_projects_that_come_after_each_other() {
+fn check_warns_of_a_circle_of_projects() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "x-ghdeploy: {after: shop}\nservices: {web: {image: a:1}}\n");
     repo.write("services/shop/compose.yml", "x-ghdeploy: {after: blog}\nservices: {web: {image: a:1}}\n");

@@ -110,7 +110,7 @@ fn an_unmanaged_directory_in_the_way_is_a_conflict() {
 }
 
 #[test]
-fn what_replaced_a_managed_file_on_the_host_is_not_removed() {
+fn a_directory_that_replaced_a_managed_file_on_the_host_is_not_removed() {
     let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let mut host = repo.deployed();
     repo.remove("blog/x");

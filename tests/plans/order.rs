@@ -35,7 +35,7 @@ fn after_puts_a_project_behind_others() {
 }
 
 #[test]
-fn who_makes_a_network_goes_before_those_who_join_it() {
+fn a_project_that_makes_a_network_goes_before_those_that_join_it() {
     let repo = Repo::new(&[
         (
             "app/compose.yml",
@@ -55,7 +55,7 @@ fn who_makes_a_network_goes_before_those_who_join_it() {
 }
 
 #[test]
-fn a_cycle_is_cut_and_told() {
+fn a_cycle_is_cut_and_reported() {
     let repo = Repo::new(&[
         ("a/compose.yml", &plain("b")),
         ("b/compose.yml", &plain("c")),

@@ -8,7 +8,7 @@ use crate::bench::{ROOT, Repo, project, told};
 const COMPOSE: &str = "services:\n  web: {image: a, volumes: ['./x:/x']}\n";
 
 #[test]
-fn a_renamed_folder_is_a_new_project_and_one_that_is_gone() {
+fn a_renamed_folder_is_a_new_project_and_a_removed_one() {
     let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.remove("blog").write("site/compose.yml", COMPOSE).write("site/x", "1");
@@ -82,7 +82,7 @@ fn a_broken_project_is_not_touched_and_stops_no_other() {
 }
 
 #[test]
-fn two_folders_with_one_compose_name_are_told() {
+fn two_folders_with_one_compose_name_are_reported() {
     let named = format!("name: blog\n{COMPOSE}");
     let repo = Repo::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
     let work = repo.plan(&Default::default());
@@ -137,7 +137,7 @@ fn a_project_that_moves_below_another_folder_keeps_nothing_of_the_old_place() {
 
 /// What cannot be deployed stops the project that it belongs to and those that read it, and no other.
 #[test]
-fn what_cannot_be_deployed_blocks_whom_it_concerns() {
+fn a_file_that_cannot_be_deployed_blocks_only_its_readers() {
     let repo = Repo::new(&[
         ("blog/compose.yml", "services: {web: {image: a}}\n"),
         ("shop/compose.yml", "services: {web: {image: a, volumes: ['../shared:/shared']}}\n"),
@@ -159,7 +159,7 @@ fn what_cannot_be_deployed_blocks_whom_it_concerns() {
 
 /// A project whose compose file cannot be deployed has not left the repository.
 #[test]
-fn a_project_is_not_gone_because_its_compose_file_cannot_be_deployed() {
+fn a_project_whose_compose_file_cannot_be_deployed_is_not_removed() {
     let repo = Repo::new(&[
         ("blog/compose.yml", "services: {web: {image: a}}\n"),
         ("wiki/compose.yml", "services: {web: {image: a}}\n"),

@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn who_acts_reads_what_changed_and_who_reads_it_acts(before in draft(), after in draft()) {
+    fn a_service_acts_exactly_if_it_reads_a_changed_file(before in draft(), after in draft()) {
         let host = before.repo().deployed();
         let repo = after.repo();
         let wanted = repo.wanted();
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn project_by_project_comes_to_the_same(before in draft(), after in draft()) {
+    fn syncing_project_by_project_has_the_same_result(before in draft(), after in draft()) {
         let host = before.repo().deployed();
         let repo = after.repo();
         let at_once = applied(&repo.plan(&host), &host);

@@ -18,7 +18,7 @@ fn reaction(settings: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_service_says_what_a_change_of_its_inputs_means() {
+fn on_change_decides_how_a_service_reacts() {
     let all = "blog/conf/a bind@4, services/blog/one bind@4".replace("services/", "");
     assert_eq!(
         reaction("{on-change: restart}"),
@@ -77,7 +77,7 @@ fn the_strongest_of_several_reactions_suffices() {
 }
 
 #[test]
-fn a_change_of_what_a_change_means_owes_nothing() {
+fn a_change_of_on_change_alone_owes_nothing() {
     for (before, after) in [
         ("{}", "{on-change: {signal: HUP}}"),
         ("{on-change: none}", "{on-change: recreate}"),
@@ -92,7 +92,7 @@ fn a_change_of_what_a_change_means_owes_nothing() {
 }
 
 #[test]
-fn a_change_of_a_file_and_of_what_it_means_acts_by_what_is_said_now() {
+fn a_file_and_on_change_that_change_together_act_by_the_new_on_change() {
     let repo = Repo::new(&[
         ("blog/compose.yml", &compose("{on-change: {signal: HUP}}")),
         ("blog/one", "1"),
@@ -154,7 +154,7 @@ services:
 ";
 
 #[test]
-fn who_waits_for_a_one_shot_is_restarted_after_it_ran_again() {
+fn a_service_that_waits_for_a_one_shot_is_restarted_after_it() {
     let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/conf/a", "2");
@@ -169,7 +169,7 @@ fn who_waits_for_a_one_shot_is_restarted_after_it_ran_again() {
 }
 
 #[test]
-fn who_waits_for_a_one_shot_follows_its_new_definition_too() {
+fn a_service_that_waits_for_a_one_shot_follows_its_new_definition_too() {
     let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &ONE_SHOT.replace("image: i", "image: i2"));
@@ -182,7 +182,7 @@ fn who_waits_for_a_one_shot_follows_its_new_definition_too() {
 }
 
 #[test]
-fn who_merely_depends_is_left_alone() {
+fn a_service_that_merely_depends_is_left_alone() {
     let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &ONE_SHOT.replace("image: w", "image: w2"));
@@ -203,7 +203,7 @@ fn a_one_shot_that_only_gets_a_signal_does_not_run_again() {
 
 /// Another definition recreates the container anyway, with the new content in it.
 #[test]
-fn a_new_definition_needs_no_recreate_besides() {
+fn a_new_definition_needs_no_additional_recreate() {
     let compose = |tag: u8| {
         format!(
             "services:\n  web:\n    image: a:{tag}\n    x-ghdeploy: {{on-change: recreate}}\n    volumes: [./conf:/conf]\n"

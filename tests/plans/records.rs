@@ -46,7 +46,7 @@ fn an_up_is_owed_until_it_is_recorded() {
 }
 
 #[test]
-fn what_was_owed_and_what_changes_now_are_told_together() {
+fn owed_and_new_reasons_are_reported_together() {
     let repo = repo();
     let old = repo.deployed();
     repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2"));
@@ -60,7 +60,7 @@ fn what_was_owed_and_what_changes_now_are_told_together() {
 }
 
 #[test]
-fn a_first_start_that_was_cut_off_is_owed() {
+fn an_interrupted_first_start_is_owed() {
     let repo = repo();
     let mut host = repo.deployed();
     host.state.projects.clear();
@@ -71,7 +71,7 @@ fn a_first_start_that_was_cut_off_is_owed() {
 }
 
 #[test]
-fn a_swap_that_was_cut_off_is_finished() {
+fn an_interrupted_swap_is_finished() {
     let repo = repo();
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "2").write("blog/conf/b", "b");
@@ -85,7 +85,7 @@ fn a_swap_that_was_cut_off_is_finished() {
 }
 
 #[test]
-fn a_swap_that_was_cut_off_and_is_no_longer_wanted_is_taken_back() {
+fn an_interrupted_swap_that_is_no_longer_wanted_is_undone() {
     let repo = repo();
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "2").write("blog/conf/b", "b");
@@ -99,7 +99,7 @@ fn a_swap_that_was_cut_off_and_is_no_longer_wanted_is_taken_back() {
 }
 
 #[test]
-fn a_cut_off_swap_that_changed_nothing_still_has_its_record_replaced() {
+fn an_interrupted_swap_that_changed_nothing_still_replaces_its_record() {
     let repo = repo();
     let mut host = repo.deployed();
     host.pending.insert(unit("blog"), host.manifests[&unit("blog")].clone());
@@ -115,7 +115,7 @@ fn force_recreates_every_active_service() {
 }
 
 #[test]
-fn force_recreates_a_service_once_whatever_else_it_owes() {
+fn force_recreates_a_service_only_once() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2")).write("blog/conf/a", "2");
@@ -148,7 +148,7 @@ fn a_service_with_an_inactive_profile_keeps_its_record() {
 }
 
 #[test]
-fn drift_is_told_and_the_repository_wins() {
+fn drift_is_reported_and_the_repository_wins() {
     let repo = repo();
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), found("by hand"));
@@ -168,7 +168,7 @@ fn drift_is_told_and_the_repository_wins() {
 }
 
 #[test]
-fn drift_that_is_what_is_wanted_is_none() {
+fn drift_to_the_wanted_content_is_none() {
     let repo = repo();
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "2");
@@ -178,7 +178,7 @@ fn drift_that_is_what_is_wanted_is_none() {
 }
 
 #[test]
-fn a_file_that_was_deleted_on_the_host_comes_back() {
+fn a_file_that_was_deleted_on_the_host_is_restored() {
     let repo = repo();
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), Found::Missing);
@@ -191,7 +191,7 @@ fn a_file_that_was_deleted_on_the_host_comes_back() {
 }
 
 #[test]
-fn drift_in_a_file_that_goes_is_kept_aside_too() {
+fn drift_in_a_removed_file_is_kept_too() {
     let repo = repo();
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), found("by hand"));

@@ -73,7 +73,7 @@ const EXPECTED: &[(&str, Says)] = &[
 ];
 
 #[test]
-fn every_report_says_what_its_tests_did() {
+fn every_report_yields_the_results_of_its_tests() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/reports");
     let mut found: BTreeMap<String, Says> = BTreeMap::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten() {

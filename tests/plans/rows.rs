@@ -63,7 +63,7 @@ fn nothing_changed_is_nothing_to_do() {
 }
 
 #[test]
-fn a_line_of_the_definition_is_an_up_of_that_service_alone() {
+fn a_changed_definition_is_an_up_of_that_service_alone() {
     for (from, to) in [
         ("image: nginx:1", "image: nginx:2"),
         ("A: '1'", "A: '2'"),
@@ -84,7 +84,7 @@ fn a_line_of_the_definition_is_an_up_of_that_service_alone() {
 }
 
 #[test]
-fn what_compose_does_not_hash_owes_nothing() {
+fn keys_that_compose_does_not_hash_owe_nothing() {
     for (from, to) in [
         ("image: nginx:1", "image: nginx:1 # a comment"),
         ("image: other:1", "pull_policy: always\n    image: other:1"),
@@ -105,7 +105,7 @@ fn an_override_counts_as_the_definition() {
 }
 
 #[test]
-fn an_env_file_is_an_up_of_those_who_use_it() {
+fn an_env_file_is_an_up_of_the_services_that_use_it() {
     let plan = row(|repo| repo.write("blog/web.env", "B=2\n"));
     assert_eq!(plan, ["blog changed", "  modified blog/web.env", "  up web: blog/web.env envfile@7"]);
     let plan = row(|repo| repo.write("blog/web.env", "B=1\n# a comment\n"));
@@ -113,7 +113,7 @@ fn an_env_file_is_an_up_of_those_who_use_it() {
 }
 
 #[test]
-fn a_value_of_dotenv_is_an_up_of_those_who_use_it() {
+fn a_value_of_dotenv_is_an_up_of_the_services_that_use_it() {
     let plan = row(|repo| repo.write("blog/.env", "TAG=2\n"));
     assert_eq!(plan, ["blog changed", "  added blog/.env", "  up inline: blog/.env@17"]);
     let plan = row(|repo| repo.write("blog/.env", "UNUSED=2\n"));
@@ -121,7 +121,7 @@ fn a_value_of_dotenv_is_an_up_of_those_who_use_it() {
 }
 
 #[test]
-fn a_mounted_file_is_a_restart_of_those_who_mount_it() {
+fn a_mounted_file_is_a_restart_of_the_services_that_mount_it() {
     let plan = row(|repo| repo.write("blog/nginx.conf", "events { }\n"));
     assert_eq!(plan, ["blog changed", "  modified blog/nginx.conf", "  restart web: blog/nginx.conf bind@9"]);
 }
@@ -326,7 +326,7 @@ fn a_service_with_two_causes_acts_once() {
 }
 
 #[test]
-fn what_only_the_host_can_tell_acts_and_says_so() {
+fn a_path_that_only_the_host_can_resolve_acts_and_says_so() {
     let compose = "services:\n  web: {image: a, volumes: ['${DIR}/conf/site.conf:/site.conf', '${DATA}:/data']}\n  \
                    app: {image: b, env_file: ['./env/${STAGE}.env']}\n";
     let files = [

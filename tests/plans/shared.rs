@@ -62,7 +62,7 @@ fn a_file_that_is_shared_by_definition_is_an_up_of_every_reader() {
 }
 
 #[test]
-fn who_is_not_selected_owes_what_it_missed() {
+fn an_unselected_project_owes_what_it_missed() {
     let repo = two();
     let host = repo.deployed();
     repo.write("shared/tz", "2")
@@ -88,7 +88,7 @@ fn a_shared_file_that_no_selected_project_reads_stays() {
 }
 
 #[test]
-fn who_missed_the_change_of_a_shared_file_is_restarted_later() {
+fn a_project_that_missed_a_shared_change_is_restarted_later() {
     let repo = two();
     let host = repo.deployed();
     repo.write("shared/tz", "2");
@@ -205,7 +205,7 @@ fn a_file_of_another_project_is_an_input_without_being_shared() {
 }
 
 #[test]
-fn a_shared_file_that_was_deleted_on_the_host_comes_back() {
+fn a_shared_file_that_was_deleted_on_the_host_is_restored() {
     let repo = two();
     let mut host = repo.deployed();
     host.found.insert(path("shared/tz"), Found::Missing);

@@ -119,7 +119,7 @@ fn an_empty_plan_says_so_in_every_output() {
 }
 
 #[test]
-fn errors_stand_at_their_lines_seen_from_the_top_of_the_work_space() {
+fn errors_are_annotated_at_their_lines_relative_to_the_workspace() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web:\n    image: 'a:1'\n    depends_on: [db]\n");
     let log = runner.run(&["check"]).exits(2).stderr;
@@ -180,7 +180,7 @@ fn hostile_names_are_neither_commands_nor_outputs_nor_markup() {
 }
 
 #[test]
-fn a_summary_stays_below_what_github_takes() {
+fn a_summary_stays_below_githubs_limit() {
     let runner = Runner::new();
     for project in 0..400 {
         let service =
@@ -202,7 +202,7 @@ fn a_summary_stays_below_what_github_takes() {
 }
 
 #[test]
-fn files_that_cannot_be_written_are_said_and_fail_nothing() {
+fn unwritable_files_of_the_runner_are_noted_and_fail_nothing() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1'}\n");
     let mut command = runner.command(&["check"]);
@@ -215,7 +215,7 @@ fn files_that_cannot_be_written_are_said_and_fail_nothing() {
 }
 
 #[test]
-fn a_runner_that_is_asked_for_more_words_gets_them() {
+fn runner_debug_makes_the_log_verbose() {
     let runner = Runner::new();
     runner.write("services/blog/compose.yml", "services:\n  web: {image: 'a:1', volumes: ['.:/x']}\n");
     for number in 0..12 {

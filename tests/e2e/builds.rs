@@ -130,7 +130,7 @@ fn nothing_is_built_behind_a_closed_gate_or_with_the_verdict_of_another_commit()
     none("the verdict was closed");
     for text in ["", "{}", &stale[..stale.len() / 2]] {
         std::fs::write(&verdict, text).unwrap();
-        build(&bench, &["--verdict", &verdict]).exits(2).prints("is no verdict");
+        build(&bench, &["--verdict", &verdict]).exits(2).prints("is not a verdict");
         none("the verdict is none");
     }
     // And by the one of this very commit.
@@ -146,7 +146,7 @@ fn a_project_whose_tests_failed_is_left_out_and_the_others_are_built() {
     bench.put(&[("test (app)", "failure"), ("test (tool)", "success")]);
     build(&bench, &["--check", "test ({project})", "--timeout", "1s"])
         .exits(3)
-        .prints("1 image built; 1 image not begun");
+        .prints("1 image built; 1 image not started");
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 2));
 }
 

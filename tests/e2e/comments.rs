@@ -302,7 +302,7 @@ fn a_document_that_is_no_plan_is_refused() {
         std::fs::write(&path, text).unwrap();
         let said = run(&mut workflow_run(&bench, &bench.head));
         assert_eq!(said.code, Some(2), "{said:?}");
-        assert!(said.stderr.contains("is no plan: ") && said.stderr.contains(words), "{said:?}");
+        assert!(said.stderr.contains("is not a plan: ") && said.stderr.contains(words), "{said:?}");
     }
     std::fs::write(&path, plan.to_string()).unwrap();
     let said = run(&mut workflow_run(&bench, &"b".repeat(40)));

@@ -150,7 +150,8 @@ fn late_checks_are_waited_for_and_unchanged_answers_are_not_sent_again() {
         said.join().unwrap()
     });
     assert_eq!(said.code, Some(0), "{said:?}");
-    let reasons = ["no check has this name", "`test (1)` pending", "still runs, and more may come of it"];
+    let reasons =
+        ["no check has this name", "`test (1)` pending", "is still running and may add more checks"];
     for words in reasons {
         let waits =
             |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
@@ -225,7 +226,7 @@ fn the_gate_judges_the_commit_of_the_event_which_must_be_checked_out() {
     bench.write("services/blog/app/Dockerfile", "FROM evil\n");
     run(&mut bench.event("workflow_run", &after, &["gate"]))
         .exits(3)
-        .prints("files of the commit are changed");
+        .prints("the checked-out files differ from the commit");
     bench.gate(&["--sha", "main"]).exits(2).prints("--sha is not the full name of a commit");
 }
 

@@ -37,7 +37,7 @@ impl Render for Builds {
         let counts = [
             (ImageResult::Built, "built"),
             (ImageResult::Failed, "failed"),
-            (ImageResult::Closed, "not begun"),
+            (ImageResult::Closed, "not started"),
         ];
         let counts: Vec<String> = counts
             .into_iter()

@@ -222,7 +222,7 @@ impl Actions<'_> {
                     cause: if file.change == FileChangeKind::Drift {
                         Cause::Drift
                     } else {
-                        Cause::File { unknown: read.unknown.iter().cloned().collect() }
+                        Cause::File { unknown: read.unknown.to_vec() }
                     },
                 });
             }

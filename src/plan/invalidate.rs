@@ -61,7 +61,7 @@ fn invalidate(record: &mut ServiceState, kind: &ActionKind) {
         ActionKind::None => {}
         ActionKind::Restart => invalidate_inputs(record, &reaction_key(&Reaction::Restart)),
         ActionKind::Signal { signal } => {
-            invalidate_inputs(record, &reaction_key(&Reaction::Signal(signal.clone())))
+            invalidate_inputs(record, &reaction_key(&Reaction::Signal(signal.clone())));
         }
         ActionKind::Exec { argv } => invalidate_inputs(record, &reaction_key(&Reaction::Exec(argv.clone()))),
         ActionKind::Build => record.build = Some(INVALID.to_owned()),

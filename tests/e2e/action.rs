@@ -1,4 +1,4 @@
-//! How the action gets its binary: given, released, or built.
+//! The binary of the action: given, released, or built.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The action as a runner has it, and a place where releases are.
+/// The action as a runner has it, and a server of releases.
 struct Action(TempDir);
 
 impl Action {
@@ -38,7 +38,7 @@ impl Action {
         self.0.path().join(name)
     }
 
-    /// Puts a release where it would be downloaded from, with a program that says `words`; returns its digest.
+    /// Publishes a release with a program that prints `words`, and returns its digest.
     fn release(&self, words: &str) -> String {
         let dir = self.path("releases").join(format!("v{VERSION}"));
         fs::create_dir_all(&dir).unwrap();
@@ -54,7 +54,7 @@ impl Action {
         format!("ghdeploy-{VERSION}-{}-unknown-linux-musl.tar.gz", std::env::consts::ARCH)
     }
 
-    /// Lets the action trust a digest.
+    /// Adds a digest to those that the action trusts.
     fn trust(&self, digest: &str) {
         let table = self.path("action/.github/action/sha256sums");
         let lines = fs::read_to_string(&table).unwrap();
@@ -65,7 +65,7 @@ impl Action {
         self.get_of(&self.path("action"), shell, variables)
     }
 
-    /// The same with the action in another folder.
+    /// [`Action::get`] with the action in another folder.
     fn get_of(&self, action: &Path, shell: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(shell[0]);
         command.args(&shell[1..]).arg(action.join(".github/action/get.sh")).current_dir(self.path("temp"));
@@ -81,7 +81,7 @@ impl Action {
         command.output().unwrap()
     }
 
-    /// What the program says that it found.
+    /// Version that the binary prints that the action found.
     fn found(&self) -> String {
         let output = fs::read_to_string(self.path("output")).unwrap();
         let binary = output.strip_prefix("binary=").unwrap().trim_end();
@@ -92,7 +92,7 @@ impl Action {
     }
 }
 
-fn said(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
@@ -103,21 +103,21 @@ fn a_release_is_downloaded_once_and_runs_only_with_the_known_digest() {
         let good = action.release("good");
         action.trust(&good);
         let output = action.get(shell, &[]);
-        assert!(output.status.success(), "{shell:?}: {}", said(&output));
+        assert!(output.status.success(), "{shell:?}: {}", printed(&output));
         assert_eq!(action.found(), "good");
         // The second time nothing is downloaded.
         fs::remove_dir_all(action.path("releases")).unwrap();
         let output = action.get(shell, &[]);
-        assert!(output.status.success() && !said(&output).contains("downloading"), "{}", said(&output));
+        assert!(output.status.success() && !printed(&output).contains("downloading"), "{}", printed(&output));
         assert_eq!(action.found(), "good");
-        // Somebody has put something else in its place.
+        // The server has another file in its place.
         fs::remove_dir_all(action.path("cache")).unwrap();
         assert_ne!(action.release("evil"), good);
         let output = action.get(shell, &[]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains("was released with: it was not run"), "{}", said(&output));
+        assert!(printed(&output).contains("was released with: it was not run"), "{}", printed(&output));
         assert!(!action.path("output").exists());
-        // And nothing of it is kept.
+        // It is not kept.
         let left = walkdir::WalkDir::new(action.path("cache"))
             .into_iter()
             .flatten()
@@ -126,9 +126,9 @@ fn a_release_is_downloaded_once_and_runs_only_with_the_known_digest() {
         fs::remove_dir_all(action.path("releases")).unwrap();
         let output = action.get(shell, &[]);
         assert!(
-            said(&output).contains("::error::cannot download release ") && output.status.code() == Some(1),
+            printed(&output).contains("::error::cannot download release ") && output.status.code() == Some(1),
             "{}",
-            said(&output)
+            printed(&output)
         );
     }
 }
@@ -143,29 +143,29 @@ fn a_given_binary_is_used_and_a_missing_one_is_reported() {
         let _ = symlink(env!("CARGO_BIN_EXE_ghdeploy"), bin.join("mine"));
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let output = action.get(&["sh"], &[("GHDEPLOY_BINARY", given), ("PATH", &path)]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", printed(&output));
         assert_eq!(action.found(), format!("ghdeploy {VERSION}"));
     }
     let output = action.get(&["sh"], &[("GHDEPLOY_BINARY", "/nowhere/ghdeploy")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("::error::GHDEPLOY_BINARY names no program: /nowhere/ghdeploy"));
+    assert!(printed(&output).contains("::error::GHDEPLOY_BINARY names no program: /nowhere/ghdeploy"));
 }
 
 #[test]
 fn without_a_release_the_action_builds_its_own_sources() {
     let action = Action::new();
-    // As the action does it, in a place that is kept for the next time, and without the optimiser: that takes minutes.
+    // The target directory is kept for the next time, and the optimiser is off: a real build takes minutes.
     let target = Path::new(TOP).join("target");
     fs::create_dir_all(&target).unwrap();
     fs::create_dir_all(action.path("cache/ghdeploy")).unwrap();
     symlink(target, action.path("cache/ghdeploy/target")).unwrap();
     let output = action.get_of(Path::new(TOP), &["sh"], &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     assert_eq!(action.found(), format!("ghdeploy {VERSION}"));
-    assert!(said(&output).contains("(built from the action's sources)"));
-    // The second time it is there, in whichever folder the same sources lie; without cargo it would be said.
+    assert!(printed(&output).contains("(built from the action's sources)"));
+    // The same sources are not built again, wherever they are. Without cargo and without a binary there is an error.
     let output = action.get(&["sh"], &[]);
-    assert!(output.status.success() && !said(&output).contains("building"), "{}", said(&output));
+    assert!(output.status.success() && !printed(&output).contains("building"), "{}", printed(&output));
     let bin = action.path("bin");
     fs::create_dir_all(&bin).unwrap();
     for tool in ["sh", "dirname", "sed", "head", "uname", "mkdir", "find", "sort", "sha256sum", "cut", "cat"]
@@ -177,8 +177,8 @@ fn without_a_release_the_action_builds_its_own_sources() {
     let output = action.get(&["sh"], &[("PATH", &bin.display().to_string())]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said(&output).contains("cargo is not installed: install Rust, or set GHDEPLOY_BINARY"),
+        printed(&output).contains("cargo is not installed: install Rust, or set GHDEPLOY_BINARY"),
         "{}",
-        said(&output)
+        printed(&output)
     );
 }

@@ -1,9 +1,9 @@
-//! Commits that are older than the deployed one, of another history, or of a clone that does not tell.
+//! Commits that are older than the deployed one or of another history, and clones that cannot tell.
 
 use crate::bed::Bed;
 use crate::support::program::Output;
 
-/// A bed with these versions committed one second apart; what each commit is called.
+/// A bed with these versions committed one second apart, and the ids of the commits.
 fn history(test: &str, versions: &[&str]) -> (Bed, Vec<String>) {
     let bed = Bed::new(test);
     let commits =
@@ -53,7 +53,7 @@ fn an_ancestor_is_refused_without_allow_older() {
     assert!(bed.on_host("app/compose.yml").contains("V: three"));
     sync(&bed, &["--allow-older"]).exits(0);
     assert!(bed.on_host("app/compose.yml").contains("V: one"));
-    // What was newest stays so: a re-run of the one between is still older.
+    // The newest commit stays the newest: a re-run of the middle one is still older.
     bed.git(&["checkout", "-q", &commits[1]]);
     sync(&bed, &[]).exits(2).prints("is older than");
     bed.git(&["checkout", "-q", &commits[2]]);

@@ -1,4 +1,4 @@
-//! The comment on a pull request: written once, kept up to date, never by a run that is too old.
+//! The comment on a pull request: written once, kept up to date, never by an outdated run.
 
 use std::process::Command;
 
@@ -10,14 +10,14 @@ use crate::support::program;
 
 const PULL: u64 = 7;
 
-/// A clone with the merge of a pull request, and GitHub.
-struct Bench {
+/// A clone with the merge of a pull request, and its GitHub.
+struct PullRequest {
     runner: Runner,
     head: String,
 }
 
-impl Bench {
-    /// The pull request changes the project `shop`.
+impl PullRequest {
+    /// A pull request that changes the project `shop`.
     fn new() -> Self {
         let mut this = Self { runner: Runner::new(), head: String::new() };
         this.tag("blog", "1");
@@ -32,10 +32,10 @@ impl Bench {
         this
     }
 
-    /// Commits another tag of the image of a project.
+    /// Commits another image tag of a project.
     fn tag(&self, project: &str, tag: &str) {
         let text = format!("services:\n  web: {{image: 'a:{tag}'}}\n");
-        self.write(&format!("services/{project}/compose.yml"), &text);
+        self.write(format!("services/{project}/compose.yml"), &text);
         self.commit();
     }
 
@@ -43,7 +43,7 @@ impl Bench {
         self.runner.event(name, payload, &["comment"])
     }
 
-    /// A run by the pull request, as it was when `head` was its newest commit.
+    /// A run for the pull request when `head` was its newest commit.
     fn pull(&self) -> Command {
         self.event(
             "pull_request",
@@ -54,7 +54,7 @@ impl Bench {
         )
     }
 
-    /// The bodies of all comments on the pull request.
+    /// Bodies of all comments on the pull request.
     fn bodies(&self) -> Vec<String> {
         self.github.state().bodies(PULL).into_iter().map(str::to_owned).collect()
     }
@@ -64,7 +64,7 @@ impl Bench {
     }
 }
 
-impl std::ops::Deref for Bench {
+impl std::ops::Deref for PullRequest {
     type Target = Runner;
 
     fn deref(&self) -> &Runner {
@@ -73,87 +73,87 @@ impl std::ops::Deref for Bench {
 }
 
 #[track_caller]
-fn ends_well(command: &mut Command, words: &str) {
+fn succeeds(command: &mut Command, words: &str) {
     run(command).exits(0).prints(words);
 }
 
 #[test]
 fn one_comment_is_written_and_then_kept_up_to_date() {
-    let bench = Bench::new();
-    ends_well(&mut bench.pull(), "commented on #7: https://github.com/ann/side/pull/7#issuecomment-101");
-    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    let pr = PullRequest::new();
+    succeeds(&mut pr.pull(), "commented on #7: https://github.com/ann/side/pull/7#issuecomment-101");
+    let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert!(
         body.contains("ghdeploy: 1 project changes")
             && body.contains("| `shop` | changed, 1 file | up `web` |"),
         "{body}"
     );
-    assert!(body.contains(&format!("For commit `{}`", bench.head)), "{body}");
+    assert!(body.contains(&format!("For commit `{}`", pr.head)), "{body}");
     assert!(body.contains(&format!("/{REPOSITORY}/actions/runs/118)")), "{body}");
-    // The second time only the run is another.
-    ends_well(bench.pull().env("GITHUB_RUN_ID", "119000911"), "updated the comment on #7");
-    let [again] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    // The second comment differs only in the run.
+    succeeds(pr.pull().env("GITHUB_RUN_ID", "119000911"), "updated the comment on #7");
+    let [again] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert_eq!(again.replace("119000911", "118"), body);
 }
 
 #[test]
 fn a_plan_that_becomes_empty_updates_the_comment_and_an_empty_one_makes_none() {
-    let bench = Bench::new();
-    ends_well(bench.pull().args(["--project", "blog"]), "nothing to say on #7: the plan is empty");
-    assert_eq!(bench.bodies(), [""; 0]);
-    ends_well(&mut bench.pull(), "commented on #7");
-    ends_well(bench.pull().args(["--base", "HEAD"]), "updated the comment on #7");
-    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    let pr = PullRequest::new();
+    succeeds(pr.pull().args(["--project", "blog"]), "nothing to say on #7: the plan is empty");
+    assert_eq!(pr.bodies(), [""; 0]);
+    succeeds(&mut pr.pull(), "commented on #7");
+    succeeds(pr.pull().args(["--base", "HEAD"]), "updated the comment on #7");
+    let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert!(body.contains("### ghdeploy: nothing to do"), "{body}");
 }
 
 #[test]
 fn every_configuration_has_a_comment_of_its_own() {
-    let bench = Bench::new();
-    ends_well(&mut bench.pull(), "commented on #7");
-    ends_well(bench.pull().args(["--host", "deploy@db"]), "commented on #7");
-    std::fs::write(bench.path("other -->.yml"), "keep: 3\n").unwrap();
+    let pr = PullRequest::new();
+    succeeds(&mut pr.pull(), "commented on #7");
+    succeeds(pr.pull().args(["--host", "deploy@db"]), "commented on #7");
+    std::fs::write(pr.path("other -->.yml"), "keep: 3\n").unwrap();
     for _ in 0..2 {
-        ends_well(bench.pull().args(["--config", "other -->.yml"]), "on #7: https://github.com/");
+        succeeds(pr.pull().args(["--config", "other -->.yml"]), "on #7: https://github.com/");
     }
-    assert_eq!(bench.bodies().len(), 3);
+    assert_eq!(pr.bodies().len(), 3);
 }
 
 #[test]
 fn the_comment_is_found_on_a_late_page_and_a_persons_comment_is_left_alone() {
-    let bench = Bench::new();
-    ends_well(&mut bench.pull(), "commented on #7");
-    let ours = bench.bodies().remove(0);
+    let pr = PullRequest::new();
+    succeeds(&mut pr.pull(), "commented on #7");
+    let ours = pr.bodies().remove(0);
     {
-        let mut state = bench.github.state();
+        let mut state = pr.github.state();
         let (_, mine) = state.comments.remove(0);
         for number in 0..25 {
             state.put_comment(PULL, "bob", "User", &format!("talk {number}"));
         }
-        // Somebody has copied the mark into a comment of theirs, and into another pull request.
+        // A person copied the marker into a comment of their own, and into another pull request.
         state.put_comment(PULL, "mallory", "User", &ours);
         state.put_comment(8, "github-actions[bot]", "Bot", &ours);
         state.comments.push((PULL, mine));
         state.page = Some(10);
     }
-    ends_well(bench.pull().env("GITHUB_RUN_ID", "120"), "updated the comment on #7");
-    let bodies = bench.bodies();
+    succeeds(pr.pull().env("GITHUB_RUN_ID", "120"), "updated the comment on #7");
+    let bodies = pr.bodies();
     assert_eq!((bodies.len(), &bodies[25]), (27, &ours));
     assert!(bodies[26].contains("run=120.1"), "{bodies:?}");
 }
 
 #[test]
 fn a_run_for_an_old_commit_writes_nothing() {
-    let bench = Bench::new();
-    bench.github.state().heads.insert(PULL, "f".repeat(40));
-    ends_well(&mut bench.pull(), "nothing was written: #7 is at ffffffff");
-    assert_eq!(bench.bodies(), [""; 0]);
-    // GitHub may be slow to tell of the newest commit; the comment itself tells, too.
-    let bench = Bench::new();
-    ends_well(bench.pull().env("GITHUB_RUN_ID", "130"), "commented on #7");
-    let newer = bench.bodies().remove(0).replace(&bench.head, &"e".repeat(40));
-    bench.github.state().comments[0].1["body"] = json!(newer);
-    ends_well(&mut bench.pull(), "nothing was written: #7 is at eeeeeeee");
-    assert_eq!(bench.bodies(), [newer]);
+    let pr = PullRequest::new();
+    pr.github.state().heads.insert(PULL, "f".repeat(40));
+    succeeds(&mut pr.pull(), "nothing was written: #7 is at ffffffff");
+    assert_eq!(pr.bodies(), [""; 0]);
+    // GitHub may report the newest commit late; the comment shows it as well.
+    let pr = PullRequest::new();
+    succeeds(pr.pull().env("GITHUB_RUN_ID", "130"), "commented on #7");
+    let newer = pr.bodies().remove(0).replace(&pr.head, &"e".repeat(40));
+    pr.github.state().comments[0].1["body"] = json!(newer);
+    succeeds(&mut pr.pull(), "nothing was written: #7 is at eeeeeeee");
+    assert_eq!(pr.bodies(), [newer]);
 }
 
 #[test]
@@ -161,13 +161,13 @@ fn a_run_that_is_overtaken_while_it_writes_withdraws_its_plan() {
     for (there, request) in
         [(false, "POST /repos/ann/side/issues/7/comments"), (true, "PATCH /repos/ann/side/issues/comments/")]
     {
-        let bench = Bench::new();
+        let pr = PullRequest::new();
         if there {
-            ends_well(bench.pull().env("GITHUB_RUN_ID", "110"), "commented on #7");
+            succeeds(pr.pull().env("GITHUB_RUN_ID", "110"), "commented on #7");
         }
-        bench.github.surprise(request, |state| drop(state.heads.insert(PULL, "d".repeat(40))));
-        ends_well(&mut bench.pull(), "nothing was written: #7 is at dddddddd");
-        let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+        pr.github.surprise(request, |state| drop(state.heads.insert(PULL, "d".repeat(40))));
+        succeeds(&mut pr.pull(), "nothing was written: #7 is at dddddddd");
+        let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
         assert!(
             body.contains("### ghdeploy: the pull request has moved on") && !body.contains("`shop`"),
             "{body}"
@@ -177,114 +177,112 @@ fn a_run_that_is_overtaken_while_it_writes_withdraws_its_plan() {
 
 #[test]
 fn two_runs_that_both_find_no_comment_leave_one() {
-    let bench = Bench::new();
-    let first = Bench::new();
-    ends_well(first.pull().env("GITHUB_RUN_ID", "117"), "commented on #7");
-    let theirs = first.bodies().remove(0).replace(&first.head, &bench.head);
-    bench.github.surprise("POST /repos/ann/side/issues/7/comments", move |state| {
+    let pr = PullRequest::new();
+    let first = PullRequest::new();
+    succeeds(first.pull().env("GITHUB_RUN_ID", "117"), "commented on #7");
+    let theirs = first.bodies().remove(0).replace(&first.head, &pr.head);
+    pr.github.surprise("POST /repos/ann/side/issues/7/comments", move |state| {
         state.put_comment(PULL, "github-actions[bot]", "Bot", &theirs);
     });
-    ends_well(&mut bench.pull(), "updated the comment on #7");
-    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    succeeds(&mut pr.pull(), "updated the comment on #7");
+    let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert!(body.contains("run=118.1"), "{body}");
 }
 
 #[test]
 fn a_comment_that_was_deleted_meanwhile_is_written_again() {
-    let bench = Bench::new();
-    ends_well(&mut bench.pull(), "commented on #7");
-    bench.github.surprise("PATCH /", |state| state.comments.clear());
-    ends_well(bench.pull().env("GITHUB_RUN_ID", "119"), "commented on #7");
-    assert_eq!(bench.bodies().len(), 1);
+    let pr = PullRequest::new();
+    succeeds(&mut pr.pull(), "commented on #7");
+    pr.github.surprise("PATCH /", |state| state.comments.clear());
+    succeeds(pr.pull().env("GITHUB_RUN_ID", "119"), "commented on #7");
+    assert_eq!(pr.bodies().len(), 1);
 }
 
 #[test]
 fn a_temporary_failure_of_github_is_retried() {
-    let bench = Bench::new();
+    let pr = PullRequest::new();
     let limited = |headers: &[(&'static str, &str)]| {
         headers.iter().fold(Refusal::new(403, "API rate limit exceeded"), |refusal, (name, value)| {
             refusal.header(name, value)
         })
     };
-    bench.github.refuse("GET /repos/ann/side/pulls/7", Refusal::new(502, "Bad Gateway"));
-    bench
-        .github
+    pr.github.refuse("GET /repos/ann/side/pulls/7", Refusal::new(502, "Bad Gateway"));
+    pr.github
         .refuse("GET /repos/ann/side/pulls/7", Refusal::new(503, "unavailable").header("retry-after", "0"));
-    bench.github.refuse(
+    pr.github.refuse(
         "GET /repos/ann/side/issues/7/comments",
         limited(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")]),
     );
-    bench.github.refuse("POST /repos/ann/side/issues/7/comments", limited(&[("retry-after", "1")]));
-    ends_well(&mut bench.pull(), "commented on #7");
-    assert_eq!(bench.bodies().len(), 1);
+    pr.github.refuse("POST /repos/ann/side/issues/7/comments", limited(&[("retry-after", "1")]));
+    succeeds(&mut pr.pull(), "commented on #7");
+    assert_eq!(pr.bodies().len(), 1);
 }
 
 #[test]
 fn a_rate_limit_that_lasts_too_long_is_reported() {
-    let bench = Bench::new();
+    let pr = PullRequest::new();
     let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
-    bench.github.refuse("GET /repos/ann/side/pulls/7", refusal);
-    let said = run(&mut bench.pull());
-    assert_eq!(said.code, Some(1), "{said:?}");
+    pr.github.refuse("GET /repos/ann/side/pulls/7", refusal);
+    let output = run(&mut pr.pull());
+    assert_eq!(output.code, Some(1), "{output:?}");
     assert!(
-        said.stderr.contains("error: no comment was written: GitHub's rate limit is used up for 3600 s"),
-        "{said:?}"
+        output.stderr.contains("error: no comment was written: GitHub's rate limit is used up for 3600 s"),
+        "{output:?}"
     );
 }
 
 #[test]
 fn without_permission_to_write_the_plan_is_in_the_summary_with_the_reason() {
-    let bench = Bench::new();
-    bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
-    ends_well(&mut bench.pull(), "the job needs `permissions: pull-requests: write`");
-    assert!(bench.summary().contains("| `shop` | changed, 1 file |"), "{}", bench.summary());
-    let fork = json!({"pull_request": {"number": PULL, "base": {"sha": bench.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
-        "head": {"sha": bench.head, "repo": {"id": 2}}}});
-    bench.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
-    ends_well(&mut bench.event("pull_request", &fork), "comes from a fork, whose runs may not write");
+    let pr = PullRequest::new();
+    pr.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
+    succeeds(&mut pr.pull(), "the job needs `permissions: pull-requests: write`");
+    assert!(pr.summary().contains("| `shop` | changed, 1 file |"), "{}", pr.summary());
+    let fork = json!({"pull_request": {"number": PULL, "base": {"sha": pr.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
+        "head": {"sha": pr.head, "repo": {"id": 2}}}});
+    pr.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
+    succeeds(&mut pr.event("pull_request", &fork), "comes from a fork, whose runs may not write");
     assert!(
-        bench
-            .summary()
+        pr.summary()
             .contains("This is not a comment on the pull request, for the pull request comes from a fork")
     );
-    assert_eq!(bench.bodies(), [""; 0]);
+    assert_eq!(pr.bodies(), [""; 0]);
 }
 
-/// A plan as the workflow of a pull request hands it over.
-fn handed_over(bench: &Bench) -> (Value, std::path::PathBuf) {
-    let mut command = program::ghdeploy(bench.top(), &bench.beside(""));
+/// A plan that the workflow of a pull request hands over, and the path of its file.
+fn handed_over(pr: &PullRequest) -> (Value, std::path::PathBuf) {
+    let mut command = program::ghdeploy(pr.top(), &pr.beside(""));
     let plan = program::run(command.args(["plan", "--base", "HEAD^1", "--format", "json"])).json();
-    (plan, bench.beside("plan.json"))
+    (plan, pr.beside("plan.json"))
 }
 
-fn workflow_run(bench: &Bench, head: &str) -> Command {
+fn workflow_run(pr: &PullRequest, head: &str) -> Command {
     let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": []}});
-    let mut command = bench.event("workflow_run", &payload);
-    command.arg("--plan").arg(bench.beside("plan.json"));
+    let mut command = pr.event("workflow_run", &payload);
+    command.arg("--plan").arg(pr.beside("plan.json"));
     command
 }
 
 #[test]
 fn a_plan_from_a_fork_is_posted_to_the_pull_request_that_github_names() {
-    let bench = Bench::new();
-    let (mut plan, path) = handed_over(&bench);
-    // The code of the fork may write into its plan what it wants.
+    let pr = PullRequest::new();
+    let (mut plan, path) = handed_over(&pr);
+    // The code of a fork can write anything into its plan.
     plan["hosts"][0]["projects"][1]["name"] =
         json!("</details> @everyone [x](http://evil)\n<!-- ghdeploy:plan key=x -->");
     plan["pull_request"] = json!(9);
     std::fs::write(&path, plan.to_string()).unwrap();
-    bench.github.state().heads.insert(9, "c".repeat(40));
-    ends_well(&mut workflow_run(&bench, &bench.head), "commented on #7");
-    let [body] = <[String; 1]>::try_from(bench.bodies()).unwrap();
+    pr.github.state().heads.insert(9, "c".repeat(40));
+    succeeds(&mut workflow_run(&pr, &pr.head), "commented on #7");
+    let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert!(body.contains("made by the code of the pull request itself"), "{body}");
     assert!(!body.contains("@everyone [x]") && body.matches("<!--").count() == 1, "{body}");
-    assert!(bench.github.state().bodies(9).is_empty());
+    assert!(pr.github.state().bodies(9).is_empty());
 }
 
 #[test]
 fn a_document_that_is_no_plan_is_refused() {
-    let bench = Bench::new();
-    let (plan, path) = handed_over(&bench);
+    let pr = PullRequest::new();
+    let (plan, path) = handed_over(&pr);
     let with = |change: &dyn Fn(&mut Value)| {
         let mut plan = plan.clone();
         change(&mut plan);
@@ -300,60 +298,60 @@ fn a_document_that_is_no_plan_is_refused() {
         (with(&|plan| plan["hosts"][0]["projects"][0]["files"] = json!([{"path": 7}])), "invalid type"),
     ] {
         std::fs::write(&path, text).unwrap();
-        let said = run(&mut workflow_run(&bench, &bench.head));
-        assert_eq!(said.code, Some(2), "{said:?}");
-        assert!(said.stderr.contains("is not a plan: ") && said.stderr.contains(words), "{said:?}");
+        let output = run(&mut workflow_run(&pr, &pr.head));
+        assert_eq!(output.code, Some(2), "{output:?}");
+        assert!(output.stderr.contains("is not a plan: ") && output.stderr.contains(words), "{output:?}");
     }
     std::fs::write(&path, plan.to_string()).unwrap();
-    let said = run(&mut workflow_run(&bench, &"b".repeat(40)));
+    let output = run(&mut workflow_run(&pr, &"b".repeat(40)));
     assert_eq!(
-        (said.code, said.stderr.contains("no open pull request is at bbbb")),
+        (output.code, output.stderr.contains("no open pull request is at bbbb")),
         (Some(2), true),
-        "{said:?}"
+        "{output:?}"
     );
-    bench.github.state().heads.insert(9, bench.head.clone());
-    let said = run(&mut workflow_run(&bench, &bench.head));
+    pr.github.state().heads.insert(9, pr.head.clone());
+    let output = run(&mut workflow_run(&pr, &pr.head));
     assert_eq!(
-        (said.code, said.stderr.contains("several pull requests are at")),
+        (output.code, output.stderr.contains("several pull requests are at")),
         (Some(2), true),
-        "{said:?}"
+        "{output:?}"
     );
-    assert_eq!(bench.bodies(), [""; 0]);
+    assert_eq!(pr.bodies(), [""; 0]);
 }
 
 #[test]
 fn a_missing_token_or_pull_request_is_reported_with_what_to_do() {
-    let bench = Bench::new();
-    let said = run(bench.pull().env_remove("GITHUB_TOKEN"));
-    assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}"), "{said:?}");
-    let said = run(&mut bench.event("push", &json!({"before": bench.head})));
+    let pr = PullRequest::new();
+    let output = run(pr.pull().env_remove("GITHUB_TOKEN"));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}"), "{output:?}");
+    let output = run(&mut pr.event("push", &json!({"before": pr.head})));
     assert_eq!(
-        (said.code, said.stderr.contains("this run is not about a pull request")),
+        (output.code, output.stderr.contains("this run is not about a pull request")),
         (Some(2), true),
-        "{said:?}"
+        "{output:?}"
     );
-    let said = run(bench.pull().env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY"));
+    let output = run(pr.pull().env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY"));
     assert_eq!(
-        (said.code, said.stderr.contains("`ghdeploy plan --format markdown` shows")),
+        (output.code, output.stderr.contains("`ghdeploy plan --format markdown` shows")),
         (Some(2), true),
-        "{said:?}"
+        "{output:?}"
     );
 }
 
 #[test]
 fn outside_a_workflow_the_repository_can_be_given_by_variable() {
-    let bench = Bench::new();
-    bench.git(&["checkout", "-q", &bench.head]);
-    let mut command = bench.event("", &json!({}));
+    let pr = PullRequest::new();
+    pr.git(&["checkout", "-q", &pr.head]);
+    let mut command = pr.event("", &json!({}));
     command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_EVENT_PATH");
-    ends_well(command.args(["--base", "main~1", "--pull-request", "7"]), "commented on #7");
+    succeeds(command.args(["--base", "main~1", "--pull-request", "7"]), "commented on #7");
 }
 
 #[test]
 fn a_large_plan_is_cut_to_the_size_of_a_comment() {
-    let bench = Bench::new();
-    let (mut plan, path) = handed_over(&bench);
+    let pr = PullRequest::new();
+    let (mut plan, path) = handed_over(&pr);
     let project = plan["hosts"][0]["projects"][1].clone();
     let many = (0..3000).map(|number| {
         let mut project = project.clone();
@@ -362,8 +360,8 @@ fn a_large_plan_is_cut_to_the_size_of_a_comment() {
     });
     plan["hosts"][0]["projects"] = many.collect();
     std::fs::write(&path, plan.to_string()).unwrap();
-    ends_well(&mut workflow_run(&bench, &bench.head), "commented on #7");
-    let body = bench.bodies().remove(0);
+    succeeds(&mut workflow_run(&pr, &pr.head), "commented on #7");
+    let body = pr.bodies().remove(0);
     assert!(body.chars().count() <= 65_536 && body.chars().count() > 50_000, "{}", body.chars().count());
     assert!(body.contains("The rest is left out"));
 }

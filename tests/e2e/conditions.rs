@@ -1,9 +1,9 @@
-//! A host that is not as it should be: its disk is full or read-only, its clock lies, its engine stops.
+//! A host in trouble: its disk is full or read-only, its clock is wrong, its engine stops.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, privileged, stdout_of};
 
 fn compose(bed: &Bed, mode: &str) {
     bed.compose("app", &format!("services:\n  web: {{<<: *s, restart: always, environment: {{MODE: {mode}}}, volumes: ['./conf:/conf:ro']}}\n  worker: {{<<: *s, restart: always}}"));
@@ -16,18 +16,18 @@ struct Disk<'b>(&'b Bed);
 impl<'b> Disk<'b> {
     fn mount(bed: &'b Bed) -> Self {
         std::fs::create_dir_all(bed.root("")).unwrap();
-        ran(privileged(["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "none"]).arg(bed.root("")));
+        stdout_of(privileged(["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "none"]).arg(bed.root("")));
         Self(bed)
     }
 
     fn remount(&self, options: &str) {
-        ran(privileged(["mount", "-o", &format!("remount,{options}")]).arg(self.0.root("")));
+        stdout_of(privileged(["mount", "-o", &format!("remount,{options}")]).arg(self.0.root("")));
     }
 }
 
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
-        // What a container mounts of it is let go of with the bed.
+        // Lazily, because containers still use it. They are removed with the bed.
         let _ = privileged(["umount", "-l"]).arg(self.0.root("")).status();
     }
 }
@@ -39,15 +39,15 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_without_loss() {
     compose(&bed, "one");
     bed.sync([]).exits(0);
     let before = bed.containers();
-    // It does not even arrive.
+    // The upload does not fit.
     compose(&bed, "two");
     bed.write("services/app/blob", vec![7_u8; 3 << 20]);
     bed.sync([]).exits(4).prints("the host's disk is full").ends_with("nothing was changed");
-    // It arrives, and then there is no room to keep what it replaces.
+    // The upload fits, but not the replaced files that are kept for a rollback.
     bed.write("services/app/blob", "small");
     bed.settle();
     let fill = |room: u64| {
-        let free = ran(Command::new("df").args(["--output=avail", "-B1"]).arg(bed.root("")));
+        let free = stdout_of(Command::new("df").args(["--output=avail", "-B1"]).arg(bed.root("")));
         let free: u64 = free.lines().last().unwrap().trim().parse().unwrap();
         std::fs::write(bed.root("filling"), vec![0; usize::try_from(free.saturating_sub(room)).unwrap()])
             .unwrap();
@@ -55,14 +55,17 @@ fn a_full_disk_stops_a_sync_before_or_in_the_swap_without_loss() {
     for room in [60_000, 90_000, 120_000] {
         fill(room);
         let ran = bed.call(["sync"]).run();
-        let (code, said) = (ran.code, ran.all());
-        assert!(matches!(code, Some(0 | 4 | 5 | 6)), "{said}");
-        assert!(code == Some(0) || said.contains("No space left") || said.contains("disk is full"), "{said}");
+        let (code, output) = (ran.code, ran.all());
+        assert!(matches!(code, Some(0 | 4 | 5 | 6)), "{output}");
+        assert!(
+            code == Some(0) || output.contains("No space left") || output.contains("disk is full"),
+            "{output}"
+        );
         if code != Some(0) {
             assert_eq!(
                 (bed.on_host("app/conf"), bed.containers()),
                 ("one".to_owned(), before.clone()),
-                "{said}"
+                "{output}"
             );
         }
         std::fs::remove_file(bed.root("filling")).unwrap();
@@ -105,20 +108,22 @@ fn false_file_times_do_not_hide_drift() {
     bed.sync([]).exits(0);
     for (when, text) in [("1 hour ago", "same size 2"), ("next hour", "same size 3")] {
         bed.settle();
-        // Whoever writes may set the clock back, or give the file any time he likes.
+        // A writer can set the clock back or give the file any time.
         std::fs::write(bed.root("app/other"), text).unwrap();
-        ran(Command::new("touch").args(["-d", when]).arg(bed.root("app/other")));
+        stdout_of(Command::new("touch").args(["-d", when]).arg(bed.root("app/other")));
         bed.call(["status"]).run().exits(0).prints("app/other  (drift");
         bed.call(["sync"]).run().exits(0).prints("drift");
         assert_eq!(bed.on_host("app/other"), "same size 1");
         for name in ["names.0", "listing", "proof.0", "state.json", "lock", "heartbeat"] {
-            ran(Command::new("touch").args(["-c", "-d", when]).arg(bed.root(&format!(".ghdeploy/{name}"))));
+            stdout_of(
+                Command::new("touch").args(["-c", "-d", when]).arg(bed.root(&format!(".ghdeploy/{name}"))),
+            );
         }
         bed.call(["sync"]).run().exits(0).prints("nothing to do");
     }
 }
 
-/// A Docker Engine of this bed alone, in a network namespace of its own.
+/// A Docker Engine for this bed alone, in a network namespace of its own.
 struct Engine<'b> {
     bed: &'b Bed,
     space: String,
@@ -128,15 +133,15 @@ struct Engine<'b> {
 impl<'b> Engine<'b> {
     fn start(bed: &'b Bed) -> Self {
         let space = format!("ge{}", std::process::id());
-        ran(&mut privileged(["ip", "netns", "add", &space]));
-        ran(&mut privileged(["ip", "-n", &space, "link", "set", "lo", "up"]));
+        stdout_of(&mut privileged(["ip", "netns", "add", &space]));
+        stdout_of(&mut privileged(["ip", "-n", &space, "link", "set", "lo", "up"]));
         std::fs::create_dir(bed.path("engine")).unwrap();
         let mut engine = Self { bed, space, child: None };
         engine.up();
         let image = bed.path("image.tar");
-        ran(Command::new("docker").args(["save", "-o"]).arg(&image).arg("ghdeploy-test/busybox:1"));
+        stdout_of(Command::new("docker").args(["save", "-o"]).arg(&image).arg("ghdeploy-test/busybox:1"));
         engine.docker(&["load", "-i", &image.display().to_string()]);
-        bed.docker_is(&format!("export DOCKER_HOST={}", engine.socket()));
+        bed.before_docker(&format!("export DOCKER_HOST={}", engine.socket()));
         engine
     }
 
@@ -145,7 +150,7 @@ impl<'b> Engine<'b> {
     }
 
     fn docker(&self, args: &[&str]) -> String {
-        ran(privileged(["docker", "-H", &self.socket()]).args(args))
+        stdout_of(privileged(["docker", "-H", &self.socket()]).args(args))
     }
 
     fn answers(&self) -> bool {
@@ -230,7 +235,7 @@ fn an_engine_that_stops_before_or_during_an_apply_loses_nothing() {
         );
     };
     is_at(&engine, "one");
-    // Stopped before.
+    // The engine stops before the run.
     engine.down();
     compose(&bed, "two");
     bed.sync([])
@@ -243,9 +248,9 @@ fn an_engine_that_stops_before_or_during_an_apply_loses_nothing() {
     engine.up();
     bed.call(["sync"]).run().exits(0);
     is_at(&engine, "two");
-    // Stopped in the middle of an up.
+    // The engine stops during an up.
     let flag = bed.path("engine-stopped");
-    bed.docker_is(&format!(
+    bed.before_docker(&format!(
         "export DOCKER_HOST={}\ncase \" $* \" in *' up '*) [ -e {flag} ] || {{ : >{flag}; kill {}; while \"$real\" version; do sleep 0.1; done >/dev/null; }} 2>/dev/null ;; esac",
         engine.socket(),
         engine.pid(),

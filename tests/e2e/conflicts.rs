@@ -1,17 +1,17 @@
-//! Files on the host that are not as they were deployed, and files that nobody deployed.
+//! Files on the host that were changed after their deploy, and files that were never deployed.
 
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::bed::observe::fates;
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 
-/// Whether the host keeps this content among the objects, under its digest.
+/// Asserts that the host keeps this content as an object.
 #[track_caller]
 fn is_kept(bed: &Bed, content: &str) {
     let mut sum = std::process::Command::new("sha256sum");
     let file = bed.path("content");
     std::fs::write(&file, content).unwrap();
-    let digest = ran(sum.arg(file)).split(' ').next().unwrap().to_owned();
+    let digest = stdout_of(sum.arg(file)).split(' ').next().unwrap().to_owned();
     assert_eq!(bed.on_host(&format!(".ghdeploy/objects/{digest}")), content);
 }
 
@@ -24,7 +24,7 @@ fn drift_is_shown_and_overwritten_and_the_hosts_version_is_kept() {
     );
     bed.write("services/app/web.conf", "one").write("services/app/notes", "one");
     bed.sync([]).exits(0);
-    // Of the same size, so that only times and content tell.
+    // The size is the same, so only times and content differ.
     std::fs::write(bed.root("app/web.conf"), "two").unwrap();
     std::fs::remove_file(bed.root("app/notes")).unwrap();
     bed.call(["sync", "--dry-run"]).run().exits(0).prints("drift").prints("services/app/web.conf");
@@ -66,13 +66,13 @@ fn an_unmanaged_file_in_the_way_stops_its_project_until_it_is_adopted() {
     assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["blog/web"]);
 
     let inode = bed.root("app/equal.conf").metadata().unwrap().ino();
-    bed.guarded_no_more("app/site.conf");
+    bed.allow("app/site.conf");
     bed.sync(["--adopt"]).exits(0);
     assert_eq!(bed.on_host("app/site.conf"), "repository");
     assert_eq!(bed.root("app/equal.conf").metadata().unwrap().ino(), inode, "an equal file was replaced");
     is_kept(&bed, "host");
-    // Adopted is managed: it goes with the repository's.
-    bed.guarded_no_more("app/equal.conf");
+    // An adopted file is managed, so it is removed with the repository's file.
+    bed.allow("app/equal.conf");
     std::fs::remove_file(bed.repo("services/app/equal.conf")).unwrap();
     assert_eq!(bed.deploy().files, ["removed services/app/equal.conf"]);
     assert!(!bed.root("app/equal.conf").exists());
@@ -122,7 +122,9 @@ fn drift_in_a_compose_file_that_was_brought_up_by_hand_is_undone() {
         bed.on_host("app/compose.yml").replace("MODE: one", "MODE: by hand"),
     )
     .unwrap();
-    ran(std::process::Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    stdout_of(
+        std::process::Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")),
+    );
     assert_eq!(bed.env("app/web", "MODE"), "by hand");
     let before = bed.containers();
     bed.sync([]).exits(0);
@@ -130,7 +132,7 @@ fn drift_in_a_compose_file_that_was_brought_up_by_hand_is_undone() {
     assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
 }
 
-/// Puts a project on the host by hand, as its owner did before there was ghdeploy, and starts it.
+/// Copies a project to the host by hand and starts it, without ghdeploy.
 fn by_hand(bed: &Bed, conf: &str) {
     bed.compose(
         "app",
@@ -141,7 +143,7 @@ fn by_hand(bed: &Bed, conf: &str) {
     std::fs::write(bed.root("app/conf/a"), "same").unwrap();
     std::fs::copy(bed.repo("services/app/compose.yml"), bed.root("app/compose.yml")).unwrap();
     let mut up = std::process::Command::new("docker");
-    ran(up.args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    stdout_of(up.args(["compose", "up", "-d"]).current_dir(bed.root("app")));
     bed.write("services/app/web.conf", "repository").write("services/app/conf/a", "same");
 }
 

@@ -1,4 +1,4 @@
-//! Content that Compose does not watch: mounts, configs, secrets. Its readers restart, and see it.
+//! Content that Compose does not watch: mounts, configs, secrets. Its readers restart and read it.
 
 use crate::bed::Bed;
 
@@ -17,7 +17,7 @@ fn a_mounted_file_restarts_only_the_services_that_mount_it() {
     assert_eq!(change.actions, ["restart app/web"]);
     assert_eq!(change.fates, ["app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
-    // Back to what it was: no shortcut by an older digest.
+    // The old content again: an older digest is no shortcut.
     bed.write("services/app/web.conf", "one");
     assert_eq!(bed.deploy().fates, ["app/web restarted"]);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
@@ -35,7 +35,7 @@ fn a_file_below_a_mounted_directory_restarts_the_services_that_mount_it() {
     bed.write("services/app/conf/b/new.conf", "new");
     assert_eq!(bed.deploy().fates, ["app/sub restarted", "app/web restarted"]);
     assert_eq!(bed.inside("app/sub", &["cat", "/b/new.conf"]), "new");
-    // The last files of a mounted directory go; the directory stays under the mount.
+    // The last files of a mounted directory are removed; the directory itself stays mounted.
     std::fs::remove_dir_all(bed.repo("services/app/conf/b")).unwrap();
     assert_eq!(bed.deploy().fates, ["app/sub restarted", "app/web restarted"]);
     bed.write("services/app/conf/b/again.conf", "again");

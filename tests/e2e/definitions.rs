@@ -1,4 +1,4 @@
-//! What the definition of a service is made of: a change of it is taken up by `up`, of that service only.
+//! Parts of a service's definition. `up` applies a change to that service only.
 
 use crate::bed::Bed;
 
@@ -103,7 +103,7 @@ fn an_env_file_recreates_its_readers() {
 fn a_value_in_the_repositorys_env_file_recreates_the_services_that_use_it() {
     let bed = Bed::new("dotenv");
     bed.compose("app", "services:\n  web: {<<: *s, environment: {MODE: '${MODE}'}}\n  worker: {<<: *s}");
-    bed.unguard("app/.env");
+    bed.remove_guarded("app/.env");
     bed.write("services/app/.env", "MODE=one\n");
     bed.sync([]).exits(0);
     bed.write("services/app/.env", "MODE=two\nUNUSED=1\n");

@@ -1,16 +1,16 @@
-//! A row of random edits to a project that reads files in every way there is: whatever is edited, those
-//! who read it act, nobody else does, and they see it.
+//! Random edits of a project that reads files in every possible way. The services that read an edited
+//! file act and read the new content, and no other service acts.
 //!
-//! Who reads what is written down here by hand. `EDITS_SEED` asks for another row.
+//! The table of readers below is written by hand. `EDITS_SEED` selects another series.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bed::Bed;
 
-/// The first value of everything that is edited.
+/// First value of everything that is edited.
 const FIRST: &str = "first";
 
-/// The files below `services/`. `<name>` stands for the present value of that name.
+/// Files below `services/`. `<name>` stands for the current value of that name.
 const FILES: [(&str, &str); 20] = [
     ("app/compose.yml", APP),
     ("app/base.yml", BASE),
@@ -94,7 +94,7 @@ const OTHER: &str = "services:
   reader: {<<: *s, volumes: ['../shared/zone.conf:/zone.conf:ro'], env_file: ../shared/common.env}
   alone: {<<: *s, environment: {EDIT: '<edit alone>'}}";
 
-/// What may be edited, what has to happen then, and which command shows the new value in which container.
+/// Possible edits, the actions that must follow, and the commands that show the new value in a container.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
 const EDITS: [Row; 26] = [
@@ -138,16 +138,16 @@ const EDITS: [Row; 26] = [
     ("edit alone", &["up other/alone"], &[("other/alone", "echo $EDIT")]),
 ];
 
-/// The services of `app` whose definition may be edited besides: `edit file` and so on.
+/// Services of `app` whose definition may be edited too: `edit file` and so on.
 const DEFINITIONS: [&str; 14] = [
     "file", "pair", "dir", "config", "secret", "inline", "envfile", "value", "extended", "shared", "signal",
     "exec", "none", "waits",
 ];
 
-/// Of what several edits ask of a service, the first of these happens.
+/// If several edits concern a service, it performs the first of these.
 const STRONGEST_FIRST: [&str; 6] = ["up", "recreate", "restart", "signal", "exec", "none"];
 
-/// Something that may be edited.
+/// A possible edit.
 struct Edit {
     name: String,
     does: Vec<String>,
@@ -171,7 +171,7 @@ fn edits() -> Vec<Edit> {
     listed.chain(definitions).collect()
 }
 
-/// What has to happen after these edits.
+/// Actions that must follow these edits.
 fn expected(edits: &[Edit]) -> BTreeSet<String> {
     let mut strongest: BTreeMap<&str, usize> = BTreeMap::new();
     for action in edits.iter().flat_map(|edit| &edit.does) {
@@ -183,7 +183,7 @@ fn expected(edits: &[Edit]) -> BTreeSet<String> {
     strongest.into_iter().map(|(service, rank)| format!("{} {service}", STRONGEST_FIRST[rank])).collect()
 }
 
-/// The files of the repository with these values. The late one is not there before it is edited.
+/// Files of the repository with these values. The late file does not exist before its first edit.
 fn files(values: &BTreeMap<String, String>) -> BTreeMap<&'static str, String> {
     let filled = FILES.iter().map(|(path, text)| {
         let text = values
@@ -203,7 +203,7 @@ fn write(bed: &Bed, files: &BTreeMap<&str, String>) {
     }
 }
 
-/// Numbers that look random and are the same each time.
+/// A sequence of numbers that is the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -215,7 +215,7 @@ impl Random {
     }
 }
 
-/// Tells what was being done when a test fails.
+/// Prints the current edits if the test fails.
 struct Doing(String);
 
 impl Drop for Doing {
@@ -240,14 +240,14 @@ fn any_edit_acts_on_the_services_that_read_the_file_and_on_no_other() {
         deck.iter().map(|edit| (edit.name.clone(), FIRST.to_owned())).collect();
     let mut present = files(&values);
     write(&bed, &present);
-    bed.unguard("app/.env");
+    bed.remove_guarded("app/.env");
     bed.sync([]).exits(0);
 
     let mut shown = BTreeMap::new();
     for step in 1..=10 {
         let picked: Vec<Edit> =
             (0..=random.below(3)).map(|_| deck.swap_remove(random.below(deck.len()))).collect();
-        // Longer and shorter than before, or of the same length.
+        // Sometimes longer, sometimes shorter, sometimes of the same length.
         let value = format!("edit{step}{}", "-and-more".repeat(random.below(3)));
         let names: Vec<&str> = picked.iter().map(|edit| edit.name.as_str()).collect();
         doing.0 = format!("seed {seed}, step {step}: {names:?} become {value}");
@@ -267,13 +267,13 @@ fn any_edit_acts_on_the_services_that_read_the_file_and_on_no_other() {
             });
         assert_eq!(BTreeSet::from_iter(change.files), edited.collect::<BTreeSet<_>>());
         for (service, command) in picked.iter().flat_map(|edit| &edit.shows) {
-            bed.comes(service, command, &value);
+            bed.wait_for_output(service, command, &value);
         }
         let restarted: Vec<_> = bed.containers().into_iter().filter(|(_, seen)| seen.again != "0").collect();
         assert!(restarted.is_empty(), "Docker had to start these again: {restarted:?}");
     }
     doing.0 = format!("seed {seed}: after all edits");
     for ((service, command), value) in shown {
-        bed.comes(&service, &command, &value);
+        bed.wait_for_output(&service, &command, &value);
     }
 }

@@ -1,4 +1,4 @@
-//! Which files are wanted, and files of every size.
+//! Selection of files, and files of every size.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn ignored_files_are_not_uploaded_unless_included() {
     ] {
         assert_eq!(bed.root("app").join(path).exists(), wanted, "{path}");
     }
-    // What is ignored from now on leaves the host; the host's own version of it would not.
+    // A file that is ignored from now on is removed from the host.
     bed.write("services/app/.ghdeployignore", "drafts/\nkept\n");
     bed.sync(["--no-restart"]).exits(0);
     assert!(!bed.root("app/kept").exists());
@@ -50,7 +50,7 @@ fn empty_and_large_binary_files_arrive_without_growing_memory() {
     let bed = Bed::new("large");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.write("services/app/empty", "");
-    // It does not compress, and holds every byte.
+    // Incompressible, with every byte value.
     let mut state = 1_u64;
     let words = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -74,7 +74,7 @@ fn empty_and_large_binary_files_arrive_without_growing_memory() {
             if let Some(status) = sync.try_wait().unwrap() {
                 break status;
             }
-            // Gone between two looks: what was seen before counts.
+            // It may end between two looks; the earlier values count.
             let status = std::fs::read_to_string(format!("/proc/{}/status", sync.id())).unwrap_or_default();
             let high = status
                 .lines()

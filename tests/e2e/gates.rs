@@ -1,4 +1,4 @@
-//! The gate: open only on proof, whatever GitHub, files and events are like.
+//! The gate: it opens only on proof, whatever GitHub, files and events contain.
 
 use serde_json::{Value, json};
 
@@ -7,23 +7,23 @@ use crate::runner::{Runner, run};
 use crate::support::program::Output;
 
 impl Runner {
-    /// With two projects that have images.
+    /// A repository with two projects that have images.
     pub(crate) fn with_images(config: &str) -> Self {
         let this = Self::new();
         this.write("ghdeploy.yml", config);
         for project in ["blog", "shop"] {
             this.write(
-                &format!("services/{project}/compose.yml"),
+                format!("services/{project}/compose.yml"),
                 "services:\n  web: {build: {context: app, target: final}}\n  db: {image: 'a:1'}\n",
             );
-            this.write(&format!("services/{project}/app/Dockerfile"), "FROM x AS final\n");
+            this.write(format!("services/{project}/app/Dockerfile"), "FROM x AS final\n");
         }
         this.write(".gitignore", "*.xml\n");
         this.commit();
         this
     }
 
-    /// A check of the newest commit.
+    /// A check run of the newest commit.
     fn check(&self, name: &str, conclusion: &str) -> Value {
         check_run(&self.head(), name, conclusion)
     }
@@ -39,7 +39,7 @@ impl Runner {
     }
 }
 
-/// A check run as GitHub tells of it, of the suite 5.
+/// A check run of the suite 5 in GitHub's format.
 fn check_run(sha: &str, name: &str, conclusion: &str) -> Value {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -51,24 +51,24 @@ fn check_run(sha: &str, name: &str, conclusion: &str) -> Value {
 
 #[test]
 fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_any_page() {
-    let bench = Runner::with_images("gate: {checks: ['test*', lint], timeout: 1s}\n");
-    bench.put(&[
+    let runner = Runner::with_images("gate: {checks: ['test*', lint], timeout: 1s}\n");
+    runner.put(&[
         ("test (1)", "success"),
         ("test (2)", "success"),
         ("other", "failure"),
         ("test (3)", "success"),
     ]);
-    let head = bench.head();
-    bench.github.state().page = Some(2);
-    // A status is followed by others; the newest one counts.
+    let head = runner.head();
+    runner.github.state().page = Some(2);
+    // Of several statuses the newest counts.
     let lint = |state: &str| (head.clone(), "lint".to_owned(), state.to_owned());
-    bench.github.state().contexts = vec![lint("pending"), lint("failure"), lint("pending"), lint("success")];
-    bench.gate(&[]).exits(0).prints(&format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
+    runner.github.state().contexts = vec![lint("pending"), lint("failure"), lint("pending"), lint("success")];
+    runner.gate(&[]).exits(0).prints(&format!("gate open for commit {}: 2 of 2 projects", &head[..10]));
     assert_eq!(
-        (bench.output("gate"), bench.output("projects"), bench.output("result")),
+        (runner.output("gate"), runner.output("projects"), runner.output("result")),
         ("open".to_owned(), r#"["blog","shop"]"#.to_owned(), "open".to_owned())
     );
-    let matrix: Value = serde_json::from_str(&bench.output("matrix")).unwrap();
+    let matrix: Value = serde_json::from_str(&runner.output("matrix")).unwrap();
     assert_eq!(
         matrix["include"][0],
         json!({"project": "blog", "path": "services/blog", "service": "web", "context": "services/blog/app",
@@ -76,201 +76,202 @@ fn the_gate_opens_on_checks_and_statuses_of_the_commit_on_any_page() {
         "tags": format!("ghcr.io/ann/blog:sha-{},ghcr.io/ann/blog:latest", &head[..12])})
     );
     let verdict: Value =
-        serde_json::from_str(&std::fs::read_to_string(bench.output("verdict")).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(runner.output("verdict")).unwrap()).unwrap();
     assert_eq!((&verdict["gate"], &verdict["sha"]), (&json!("open"), &json!(head)));
-    let summary = std::fs::read_to_string(bench.beside("summary")).unwrap();
+    let summary = std::fs::read_to_string(runner.beside("summary")).unwrap();
     assert!(
         summary.contains("### ghdeploy: gate open") && summary.contains("`test (3)` `success`"),
         "{summary}"
     );
-    // The one on the last page counts like the others.
-    bench.put(&[
+    // The check on the last page counts too.
+    runner.put(&[
         ("test (1)", "success"),
         ("test (2)", "success"),
         ("other", "failure"),
         ("test (3)", "failure"),
     ]);
-    bench.gate(&[]).exits(3).prints("check `test*`: `test (3)` failure");
+    runner.gate(&[]).exits(3).prints("check `test*`: `test (3)` failure");
     assert_eq!(
-        (bench.output("gate"), bench.output("projects"), bench.output("matrix")),
+        (runner.output("gate"), runner.output("projects"), runner.output("matrix")),
         ("closed".to_owned(), "[]".to_owned(), r#"{"include":[]}"#.to_owned())
     );
 }
 
 #[test]
 fn any_conclusion_but_success_closes_the_gate_with_its_reason() {
-    let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
+    let runner = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
     for conclusion in ["failure", "neutral", "skipped", "cancelled", "timed_out", "action_required"] {
-        bench.put(&[("test", conclusion)]);
-        bench
+        runner.put(&[("test", conclusion)]);
+        runner
             .gate(&[])
             .exits(3)
             .prints(&format!("::error::the gate is closed: check `test`: `test` {conclusion}"));
     }
-    bench.put(&[("test", "pending")]);
-    bench.gate(&[]).exits(3).prints("check `test`: `test` pending");
-    bench.put(&[]);
-    bench.gate(&[]).exits(3).prints("check `test`: no check has this name");
-    // Those of another commit are those of another commit.
-    bench.github.state().checks = vec![check_run(&"b".repeat(40), "test", "success")];
-    bench.gate(&[]).exits(3).prints("no check has this name");
+    runner.put(&[("test", "pending")]);
+    runner.gate(&[]).exits(3).prints("check `test`: `test` pending");
+    runner.put(&[]);
+    runner.gate(&[]).exits(3).prints("check `test`: no check has this name");
+    // Checks of another commit do not count.
+    runner.github.state().checks = vec![check_run(&"b".repeat(40), "test", "success")];
+    runner.gate(&[]).exits(3).prints("no check has this name");
     for state in ["pending", "failure", "error"] {
-        bench.github.state().contexts = vec![(bench.head(), "test".to_owned(), state.to_owned())];
-        bench.gate(&[]).exits(3).prints(&format!("`test` {state}"));
+        runner.github.state().contexts = vec![(runner.head(), "test".to_owned(), state.to_owned())];
+        runner.gate(&[]).exits(3).prints(&format!("`test` {state}"));
     }
-    // Nothing is required at all.
-    bench.write("ghdeploy.yml", "keep: 3\n");
-    bench.commit();
-    bench.gate(&[]).exits(3).prints("nothing is required, so nothing is proven");
+    // Without any requirement the gate stays closed.
+    runner.write("ghdeploy.yml", "keep: 3\n");
+    runner.commit();
+    runner.gate(&[]).exits(3).prints("nothing is required, so nothing is proven");
 }
 
 #[test]
 fn late_checks_are_waited_for_and_unchanged_answers_are_not_sent_again() {
-    let bench = Runner::with_images("gate: {checks: ['test*'], timeout: 60s}\n");
-    let head = bench.head();
-    bench.github.state().running = vec![5];
-    // First nothing, then something that runs, then one that is through while its workflow still runs, then all.
+    let runner = Runner::with_images("gate: {checks: ['test*'], timeout: 60s}\n");
+    let head = runner.head();
+    runner.github.state().running = vec![5];
+    // First no check, then a running one, then a finished one in a running workflow, then all finished.
     let (one, two) = (check_run(&head, "test (1)", "pending"), check_run(&head, "test (2)", "success"));
     let mut done = one.clone();
     (done["status"], done["conclusion"]) = (json!("completed"), json!("success"));
     let looked = |times: usize| {
-        while bench.github.requests().iter().filter(|request| request.contains("/statuses")).count() < times {
+        while runner.github.requests().iter().filter(|request| request.contains("/statuses")).count() < times
+        {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     };
-    let said = std::thread::scope(|scope| {
-        let said = scope.spawn(|| bench.gate(&[]));
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| runner.gate(&[]));
         looked(1);
-        bench.github.state().checks = vec![one];
+        runner.github.state().checks = vec![one];
         looked(2);
-        bench.github.state().checks = vec![done];
+        runner.github.state().checks = vec![done];
         looked(3);
-        bench.github.state().checks.push(two);
-        bench.github.state().running.clear();
-        said.join().unwrap()
+        runner.github.state().checks.push(two);
+        runner.github.state().running.clear();
+        output.join().unwrap()
     });
-    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(output.code, Some(0), "{output:?}");
     let reasons =
         ["no check has this name", "`test (1)` pending", "is still running and may add more checks"];
     for words in reasons {
         let waits =
             |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
-        assert!(said.all().lines().any(waits), "{words}: {said:?}");
+        assert!(output.all().lines().any(waits), "{words}: {output:?}");
     }
-    assert!(bench.github.state().unchanged > 0);
+    assert!(runner.github.state().unchanged > 0);
 }
 
 #[test]
 fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_keeps_the_gate_closed() {
-    let bench = Runner::with_images("gate: {checks: [test], timeout: 60s}\n");
-    bench.put(&[("test", "success")]);
+    let runner = Runner::with_images("gate: {checks: [test], timeout: 60s}\n");
+    runner.put(&[("test", "success")]);
     for _ in 0..5 {
-        bench.github.refuse("GET /repos/ann/side/commits/", Refusal::new(502, "Bad Gateway"));
+        runner.github.refuse("GET /repos/ann/side/commits/", Refusal::new(502, "Bad Gateway"));
     }
     let limited =
         Refusal::new(403, "rate limit").header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "1");
-    bench.github.refuse("GET /repos/ann/side/commits/", limited);
-    bench.gate(&[]).exits(0).prints("gate open");
-    bench.github.refuse("GET /", Refusal::new(403, "Resource not accessible by integration"));
-    bench.gate(&[]).exits(2).prints("`permissions: {checks: read, statuses: read}`");
-    let mut command = bench.event("workflow_dispatch", &json!({}), &["gate", "--timeout", "1s"]);
+    runner.github.refuse("GET /repos/ann/side/commits/", limited);
+    runner.gate(&[]).exits(0).prints("gate open");
+    runner.github.refuse("GET /", Refusal::new(403, "Resource not accessible by integration"));
+    runner.gate(&[]).exits(2).prints("`permissions: {checks: read, statuses: read}`");
+    let mut command = runner.event("workflow_dispatch", &json!({}), &["gate", "--timeout", "1s"]);
     command.env("GITHUB_API_URL", "http://127.0.0.1:1");
     run(&mut command).exits(4).prints("nothing is proven, so the gate stays closed");
     let limited = Refusal::new(429, "slow down").header("retry-after", "7200");
-    bench.github.refuse("GET /", limited);
-    bench.gate(&[]).exits(4).prints("rate limit is used up for 7200 s");
+    runner.github.refuse("GET /", limited);
+    runner.gate(&[]).exits(4).prints("rate limit is used up for 7200 s");
 }
 
 #[test]
 fn each_project_has_a_gate_of_its_own() {
-    let bench = Runner::with_images("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
-    bench.put(&[("lint", "success"), ("test (blog)", "success"), ("test (shop)", "failure")]);
-    bench.gate(&[]).exits(3).prints("gate closed");
-    assert_eq!(bench.output("projects"), r#"["blog"]"#);
-    let matrix: Value = serde_json::from_str(&bench.output("matrix")).unwrap();
+    let runner = Runner::with_images("gate: {checks: [lint, 'test ({project})'], timeout: 1s}\n");
+    runner.put(&[("lint", "success"), ("test (blog)", "success"), ("test (shop)", "failure")]);
+    runner.gate(&[]).exits(3).prints("gate closed");
+    assert_eq!(runner.output("projects"), r#"["blog"]"#);
+    let matrix: Value = serde_json::from_str(&runner.output("matrix")).unwrap();
     assert_eq!(matrix["include"].as_array().unwrap().len(), 1);
-    bench.gate(&["--project", "blog"]).exits(0).prints("1 of 1 project");
+    runner.gate(&["--project", "blog"]).exits(0).prints("1 of 1 project");
 }
 
 #[test]
 fn the_gate_judges_the_commit_of_the_event_which_must_be_checked_out() {
-    let bench = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
-    let base = bench.head();
-    bench.git(&["checkout", "-q", "-b", "topic"]);
-    bench.write("services/blog/app/x", "x");
-    bench.commit();
-    let head = bench.head();
-    bench.git(&["checkout", "-q", "main"]);
-    bench.write("other", "x");
-    bench.commit();
-    bench.git(&["merge", "-q", "--no-ff", "-m", "m", "topic"]);
-    let merge = bench.head();
-    bench.github.state().checks = vec![check_run(&head, "test", "success")];
+    let runner = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
+    let base = runner.head();
+    runner.git(&["checkout", "-q", "-b", "topic"]);
+    runner.write("services/blog/app/x", "x");
+    runner.commit();
+    let head = runner.head();
+    runner.git(&["checkout", "-q", "main"]);
+    runner.write("other", "x");
+    runner.commit();
+    runner.git(&["merge", "-q", "--no-ff", "-m", "m", "topic"]);
+    let merge = runner.head();
+    runner.github.state().checks = vec![check_run(&head, "test", "success")];
     let pull = json!({"pull_request": {"number": 7, "base": {"sha": base, "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 1}}}});
-    run(&mut bench.event("pull_request", &pull, &["gate"]))
+    run(&mut runner.event("pull_request", &pull, &["gate"]))
         .exits(0)
         .prints(&format!("gate open for commit {}", &head[..10]));
-    assert_eq!(bench.output("projects"), r#"["blog"]"#, "only what has changed is to be built");
-    // A push is judged by what was pushed, which here has no checks.
-    run(&mut bench.event("push", &json!({"before": base}), &["gate"]))
+    assert_eq!(runner.output("projects"), r#"["blog"]"#, "only what has changed is to be built");
+    // A push is judged by the pushed commit, which has no checks here.
+    run(&mut runner.event("push", &json!({"before": base}), &["gate"]))
         .exits(3)
         .prints("no check has this name");
-    // A run that follows another is about that one's commit, and something else is checked out.
+    // A workflow_run is about the commit of the run before it, and another commit is checked out.
     let after = json!({"workflow_run": {"head_sha": head, "event": "push"}});
-    run(&mut bench.event("workflow_run", &after, &["gate"]))
+    run(&mut runner.event("workflow_run", &after, &["gate"]))
         .exits(3)
         .prints(&format!("{merge} is checked out, but the checks are those of {head}"));
-    bench.git(&["checkout", "-q", &head]);
-    run(&mut bench.event("workflow_run", &after, &["gate"])).exits(0).prints("gate open");
-    // Not even a changed file of that commit is what was tested.
-    bench.write("services/blog/app/Dockerfile", "FROM evil\n");
-    run(&mut bench.event("workflow_run", &after, &["gate"]))
+    runner.git(&["checkout", "-q", &head]);
+    run(&mut runner.event("workflow_run", &after, &["gate"])).exits(0).prints("gate open");
+    // With a changed file the checkout is not the tested commit.
+    runner.write("services/blog/app/Dockerfile", "FROM evil\n");
+    run(&mut runner.event("workflow_run", &after, &["gate"]))
         .exits(3)
         .prints("the checked-out files differ from the commit");
-    bench.gate(&["--sha", "main"]).exits(2).prints("--sha is not the full name of a commit");
+    runner.gate(&["--sha", "main"]).exits(2).prints("--sha is not the full name of a commit");
 }
 
 #[test]
 fn every_report_that_the_glob_matches_is_read() {
-    let bench = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
+    let runner = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
     let good = "<testsuite><testcase name='a'/></testsuite>";
-    bench.gate(&[]).exits(3).prints("tests in `**/junit*.xml`: no file matches");
-    bench.write("junit-a.xml", good);
-    bench.write("services/blog/out/junit.xml", good);
-    bench.gate(&[]).exits(0).prints("2 tests passed");
-    bench.gate(&["--min-tests", "3"]).exits(3).prints("2 tests ran, and at least 3 must");
-    bench.write(
+    runner.gate(&[]).exits(3).prints("tests in `**/junit*.xml`: no file matches");
+    runner.write("junit-a.xml", good);
+    runner.write("services/blog/out/junit.xml", good);
+    runner.gate(&[]).exits(0).prints("2 tests passed");
+    runner.gate(&["--min-tests", "3"]).exits(3).prints("2 tests ran, and at least 3 must");
+    runner.write(
         "deep/er/junit.xml",
         "<testsuite><testcase classname='c' name='b'><failure/></testcase></testsuite>",
     );
-    bench.gate(&[]).exits(3).prints("`deep/er/junit.xml` has 1 that failed: c b");
-    bench.write("deep/er/junit.xml", "");
-    bench.gate(&[]).exits(3).prints("`deep/er/junit.xml` cannot be read: it is empty");
-    std::fs::remove_file(bench.path("deep/er/junit.xml")).unwrap();
-    // Each project has its own.
-    bench
+    runner.gate(&[]).exits(3).prints("`deep/er/junit.xml` has 1 that failed: c b");
+    runner.write("deep/er/junit.xml", "");
+    runner.gate(&[]).exits(3).prints("`deep/er/junit.xml` cannot be read: it is empty");
+    std::fs::remove_file(runner.path("deep/er/junit.xml")).unwrap();
+    // Each project has its own reports.
+    runner
         .gate(&["--junit", "services/{project}/out/*.xml"])
         .exits(3)
         .prints("tests in `services/shop/out/*.xml`: no file matches");
-    assert_eq!(bench.output("projects"), r#"["blog"]"#);
-    // A link that leads nowhere is a report that cannot be read.
-    std::os::unix::fs::symlink("nowhere", bench.path("junit-b.xml")).unwrap();
-    bench.gate(&[]).exits(3).prints("`junit-b.xml` cannot be read");
-    bench.gate(&["--junit", "[x"]).exits(2).prints("`[x` is no glob");
+    assert_eq!(runner.output("projects"), r#"["blog"]"#);
+    // A dangling link is a report that cannot be read.
+    std::os::unix::fs::symlink("nowhere", runner.path("junit-b.xml")).unwrap();
+    runner.gate(&[]).exits(3).prints("`junit-b.xml` cannot be read");
+    runner.gate(&["--junit", "[x"]).exits(2).prints("`[x` is no glob");
 }
 
 #[test]
 fn needed_jobs_are_a_proof_and_their_absence_is_not() {
-    let bench = Runner::with_images("keep: 3\n");
-    bench
+    let runner = Runner::with_images("keep: 3\n");
+    runner
         .gate(&["--needs", r#"{"test": {"result": "success", "outputs": {}}}"#])
         .exits(0)
         .prints("gate open");
-    bench.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).exits(3).prints("`test` skipped");
-    bench.gate(&["--needs", ""]).exits(3).prints("their results are missing");
-    // All sources together: each has to be there.
-    bench.put(&[("test", "success")]);
-    bench.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");
+    runner.gate(&["--needs", r#"{"test": {"result": "skipped"}}"#]).exits(3).prints("`test` skipped");
+    runner.gate(&["--needs", ""]).exits(3).prints("their results are missing");
+    // Of all sources together, each is required.
+    runner.put(&[("test", "success")]);
+    runner.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");
     let all = [
         "--check",
         "test",
@@ -281,8 +282,8 @@ fn needed_jobs_are_a_proof_and_their_absence_is_not() {
         "--timeout",
         "1s",
     ];
-    bench.gate(&all).exits(0).prints("gate open");
-    bench
+    runner.gate(&all).exits(0).prints("gate open");
+    runner
         .gate(&[&all[..], &["--forbid", "test"]].concat())
         .exits(3)
         .prints("no check `test`: there is `test` success");
@@ -290,17 +291,17 @@ fn needed_jobs_are_a_proof_and_their_absence_is_not() {
 
 #[test]
 fn outside_a_workflow_only_reports_can_prove() {
-    let bench = Runner::with_images("gate: {junit: ['*.xml']}\n");
-    bench.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
-    let mut command = bench.event("x", &json!({}), &["gate"]);
+    let runner = Runner::with_images("gate: {junit: ['*.xml']}\n");
+    runner.write("a.xml", "<testsuite><testcase name='a'/></testsuite>");
+    let mut command = runner.event("x", &json!({}), &["gate"]);
     command.env_remove("GITHUB_ACTIONS");
     run(&mut command).exits(0).prints("gate open");
-    let mut command = bench.event("x", &json!({}), &["gate", "--check", "test"]);
+    let mut command = runner.event("x", &json!({}), &["gate", "--check", "test"]);
     command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY");
     run(&mut command).exits(2).prints("require reports instead: --junit");
-    // Or a repository is named by hand.
-    bench.put(&[("test", "success")]);
-    let mut command = bench.event("", &json!({}), &["gate", "--check", "test"]);
+    // Unless a variable names the repository.
+    runner.put(&[("test", "success")]);
+    let mut command = runner.event("", &json!({}), &["gate", "--check", "test"]);
     command.env_remove("GITHUB_ACTIONS");
     run(&mut command).exits(0).prints("gate open");
 }

@@ -1,7 +1,7 @@
-//! A GitHub of our own: the calls that ghdeploy makes, with state, pages, refusals and races.
+//! A fake GitHub for the calls that ghdeploy makes, with state, pages, refusals and races.
 //!
-//! Every request and every answer is held against GitHub's own description of its API
-//! (`tests/github/description.json`); what does not fit fails the test that made it.
+//! Every request and every answer is validated against GitHub's own description of its API
+//! (`tests/github/description.json`). A mismatch fails the test.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,57 +10,57 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-/// The token that is let in.
+/// The valid token.
 pub(crate) const TOKEN: &str = "ghs_hunter2hunter2hunter2hunter2hunter2";
 
 /// The repository.
 pub(crate) const REPOSITORY: &str = "ann/side";
 
-/// A server; it ends with the test.
+/// A running server. Dropping it stops it.
 pub(crate) struct GitHub {
     port: u16,
     state: Arc<Mutex<State>>,
 }
 
-/// What the server knows, and what it was asked.
+/// State of the server, and the requests that it received.
 #[derive(Default)]
 pub(crate) struct State {
-    /// The comments of all issues: number of the issue, and the comment.
+    /// Comments of all issues: number of the issue, and the comment.
     pub(crate) comments: Vec<(u64, Value)>,
-    /// The newest commit of each pull request.
+    /// Newest commit of each pull request.
     pub(crate) heads: BTreeMap<u64, String>,
-    /// The deployments, oldest first.
+    /// Deployments, oldest first.
     pub(crate) deployments: Vec<Value>,
-    /// The statuses of each deployment, newest first.
+    /// Statuses of each deployment, newest first.
     pub(crate) states: BTreeMap<u64, Vec<String>>,
-    /// The statuses that were set on commits.
+    /// Commit statuses that ghdeploy set.
     pub(crate) statuses: Vec<Value>,
-    /// The check runs of all commits, each with the fields that differ from the smallest one, and `head_sha`.
+    /// Check runs of all commits, each with `head_sha` and the fields that differ from the minimal answer.
     pub(crate) checks: Vec<Value>,
-    /// The suites of checks that are not through.
+    /// Check suites that are still running.
     pub(crate) running: Vec<u64>,
-    /// What is known of commits by statuses: commit, context, state.
+    /// Commit statuses of others: commit, context, state.
     pub(crate) contexts: Vec<(String, String, String)>,
-    /// How often nothing had changed since the last time.
+    /// Number of answers with status 304.
     pub(crate) unchanged: usize,
-    /// What hooks received.
+    /// Bodies that webhooks received.
     pub(crate) hooks: Vec<Value>,
-    /// Every request: `POST /repos/…`, and its body.
+    /// Every request, such as `POST /repos/…`, with its body.
     pub(crate) requests: Vec<(String, Value)>,
-    /// How many comments a page has.
+    /// Number of comments on a page.
     pub(crate) page: Option<usize>,
-    /// What is answered instead, once each, to the first request that begins so.
+    /// Prefixes of requests, and the answer that the first matching request gets instead.
     refusals: Vec<(String, Refusal)>,
-    /// What happens right before the first request is answered that begins so.
+    /// Prefixes of requests, and what happens right before the first matching one is answered.
     surprises: Vec<(String, Surprise)>,
-    /// What does not fit the description.
+    /// Mismatches with the description.
     wrong: Vec<String>,
     last: u64,
 }
 
 type Surprise = Box<dyn FnOnce(&mut State) + Send>;
 
-/// An answer that is none.
+/// An error that the server answers.
 #[derive(Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -94,12 +94,12 @@ impl GitHub {
         Self { port, state }
     }
 
-    /// The address of its API, as an Enterprise Server has it.
+    /// Address of its API, in the form of an Enterprise Server.
     pub(crate) fn api(&self) -> String {
         format!("http://127.0.0.1:{}/api/v3", self.port)
     }
 
-    /// The address of a webhook with a secret in it.
+    /// Address of a webhook that contains a secret.
     pub(crate) fn hook(&self, secret: &str) -> String {
         format!("http://127.0.0.1:{}/hook/{secret}", self.port)
     }
@@ -108,17 +108,17 @@ impl GitHub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers so, once, to the first request that begins with `request`.
+    /// Refuses the first request that begins with `request`.
     pub(crate) fn refuse(&self, request: &str, refusal: Refusal) {
         self.state().refusals.push((request.to_owned(), refusal));
     }
 
-    /// Does something right before the first request is answered that begins with `request`.
+    /// Calls `what` right before the first request that begins with `request` is answered.
     pub(crate) fn surprise(&self, request: &str, what: impl FnOnce(&mut State) + Send + 'static) {
         self.state().surprise(request, what);
     }
 
-    /// The requests so far, without their bodies.
+    /// Requests so far, without their bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state().requests.iter().map(|(request, _)| request.clone()).collect()
     }
@@ -134,12 +134,12 @@ impl Drop for GitHub {
 }
 
 impl State {
-    /// Does something right before the first request is answered that begins with `request`.
+    /// Calls `what` right before the first request that begins with `request` is answered.
     pub(crate) fn surprise(&mut self, request: &str, what: impl FnOnce(&mut Self) + Send + 'static) {
         self.surprises.push((request.to_owned(), Box::new(what)));
     }
 
-    /// A comment as somebody else could have written it.
+    /// Adds a comment by another author.
     pub(crate) fn put_comment(&mut self, issue: u64, login: &str, kind: &str, body: &str) -> u64 {
         self.last += 1;
         let id = self.last;
@@ -156,7 +156,7 @@ impl State {
         id
     }
 
-    /// The bodies of the comments on a pull request.
+    /// Bodies of the comments on a pull request.
     pub(crate) fn bodies(&self, issue: u64) -> Vec<&str> {
         self.comments
             .iter()
@@ -282,7 +282,7 @@ fn respond(
     let number = |name: &str| found[name].parse::<u64>().unwrap_or(0);
     let sample = |status: &str| description().sample(method, template, status);
     match (method, template.trim_start_matches("/repos/{owner}/{repo}")) {
-        // What a token of a workflow gets there.
+        // The answer that the token of a workflow gets.
         ("GET", "/user") => (403, Vec::new(), json!({"message": "Resource not accessible by integration"})),
         ("GET", "/pulls/{pull_number}") => {
             let Some(head) = state.heads.get(&number("pull_number")) else { return not_found() };
@@ -297,7 +297,7 @@ fn respond(
                 merge(&mut pull, &json!({"number": number, "state": "open", "head": {"sha": head}, "base": {"repo": {"full_name": REPOSITORY}}}));
                 pull
             });
-            // GitHub also names those that have the commit somewhere in the middle.
+            // GitHub also lists pull requests that merely contain the commit.
             (200, Vec::new(), Value::Array(of.collect()))
         }
         ("GET", "/issues/{issue_number}/comments") => {
@@ -426,7 +426,7 @@ fn respond(
     }
 }
 
-/// A page of a list, and whether there is another.
+/// A page of a list, and whether another one follows.
 fn page(
     all: &[Value],
     size: Option<usize>,
@@ -443,7 +443,7 @@ fn page(
     (items, headers)
 }
 
-/// GitHub's description of its API, as far as it is used.
+/// The used part of GitHub's description of its API.
 pub(crate) struct Description {
     calls: Vec<Value>,
     components: Value,
@@ -459,7 +459,7 @@ fn description() -> &'static Description {
 }
 
 impl Description {
-    /// The call of a path, and what stands in its places.
+    /// The operation of a path, and the values of its parameters.
     fn find<'a>(&self, method: &str, path: &'a str) -> Option<(&str, BTreeMap<&str, &'a str>)> {
         self.calls.iter().filter(|call| call["method"] == method).find_map(|call| {
             let template = call["path"].as_str()?;
@@ -508,7 +508,7 @@ impl Description {
             (false, true) => wrong.push("it lacks its body".to_owned()),
             (false, false) => {
                 wrong.extend(self.judge(request, body));
-                // A field with a wrong name is silently ignored by GitHub.
+                // GitHub silently ignores a field with a wrong name.
                 let known = request["properties"].as_object().cloned().unwrap_or_default();
                 let unknown = body
                     .as_object()
@@ -537,7 +537,7 @@ impl Description {
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
     }
 
-    /// The smallest answer that fits.
+    /// The minimal valid answer.
     fn sample(&self, method: &str, template: &str, status: &str) -> Value {
         self.make(&self.call(method, template)["responses"][status])
     }
@@ -583,7 +583,7 @@ impl Description {
     }
 }
 
-/// Puts the fields of one value into another, at every depth.
+/// Merges the fields of one value into another, at every depth.
 fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

@@ -1,9 +1,9 @@
-//! Hooks of a project: migrations and the like.
+//! Hooks of a project, such as migrations.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 use crate::support::wait;
 
 fn compose(bed: &Bed, mode: &str, hooks: &str) {
@@ -21,7 +21,7 @@ services:
     bed.guard("app/rows/.keep", "");
 }
 
-/// A hook in the service `web` that runs this.
+/// A `before` hook that runs this script in the service `web`.
 fn run(script: &str) -> String {
     format!("{{before: {{service: web, run: [sh, -c, '{script}'], timeout: 20s}}}}")
 }
@@ -30,17 +30,17 @@ fn run(script: &str) -> String {
 fn a_migration_runs_in_the_new_definition_before_anything_is_replaced() {
     let bed = Bed::new("migrate");
     bed.guard("app/rows/.keep", "");
-    bed.guarded_no_more("app/rows/.keep");
+    bed.allow("app/rows/.keep");
     let note = "echo $$MODE $$(cat /web.conf) >>/rows/migrations";
     compose(&bed, "one", &run(note));
-    bed.guarded_no_more("app/rows/.keep");
+    bed.allow("app/rows/.keep");
     let planned = bed.sync(["--dry-run"]).exits(0).prints("hook  before web");
     assert!(!planned.stdout.contains("migrations"), "{}", planned.all());
     bed.call(["sync"]).run().exits(0);
     assert_eq!(bed.on_host("app/rows/migrations"), "one one\n");
     let before = bed.containers();
     compose(&bed, "two", &run(note));
-    bed.guarded_no_more("app/rows/.keep");
+    bed.allow("app/rows/.keep");
     bed.sync([]).exits(0);
     assert_eq!(bed.on_host("app/rows/migrations"), "one one\ntwo two\n");
     assert_eq!(bed.containers()["app/worker"], before["app/worker"]);
@@ -66,7 +66,7 @@ fn a_migration_that_fails_leaves_the_containers_as_they_were() {
         (bed.on_host("app/web.conf"), bed.env("app/web", "MODE")),
         ("one".to_owned(), "one".to_owned())
     );
-    bed.write("ghdeploy.yml", "health: {stable_for: 1s, log_lines: 0}\n");
+    bed.write("ghdeploy.yml", "health: {stable_for: 0s, log_lines: 0}\n");
     compose(&bed, "two", &run("echo cannot migrate; sleep 100").replace("20s", "1s"));
     let late = bed.sync([]).exits(5).prints("it timed out after 1 s").never_prints("cannot migrate\n");
     assert_eq!(bed.containers(), before, "{}", late.all());
@@ -80,7 +80,7 @@ fn an_after_hook_runs_in_the_service_and_its_failure_fails_the_deploy() {
     let bed = Bed::new("after");
     let exec = |script: &str| format!("{{after: {{service: web, exec: [sh, -c, '{script}']}}}}");
     compose(&bed, "one", &exec("echo $$MODE >/rows/warm"));
-    bed.guarded_no_more("app/rows/.keep");
+    bed.allow("app/rows/.keep");
     bed.sync([]).exits(0);
     assert_eq!(bed.on_host("app/rows/warm"), "one\n");
     compose(&bed, "two", &exec("echo it is cold; exit 1"));
@@ -94,7 +94,7 @@ fn an_after_hook_runs_in_the_service_and_its_failure_fails_the_deploy() {
 #[test]
 fn a_migration_that_fails_on_the_first_deploy_leaves_nothing() {
     let bed = Bed::new("migfirst");
-    // What it waits for is there: only then does it begin.
+    // The services that it depends on start before it.
     compose(&bed, "one", &run("echo the status is its own; exit 124"));
     let failed = bed.sync([]).exits(5).prints("failed: it exited with status 124");
     let failed = failed.prints("failed   hook  before web").prints("| the status is its own");
@@ -123,9 +123,9 @@ fn a_container_with_the_name_of_a_hooks_container_is_left_alone() {
     let bed = Bed::new("name");
     compose(&bed, "one", &run("true"));
     let name = format!("{}-app.web.hook", bed.id);
-    ran(Command::new("docker").args(["create", "--name", &name, "ghdeploy-test/busybox:1"]));
+    stdout_of(Command::new("docker").args(["create", "--name", &name, "ghdeploy-test/busybox:1"]));
     bed.sync([]).exits(5).prints("is already in use by container");
-    ran(Command::new("docker").args(["rm", &name]));
+    stdout_of(Command::new("docker").args(["rm", &name]));
     bed.sync([]).exits(0);
 }
 
@@ -135,7 +135,7 @@ fn a_hook_whose_client_is_killed_times_out_and_runs_again() {
     bed.guard("app/rows/.keep", "");
     let script = "echo begins >>/rows/migrations; [ $$(wc -l </rows/migrations) -gt 1 ] || sleep 100";
     compose(&bed, "one", &run(script).replace("20s", "5s"));
-    bed.guarded_no_more("app/rows/.keep");
+    bed.allow("app/rows/.keep");
     bed.commit();
     let mut client =
         bed.call(["sync"]).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! Several hosts, hosts that come back, and ways to a host that fail for a while.
+//! Several hosts, hosts that were restored, and flaky connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::bed::observe::fates;
 use crate::bed::sshd::free_port;
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, privileged, stdout_of};
 use crate::support::program::Output;
 
-/// A bed with three hosts on this machine, `a`, `b` and `c`, of which `b` may be bad.
+/// A bed with the hosts `a`, `b` and `c` on this machine. `b` is the address of the second one.
 fn three(test: &str, b: &str) -> Bed {
     let bed = Bed::new(test);
     let at = |name: &str| bed.path(name).display().to_string();
@@ -42,13 +42,13 @@ fn has(bed: &Bed, path: &str) -> bool {
 #[test]
 fn projects_go_to_their_hosts_and_a_failing_host_does_not_affect_the_others() {
     let bed = three("hosts", &format!("tester@127.0.0.1:{}", free_port()));
-    let said = sync(&bed, &["--dry-run"]).exits(4).prints("trying again in 1 s");
+    let output = sync(&bed, &["--dry-run"]).exits(4).prints("trying again in 1 s");
     assert!(
-        said.stdout.contains("; 1 host failed")
-            && said.stdout.contains("services/one/compose.yml")
-            && said.stdout.contains("refuses the connection"),
+        output.stdout.contains("; 1 host failed")
+            && output.stdout.contains("services/one/compose.yml")
+            && output.stdout.contains("refuses the connection"),
         "{}",
-        said.all()
+        output.all()
     );
     let json = sync(&bed, &["--dry-run", "--format", "json"]).exits(4).json();
     assert_eq!(json["hosts"].as_array().unwrap().len(), 3);
@@ -74,7 +74,7 @@ fn a_failing_canary_stops_the_hosts_after_it() {
         .prints("skipped: host b failed")
         .prints("host c: nothing was changed");
     assert!(has(&bed, "ra/all/compose.yml") && !has(&bed, "rc"));
-    // In the order in which they are given.
+    // The hosts run in the given order.
     sync(&bed, &["--parallel", "1", "--fail-fast", "--host", "c,b,a"]).exits(4).prints("host c: release 1");
     sync(&bed, &["--parallel", "0"]).exits(2).prints("from 1 to 64");
 }
@@ -90,7 +90,7 @@ fn one_server_is_not_two_hosts() {
     assert!(!has(&bed, "ra"));
 }
 
-/// Lets connections through to a port, but for those that it breaks off, by their number.
+/// A proxy to a port. `breaks` decides by a connection's number when it breaks off.
 fn proxy(to: u16, breaks: impl Fn(usize) -> Break + Send + 'static) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -112,14 +112,14 @@ fn proxy(to: u16, breaks: impl Fn(usize) -> Break + Send + 'static) -> (u16, Arc
     (port, count)
 }
 
-/// When a connection breaks off.
+/// The moment at which a connection breaks off.
 #[derive(Clone, PartialEq, Eq)]
 enum Break {
     Never,
     AtOnce,
-    /// After so many bytes of the server.
+    /// After N bytes from the server.
     After(usize),
-    /// Once this path is there.
+    /// Once this path exists.
     With(std::path::PathBuf),
 }
 
@@ -151,7 +151,7 @@ fn through(bed: &Bed, port: u16) -> Output {
     let known = bed.path("known");
     let key = std::fs::read_to_string(bed.sshd.known_hosts()).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{port} {}", key.split_once(' ').unwrap().1)).unwrap();
-    let user = ran(std::process::Command::new("id").arg("-un"));
+    let user = stdout_of(std::process::Command::new("id").arg("-un"));
     let host = format!("{}@127.0.0.1:{port}", user.trim());
     bed.call(["sync"]).host(host).known_hosts(Some(&known)).run()
 }
@@ -161,7 +161,7 @@ fn a_flaky_connection_is_retried_while_nothing_was_changed() {
     let bed = Bed::new("retries");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
-    // Refused, closed at the greeting, lost in the handshake; then it works.
+    // The first connection closes immediately, the second one in the handshake, the third one works.
     let (port, count) = proxy(bed.sshd.port, |number| match number {
         0 => Break::AtOnce,
         1 => Break::After(30),
@@ -202,20 +202,20 @@ fn one_sync_makes_a_host_restored_from_a_snapshot_match_the_repository() {
     version("one");
     bed.sync([]).exits(0);
     bed.settle();
-    ran(privileged(["cp", "-a"]).arg(bed.root("")).arg(bed.path("snapshot")));
+    stdout_of(privileged(["cp", "-a"]).arg(bed.root("")).arg(bed.path("snapshot")));
     version("two");
     bed.compose("blog", "services:\n  web: {<<: *s}");
     bed.sync([]).exits(0);
     for gone in [false, true] {
-        // The files are those of then. The containers are still those of now, or none is left.
+        // The files are old. The containers are new, or there are none.
         bed.settle();
-        bed.guarded_no_more_at_all();
-        ran(privileged(["rm", "-rf"]).arg(bed.root("")));
-        ran(privileged(["cp", "-a"]).arg(bed.path("snapshot")).arg(bed.root("")));
+        bed.allow_all();
+        stdout_of(privileged(["rm", "-rf"]).arg(bed.root("")));
+        stdout_of(privileged(["cp", "-a"]).arg(bed.path("snapshot")).arg(bed.root("")));
         let before = bed.containers();
         if gone {
             for container in before.values() {
-                ran(std::process::Command::new("docker").args(["rm", "-f", &container.id]));
+                stdout_of(std::process::Command::new("docker").args(["rm", "-f", &container.id]));
             }
         }
         bed.call(["sync"]).run().exits(0);

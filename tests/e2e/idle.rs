@@ -1,9 +1,9 @@
-//! Runs that have nothing to do, may not do anything, or do half of it.
+//! Runs that have nothing to do, may not change anything, or leave the restarts out.
 
 use std::path::Path;
 
 use crate::bed::observe::{differences, fates};
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 
 #[test]
 fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_docker() {
@@ -14,7 +14,7 @@ fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_doc
     bed.sync([]).exits(0);
     let (containers, root, calls, sshd) =
         (bed.containers(), bed.listing("root"), bed.docker_calls(), bed.sshd.logins_and_commands());
-    // A fresh checkout: all times are new.
+    // A fresh checkout has new times.
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (sshd.0 + 1, sshd.1 + 1));
@@ -27,8 +27,8 @@ fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_doc
 fn the_examples_are_synced_once_and_then_there_is_nothing_to_do() {
     let bed = Bed::new("examples");
     let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("services");
-    ran(std::process::Command::new("cp").arg("-R").arg(&services).arg(bed.repo("")));
-    // The host has what the examples ask its owner to put there.
+    stdout_of(std::process::Command::new("cp").arg("-R").arg(&services).arg(bed.repo("")));
+    // The host has the files that the examples expect there.
     for entry in std::fs::read_dir(&services).unwrap() {
         let folder = entry.unwrap();
         if let Ok(example) = std::fs::read_to_string(folder.path().join(".env.example")) {
@@ -62,7 +62,7 @@ fn no_restart_needs_no_docker_and_the_next_sync_does_exactly_what_is_owed() {
     bed.remove_docker();
     bed.sync(["--no-restart"]).exits(0).prints("owed");
     bed.call(["sync", "--no-restart"]).run().exits(0).prints("owed");
-    bed.docker_is("");
+    bed.restore_docker();
     assert_eq!(
         (bed.on_host("app/web.conf"), bed.on_host("app/README.md")),
         ("two".to_owned(), "new".to_owned())
@@ -98,7 +98,7 @@ fn a_dry_run_changes_nothing_at_all() {
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
     bed.call(["sync", "--dry-run"]).run().exits(0).prints("web.conf");
     assert_eq!(bed.listing("root"), empty);
-    // A root that does not exist is not made.
+    // A missing root is not created.
     let elsewhere = format!("local:{}", bed.path("elsewhere").display());
     bed.call(["sync", "--dry-run", "--exit-code"]).host(elsewhere).run().exits(10);
     assert!(!bed.path("elsewhere").exists());

@@ -1,4 +1,4 @@
-//! What a build sees of its context: what `explain` says against what BuildKit packs.
+//! The files of a build context: the answer of `explain` against what BuildKit packs.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -27,7 +27,7 @@ const FILES: &[&str] = &[
     ".git/config",
 ];
 
-/// What stands in `.dockerignore`.
+/// Contents of `.dockerignore`.
 const PATTERNS: &[&str] = &[
     "# nothing\n\n",
     "*.md",
@@ -60,21 +60,21 @@ fn a_build_sees_the_files_that_explain_lists() {
     let context = bed.repo("services/app");
     for patterns in PATTERNS {
         bed.write("services/app/.dockerignore", patterns);
-        let output = bed.path("context.tar");
+        let archive = bed.path("context.tar");
         let mut build = Command::new("docker");
         build
             .args(["buildx", "build", "--quiet", "--output"])
-            .arg(format!("type=tar,dest={}", output.display()));
+            .arg(format!("type=tar,dest={}", archive.display()));
         let built = build.arg(&context).output().unwrap();
-        let said = String::from_utf8_lossy(&built.stderr);
-        // With nothing left in the context there is nothing to copy.
+        let errors = String::from_utf8_lossy(&built.stderr);
+        // An empty context is no error.
         let packed: BTreeSet<String> = match built.status.success() {
             true => {
-                let mut tar = tar::Archive::new(std::fs::File::open(&output).unwrap());
+                let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
                 let paths = tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned());
                 paths.filter_map(|path| path.to_str().map(str::to_owned)).collect()
             }
-            false => panic!("{patterns:?}: {said}"),
+            false => panic!("{patterns:?}: {errors}"),
         };
         let paths: Vec<String> = FILES.iter().map(|file| format!("services/app/{file}")).collect();
         let mut explain = program::ghdeploy(&bed.repo(""), &bed.path("home"));

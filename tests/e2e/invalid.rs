@@ -1,4 +1,4 @@
-//! What is found before anything is touched: the project stays as it is, the others are deployed.
+//! Errors that are found before anything changes: the project stays as it is, the others are deployed.
 
 use crate::bed::Bed;
 use crate::bed::observe::fates;
@@ -14,7 +14,7 @@ fn two_projects(test: &str) -> Bed {
     bed
 }
 
-/// Syncs and claims: `app` is as it was, to the last byte, `blog` is deployed.
+/// Syncs, and asserts that `app` is as it was, to the last byte, and that `blog` is deployed.
 #[track_caller]
 fn leaves_app_alone(bed: &Bed) -> Output {
     let notes = format!("{} and more", bed.on_host("blog/notes"));
@@ -62,7 +62,7 @@ fn a_missing_bind_source_stops_its_project() {
 #[test]
 fn a_directory_in_place_of_a_mounted_file_stops_its_project() {
     let bed = two_projects("wrongtype");
-    // As Docker has made it of a file that was missing once.
+    // Docker makes such a directory when the source of a mount is missing.
     bed.guard("app/nginx.conf/made-by-docker", "");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./nginx.conf:/nginx.conf:ro']}");
     leaves_app_alone(&bed)

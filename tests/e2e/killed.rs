@@ -1,4 +1,4 @@
-//! Clients that are killed in the middle: the next sync finishes the work.
+//! Killed clients and tools: the next sync finishes the work.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn the_next_sync_recovers_from_a_client_killed_at_any_time() {
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
 }
 
-/// Lets the host's `docker` kill the next `docker compose up` with SIGKILL once its new container is made.
+/// Kills the next `docker compose up` with SIGKILL once its new container exists.
 fn kill_next_up(bed: &Bed) {
     let flag = bed.path("killed");
     let _ = std::fs::remove_file(&flag);
@@ -53,7 +53,7 @@ fn kill_next_up(bed: &Bed) {
         flag = flag.display(),
         id = bed.id,
     );
-    bed.docker_is(&script);
+    bed.before_docker(&script);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::bed::{Bed, chmod};
 use crate::support::{program, wait};
 use crate::users::User;
 
-/// The project `app` with a file that only a shell that quotes well can deal with, and with a data
-/// directory that the user of the connection may not read.
+/// Writes the project `app`, with a file name that needs careful quoting, and with a data directory that
+/// the user of the connection cannot read.
 fn repository(bed: &Bed, user: &User) {
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
     bed.write("services/app/web.conf", "one").write("services/app/it's $HOME `x` !1", "x");
@@ -16,7 +16,7 @@ fn repository(bed: &Bed, user: &User) {
     user.own_root(bed);
 }
 
-/// Syncs twice as a user with this shell; the second time a file has changed.
+/// Syncs twice as a user with this shell, the second time with a changed file.
 fn syncs_under(test: &str, shell: &str) {
     let bed = Bed::new(test);
     let user = User::new(&bed, test, shell, true);
@@ -71,7 +71,7 @@ fn the_local_host_is_a_host_like_any_other() {
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
     assert_eq!(after["app/worker"], before["app/worker"]);
     assert_eq!(after["app/web"].id, before["app/web"].id);
-    // Over ssh it is the same host: nothing is left to do.
+    // Over ssh it is the same host, so nothing is left to do.
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (1, 1));
 }
@@ -92,7 +92,7 @@ fn an_alias_of_an_ssh_config_with_a_jump_host_is_followed() {
     chmod(&config, 0o600);
     let config = config.display().to_string();
     bed.call(["sync", "--no-restart", "--ssh-config", &config]).host("web").known_hosts(None).run().exits(0);
-    // One login is the jump's, one the host's.
+    // One login on the jump host, one on the host.
     assert_eq!(bed.sshd.logins_and_commands().0, 2);
     assert!(bed.root("app/compose.yml").exists());
 }
@@ -130,7 +130,7 @@ fn a_key_in_the_environment_or_on_stdin_logs_in_and_is_never_shown() {
         assert_eq!(repaired, variable.contains('\r'), "{}", output.all());
         assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0, "something was left");
     }
-    // An argument is seen by everybody, so that one is refused, and not repeated.
+    // All users see arguments, so a key there is refused and not repeated.
     bed.call(["sync"])
         .ssh_key(&key)
         .run()
@@ -163,7 +163,7 @@ fn the_agent_of_a_key_given_as_text_ends_with_a_killed_run() {
     let bed = Bed::new("keykill");
     bed.compose("app", "services:\n  web: {<<: *s}");
     bed.commit();
-    bed.docker_is("sleep 5; exit");
+    bed.before_docker("sleep 5; exit");
     let mut command = bed.call(["sync"]).key_variable("-").command();
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = command.spawn().unwrap();

@@ -1,7 +1,7 @@
 //! The whole program against a real sshd, a real Docker Engine and a real Compose.
 //!
-//! Each test has a test bed of its own: see [`bed::Bed`]. What a test claims about containers it has
-//! seen in them: ids, start times, content. A missing sshd or Docker fails; nothing is skipped.
+//! Each test has a [`bed::Bed`] of its own, and looks at real containers: ids, start times, content.
+//! A missing sshd or Docker fails a test; nothing is skipped.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
 mod act;

@@ -1,10 +1,10 @@
-//! Names that break what is careless, and files that become something else.
+//! Names that break careless code, and files that change their kind.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::bed::{Bed, chmod};
 
-/// What shells, `xargs`, `printf`, `sed`, `awk`, `tar` and `sha256sum` have tripped over.
+/// Names that trip up shells, `xargs`, `printf`, `sed`, `awk`, `tar` and `sha256sum`.
 fn hostile() -> Vec<String> {
     let mut names: Vec<String> = [
         "with blanks  and two",
@@ -103,7 +103,7 @@ fn files_with_hostile_names_are_deployed_and_removed() {
     assert_eq!(change.fates, ["app/web restarted"]);
     assert_eq!(change.files.len(), tree(&bed.repo("services/app/conf")).len());
     same();
-    // What drifted is found by its name, whatever that is.
+    // Drift is found under any name.
     std::fs::write(bed.root("app/conf/new\nline"), "drift").unwrap();
     std::fs::remove_file(bed.root("app/conf/back\\slash")).unwrap();
     let drift = bed.call(["sync", "--dry-run", "--format", "json"]).run().exits(0).json();

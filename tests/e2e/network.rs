@@ -1,11 +1,12 @@
-//! A network that goes down for some seconds, or without a word for ever: client and host in network
-//! namespaces of their own, with one wire between them.
+//! A network that goes down for some seconds or forever, without closing connections. Client and host
+//! have network namespaces of their own, with one wire between them.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, chmod, privileged, stdout_of};
+use crate::support::program::{self, Output};
 use crate::support::wait;
 
 /// A wire between a client and the host of a bed.
@@ -23,16 +24,18 @@ impl<'b> Wire<'b> {
         let name = format!("{}-{}", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
         let (client, server) = (format!("gc{name}"), format!("gs{name}"));
         for space in [&client, &server] {
-            ran(privileged(["ip", "netns", "add"]).arg(space));
-            ran(privileged(["ip", "-n"]).args([space, "link", "set", "lo", "up"]));
+            stdout_of(privileged(["ip", "netns", "add"]).arg(space));
+            stdout_of(privileged(["ip", "-n"]).args([space, "link", "set", "lo", "up"]));
         }
-        ran(privileged([
-            "ip", "-n", &client, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns",
-        ])
-        .arg(&server));
+        stdout_of(
+            privileged([
+                "ip", "-n", &client, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns",
+            ])
+            .arg(&server),
+        );
         for (space, address) in [(&client, "10.99.7.1/24"), (&server, "10.99.7.2/24")] {
-            ran(privileged(["ip", "-n"]).args([space, "addr", "add", address, "dev", "wire"]));
-            ran(privileged(["ip", "-n"]).args([space, "link", "set", "wire", "up"]));
+            stdout_of(privileged(["ip", "-n"]).args([space, "addr", "add", address, "dev", "wire"]));
+            stdout_of(privileged(["ip", "-n"]).args([space, "link", "set", "wire", "up"]));
         }
         let config = std::fs::read_to_string(bed.path("ssh/sshd_config")).unwrap();
         let config: String = config
@@ -53,7 +56,7 @@ impl<'b> Wire<'b> {
         let sshd = sshd.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let wire = Self { bed, name, sshd };
         let listens = || {
-            ran(privileged(["ip", "netns", "exec"]).args([&format!("gs{}", wire.name), "ss", "-ltn"]))
+            stdout_of(privileged(["ip", "netns", "exec"]).args([&format!("gs{}", wire.name), "ss", "-ltn"]))
                 .contains(":2222")
         };
         wait::until("sshd listens", listens);
@@ -61,21 +64,32 @@ impl<'b> Wire<'b> {
     }
 
     fn set(&self, state: &str) {
-        ran(privileged(["ip", "-n"]).args([&format!("gc{}", self.name), "link", "set", "wire", state]));
+        stdout_of(privileged(["ip", "-n"]).args([&format!("gc{}", self.name), "link", "set", "wire", state]));
     }
 
-    /// A sync over the wire.
-    fn sync(&self, options: &[&str]) -> Run {
-        let user = ran(Command::new("id").arg("-un"));
+    /// Starts a sync over the wire, with an `ssh` that gives up a silent connection after 3 × `alive` seconds.
+    fn sync(&self, options: &[&str], alive: u32) -> Child {
+        let user = stdout_of(Command::new("id").arg("-un"));
         let call = self.bed.call(["sync"]).host(format!("{}@10.99.7.2:{PORT}", user.trim()));
-        let call = options
-            .iter()
-            .fold(call.known_hosts(Some(&self.bed.path("known"))), |call, option| call.args([*option]));
+        let known_hosts = self.bed.path("known");
+        let call =
+            options.iter().fold(call.known_hosts(Some(&known_hosts)), |call, option| call.args([*option]));
         let command = call.command();
+        // The first of several values is the one that ssh takes.
+        let bin = self.bed.path("client-bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let ssh = stdout_of(Command::new("sh").args(["-c", "command -v ssh"]));
+        let script = format!("#!/bin/sh\nexec {} -o ServerAliveInterval={alive} \"$@\"\n", ssh.trim());
+        std::fs::write(bin.join("ssh"), script).unwrap();
+        chmod(bin.join("ssh"), 0o755);
         let mut inside = privileged(["env"]);
         for (name, value) in command.get_envs() {
             let mut set = name.to_owned();
             set.push("=");
+            if name == "PATH" {
+                set.push(&bin);
+                set.push(":");
+            }
             set.push(value.unwrap_or_default());
             inside.arg(set);
         }
@@ -83,8 +97,16 @@ impl<'b> Wire<'b> {
             .args(["ip", "netns", "exec", &format!("gc{}", self.name)])
             .arg(command.get_program())
             .args(command.get_args());
-        Run(inside.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), Instant::now())
+        inside.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// The interval that ghdeploy itself asks for.
+const REAL: u32 = 15;
+
+/// Waits for a sync, at most for some seconds.
+fn output(sync: Child, seconds: u64) -> Output {
+    program::wait(sync, "sync".to_owned(), Duration::from_secs(seconds))
 }
 
 impl Drop for Wire<'_> {
@@ -100,29 +122,9 @@ impl Drop for Wire<'_> {
     }
 }
 
-/// A sync that runs.
-struct Run(Child, Instant);
-
-impl Run {
-    #[track_caller]
-    fn ends(self, code: i32, seconds: u64) -> String {
-        let output = self.0.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(self.1.elapsed() < Duration::from_secs(seconds), "it took {:?}: {said}", self.1.elapsed());
-        said
-    }
-}
-
 fn compose(bed: &Bed, mode: &str) {
     bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}}}\n  worker: {{<<: *s, volumes: ['./conf:/conf:ro']}}"));
     bed.write("services/app/conf", mode);
-}
-
-/// Delays calls of one of the host's tools that have these words among their arguments, and notes that one began.
-fn slow(bed: &Bed, tool: &str, words: &str, seconds: u32) {
-    let began = bed.path("began").display().to_string();
-    bed.before_tool(tool, &format!("case \" $* \" in *'{words}'*) : >{began}; sleep {seconds} ;; esac"));
 }
 
 /// Bytes that do not compress.
@@ -143,14 +145,15 @@ fn a_link_that_is_down_for_seconds_during_the_upload_is_survived() {
     compose(&bed, "one");
     bed.write("services/app/blob", noise(24 << 20));
     bed.commit();
-    slow(&bed, "tar", "-x", 3);
+    let upload = bed.hold("tar", "-x");
     let wire = Wire::new(&bed);
-    let run = wire.sync(&[]);
-    wait::until("the upload begins", || bed.path("began").exists());
+    let sync = wire.sync(&[], REAL);
+    upload.wait();
     wire.set("down");
-    std::thread::sleep(Duration::from_secs(6));
+    upload.release();
+    std::thread::sleep(Duration::from_secs(5));
     wire.set("up");
-    run.ends(0, 120);
+    output(sync, 120).exits(0);
     assert_eq!(std::fs::read(bed.root("app/blob")).unwrap(), noise(24 << 20));
     assert_eq!(bed.env("app/web", "MODE"), "one");
 }
@@ -161,29 +164,23 @@ fn a_dead_link_ends_the_run_and_does_not_block_the_next_one() {
     compose(&bed, "one");
     bed.sync([]).exits(0);
     compose(&bed, "two");
-    bed.commit();
-    let wire = Wire::new(&bed);
-    // In mid-upload: nothing was changed, and that is known.
+    // The link dies during the upload, so the run knows that nothing was changed.
     bed.write("services/app/blob", noise(24 << 20));
     bed.commit();
-    slow(&bed, "tar", "-x", 4);
-    let run = wire.sync(&[]);
-    wait::until("the upload begins", || bed.path("began").exists());
+    let wire = Wire::new(&bed);
+    let upload = bed.hold("tar", "-x");
+    let sync = wire.sync(&[], REAL);
+    upload.wait();
     wire.set("down");
-    let said = run.ends(4, 120);
-    assert!(said.contains("nothing was changed") && !said.contains("trying again"), "{said}");
+    upload.release();
+    output(sync, 120).exits(4).prints("nothing was changed").never_prints("trying again");
     assert_eq!(bed.on_host("app/conf"), "one");
-    // The host has not heard of that: its driver waits, with the lock, for a client that has gone. Who needs
-    // the lock gets it all the same.
+    // The driver on the host does not know: it holds the lock and waits for its client. After a minute of
+    // silence, the next run ends it.
     wire.set("up");
-    let held = privileged(["ip", "-n", &format!("gs{}", wire.name), "link", "set", "wire", "down"]).status();
-    assert!(held.unwrap().success());
+    stdout_of(&mut privileged(["ip", "-n", &format!("gs{}", wire.name), "link", "set", "wire", "down"]));
     bed.call(["sync", "--lock-wait", "3m"]).run().exits(0);
-    assert_eq!(
-        (bed.env("app/web", "MODE"), bed.inside("app/worker", &["cat", "/conf"])),
-        ("two".to_owned(), "two".to_owned())
-    );
-    bed.call(["sync"]).run().exits(0).prints("nothing to do");
+    is_converged(&bed);
 }
 
 #[test]
@@ -193,16 +190,23 @@ fn a_link_that_dies_during_an_up_leaves_the_rest_to_the_next_sync() {
     bed.sync([]).exits(0);
     compose(&bed, "two");
     bed.commit();
-    let began = bed.path("began");
-    slow(&bed, "docker", " up ", 3);
+    let up = bed.hold("docker", " up ");
     let wire = Wire::new(&bed);
-    let run = wire.sync(&[]);
-    wait::until("the up begins", || began.exists());
+    let sync = wire.sync(&[], 3);
+    up.wait();
     wire.set("down");
-    let said = run.ends(6, 120);
-    assert!(said.contains("unknown: run ghdeploy status"), "{said}");
+    up.release();
+    output(sync, 60).exits(6).prints("unknown: run ghdeploy status");
     wire.set("up");
-    wire.sync(&["--lock-wait", "3m"]).ends(0, 200);
+    // The minute of silence is waited for in the test above.
+    stdout_of(privileged(["touch", "-d", "2 minutes ago"]).arg(bed.root(".ghdeploy/beat")));
+    output(wire.sync(&["--lock-wait", "3m"], REAL), 200).exits(0);
+    is_converged(&bed);
+}
+
+/// Asserts that everything of the second commit is deployed.
+#[track_caller]
+fn is_converged(bed: &Bed) {
     assert_eq!(
         (bed.env("app/web", "MODE"), bed.inside("app/worker", &["cat", "/conf"])),
         ("two".to_owned(), "two".to_owned())

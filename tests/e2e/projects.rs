@@ -1,8 +1,8 @@
-//! Projects that come and go, and what several of them read.
+//! Projects that come and go, and files that several of them read.
 
 use std::process::Command;
 
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 
 #[test]
 fn a_new_project_is_brought_up_and_the_others_keep_running() {
@@ -35,12 +35,12 @@ fn a_project_that_disappears_is_reported_and_only_prune_takes_it_down() {
         (change.actions, change.fates),
         (vec!["down old/-".to_owned()], vec!["old/db removed".to_owned()])
     );
-    // Managed files are gone with their directories; the rest is guarded by the bed.
+    // Managed files are removed with their directories. The bed guards the rest.
     assert!(!bed.root("old/compose.yml").exists() && !bed.root("old/sub").exists());
     assert_eq!(bed.on_host("old/.env"), "SECRET=only-the-host-knows\n");
     let volume = format!("{}-old_rows", bed.id);
     assert_eq!(
-        ran(Command::new("docker").args([
+        stdout_of(Command::new("docker").args([
             "run",
             "--rm",
             "--network",
@@ -100,7 +100,7 @@ fn a_shared_definition_recreates_the_services_that_extend_it() {
 fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
     let bed = Bed::new("order");
     let network = format!("{}-edge", bed.id);
-    // By name, the user of the network would come first.
+    // In order of names, the project that joins the network would come first.
     bed.compose("app", &format!("services:\n  web: {{<<: *n, networks: [edge]}}\nnetworks: {{edge: {{external: true, name: {network}}}}}"));
     bed.compose(
         "proxy",

@@ -1,4 +1,4 @@
-//! Hosts that are not reached, or lack something: what is said, how it exits, and that nothing changed.
+//! Hosts that cannot be reached or lack a tool: the message, the exit code, and that nothing changed.
 
 use std::process::{Child, Command, Stdio};
 
@@ -16,7 +16,7 @@ fn bed(test: &str) -> Bed {
     bed
 }
 
-/// Runs it and claims: exit 4, the host is as it was, and that is said at the end.
+/// Runs it, and asserts exit code 4, an unchanged host, and a last line that says so.
 #[track_caller]
 fn does_not_reach(bed: &Bed, call: Call<'_>) -> Output {
     let root = bed.listing("root");
@@ -36,7 +36,7 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused() {
     let other = std::fs::read_to_string(bed.sshd.client_key().with_extension("pub")).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{} {other}", bed.sshd.port)).unwrap();
     does_not_reach(&bed, bed.call(["sync"]).known_hosts(Some(&known))).prints("is not the one that is known");
-    // Not even then is a key that has changed accepted.
+    // A changed key is refused even then.
     does_not_reach(&bed, bed.call(["sync", "--accept-new-host-key"]).known_hosts(Some(&known)));
     std::fs::write(&known, "").unwrap();
     bed.call(["sync", "--no-restart", "--accept-new-host-key"]).known_hosts(Some(&known)).run().exits(0);
@@ -79,7 +79,7 @@ fn a_root_without_write_permission_is_reported_before_anything_happens() {
 }
 
 #[test]
-fn a_user_without_access_to_docker_is_told_which_group_to_join() {
+fn a_user_without_access_to_before_docker_told_which_group_to_join() {
     let bed = Bed::new("nogroup");
     let user = User::new(&bed, "nogroup", "/bin/sh", false);
     user.own_root(&bed);
@@ -102,7 +102,7 @@ fn a_missing_docker_or_compose_is_reported_with_what_to_install() {
     bed.remove_docker();
     let output = bed.call(["sync"]).run().prints("the host has no docker").ends_with("nothing was changed");
     assert_ne!(output.code, Some(0), "{}", output.all());
-    bed.docker_is("case $1 in compose) echo \"docker: 'compose' is not a docker command.\" >&2; exit 1 ;; ps) exit 0 ;; esac; exit 1");
+    bed.before_docker("case $1 in compose) echo \"docker: 'compose' is not a docker command.\" >&2; exit 1 ;; ps) exit 0 ;; esac; exit 1");
     let output = bed.call(["sync"]).run().prints("no Compose v2").ends_with("nothing was changed");
     assert_ne!(output.code, Some(0), "{}", output.all());
     assert_eq!(bed.listing("root/app"), files);
@@ -112,14 +112,14 @@ fn a_missing_docker_or_compose_is_reported_with_what_to_install() {
 fn a_stopped_engine_is_reported() {
     let bed = bed("noengine");
     let files = bed.listing("root/app");
-    bed.docker_is("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
+    bed.before_docker("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
     let output =
         bed.call(["sync"]).run().prints("Docker Engine does not run").ends_with("nothing was changed");
     assert_ne!(output.code, Some(0), "{}", output.all());
     assert_eq!(bed.listing("root/app"), files);
 }
 
-/// Somebody who holds a lock until dropped.
+/// A process that holds a lock. Dropping it releases the lock.
 struct Holder(Child);
 
 impl Drop for Holder {
@@ -134,7 +134,7 @@ fn a_held_lock_is_waited_for_and_its_holder_is_named() {
     let bed = bed("busy");
     bed.call(["sync"]).run().exits(0);
     let lock = bed.root(".ghdeploy/lock");
-    // `cat` waits for the end of a stdin that nobody closes.
+    // `cat` waits for the end of stdin.
     let details = r#"{"actor":"alice","commit":"abc","run":"https://example.org/runs/7","since":"2026-01-01T00:00:00Z","pid":1}"#;
     let script = r#"printf '%s\n' "$1" >"$2"; exec cat"#;
     let holder = Command::new("flock")
@@ -146,7 +146,7 @@ fn a_held_lock_is_waited_for_and_its_holder_is_named() {
         .stdout(Stdio::null())
         .spawn();
     let holder = Holder(holder.unwrap());
-    // The driver of the first run may still be proving that nothing has drifted.
+    // The driver of the first run may still be writing its records.
     while !std::fs::read_to_string(bed.root(".ghdeploy/lock.json")).is_ok_and(|text| text.contains("alice")) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -156,7 +156,7 @@ fn a_held_lock_is_waited_for_and_its_holder_is_named() {
         .prints("alice")
         .prints("https://example.org/runs/7");
     assert_eq!(bed.on_host("app/web.conf"), "one");
-    // A look needs no lock.
+    // A dry run needs no lock.
     bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(10);
     let release = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_secs(2));

@@ -1,9 +1,9 @@
-//! What `x-ghdeploy` makes of a change: signals, commands, nothing, a new container.
+//! Reactions that `x-ghdeploy` sets: signals, commands, nothing, a new container.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 
 #[test]
 fn signal_exec_and_none_keep_the_container_running_with_the_new_content() {
@@ -22,8 +22,8 @@ fn signal_exec_and_none_keep_the_container_running_with_the_new_content() {
     assert_eq!(change.actions, ["signal app/signal", "exec app/exec", "none app/none"]);
     assert_eq!(bed.containers(), before);
     assert_eq!(bed.root("app/conf").metadata().unwrap().ino(), inode, "the file was not written in place");
-    bed.comes("app/signal", "cat /seen", "two, which is longer");
-    bed.comes("app/exec", "cat /seen", "two, which is longer");
+    bed.wait_for_output("app/signal", "cat /seen", "two, which is longer");
+    bed.wait_for_output("app/exec", "cat /seen", "two, which is longer");
     assert_eq!(bed.inside("app/none", &["cat", "/conf.txt"]), "two, which is longer");
     bed.write("services/app/conf", "3");
     bed.deploy();
@@ -96,8 +96,8 @@ configs: {{text: {{content: '{text}'}}}}"));
     assert_eq!(bed.deploy().fates, ["app/edge recreated", "app/web recreated"]);
     compose("two", "two");
     assert_eq!(bed.deploy().fates, ["app/page recreated"]);
-    // What else they need and what does not run is started all the same.
-    ran(Command::new("docker").args(["stop", "-t", "0", &bed.containers()["app/db"].id]));
+    // A stopped dependency is started all the same.
+    stdout_of(Command::new("docker").args(["stop", "-t", "0", &bed.containers()["app/db"].id]));
     compose("three", "two");
     bed.sync([]).exits(0);
     assert_eq!(bed.containers()["app/db"].state, "running");

@@ -1,16 +1,16 @@
-//! What the README tells people to type and to copy.
+//! The commands and snippets of the README.
 
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::act::Workshop;
-use crate::bed::{chmod, ran};
+use crate::act::Workflows;
+use crate::bed::{chmod, stdout_of};
 use crate::support::program;
 
 const README: &str = include_str!("../../README.md");
 
-/// The blocks of the README in a language, in order.
+/// Code blocks of the README in a language, in order.
 fn blocks(language: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     let mut inside = false;
@@ -40,10 +40,10 @@ fn block(language: &str, words: &str) -> String {
 
 #[test]
 fn the_quick_start_deploys_from_the_key_to_the_container() {
-    let mut shop = Workshop::new("readme");
-    let bed = &shop.bed;
-    let (user, port) = (ran(Command::new("id").arg("-un")), bed.sshd.port);
-    // As it stands there, but for the address and the port, and for the tools that go to GitHub or ask for a password.
+    let mut workflows = Workflows::new("readme");
+    let bed = &workflows.bed;
+    let (user, port) = (stdout_of(Command::new("id").arg("-un")), bed.sshd.port);
+    // Exactly the README's text, except for the address, the port, and the tools that need GitHub or a password.
     let tools = bed.path("tools");
     std::fs::create_dir(&tools).unwrap();
     let stub = |name: &str, does: &str| {
@@ -69,12 +69,12 @@ fn the_quick_start_deploys_from_the_key_to_the_container() {
     );
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     std::fs::write(bed.path("script"), script).unwrap();
-    ran(Command::new("sh").arg(bed.path("script")).current_dir(bed.path("tmp")).env("PATH", path));
+    stdout_of(Command::new("sh").arg(bed.path("script")).current_dir(bed.path("tmp")).env("PATH", path));
     assert!(!bed.path("tmp/deploy_key").exists());
     let secret = |name: &str| std::fs::read_to_string(bed.path(&format!("secret.{name}"))).unwrap();
     let (key, known_hosts, host) = (secret("SSH_KEY"), secret("KNOWN_HOSTS"), secret("SSH_HOST"));
 
-    // No configuration but where the test's host has its root.
+    // The workflow of the README, with the root of the test's host.
     bed.write("ghdeploy.yml", "health: {stable_for: 1s}\n");
     let workflow = block("yaml", "runs-on").replace(
         "    steps:\n",
@@ -82,12 +82,12 @@ fn the_quick_start_deploys_from_the_key_to_the_container() {
     );
     bed.write(".github/workflows/deploy.yml", workflow);
     bed.commit();
-    shop.key = key;
-    let mut act = shop.act("push", &json!({}));
+    workflows.key = key;
+    let mut act = workflows.act("push", &json!({}));
     act.args(["-W", ".github/workflows/deploy.yml", "--secret", "SSH_HOST"]);
     act.env("SSH_HOST", host).env("KNOWN_HOSTS", known_hosts).stdin(Stdio::null());
-    shop.run(&mut act).exits(0).prints("2 projects done");
-    assert_eq!(shop.bed.containers().len(), 3);
+    workflows.run(&mut act).exits(0).prints("2 projects done");
+    assert_eq!(workflows.bed.containers().len(), 3);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn snippets_of_the_readme_are_valid() {
     check("", &format!("{hooks}services:\n  app: {{image: 'a:1'}}\n"));
     for script in blocks("sh") {
         std::fs::write(dir.path().join("script"), script).unwrap();
-        ran(Command::new("sh").arg("-n").arg(dir.path().join("script")));
+        stdout_of(Command::new("sh").arg("-n").arg(dir.path().join("script")));
     }
 }
 

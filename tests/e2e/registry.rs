@@ -1,13 +1,13 @@
-//! A registry of our own: Debian's docker-registry on loopback.
+//! A registry for one test: Debian's docker-registry on the loopback interface.
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::ran;
 use crate::bed::sshd::free_port;
+use crate::bed::stdout_of;
 
-/// A registry; it ends with the test, and what it holds goes.
+/// A running registry. Dropping it stops it and removes its images.
 pub(crate) struct Registry {
     dir: tempfile::TempDir,
     port: u16,
@@ -35,12 +35,12 @@ impl Registry {
         Self { dir, port, child }
     }
 
-    /// Where it is, as the names of images have it.
+    /// Its address, as in the names of images.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The tags of an image, in order; none if it does not have the image.
+    /// Sorted tags of an image; none if the registry does not have it.
     pub(crate) fn tags(&self, image: &str) -> Vec<String> {
         let tags =
             self.dir.path().join("data/docker/registry/v2/repositories").join(image).join("_manifests/tags");
@@ -54,18 +54,20 @@ impl Registry {
         found
     }
 
-    /// The digest that a tag of an image stands for.
+    /// Digest of a tag of an image.
     pub(crate) fn digest(&self, image: &str, tag: &str) -> String {
         let link = self.dir.path().join("data/docker/registry/v2/repositories").join(image);
         std::fs::read_to_string(link.join("_manifests/tags").join(tag).join("current/link")).unwrap()
     }
 
-    /// The value of a label of an image.
+    /// Value of a label of an image.
     pub(crate) fn label(&self, image: &str, tag: &str, label: &str) -> String {
         let name = format!("{}/{image}:{tag}", self.address());
-        drop(ran(Command::new("docker").args(["pull", "-q", &name])));
+        drop(stdout_of(Command::new("docker").args(["pull", "-q", &name])));
         let format = format!("{{{{index .Config.Labels {label:?}}}}}");
-        ran(Command::new("docker").args(["image", "inspect", "--format", &format, &name])).trim().to_owned()
+        stdout_of(Command::new("docker").args(["image", "inspect", "--format", &format, &name]))
+            .trim()
+            .to_owned()
     }
 }
 

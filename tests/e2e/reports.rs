@@ -1,18 +1,18 @@
-//! What others are told of a deploy: GitHub's deployments and statuses, Slack, a webhook.
+//! Notifications of a deploy: GitHub's deployments and statuses, Slack, a webhook.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 use crate::github::{GitHub, REPOSITORY, Refusal, TOKEN};
-use crate::support::program::Output;
+use crate::support::program::{self, Output};
 
 const SECRET: &str = "T0/B0/hunter2hunter2";
 
-/// A host with a project, and a GitHub. The project logs a secret when it fails.
+/// A host with a project, and a GitHub.
 fn bed(test: &str) -> (Bed, GitHub) {
     let bed = Bed::new(test);
     bed.write(
@@ -41,13 +41,13 @@ fn run(bed: &Bed, github: &GitHub, args: &[&str]) -> Output {
     ran.never_prints(TOKEN)
 }
 
-/// The statuses of every deployment, oldest deployment first, each with its newest status first.
+/// Statuses of every deployment: oldest deployment first, each with its newest status first.
 fn states(github: &GitHub) -> Vec<String> {
     github.state().states.values().map(|states| states.join(" ")).collect()
 }
 
-/// What was sent to the hooks since the last look.
-fn told(github: &GitHub) -> Vec<Value> {
+/// Messages that the hooks received since the last call.
+fn notifications(github: &GitHub) -> Vec<Value> {
     std::mem::take(&mut github.state().hooks)
 }
 
@@ -66,12 +66,12 @@ fn a_deploy_becomes_the_active_deployment_of_its_host() {
         assert_eq!(state.statuses, [status]);
     }
     assert_eq!(states(&github), ["success in_progress"]);
-    // Nothing to do is no deployment, but the commit has its status.
+    // A run with nothing to do makes no deployment, but a commit status.
     bed.commit();
     run(&bed, &github, &["sync"]).exits(0);
     assert_eq!(github.state().deployments.len(), 1);
     assert_eq!(github.state().statuses[1]["description"], "nothing to do; 1 unchanged");
-    // A deploy that is taken back leaves the one before as it is.
+    // A deploy that is rolled back leaves the deployment before it active.
     bed.write(
         "services/app/compose.yml",
         compose(&bed).replace("sleep 100000", "sh -c 'echo hunter3; exit 3'"),
@@ -90,7 +90,7 @@ fn a_deploy_becomes_the_active_deployment_of_its_host() {
         states(&github),
         ["inactive success in_progress", "failure in_progress", "success in_progress"]
     );
-    // Going back is a deployment of the commit that it goes back to.
+    // A rollback is a deployment of the old commit.
     run(&bed, &github, &["rollback"]).exits(0);
     assert_eq!(github.state().deployments.last().unwrap()["ref"], commit);
     let after = [
@@ -100,7 +100,7 @@ fn a_deploy_becomes_the_active_deployment_of_its_host() {
         "success in_progress",
     ];
     assert_eq!(states(&github), after);
-    // A dry run tells nobody.
+    // A dry run notifies no one.
     let before = github.requests().len();
     bed.write("services/app/web.conf", "dry");
     run(&bed, &github, &["sync", "--dry-run"]).exits(0);
@@ -115,46 +115,43 @@ fn compose(bed: &Bed) -> String {
 fn slack_and_a_webhook_are_notified_of_start_and_end_without_secrets() {
     let (bed, github) = bed("slack");
     run(&bed, &github, &["sync"]).exits(0).prints("::add-mask::http://127.0.0.1:");
-    let heard = told(&github);
-    assert_eq!(heard.len(), 4, "{heard:?}");
-    assert_eq!(heard[0]["text"], "Deploying to 127.0.0.1");
-    assert_eq!((&heard[1]["event"], &heard[1]["outcome"]), (&json!("started"), &Value::Null));
-    assert_eq!(heard[2]["text"], "127.0.0.1: 1 project done");
+    let sent = notifications(&github);
+    assert_eq!(sent.len(), 4, "{sent:?}");
+    assert_eq!(sent[0]["text"], "Deploying to 127.0.0.1");
+    assert_eq!((&sent[1]["event"], &sent[1]["outcome"]), (&json!("started"), &Value::Null));
+    assert_eq!(sent[2]["text"], "127.0.0.1: 1 project done");
     assert!(
-        heard[2].to_string().contains("<https://github.com/ann/side/actions/runs/118|run>"),
+        sent[2].to_string().contains("<https://github.com/ann/side/actions/runs/118|run>"),
         "{}",
-        heard[2]
+        sent[2]
     );
     assert_eq!(
-        (&heard[3]["event"], &heard[3]["outcome"]["hosts"][0]["release"]),
+        (&sent[3]["event"], &sent[3]["outcome"]["hosts"][0]["release"]),
         (&json!("succeeded"), &json!(1))
     );
     run(&bed, &github, &["sync"]).exits(0);
-    assert_eq!(told(&github), [Value::Null; 0], "that nothing had to be done is no news");
+    assert_eq!(notifications(&github), [Value::Null; 0], "that nothing had to be done is no news");
     bed.write(
         "services/app/compose.yml",
         compose(&bed).replace("sleep 100000", "sh -c 'echo hunter3; exit 3'"),
     );
     bed.commit();
     let ran = run(&bed, &github, &["sync"]).exits(5).prints("hunter3");
-    let heard = told(&github);
-    assert_eq!(
-        (&heard[2]["text"], &heard[3]["event"]),
-        (&json!("127.0.0.1: deploy failed"), &json!("failed"))
-    );
-    assert!(heard[2].to_string().contains("service `web` is unhealthy: "), "{}", heard[2]);
-    for (number, message) in heard.iter().enumerate() {
+    let sent = notifications(&github);
+    assert_eq!((&sent[2]["text"], &sent[3]["event"]), (&json!("127.0.0.1: deploy failed"), &json!("failed")));
+    assert!(sent[2].to_string().contains("service `web` is unhealthy: "), "{}", sent[2]);
+    for (number, message) in sent.iter().enumerate() {
         let text = message.to_string();
         assert!(!text.contains("hunter") && !text.contains("only-the-host-knows"), "{number}: {text}");
     }
     drop(ran);
-    // A host that is not reached is a failure like any other.
+    // An unreachable host is a failure like any other.
     let mut command = bed.call(["sync"]).host("nobody@127.0.0.1:1").command();
     command.env("SLACK_WEBHOOK_URL", github.hook(SECRET));
     assert_eq!(command.output().unwrap().status.code(), Some(4));
-    let heard = told(&github);
-    assert_eq!(heard.len(), 1);
-    assert!(heard[0].to_string().contains("127.0.0.1 refuses the connection"), "{}", heard[0]);
+    let sent = notifications(&github);
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].to_string().contains("127.0.0.1 refuses the connection"), "{}", sent[0]);
 }
 
 #[test]
@@ -173,9 +170,9 @@ fn a_failed_notification_is_noted_and_fails_nothing() {
         .prints("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
         .prints("note: no commit status on GitHub (GitHub says 403")
         .prints("note: no Slack notification: the server answered 404");
-    assert_eq!(told(&github).len(), 2, "what passes is tried again");
+    assert_eq!(notifications(&github).len(), 2, "what passes is tried again");
     assert!(states(&github).is_empty());
-    // Nobody is there at all.
+    // No server listens.
     bed.write("services/app/web.conf", "two");
     bed.commit();
     let mut command = bed.call(["sync"]).command();
@@ -208,22 +205,19 @@ fn deployments_and_statuses_can_be_turned_off() {
 #[test]
 fn two_signals_end_the_wait_for_notifications() {
     let (bed, _) = bed("hanging");
-    // It takes connections and never says a word.
+    // It accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = bed.call(["sync"]).command();
     command.env("HOOK_URL", format!("http://{}/x", silent.local_addr().unwrap()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // What became of the deploy is there before anybody is told.
+    // The outcome is shown before the notifications are sent.
     assert!(lines.any(|line| line.unwrap().contains("host 127.0.0.1: release 1")));
-    let begin = Instant::now();
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(300));
-        drop(ran(Command::new("kill").args(["-INT", &child.id().to_string()])));
+        drop(stdout_of(Command::new("kill").args(["-INT", &child.id().to_string()])));
     }
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "the deploy was done: {said}");
-    assert!(said.contains("note: notifications were not sent: an immediate stop was requested"), "{said}");
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    program::wait(child, "sync".to_owned(), Duration::from_secs(10))
+        .exits(0)
+        .prints("note: notifications were not sent: an immediate stop was requested");
 }

@@ -1,9 +1,9 @@
-//! The way back to an earlier release, out of what the host has kept.
+//! Rollbacks to earlier releases, from the content that the host keeps.
 
 use std::process::Command;
 
 use crate::bed::observe::fates;
-use crate::bed::{Bed, ran};
+use crate::bed::{Bed, stdout_of};
 
 /// A bed with two projects and three releases: `one`, `two` and `three` of `app`, and `blog` in the second.
 fn three_releases(test: &str) -> Bed {
@@ -51,16 +51,16 @@ fn a_rollback_restores_the_previous_release_and_a_sync_does_not_silently_undo_it
         fates(&before, &after).into_iter().collect::<Vec<_>>(),
         [("app/web".to_owned(), "restarted"), ("app/worker".to_owned(), "recreated")]
     );
-    // The workflow runs again: it must not bring the bad version back.
+    // A re-run of the workflow must not deploy the bad version again.
     bed.call(["sync"]).run().exits(5).prints("rolled back from release 3").prints("--allow-older");
     bed.call(["sync", "--dry-run"]).run().exits(2).prints("rolled back from release 3");
     is_at(&bed, "two");
-    // Another project goes on.
+    // Other projects are still deployed.
     bed.write("services/blog/notes", "new");
     bed.sync([]).exits(5);
     assert_eq!(bed.on_host("blog/notes"), "new");
     is_at(&bed, "two");
-    // A version that mends it goes through, and so does the bad one if it is said.
+    // A fixed version is deployed, and so is the bad one with `--force`.
     bed.write("services/app/mended", "yes");
     bed.sync([]).exits(0);
     is_at(&bed, "three");
@@ -104,7 +104,7 @@ fn one_project_can_be_rolled_back_alone() {
     let bed = three_releases("alone");
     bed.write("services/blog/notes", "new");
     bed.sync([]).exits(0);
-    // Shared files are what all projects read: those of the project go back with it.
+    // All projects read shared files, so only the project's own files are rolled back.
     bed.call(["rollback", "--project", "app"]).run().exits(0).prints("release 5, back to release 2");
     is_at(&bed, "two");
     assert_eq!(bed.on_host("blog/notes"), "new");
@@ -115,7 +115,7 @@ fn one_project_can_be_rolled_back_alone() {
 #[test]
 fn drift_does_not_block_a_rollback() {
     let bed = three_releases("edited");
-    // Replaced by the third release, edited in place before: the first content is not lost.
+    // It was edited before the third release replaced it: the first content is not lost.
     version(&bed, "one");
     bed.sync([]).exits(0);
     std::fs::write(bed.root("app/web.conf"), "by hand").unwrap();
@@ -133,12 +133,12 @@ fn a_rollback_that_stays_unhealthy_is_undone() {
     let version = |mode: &str, command: &str| {
         bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, command: [sh, -c, '{command}'], volumes: ['./data:/data']}}"));
     };
-    // The old version cannot live with what the new one has made of its data.
+    // The old version fails on the data of the new one.
     version("one", "test ! -e /data/migrated || exit 9; exec sleep 100000");
     bed.sync([]).exits(0);
     version("two", "exec sleep 100000");
     bed.sync([]).exits(0);
-    bed.guarded_no_more("app/data");
+    bed.allow("app/data");
     bed.inside("app/web", &["touch", "/data/migrated"]);
     bed.call(["rollback"]).run().exits(5).prints("status 9").ends_with("rolled back to release 2");
     assert_eq!(bed.env("app/web", "MODE"), "two");
@@ -169,12 +169,12 @@ fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
         all.sort();
         all
     };
-    // The last one that is kept has replaced the first of these.
+    // The oldest kept release replaced the first of these.
     assert_eq!(objects(), ["notes of 3", "notes of 4", "notes of 5"]);
     bed.call(["rollback", "--to", "3"]).run().exits(2);
     bed.call(["rollback"]).run().exits(0);
     assert_eq!((bed.on_host("app/notes"), bed.root("app/n5").exists()), ("notes of 4".to_owned(), false));
-    // What was left is needed for the way forward.
+    // The release that was left is kept, because a run may go forward to it.
     bed.settle();
     assert_eq!(objects(), ["notes of 4", "notes of 5"]);
     bed.call(["rollback", "--to", "6"]).run().exits(0);
@@ -185,7 +185,7 @@ fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
 fn a_rollback_points_a_moved_tag_back_at_the_old_image() {
     let bed = Bed::new("moved");
     let image = format!("{}-app:stable", bed.id);
-    let docker = |args: &[&str]| ran(Command::new("docker").args(args));
+    let docker = |args: &[&str]| stdout_of(Command::new("docker").args(args));
     let id = |image: &str| docker(&["image", "inspect", "--format", "{{.Id}}", image]).trim().to_owned();
     docker(&["tag", "ghdeploy-test/busybox:1", &image]);
     let compose = format!("services:\n  web: {{<<: *s, image: '{image}'}}\n  worker: {{<<: *s}}");
@@ -193,9 +193,9 @@ fn a_rollback_points_a_moved_tag_back_at_the_old_image() {
     bed.sync([]).exits(0);
     bed.write("services/app/notes", "new");
     bed.sync([]).exits(0);
-    // A watcher pulls a newer image of the same name and replaces the container.
+    // A watcher pulled a newer image of the same name and replaced the container.
     docker(&["tag", "ghdeploy-test/web:1", &image]);
-    ran(Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
+    stdout_of(Command::new("docker").args(["compose", "up", "-d"]).current_dir(bed.root("app")));
     assert_eq!(bed.inspect("app/web", "{{.Image}}"), id("ghdeploy-test/web:1"));
     let before = bed.containers();
     bed.call(["rollback"]).run().exits(0).prints(&format!("{image}: image "));

@@ -1,4 +1,4 @@
-//! A repository as a runner has it, beside the runner's own files, and GitHub: for what needs no host.
+//! A workflow run that needs no host: the repository, the runner's files beside it, and GitHub.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ impl Runner {
         self.dir.path().join(path)
     }
 
-    /// `ghdeploy` in a run by an event.
+    /// `ghdeploy` in a run for this event.
     pub(crate) fn event(&self, event: &str, payload: &Value, args: &[&str]) -> Command {
         let top = self.dir.path();
         std::fs::write(top.join("event.json"), payload.to_string()).unwrap();

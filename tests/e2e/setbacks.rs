@@ -1,11 +1,20 @@
-//! What fails after the swap: files and services go back to what they were, and the report says so.
+//! Failures after the swap: files and services are restored, and the report says so.
 
-use crate::bed::Bed;
+use std::process::Command;
+
+use crate::bed::{Bed, stdout_of};
 use crate::support::program::Output;
+
+/// A bed in which a service must run for a second to be healthy.
+fn bed(test: &str) -> Bed {
+    let bed = Bed::new(test);
+    bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 90s}\n");
+    bed
+}
 
 /// A bed with the project `app`, running, in which `web` mounts `web.conf`.
 fn running(test: &str) -> Bed {
-    let bed = Bed::new(test);
+    let bed = bed(test);
     compose(&bed, "one", "");
     bed.write("services/app/web.conf", "one");
     bed.sync([]).exits(0);
@@ -16,7 +25,7 @@ fn compose(bed: &Bed, mode: &str, more: &str) {
     bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: {mode}}}, volumes: ['./web.conf:/web.conf:ro']{more}}}\n  worker: {{<<: *s}}"));
 }
 
-/// Syncs and claims: it fails, and what ran before runs again, with its old definition and content.
+/// Syncs, and asserts that it fails and that the services run again with their old definition and content.
 #[track_caller]
 fn goes_back(bed: &Bed) -> Output {
     let (old_compose, old_conf, before) =
@@ -49,7 +58,7 @@ fn a_service_that_exits_is_rolled_back_and_its_last_log_lines_are_shown() {
     let bed = running("exits");
     compose(&bed, "two", ", command: [sh, -c, 'echo famous last words; exit 3']");
     goes_back(&bed).prints("famous last words").prints("status 3");
-    // Mended, it goes through.
+    // The fixed version is deployed.
     compose(&bed, "two", "");
     assert_eq!(bed.deploy().fates, ["app/web recreated"]);
     assert_eq!(bed.env("app/web", "MODE"), "two");
@@ -65,7 +74,7 @@ fn a_crash_loop_is_unhealthy_and_logs_are_shown_only_if_configured() {
 
 #[test]
 fn content_that_breaks_a_service_is_rolled_back() {
-    let bed = Bed::new("badcontent");
+    let bed = bed("badcontent");
     let command = r#"command: [sh, -c, 'grep -q one /web.conf && exec sleep 100000; echo bad conf; exit 1'], environment: {MODE: one}"#;
     bed.compose("app", &format!("services:\n  web: {{<<: *s, {command}, volumes: ['./web.conf:/web.conf:ro']}}\n  worker: {{<<: *s}}"));
     bed.write("services/app/web.conf", "one");
@@ -83,7 +92,7 @@ fn a_failing_healthcheck_is_a_failure() {
 
 #[test]
 fn a_failing_one_shot_is_a_failure_and_its_dependants_keep_running() {
-    let bed = Bed::new("migration");
+    let bed = bed("migration");
     let compose = |command: &str, mode: &str| {
         bed.compose("app", &format!("services:
   init: {{<<: *s, command: {command}}}
@@ -120,7 +129,7 @@ fn a_failing_new_project_leaves_no_containers_and_no_files() {
 
 #[test]
 fn a_failed_deploy_restores_a_moved_tag() {
-    let bed = Bed::new("tag");
+    let bed = bed("tag");
     let image = format!("{}-app:latest", bed.id);
     bed.compose("app", &format!("services:\n  web: {{<<: *s, environment: {{MODE: one}}, image: '{image}', build: ./image}}\n  worker: {{<<: *s}}"));
     bed.write("services/app/web.conf", "one").write(
@@ -147,10 +156,7 @@ fn a_failed_deploy_restores_a_moved_tag() {
     goes_back(&bed).prints("status 4");
     assert_eq!(bed.inspect("app/web", "{{.Image}}"), before);
     assert_eq!(
-        crate::bed::ran(
-            std::process::Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &image])
-        )
-        .trim(),
+        stdout_of(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &image])).trim(),
         before
     );
 }

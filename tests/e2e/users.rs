@@ -1,20 +1,20 @@
-//! Users of the host that exist for one test.
+//! Users of the host, each for one test.
 
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, privileged, stdout_of};
 
-/// A user who may log in with the bed's key; gone when this is dropped.
+/// A user who can log in with the bed's key. Dropping it removes the user.
 pub(crate) struct User {
     pub(crate) name: String,
 }
 
-/// The user database takes one writer at a time.
+/// The user database allows one writer at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
 impl User {
-    /// A user with this login shell, who may use Docker if `docker` is true.
+    /// Adds a user with this login shell, in the group `docker` if `docker` is true.
     pub(crate) fn new(bed: &Bed, tag: &str, shell: &str, docker: bool) -> Self {
         let name = format!("ghdt-{tag}-{}", std::process::id());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,17 +23,17 @@ impl User {
         if docker {
             useradd.args(["-G", "docker"]);
         }
-        ran(useradd.arg(&name));
+        stdout_of(useradd.arg(&name));
         let user = Self { name };
         // sshd without PAM takes a password of `!` for a locked account.
-        ran(privileged(["usermod", "-p", "*"]).arg(&user.name));
+        stdout_of(privileged(["usermod", "-p", "*"]).arg(&user.name));
         user
     }
 
-    /// Makes the root and the folders in it theirs; what lies in those stays its owners'.
+    /// Gives the user the root and the folders in it, but not the content of those folders.
     pub(crate) fn own_root(&self, bed: &Bed) {
-        ran(privileged(["install", "-d", "-o", &self.name]).arg(bed.root("")));
-        ran(privileged(["find"]).arg(bed.root("")).args([
+        stdout_of(privileged(["install", "-d", "-o", &self.name]).arg(bed.root("")));
+        stdout_of(privileged(["find"]).arg(bed.root("")).args([
             "-mindepth",
             "1",
             "-maxdepth",
@@ -50,7 +50,7 @@ impl User {
 impl Drop for User {
     fn drop(&mut self) {
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // A session that is just ending would keep the user from going.
+        // A session that is just ending blocks the removal.
         for _ in 0..40 {
             let gone = privileged(["userdel"])
                 .arg(&self.name)

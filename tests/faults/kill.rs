@@ -1,28 +1,28 @@
-//! Who is killed, and when.
+//! The processes that are killed, and when.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, privileged, stdout_of};
 use crate::support::random::Random;
 use crate::world::World;
 
-/// What happens to a sync.
+/// The process of a sync that is killed, and the time.
 #[derive(Debug)]
 pub(crate) enum Kill {
-    /// The client, after so many milliseconds.
+    /// The client, after N milliseconds.
     Client(u64),
-    /// The ssh that holds its connection.
+    /// The ssh that holds the connection, after N milliseconds.
     Master(u64),
-    /// The process of sshd that serves it.
+    /// The process of sshd that serves the connection, after N milliseconds.
     Session(u64),
-    /// The driver with all that it has started, at this call of a tool: before it, or after it.
+    /// The driver and its children, before or after the Nth call of a tool.
     Tool { at: usize, after: bool },
-    /// `docker compose up`, so many milliseconds after it has begun.
+    /// `docker compose up`, N milliseconds after its start.
     Compose(u64),
 }
 
-/// The tools by whose calls the steps of a driver are counted.
+/// Tools whose calls count the steps of a driver.
 const TOOLS: [&str; 17] = [
     "tar",
     "sha256sum",
@@ -56,11 +56,11 @@ impl Kill {
     }
 }
 
-/// Puts counters before the host's tools, and what kills `docker compose up` before its docker.
+/// Makes the host's tools count their calls, and its `docker` able to kill `docker compose up`.
 pub(crate) fn prepare(bed: &Bed) {
     let at = |name: &str| bed.path(name).display().to_string();
     let (delay, killed) = (at("delay"), at("was-killed"));
-    bed.docker_is(&format!(
+    bed.before_docker(&format!(
         r#"case " $* " in *' up '*) read -r d <{delay} && {{
   : >{delay}; : >{killed}
   "$real" "$@" & p=$!
@@ -87,7 +87,7 @@ fn aim(bed: &Bed, kill: Option<&Kill>) {
         Some(Kill::Compose(millis)) => (0, false, format!("{}.{:03}\n", millis / 1000, millis % 1000)),
         _ => (0, false, String::new()),
     };
-    // In one piece, for the tools read them at any time.
+    // In one step, because the tools read them at any time.
     for (name, content) in
         [("kill", format!("{at} {after}\n")), ("count", "0\n".to_owned()), ("delay", delay)]
     {
@@ -97,7 +97,7 @@ fn aim(bed: &Bed, kill: Option<&Kill>) {
     let _ = std::fs::remove_file(bed.path("was-killed"));
 }
 
-/// Runs a sync that is killed; whether that happened before it was through.
+/// Runs a sync that is killed, and returns whether that happened before its end.
 pub(crate) fn sync(bed: &Bed, kill: &Kill) -> bool {
     aim(bed, Some(kill));
     let mut sync = bed.call(["sync", "--prune"]).command();
@@ -142,10 +142,10 @@ fn end(sync: &mut Child) {
     }
 }
 
-/// Waits until the last process of the run has let go of the lock.
+/// Waits until the last process of the run has released the lock.
 fn settle(bed: &Bed) {
     let lock = bed.root(".ghdeploy/lock");
     if lock.exists() {
-        ran(Command::new("flock").args(["-w", "60"]).arg(lock).arg("true"));
+        stdout_of(Command::new("flock").args(["-w", "60"]).arg(lock).arg("true"));
     }
 }

@@ -1,8 +1,8 @@
-//! Kills real syncs, against a real sshd and a real Compose, at any point and in any part, and holds what
-//! must be true after the next one by looking at the host itself: at files, containers, processes, the lock.
+//! Kills real syncs, against a real sshd and a real Compose, at random points and in random processes. After
+//! the next sync the host must match: files, containers, processes, the lock.
 //!
-//! `FAULTS_RUNS` says how many syncs are killed (24), `FAULTS_SEED` which ones. A run that goes wrong
-//! prints the seed by which it can be repeated. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
+//! `FAULTS_RUNS` is the number of killed syncs (24), `FAULTS_SEED` selects other ones. A failure prints the
+//! seed that repeats it. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
 #[path = "../support/bed/mod.rs"]
@@ -17,14 +17,14 @@ use kill::Kill;
 use support::random::Random;
 use world::World;
 
-/// So many beds at a time: most of a run is waiting.
+/// Number of beds at a time: a run waits most of its time.
 const BEDS: usize = 2;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-/// What one bed has come to.
+/// Result of one bed.
 #[derive(Debug, Default)]
 struct Score {
     runs: usize,
@@ -63,21 +63,21 @@ fn bed_of_faults(seed: u64, runs: usize) -> Score {
     let mut score = Score::default();
     for run in 0..runs {
         let kill = Kill::any(&mut random, &world);
-        let wish = world.wish.change(&mut random);
-        let before = std::mem::replace(&mut world.wish, wish);
+        let wanted = world.wanted.change(&mut random);
+        let before = std::mem::replace(&mut world.wanted, wanted);
         world.write();
         let killed = world.killed(&kill);
         score.runs += 1;
         score.kills += usize::from(killed);
-        // The same is wanted by the next sync, or something newer, or what was there before.
+        // The next sync wants the same, something newer, or the state before.
         let next = match random.below(3) {
             0 => "the same",
             1 => {
-                world.wish = world.wish.change(&mut random);
+                world.wanted = world.wanted.change(&mut random);
                 "a newer one"
             }
             _ => {
-                world.wish = before;
+                world.wanted = before;
                 "the one before"
             }
         };

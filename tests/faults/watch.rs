@@ -1,16 +1,16 @@
-//! Somebody who reads live files all the time: each is as it was or as it will be, never half.
+//! A reader of live files: each is either old or new, never half.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// The content of a file in some version: long, so that half of it would be seen, and whole or not by itself.
+/// Content of a file in some version, long enough that half of it would be noticed.
 pub(crate) fn content(version: usize) -> String {
     format!("{}end\n", format!("version {version}\n").repeat(600))
 }
 
-/// Whether it is the content of some version.
+/// Whether this is the whole content of some version.
 fn is_whole(text: &str) -> bool {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
@@ -21,7 +21,7 @@ fn is_whole(text: &str) -> bool {
         && rest[..599].iter().all(|line| *line == first)
 }
 
-/// Reads files until it is ended.
+/// A thread that reads files until it is stopped.
 pub(crate) struct Watcher {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
@@ -54,7 +54,7 @@ impl Watcher {
         Self { is_over, thread }
     }
 
-    /// What it has seen that must not be.
+    /// Stops it, and returns the violations that it saw.
     pub(crate) fn end(self) -> Vec<String> {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()

@@ -1,4 +1,4 @@
-//! With what a plan compares in a workflow run, in clones as actions/checkout makes them.
+//! The base of a plan in a workflow run, in clones like those of actions/checkout.
 
 use serde_json::{Value, json};
 
@@ -7,14 +7,14 @@ use crate::support::repo::Repo;
 
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
-/// A repository on a server, and what a runner has of it.
+/// A repository on a server, beside a runner's clone of it.
 struct Origin {
     dir: tempfile::TempDir,
     repo: Repo,
 }
 
 impl Origin {
-    /// Two commits on main, of which the second changes `blog`; a branch from the first that changes `shop`.
+    /// Two commits on main, the second of which changes `blog`, and a branch from the first that changes `shop`.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repo = Repo::at(dir.path().join("origin"));
@@ -34,7 +34,7 @@ impl Origin {
         self.repo.sha(revision)
     }
 
-    /// The merge that GitHub tries of the topic, as `refs/pull/7/merge`.
+    /// GitHub's test merge of the topic, as `refs/pull/7/merge`.
     fn merge(&self) -> String {
         self.repo.git(&["checkout", "-q", "--detach", "main"]);
         self.repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
@@ -43,7 +43,7 @@ impl Origin {
         self.sha("refs/pull/7/merge")
     }
 
-    /// A clone of one commit, made as actions/checkout makes it; depth 0 is all.
+    /// A clone of one commit, like that of actions/checkout. Depth 0 is the whole history.
     fn checkout(&self, commit: &str, depth: u32) -> Checkout<'_> {
         let dir = self.dir.path().join("checkout");
         let _ = std::fs::remove_dir_all(&dir);
@@ -74,7 +74,7 @@ struct Checkout<'a> {
 }
 
 impl Checkout<'_> {
-    /// What `ghdeploy plan` tells in a run by this event: how it ends, the changed projects, what it says.
+    /// `ghdeploy plan` in a run for this event: the exit code, the changed projects, and the messages.
     fn plan(&self, event: &str, payload: &Value) -> (Option<i32>, String, String) {
         let home = self.origin.dir.path();
         let path = home.join("event.json");
@@ -98,19 +98,19 @@ impl Checkout<'_> {
         (output.code, changed.join(" "), notes.join("\n") + &output.stderr)
     }
 
-    /// Claims which projects change, and that nothing is doubtful.
+    /// Asserts which projects change, without any note.
     #[track_caller]
     fn changes(&self, event: &str, payload: &Value, projects: &str) {
-        let (code, changed, said) = self.plan(event, payload);
-        assert_eq!((code, &*changed, &*said), (Some(0), projects, ""));
+        let (code, changed, output) = self.plan(event, payload);
+        assert_eq!((code, &*changed, &*output), (Some(0), projects, ""));
     }
 
-    /// Claims that everything counts as changed, and what is said of it.
+    /// Asserts that everything counts as changed, and the reason.
     #[track_caller]
     fn is_unknown(&self, event: &str, payload: &Value, words: &str) {
-        let (code, changed, said) = self.plan(event, payload);
-        assert_eq!((code, &*changed), (Some(0), "blog shop wiki"), "{said}");
-        assert!(said.contains(words) && said.contains("so everything counts as added"), "{said}");
+        let (code, changed, output) = self.plan(event, payload);
+        assert_eq!((code, &*changed), (Some(0), "blog shop wiki"), "{output}");
+        assert!(output.contains(words) && output.contains("so everything counts as added"), "{output}");
     }
 }
 
@@ -150,10 +150,10 @@ fn a_pull_request_shows_only_what_its_merge_would_change() {
     let (base, topic, merge) = (origin.sha("main"), origin.sha("topic"), origin.merge());
     for depth in [0, 1, 2] {
         origin.checkout(&merge, depth).changes("pull_request", &pull(&base, &topic), "shop");
-        // Its own branch may be checked out instead: then it counts from where it left.
+        // If the branch itself is checked out, the base is where it left main.
         origin.checkout(&topic, depth).changes("pull_request", &pull(&base, &topic), "shop");
     }
-    // The branch has moved on since the event: the merge that is checked out tells.
+    // main has moved since the event, and the checked-out merge counts.
     let old = origin.sha("main~1");
     origin.checkout(&merge, 1).changes("pull_request", &pull(&old, &topic), "shop");
 }
@@ -163,13 +163,13 @@ fn a_pull_request_that_is_not_checked_out_is_an_error() {
     let origin = Origin::new();
     let (base, topic) = (origin.sha("main"), origin.sha("topic"));
     let here = origin.checkout(&base, 1);
-    let (code, _, said) = here.plan("pull_request_target", &pull(&base, &topic));
+    let (code, _, output) = here.plan("pull_request_target", &pull(&base, &topic));
     assert_eq!(code, Some(2));
-    assert!(said.contains("is the branch that is merged into, not the pull request"), "{said}");
+    assert!(output.contains("is the branch that is merged into, not the pull request"), "{output}");
     let here = origin.checkout(&origin.sha("main~1"), 1);
-    let (code, _, said) = here.plan("pull_request", &pull(&base, &topic));
+    let (code, _, output) = here.plan("pull_request", &pull(&base, &topic));
     assert_eq!(code, Some(2));
-    assert!(said.contains("neither the pull request nor its merge"), "{said}");
+    assert!(output.contains("neither the pull request nor its merge"), "{output}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A repository in a temporary folder, a host as a value, and plans in a few words.
+//! A folder with projects, a host as a value, and plans as short lines.
 
 use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::base::path::RootPath;
@@ -12,52 +12,20 @@ use ghdeploy::state::wanted::Wanted;
 use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
 
-use crate::support::repo;
+pub(crate) use crate::support::projects::Projects;
 
 pub(crate) const ROOT: &str = "/srv/services";
 
-/// A folder with projects below `services/`. Paths are those below that.
-pub(crate) struct Repo(repo::Repo);
-
-impl Repo {
-    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let repo = Self(repo::Repo::without_git());
-        std::fs::create_dir(repo.0.path("services")).unwrap();
-        for (path, content) in files {
-            repo.write(path, content);
-        }
-        repo
-    }
-
-    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
-        self.0.write(format!("services/{path}"), content);
-        self
-    }
-
-    pub(crate) fn link(&self, path: &str, target: &str) -> &Self {
-        self.0.link(&format!("services/{path}"), target);
-        self
-    }
-
-    pub(crate) fn make_executable(&self, path: &str) -> &Self {
-        self.0.chmod(&format!("services/{path}"), 0o755);
-        self
-    }
-
-    pub(crate) fn remove(&self, path: &str) -> &Self {
-        self.0.remove(&format!("services/{path}"));
-        self
-    }
-
+impl Projects {
     pub(crate) fn tree(&self) -> DiskTree {
-        DiskTree::open(self.0.top(), &Layout::default(), &FileRules::default()).unwrap()
+        DiskTree::open(self.top(), &Layout::default(), &FileRules::default()).unwrap()
     }
 
     pub(crate) fn wanted(&self) -> Wanted {
         self.wanted_where(&|_| true)
     }
 
-    /// What a host wants on which not every project runs.
+    /// The wanted state of a host that does not run every project.
     pub(crate) fn wanted_where(&self, runs: &dyn Fn(&str) -> bool) -> Wanted {
         tree::read(&self.tree(), &Layout::default(), ROOT, &|name, _| runs(name)).unwrap()
     }
@@ -70,7 +38,7 @@ impl Repo {
         deployed
     }
 
-    /// The plan for a host, with nothing special asked for.
+    /// Plan for a host without options.
     pub(crate) fn plan(&self, deployed: &Deployed) -> HostWork {
         self.plan_with(deployed, |_| {})
     }
@@ -95,7 +63,7 @@ impl Repo {
     }
 }
 
-/// What the command line may ask of a plan.
+/// Options of a plan.
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) projects: Vec<&'static str>,
@@ -125,13 +93,13 @@ pub(crate) fn project<'w>(work: &'w HostWork, name: &str) -> &'w ProjectPlan {
     &work.project(name).unwrap_or_else(|| panic!("no project {name}")).plan
 }
 
-/// A plan in lines: `blog changed`, `  modified x`, `  restart web: why`. Unchanged projects are left
+/// Lines of a plan: `blog changed`, `  modified x`, `  restart web: why`. Unchanged projects are left
 /// out. Paths are those below `services/`.
-pub(crate) fn told(work: &HostWork) -> Vec<String> {
-    tell(&work.plan())
+pub(crate) fn plan_lines(work: &HostWork) -> Vec<String> {
+    host_plan_lines(&work.plan())
 }
 
-pub(crate) fn tell(plan: &HostPlan) -> Vec<String> {
+pub(crate) fn host_plan_lines(plan: &HostPlan) -> Vec<String> {
     let mut lines = Vec::new();
     let short = |path: &str| path.strip_prefix("services/").unwrap_or(path).to_owned();
     for project in &plan.projects {
@@ -200,7 +168,7 @@ pub(crate) fn applied(work: &HostWork, deployed: &Deployed) -> Deployed {
     after
 }
 
-/// What the files of a unit are once the changes are made to what the host has.
+/// Files of a unit once the planned changes are made on the host.
 pub(crate) fn changed(work: &HostWork, deployed: &Deployed, unit_name: &str) -> Manifest {
     let mut files = deployed.manifests.get(unit_name).cloned().unwrap_or_default().0;
     for (path, found) in &deployed.found {

@@ -1,4 +1,4 @@
-//! `plan`, `check` and `explain` as they are typed.
+//! `plan`, `check` and `explain` on the command line.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn repository() -> Repo {
     repo
 }
 
-/// The plan of the last commit.
+/// Runs `plan` for the last commit.
 fn plan(repo: &Repo, args: &[&str]) -> Output {
     ghdeploy(repo.top(), &[&["plan", "--base", "HEAD~1"], args].concat())
 }
@@ -127,7 +127,7 @@ fn a_removed_folder_is_reported() {
     );
 }
 
-/// The folders that come with the project, where nobody else's file can be in the way.
+/// A copy of the tracked files of this repository's own `services/`.
 fn own_services() -> Repo {
     let copy = Repo::without_git();
     let listed = Command::new("git")
@@ -152,8 +152,8 @@ fn the_folders_that_come_with_the_project_are_clean() {
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
     assert_eq!(report["projects"], 9);
-    let said = ghdeploy(copy.top(), &["check"]).exits(0).stdout;
-    assert!(said.contains("9 projects"), "{said}");
+    let output = ghdeploy(copy.top(), &["check"]).exits(0).stdout;
+    assert!(output.contains("9 projects"), "{output}");
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn check_names_the_line_and_fails() {
         (wrong["at"]["path"].as_str(), wrong["at"]["line"].as_u64()),
         (Some("services/blog/compose.yml"), Some(4))
     );
-    let said = ghdeploy(repo.top(), &["check"]).exits(2).stdout;
-    assert!(said.contains("services/blog/compose.yml:4:"), "{said}");
+    let output = ghdeploy(repo.top(), &["check"]).exits(2).stdout;
+    assert!(output.contains("services/blog/compose.yml:4:"), "{output}");
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn check_warns_of_valid_files_that_fail_when_deployed() {
     warning services/shop/compose.yml:8 hook `before` never runs: no profile starts service `off`
     warning services/shop/id:2 a private key is in the repository
     ");
-    // One that asks for another host may never meet the other.
-    repo.write("services/shop/compose.yml", &format!("{shop}  hosts: [db]\n"));
+    // Projects on different hosts do not collide.
+    repo.write("services/shop/compose.yml", format!("{shop}  hosts: [db]\n"));
     ghdeploy(repo.top(), &["check"]).exits(0);
     repo.write(
         "ghdeploy.yml",
@@ -235,29 +235,32 @@ fn explain_answers_for_every_kind_of_file() {
             })
             .collect()
     };
-    // A shared file: every service that extends the common one.
+    // Every service that extends the common one reads a shared file.
     assert!(
         readers(0).contains(&"redis/redis env_file up".to_owned()) && readers(0).len() >= 12,
         "{:?}",
         readers(0)
     );
     assert_eq!(of(0)["managed"], true);
-    // A file that its service watches by itself.
+    // A file that its service watches itself.
     assert_eq!(readers(1), ["traefik/traefik bind none"]);
     assert_eq!(of(1)["readers"][0]["at"]["path"], "services/traefik/compose.yml");
-    // Part of a build context; read by nobody; ignored, but part of the definition; not there.
+    // Part of a build context; read by no service; ignored, but part of the definition; not there.
     assert_eq!(readers(2), ["app/migrate build build"]);
     assert_eq!((readers(3).len(), &of(3)["managed"], &of(3)["known"]), (0, &true.into(), &true.into()));
     assert_eq!((&of(4)["managed"], &of(4)["known"]), (&false.into(), &true.into()));
     assert!(readers(4).contains(&"app/web definition up".to_owned()), "{:?}", readers(4));
     assert_eq!((readers(5).len(), &of(5)["managed"], &of(5)["known"]), (0, &false.into(), &false.into()));
-    let said = ghdeploy(copy.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
-    assert!(said.contains("services/traefik/compose.yml:") && said.contains("dynamic/tls.yml"), "{said}");
-    assert!(!said.contains("hunter2"));
+    let output = ghdeploy(copy.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
+    assert!(
+        output.contains("services/traefik/compose.yml:") && output.contains("dynamic/tls.yml"),
+        "{output}"
+    );
+    assert!(!output.contains("hunter2"));
     ghdeploy(copy.top(), &["explain", "../outside"]).exits(2);
 }
 
-/// A compose file is of interest to those that it defines, by each line that does.
+/// Each line of a compose file counts for the service that it defines.
 #[test]
 fn explain_names_the_services_that_a_file_defines() {
     let repo = Repo::without_git();
@@ -275,8 +278,8 @@ fn explain_names_the_services_that_a_file_defines() {
         "services/base.yml",
         "services/blog/conf/a",
     ];
-    let said = ghdeploy(repo.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
-    insta::assert_snapshot!(said, @r"
+    let output = ghdeploy(repo.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
+    insta::assert_snapshot!(output, @r"
     services/blog/compose.yml
       blog/db   definition  services/blog/compose.yml:3  up, if its definition changes
       blog/web  definition  services/blog/compose.yml:2  up, if its definition changes
@@ -297,10 +300,10 @@ fn check_warns_of_a_circle_of_projects() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "x-ghdeploy: {after: shop}\nservices: {web: {image: a:1}}\n");
     repo.write("services/shop/compose.yml", "x-ghdeploy: {after: blog}\nservices: {web: {image: a:1}}\n");
-    let said = ghdeploy(repo.top(), &["check"]).exits(0).stdout;
+    let output = ghdeploy(repo.top(), &["check"]).exits(0).stdout;
     assert!(
-        said.contains("projects come after each other in a circle: blog after shop after blog"),
-        "{said}"
+        output.contains("projects come after each other in a circle: blog after shop after blog"),
+        "{output}"
     );
-    assert!(said.contains("services/blog/compose.yml:1:21"), "{said}");
+    assert!(output.contains("services/blog/compose.yml:1:21"), "{output}");
 }

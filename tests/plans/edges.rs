@@ -2,68 +2,69 @@
 
 use ghdeploy::base::error::Exit;
 use ghdeploy::base::manifest::{Entry, Kind};
-use ghdeploy::plan::{HostWork, Plan, VERSION, circles};
+use ghdeploy::compose::Files as _;
+use ghdeploy::plan::{self, HostWork, Options, Origin, Plan, VERSION, circles};
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 
-use crate::bench::{Repo, entry, found, path, project, told};
+use crate::bench::{Projects, entry, found, path, plan_lines, project};
 
 #[test]
 fn a_file_of_variables_that_is_an_env_file_too_is_one_reason() {
     let compose = "services:\n  web:\n    image: 'a:${TAG}'\n    env_file: .env\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/.env", "TAG=1\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/.env", "TAG=1\n")]);
     let host = repo.deployed();
     repo.write("blog/.env", "TAG=2\n");
-    assert_eq!(told(&repo.plan(&host))[2..], ["  up web: blog/.env envfile@4"]);
+    assert_eq!(plan_lines(&repo.plan(&host))[2..], ["  up web: blog/.env envfile@4"]);
 }
 
 #[test]
 fn each_file_that_makes_a_definition_is_a_reason() {
     let compose = "services:\n  web:\n    image: 'a:${TAG}'\n    hostname: h\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/.env", "TAG=1\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/.env", "TAG=1\n")]);
     let host = repo.deployed();
     repo.write("blog/.env", "TAG=2\n")
         .write("blog/compose.yml", &compose.replace("hostname: h", "hostname: i"));
-    let lines = told(&repo.plan(&host));
+    let lines = plan_lines(&repo.plan(&host));
     let up = lines.last().unwrap();
     assert!(up.contains("blog/.env@2") && up.contains("blog/compose.yml:2"), "{lines:?}");
 }
 
 #[test]
 fn what_is_owed_since_no_known_release_names_none() {
-    let repo = Repo::new(&[("blog/compose.yml", "services:\n  web: {image: 'a:1'}\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", "services:\n  web: {image: 'a:1'}\n")]);
     let old = repo.deployed().state;
     repo.write("blog/compose.yml", "services:\n  web: {image: 'a:2'}\n");
     let mut host = Deployed { state: old, ..repo.deployed() };
-    assert_eq!(told(&repo.plan(&host))[1..], ["  up web: blog/compose.yml:2 (owed since release 7)"]);
+    assert_eq!(plan_lines(&repo.plan(&host))[1..], ["  up web: blog/compose.yml:2 (owed since release 7)"]);
     host.state.projects.get_mut("blog").unwrap().release = 0;
-    assert_eq!(told(&repo.plan(&host))[1..], ["  up web: blog/compose.yml:2 (owed)"]);
+    assert_eq!(plan_lines(&repo.plan(&host))[1..], ["  up web: blog/compose.yml:2 (owed)"]);
 }
 
 #[test]
 fn other_permissions_are_a_change_of_the_mode_alone() {
     let compose = "services:\n  web: {image: a, volumes: ['./conf:/conf']}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/conf/a", "1")]);
     let mut host = repo.deployed();
     host.manifests.get_mut(&unit("blog")).unwrap().0.get_mut(&path("blog/conf/a")).unwrap().mode = 0o600;
     // The host reports only the executable bit, which is the same.
-    assert_eq!(told(&repo.plan(&host)), ["blog changed", "  mode blog/conf/a"]);
+    assert_eq!(plan_lines(&repo.plan(&host)), ["blog changed", "  mode blog/conf/a"]);
 }
 
 #[test]
 fn a_file_of_a_project_that_stays_is_removed_by_no_other() {
     let compose = "services:\n  web: {image: a}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("shop/compose.yml", compose)]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("shop/compose.yml", compose)]);
     let mut host = repo.deployed();
     repo.remove("shop");
     for unit_name in ["blog", "shop"] {
         host.manifests.get_mut(&unit(unit_name)).unwrap().0.insert(path("shop/x"), entry("x"));
     }
-    assert_eq!(told(&repo.plan(&host)), ["shop removed"]);
+    assert_eq!(plan_lines(&repo.plan(&host)), ["shop removed"]);
     let pruned = repo.plan_with(&host, |asked| asked.prune = true);
-    assert!(told(&pruned).contains(&"  removed shop/x".to_owned()), "{:?}", told(&pruned));
+    assert!(plan_lines(&pruned).contains(&"  removed shop/x".to_owned()), "{:?}", plan_lines(&pruned));
     // Prune takes down only what takes part.
     let other = repo.plan_with(&host, |asked| (asked.prune, asked.projects) = (true, vec!["blog"]));
-    assert_eq!(told(&other), Vec::<String>::new());
+    assert_eq!(plan_lines(&other), Vec::<String>::new());
 }
 
 fn goes_first(work: &HostWork) -> Vec<&str> {
@@ -72,7 +73,7 @@ fn goes_first(work: &HostWork) -> Vec<&str> {
 
 #[test]
 fn a_project_goes_first_only_if_another_one_reads_what_changes_in_it() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../shop/conf:/conf']}\n"),
         ("shop/compose.yml", "services:\n  web: {image: a}\n"),
         ("shop/conf/a", "1"),
@@ -95,7 +96,7 @@ services:
   worker: {image: 'b:1', volumes: ['./conf:/conf'], x-ghdeploy: {on-change: none}}
   cron: {image: 'c:1'}
 ";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/conf/a", "1")]);
     let host = repo.deployed();
     let hooks = |from: &str, to: &str| {
         repo.write("blog/compose.yml", &compose.replace(from, to));
@@ -107,7 +108,7 @@ services:
 #[test]
 fn only_images_that_are_built_now_are_listed() {
     let compose = "services:\n  app: {build: ./app}\n  job: {build: ./job}\n";
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", compose),
         ("blog/app/Dockerfile", "FROM scratch\n"),
         ("blog/job/Dockerfile", "FROM scratch\n"),
@@ -117,14 +118,14 @@ fn only_images_that_are_built_now_are_listed() {
         .write("blog/compose.yml", &compose.replace("{build: ./job}", "{build: ./job, hostname: h}"));
     let work = repo.plan(&host);
     let images: Vec<&str> = project(&work, "blog").images.iter().map(|image| &*image.service).collect();
-    assert_eq!(images, ["app"], "{:?}", told(&work));
+    assert_eq!(images, ["app"], "{:?}", plan_lines(&work));
 }
 
 #[test]
 fn drift_is_a_doubt_about_what_the_file_is_for() {
     let compose =
         "services:\n  app: {build: ./app}\n  web: {image: a, env_file: a.env}\n  other: {image: b}\n";
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", compose),
         ("blog/app/Dockerfile", "FROM scratch\n"),
         ("blog/a.env", "A=1\n"),
@@ -132,7 +133,7 @@ fn drift_is_a_doubt_about_what_the_file_is_for() {
     let drifted = |at: &str| {
         let mut host = repo.deployed();
         host.found.insert(path(at), found("by hand"));
-        let lines = told(&repo.plan(&host));
+        let lines = plan_lines(&repo.plan(&host));
         let actions = lines.iter().filter_map(|line| line.split_once(": "));
         actions.map(|(action, _)| action.trim().to_owned()).collect::<Vec<_>>()
     };
@@ -144,18 +145,18 @@ fn drift_is_a_doubt_about_what_the_file_is_for() {
 #[test]
 fn a_link_that_becomes_a_file_is_not_written_in_place() {
     let compose = "services:\n  web: {image: a, volumes: ['./one:/one'], x-ghdeploy: {on-change: none}}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/one", "1"), ("blog/two", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/one", "1"), ("blog/two", "1")]);
     let mut host = repo.deployed();
     let link = Entry { kind: Kind::Symlink, ..entry("two") };
     host.manifests.get_mut(&unit("blog")).unwrap().0.insert(path("blog/one"), link);
     let work = repo.plan(&host);
     let file = &project(&work, "blog").files[0];
-    assert_eq!((file.path.as_str(), file.in_place), ("services/blog/one", false), "{:?}", told(&work));
+    assert_eq!((file.path.as_str(), file.in_place), ("services/blog/one", false), "{:?}", plan_lines(&work));
 }
 
 /// What is said of this many projects that come after each other in a circle.
 fn circle(projects: usize) -> String {
-    let repo = Repo::new(&[]);
+    let repo = Projects::new(&[]);
     for number in 0..projects {
         let after = (number + 1) % projects;
         let compose = format!("x-ghdeploy: {{after: [p{after:02}]}}\nservices:\n  web: {{image: a}}\n");
@@ -180,7 +181,7 @@ fn plan_of(work: &HostWork) -> Plan {
 
 #[test]
 fn a_plan_ends_by_what_is_in_it() {
-    let repo = Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a}\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", "services:\n  web: {image: a}\n")]);
     let host = repo.deployed();
     let exits = |plan: &Plan| (plan.is_empty(), plan.exit(false), plan.exit(true));
     assert_eq!(exits(&plan_of(&repo.plan(&host))), (true, Exit::Done, Exit::Done));
@@ -193,7 +194,7 @@ fn a_plan_ends_by_what_is_in_it() {
 
 #[test]
 fn what_is_in_the_way_of_a_file_is_named() {
-    let repo = Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a}\n"), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", "services:\n  web: {image: a}\n"), ("blog/x", "1")]);
     let problem = |there: Found| {
         let mut host = Deployed::default();
         host.found.insert(path("blog/x"), there);
@@ -208,7 +209,8 @@ fn what_is_in_the_way_of_a_file_is_named() {
 #[test]
 fn problems_with_a_name_have_its_place() {
     let web = "services:\n  web: {image: a}\n";
-    let repo = Repo::new(&[("blog/compose.yml", web), ("shop/compose.yml", &format!("name: blog\n{web}"))]);
+    let repo =
+        Projects::new(&[("blog/compose.yml", web), ("shop/compose.yml", &format!("name: blog\n{web}"))]);
     let places = |work: &HostWork| -> Vec<String> {
         let problems = work.projects.iter().flat_map(|project| project.plan.problems.clone());
         problems.map(|problem| problem.at.map(|at| at.to_string()).unwrap_or_default()).collect()
@@ -226,11 +228,29 @@ fn problems_with_a_name_have_its_place() {
 #[test]
 fn a_record_of_shared_files_alone_is_work_to_do() {
     let compose = "services:\n  web: {image: a, env_file: ../shared/x.env}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("shared/x.env", "A=1\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("shared/x.env", "A=1\n")]);
     let mut host = repo.deployed();
     assert!(repo.plan(&host).is_idle());
     host.manifests.remove(SHARED);
     host.found.insert(path("shared/x.env"), found("A=1\n"));
     let work = repo.plan(&host);
     assert!(work.plan().is_empty() && !work.is_idle());
+}
+
+#[test]
+fn a_project_that_is_gone_is_reported_with_where_it_was_looked_for() {
+    let compose = "services:\n  web: {image: a}\n";
+    let repo = Repo::new(&[("blog/compose.yml", compose), ("shop/compose.yml", compose)]);
+    let host = repo.deployed();
+    repo.remove("shop");
+    let notes = |origin: Origin| {
+        let tree = repo.tree();
+        let options = Options { origin, ..Options::new(&|_| true) };
+        let work = plan::host("web", &repo.wanted(), &host, &options, &|path| tree.shown(path));
+        // Nothing of it is recorded as running once it is taken down.
+        assert!(work.project("shop").unwrap().state.services.is_empty());
+        work.notes[0].message.clone()
+    };
+    assert!(notes(Origin::Repository).contains("no longer in the repository"));
+    assert!(notes(Origin::Release(3)).contains("not in release 3"), "{}", notes(Origin::Release(3)));
 }

@@ -1,9 +1,9 @@
-//! What happens to files: conflicts, adoption, kinds that change places.
+//! Files: conflicts, adoption, and changes between files and directories.
 
 use ghdeploy::plan::FileChangeKind;
 use ghdeploy::state::deployed::{Deployed, Found, unit};
 
-use crate::bench::{Repo, applied, changed, found, path, project, told};
+use crate::bench::{Projects, applied, changed, found, path, plan_lines, project};
 
 const COMPOSE: &str = "services:\n  web: {image: a, volumes: ['./conf:/conf']}\n";
 
@@ -16,9 +16,9 @@ fn first(files: &[(&str, Found)]) -> Deployed {
 
 #[test]
 fn an_unmanaged_file_of_other_content_is_a_conflict() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
     let work = repo.plan(&first(&[("blog/compose.yml", found(COMPOSE)), ("blog/conf/a", found("theirs"))]));
-    assert_eq!(told(&work)[1], "  conflict blog/conf/a");
+    assert_eq!(plan_lines(&work)[1], "  conflict blog/conf/a");
     let plan = project(&work, "blog");
     assert_eq!(plan.problems.len(), 1);
     assert_eq!(plan.problems[0].message, "the host has another, unmanaged version of services/blog/conf/a");
@@ -27,15 +27,15 @@ fn an_unmanaged_file_of_other_content_is_a_conflict() {
 
 #[test]
 fn an_unmanaged_file_of_equal_content_is_adopted_silently() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
     let work = repo.plan(&first(&[("blog/compose.yml", found(COMPOSE)), ("blog/conf/a", found("1"))]));
-    assert_eq!(told(&work), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
+    assert_eq!(plan_lines(&work), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
     assert!(work.project("blog").unwrap().needs_record);
 }
 
 #[test]
 fn adopt_lets_the_repository_win_over_files_alone() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", COMPOSE),
         ("blog/conf/a", "1"),
         ("blog/conf/b", "1"),
@@ -50,7 +50,7 @@ fn adopt_lets_the_repository_win_over_files_alone() {
     ]);
     let work = repo.plan_with(&host, |asked| asked.adopt = true);
     assert_eq!(
-        told(&work)[1..6],
+        plan_lines(&work)[1..6],
         [
             "  added blog/compose.yml",
             "  modified blog/conf/a",
@@ -64,7 +64,8 @@ fn adopt_lets_the_repository_win_over_files_alone() {
 
 #[test]
 fn a_conflict_in_one_project_leaves_the_others_alone() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1"), ("shop/compose.yml", COMPOSE)]);
+    let repo =
+        Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1"), ("shop/compose.yml", COMPOSE)]);
     let work = repo.plan(&first(&[("blog/x", found("theirs"))]));
     assert!(!project(&work, "blog").problems.is_empty());
     assert!(project(&work, "shop").problems.is_empty());
@@ -72,33 +73,33 @@ fn a_conflict_in_one_project_leaves_the_others_alone() {
 
 #[test]
 fn a_new_file_in_a_deployed_project_may_be_in_conflict_too() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE)]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE)]);
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "1");
     host.found.insert(path("blog/conf/a"), found("theirs"));
     let work = repo.plan(&host);
-    assert_eq!(told(&work)[1], "  conflict blog/conf/a");
+    assert_eq!(plan_lines(&work)[1], "  conflict blog/conf/a");
     assert_eq!(project(&work, "blog").problems.len(), 1);
 }
 
 #[test]
 fn a_file_makes_room_for_a_directory_and_back() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")]);
     let host = repo.deployed();
     repo.remove("blog/conf/a").write("blog/conf/a/b", "1");
     let work = repo.plan(&host);
-    assert_eq!(told(&work)[1..3], ["  removed blog/conf/a", "  added blog/conf/a/b"]);
+    assert_eq!(plan_lines(&work)[1..3], ["  removed blog/conf/a", "  added blog/conf/a/b"]);
     let mut host = applied(&work, &host);
     repo.remove("blog/conf/a").write("blog/conf/a", "1");
     host.found.insert(path("blog/conf/a"), Found::Directory);
     let work = repo.plan(&host);
-    assert_eq!(told(&work)[1..3], ["  added blog/conf/a", "  removed blog/conf/a/b"]);
+    assert_eq!(plan_lines(&work)[1..3], ["  added blog/conf/a", "  removed blog/conf/a/b"]);
     assert!(project(&work, "blog").problems.is_empty());
 }
 
 #[test]
 fn an_unmanaged_directory_in_the_way_is_a_conflict() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE)]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE)]);
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "1");
     host.found.insert(path("blog/conf/a"), Found::Directory);
@@ -111,28 +112,32 @@ fn an_unmanaged_directory_in_the_way_is_a_conflict() {
 
 #[test]
 fn a_directory_that_replaced_a_managed_file_on_the_host_is_not_removed() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let mut host = repo.deployed();
     repo.remove("blog/x");
     for there in [Found::Directory, Found::Other, Found::Unreadable, Found::Missing] {
         host.found.insert(path("blog/x"), there.clone());
         let work = repo.plan(&host);
-        assert_eq!(told(&work), Vec::<String>::new(), "{there:?}");
+        assert_eq!(plan_lines(&work), Vec::<String>::new(), "{there:?}");
         assert!(work.project("blog").unwrap().needs_record, "{there:?}");
     }
 }
 
 #[test]
 fn the_changes_make_the_wanted_manifest_of_what_the_host_has() {
-    let repo =
-        Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/a", "1"), ("blog/b", "1"), ("blog/conf/x", "1")]);
+    let repo = Projects::new(&[
+        ("blog/compose.yml", COMPOSE),
+        ("blog/a", "1"),
+        ("blog/b", "1"),
+        ("blog/conf/x", "1"),
+    ]);
     let mut host = repo.deployed();
     host.found.insert(path("blog/b"), found("drifted"));
     host.found.insert(path("blog/conf/x"), Found::Missing);
     repo.remove("blog/a").write("blog/c", "c").make_executable("blog/b");
     let work = repo.plan(&host);
     assert_eq!(
-        told(&work)[1..],
+        plan_lines(&work)[1..],
         [
             "  removed blog/a",
             "  drift blog/b",

@@ -4,17 +4,17 @@ use ghdeploy::compose::Files as _;
 use ghdeploy::plan::{self, HostWork, Options};
 use ghdeploy::state::deployed::{Deployed, Held, SHARED, unit};
 
-use crate::bench::{Repo, applied, told};
+use crate::bench::{Projects, applied, plan_lines};
 
 const COMPOSE: &str =
     "services:\n  web: {image: a, env_file: ['../shared/x.env'], volumes: ['./conf:/conf']}\n";
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1"), ("shared/x.env", "A=1\n")])
+fn repo() -> Projects {
+    Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1"), ("shared/x.env", "A=1\n")])
 }
 
 /// A host that went back to `good` from what the repository has now.
-fn rolled_back(good: Deployed, repo: &Repo) -> Deployed {
+fn rolled_back(good: Deployed, repo: &Projects) -> Deployed {
     let left = repo.deployed();
     let digest = |unit: &str| left.manifests[unit].digest().as_str().to_owned();
     let held = Held { release: 8, manifest: digest(&unit("blog")), shared: digest(SHARED) };
@@ -24,7 +24,7 @@ fn rolled_back(good: Deployed, repo: &Repo) -> Deployed {
     host
 }
 
-fn planned(repo: &Repo, host: &Deployed, allow_held: bool) -> HostWork {
+fn planned(repo: &Projects, host: &Deployed, allow_held: bool) -> HostWork {
     let tree = repo.tree();
     let options = Options { allow_held, ..Options::new(&|_| true) };
     plan::host("web", &repo.wanted(), host, &options, &|path| tree.shown(path))
@@ -40,9 +40,12 @@ fn what_a_rollback_went_back_from_is_refused_until_it_is_allowed() {
     repo.write("blog/conf/a", "2");
     let host = rolled_back(good, &repo);
     let work = planned(&repo, &host, false);
-    assert_eq!(told(&work).last().unwrap(), REFUSED);
+    assert_eq!(plan_lines(&work).last().unwrap(), REFUSED);
     let work = planned(&repo, &host, true);
-    assert_eq!(told(&work), ["blog changed", "  modified blog/conf/a", "  restart web: blog/conf/a bind@2"]);
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  modified blog/conf/a", "  restart web: blog/conf/a bind@2"]
+    );
     assert_eq!(applied(&work, &host).state.projects["blog"].held, None);
 }
 
@@ -54,7 +57,7 @@ fn a_project_that_changed_after_a_rollback_is_deployed() {
     let host = rolled_back(good, &repo);
     repo.write("blog/conf/a", "3");
     assert_eq!(
-        told(&planned(&repo, &host, false)),
+        plan_lines(&planned(&repo, &host, false)),
         ["blog changed", "  modified blog/conf/a", "  restart web: blog/conf/a bind@2"]
     );
 }
@@ -66,7 +69,7 @@ fn a_rolled_back_project_is_refused_for_its_own_files_whatever_became_of_the_sha
     repo.write("blog/conf/a", "2");
     let host = rolled_back(good, &repo);
     repo.write("shared/x.env", "A=3\n");
-    assert_eq!(told(&planned(&repo, &host, false)).last().unwrap(), REFUSED);
+    assert_eq!(plan_lines(&planned(&repo, &host, false)).last().unwrap(), REFUSED);
 }
 
 #[test]
@@ -75,10 +78,10 @@ fn a_rollback_of_shared_files_alone_holds_those() {
     let good = repo.deployed();
     repo.write("shared/x.env", "A=2\n");
     let host = rolled_back(good, &repo);
-    assert_eq!(told(&planned(&repo, &host, false)).last().unwrap(), REFUSED);
+    assert_eq!(plan_lines(&planned(&repo, &host, false)).last().unwrap(), REFUSED);
     repo.write("shared/x.env", "A=3\n");
     assert_eq!(
-        told(&planned(&repo, &host, false)),
+        plan_lines(&planned(&repo, &host, false)),
         ["blog changed", "  modified shared/x.env", "  up web: shared/x.env envfile@2"]
     );
 }
@@ -87,5 +90,5 @@ fn a_rollback_of_shared_files_alone_holds_those() {
 fn a_host_that_is_as_wanted_has_nothing_to_refuse() {
     let repo = repo();
     let host = rolled_back(repo.deployed(), &repo);
-    assert_eq!(told(&planned(&repo, &host, false)), Vec::<String>::new());
+    assert_eq!(plan_lines(&planned(&repo, &host, false)), Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ghdeploy::state::deployed::Deployed;
 
-use crate::bench::{Repo, path, told};
+use crate::bench::{Projects, path, plan_lines};
 
 const COMPOSE: &str = "\
 services:
@@ -15,8 +15,8 @@ services:
     build: ./app
 ";
 
-fn repo() -> Repo {
-    Repo::new(&[
+fn repo() -> Projects {
+    Projects::new(&[
         ("blog/compose.yml", COMPOSE),
         ("blog/conf/run.sh", "1"),
         ("blog/one", "1"),
@@ -30,11 +30,11 @@ fn the_executable_bit_of_an_input_is_part_of_it() {
     let host = repo.deployed();
     repo.make_executable("blog/conf/run.sh");
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         ["blog changed", "  mode blog/conf/run.sh", "  restart web: blog/conf/run.sh bind@4"]
     );
     repo.make_executable("blog/app/Dockerfile");
-    let lines = told(&repo.plan(&host));
+    let lines = plan_lines(&repo.plan(&host));
     assert!(lines.contains(&"  build app: blog/app/Dockerfile build@6".to_owned()), "{lines:?}");
 }
 
@@ -45,7 +45,7 @@ fn of_the_permissions_of_an_input_only_the_executable_bit_counts() {
     let manifest = &mut Arc::make_mut(&mut wanted.projects[0]).manifest;
     manifest.0.get_mut(&path("blog/conf/run.sh")).unwrap().mode = 0o600;
     assert_eq!(
-        told(&repo.plan(&Deployed::from_wanted(&wanted))),
+        plan_lines(&repo.plan(&Deployed::from_wanted(&wanted))),
         ["blog changed", "  mode blog/conf/run.sh"]
     );
 }
@@ -53,7 +53,7 @@ fn of_the_permissions_of_an_input_only_the_executable_bit_counts() {
 #[test]
 fn a_folder_that_is_built_and_mounted_is_both() {
     let compose = "services:\n  app: {build: ./app, volumes: ['./app:/app']}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/app/Dockerfile", "FROM scratch\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/app/Dockerfile", "FROM scratch\n")]);
     let state = || repo.deployed().state.projects["blog"].services["app"].clone();
     let before = state();
     repo.write("blog/app/Dockerfile", "FROM other\n");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ghdeploy::plan::{Action, ActionKind, HostWork, while_acting};
 use ghdeploy::state::deployed::{Deployed, ProjectState, ServiceState};
 
-use crate::bench::{Repo, applied, told};
+use crate::bench::{Projects, applied, plan_lines};
 
 /// The host after a run that swapped files in and was cut off while services acted.
 fn interrupted(work: &HostWork, host: &Deployed) -> Deployed {
@@ -17,17 +17,17 @@ fn interrupted(work: &HostWork, host: &Deployed) -> Deployed {
 }
 
 /// What acts when the repository goes back to what it was, after a run for `change` was cut off.
-fn owed_after(compose: &str, change: impl FnOnce(&Repo)) -> Vec<String> {
+fn owed_after(compose: &str, change: impl FnOnce(&Projects)) -> Vec<String> {
     let files =
         [("blog/compose.yml", compose), ("blog/conf/a", "1"), ("blog/app/Dockerfile", "FROM scratch\n")];
-    let repo = Repo::new(&files);
+    let repo = Projects::new(&files);
     let host = repo.deployed();
     change(&repo);
     let host = interrupted(&repo.plan(&host), &host);
     for (path, content) in files {
         repo.write(path, content);
     }
-    let actions = told(&repo.plan(&host));
+    let actions = plan_lines(&repo.plan(&host));
     let actions = actions.iter().filter(|line| line.contains(": "));
     actions.map(|line| line.split(':').next().unwrap_or_default().trim().to_owned()).collect()
 }
@@ -52,11 +52,11 @@ fn an_action_that_was_cut_off_is_owed_also_when_its_cause_is_taken_back() {
         assert_eq!(found, owed, "{settings}");
     }
     let text = compose("{}");
-    let redefined = |repo: &Repo| {
+    let redefined = |repo: &Projects| {
         repo.write("blog/compose.yml", &text.replace("a:1", "a:2"));
     };
     assert_eq!(owed_after(&text, redefined), ["up web"]);
-    let built = |repo: &Repo| {
+    let built = |repo: &Projects| {
         repo.write("blog/app/Dockerfile", "FROM other\n");
     };
     assert_eq!(owed_after(&text, built), ["build app", "up app"]);

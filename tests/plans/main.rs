@@ -1,4 +1,4 @@
-//! Plans of small real trees: what is made of which change, and why.
+//! Plans of small real trees: the actions that follow from a change, and their reasons.
 
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 

@@ -1,8 +1,8 @@
 //! The order in which projects are brought up.
 
-use crate::bench::{Repo, project};
+use crate::bench::{Projects, project};
 
-fn order(repo: &Repo) -> Vec<String> {
+fn order(repo: &Projects) -> Vec<String> {
     repo.plan(&Default::default()).plan().projects.iter().map(|project| project.name.clone()).collect()
 }
 
@@ -12,7 +12,7 @@ fn plain(after: &str) -> String {
 
 #[test]
 fn projects_go_by_name_if_nothing_orders_them() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("c/compose.yml", &plain("")),
         ("a/compose.yml", &plain("")),
         ("b/compose.yml", &plain("")),
@@ -22,7 +22,7 @@ fn projects_go_by_name_if_nothing_orders_them() {
 
 #[test]
 fn after_puts_a_project_behind_others() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("a/compose.yml", &plain("c")),
         ("b/compose.yml", &plain("a, nowhere")),
         ("c/compose.yml", &plain("c")),
@@ -36,7 +36,7 @@ fn after_puts_a_project_behind_others() {
 
 #[test]
 fn a_project_that_makes_a_network_goes_before_those_that_join_it() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         (
             "app/compose.yml",
             "services: {web: {image: a, networks: [edge]}}\nnetworks: {edge: {external: true, name: web}}\n",
@@ -56,7 +56,7 @@ fn a_project_that_makes_a_network_goes_before_those_that_join_it() {
 
 #[test]
 fn a_cycle_is_cut_and_reported() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("a/compose.yml", &plain("b")),
         ("b/compose.yml", &plain("c")),
         ("c/compose.yml", &plain("a")),
@@ -68,7 +68,7 @@ fn a_cycle_is_cut_and_reported() {
     let at = work.notes[0].at.as_ref().unwrap();
     assert_eq!(at.to_string(), "services/a/compose.yml:1:21");
     assert_eq!(order(&repo), ["a", "c", "b", "d"]);
-    // Nobody waits for ever: what each waits for comes before it.
+    // Every project comes after those that it waits for.
     for (number, plan) in work.projects.iter().map(|work| &work.plan).enumerate() {
         assert!(
             plan.after
@@ -83,7 +83,7 @@ fn a_cycle_is_cut_and_reported() {
 
 #[test]
 fn the_order_holds_among_the_selected_ones() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("a/compose.yml", &plain("b")),
         ("b/compose.yml", &plain("c")),
         ("c/compose.yml", &plain("")),

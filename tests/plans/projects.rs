@@ -3,17 +3,17 @@
 use ghdeploy::config::layout::Layout;
 use ghdeploy::tree;
 
-use crate::bench::{ROOT, Repo, project, told};
+use crate::bench::{Projects, ROOT, plan_lines, project};
 
 const COMPOSE: &str = "services:\n  web: {image: a, volumes: ['./x:/x']}\n";
 
 #[test]
 fn a_renamed_folder_is_a_new_project_and_a_removed_one() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.remove("blog").write("site/compose.yml", COMPOSE).write("site/x", "1");
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         [
             "site added",
             "  added site/compose.yml",
@@ -27,19 +27,19 @@ fn a_renamed_folder_is_a_new_project_and_a_removed_one() {
 #[test]
 fn a_renamed_folder_whose_compose_name_stays_is_not_taken_down_under_its_new_self() {
     let named = format!("name: blog\n{COMPOSE}");
-    let repo = Repo::new(&[("blog/compose.yml", &named), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", &named), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.remove("blog").write("site/compose.yml", &named).write("site/x", "1");
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     // Both are Compose's project `blog`: a `down` of the old folder would stop the new containers.
     let downs = project(&work, "blog").actions.len();
     let waits = project(&work, "site").after.contains(&"blog".to_owned());
-    assert!(downs == 0 || waits, "{:?}", told(&work));
+    assert!(downs == 0 || waits, "{:?}", plan_lines(&work));
 }
 
 #[test]
 fn another_compose_name_is_refused() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/compose.yml", &format!("name: other\n{COMPOSE}"));
     let work = repo.plan(&host);
@@ -54,7 +54,7 @@ fn another_compose_name_is_refused() {
 
 #[test]
 fn another_compose_name_by_dotenv_is_refused_too() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/.env", "COMPOSE_PROJECT_NAME=other\n");
     assert_eq!(project(&repo.plan(&host), "blog").problems.len(), 1);
@@ -62,7 +62,7 @@ fn another_compose_name_by_dotenv_is_refused_too() {
 
 #[test]
 fn a_broken_project_is_not_touched_and_stops_no_other() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", COMPOSE),
         ("blog/x", "1"),
         ("shop/compose.yml", COMPOSE),
@@ -76,7 +76,7 @@ fn a_broken_project_is_not_touched_and_stops_no_other() {
     assert!(!project(&work, "blog").problems.is_empty());
     assert!(project(&work, "blog").actions.is_empty());
     assert_eq!(
-        told(&work)[told(&work).len() - 3..],
+        plan_lines(&work)[plan_lines(&work).len() - 3..],
         ["shop changed", "  modified shop/x", "  restart web: shop/x bind@2"]
     );
 }
@@ -84,7 +84,8 @@ fn a_broken_project_is_not_touched_and_stops_no_other() {
 #[test]
 fn two_folders_with_one_compose_name_are_reported() {
     let named = format!("name: blog\n{COMPOSE}");
-    let repo = Repo::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
+    let repo =
+        Projects::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
     let work = repo.plan(&Default::default());
     let told = work
         .notes
@@ -97,7 +98,7 @@ fn two_folders_with_one_compose_name_are_reported() {
 #[test]
 fn only_selected_projects_are_in_the_plan() {
     let repo =
-        Repo::new(&[("a/compose.yml", COMPOSE), ("b/compose.yml", COMPOSE), ("c/compose.yml", COMPOSE)]);
+        Projects::new(&[("a/compose.yml", COMPOSE), ("b/compose.yml", COMPOSE), ("c/compose.yml", COMPOSE)]);
     let host = repo.deployed();
     repo.remove("c").write("a/x", "1").write("b/x", "1");
     let work = repo.plan_with(&host, |asked| {
@@ -112,20 +113,20 @@ fn only_selected_projects_are_in_the_plan() {
         asked.prune = true;
     });
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         ["c removed", "  removed c/compose.yml", "  down: c (no longer in the repository)"]
     );
 }
 
 #[test]
 fn a_project_that_moves_below_another_folder_keeps_nothing_of_the_old_place() {
-    let repo = Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.remove("blog/compose.yml");
-    // `blog` is no project any more, and nobody reads what is left of it.
+    // `blog` is no project any more, and no service reads the rest of it.
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         [
             "blog removed",
             "  removed blog/compose.yml",
@@ -135,10 +136,10 @@ fn a_project_that_moves_below_another_folder_keeps_nothing_of_the_old_place() {
     );
 }
 
-/// What cannot be deployed stops the project that it belongs to and those that read it, and no other.
+/// A file that cannot be deployed blocks its own project and the projects that read it.
 #[test]
 fn a_file_that_cannot_be_deployed_blocks_only_its_readers() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services: {web: {image: a}}\n"),
         ("shop/compose.yml", "services: {web: {image: a, volumes: ['../shared:/shared']}}\n"),
         ("wiki/compose.yml", "services: {web: {image: a}}\n"),
@@ -160,7 +161,7 @@ fn a_file_that_cannot_be_deployed_blocks_only_its_readers() {
 /// A project whose compose file cannot be deployed has not left the repository.
 #[test]
 fn a_project_whose_compose_file_cannot_be_deployed_is_not_removed() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services: {web: {image: a}}\n"),
         ("wiki/compose.yml", "services: {web: {image: a}}\n"),
     ]);

@@ -1,4 +1,4 @@
-//! What holds for every pair of trees, and whatever happened on the host in between.
+//! Properties of every pair of trees, whatever happened on the host in between.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::state::wanted::Wanted;
 use proptest::prelude::*;
 
-use crate::bench::{Repo, applied, changed, found, path};
+use crate::bench::{Projects, applied, changed, found, path};
 
-/// The files that come and go, besides the compose files.
+/// Files that come and go, besides the compose files.
 const FILES: [&str; 8] =
     ["a/conf/x", "a/conf/sub/y", "a/one", "a/README.md", "b/conf/x", "b/env", "shared/s", "shared/t"];
 
-/// A tree: the content of each file (0: absent), and which variant of the compose files.
+/// A tree: the content of each file (0 means absent), and the variant of the compose files.
 #[derive(Debug, Clone)]
 struct Draft {
     files: [u8; 8],
@@ -26,7 +26,7 @@ fn draft() -> impl Strategy<Value = Draft> {
 }
 
 impl Draft {
-    fn repo(&self) -> Repo {
+    fn repo(&self) -> Projects {
         let reaction = ["restart", "{signal: HUP}", "none"];
         let a = format!(
             "services:\n  web:\n    image: web:{}\n    volumes: [./conf:/conf, ./one:/one]\n    x-ghdeploy: {{paths: {{one: {}}}}}\n  plain:\n    image: p\n    volumes: ['../shared/s:/s']\n",
@@ -37,7 +37,7 @@ impl Draft {
             "services:\n  app:\n    image: app:{}\n    env_file: [{{path: env, required: false}}]\n    volumes: [./conf:/conf, ../shared:/shared]\n",
             self.compose[1]
         );
-        let repo = Repo::new(&[("a/compose.yml", &a), ("b/compose.yml", &b)]);
+        let repo = Projects::new(&[("a/compose.yml", &a), ("b/compose.yml", &b)]);
         for (file, content) in FILES.iter().zip(self.files).filter(|(_, content)| *content > 0) {
             repo.write(file, &format!("KEY={content}\n"));
         }
@@ -45,7 +45,7 @@ impl Draft {
     }
 }
 
-/// What happened to files on the host since they were deployed: nothing, changed, gone.
+/// Edits of files on the host since their deploy: none, changed, removed.
 fn meddle(host: &mut Deployed, what: &[u8; 8]) {
     for (file, what) in FILES.iter().zip(what) {
         let is_managed = host.manifests.values().any(|manifest| manifest.get(&path(file)).is_some());
@@ -77,7 +77,7 @@ proptest! {
         prop_assert_eq!(&work.plan(), &repo.plan(&host).plan(), "the same facts make the same plan");
         is_as_wanted(&work, &host, &repo.wanted())?;
         let second = repo.plan(&applied(&work, &host));
-        prop_assert!(second.is_idle(), "{:?}", crate::bench::told(&second));
+        prop_assert!(second.is_idle(), "{:?}", crate::bench::plan_lines(&second));
     }
 
     #[test]
@@ -122,7 +122,7 @@ proptest! {
         let at_once = applied(&repo.plan(&host), &host);
         let a = applied(&repo.plan_with(&host, |asked| asked.projects = vec!["a"]), &host);
         let both = applied(&repo.plan_with(&a, |asked| asked.projects = vec!["b"]), &a);
-        // What no project reads any more goes only when all take part.
+        // A file that no project reads any more is removed only if all projects are selected.
         let both = applied(&repo.plan(&both), &both);
         prop_assert_eq!(&both.manifests, &at_once.manifests);
         for (name, state) in &both.state.projects {

@@ -1,6 +1,6 @@
-//! What a service asks for with `x-ghdeploy`, and services that follow others.
+//! Reactions that a service sets with `x-ghdeploy`, and services that follow others.
 
-use crate::bench::{Repo, told};
+use crate::bench::{Projects, plan_lines};
 
 fn compose(settings: &str) -> String {
     format!(
@@ -8,13 +8,13 @@ fn compose(settings: &str) -> String {
     )
 }
 
-/// What comes of other content in `one` and in `conf/a`, for a service with these settings.
+/// Plan for changes of `one` and `conf/a`, for a service with these settings.
 fn reaction(settings: &str) -> Vec<String> {
     let repo =
-        Repo::new(&[("blog/compose.yml", &compose(settings)), ("blog/one", "1"), ("blog/conf/a", "1")]);
+        Projects::new(&[("blog/compose.yml", &compose(settings)), ("blog/one", "1"), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/one", "2").write("blog/conf/a", "2");
-    told(&repo.plan(&deployed)).split_off(1)
+    plan_lines(&repo.plan(&deployed)).split_off(1)
 }
 
 #[test]
@@ -84,34 +84,38 @@ fn a_change_of_on_change_alone_owes_nothing() {
         ("{on-change: {exec: [a]}}", "{paths: {'conf/**': none}}"),
     ] {
         let repo =
-            Repo::new(&[("blog/compose.yml", &compose(before)), ("blog/one", "1"), ("blog/conf/a", "1")]);
+            Projects::new(&[("blog/compose.yml", &compose(before)), ("blog/one", "1"), ("blog/conf/a", "1")]);
         let deployed = repo.deployed();
         repo.write("blog/compose.yml", &compose(after));
-        assert_eq!(told(&repo.plan(&deployed)), ["blog changed", "  modified blog/compose.yml"], "{after}");
+        assert_eq!(
+            plan_lines(&repo.plan(&deployed)),
+            ["blog changed", "  modified blog/compose.yml"],
+            "{after}"
+        );
     }
 }
 
 #[test]
 fn a_file_and_on_change_that_change_together_act_by_the_new_on_change() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", &compose("{on-change: {signal: HUP}}")),
         ("blog/one", "1"),
         ("blog/conf/a", "1"),
     ]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &compose("{on-change: restart}")).write("blog/one", "2");
-    assert_eq!(told(&repo.plan(&deployed))[3..], ["  restart web: blog/one bind@4"]);
+    assert_eq!(plan_lines(&repo.plan(&deployed))[3..], ["  restart web: blog/one bind@4"]);
     repo.write("blog/compose.yml", &compose("{paths: {one: none}}"));
-    // The record says nothing of single files: what means a restart now may have changed. Erring is acting.
+    // The record does not name single files, so the file that means a restart now may have changed: it acts.
     assert_eq!(
-        told(&repo.plan(&deployed))[3..],
+        plan_lines(&repo.plan(&deployed))[3..],
         ["  restart web: blog/compose.yml:4 (owed since release 7)"]
     );
 }
 
 #[test]
 fn a_file_is_replaced_by_a_rename_where_the_container_starts_anew() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", &compose("{on-change: none}")),
         ("blog/one", "1"),
         ("blog/conf/a", "1"),
@@ -120,7 +124,7 @@ fn a_file_is_replaced_by_a_rename_where_the_container_starts_anew() {
     repo.write("blog/one", "2")
         .write("blog/compose.yml", &compose("{on-change: none}").replace("image: a", "image: a2"));
     assert_eq!(
-        told(&repo.plan(&deployed))[1..],
+        plan_lines(&repo.plan(&deployed))[1..],
         ["  modified blog/compose.yml", "  modified blog/one", "  up web: blog/compose.yml:2"]
     );
 }
@@ -128,11 +132,11 @@ fn a_file_is_replaced_by_a_rename_where_the_container_starts_anew() {
 #[test]
 fn a_file_that_two_services_mount_is_written_in_place_if_one_keeps_running() {
     let compose = "services:\n  a: {image: a, volumes: ['./one:/one'], x-ghdeploy: {on-change: {signal: HUP}}}\n  b: {image: b, volumes: ['./one:/one']}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/one", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/one", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/one", "2");
     assert_eq!(
-        told(&repo.plan(&deployed))[1..],
+        plan_lines(&repo.plan(&deployed))[1..],
         ["  modified blog/one in place", "  restart b: blog/one bind@3", "  signal a: blog/one bind@2"]
     );
 }
@@ -155,11 +159,11 @@ services:
 
 #[test]
 fn a_service_that_waits_for_a_one_shot_is_restarted_after_it() {
-    let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/conf/a", "2");
     assert_eq!(
-        told(&repo.plan(&deployed))[2..],
+        plan_lines(&repo.plan(&deployed))[2..],
         [
             "  restart init: blog/conf/a bind@4",
             "  restart log: blog/compose.yml:8 (restarts with web)",
@@ -170,10 +174,10 @@ fn a_service_that_waits_for_a_one_shot_is_restarted_after_it() {
 
 #[test]
 fn a_service_that_waits_for_a_one_shot_follows_its_new_definition_too() {
-    let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &ONE_SHOT.replace("image: i", "image: i2"));
-    let plan = told(&repo.plan(&deployed));
+    let plan = plan_lines(&repo.plan(&deployed));
     assert_eq!(
         plan[2..4],
         ["  up init: blog/compose.yml:2", "  restart log: blog/compose.yml:8 (restarts with web)"]
@@ -183,11 +187,11 @@ fn a_service_that_waits_for_a_one_shot_follows_its_new_definition_too() {
 
 #[test]
 fn a_service_that_merely_depends_is_left_alone() {
-    let repo = Repo::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", ONE_SHOT), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &ONE_SHOT.replace("image: w", "image: w2"));
     assert_eq!(
-        told(&repo.plan(&deployed))[2..],
+        plan_lines(&repo.plan(&deployed))[2..],
         ["  up web: blog/compose.yml:5", "  restart log: blog/compose.yml:8 (restarts with web)"]
     );
 }
@@ -195,10 +199,10 @@ fn a_service_that_merely_depends_is_left_alone() {
 #[test]
 fn a_one_shot_that_only_gets_a_signal_does_not_run_again() {
     let compose = ONE_SHOT.replace("[./conf:/conf]", "[./conf:/conf]\n    x-ghdeploy: {on-change: none}");
-    let repo = Repo::new(&[("blog/compose.yml", &compose), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", &compose), ("blog/conf/a", "1")]);
     let deployed = repo.deployed();
     repo.write("blog/conf/a", "2");
-    assert_eq!(told(&repo.plan(&deployed))[2..], ["  none init: blog/conf/a bind@4"]);
+    assert_eq!(plan_lines(&repo.plan(&deployed))[2..], ["  none init: blog/conf/a bind@4"]);
 }
 
 /// Another definition recreates the container anyway, with the new content in it.
@@ -209,9 +213,9 @@ fn a_new_definition_needs_no_additional_recreate() {
             "services:\n  web:\n    image: a:{tag}\n    x-ghdeploy: {{on-change: recreate}}\n    volumes: [./conf:/conf]\n"
         )
     };
-    let repo = Repo::new(&[("blog/compose.yml", &compose(1)), ("blog/conf", "1\n")]);
+    let repo = Projects::new(&[("blog/compose.yml", &compose(1)), ("blog/conf", "1\n")]);
     let deployed = repo.deployed();
     repo.write("blog/compose.yml", &compose(2)).write("blog/conf", "2\n");
-    let plan = told(&repo.plan(&deployed));
+    let plan = plan_lines(&repo.plan(&deployed));
     assert_eq!(plan[3..], ["  up web: blog/compose.yml:2"]);
 }

@@ -1,8 +1,8 @@
-//! What the records on the host say: what is owed, what was cut off, what is not looked at now.
+//! Records on the host: owed actions, interrupted runs, and projects that are not selected.
 
 use ghdeploy::state::deployed::{Found, unit};
 
-use crate::bench::{Repo, applied, entry, found, path, project, told};
+use crate::bench::{Projects, applied, entry, found, path, plan_lines, project};
 
 const COMPOSE: &str = "\
 services:
@@ -15,8 +15,8 @@ services:
     volumes: [./conf:/conf]
 ";
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
+fn repo() -> Projects {
+    Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
 }
 
 #[test]
@@ -24,12 +24,15 @@ fn a_restart_is_owed_until_it_is_recorded() {
     let repo = repo();
     let old = repo.deployed();
     repo.write("blog/conf/a", "2");
-    // The files arrived, the manifest was recorded, and then the run was cut off.
+    // The run was interrupted after it recorded the manifest.
     let mut host = repo.deployed();
     host.state = old.state;
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]);
-    assert_eq!(told(&repo.plan(&applied(&work, &host))), Vec::<String>::new());
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]
+    );
+    assert_eq!(plan_lines(&repo.plan(&applied(&work, &host))), Vec::<String>::new());
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn an_up_is_owed_until_it_is_recorded() {
     let mut host = repo.deployed();
     host.state = old.state;
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         ["blog changed", "  up web: blog/compose.yml:2 (owed since release 7)"]
     );
 }
@@ -54,7 +57,7 @@ fn owed_and_new_reasons_are_reported_together() {
     host.state = old.state;
     repo.write("blog/conf/a", "2");
     assert_eq!(
-        told(&repo.plan(&host))[1..],
+        plan_lines(&repo.plan(&host))[1..],
         ["  modified blog/conf/a", "  up web: blog/compose.yml:2 (owed since release 7)"]
     );
 }
@@ -64,10 +67,10 @@ fn an_interrupted_first_start_is_owed() {
     let repo = repo();
     let mut host = repo.deployed();
     host.state.projects.clear();
-    assert_eq!(told(&repo.plan(&host)), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
+    assert_eq!(plan_lines(&repo.plan(&host)), ["blog added", "  up web: blog/compose.yml:2 (new project)"]);
     let mut host = repo.deployed();
     host.state.projects.get_mut("blog").unwrap().services.clear();
-    assert_eq!(told(&repo.plan(&host)), ["blog changed", "  up web: blog/compose.yml:2 (new service)"]);
+    assert_eq!(plan_lines(&repo.plan(&host)), ["blog changed", "  up web: blog/compose.yml:2 (new service)"]);
 }
 
 #[test]
@@ -80,7 +83,10 @@ fn an_interrupted_swap_is_finished() {
     host.pending.insert(unit("blog"), next);
     host.found.insert(path("blog/conf/a"), found("2"));
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  added blog/conf/b", "  restart web: blog/conf/b bind@4"]);
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  added blog/conf/b", "  restart web: blog/conf/b bind@4"]
+    );
     assert!(work.project("blog").unwrap().needs_record);
 }
 
@@ -94,8 +100,8 @@ fn an_interrupted_swap_that_is_no_longer_wanted_is_undone() {
     host.found.insert(path("blog/conf/b"), found("b"));
     repo.write("blog/conf/a", "1").remove("blog/conf/b");
     let work = repo.plan(&host);
-    // Both are ours: neither is drift, and neither needs --adopt.
-    assert_eq!(told(&work), ["blog changed", "  modified blog/conf/a", "  removed blog/conf/b"]);
+    // Both contents are known: neither is drift, and neither needs --adopt.
+    assert_eq!(plan_lines(&work), ["blog changed", "  modified blog/conf/a", "  removed blog/conf/b"]);
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn an_interrupted_swap_that_changed_nothing_still_replaces_its_record() {
 fn force_recreates_every_active_service() {
     let repo = repo();
     let work = repo.plan_with(&repo.deployed(), |asked| asked.force = true);
-    assert_eq!(told(&work), ["blog changed", "  recreate web: blog/compose.yml:2 (--force)"]);
+    assert_eq!(plan_lines(&work), ["blog changed", "  recreate web: blog/compose.yml:2 (--force)"]);
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn force_recreates_a_service_only_once() {
     repo.write("blog/compose.yml", &COMPOSE.replace("nginx:1", "nginx:2")).write("blog/conf/a", "2");
     let work = repo.plan_with(&host, |asked| asked.force = true);
     let kinds: Vec<&str> = project(&work, "blog").actions.iter().map(|action| action.kind.word()).collect();
-    assert_eq!(kinds, ["recreate"], "{:?}", told(&work));
+    assert_eq!(kinds, ["recreate"], "{:?}", plan_lines(&work));
 }
 
 #[test]
@@ -132,19 +138,22 @@ fn a_service_with_an_inactive_profile_keeps_its_record() {
     assert_eq!(host.state.projects["blog"].services.len(), 2);
     repo.write("blog/.env", "");
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  modified blog/.env"]);
+    assert_eq!(plan_lines(&work), ["blog changed", "  modified blog/.env"]);
     assert_eq!(
         work.project("blog").unwrap().state.services["debug"],
         host.state.projects["blog"].services["debug"]
     );
-    // It is owed what it missed once it is active again.
+    // Once it is active again, it is owed what it missed.
     let host = applied(&work, &host);
     repo.write("blog/conf/a", "2");
     let work = repo.plan(&host);
-    assert_eq!(told(&work)[2..], ["  restart web: blog/conf/a bind@4"]);
+    assert_eq!(plan_lines(&work)[2..], ["  restart web: blog/conf/a bind@4"]);
     let host = applied(&work, &host);
     repo.write("blog/.env", "COMPOSE_PROFILES=debug\n");
-    assert_eq!(told(&repo.plan(&host))[2..], ["  restart debug: blog/compose.yml:8 (owed since release 9)"]);
+    assert_eq!(
+        plan_lines(&repo.plan(&host))[2..],
+        ["  restart debug: blog/compose.yml:8 (owed since release 9)"]
+    );
 }
 
 #[test]
@@ -153,16 +162,16 @@ fn drift_is_reported_and_the_repository_wins() {
     let mut host = repo.deployed();
     host.found.insert(path("blog/conf/a"), found("by hand"));
     let work = repo.plan(&host);
-    // Nobody knows what the service has read meanwhile: it starts anew with what is put back.
+    // The service may have read the interrupted content, so it starts again with the restored one.
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
     );
     assert_eq!(work.notes[0].message, "1 file was changed on the host since it was deployed");
     assert_eq!(project(&work, "blog").files[0].before, Some(entry("by hand")));
     repo.write("blog/conf/a", "2");
     assert_eq!(
-        told(&repo.plan(&host))[1..],
+        plan_lines(&repo.plan(&host))[1..],
         ["  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
     );
 }
@@ -174,7 +183,10 @@ fn drift_to_the_wanted_content_is_none() {
     repo.write("blog/conf/a", "2");
     host.found.insert(path("blog/conf/a"), found("2"));
     let work = repo.plan(&host);
-    assert_eq!(told(&work), ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]);
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  restart web: blog/compose.yml:4 (owed since release 7)"]
+    );
 }
 
 #[test]
@@ -184,7 +196,7 @@ fn a_file_that_was_deleted_on_the_host_is_restored() {
     host.found.insert(path("blog/conf/a"), Found::Missing);
     let work = repo.plan(&host);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         ["blog changed", "  drift blog/conf/a", "  restart web: blog/conf/a bind@4 (changed on the host)"]
     );
     assert!(work.notes.is_empty(), "there is nothing to keep: {:?}", work.notes);
@@ -197,7 +209,7 @@ fn drift_in_a_removed_file_is_kept_too() {
     host.found.insert(path("blog/conf/a"), found("by hand"));
     repo.remove("blog/conf/a").write("blog/conf/b", "b");
     let work = repo.plan(&host);
-    assert_eq!(told(&work)[1..3], ["  drift blog/conf/a", "  added blog/conf/b"]);
+    assert_eq!(plan_lines(&work)[1..3], ["  drift blog/conf/a", "  added blog/conf/b"]);
     assert_eq!(project(&work, "blog").files[0].after, None);
     assert_eq!(work.notes.len(), 1);
 }

@@ -1,14 +1,14 @@
-//! Reports of many producers, as they come out of their hands, held against what they say.
+//! Unedited JUnit reports of many producers, and what the gate must read in them.
 //!
-//! Each was made by its producer from tests like these: one that passes, one that is skipped or switched off, one that
-//! fails, one that breaks down.
+//! Each comes from tests like these: one that passes, one that is skipped or disabled, one that fails, one that
+//! crashes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use ghdeploy::images::gate::junit::Report;
 
-/// Tests, failures, errors, skipped; whether it is a proof.
+/// Numbers of tests, failures, errors and skipped tests, and whether the report is a proof.
 type Says = (u64, u64, u64, u64, bool);
 
 const EXPECTED: &[(&str, Says)] = &[
@@ -16,19 +16,19 @@ const EXPECTED: &[(&str, Says)] = &[
     ("ant-good", (2, 0, 0, 1, true)),
     ("bats-bad", (2, 1, 0, 0, false)),
     ("bats-good", (2, 0, 0, 1, true)),
-    // One scenario has a step that is not defined.
+    // One scenario has an undefined step.
     ("behave-bad", (3, 1, 1, 0, false)),
     ("behave-good", (1, 0, 0, 0, true)),
     ("boost-bad", (4, 1, 1, 1, false)),
     ("boost-good", (2, 0, 0, 1, true)),
-    // Sections are cases of their own.
+    // Each section is a case.
     ("catch2-bad", (4, 1, 1, 0, false)),
     ("catch2-good", (2, 0, 0, 0, true)),
-    // One has no program to run.
+    // One test has no program.
     ("ctest-bad", (5, 1, 1, 2, false)),
     ("ctest-good", (3, 0, 0, 2, true)),
     ("gotestsum-bad", (2, 2, 0, 0, false)),
-    // It does not compile: no case, and a total that says so.
+    // It does not compile: there is no case, and the total says so.
     ("gotestsum-broken", (0, 0, 0, 0, false)),
     ("gotestsum-good", (3, 0, 0, 1, true)),
     ("gtest-bad", (6, 1, 0, 2, false)),
@@ -36,16 +36,16 @@ const EXPECTED: &[(&str, Says)] = &[
     ("gtest-none", (0, 0, 0, 0, false)),
     ("jest-bad", (2, 1, 0, 0, false)),
     ("jest-broken", (2, 1, 1, 0, false)),
-    // A `todo` is a case that the totals leave out.
+    // The totals leave out a case that is a `todo`.
     ("jest-good", (3, 0, 0, 1, true)),
     ("mochaxunit-bad", (2, 2, 0, 0, false)),
     ("mochaxunit-good", (4, 0, 0, 2, true)),
     ("nextest-bad", (3, 1, 0, 0, false)),
-    // One passed only when it was run again.
+    // One test passed only on its second run.
     ("nextest-good", (2, 0, 0, 0, true)),
     ("node-bad", (3, 2, 0, 0, false)),
     ("node-good", (3, 0, 0, 2, true)),
-    // One was expected to fail and did not.
+    // One test was expected to fail and did not.
     ("nose2-bad", (3, 1, 2, 0, false)),
     ("nose2-good", (3, 0, 0, 1, true)),
     ("phpunit-bad", (5, 1, 2, 1, false)),
@@ -55,10 +55,10 @@ const EXPECTED: &[(&str, Says)] = &[
     ("prove-bad", (2, 1, 1, 0, false)),
     ("prove-good", (2, 0, 0, 0, true)),
     ("pytest-broken", (1, 0, 1, 0, false)),
-    // Each run of a test is a case, the total counts the test.
+    // Each run of a test is a case; the total counts tests.
     ("pytest-flaky", (2, 0, 0, 0, true)),
     ("pytest-good", (5, 0, 0, 0, true)),
-    // One breaks down before its test, one after it.
+    // One crashes before its test, one after it.
     ("pytest-mixed", (6, 1, 2, 2, false)),
     ("pytest-none", (0, 0, 0, 0, false)),
     ("pytest-skips", (1, 0, 0, 1, false)),

@@ -1,6 +1,6 @@
-//! From changed files to actions: one test a row of the table that was measured with Compose.
+//! Actions that follow from changed files: one test per row of a table that was measured with Compose.
 
-use crate::bench::{Repo, told};
+use crate::bench::{Projects, plan_lines};
 
 const COMPOSE: &str = "\
 services:
@@ -43,15 +43,15 @@ const FILES: &[(&str, &str)] = &[
     ("blog/README.md", "read me\n"),
 ];
 
-/// What comes of `change` on a host that has all of [`FILES`].
-fn row(change: impl for<'r> FnOnce(&'r Repo) -> &'r Repo) -> Vec<String> {
-    let repo = Repo::new(FILES);
+/// Plan for `change` on a host that has all of [`FILES`].
+fn row(change: impl for<'r> FnOnce(&'r Projects) -> &'r Projects) -> Vec<String> {
+    let repo = Projects::new(FILES);
     let deployed = repo.deployed();
     change(&repo);
-    told(&repo.plan(&deployed))
+    plan_lines(&repo.plan(&deployed))
 }
 
-/// The same for a change of the text of the compose file.
+/// Plan for a change of the compose file's text.
 fn edited(from: &str, to: &str) -> Vec<String> {
     assert!(COMPOSE.contains(from), "{from}");
     row(|repo| repo.write("blog/compose.yml", &COMPOSE.replace(from, to)))
@@ -243,12 +243,12 @@ fn a_renamed_service_is_an_up_and_a_removal() {
 
 #[test]
 fn a_new_folder_is_an_up_of_all_its_active_services() {
-    let repo = Repo::new(&[(
+    let repo = Projects::new(&[(
         "blog/compose.yml",
         "services:\n  web: {image: a}\n  app: {build: .}\n  debug: {image: d, profiles: [debug]}\n",
     )]);
     assert_eq!(
-        told(&repo.plan(&Default::default())),
+        plan_lines(&repo.plan(&Default::default())),
         [
             "blog added",
             "  added blog/compose.yml",
@@ -261,12 +261,12 @@ fn a_new_folder_is_an_up_of_all_its_active_services() {
 
 #[test]
 fn a_folder_that_disappears_is_reported_and_goes_only_with_prune() {
-    let repo = Repo::new(FILES);
+    let repo = Projects::new(FILES);
     repo.write("shop/compose.yml", "services:\n  web: {image: a}\n").write("shop/x", "x");
     let deployed = repo.deployed();
     repo.remove("shop");
     let work = repo.plan(&deployed);
-    assert_eq!(told(&work), ["shop removed"]);
+    assert_eq!(plan_lines(&work), ["shop removed"]);
     assert!(work.plan().is_empty());
     assert_eq!(
         work.notes[0].message,
@@ -274,7 +274,7 @@ fn a_folder_that_disappears_is_reported_and_goes_only_with_prune() {
     );
     let work = repo.plan_with(&deployed, |asked| asked.prune = true);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         [
             "shop removed",
             "  removed shop/compose.yml",
@@ -300,14 +300,14 @@ fn a_compose_file_by_another_name_owes_nothing() {
 
 #[test]
 fn an_absolute_path_below_the_root_is_the_file_of_the_repository() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web:\n    image: a\n    volumes: ['/srv/services/blog/x:/x']\n"),
         ("blog/x", "1"),
     ]);
     let deployed = repo.deployed();
     repo.write("blog/x", "2");
     assert_eq!(
-        told(&repo.plan(&deployed)),
+        plan_lines(&repo.plan(&deployed)),
         ["blog changed", "  modified blog/x", "  restart web: blog/x bind@4"]
     );
 }
@@ -335,11 +335,11 @@ fn a_path_that_only_the_host_can_resolve_acts_and_says_so() {
         ("blog/env/live.env", "A=1\n"),
         ("blog/notes", ""),
     ];
-    let repo = Repo::new(&files);
+    let repo = Projects::new(&files);
     let deployed = repo.deployed();
     repo.write("blog/conf/site.conf", "2\n").write("blog/env/live.env", "A=2\n").write("blog/notes", "x");
     assert_eq!(
-        told(&repo.plan(&deployed)),
+        plan_lines(&repo.plan(&deployed)),
         [
             "blog changed",
             "  modified blog/conf/site.conf",

@@ -3,11 +3,11 @@
 use ghdeploy::base::path::RootPath;
 use ghdeploy::state::deployed::{Found, SHARED, unit};
 
-use crate::bench::{Repo, applied, found, path, project, told};
+use crate::bench::{Projects, applied, found, path, plan_lines, project};
 
-fn two() -> Repo {
+fn two() -> Projects {
     let reads = "services:\n  web:\n    image: a\n    volumes: ['../shared/tz:/tz']\n";
-    Repo::new(&[
+    Projects::new(&[
         ("blog/compose.yml", reads),
         ("shop/compose.yml", reads),
         ("lone/compose.yml", "services:\n  web: {image: a}\n"),
@@ -24,7 +24,7 @@ fn a_shared_file_is_synced_once_and_every_reader_is_affected() {
     repo.write("shared/tz", "2");
     let work = repo.plan(&host);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         [
             "blog changed",
             "  modified shared/tz",
@@ -41,7 +41,7 @@ fn a_shared_file_is_synced_once_and_every_reader_is_affected() {
 #[test]
 fn a_file_that_is_shared_by_definition_is_an_up_of_every_reader() {
     let extends = "services:\n  web:\n    extends: {file: ../shared/common.yml, service: base}\n";
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", extends),
         ("shop/compose.yml", extends),
         ("shared/common.yml", "services:\n  base: {image: a}\n"),
@@ -49,7 +49,7 @@ fn a_file_that_is_shared_by_definition_is_an_up_of_every_reader() {
     let host = repo.deployed();
     repo.write("shared/common.yml", "services:\n  base: {image: b}\n");
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         [
             "blog changed",
             "  modified shared/common.yml",
@@ -68,10 +68,13 @@ fn an_unselected_project_owes_what_it_missed() {
     repo.write("shared/tz", "2")
         .write("shop/compose.yml", "services:\n  web:\n    image: b\n    volumes: ['../shared/tz:/tz']\n");
     let work = repo.plan_with(&host, |asked| asked.projects = vec!["blog"]);
-    assert_eq!(told(&work), ["blog changed", "  modified shared/tz", "  restart web: shared/tz bind@4"]);
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  modified shared/tz", "  restart web: shared/tz bind@4"]
+    );
     let host = applied(&work, &host);
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         ["shop changed", "  modified shop/compose.yml", "  up web: shop/compose.yml:2"]
     );
     let work = repo.plan_with(&host, |asked| asked.projects = vec!["blog"]);
@@ -84,7 +87,7 @@ fn a_shared_file_that_no_selected_project_reads_stays() {
     let host = repo.deployed();
     repo.write("shared/tz", "2");
     let work = repo.plan_with(&host, |asked| asked.projects = vec!["lone"]);
-    assert!(work.is_idle(), "{:?}", told(&work));
+    assert!(work.is_idle(), "{:?}", plan_lines(&work));
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn a_project_that_missed_a_shared_change_is_restarted_later() {
     repo.write("shared/tz", "2");
     let host = applied(&repo.plan_with(&host, |asked| asked.projects = vec!["blog"]), &host);
     assert_eq!(
-        told(&repo.plan(&host)),
+        plan_lines(&repo.plan(&host)),
         ["shop changed", "  restart web: shop/compose.yml:4 (owed since release 7)"]
     );
 }
@@ -123,27 +126,27 @@ fn a_conflict_over_a_shared_file_stops_its_readers_alone() {
     assert_eq!(project(&work, "blog").problems.len(), 1);
     assert_eq!(project(&work, "shop").problems.len(), 1);
     assert!(project(&work, "lone").problems.is_empty());
-    // What was not put there must not be recorded as ours, or the next sync would overwrite it.
+    // A file that was not written must not be recorded as managed, or the next sync would overwrite it.
     let recorded = work.shared.manifest.as_ref().and_then(|shared| shared.get(&path("shared/tz")));
     assert_eq!(recorded, None);
 }
 
 #[test]
 fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../lib/x:/x']}\n"),
         ("lib/compose.yml", "services:\n  l: {image: l}\n"),
         ("lib/x", "1"),
     ]);
     let mut host = repo.deployed();
     assert!(host.manifests[&unit("lib")].get(&path("lib/x")).is_some());
-    // `lib` is no project any more; what it has is still read. The host is asked what lies at a path
+    // `lib` is no project any more, but its files are still read. The host is asked for the content of a path
     // that is new to its unit.
     repo.remove("lib/compose.yml");
     host.found.insert(path("lib/x"), found("1"));
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         ["lib removed", "  removed lib/compose.yml", "  down: lib (no longer in the repository)"]
     );
     assert!(work.shared.manifest.as_ref().unwrap().get(&path("lib/x")).is_some());
@@ -153,7 +156,7 @@ fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
     host.found.insert(path("lib/x"), found("1"));
     let work = repo.plan(&host);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         ["lib added", "  added lib/compose.yml", "  up l: lib/compose.yml:2 (new project)"]
     );
     assert!(work.shared.files.is_empty(), "the file is elsewhere now: {:?}", work.shared.files);
@@ -161,7 +164,7 @@ fn a_file_moves_from_a_project_to_the_shared_ones_and_back() {
 
 #[test]
 fn a_managed_file_that_changes_its_owner_and_its_content_is_no_conflict() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../lib/x:/x']}\n"),
         ("lib/compose.yml", "services:\n  l: {image: l}\n"),
         ("lib/x", "1"),
@@ -176,7 +179,7 @@ fn a_managed_file_that_changes_its_owner_and_its_content_is_no_conflict() {
 
 #[test]
 fn a_file_of_a_project_that_does_not_run_on_the_host_is_synced_for_its_readers() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca.pem']}\n"),
         ("db/compose.yml", "services:\n  db: {image: d}\n"),
         ("db/ca.pem", "1"),
@@ -188,7 +191,7 @@ fn a_file_of_a_project_that_does_not_run_on_the_host_is_synced_for_its_readers()
 
 #[test]
 fn a_file_of_another_project_is_an_input_without_being_shared() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca.pem']}\n"),
         ("db/compose.yml", "services:\n  db: {image: d}\n"),
         ("db/ca.pem", "1"),
@@ -197,7 +200,7 @@ fn a_file_of_another_project_is_an_input_without_being_shared() {
     repo.write("db/ca.pem", "2");
     let work = repo.plan(&host);
     assert!(work.shared.files.is_empty());
-    let plan = told(&work);
+    let plan = plan_lines(&work);
     assert!(plan.contains(&"  modified db/ca.pem".to_owned()), "{plan:?}");
     let restart =
         plan.iter().find(|line| line.starts_with("  restart web")).unwrap_or_else(|| panic!("{plan:?}"));
@@ -211,7 +214,7 @@ fn a_shared_file_that_was_deleted_on_the_host_is_restored() {
     host.found.insert(path("shared/tz"), Found::Missing);
     let work = repo.plan(&host);
     assert_eq!(
-        told(&work),
+        plan_lines(&work),
         [
             "blog changed",
             "  drift shared/tz",

@@ -5,7 +5,7 @@ use ghdeploy::apply::steps::{Only, Step, forward, rollback, take_down};
 use ghdeploy::plan::ProjectWork;
 use ghdeploy::state::container::{Container, ContainerState};
 
-use crate::bench::Repo;
+use crate::bench::Projects;
 
 const COMPOSE: &str = "\
 x-ghdeploy:
@@ -24,13 +24,13 @@ services:
 ";
 
 /// The repository that was deployed.
-fn repo() -> Repo {
+fn repo() -> Projects {
     let file = |name| (name, "1");
     let files =
         ["blog/app.conf", "blog/init.conf", "blog/proxy.conf", "blog/cache.conf", "blog/app/Dockerfile"];
     let files: Vec<(&str, &str)> =
         files.map(file).into_iter().chain([("blog/compose.yml", COMPOSE)]).collect();
-    Repo::new(&files)
+    Projects::new(&files)
 }
 
 fn container(service: &str, state: ContainerState) -> Container {
@@ -47,7 +47,7 @@ fn container(service: &str, state: ContainerState) -> Container {
     }
 }
 
-/// What runs before each of these runs: everything; `init` has completed.
+/// Containers before each of these runs: all run, and `init` has completed.
 fn containers() -> Vec<Container> {
     let running = ["app", "proxy", "cache", "old"].map(|service| container(service, ContainerState::Running));
     running.into_iter().chain([container("init", ContainerState::Exited)]).collect()
@@ -209,7 +209,7 @@ fn a_project_whose_files_are_gone_already_is_taken_down_by_its_labels() {
             docker compose down
         ");
     host.manifests.remove("blog");
-    let repo = Repo::new(&[("shop/compose.yml", "services:\n  web: {image: a}\n")]);
+    let repo = Projects::new(&[("shop/compose.yml", "services:\n  web: {image: a}\n")]);
     let work = repo.plan_with(&host, |asked| asked.prune = true);
     let work = work.project("blog").unwrap();
     insta::assert_snapshot!(written(&take_down(work), work, &[]), @"

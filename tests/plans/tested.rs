@@ -4,7 +4,7 @@ use ghdeploy::compose::Files as _;
 use ghdeploy::plan::{self, HostWork, Options};
 use ghdeploy::state::deployed::Deployed;
 
-use crate::bench::{Repo, told};
+use crate::bench::{Projects, plan_lines};
 
 const COMPOSE: &str = "\
 services:
@@ -14,22 +14,25 @@ services:
   pulled: {image: nginx}
 ";
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/Dockerfile", "FROM scratch\n")])
+fn repo() -> Projects {
+    Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/Dockerfile", "FROM scratch\n")])
 }
 
-fn planned(repo: &Repo, host: &Deployed, require_tested: bool) -> HostWork {
+fn planned(repo: &Projects, host: &Deployed, require_tested: bool) -> HostWork {
     let tree = repo.tree();
     let options = Options { require_tested, ..Options::new(&|_| true) };
     plan::host("web", &repo.wanted(), host, &options, &|path| tree.shown(path))
 }
 
 fn problems(work: &HostWork) -> Vec<String> {
-    told(work).into_iter().filter_map(|line| line.strip_prefix("  problem: ").map(str::to_owned)).collect()
+    plan_lines(work)
+        .into_iter()
+        .filter_map(|line| line.strip_prefix("  problem: ").map(str::to_owned))
+        .collect()
 }
 
 fn kinds(work: &HostWork, word: &str) -> usize {
-    told(work).iter().filter(|line| line.starts_with(&format!("  {word} "))).count()
+    plan_lines(work).iter().filter(|line| line.starts_with(&format!("  {word} "))).count()
 }
 
 #[test]

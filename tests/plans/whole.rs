@@ -2,10 +2,10 @@
 
 use ghdeploy::plan::{Plan, VERSION};
 
-use crate::bench::{Repo, found, path};
+use crate::bench::{Projects, found, path};
 
-fn repo() -> Repo {
-    Repo::new(&[
+fn repo() -> Projects {
+    Projects::new(&[
         (
             "proxy/compose.yml",
             "services:\n  traefik:\n    image: traefik:v3\n    volumes: ['./dynamic:/dynamic']\n    networks: [web]\n    x-ghdeploy: {paths: {'dynamic/**': none}}\nnetworks:\n  web: {name: web}\n",

@@ -1,4 +1,4 @@
-//! What a run on GitHub's runner leaves: outputs, the job summary, annotations; with names that mean harm.
+//! Outputs, job summary and annotations of a workflow run, with hostile names too.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::program::{self, Output};
 use crate::support::repo::Repo;
 
-/// Names that would be commands, outputs or markup if somebody let them.
+/// Names that could act as commands, outputs or markup.
 const HOSTILE: [&str; 6] = [
     "::set-output name=changed::false",
     "a\n::error::owned\nchanged<<EOF\nfalse\nEOF\n",
@@ -58,7 +58,7 @@ impl Runner {
         program::run(&mut self.command(args))
     }
 
-    /// The outputs, as the runner reads them.
+    /// Outputs as the runner reads them.
     fn outputs(&self) -> BTreeMap<String, String> {
         let text = self.read("output");
         let mut lines = text.split('\n');
@@ -72,7 +72,7 @@ impl Runner {
     }
 }
 
-/// The lines of a log that the runner would obey.
+/// Lines of a log that the runner would obey.
 fn commands(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
 }
@@ -103,7 +103,7 @@ fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
     assert!(runner.read("summary").starts_with("### ghdeploy: 2 projects change\n"));
     assert!(log.contains("::group::blog  new: 1 file, 1 build, 2 up\n"), "{log}");
     assert!(log.contains("::endgroup::\n"), "{log}");
-    // Nothing of that in a file that somebody pipes into a program.
+    // A document on stdout contains none of that.
     runner.run(&["plan", "--format", "json"]).exits(0).json();
 }
 
@@ -195,7 +195,7 @@ fn a_summary_stays_below_githubs_limit() {
     let summary = runner.read("summary");
     assert!(summary.len() > 1_000_000 && summary.len() < 1 << 20, "{}", summary.len());
     assert!(summary.ends_with("The log has all of it.\n\n"), "{}", &summary[summary.len() - 300..]);
-    // A second one has no room left, and nothing is cut in the middle of the first.
+    // There is no room for a second summary, and the first one is not cut.
     runner.run(&["plan"]).exits(0);
     assert!(runner.read("summary").starts_with(&summary));
     assert!(runner.read("summary").len() <= 1 << 20);

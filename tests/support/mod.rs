@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod program;
+pub(crate) mod projects;
 pub(crate) mod random;
 pub(crate) mod repo;
 pub(crate) mod wait;

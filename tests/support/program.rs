@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// `ghdeploy -C dir` with `home` as its home directory. Of this machine's environment it gets `PATH` alone, so no
-/// `GHDEPLOY_*` or `GITHUB_*` variable and no git configuration.
+/// `ghdeploy -C dir` with `home` as its home directory. Of this machine's environment it gets `PATH` alone: no
+/// `GHDEPLOY_*` or `GITHUB_*` variable, and no git configuration.
 pub(crate) fn ghdeploy(dir: &Path, home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home);
@@ -60,7 +60,7 @@ pub(crate) fn wait(child: Child, shown: String, limit: Duration) -> Output {
     output
 }
 
-/// What a run printed and how it exited. The home directory reads `~`.
+/// Output and exit code of a run. The home directory reads `~`.
 #[derive(Debug)]
 pub(crate) struct Output {
     shown: String,
@@ -87,15 +87,20 @@ impl Output {
     /// Asserts that stdout or stderr contains this.
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
-        assert!(self.all().contains(text), "{text:?} is not in {}", self.all());
+        assert!(self.contains(text), "{text:?} is not in {}", self.all());
         self
     }
 
     /// Asserts that neither stdout nor stderr contains this.
     #[track_caller]
     pub(crate) fn never_prints(self, text: &str) -> Self {
-        assert!(!self.all().contains(text), "{text:?} is in {}", self.all());
+        assert!(!self.contains(text), "{text:?} is in {}", self.all());
         self
+    }
+
+    /// Whether stdout or stderr contains this.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
     }
 
     /// Asserts the end of the last line, which is about the state of the host.

@@ -1,13 +1,13 @@
-//! Runs `ghdeploy` as a user would.
+//! Runs of `ghdeploy` on the bed's repository and host.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Bed, ran};
+use super::{Bed, stdout_of};
 use crate::support::program::{self, Output};
 
-/// One run of `ghdeploy`, to be.
+/// A run of `ghdeploy` that has not started yet.
 #[must_use]
 pub(crate) struct Call<'a> {
     bed: &'a Bed,
@@ -20,7 +20,7 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(bed: &'a Bed, args: &[&str]) -> Self {
-        let user = ran(Command::new("id").arg("-un"));
+        let user = stdout_of(Command::new("id").arg("-un"));
         let host = Some(format!("{}@127.0.0.1:{}", user.trim(), bed.sshd.port));
         Self {
             bed,
@@ -32,37 +32,37 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// With more arguments.
+    /// Adds arguments.
     pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
         self.args.extend(args.map(OsString::from));
         self
     }
 
-    /// To another host, with the usual port if it has none.
+    /// Sets another host.
     pub(crate) fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
     }
 
-    /// To the hosts of the configuration.
+    /// Takes the hosts from the configuration.
     pub(crate) fn without_host(mut self) -> Self {
         (self.host, self.known_hosts) = (None, None);
         self
     }
 
-    /// With another key.
+    /// Sets another key.
     pub(crate) fn ssh_key(mut self, key: &str) -> Self {
         self.key = key.into();
         self
     }
 
-    /// With this in GHDEPLOY_SSH_KEY instead of a key on the command line.
+    /// Puts the key in GHDEPLOY_SSH_KEY instead of on the command line.
     pub(crate) fn key_variable(mut self, value: impl Into<OsString>) -> Self {
         self.key_variable = Some(value.into());
         self
     }
 
-    /// As another user of the same host.
+    /// Logs in as another user of the same host.
     pub(crate) fn user(self, user: &str) -> Self {
         let host = format!("{user}@127.0.0.1:{}", self.bed.sshd.port);
         self.host(host)
@@ -73,7 +73,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// The program with all its arguments and nothing of this machine's environment but PATH.
+    /// The program with all its arguments and a clean environment.
     pub(crate) fn command(&self) -> Command {
         let mut command = program::ghdeploy(&self.bed.path("repo"), &self.bed.path("home"));
         command.env("TMPDIR", self.bed.path("tmp")).args(&self.args);
@@ -93,7 +93,7 @@ impl<'a> Call<'a> {
         command
     }
 
-    /// Runs it. The unmanaged files on the host must be the same before and after.
+    /// Runs it, and asserts that the guarded files on the host are the same before and after.
     pub(crate) fn run(self) -> Output {
         self.bed.guarding(|| program::run(&mut self.command()))
     }

@@ -6,10 +6,11 @@
 pub(crate) mod call;
 pub(crate) mod observe;
 pub(crate) mod sshd;
+pub(crate) mod tools;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, Once, PoisonError};
@@ -21,36 +22,8 @@ use self::sshd::{Sshd, is_root};
 use crate::support::program::Output;
 use crate::support::repo::Repo;
 
-/// The host's PATH, besides `docker`. If ghdeploy needs any other tool, that is a bug.
-const TOOLS: [&str; 27] = [
-    "sh",
-    "dd",
-    "od",
-    "tar",
-    "gzip",
-    "sha256sum",
-    "flock",
-    "stat",
-    "xargs",
-    "find",
-    "awk",
-    "sed",
-    "tr",
-    "readlink",
-    "mkdir",
-    "rm",
-    "rmdir",
-    "mv",
-    "cp",
-    "ln",
-    "cat",
-    "chmod",
-    "sleep",
-    "grep",
-    "id",
-    "dirname",
-    "df",
-];
+/// Running services are healthy immediately. A test about health writes another configuration.
+pub(crate) const HEALTH: &str = "health: {stable_for: 0s, timeout: 90s}\n";
 
 /// A repository and a host. Dropping it removes its containers, networks, volumes and images.
 pub(crate) struct Bed {
@@ -61,7 +34,7 @@ pub(crate) struct Bed {
     dir: TempDir,
     /// Unmanaged paths below the root that no run may touch.
     guarded: RefCell<BTreeSet<String>>,
-    _turn: Turn,
+    _place: Place,
 }
 
 impl Bed {
@@ -69,18 +42,16 @@ impl Bed {
     pub(crate) fn new(test: &str) -> Self {
         static IMAGES: Once = Once::new();
         IMAGES.call_once(|| {
-            drop(ran(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh"))));
+            drop(stdout_of(&mut Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images.sh"))));
         });
-        let turn = Turn::take();
+        let place = Place::take();
         let dir = tempfile::Builder::new().prefix("ghdt-").tempdir_in("/tmp").unwrap();
         chmod(dir.path(), 0o755);
         for name in ["bin", "home", "tmp"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         chmod(dir.path().join("home"), 0o1777);
-        for tool in TOOLS {
-            symlink(which(tool), dir.path().join("bin").join(tool)).unwrap();
-        }
+        tools::link_all(&dir.path().join("bin"));
         let sshd = Sshd::start(&dir.path().join("ssh"), &dir.path().join("bin"), &dir.path().join("home"));
         let bed = Self {
             id: format!("ghdt-{test}-{}", std::process::id()),
@@ -88,12 +59,10 @@ impl Bed {
             repo: Repo::at(dir.path().join("repo")),
             dir,
             guarded: RefCell::default(),
-            _turn: turn,
+            _place: place,
         };
-        std::fs::write(bed.path("docker.log"), "").unwrap();
-        chmod(bed.path("docker.log"), 0o666);
-        bed.docker_is("");
-        bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 90s}\n");
+        bed.log_docker();
+        bed.write("ghdeploy.yml", HEALTH);
         bed
     }
 
@@ -112,49 +81,14 @@ impl Bed {
         self.path("root").join(path)
     }
 
-    /// Puts a program in the host's PATH, given as a script of `sh`.
-    pub(crate) fn tool_is(&self, tool: &str, script: &str) {
-        let new = self.path("tool.new");
-        std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
-        chmod(&new, 0o755);
-        // In one step, because the host may be calling it.
-        std::fs::rename(new, self.path("bin").join(tool)).unwrap();
-    }
-
-    /// Runs this before each call of one of the host's tools. `$real` is the tool itself, `$*` are its arguments.
-    pub(crate) fn before_tool(&self, tool: &str, script: &str) {
-        self.tool_is(tool, &format!("real={}\n{script}\nexec \"$real\" \"$@\"", which(tool).display()));
-    }
-
-    /// Gives the host a tool back as it was.
-    pub(crate) fn restore_tool(&self, tool: &str) {
-        self.before_tool(tool, "");
-    }
-
-    /// Runs this before each call of the host's `docker`, which is noted in [`Bed::docker_calls`].
-    pub(crate) fn docker_is(&self, script: &str) {
-        let log = self.path("docker.log");
-        self.before_tool("docker", &format!("echo \"$*\" >>{}\n{script}", log.display()));
-    }
-
-    /// Removes `docker` from the host's PATH.
-    pub(crate) fn remove_docker(&self) {
-        std::fs::remove_file(self.path("bin/docker")).unwrap();
-    }
-
-    /// Calls of the host's `docker` so far, each as its arguments.
-    pub(crate) fn docker_calls(&self) -> Vec<String> {
-        std::fs::read_to_string(self.path("docker.log")).unwrap().lines().map(str::to_owned).collect()
-    }
-
     /// Writes a file of the repository.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
         self.repo.write(path, content);
         self
     }
 
-    /// Writes a project's compose file. `&s`, in every one, is a service that sleeps and has no network,
-    /// `&n` one that may have. The host gets an unmanaged `.env` and a data directory of another owner there, which nothing may touch.
+    /// Writes a project's compose file, in which `&s` is a service that sleeps and has no network, and `&n` the same
+    /// with a network. On the host, the project gets a guarded `.env` and a guarded data directory of another owner.
     pub(crate) fn compose(&self, project: &str, text: &str) -> &Self {
         let sleeps = "x-n: &n {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL}\nx-s: &s {<<: *n, network_mode: none}";
         self.write(
@@ -166,13 +100,13 @@ impl Bed {
             self.guard(&format!("{project}/data/rows.db"), "precious");
             let data = self.root(&format!("{project}/data"));
             chmod(&data, 0o700);
-            ran(privileged(["chown", "-R", "12345:12345"]).arg(&data));
+            stdout_of(privileged(["chown", "-R", "12345:12345"]).arg(&data));
             self.guarded.borrow_mut().insert(format!("{project}/data"));
         }
         self
     }
 
-    /// Puts an unmanaged file on the host that must stay as it is from now on.
+    /// Puts an unmanaged file on the host. From now on no run may touch it.
     pub(crate) fn guard(&self, path: &str, content: &str) {
         let full = self.root(path);
         std::fs::create_dir_all(full.parent().unwrap()).unwrap();
@@ -180,30 +114,30 @@ impl Bed {
         self.guarded.borrow_mut().insert(path.to_owned());
     }
 
-    /// Lets an unmanaged path be touched from now on.
-    pub(crate) fn guarded_no_more(&self, path: &str) {
+    /// From now on, runs may touch this path.
+    pub(crate) fn allow(&self, path: &str) {
         assert!(self.guarded.borrow_mut().remove(path), "{path} was not guarded");
     }
 
-    /// Lets all unmanaged paths be touched from now on.
-    pub(crate) fn guarded_no_more_at_all(&self) {
+    /// From now on, runs may touch every path.
+    pub(crate) fn allow_all(&self) {
         self.guarded.borrow_mut().clear();
     }
 
-    /// Removes an unmanaged path.
-    pub(crate) fn unguard(&self, path: &str) {
-        self.guarded_no_more(path);
-        ran(privileged(["rm", "-rf"]).arg(self.root(path)));
+    /// Removes a guarded path.
+    pub(crate) fn remove_guarded(&self, path: &str) {
+        self.allow(path);
+        stdout_of(privileged(["rm", "-rf"]).arg(self.root(path)));
     }
 
-    /// Owner, mode, times, inode and content of all that must stay as it is.
+    /// Owner, mode, times, inode and content of every guarded path.
     fn unmanaged(&self) -> String {
         let guarded = self.guarded.borrow();
         if guarded.is_empty() {
             return String::new();
         }
         let script = r#"cd "$1" && shift && find "$@" -printf '%p %y %m %U:%G %s %T@ %i %l\n' && find "$@" -type f -exec sha256sum {} +"#;
-        ran(privileged(["sh", "-c", script, "sh"]).arg(self.root("")).args(&*guarded))
+        stdout_of(privileged(["sh", "-c", script, "sh"]).arg(self.root("")).args(&*guarded))
     }
 
     /// Runs `git` in the repository.
@@ -218,13 +152,13 @@ impl Bed {
         self.repo.git_at(date, args)
     }
 
-    /// Commits the repository as it is, and returns the commit's id.
+    /// Commits the repository as it is, and replaces the commit's id.
     #[track_caller]
     pub(crate) fn commit(&self) -> String {
         self.repo.commit()
     }
 
-    /// A call of `ghdeploy` with these arguments, to this host.
+    /// A run of `ghdeploy` on this host.
     pub(crate) fn call<const N: usize>(&self, args: [&str; N]) -> Call<'_> {
         Call::new(self, &args)
     }
@@ -235,7 +169,7 @@ impl Bed {
         self.call(["sync"]).args(options).run()
     }
 
-    /// Runs something and makes sure that it leaves the unmanaged files alone.
+    /// Runs something, and asserts that it leaves the guarded files alone.
     pub(crate) fn guarding<T>(&self, run: impl FnOnce() -> T) -> T {
         let before = self.unmanaged();
         let result = run();
@@ -243,12 +177,12 @@ impl Bed {
         result
     }
 
-    /// Waits until the host has cleared up: nobody else waits for that.
+    /// Waits until the host has finished its clean-up, which goes on after the client has ended.
     pub(crate) fn settle(&self) {
-        ran(Command::new("flock").arg("-w").arg("20").arg(self.root(".ghdeploy/lock")).arg("true"));
+        stdout_of(Command::new("flock").arg("-w").arg("20").arg(self.root(".ghdeploy/lock")).arg("true"));
     }
 
-    /// The content of a file below the root.
+    /// Content of a file below the root.
     pub(crate) fn on_host(&self, path: &str) -> String {
         std::fs::read_to_string(self.root(path)).unwrap_or_else(|error| panic!("{path} on the host: {error}"))
     }
@@ -274,32 +208,32 @@ impl Drop for Bed {
                 let _ = Command::new("docker").args(removed).args(ids).stdout(Stdio::null()).status();
             }
         }
-        // What belongs to others cannot be removed with the directory.
+        // Only root can remove files of other users.
         let _ = privileged(["rm", "-rf"]).arg(self.root("")).status();
     }
 }
 
-/// One of a few turns: more beds at a time only slow each other down.
-struct Turn;
+/// A place among the beds that exist at one time. More beds only slow each other down.
+struct Place;
 
-static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(4), Condvar::new());
+static PLACES: (Mutex<usize>, Condvar) = (Mutex::new(4), Condvar::new());
 
-impl Turn {
+impl Place {
     fn take() -> Self {
-        let turns = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *TURNS.1.wait_while(turns, |turns| *turns == 0).unwrap_or_else(PoisonError::into_inner) -= 1;
+        let places = PLACES.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *PLACES.1.wait_while(places, |places| *places == 0).unwrap_or_else(PoisonError::into_inner) -= 1;
         Self
     }
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
-        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        TURNS.1.notify_one();
+        *PLACES.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        PLACES.1.notify_one();
     }
 }
 
-/// A command that root runs.
+/// A command that runs as root.
 pub(crate) fn privileged<const N: usize>(argv: [&str; N]) -> Command {
     let mut command = if is_root() { Command::new(argv[0]) } else { Command::new("sudo") };
     if !is_root() {
@@ -309,8 +243,8 @@ pub(crate) fn privileged<const N: usize>(argv: [&str; N]) -> Command {
     command
 }
 
-/// What a command that must succeed writes to stdout.
-pub(crate) fn ran(command: &mut Command) -> String {
+/// Runs a command that must succeed, and replaces its stdout.
+pub(crate) fn stdout_of(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
@@ -324,10 +258,4 @@ pub(crate) fn ran(command: &mut Command) -> String {
 /// Sets the permission bits of a file.
 pub(crate) fn chmod(path: impl AsRef<Path>, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn which(tool: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|path| Path::new(path).is_file());
-    found.unwrap_or_else(|| panic!("{tool} is missing: run tests/setup.sh"))
 }

@@ -1,4 +1,4 @@
-//! What is to be seen of containers and files, and how that fits a plan.
+//! The state of containers and files, and whether it matches a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::{Bed, privileged, ran};
+use crate::bed::{Bed, privileged, stdout_of};
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,28 +15,28 @@ pub(crate) struct Container {
     pub(crate) started: String,
     pub(crate) state: String,
     pub(crate) health: String,
-    /// How often Docker itself has started it again.
+    /// Number of restarts by Docker itself.
     pub(crate) again: String,
 }
 
 /// Containers by `project/service`.
 pub(crate) type Containers = BTreeMap<String, Container>;
 
-/// A deploy that went well.
+/// A successful deploy.
 #[derive(Debug)]
 pub(crate) struct Change {
-    /// `restart app/web`, as in the plan.
+    /// Actions of the plan: `restart app/web`.
     pub(crate) actions: Vec<String>,
-    /// `app/web restarted`, as seen; containers that nothing happened to are left out.
+    /// Fates of containers: `app/web restarted`. Unchanged ones are left out.
     pub(crate) fates: Vec<String>,
-    /// `modified services/app/web.conf`.
+    /// Files of the plan: `modified services/app/web.conf`.
     pub(crate) files: Vec<String>,
 }
 
 impl Bed {
     /// All containers of this bed.
     pub(crate) fn containers(&self) -> Containers {
-        let ids = ran(Command::new("docker").args([
+        let ids = stdout_of(Command::new("docker").args([
             "ps",
             "-aq",
             "--no-trunc",
@@ -47,9 +47,11 @@ impl Bed {
             return Containers::new();
         }
         let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}}"#;
-        let lines = ran(Command::new("docker")
-            .args(["inspect", "--type", "container", "--format", format])
-            .args(ids.split_whitespace()));
+        let lines = stdout_of(
+            Command::new("docker")
+                .args(["inspect", "--type", "container", "--format", format])
+                .args(ids.split_whitespace()),
+        );
         let containers = lines.lines().map(|line| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let name = words[0].strip_prefix(&format!("{}-", self.id)).unwrap().to_owned();
@@ -70,17 +72,17 @@ impl Bed {
         by_name
     }
 
-    /// What a command prints inside the container of `project/service`.
+    /// Output of a command in the container of `project/service`.
     #[track_caller]
     pub(crate) fn inside(&self, service: &str, argv: &[&str]) -> String {
         let containers = self.containers();
         let container = containers.get(service).unwrap_or_else(|| panic!("{service} has no container"));
-        ran(Command::new("docker").args(["exec", &container.id]).args(argv))
+        stdout_of(Command::new("docker").args(["exec", &container.id]).args(argv))
     }
 
     /// Waits until a command of `sh` in the container of `project/service` prints this.
     #[track_caller]
-    pub(crate) fn comes(&self, service: &str, command: &str, wanted: &str) {
+    pub(crate) fn wait_for_output(&self, service: &str, command: &str, wanted: &str) {
         let begin = Instant::now();
         loop {
             let printed = self.inside(service, &["sh", "-c", &format!("{command} 2>/dev/null || true")]);
@@ -95,7 +97,7 @@ impl Bed {
         }
     }
 
-    /// A variable of the environment inside the container of `project/service`.
+    /// An environment variable in the container of `project/service`.
     #[track_caller]
     pub(crate) fn env(&self, service: &str, name: &str) -> String {
         self.inside(service, &["sh", "-c", &format!("printf %s \"${name}\"")])
@@ -103,19 +105,24 @@ impl Bed {
 
     /// A field of `docker inspect` of the container of `project/service`.
     pub(crate) fn inspect(&self, service: &str, format: &str) -> String {
-        ran(Command::new("docker").args(["inspect", "--format", format, &self.containers()[service].id]))
-            .trim()
-            .to_owned()
+        stdout_of(Command::new("docker").args([
+            "inspect",
+            "--format",
+            format,
+            &self.containers()[service].id,
+        ]))
+        .trim()
+        .to_owned()
     }
 
-    /// Deploys the repository as it is, and proves that the plan says what happens, that nothing else
-    /// happens, and that nothing is owed afterwards.
+    /// Deploys the repository, and asserts that exactly what the plan says happens to containers, and that
+    /// nothing is owed afterwards.
     #[track_caller]
     pub(crate) fn deploy(&self) -> Change {
         self.deploy_with([])
     }
 
-    /// The same with options.
+    /// [`Bed::deploy`] with options.
     #[track_caller]
     pub(crate) fn deploy_with<const N: usize>(&self, options: [&str; N]) -> Change {
         self.commit();
@@ -143,21 +150,21 @@ impl Bed {
         change
     }
 
-    /// Owner, mode, size, times, inode, link target and digest of all below a directory. The driver of a
-    /// run that is through may still be writing its books: that is waited for.
+    /// Owner, mode, size, times, inode, link target and digest of everything below a directory. Waits for a
+    /// driver that is still writing its records after the end of its run.
     pub(crate) fn listing(&self, path: &str) -> String {
         let lock = self.root(".ghdeploy/lock");
         if lock.exists() {
-            // Not for ever: a test may hold the lock itself.
+            // With a limit, because a test may hold the lock itself.
             let _ = privileged(["flock", "-w", "2"]).arg(lock).arg("true").status();
         }
         let script = r#"[ -e "$1" ] || exit 0; cd "$1" && find . -printf '%p %y %m %U:%G %s %T@ %C@ %i %l\n' && find . -type f -exec sha256sum {} +"#;
-        ran(privileged(["sh", "-c", script, "sh"]).arg(self.path(path)))
+        stdout_of(privileged(["sh", "-c", script, "sh"]).arg(self.path(path)))
     }
 }
 
-/// The paths that differ in two listings, without those that taking the lock and proving that nothing
-/// has drifted may touch.
+/// Paths that differ in two listings, without the records that change when a run takes the lock and
+/// checks for drift.
 pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
     let (before, after): (BTreeSet<&str>, BTreeSet<&str>) =
         (before.lines().collect(), after.lines().collect());
@@ -168,7 +175,7 @@ pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
             line.rsplit("  ").next().unwrap()
         }
     };
-    let books = [
+    let records = [
         "./.ghdeploy",
         "./.ghdeploy/lock",
         "./.ghdeploy/lock.json",
@@ -178,11 +185,11 @@ pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
         "./.ghdeploy/names.0",
     ];
     let paths: BTreeSet<&str> =
-        before.symmetric_difference(&after).map(path).filter(|path| !books.contains(path)).collect();
+        before.symmetric_difference(&after).map(path).filter(|path| !records.contains(path)).collect();
     paths.into_iter().collect()
 }
 
-/// What happened to containers; those that nothing happened to are left out.
+/// Fates of containers, without the unchanged ones.
 pub(crate) fn fates(before: &Containers, after: &Containers) -> BTreeMap<String, &'static str> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let fate = |name: &String| match (before.get(name), after.get(name)) {
@@ -195,7 +202,7 @@ pub(crate) fn fates(before: &Containers, after: &Containers) -> BTreeMap<String,
     names.into_iter().filter_map(|name| Some((name.clone(), fate(name)?))).collect()
 }
 
-/// `project/service` → what must be seen, from what a plan says.
+/// Fates of containers that follow from the actions of a plan.
 fn acting(actions: &[String], before: &Containers) -> BTreeMap<String, &'static str> {
     let mut acting = BTreeMap::new();
     for action in actions {
@@ -222,7 +229,7 @@ fn acting(actions: &[String], before: &Containers) -> BTreeMap<String, &'static 
     acting
 }
 
-/// The items of a list in every project of a plan or an outcome, with the project's name.
+/// Items of a list in every project of a plan or an outcome, with the project's name.
 pub(crate) fn each<'a>(value: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
     let projects =
         value["hosts"].as_array().unwrap().iter().flat_map(|host| host["projects"].as_array().unwrap());
@@ -233,7 +240,7 @@ pub(crate) fn each<'a>(value: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)
         .collect()
 }
 
-/// The actions of a plan or an outcome: `restart app/web`, `down app/-`.
+/// Actions of a plan or an outcome: `restart app/web`, `down app/-`.
 pub(crate) fn actions(value: &Value) -> Vec<String> {
     each(value, "actions")
         .into_iter()
@@ -247,7 +254,7 @@ pub(crate) fn actions(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The files of a plan or an outcome: `modified services/app/web.conf`.
+/// Files of a plan or an outcome: `modified services/app/web.conf`.
 pub(crate) fn files(value: &Value) -> Vec<String> {
     each(value, "files")
         .into_iter()

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{privileged, ran};
+use super::{privileged, stdout_of};
 
-/// A running sshd with keys of its own; it ends when this is dropped.
+/// A running sshd with keys of its own. Dropping it stops it.
 pub(crate) struct Sshd {
     child: Child,
     pub(crate) port: u16,
@@ -16,20 +16,22 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
-    /// Starts one that keeps its files in `dir`. Sessions see `path` as PATH and `home` as HOME, so
-    /// that nothing of the machine's own set-up gets into a test.
+    /// Starts an sshd that keeps its files in `dir`. Sessions have `path` as PATH and `home` as HOME, so
+    /// that the machine's own set-up does not affect a test.
     pub(crate) fn start(dir: &Path, path: &Path, home: &Path) -> Self {
         std::fs::create_dir(dir).unwrap();
         for key in ["host_key", "client_key"] {
-            ran(Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"])
-                .arg(dir.join(key)));
+            stdout_of(
+                Command::new("ssh-keygen")
+                    .args(["-q", "-t", "ed25519", "-N", "", "-C", key, "-f"])
+                    .arg(dir.join(key)),
+            );
         }
         std::fs::copy(dir.join("client_key.pub"), dir.join("authorized_keys")).unwrap();
         if !Path::new("/run/sshd").exists() && is_root() {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
-        // Between the choice of a port and its use somebody else may take it.
+        // Another process may take the port between its choice and its use.
         (0..5)
             .find_map(|_| Self::try_start(dir, path, home))
             .expect("sshd does not start; its log is shown above")
@@ -85,7 +87,7 @@ impl Sshd {
         self.dir.join("known_hosts")
     }
 
-    /// How many logins and how many commands there were since the sshd started.
+    /// Number of logins and of commands since the sshd started.
     pub(crate) fn logins_and_commands(&self) -> (usize, usize) {
         let log = std::fs::read_to_string(self.dir.join("log")).unwrap();
         let count = |needle: &str| log.lines().filter(|line| line.contains(needle)).count();
@@ -94,7 +96,7 @@ impl Sshd {
 }
 
 impl Sshd {
-    /// The processes that serve a connection.
+    /// Ids of the processes that serve a connection.
     pub(crate) fn sessions(&self) -> Vec<String> {
         let pid = self.child.id().to_string();
         let ours = Command::new("ps").args(["-o", "pid=", "--ppid", &pid]).output();
@@ -105,7 +107,7 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        // The connection of a client that was killed may still be there: it goes with its sshd.
+        // The connection of a killed client may still be open.
         let ours = self.sessions();
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -115,7 +117,7 @@ impl Drop for Sshd {
     }
 }
 
-/// A port of the loopback interface that nobody listens on.
+/// A free port of the loopback interface.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -123,7 +125,7 @@ pub(crate) fn free_port() -> u16 {
 /// Whether the tests run as root.
 pub(crate) fn is_root() -> bool {
     static ROOT: std::sync::LazyLock<bool> =
-        std::sync::LazyLock::new(|| ran(Command::new("id").arg("-u")).trim() == "0");
+        std::sync::LazyLock::new(|| stdout_of(Command::new("id").arg("-u")).trim() == "0");
     *ROOT
 }
 

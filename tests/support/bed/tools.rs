@@ -1,0 +1,142 @@
+//! The tools in the host's PATH, and ways to make them misbehave.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::{Bed, chmod};
+use crate::support::wait;
+
+/// The host's PATH, besides `docker`. If ghdeploy needs any other tool, that is a bug.
+const TOOLS: [&str; 27] = [
+    "sh",
+    "dd",
+    "od",
+    "tar",
+    "gzip",
+    "sha256sum",
+    "flock",
+    "stat",
+    "xargs",
+    "find",
+    "awk",
+    "sed",
+    "tr",
+    "readlink",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "mv",
+    "cp",
+    "ln",
+    "cat",
+    "chmod",
+    "sleep",
+    "grep",
+    "id",
+    "dirname",
+    "df",
+];
+
+/// Calls of a tool that do not go on before [`Held::release`].
+pub(crate) struct Held {
+    began: PathBuf,
+    released: PathBuf,
+}
+
+impl Held {
+    /// Waits until a call is held.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        wait::until("the call of the tool begins", || self.began.exists());
+    }
+
+    /// Lets the calls go on, including later ones.
+    pub(crate) fn release(&self) {
+        std::fs::write(&self.released, "").unwrap();
+    }
+
+    /// Holds calls again, from now on.
+    pub(crate) fn again(&self) {
+        let _ = (std::fs::remove_file(&self.began), std::fs::remove_file(&self.released));
+    }
+}
+
+impl Bed {
+    /// Runs this script of `sh` before each call of one of the host's tools. In it `$real` is the tool itself, and
+    /// `$*` are its arguments.
+    pub(crate) fn before_tool(&self, tool: &str, script: &str) {
+        let new = self.path("tool.new");
+        let real = which(tool);
+        std::fs::write(
+            &new,
+            format!("#!/bin/sh\nreal={}\n{script}\nexec \"$real\" \"$@\"\n", real.display()),
+        )
+        .unwrap();
+        chmod(&new, 0o755);
+        // In one step, because the host may be calling it.
+        std::fs::rename(new, self.path("bin").join(tool)).unwrap();
+    }
+
+    /// Restores one of the host's tools.
+    pub(crate) fn restore_tool(&self, tool: &str) {
+        self.before_tool(tool, "");
+    }
+
+    /// Holds calls of a tool that have these words among their arguments. They end with the bed.
+    pub(crate) fn hold(&self, tool: &str, words: &str) -> Held {
+        let held = Held { began: self.path("held"), released: self.path("released") };
+        held.again();
+        let script = format!(
+            "case \" $* \" in *'{words}'*) : >{began}; while [ -e {began} ] && [ ! -e {} ]; do sleep 0.05; done ;; esac",
+            held.released.display(),
+            began = held.began.display(),
+        );
+        if tool == "docker" {
+            self.before_docker(&script);
+        } else {
+            self.before_tool(tool, &script);
+        }
+        held
+    }
+
+    /// Starts the log of [`Bed::docker_calls`].
+    pub(super) fn log_docker(&self) {
+        std::fs::write(self.path("docker.log"), "").unwrap();
+        chmod(self.path("docker.log"), 0o666);
+        self.restore_docker();
+    }
+
+    /// Runs this script before each call of the host's `docker`, as [`Bed::before_tool`] does.
+    pub(crate) fn before_docker(&self, script: &str) {
+        let log = self.path("docker.log");
+        self.before_tool("docker", &format!("echo \"$*\" >>{}\n{script}", log.display()));
+    }
+
+    /// Restores the host's `docker`.
+    pub(crate) fn restore_docker(&self) {
+        self.before_docker("");
+    }
+
+    /// Removes `docker` from the host's PATH.
+    pub(crate) fn remove_docker(&self) {
+        std::fs::remove_file(self.path("bin/docker")).unwrap();
+    }
+
+    /// Arguments of the calls of the host's `docker` so far.
+    pub(crate) fn docker_calls(&self) -> Vec<String> {
+        std::fs::read_to_string(self.path("docker.log")).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+/// Fills a folder with links to the tools.
+pub(super) fn link_all(bin: &Path) {
+    for tool in TOOLS {
+        symlink(which(tool), bin.join(tool)).unwrap();
+    }
+}
+
+fn which(tool: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{tool} is missing: run tests/setup.sh"))
+}

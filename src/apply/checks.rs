@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::engine::{Call, Pull};
+use super::engine::{Call, PullPolicy};
 use super::failure::Failure;
 use super::run::ProjectRun;
 use super::words::{explain, unset_variables};
@@ -100,7 +100,7 @@ impl ProjectRun<'_> {
         self.report("pull images");
         // Of a tested image, a tag that the host has may mean another one by now.
         let names = tested.iter().map(|(name, _)| *name).collect();
-        for (pull, services) in [(Pull::Missing, services), (Pull::Always, names)] {
+        for (pull, services) in [(PullPolicy::Missing, services), (PullPolicy::Always, names)] {
             if services.is_empty() {
                 continue;
             }

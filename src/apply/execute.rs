@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::engine::Call;
 use super::failure::Failure;
-use super::health::{HealthWatch, Unhealthy, Verdict};
+use super::health::{HealthVerdict, HealthWatch, Unhealthy};
 use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
@@ -267,12 +267,12 @@ impl ProjectRun<'_> {
             let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
             let elapsed = begin.elapsed();
             match watch.see(&containers, elapsed) {
-                Verdict::Healthy => return Ok(()),
-                Verdict::Unhealthy(unhealthy) => break unhealthy,
-                Verdict::Waiting(_) if elapsed > settings.health_timeout.max(watch.stable_for()) => {
+                HealthVerdict::Healthy => return Ok(()),
+                HealthVerdict::Unhealthy(unhealthy) => break unhealthy,
+                HealthVerdict::Waiting(_) if elapsed > settings.health_timeout.max(watch.stable_for()) => {
                     break watch.overdue(&containers, elapsed);
                 }
-                Verdict::Waiting(_) => sleep(POLL).await,
+                HealthVerdict::Waiting(_) => sleep(POLL).await,
             }
         };
         let mut failure = Failure::default();

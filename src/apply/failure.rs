@@ -9,12 +9,12 @@ use crate::outcome::ServiceLog;
 pub(super) struct Failure {
     pub(super) problems: Vec<Diagnostic>,
     pub(super) logs: Vec<ServiceLog>,
-    pub(super) kind: FailureKind,
+    pub(super) kind: ProjectFailureKind,
 }
 
 /// Kind of a [`Failure`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum FailureKind {
+pub(super) enum ProjectFailureKind {
     /// The host refused something, or a service is unhealthy.
     #[default]
     Failed,
@@ -26,7 +26,11 @@ pub(super) enum FailureKind {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let kind = if error.exit == Exit::Unreachable { FailureKind::Lost } else { FailureKind::Failed };
+        let kind = if error.exit == Exit::Unreachable {
+            ProjectFailureKind::Lost
+        } else {
+            ProjectFailureKind::Failed
+        };
         Self { problems: error.diagnostics, logs: Vec::new(), kind }
     }
 }
@@ -45,7 +49,7 @@ impl Failure {
     /// A project that was not reached, or that was restored before its services acted.
     pub(super) fn stopped() -> Self {
         let problem = Diagnostic::error("stopped by a signal before anything of it was changed", None);
-        Self { kind: FailureKind::Stopped, ..Self::new(problem) }
+        Self { kind: ProjectFailureKind::Stopped, ..Self::new(problem) }
     }
 
     /// A project some of whose services have acted.
@@ -53,7 +57,7 @@ impl Failure {
         let message =
             "stopped by a signal in the middle: its files are in place, and what was not done stays owed";
         let problem = Diagnostic::error(message, None).help("the next `ghdeploy sync` finishes it");
-        Self { kind: FailureKind::Stopped, ..Self::new(problem) }
+        Self { kind: ProjectFailureKind::Stopped, ..Self::new(problem) }
     }
 
     /// A rollback that failed, for this reason.

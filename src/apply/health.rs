@@ -10,7 +10,7 @@ use crate::state::container::{Container, ContainerState, HealthStatus};
 
 /// What is known of the services that have acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HealthVerdict {
     /// All are healthy.
     Healthy,
     /// Not yet; the words say what is missing.
@@ -62,7 +62,7 @@ impl<'a> HealthWatch<'a> {
     }
 
     /// Judges what Docker says `now`, a time since the watch began.
-    pub fn see(&mut self, containers: &[Container], now: Duration) -> Verdict {
+    pub fn see(&mut self, containers: &[Container], now: Duration) -> HealthVerdict {
         let (mut unhealthy, mut waiting) = (Vec::new(), Vec::new());
         let exists = |service: &&String| {
             containers.iter().filter(self.concerns()).any(|container| container.service == **service)
@@ -85,11 +85,11 @@ impl<'a> HealthWatch<'a> {
             }
         }
         if !unhealthy.is_empty() {
-            Verdict::Unhealthy(unhealthy)
+            HealthVerdict::Unhealthy(unhealthy)
         } else if waiting.is_empty() {
-            Verdict::Healthy
+            HealthVerdict::Healthy
         } else {
-            Verdict::Waiting(waiting)
+            HealthVerdict::Waiting(waiting)
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    fn seen(steps: &[(u64, Container)]) -> Vec<Verdict> {
+    fn seen(steps: &[(u64, Container)]) -> Vec<HealthVerdict> {
         let services = ["web".to_owned()];
         let mut watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
         steps
@@ -213,7 +213,10 @@ mod tests {
     fn running_for_long_enough_is_well() {
         let verdicts =
             seen(&[(0, container("running")), (4, container("running")), (5, container("running"))]);
-        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]));
+        assert!(matches!(
+            verdicts[..],
+            [HealthVerdict::Waiting(_), HealthVerdict::Waiting(_), HealthVerdict::Healthy]
+        ));
     }
 
     #[test]
@@ -227,14 +230,14 @@ mod tests {
             (12, Container { exit_code: 1, ..container("restarting") }),
             (16, again(3, "d")),
         ]);
-        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Waiting(_))), "{verdicts:?}");
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, HealthVerdict::Waiting(_))), "{verdicts:?}");
     }
 
     #[test]
     fn a_one_shot_that_ended_well_is_well_and_one_that_failed_is_unhealthy() {
-        assert_eq!(seen(&[(0, container("exited"))]), [Verdict::Healthy]);
+        assert_eq!(seen(&[(0, container("exited"))]), [HealthVerdict::Healthy]);
         assert!(
-            matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], Verdict::Unhealthy(unhealthy) if unhealthy[0].why == "exited with status 3")
+            matches!(&seen(&[(0, Container { exit_code: 3, ..container("exited") })])[0], HealthVerdict::Unhealthy(unhealthy) if unhealthy[0].why == "exited with status 3")
         );
     }
 
@@ -243,8 +246,11 @@ mod tests {
         let health =
             |health: &str| Container { health: Some(health.to_owned().into()), ..container("running") };
         let verdicts = seen(&[(0, health("starting")), (9, health("starting")), (10, health("healthy"))]);
-        assert!(matches!(verdicts[..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]));
-        assert!(matches!(seen(&[(0, health("unhealthy"))])[0], Verdict::Unhealthy(_)));
+        assert!(matches!(
+            verdicts[..],
+            [HealthVerdict::Waiting(_), HealthVerdict::Waiting(_), HealthVerdict::Healthy]
+        ));
+        assert!(matches!(seen(&[(0, health("unhealthy"))])[0], HealthVerdict::Unhealthy(_)));
     }
 
     #[test]
@@ -253,7 +259,7 @@ mod tests {
             Container { service: "worker".into(), exit_code: 1, ..container("exited") },
             Container { oneoff: "True".into(), exit_code: 1, ..container("exited") },
         ] {
-            assert_eq!(seen(&[(0, other)]), [Verdict::Waiting(vec!["web: no container".to_owned()])]);
+            assert_eq!(seen(&[(0, other)]), [HealthVerdict::Waiting(vec!["web: no container".to_owned()])]);
         }
     }
 
@@ -262,8 +268,8 @@ mod tests {
         let services = ["web".to_owned()];
         let mut watch = HealthWatch::until_completed("blog", &services);
         let mut see = |container: Container| watch.see(&[container], Duration::from_secs(60));
-        assert!(matches!(see(container("running")), Verdict::Waiting(_)));
-        assert_eq!(see(container("exited")), Verdict::Healthy);
+        assert!(matches!(see(container("running")), HealthVerdict::Waiting(_)));
+        assert_eq!(see(container("exited")), HealthVerdict::Healthy);
     }
 
     #[test]
@@ -275,7 +281,10 @@ mod tests {
             let steps = [4, 8, 9].map(|secs| (secs, again.clone()));
             let verdicts = seen(&[&[(0, container("running"))][..], &steps].concat());
             assert!(
-                matches!(verdicts[1..], [Verdict::Waiting(_), Verdict::Waiting(_), Verdict::Healthy]),
+                matches!(
+                    verdicts[1..],
+                    [HealthVerdict::Waiting(_), HealthVerdict::Waiting(_), HealthVerdict::Healthy]
+                ),
                 "{verdicts:?}"
             );
         }
@@ -284,7 +293,7 @@ mod tests {
     #[test]
     fn a_container_that_restarted_is_reported_as_restarting() {
         let words = |restarts| match &seen(&[(0, Container { restarts, ..container("running") })])[0] {
-            Verdict::Waiting(words) => words[0].contains("restart"),
+            HealthVerdict::Waiting(words) => words[0].contains("restart"),
             other => panic!("{other:?}"),
         };
         assert_eq!([words(0), words(1), words(2)], [false, true, true]);
@@ -316,7 +325,7 @@ mod tests {
         let mut watch = HealthWatch::new("blog", &services, Duration::from_secs(5));
         for secs in [0, 60] {
             let verdict = watch.see(&[web.clone(), worker.clone()], Duration::from_secs(secs));
-            assert!(matches!(verdict, Verdict::Waiting(_)));
+            assert!(matches!(verdict, HealthVerdict::Waiting(_)));
         }
         let overdue = watch.overdue(&[web, worker], Duration::from_secs(60));
         assert_eq!(overdue.iter().map(|one| one.service.as_str()).collect::<Vec<_>>(), ["worker"]);

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 
 use super::checks::read_by_compose;
-use super::failure::{Failure, FailureKind};
+use super::failure::{Failure, ProjectFailureKind};
 use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
@@ -77,7 +77,7 @@ impl<'a> HostRun<'a> {
         for (work, check) in busy.into_iter().zip(checks) {
             match check {
                 Ok(()) => able.push(work),
-                Err(failure) if failure.kind == FailureKind::Lost => {
+                Err(failure) if failure.kind == ProjectFailureKind::Lost => {
                     let error = Error::of(Exit::Unreachable, failure.problems);
                     return self.outcome(Results::new(), false, Some((error, HostState::Unchanged)));
                 }

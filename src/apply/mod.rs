@@ -7,8 +7,8 @@
 //! 3. shared files, then project by project in order: swap files in, act on services, wait until they are
 //!    healthy, record; or, if that fails, roll back.
 //!
-//! What is to be done is decided by the plan, what it means in steps by [`steps`], and in commands by the
-//! [`engine`]; the rest of this folder carries it out.
+//! The plan decides what to do, [`steps`] what that means in steps, and the [`engine`] what it means in
+//! commands. The rest of this folder carries it out.
 
 mod checks;
 mod docker;

@@ -1,7 +1,7 @@
 //! One project under way: put in place, acted on, recorded, or rolled back.
 
 use super::execute::{Direction, StepFailure};
-use super::failure::{Failure, FailureKind};
+use super::failure::{Failure, ProjectFailureKind};
 use super::run::{ProjectRun, failed, outcome_of};
 use super::steps::{self, Blame};
 use super::swap::{restore, swap};
@@ -73,7 +73,7 @@ impl ProjectRun<'_> {
     async fn failed_to_act(&self, failure: StepFailure) -> ProjectOutcome {
         let plan = &self.work.plan;
         let StepFailure { mut failure, blames } = failure;
-        if failure.kind == FailureKind::Stopped {
+        if failure.kind == ProjectFailureKind::Stopped {
             let mut outcome = failed(plan, ProjectResult::Interrupted, failure);
             self.report_hooks(&mut outcome).await;
             outcome.actions.iter_mut().for_each(|action| action.result = ActionResult::Owed);

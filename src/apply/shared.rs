@@ -17,12 +17,12 @@ use crate::state::deployed::SHARED;
 pub(super) struct SharedFiles<'a> {
     driver: &'a Driver,
     work: &'a HostWork,
-    progress: Mutex<Progress>,
+    progress: Mutex<SwapProgress>,
 }
 
 /// How far the shared files have come.
 #[derive(Debug, Default)]
-struct Progress {
+struct SwapProgress {
     /// Whether the new ones are in place.
     swapped: bool,
     /// The projects that act on changed ones and have not failed.

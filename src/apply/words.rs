@@ -52,12 +52,12 @@ fn essence(output: &[String]) -> String {
     };
     let lines: Vec<String> =
         output.iter().map(|line| safe(line)).filter(|line| !line.is_empty() && !is_progress(line)).collect();
-    let tells = |line: &&String| {
+    let is_telling = |line: &&String| {
         ["rror", "ailed", "invalid", "denied", "not found", "nable to", "didn't"]
             .iter()
             .any(|word| line.contains(word))
     };
-    let telling: Vec<&String> = lines.iter().filter(tells).collect();
+    let telling: Vec<&String> = lines.iter().filter(is_telling).collect();
     let lines = if telling.is_empty() { lines.iter().collect() } else { telling };
     let mut chosen: Vec<&str> = Vec::new();
     for line in lines.iter().rev().map(|line| line.as_str()) {
@@ -122,14 +122,14 @@ mod tests {
 
     #[test]
     fn values_are_cut_from_errors() {
-        let told = explain(
+        let diagnostic = explain(
             "checking",
             &lines(
                 "failed to read .env: line 3: unexpected character \"!\" in variable name near \"PASSWORD!=hunter2\"",
             ),
         );
-        assert!(!told.message.contains("hunter2"), "{}", told.message);
-        assert!(told.message.contains("line 3"));
+        assert!(!diagnostic.message.contains("hunter2"), "{}", diagnostic.message);
+        assert!(diagnostic.message.contains("line 3"));
     }
 
     #[test]

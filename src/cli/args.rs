@@ -75,12 +75,12 @@ pub struct Args {
     pub quiet: bool,
     /// The command.
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: CommandArgs,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CommandArgs {
     /// Validate the configuration and every project, without a host
     Check,
     /// Show what would change between two revisions, without a host
@@ -107,7 +107,7 @@ pub(super) enum Command {
     Doctor,
 }
 
-impl Command {
+impl CommandArgs {
     /// Whether it connects to hosts.
     pub(super) fn needs_host(&self) -> bool {
         !matches!(
@@ -508,7 +508,7 @@ mod tests {
         .unwrap();
         assert_eq!(args.hosts().collect::<Vec<_>>(), ["web"]);
         assert_eq!(args.root(), Some("/srv/x"));
-        let Command::Sync(sync) = args.command else { panic!("another command") };
+        let CommandArgs::Sync(sync) = args.command else { panic!("another command") };
         assert_eq!(sync.select.projects(), ["a", "b"]);
         assert_eq!(sync.lock_wait, Duration::from_secs(300));
     }

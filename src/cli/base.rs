@@ -62,11 +62,11 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// A commit that the event names.
+    /// The base of a commit that the event names.
     fn known(&self, commit: &str, what: &str) -> Base {
         match self.had(commit) {
             Ok(()) => found(commit.to_owned()),
-            Err(why) => unknown(&format!("{what}, {commit}, is not to be had ({why})"), Some(DEEPER)),
+            Err(why) => unknown(&format!("{what}, {commit}, cannot be fetched ({why})"), Some(DEEPER)),
         }
     }
 
@@ -81,12 +81,12 @@ impl Finder<'_> {
         }
         if head != pull.head {
             let what = if pull.is_target && head == pull.base {
-                "what is checked out is the branch that is merged into, not the pull request"
+                "the target branch is checked out, not the pull request"
             } else {
-                "what is checked out is neither the pull request nor its merge"
+                "neither the pull request nor its merge is checked out"
             };
             return Err(Error::usage(what)
-                .help("run the plan on `pull_request`, where actions/checkout takes the merge; or name both --base and --head"));
+                .help("run the plan on `pull_request`, for which actions/checkout checks out the merge, or pass both --base and --head"));
         }
         let parted = || self.repository.merge_base(&pull.base, head);
         // In a shallow clone the merge base that git finds may be too old.
@@ -98,10 +98,9 @@ impl Finder<'_> {
         let fetched = self.repository.fetch(&[&pull.base, head], Depth::All, self.login());
         Ok(match (parted(), fetched) {
             (Some(base), Ok(())) => found(base),
-            (_, Err(why)) => unknown(
-                &format!("where the pull request left {} is not to be had ({why})", pull.base),
-                Some(DEEPER),
-            ),
+            (_, Err(why)) => {
+                unknown(&format!("the merge base with {} cannot be fetched ({why})", pull.base), Some(DEEPER))
+            }
             (None, Ok(())) => unknown("the pull request has no commit in common with its base", None),
         })
     }

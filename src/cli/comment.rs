@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
 }
 
 /// Pull request that is commented on.
-struct Pull {
+struct TargetPullRequest {
     number: u64,
     head: String,
     is_unverified: bool,
@@ -86,21 +86,23 @@ async fn pull_request(
     run: &WorkflowRun,
     args: &CommentArgs,
     plan: &Plan,
-) -> Result<Result<Pull>, ApiError> {
+) -> Result<Result<TargetPullRequest>, ApiError> {
     if let Some(number) = args.pull_request() {
         let head = plan.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
-        return Ok(head.map(|head| Pull { number, head, is_unverified: false }));
+        return Ok(head.map(|head| TargetPullRequest { number, head, is_unverified: false }));
     }
     Ok(match &run.trigger {
         Ok(Trigger::PullRequest(PullRequestTrigger { number, head, .. })) => {
-            Ok(Pull { number: *number, head: head.clone(), is_unverified: false })
+            Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: false })
         }
         Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
             // What such a run hands over may come from a fork, so only GitHub's own record of it counts. It names
             // no pull request of a fork. The right one is that whose newest commit this is.
             let numbers = pulls::open_at(client, repository, head).await?;
             match numbers.as_slice() {
-                [number] => Ok(Pull { number: *number, head: head.clone(), is_unverified: true }),
+                [number] => {
+                    Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: true })
+                }
                 [] => Err(Error::usage(format!("no open pull request is at {head}")).help(
                     "it was closed, or has moved on and the run for its newest commit writes the comment",
                 )),

@@ -1,4 +1,4 @@
-//! Options, configuration and surroundings that every command works with.
+//! RunOptions, configuration and surroundings that every command works with.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::apply::stop::Stop;
 use crate::base::error::{Error, Result};
 use crate::config::Config;
 use crate::config::globs::ProjectGlobs;
-use crate::deploy::{Identity, Options, Session, Target, Worktree, now};
+use crate::deploy::{Identity, RunOptions, Session, Target, Worktree, now};
 use crate::github;
 use crate::host::Transport;
 use crate::host::credentials::Credentials;
@@ -22,7 +22,7 @@ use crate::report::{Format, Style};
 /// Name of the configuration when `--config` names none.
 pub(super) const CONFIG: &str = "ghdeploy.yml";
 
-/// Options, configuration and surroundings of a command.
+/// RunOptions, configuration and surroundings of a command.
 #[derive(Debug)]
 pub(super) struct Context {
     /// The folder of the repository.
@@ -106,14 +106,14 @@ impl Context {
         }
     }
 
-    /// Options of a run that only looks.
-    pub(super) fn looking(&self) -> Options {
+    /// RunOptions of a run that only looks.
+    pub(super) fn looking(&self) -> RunOptions {
         self.deploying(true, false, Duration::ZERO)
     }
 
-    /// Options of a run that changes hosts, unless it is a `dry_run`.
-    pub(super) fn deploying(&self, dry_run: bool, no_restart: bool, lock_wait: Duration) -> Options {
-        Options {
+    /// RunOptions of a run that changes hosts, unless it is a `dry_run`.
+    pub(super) fn deploying(&self, dry_run: bool, no_restart: bool, lock_wait: Duration) -> RunOptions {
+        RunOptions {
             dry_run,
             no_restart,
             lock_wait,

@@ -35,7 +35,7 @@ use crate::report::progress::Progress;
 use crate::report::{Style, diagnostic};
 
 pub use args::Args;
-use args::Command;
+use args::CommandArgs;
 use context::{CONFIG, Context, source};
 
 /// Runs the command line of this process.
@@ -106,18 +106,18 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         context.say(note);
     }
     match &context.args.command {
-        Command::Check => check::run(&context),
-        Command::Plan(options) => plan::run(&context, options),
-        Command::Gate(options) => block_on(gate::run(&context, options)),
-        Command::Build(options) => block_on(build::run(&context, options)),
-        Command::Comment(options) => block_on(comment::run(&context, options)),
-        Command::Explain(options) => explain::run(&context, options),
-        Command::Sync(options) => block_on(sync::run(&context, options)),
-        Command::Status => block_on(status::run(&context)),
-        Command::Diff(options) => block_on(diff::run(&context, options)),
-        Command::History => block_on(history::run(&context)),
-        Command::Rollback(options) => block_on(rollback::run(&context, options)),
-        Command::Doctor => block_on(doctor::run(&context)),
+        CommandArgs::Check => check::run(&context),
+        CommandArgs::Plan(options) => plan::run(&context, options),
+        CommandArgs::Gate(options) => block_on(gate::run(&context, options)),
+        CommandArgs::Build(options) => block_on(build::run(&context, options)),
+        CommandArgs::Comment(options) => block_on(comment::run(&context, options)),
+        CommandArgs::Explain(options) => explain::run(&context, options),
+        CommandArgs::Sync(options) => block_on(sync::run(&context, options)),
+        CommandArgs::Status => block_on(status::run(&context)),
+        CommandArgs::Diff(options) => block_on(diff::run(&context, options)),
+        CommandArgs::History => block_on(history::run(&context)),
+        CommandArgs::Rollback(options) => block_on(rollback::run(&context, options)),
+        CommandArgs::Doctor => block_on(doctor::run(&context)),
     }
 }
 

@@ -8,7 +8,7 @@ use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
 use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
-use crate::plan::{self, Options, Plan, VERSION};
+use crate::plan::{self, Plan, PlanOptions, VERSION};
 use crate::state::deployed::Deployed;
 use crate::tree;
 use crate::tree::Snapshot;
@@ -71,7 +71,7 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         // In a comparison of revisions nothing has drifted and nothing is in the way.
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
-        let options = Options { prune: context.config.prune, ..Options::new(&selects) };
+        let options = PlanOptions { prune: context.config.prune, ..PlanOptions::new(&selects) };
         let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan();
         host.notes.extend(note.clone());
         any |= !host.projects.is_empty();

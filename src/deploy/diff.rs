@@ -13,7 +13,7 @@ use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
 use crate::host::releases::{KeptContent, contents};
 use crate::outcome::queries::FileDiff;
-use crate::plan::{self, FileChange, Options};
+use crate::plan::{self, FileChange, PlanOptions};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 
@@ -50,7 +50,7 @@ impl Diff<'_> {
         let driver = session.start(transport).await?;
         let wants = wants(&wanted, selects);
         let deployed = session.open_with_facts(&driver, Access::Read, &wants).await?;
-        let options = Options { prune: self.prune, ..Options::new(&selects) };
+        let options = PlanOptions { prune: self.prune, ..PlanOptions::new(&selects) };
         let work = plan::host(&session.target.name, &wanted, &deployed, &options, &|path| tree.shown(path));
         let all = work.projects.iter().flat_map(|work| &work.plan.files).chain(&work.shared.files);
         let by_path: BTreeMap<&str, &FileChange> =

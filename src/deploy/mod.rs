@@ -14,6 +14,6 @@ mod target;
 mod worktree;
 
 pub use hosts::{failed_before_start, on_each, plan_of};
-pub use session::{Access, Identity, Options, Prepared, Reached, Session, now};
+pub use session::{Access, Identity, Prepared, Reached, RunOptions, Session, now};
 pub use target::Target;
 pub use worktree::Worktree;

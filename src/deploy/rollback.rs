@@ -19,7 +19,7 @@ use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snaps
 use crate::host::{Command, Driver, DriverEvent, Transport};
 use crate::outcome::history::before;
 use crate::plan::{
-    self, Action, ActionKind, Cause, HostWork, Options, Origin, ProjectChange, ProjectWork, Reason,
+    self, Action, ActionKind, Cause, HostWork, Origin, PlanOptions, ProjectChange, ProjectWork, Reason,
 };
 use crate::state::container::Container;
 use crate::state::deployed::{Deployed, Held, ProjectState, SHARED, unit};
@@ -132,7 +132,7 @@ impl Rollback {
     ) -> HostWork {
         let selects = |name: &str| self.selects(name);
         let options =
-            Options { allow_held: true, origin: Origin::Release(release), ..Options::new(&selects) };
+            PlanOptions { allow_held: true, origin: Origin::Release(release), ..PlanOptions::new(&selects) };
         let mut work = plan::host(host, wanted, deployed, &options, &|path| shown(past, deployed, path));
         let shared =
             deployed.manifests.get(SHARED).map_or_else(|| Manifest::default().digest(), Manifest::digest);

@@ -26,9 +26,9 @@ use crate::state::wanted::Wanted;
 /// logins at a time, is back within seconds, and a user does not notice more.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Options of a run that changes a host.
+/// RunOptions of a run that changes a host.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RunOptions {
     /// Show the plan and change nothing.
     pub dry_run: bool,
     /// Files only; actions stay owed.
@@ -69,7 +69,7 @@ pub struct Session<'a> {
     /// The host.
     pub target: &'a Target,
     /// The options of the run.
-    pub options: &'a Options,
+    pub options: &'a RunOptions,
     /// Receives what happens.
     pub observer: &'a dyn Observer,
     /// Whether the run is to end early.
@@ -234,7 +234,7 @@ impl Session<'_> {
             self.report(|host| Event::Done { host });
             return Reached::Planned(work.plan());
         }
-        let Options { health, identity, .. } = self.options;
+        let RunOptions { health, identity, .. } = self.options;
         let settings = Settings {
             no_restart: self.options.no_restart,
             health_timeout: health.timeout,

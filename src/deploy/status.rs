@@ -9,7 +9,7 @@ use crate::compose::Files as _;
 use crate::host::facts::facts;
 use crate::host::{Command, DriverEvent, Transport};
 use crate::outcome::queries::{self, HostStatus, OwedAction, ProjectStatus};
-use crate::plan::{self, Options};
+use crate::plan::{self, PlanOptions};
 use crate::state::container::Container;
 use crate::state::deployed::{Deployed, unit};
 
@@ -103,7 +103,7 @@ async fn owed(
         let mut own = wanted.projects.iter().filter(|project| project.name == name);
         own.any(|project| deployed.manifests.get(&unit(name)) == Some(&project.manifest))
     };
-    let options = Options::new(&is_same);
+    let options = PlanOptions::new(&is_same);
     let work = plan::host(&target.name, &wanted, deployed, &options, &|path| tree.shown(path));
     let of = |plan: plan::ProjectPlan| {
         let actions = plan.actions.into_iter();

@@ -11,7 +11,7 @@ use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
 use crate::plan::age::{Age, Ages};
-use crate::plan::{self, HostWork, Options};
+use crate::plan::{self, HostWork, PlanOptions};
 use crate::state::deployed::{Commit, Deployed};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
@@ -81,13 +81,13 @@ impl Sync<'_> {
             return Err(self.nothing_to_run(session.target));
         }
         let selects = |name: &str| self.selects(name);
-        let options = Options {
+        let options = PlanOptions {
             force: self.force,
             prune: self.prune,
             adopt: self.adopt,
             allow_held: self.allow_older,
             require_tested: session.options.require_tested,
-            ..Options::new(&selects)
+            ..PlanOptions::new(&selects)
         };
         Ok(plan::host(&session.target.name, wanted, deployed, &options, &|path| tree.shown(path)))
     }

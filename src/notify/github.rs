@@ -15,7 +15,7 @@ use crate::outcome::Outcome;
 use crate::report::notification::status_description;
 
 /// The deployments and statuses of a repository.
-pub(super) struct GitHub {
+pub(super) struct GitHubChannel {
     /// `None` once GitHub could not be reached: another attempt would only delay the end.
     deployments: Option<Deployments>,
     config: config::GitHub,
@@ -24,7 +24,7 @@ pub(super) struct GitHub {
     started: BTreeMap<String, u64>,
 }
 
-impl GitHub {
+impl GitHubChannel {
     /// The channel; `None` outside of a workflow run, without a token, or if the configuration turns it off.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl GitHub {
     }
 }
 
-impl Channel for GitHub {
+impl Channel for GitHubChannel {
     fn started<'a>(&'a mut self, started: &'a Started) -> BoxFuture<'a, Vec<String>> {
         self.start(started).map(|note| note.into_iter().collect()).boxed()
     }

@@ -1,4 +1,4 @@
-//! Notifies others of a deploy while it goes on: GitHub's deployments and statuses, Slack, a webhook.
+//! Notifies others of a deploy while it runs: GitHub's deployments and statuses, Slack, a webhook.
 //!
 //! Owns when a notification is sent and where. [`crate::report::notification`] owns the texts. A notification
 //! never holds a deploy up and never makes one fail: what could not be sent becomes a note for the user.
@@ -21,7 +21,7 @@ use crate::outcome::Outcome;
 use crate::outcome::event::{Event, Observer};
 use crate::report::notification::RunDetails;
 
-use self::github::GitHub;
+use self::github::GitHubChannel;
 use self::slack::Slack;
 use self::webhook::Webhook;
 
@@ -121,7 +121,7 @@ fn channels(settings: NotifierSettings<'_>) -> (Vec<Box<dyn Channel>>, Vec<Strin
     let NotifierSettings { notify, github, urls, workflow, details } = settings;
     let mut channels: Vec<Box<dyn Channel>> = Vec::new();
     let mut notes = Vec::new();
-    match GitHub::new(workflow, github, urls) {
+    match GitHubChannel::new(workflow, github, urls) {
         Ok(Some(github)) => channels.push(Box::new(github)),
         Ok(None) => {}
         Err(note) => notes.push(note),

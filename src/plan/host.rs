@@ -22,7 +22,7 @@ use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit}
 use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
 
 /// Choices that decide about a plan besides facts.
-pub struct Options<'a> {
+pub struct PlanOptions<'a> {
     /// Whether a project takes part.
     pub selects: &'a dyn Fn(&str) -> bool,
     /// Whether every service is recreated, whatever is owed.
@@ -59,7 +59,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl<'a> Options<'a> {
+impl<'a> PlanOptions<'a> {
     /// A plain comparison of the selected projects with the repository.
     #[must_use]
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
@@ -68,9 +68,9 @@ impl<'a> Options<'a> {
     }
 }
 
-impl fmt::Debug for Options<'_> {
+impl fmt::Debug for PlanOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("PlanOptions")
             .field("force", &self.force)
             .field("prune", &self.prune)
             .field("adopt", &self.adopt)
@@ -86,7 +86,7 @@ pub fn host(
     name: &str,
     wanted: &Wanted,
     deployed: &Deployed,
-    options: &Options<'_>,
+    options: &PlanOptions<'_>,
     shown: &dyn Fn(&RootPath) -> String,
 ) -> HostWork {
     let (selected, others): (Vec<&Arc<WantedProject>>, Vec<&Arc<WantedProject>>) =
@@ -120,7 +120,7 @@ struct Planner<'a> {
     name: &'a str,
     wanted: &'a Wanted,
     deployed: &'a Deployed,
-    options: &'a Options<'a>,
+    options: &'a PlanOptions<'a>,
     shown: &'a dyn Fn(&RootPath) -> String,
     selected: Vec<&'a Arc<WantedProject>>,
     gone: Vec<(&'a str, &'a ProjectState)>,

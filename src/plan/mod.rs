@@ -20,7 +20,7 @@ mod order;
 mod problems;
 mod work;
 
-pub use host::{Options, Origin, host};
+pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use order::circles;
 pub use problems::same_name;

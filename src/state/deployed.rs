@@ -1,7 +1,7 @@
 //! What a host has: the state that ghdeploy keeps there, and what deviates from it.
 //!
-//! Owns the form of `state.json` and the facts that a plan needs from a host. Pure values; how they
-//! are fetched is the business of [`crate::host`].
+//! Owns the form of `state.json` and the facts that a plan needs from a host. Pure values; [`crate::host`]
+//! fetches them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,15 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 
-/// The version of `state.json` that this program writes and reads.
+/// Version of `state.json` that this program writes and reads.
 pub const STATE_VERSION: u32 = 1;
 
-/// The unit of the files outside the projects' folders that projects read. No project's unit has a
-/// `+` in it.
+/// Unit of the files outside the projects' folders that projects read. No project's unit contains a `+`.
 pub const SHARED: &str = "+shared";
 
-/// The name under which the manifest of a project lies on the host: the project's name, with `%XX`
-/// for what is not plain in a file name, or a digest where that would be too long for one.
+/// Returns the name of a project's manifest on the host: the project's name, with `%XX` for bytes that are not
+/// plain in a file name, or a digest if that would be too long for one.
 #[must_use]
 pub fn unit(project: &str) -> String {
     let mut unit = String::with_capacity(project.len());
@@ -36,7 +35,7 @@ pub fn unit(project: &str) -> String {
     if unit.len() > 200 { format!("%{}", Digest::of(project.as_bytes()).as_str()) } else { unit }
 }
 
-/// The content of `state.json`.
+/// Content of `state.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// [`STATE_VERSION`].
@@ -45,15 +44,15 @@ pub struct State {
     pub release: u64,
     /// The commit of the last release.
     pub commit: Option<String>,
-    /// When the last release was made, RFC 3339 in UTC, by the clock of the machine that made it.
+    /// Time of the last release, RFC 3339 in UTC, by the clock of the machine that made it.
     pub at: Option<String>,
-    /// The newest commit that was ever deployed. A rollback leaves it as it is.
+    /// The newest commit that was ever deployed. A rollback does not change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Commit>,
-    /// The release that is deployed once more, after a rollback of the whole host.
+    /// The release that a rollback of the whole host has deployed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
-    /// What is deployed of each project.
+    /// The deployed projects, by name.
     pub projects: BTreeMap<String, ProjectState>,
 }
 
@@ -71,16 +70,16 @@ impl Default for State {
     }
 }
 
-/// A commit and its age.
+/// Commit and its date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Its full name.
     pub commit: String,
-    /// When it was committed, in seconds since 1970; `None` when that is not known.
+    /// Committer date, in seconds since 1970; `None` if it is unknown.
     pub committed: Option<i64>,
 }
 
-/// What is deployed of a project.
+/// Record of a deployed project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectState {
     /// Its folder below the root.
@@ -93,17 +92,17 @@ pub struct ProjectState {
     pub release: u64,
     /// The commit of that release.
     pub commit: Option<String>,
-    /// The release that first brought it as it is, if a rollback has brought it back.
+    /// The release that first deployed it in this version, if a rollback has restored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
-    /// What a rollback went back from.
+    /// The version that a rollback left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
-    /// What each service was started with. A service that is owed its first start is missing.
+    /// What each service was started with. A service that is still owed its first start is absent.
     pub services: BTreeMap<String, ServiceState>,
 }
 
-/// The version of a project that a rollback went back from: it must not come again by itself.
+/// Version of a project that a rollback left: a plain sync must not deploy it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The release that it was deployed in.
@@ -117,24 +116,25 @@ pub struct Held {
 /// What the running containers of a service were started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceState {
-    /// The [`crate::compose::DIGEST_SCHEME`] of the next two digests: those of another can't be compared.
+    /// The [`crate::compose::DIGEST_SCHEME`] of the next two digests. Digests of different schemes cannot be
+    /// compared.
     #[serde(default)]
     pub scheme: u32,
     /// The digest of its definition.
     pub definition: String,
-    /// The digest of what Compose does not see as a reason to recreate; see
+    /// The digest of what gives Compose no reason to recreate; see
     /// [`crate::compose::model::Service::unhashed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unhashed: Option<String>,
     /// The digest of the content of its build context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
-    /// The digests of its inputs by what a change of them means; see [`crate::plan`].
+    /// The digests of its inputs, grouped by the action that a change to them calls for; see [`crate::plan`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
 }
 
-/// What lies at a path on the host.
+/// Finding at a path on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.
@@ -149,12 +149,12 @@ pub enum Found {
     Other,
 }
 
-/// Reads one line of what the driver says it found.
+/// Reads one line in which the driver reports a finding.
 #[must_use]
 pub fn read_found(line: &str) -> Option<(RootPath, Found)> {
     let (kind, rest) = line.split_at_checked(1)?;
     let plain = |found| {
-        // Only the path is of interest; read_line knows how it is written.
+        // Only the path is of interest; read_line can read its form.
         let (path, _) =
             read_line(&format!("{}{rest}", if kind.chars().all(char::is_uppercase) { 'F' } else { 'f' }))?;
         Some((path, found))
@@ -169,22 +169,22 @@ pub fn read_found(line: &str) -> Option<(RootPath, Found)> {
     }
 }
 
-/// All that is known of a host.
+/// Everything that is known of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deployed {
-    /// What was recorded.
+    /// Its recorded state.
     pub state: State,
     /// The manifest of each unit.
     pub manifests: BTreeMap<String, Manifest>,
-    /// The manifests that were being swapped in when a run was cut off: what they list may be on the
-    /// host already, and is ours.
+    /// The manifests that were being swapped in when a run was interrupted: files that they list may be on the
+    /// host already, and are ours.
     pub pending: BTreeMap<String, Manifest>,
-    /// What deviates from the manifests, and what was asked for.
+    /// Findings that deviate from the manifests, and those that were asked for.
     pub found: BTreeMap<RootPath, Found>,
 }
 
 impl Deployed {
-    /// What the host has at `path`, of which `unit` is the owner.
+    /// The finding at `path`, which belongs to `unit`.
     #[must_use]
     pub fn at(&self, unit: &str, path: &RootPath) -> Found {
         if let Some(found) = self.found.get(path) {
@@ -196,7 +196,7 @@ impl Deployed {
         }
     }
 
-    /// Whether `entry` is what a run has put at `path`.
+    /// Whether a run has put `entry` at `path`.
     #[must_use]
     pub fn put(&self, unit: &str, path: &RootPath, entry: &Entry) -> bool {
         let all = [&self.manifests, &self.pending];
@@ -209,7 +209,7 @@ impl Deployed {
         [&self.manifests, &self.pending].into_iter().any(|all| self.known(all, unit, path).is_some())
     }
 
-    /// The entry of `unit`, or else of the unit that the file belonged to until now.
+    /// The entry of `unit`, or of the unit that the file has belonged to until now.
     fn known<'m>(
         &self,
         all: &'m BTreeMap<String, Manifest>,

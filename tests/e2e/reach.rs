@@ -114,7 +114,7 @@ fn a_stopped_engine_is_reported() {
     let files = bed.listing("root/app");
     bed.before_docker("case \"$1 $2\" in 'compose version') echo v2; exit 0 ;; esac; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1");
     let output =
-        bed.call(["sync"]).run().prints("Docker Engine does not run").ends_with("nothing was changed");
+        bed.call(["sync"]).run().prints("Docker Engine is not running").ends_with("nothing was changed");
     assert_ne!(output.code, Some(0), "{}", output.all());
     assert_eq!(bed.listing("root/app"), files);
 }

@@ -120,7 +120,7 @@ impl Repo {
             projects: ProjectGlobs::default(),
             is_named: false,
         };
-        let options = deploy::Options {
+        let options = deploy::RunOptions {
             dry_run: false,
             no_restart: ask.no_restart,
             lock_wait: Duration::ZERO,

@@ -165,7 +165,7 @@ fn a_pull_request_that_is_not_checked_out_is_an_error() {
     let here = origin.checkout(&base, 1);
     let (code, _, output) = here.plan("pull_request_target", &pull(&base, &topic));
     assert_eq!(code, Some(2));
-    assert!(output.contains("is the branch that is merged into, not the pull request"), "{output}");
+    assert!(output.contains("the target branch is checked out, not the pull request"), "{output}");
     let here = origin.checkout(&origin.sha("main~1"), 1);
     let (code, _, output) = here.plan("pull_request", &pull(&base, &topic));
     assert_eq!(code, Some(2));

@@ -5,7 +5,7 @@ use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
 use ghdeploy::config::FileRules;
 use ghdeploy::config::layout::Layout;
-use ghdeploy::plan::{self, FileChangeKind, HostPlan, HostWork, Options, ProjectPlan, Reason};
+use ghdeploy::plan::{self, FileChangeKind, HostPlan, HostWork, PlanOptions, ProjectPlan, Reason};
 use ghdeploy::report::cause_in_words;
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 use ghdeploy::state::wanted::Wanted;
@@ -56,14 +56,18 @@ impl Projects {
         let mut asked = Asked::default();
         ask(&mut asked);
         let selects = |name: &str| asked.projects.is_empty() || asked.projects.contains(&name);
-        let options =
-            Options { force: asked.force, prune: asked.prune, adopt: asked.adopt, ..Options::new(&selects) };
+        let options = PlanOptions {
+            force: asked.force,
+            prune: asked.prune,
+            adopt: asked.adopt,
+            ..PlanOptions::new(&selects)
+        };
         let tree = self.tree();
         plan::host("web", wanted, deployed, &options, &|path| tree.shown(path))
     }
 }
 
-/// Options of a plan.
+/// PlanOptions of a plan.
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) projects: Vec<&'static str>,

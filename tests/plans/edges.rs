@@ -3,7 +3,7 @@
 use ghdeploy::base::error::Exit;
 use ghdeploy::base::manifest::{Entry, Kind};
 use ghdeploy::compose::Files as _;
-use ghdeploy::plan::{self, HostWork, Options, Origin, Plan, VERSION, circles};
+use ghdeploy::plan::{self, HostWork, Origin, Plan, PlanOptions, VERSION, circles};
 use ghdeploy::state::deployed::{Deployed, Found, SHARED, unit};
 
 use crate::bench::{Projects, entry, found, path, plan_lines, project};
@@ -240,12 +240,12 @@ fn a_record_of_shared_files_alone_is_work_to_do() {
 #[test]
 fn a_project_that_is_gone_is_reported_with_where_it_was_looked_for() {
     let compose = "services:\n  web: {image: a}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("shop/compose.yml", compose)]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("shop/compose.yml", compose)]);
     let host = repo.deployed();
     repo.remove("shop");
     let notes = |origin: Origin| {
         let tree = repo.tree();
-        let options = Options { origin, ..Options::new(&|_| true) };
+        let options = PlanOptions { origin, ..PlanOptions::new(&|_| true) };
         let work = plan::host("web", &repo.wanted(), &host, &options, &|path| tree.shown(path));
         // Nothing of it is recorded as running once it is taken down.
         assert!(work.project("shop").unwrap().state.services.is_empty());

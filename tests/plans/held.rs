@@ -1,7 +1,7 @@
 //! What a rollback went back from does not come again by itself.
 
 use ghdeploy::compose::Files as _;
-use ghdeploy::plan::{self, HostWork, Options};
+use ghdeploy::plan::{self, HostWork, PlanOptions};
 use ghdeploy::state::deployed::{Deployed, Held, SHARED, unit};
 
 use crate::bench::{Projects, applied, plan_lines};
@@ -26,7 +26,7 @@ fn rolled_back(good: Deployed, repo: &Projects) -> Deployed {
 
 fn planned(repo: &Projects, host: &Deployed, allow_held: bool) -> HostWork {
     let tree = repo.tree();
-    let options = Options { allow_held, ..Options::new(&|_| true) };
+    let options = PlanOptions { allow_held, ..PlanOptions::new(&|_| true) };
     plan::host("web", &repo.wanted(), host, &options, &|path| tree.shown(path))
 }
 

@@ -1,7 +1,7 @@
 //! Images that must have been tested: none is built on the host, and each needs a name at a registry.
 
 use ghdeploy::compose::Files as _;
-use ghdeploy::plan::{self, HostWork, Options};
+use ghdeploy::plan::{self, HostWork, PlanOptions};
 use ghdeploy::state::deployed::Deployed;
 
 use crate::bench::{Projects, plan_lines};
@@ -20,7 +20,7 @@ fn repo() -> Projects {
 
 fn planned(repo: &Projects, host: &Deployed, require_tested: bool) -> HostWork {
     let tree = repo.tree();
-    let options = Options { require_tested, ..Options::new(&|_| true) };
+    let options = PlanOptions { require_tested, ..PlanOptions::new(&|_| true) };
     plan::host("web", &repo.wanted(), host, &options, &|path| tree.shown(path))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Engine, Pull};
+use super::{Call, Engine, PullPolicy};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
 use crate::compose::model::{Condition, Dependency, Hook, HookKind};
 use crate::plan::ProjectWork;
@@ -54,12 +54,12 @@ impl Engine for Compose {
         compose(&["config", "-q"], &[])
     }
 
-    fn pull(&self, pull: Pull, services: &[&str]) -> Call {
+    fn pull(&self, pull: PullPolicy, services: &[&str]) -> Call {
         match pull {
-            Pull::Missing => {
+            PullPolicy::Missing => {
                 compose(&["pull", "--quiet", "--policy", "missing", "--ignore-buildable"], services)
             }
-            Pull::Always => compose(&["pull", "--quiet", "--policy", "always"], services),
+            PullPolicy::Always => compose(&["pull", "--quiet", "--policy", "always"], services),
         }
     }
 

@@ -35,7 +35,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn validate(&self) -> Call;
 
     /// The call that pulls the images of services: those that are missing, or all.
-    fn pull(&self, pull: Pull, services: &[&str]) -> Call;
+    fn pull(&self, pull: PullPolicy, services: &[&str]) -> Call;
 
     /// The call that succeeds where the engine is installed.
     fn probe(&self) -> Call;
@@ -43,7 +43,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
 /// Which images are pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pull {
+pub enum PullPolicy {
     /// Those that the host does not have.
     Missing,
     /// All: a tag that the host has may mean another image by now.

@@ -87,12 +87,12 @@ fn two_folders_with_one_compose_name_are_reported() {
     let repo =
         Projects::new(&[("a/compose.yml", &named), ("b/compose.yml", &named), ("a/x", "1"), ("b/x", "1")]);
     let work = repo.plan(&Default::default());
-    let told = work
+    let reported = work
         .notes
         .iter()
         .chain(work.projects.iter().map(|work| &work.plan).flat_map(|plan| &plan.problems))
         .count();
-    assert!(told > 0, "the containers of one would be taken for those of the other");
+    assert!(reported > 0, "the containers of one would be taken for those of the other");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Compares the compose reader with Docker Compose.
 //!
 //! Needs `docker compose` and fails without it, but uses no daemon. Both read every folder of
-//! `tests/compose_fixtures/projects` and of `services`. The documents of `tests/compose_fixtures/digests` are compared
-//! with each other by digest and by `config --hash`. `COMPOSE_CORPUS` names more folders of projects, separated by
-//! colons, and `COMPOSE_GENERATED` is the number of generated projects.
+//! `tests/compose_fixtures/projects` and of `services`. The documents of `tests/compose_fixtures/digests` are
+//! compared with each other by digest and by `config --hash`. `COMPOSE_CORPUS` names more folders of
+//! projects, separated by colons, and `COMPOSE_GENERATED` is the number of generated projects.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -158,7 +158,8 @@ fn projects_are_read_like_compose_reads_them() {
     assert!(compared.into_inner() > 25, "Compose refused most of the projects");
 }
 
-/// Returns the differences between the reader and Compose for a project. Counts the projects that Compose accepts.
+/// Returns the differences between the reader and Compose for a project. Counts the projects that Compose
+/// accepts.
 fn compare(root: &Path, name: &str, compared: &AtomicUsize) -> Vec<String> {
     let mut folder = Folder::new(root);
     let dir = folder.root.join(name);
@@ -297,8 +298,8 @@ fn keys(value: &Value) -> BTreeSet<String> {
     value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
 }
 
-/// The definition that Compose prints once overrides, `extends`, `include`, variables and env files are applied must
-/// have the same digest as its sources.
+/// The definition that Compose prints once overrides, `extends`, `include`, variables and env files are
+/// applied must have the same digest as its sources.
 #[test]
 fn a_resolved_project_has_the_digests_of_its_sources() {
     expect_nothing(all(&projects(), |(root, name)| same_digests(root, name)));

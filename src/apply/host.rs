@@ -68,7 +68,8 @@ impl<'a> HostRun<'a> {
             let _permit = permits.acquire().await;
             ProjectRun::new(self, work).check().await
         }));
-        // What is under way when a stop is requested (a pull) changes nothing that is live, and ends by itself.
+        // What is under way when a stop is requested (a pull) changes nothing that is live, and ends by
+        // itself.
         let checks = tokio::select! {
             checks = checks => checks,
             () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],

@@ -106,7 +106,8 @@ impl ProjectRun<'_> {
         let before = self.host.docker.before().await.map_err(|error| because(error.into()))?;
         let steps = steps::rollback(self.work, before, has_acted);
         self.carry_out(&steps, Direction::Back).await.map_err(|failed| because(failed.failure))?;
-        // Its services run with shared files that other projects keep: what was recorded while they act stays.
+        // Its services run with shared files that other projects keep: what was recorded while they act
+        // stays.
         if self.host.shared.are_read_by(&self.work.plan) && self.host.shared.are_swapped().await {
             return Ok(());
         }

@@ -94,7 +94,8 @@ impl<'a> Records<'a> {
     ) -> Result<()> {
         let settings = self.task.settings;
         let finish = Command::Finish { keep: settings.keep };
-        // The driver clears the stage by itself once its jobs have ended: a stopped run does not wait for them.
+        // The driver clears the stage by itself once its jobs have ended: a stopped run does not wait for
+        // them.
         let is_stopped = self.task.stop.is_requested();
         if !has_shared && results.values().all(|outcome| outcome.result != ProjectResult::Done) {
             return if is_stopped { Ok(()) } else { self.driver.call(&finish).await.map(drop) };

@@ -44,9 +44,9 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// The stage of a unit whose files change by `changes`. `reads` are the files of it that Compose reads, `stays`
-    /// the directories that are not removed when they become empty. The directories of a file that is gone
-    /// already are removed, too: an interrupted run leaves them.
+    /// The stage of a unit whose files change by `changes`. `reads` are the files of it that Compose reads,
+    /// `stays` the directories that are not removed when they become empty. The directories of a file that is
+    /// gone already are removed, too: an interrupted run leaves them.
     #[must_use]
     pub fn new(
         name: &str,
@@ -144,13 +144,13 @@ fn path_lines(paths: &[RootPath]) -> String {
     paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
 }
 
-/// Largest number of files, and of bytes in them, whose content the host gets a second time, to keep: all that
-/// people write by hand, and no more than an upload of moderate size.
+/// Largest number of files, and of bytes in them, whose content the host gets a second time, to keep: all
+/// that people write by hand, and no more than an upload of moderate size.
 const KEPT_FILES: usize = 1000;
 const KEPT_BYTES: u64 = 8 << 20;
 
-/// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless there is
-/// too much of it, each content comes once more below `+objects`, for a rollback to this release.
+/// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless
+/// there is too much of it, each content comes once more below `+objects`, for a rollback to this release.
 ///
 /// # Errors
 ///

@@ -73,7 +73,8 @@ impl Diagnostic {
     }
 }
 
-/// Returns the known word that is closest to a misspelled one, if the edits are at most a third of its length.
+/// Returns the known word that is closest to a misspelled one, if the edits are at most a third of its
+/// length.
 #[must_use]
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // A longer word is not a typo, and the cost grows with the square of the length.

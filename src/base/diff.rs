@@ -2,8 +2,8 @@
 
 use similar::TextDiff;
 
-/// Returns the unified diff from the content on the host to the wanted content: `None` if one of them is not text,
-/// empty if they are equal.
+/// Returns the unified diff from the content on the host to the wanted content: `None` if one of them is not
+/// text, empty if they are equal.
 #[must_use]
 pub fn unified(path: &str, host: Option<&[u8]>, wanted: Option<&[u8]>) -> Option<String> {
     let text = |bytes: Option<&[u8]>| match bytes {

@@ -1,7 +1,7 @@
 //! Failures of commands: each kind has one documented exit code.
 //!
-//! Owns the exit codes and the parts of an error: what happened, where, what to do, and the state of the host.
-//! Never prints.
+//! Owns the exit codes and the parts of an error: what happened, where, what to do, and the state of the
+//! host. Never prints.
 
 use std::fmt;
 

@@ -6,9 +6,9 @@
 //! f 644 1234 <64 hex digits> blog/compose.yml
 //! ```
 //!
-//! The driver turns such lines into the format of `sha256sum` with one `sed`. A name that does not fit on a line
-//! (it holds a control character or a backslash) is written with the escapes of `printf %b` and marked by an upper
-//! case kind. Pure: files are hashed at the edges.
+//! The driver turns such lines into the format of `sha256sum` with one `sed`. A name that does not fit on a
+//! line (it holds a control character or a backslash) is written with the escapes of `printf %b` and marked
+//! by an upper case kind. Pure: files are hashed at the edges.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::path::RootPath;
 
-/// Identity of content: hex sha256 for files that are or will be on a host, git's object name where two revisions
-/// are compared. Comparable only with digests of the same sort.
+/// Identity of content: hex sha256 for files that are or will be on a host, git's object name where two
+/// revisions are compared. Comparable only with digests of the same sort.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);

@@ -1,7 +1,7 @@
 //! Paths below the root on the host.
 //!
-//! Owns the one coordinate system of the whole program. The path of a file in the repository is looked up only to
-//! show it. Never touches a filesystem.
+//! Owns the one coordinate system of the whole program. The path of a file in the repository is looked up
+//! only to show it. Never touches a filesystem.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Path below the root on the host, such as `blog/compose.yml`.
 ///
-/// Relative, `/`-separated, UTF-8, and without empty, `.` or `..` components, so joining it to a root never leaves
-/// the root. The empty path is the root itself.
+/// Relative, `/`-separated, UTF-8, and without empty, `.` or `..` components, so joining it to a root never
+/// leaves the root. The empty path is the root itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RootPath(String);

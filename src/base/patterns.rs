@@ -1,7 +1,7 @@
 //! Patterns in the syntax of `.gitignore`.
 //!
-//! Owns how such text is parsed and matched, by git's rules. Pure: [`crate::tree`] reads the files and decides
-//! which source wins.
+//! Owns how such text is parsed and matched, by git's rules. Pure: [`crate::tree`] reads the files and
+//! decides which source wins.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,8 +14,8 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 pub(crate) struct Patterns(Gitignore);
 
 impl Patterns {
-    /// Parses patterns, one per line. Also returns the lines that git would never match, each with its number,
-    /// counted from 1, and the reason.
+    /// Parses patterns, one per line. Also returns the lines that git would never match, each with its
+    /// number, counted from 1, and the reason.
     pub(crate) fn parse(text: &str) -> (Self, Vec<(usize, String)>) {
         // Paths are relative to the folder of the file; `.` keeps the matcher from stripping a prefix.
         let mut builder = GitignoreBuilder::new(".");
@@ -45,8 +45,8 @@ impl Patterns {
         (!self.0.is_empty()).then_some(self)
     }
 
-    /// Whether the last matching pattern excludes the path (`true`) or re-includes it with `!` (`false`); `None` if
-    /// none matches. The path is relative to the folder of the file.
+    /// Whether the last matching pattern excludes the path (`true`) or re-includes it with `!` (`false`);
+    /// `None` if none matches. The path is relative to the folder of the file.
     pub(crate) fn verdict(&self, path: &[u8], is_dir: bool) -> Option<bool> {
         let matched = self.0.matched(Path::new(OsStr::from_bytes(path)), is_dir);
         if matched.is_none() { None } else { Some(matched.is_ignore()) }

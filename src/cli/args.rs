@@ -55,10 +55,12 @@ pub struct Args {
     /// Directory on the host that holds the projects [default: /srv/services]
     #[arg(long, global = true, env = "GHDEPLOY_ROOT", hide_env = true, value_name = "DIR")]
     root: Option<String>,
-    /// Log in with this private key; `-` reads it from stdin. The environment variable may hold the key itself
+    /// Log in with this private key; `-` reads it from stdin. The environment variable may hold the key
+    /// itself
     #[arg(long, global = true, env = "GHDEPLOY_SSH_KEY", hide_env = true, value_name = "FILE")]
     ssh_key: Option<Secret>,
-    /// Trust the host keys in this file [default: ssh's own]. The environment variable may hold the keys themselves
+    /// Trust the host keys in this file [default: ssh's own]. The environment variable may hold the keys
+    /// themselves
     #[arg(long, global = true, env = "GHDEPLOY_KNOWN_HOSTS", hide_env = true, value_name = "FILE")]
     known_hosts: Option<String>,
     /// Give ssh this configuration file instead of ~/.ssh/config
@@ -159,8 +161,8 @@ pub(super) struct GateArgs {
     /// Keep the gate closed if there is a check of this name at all; may be repeated [default: gate.forbid]
     #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
     pub(super) forbid: Vec<String>,
-    /// Require that all tests in these JUnit reports passed, and that there is one; may be repeated; `{project}`
-    /// stands for each project's name [default: gate.junit]
+    /// Require that all tests in these JUnit reports passed, and that there is one; may be repeated;
+    /// `{project}` stands for each project's name [default: gate.junit]
     #[arg(long, env = "GHDEPLOY_JUNIT", hide_env = true, value_name = "GLOB")]
     pub(super) junit: Vec<String>,
     /// Require that all jobs in this JSON succeeded: the `needs` context of the job
@@ -335,7 +337,8 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(if text.is_empty() { "5m" } else { text })
 }
 
-/// The command line, followed by the options in GHDEPLOY_ARGS, quoted as in a shell: the action passes them that way.
+/// The command line, followed by the options in GHDEPLOY_ARGS, quoted as in a shell: the action passes them
+/// that way.
 ///
 /// # Errors
 ///

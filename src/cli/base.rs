@@ -1,6 +1,7 @@
 //! The revision that a plan compares with when `--base` names none: the base of the workflow run's event.
 //!
-//! An unknown base never means that nothing has changed: then everything counts as changed, and a note says why.
+//! An unknown base never means that nothing has changed: then everything counts as changed, and a note says
+//! why.
 
 use super::context::Context;
 use crate::base::diagnostic::Diagnostic;

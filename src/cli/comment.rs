@@ -96,8 +96,8 @@ async fn pull_request(
             Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: false })
         }
         Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
-            // What such a run hands over may come from a fork, so only GitHub's own record of it counts. It names
-            // no pull request of a fork. The right one is that whose newest commit this is.
+            // What such a run hands over may come from a fork, so only GitHub's own record of it counts. It
+            // names no pull request of a fork. The right one is that whose newest commit this is.
             let numbers = pulls::open_at(client, repository, head).await?;
             match numbers.as_slice() {
                 [number] => {

@@ -1,4 +1,5 @@
-//! `doctor`: checks the connection to the hosts, their tools and permissions, and says how to fix what is wrong.
+//! `doctor`: checks the connection to the hosts, their tools and permissions, and says how to fix what is
+//! wrong.
 
 use futures_util::future::join_all;
 

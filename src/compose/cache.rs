@@ -1,7 +1,7 @@
 //! Caches projects, so that a second tree with the same compose files is not parsed again.
 //!
-//! Owns the proof that a project is the same: it is made only of the answers of a tree to the reader's questions, so
-//! equal answers make an equal project.
+//! Owns the proof that a project is the same: it is made only of the answers of a tree to the reader's
+//! questions, so equal answers make an equal project.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

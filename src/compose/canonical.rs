@@ -1,8 +1,8 @@
 //! Brings a service into its long form.
 //!
-//! Owns the equivalence of short and long syntax: in long form `environment` is a mapping even if it was written as
-//! a list, a volume is a mapping with a type, a command is a list. Merging, hashing and the search for files see
-//! only this form.
+//! Owns the equivalence of short and long syntax: in long form `environment` is a mapping even if it was
+//! written as a list, a volume is a mapping with a type, a command is a list. Merging, hashing and the search
+//! for files see only this form.
 
 use std::rc::Rc;
 
@@ -137,8 +137,8 @@ fn wrong(context: &mut LoadContext<'_>, owner: &str, key: &str, wanted: &str, no
     context.error(node.at, format!("{owner}: `{key}` must be {wanted}, not {}", node.kind()));
 }
 
-/// Returns a mapping from a mapping or a list of `KEY=value`. A name without a value stays null for `environment`,
-/// which passes it on from outside; elsewhere it is empty.
+/// Returns a mapping from a mapping or a list of `KEY=value`. A name without a value stays null for
+/// `environment`, which passes it on from outside; elsewhere it is empty.
 fn key_values(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node, passes_on: bool) -> Node {
     let Node { at, tag, value } = node;
     let mut map = Map::new();

@@ -1,7 +1,7 @@
 //! State that the parts of the reader share while one project is loaded.
 //!
-//! Owns the list of files that were read, the diagnostics so far, the budget that bounds the work, and the rule that
-//! resolves a path in a compose file.
+//! Owns the list of files that were read, the diagnostics so far, the budget that bounds the work, and the
+//! rule that resolves a path in a compose file.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -180,9 +180,9 @@ impl<'a> LoadContext<'a> {
         (source, Some(documents))
     }
 
-    /// The path that a text with an unknown variable may mean, because an unnecessary restart is better than a
-    /// missing one. For `./conf/${X}` it is `./conf`, for `${X}/conf/app.yml` a path in the project's folder that
-    /// ends like that.
+    /// The path that a text with an unknown variable may mean, because an unnecessary restart is better than
+    /// a missing one. For `./conf/${X}` it is `./conf`, for `${X}/conf/app.yml` a path in the project's
+    /// folder that ends like that.
     pub(super) fn possible(&mut self, text: &Text, at: Mark) -> Option<RootPath> {
         if text.unknown.is_empty() {
             return None;

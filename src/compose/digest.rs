@@ -1,7 +1,8 @@
 //! Hashes the definition of a service.
 //!
-//! Owns the normal form that is hashed. The digest changes exactly if Compose's own hash of the service changes.
-//! Mappings are hashed in the order of their keys, numbers, sizes and durations by value, paths by their target.
+//! Owns the normal form that is hashed. The digest changes exactly if Compose's own hash of the service
+//! changes. Mappings are hashed in the order of their keys, numbers, sizes and durations by value, paths by
+//! their target.
 
 use sha2::{Digest as _, Sha256};
 

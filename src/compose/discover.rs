@@ -149,7 +149,8 @@ fn named_files(context: &mut LoadContext<'_>, at: Mark, list: &Variable, separat
     files
 }
 
-/// `COMPOSE_PROJECT_NAME` (from the `.env` in `named_by`), the last `name:` of the files, or the folder's name.
+/// `COMPOSE_PROJECT_NAME` (from the `.env` in `named_by`), the last `name:` of the files, or the folder's
+/// name.
 fn name(
     context: &mut LoadContext<'_>,
     files: &[RootPath],

@@ -1,8 +1,9 @@
 //! Reads `.dockerignore`.
 //!
 //! Owns the rules of Docker's pattern matcher
-//! (<https://docs.docker.com/build/concepts/context/#dockerignore-files>): every pattern starts at the context, a
-//! pattern that matches a folder applies to everything below it, and a later pattern wins over an earlier one.
+//! (<https://docs.docker.com/build/concepts/context/#dockerignore-files>): every pattern starts at the
+//! context, a pattern that matches a folder applies to everything below it, and a later pattern wins over an
+//! earlier one.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ pub struct Ignored {
 }
 
 impl Ignored {
-    /// Parses patterns, one per line. `read` holds the paths of the Dockerfile and of the file with the patterns,
-    /// relative to the context.
+    /// Parses patterns, one per line. `read` holds the paths of the Dockerfile and of the file with the
+    /// patterns, relative to the context.
     pub(super) fn parse(text: &str, read: &[&str]) -> Self {
         let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
         let lines = lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -37,8 +38,9 @@ impl Ignored {
         if path.is_empty() || self.patterns.is_empty() || self.read.iter().any(|read| read == path) {
             return false;
         }
-        // Like BuildKit's walk: each folder inherits the patterns that matched its parent. A pattern that would
-        // change nothing is not tried, so a `!folder` is inherited only if an earlier pattern hid the folder.
+        // Like BuildKit's walk: each folder inherits the patterns that matched its parent. A pattern that
+        // would change nothing is not tried, so a `!folder` is inherited only if an earlier pattern hid the
+        // folder.
         let mut above = vec![false; self.patterns.len()];
         let mut hidden = false;
         for end in path.match_indices('/').map(|(end, _)| end).chain([path.len()]) {
@@ -65,8 +67,8 @@ impl PartialEq for Ignored {
 
 impl Eq for Ignored {}
 
-/// Parses a pattern. An invalid one hides nothing and an invalid `!` shows everything, because an unnecessary build
-/// is better than a missing one.
+/// Parses a pattern. An invalid one hides nothing and an invalid `!` shows everything, because an unnecessary
+/// build is better than a missing one.
 fn pattern(line: &str) -> Option<(GlobMatcher, bool)> {
     let (text, negated) = match line.strip_prefix('!') {
         Some(rest) => (rest.trim(), true),

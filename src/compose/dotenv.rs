@@ -32,8 +32,8 @@ pub(super) struct Dotenv {
     pub(super) inherited: Vec<String>,
 }
 
-/// Parses a file. Values may use variables of the file and of `environment`. The environment wins over the file, and
-/// its earlier parts win over later ones.
+/// Parses a file. Values may use variables of the file and of `environment`. The environment wins over the
+/// file, and its earlier parts win over later ones.
 pub(super) fn parse(bytes: &[u8], environment: &[&Variables]) -> Result<Dotenv, DotenvError> {
     if bytes.len() > MAX_BYTES {
         let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
@@ -165,8 +165,8 @@ fn is_space(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
 }
 
-/// Replaces the escapes of double quotes: `\n` and similar ones, `\"`, `\\`, `\0` with octal digits, and `\$` for a
-/// literal dollar.
+/// Replaces the escapes of double quotes: `\n` and similar ones, `\"`, `\\`, `\0` with octal digits, and `\$`
+/// for a literal dollar.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

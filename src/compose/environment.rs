@@ -1,6 +1,7 @@
 //! Reads the env files and label files of a service.
 //!
-//! Owns their precedence: a later file wins over an earlier one, and the service's own keys win over all files.
+//! Owns their precedence: a later file wins over an earlier one, and the service's own keys win over all
+//! files.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -113,8 +114,8 @@ impl ServiceReader<'_, '_, '_> {
         files
     }
 
-    /// The variables of a file; `None` if the tree lacks it. Its problems are reported. A file that uses no variable
-    /// of the files before it is read once for all services.
+    /// The variables of a file; `None` if the tree lacks it. Its problems are reported. A file that uses no
+    /// variable of the files before it is read once for all services.
     fn assignments(
         &mut self,
         path: &RootPath,

@@ -1,7 +1,7 @@
 //! Applies `include`.
 //!
-//! Owns the folder and the variables that an included file is loaded with, circles of files, and conflicts between
-//! two files that define the same name.
+//! Owns the folder and the variables that an included file is loaded with, circles of files, and conflicts
+//! between two files that define the same name.
 
 use std::rc::Rc;
 

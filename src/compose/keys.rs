@@ -1,8 +1,8 @@
 //! The keys of the Compose Specification.
 //!
 //! Owns the lists of keys that some version of Compose knows
-//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>). A key that is newer than
-//! these lists must stay a warning.
+//! (<https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json>). A key that is newer
+//! than these lists must stay a warning.
 
 use super::context::LoadContext;
 use super::yaml::Map;
@@ -252,8 +252,8 @@ pub(super) fn check(context: &mut LoadContext<'_>, map: &Map, known: &[&str], ow
         if !key.starts_with("x-") && !known.contains(&&**key) {
             let at = context.location(entry.at);
             let message = format!("{owner}: unknown key `{key}`");
-            // A key that is close to a known one is a typo, which Compose would refuse. Any other key may belong
-            // to a newer Compose.
+            // A key that is close to a known one is a typo, which Compose would refuse. Any other key may
+            // belong to a newer Compose.
             context.note(match nearest(key, known) {
                 Some(near) => Diagnostic::error(message, Some(at)).help(format!("did you mean `{near}`?")),
                 None => Diagnostic::warning(message, Some(at)),

@@ -1,7 +1,7 @@
 //! Loads the compose files of a project into one model.
 //!
-//! Owns the order of the steps, which is that of Compose: substitute variables, bring services into long form, apply
-//! `extends`, then `include`, then merge over the files before.
+//! Owns the order of the steps, which is that of Compose: substitute variables, bring services into long
+//! form, apply `extends`, then `include`, then merge over the files before.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -67,8 +67,8 @@ impl<'c, 'a> Loader<'c, 'a> {
         Self { context, variables, extended: BTreeMap::new() }
     }
 
-    /// Loads and merges `files` in their order. Relative paths in them start from `base`, `named_at` returns where a
-    /// file is named, and `chain` holds the files that include them.
+    /// Loads and merges `files` in their order. Relative paths in them start from `base`, `named_at` returns
+    /// where a file is named, and `chain` holds the files that include them.
     pub(super) fn load(
         &mut self,
         files: &[RootPath],

@@ -139,8 +139,8 @@ fn subnets(base: Vec<Node>, over: Vec<Node>) -> Vec<Node> {
     out
 }
 
-/// Drops items that a later item of the list replaces. Volumes are identified by target, ports by what they publish,
-/// names by themselves.
+/// Drops items that a later item of the list replaces. Volumes are identified by target, ports by what they
+/// publish, names by themselves.
 fn unique(path: &str, items: Vec<Node>) -> Vec<Node> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut out: Vec<Node> = Vec::with_capacity(items.len());

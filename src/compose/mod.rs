@@ -1,8 +1,8 @@
 //! Compose reader: loads compose files like Docker Compose, without Docker.
 //!
-//! Owns the answers to two questions about a project: what each service is (a digest of its merged, normalised
-//! definition) and which files it reads. Pure: files come through [`Files`], nothing is executed, and no environment
-//! variable of this process is read.
+//! Owns the answers to two questions about a project: what each service is (a digest of its merged,
+//! normalised definition) and which files it reads. Pure: files come through [`Files`], nothing is executed,
+//! and no environment variable of this process is read.
 
 pub mod model;
 
@@ -44,9 +44,9 @@ pub use dockerignore::Ignored;
 use crate::base::path::RootPath;
 use model::Project;
 
-/// Version of the digests of a service. It must be increased whenever an unchanged definition gets another digest. A
-/// host with digests of an older version then lets Compose decide what is recreated, instead of recreating
-/// everything.
+/// Version of the digests of a service. It must be increased whenever an unchanged definition gets another
+/// digest. A host with digests of an older version then lets Compose decide what is recreated, instead of
+/// recreating everything.
 pub const DIGEST_SCHEME: u32 = 1;
 
 /// Size of the largest file that is read, in bytes.
@@ -66,8 +66,9 @@ pub fn makes_project(name: &str) -> bool {
 
 /// Loads the project in `dir` like `docker compose` in that folder on the host.
 ///
-/// `root` is the absolute path of the root on the host, such as `/srv/services`. An absolute path below it means the
-/// file of the tree. Problems are in [`Project::diagnostics`], and the rest of the project is loaded all the same.
+/// `root` is the absolute path of the root on the host, such as `/srv/services`. An absolute path below it
+/// means the file of the tree. Problems are in [`Project::diagnostics`], and the rest of the project is
+/// loaded all the same.
 #[must_use]
 pub fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     project::load(files, dir, root)

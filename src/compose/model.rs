@@ -17,8 +17,8 @@ pub struct Project {
     pub name: String,
     /// Location of `name:`, if the name comes from there.
     pub name_at: Option<Location>,
-    /// The files that the model is made of: compose files, overrides, `.env`, files that are extended or included.
-    /// Includes files that would be read but do not exist in the tree.
+    /// The files that the model is made of: compose files, overrides, `.env`, files that are extended or
+    /// included. Includes files that would be read but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,
     /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
@@ -52,7 +52,8 @@ pub struct ProjectSettings {
     pub after: Vec<String>,
     /// Location of `after`.
     pub after_at: Option<Location>,
-    /// Commands that run before its containers are replaced and after its services are healthy, in their order.
+    /// Commands that run before its containers are replaced and after its services are healthy, in their
+    /// order.
     pub hooks: Vec<Hook>,
 }
 
@@ -112,24 +113,24 @@ impl Hook {
 pub struct Service {
     /// Location of its key in the last compose file that defines it.
     pub at: Location,
-    /// Whether a plain `up` starts it: it has no profiles, or an active one. A dependency of an active service does
-    /// not become active: Compose refuses such a project.
+    /// Whether a plain `up` starts it: it has no profiles, or an active one. A dependency of an active
+    /// service does not become active: Compose refuses such a project.
     pub active: bool,
-    /// Hex sha256 of the merged, normalised definition. Like Compose's own hash, it leaves out `build`, `pull_policy`,
-    /// `scale`, `depends_on` and `profiles`, and includes the content of env files.
+    /// Hex sha256 of the merged, normalised definition. Like Compose's own hash, it leaves out `build`,
+    /// `pull_policy`, `scale`, `depends_on` and `profiles`, and includes the content of env files.
     pub definition: String,
-    /// Locations of all parts of this definition, the main compose file first. They are the reasons to show if
-    /// `definition` changes.
+    /// Locations of all parts of this definition, the main compose file first. They are the reasons to show
+    /// if `definition` changes.
     pub defined_at: Vec<Location>,
-    /// Hex sha256 of everything else that its containers are created from and that Compose's hash leaves out, so
-    /// that a change needs a recreate: inline `content:`/`environment:` of its configs and secrets, the paths of
-    /// the others, the names of its networks and volumes. `None` if it has none of these.
+    /// Hex sha256 of everything else that its containers are created from and that Compose's hash leaves out,
+    /// so that a change needs a recreate: inline `content:`/`environment:` of its configs and secrets, the
+    /// paths of the others, the names of its networks and volumes. `None` if it has none of these.
     pub unhashed: Option<String>,
-    /// The files and directories that it reads. If an unknown variable decides, the ones that it may read: the folder
-    /// before the variable, or a path in the tree that ends like the text after it.
+    /// The files and directories that it reads. If an unknown variable decides, the ones that it may read:
+    /// the folder before the variable, or a path in the tree that ends like the text after it.
     pub reads: Vec<Read>,
-    /// Bind sources outside the root or with a variable that only the host knows: the text after interpolation, in
-    /// which unknown variables stay `${NAME}`, and its location.
+    /// Bind sources outside the root or with a variable that only the host knows: the text after
+    /// interpolation, in which unknown variables stay `${NAME}`, and its location.
     pub host_binds: Vec<(String, Location)>,
     /// The image reference after interpolation.
     pub image: Option<String>,
@@ -244,10 +245,11 @@ pub struct Read {
     pub target: Option<String>,
     /// Whether it must exist. An env file with `required: false` need not.
     pub required: bool,
-    /// Names of variables that only the host knows and that decide whether the service reads this path. It may, so a
-    /// change of the path causes an action.
+    /// Names of variables that only the host knows and that decide whether the service reads this path. It
+    /// may, so a change of the path causes an action.
     pub unknown: Vec<String>,
-    /// The files below the path that it does not see: those that the `.dockerignore` of a build context excludes.
+    /// The files below the path that it does not see: those that the `.dockerignore` of a build context
+    /// excludes.
     pub ignored: super::Ignored,
 }
 

@@ -13,8 +13,8 @@ use super::yaml::{MapEntry, Mark, Node, Text, Value, text_size};
 use super::{Ignored, NodeKind};
 use crate::base::path::RootPath;
 
-/// Size of the largest `.dockerignore` that is read, in bytes: every line is matched against every file of the
-/// context. If it is larger, all files of the context count.
+/// Size of the largest `.dockerignore` that is read, in bytes: every line is matched against every file of
+/// the context. If it is larger, all files of the context count.
 const MAX_DOCKERIGNORE: usize = 16 << 10;
 
 impl<'r> ServiceReader<'r, '_, '_> {
@@ -97,8 +97,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
     }
 
-    /// Returns a config or secret with the variable that it comes from; `None` if the budget is spent. It is hashed
-    /// again for each service.
+    /// Returns a config or secret with the variable that it comes from; `None` if the budget is spent. It is
+    /// hashed again for each service.
     fn paid_object(&mut self, object: &'r MapEntry) -> Option<(&'r Node, Option<&'r Variable>)> {
         let name = object.node.get("environment").and_then(Node::as_str);
         let value = name.and_then(|name| self.shared.variables.get(name));
@@ -143,7 +143,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
     }
 
-    /// Finds the Dockerfile and the files of the context that the build does not see. Returns the Dockerfile's path.
+    /// Finds the Dockerfile and the files of the context that the build does not see. Returns the
+    /// Dockerfile's path.
     fn dockerfile(&mut self, context: &RootPath, named: Option<(Text, Mark)>) -> Option<RootPath> {
         let mut path = context.join("Dockerfile").ok();
         if let Some((dockerfile, at)) = named.filter(|(dockerfile, _)| dockerfile.unknown.is_empty()) {

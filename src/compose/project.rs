@@ -1,7 +1,7 @@
 //! Assembles a project from its model.
 //!
-//! Owns the parts that concern several services: which of them are active, and the networks that they share with
-//! other projects.
+//! Owns the parts that concern several services: which of them are active, and the networks that they share
+//! with other projects.
 
 use std::collections::{BTreeMap, BTreeSet};
 

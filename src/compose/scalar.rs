@@ -1,6 +1,7 @@
 //! Parses scalars like Compose.
 //!
-//! Owns numbers, booleans, sizes, durations and command lines, so that two notations of one value compare equal.
+//! Owns numbers, booleans, sizes, durations and command lines, so that two notations of one value compare
+//! equal.
 
 use super::yaml::Text;
 
@@ -98,7 +99,8 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Parses a size such as `512m`, `1.5GB` or `1024` into bytes, with powers of 1024 like Docker's units package.
+/// Parses a size such as `512m`, `1.5GB` or `1024` into bytes, with powers of 1024 like Docker's units
+/// package.
 pub(super) fn bytes(text: &str) -> Option<i128> {
     let text = text.trim();
     if let Some(integer) = integer(text) {

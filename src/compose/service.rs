@@ -1,6 +1,7 @@
 //! Converts the long form of a service into the model.
 //!
-//! Owns the search for the files that a service reads, its dependencies, and the variables that only the host knows.
+//! Owns the search for the files that a service reads, its dependencies, and the variables that only the host
+//! knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -264,7 +265,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
         let quoted = self.context.quote(at, name);
         let message = format!("service `{}` {does} `{quoted}`, which is not defined", self.name);
         let mut diagnostic = Diagnostic::error(message, Some(self.context.location(at)));
-        // No suggestion for the value of a variable, which it could reveal, or among very many names, which is slow.
+        // No suggestion for the value of a variable, which it could reveal, or among very many names, which
+        // is slow.
         if quoted == name
             && known.len() <= MAX_COMPARED
             && let Some(near) = nearest(name, &known.keys().map(|key| &**key).collect::<Vec<_>>())
@@ -274,9 +276,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.context.note(diagnostic);
     }
 
-    /// Adds a top-level network or volume. Its definition goes into the digest of what Compose hashes, because newer
-    /// versions recreate a service if a resource of it changes. Its name goes into the digest of what no version
-    /// hashes.
+    /// Adds a top-level network or volume. Its definition goes into the digest of what Compose hashes,
+    /// because newer versions recreate a service if a resource of it changes. Its name goes into the digest
+    /// of what no version hashes.
     pub(super) fn resource(&mut self, kind: ResourceKind, name: &str, node: Option<&Node>) {
         let key = (kind, Rc::from(name));
         let found = match self.shared.resources.get(&key) {

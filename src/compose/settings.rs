@@ -53,8 +53,8 @@ pub(super) fn service(context: &mut LoadContext<'_>, node: Option<&Node>) -> OnC
     on_change
 }
 
-/// Specificity of a glob: literal characters before the first wildcard, then literal characters in all, then fewer
-/// wildcards.
+/// Specificity of a glob: literal characters before the first wildcard, then literal characters in all, then
+/// fewer wildcards.
 fn specificity(glob: &str) -> (usize, usize, std::cmp::Reverse<usize>) {
     let is_wild = |c: char| matches!(c, '*' | '?' | '[' | '{');
     let prefix = glob.find(is_wild).unwrap_or(usize::MAX);
@@ -82,8 +82,8 @@ fn names(context: &mut LoadContext<'_>, key: &str, node: &Node) -> Vec<String> {
     names
 }
 
-/// Reads `restart`, `recreate`, `none`, `signal: HUP` or `exec: [command]`, the last two as a mapping or in one
-/// string.
+/// Reads `restart`, `recreate`, `none`, `signal: HUP` or `exec: [command]`, the last two as a mapping or in
+/// one string.
 fn reaction(context: &mut LoadContext<'_>, node: &Node) -> Option<Reaction> {
     match &node.value {
         Value::Text(text) => {

@@ -14,8 +14,8 @@ fn entry(at: Mark, text: &str, unknown: &Rc<[Rc<str>]>) -> MapEntry {
     MapEntry { at, node: Node::new(at, Value::Text(text)) }
 }
 
-/// Parses `[[IP:][PUBLISHED]:]TARGET[/PROTOCOL]`, with ranges, into one long entry for each target port; `None` if the
-/// text is invalid. Text with an unknown variable stays one entry.
+/// Parses `[[IP:][PUBLISHED]:]TARGET[/PROTOCOL]`, with ranges, into one long entry for each target port;
+/// `None` if the text is invalid. Text with an unknown variable stays one entry.
 pub(super) fn ports(at: Mark, text: &Text) -> Option<Vec<Node>> {
     let unknown = &text.unknown;
     if !unknown.is_empty() {
@@ -152,8 +152,8 @@ pub(super) fn clean(target: &str) -> String {
     clean_absolute(target)
 }
 
-/// Whether the source of a short volume is a path and not the name of a volume. A source that begins with an unknown
-/// variable counts as a path, because that is what variables usually hold.
+/// Whether the source of a short volume is a path and not the name of a volume. A source that begins with an
+/// unknown variable counts as a path, because that is what variables usually hold.
 fn is_path(source: &str) -> bool {
     let mut chars = source.chars();
     match chars.next() {
@@ -180,8 +180,8 @@ pub(super) fn device(_: &mut LoadContext<'_>, item: Node) -> Node {
     Node::new(item.at, Value::Map(map))
 }
 
-/// Returns `extra_hosts` as a list of `name=address`, or as a mapping if it was written as one: a mapping is merged by
-/// name, and [`host_list`] makes a list of it afterwards.
+/// Returns `extra_hosts` as a list of `name=address`, or as a mapping if it was written as one: a mapping is
+/// merged by name, and [`host_list`] makes a list of it afterwards.
 pub(super) fn hosts(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let value = match value {

@@ -140,8 +140,8 @@ fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) { 0 } else { end }
 }
 
-/// Returns the index of the `}` of a reference in the text after its `${`. Like compose-go's template package, counts
-/// braces, skips the character after an opening one, and ends a reference on its line.
+/// Returns the index of the `}` of a reference in the text after its `${`. Like compose-go's template
+/// package, counts braces, skips the character after an opening one, and ends a reference on its line.
 fn braced_length(body: &str) -> Option<usize> {
     let bytes = body.as_bytes();
     let mut last = None;
@@ -215,8 +215,8 @@ impl<'a> Form<'a> {
         if matches!((self.operator, is_set), ('-', false) | ('+', true)) {
             return expand(self.word, lookup, depth + 1, out);
         }
-        // Compose substitutes the word even if it is not used, so an error in it counts anyway. Of the values in
-        // it only matters whether they are empty.
+        // Compose substitutes the word even if it is not used, so an error in it counts anyway. Of the values
+        // in it only matters whether they are empty.
         let short = Variable { text: "x".to_owned(), ..Variable::default() };
         let short = |name: &str| lookup(name).map(|value| if value.text.is_empty() { value } else { &short });
         expand(self.word, &short, depth + 1, &mut Variable::default())?;

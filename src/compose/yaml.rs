@@ -1,7 +1,7 @@
 //! Parses YAML into a tree whose nodes have marks.
 //!
-//! Owns anchors, aliases, `<<` merges, duplicate keys, and the limits that bound time and memory for hostile input.
-//! Knows nothing about Compose except that the tags `!reset` and `!override` matter.
+//! Owns anchors, aliases, `<<` merges, duplicate keys, and the limits that bound time and memory for hostile
+//! input. Knows nothing about Compose except that the tags `!reset` and `!override` matter.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
@@ -11,11 +11,12 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag as YamlTag};
 
 use super::MAX_BYTES;
 
-/// Deepest nesting that is parsed. Real compose files stay below 20, and every walk over the tree is recursive.
+/// Deepest nesting that is parsed. Real compose files stay below 20, and every walk over the tree is
+/// recursive.
 const MAX_DEPTH: usize = 100;
 
-/// Number of nodes that one file may have once its aliases are expanded: 10,000 services of 25 nodes. Long text counts
-/// as several.
+/// Number of nodes that one file may have once its aliases are expanded: 10,000 services of 25 nodes. Long
+/// text counts as several.
 const MAX_NODES: usize = 250_000;
 
 /// Length of the longest key, in bytes: YAML's own limit for keys in short form.
@@ -175,8 +176,8 @@ pub(super) fn text_size(text: &str) -> usize {
     1 + text.len() / NODE_BYTES
 }
 
-/// Parses the documents of a file. Also returns the problems. A duplicate key leaves a usable tree; after a syntax
-/// error only the documents before it are returned.
+/// Parses the documents of a file. Also returns the problems. A duplicate key leaves a usable tree; after a
+/// syntax error only the documents before it are returned.
 pub(super) fn parse(source: u32, bytes: &[u8]) -> (Vec<Node>, Vec<YamlProblem>) {
     let start = Mark { source, line: 1, column: 1 };
     let fail = |message: String| (Vec::new(), vec![YamlProblem { message, at: start }]);
@@ -227,8 +228,8 @@ fn with_spaces_after_colons(text: &str) -> String {
     text.chars().map(space).collect()
 }
 
-/// Returns line and column of the tab that indents the line at which the parser failed, or the next line. The parser
-/// reports it in other words and may point at the line before.
+/// Returns line and column of the tab that indents the line at which the parser failed, or the next line. The
+/// parser reports it in other words and may point at the line before.
 fn tab_near(text: &str, line: usize) -> Option<(usize, usize)> {
     let near = text.lines().enumerate().skip(line.saturating_sub(1)).take(2);
     let mut found = near.filter_map(|(index, line)| {

@@ -1,7 +1,7 @@
 //! Addresses of hosts.
 //!
-//! Owns the notation of hosts in `ghdeploy.yml` and `--host`, and which directories may be a root. Refuses text
-//! that `ssh` would take as an option. Never connects, and never reads `~/.ssh/config`.
+//! Owns the notation of hosts in `ghdeploy.yml` and `--host`, and which directories may be a root. Refuses
+//! text that `ssh` would take as an option. Never connects, and never reads `~/.ssh/config`.
 
 use std::fmt;
 use std::net::Ipv6Addr;

@@ -6,9 +6,9 @@ use globset::{GlobBuilder, GlobMatcher};
 
 /// Globs for names of projects; a leading `!` negates one.
 ///
-/// As in a `.gitignore`, the last pattern that matches decides. A list that begins with a negated pattern starts
-/// from all projects, any other list from none. A wildcard matches `/` too, so `*` matches every project and
-/// `web/*` every project below `web` at any depth.
+/// As in a `.gitignore`, the last pattern that matches decides. A list that begins with a negated pattern
+/// starts from all projects, any other list from none. A wildcard matches `/` too, so `*` matches every
+/// project and `web/*` every project below `web` at any depth.
 #[derive(Debug, Clone)]
 pub struct ProjectGlobs {
     patterns: Vec<(bool, GlobMatcher)>,

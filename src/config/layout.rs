@@ -1,7 +1,7 @@
 //! Layout of projects in the repository and on the host.
 //!
-//! Owns the `services` patterns: which folders may be projects, and the mapping between a path in the repository and
-//! one below the root. Pure: never asks whether a path exists.
+//! Owns the `services` patterns: which folders may be projects, and the mapping between a path in the
+//! repository and one below the root. Pure: never asks whether a path exists.
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -13,9 +13,9 @@ pub const DEFAULT_PATTERN: &str = "services";
 /// Patterns for the folders of the repository that may be projects.
 ///
 /// The *fixed prefix* of a pattern is the part before its first component with a wildcard: `stacks/web` in
-/// `stacks/web/*`, `stacks` in `stacks/*/*`. A plain folder `services` means `services/*`, and `.` means `*`. The
-/// path below the root is what follows the fixed prefix. If one fixed prefix is inside another, the outer one
-/// counts for both, so `../` between two projects means the same in the repository and on the host.
+/// `stacks/web/*`, `stacks` in `stacks/*/*`. A plain folder `services` means `services/*`, and `.` means `*`.
+/// The path below the root is what follows the fixed prefix. If one fixed prefix is inside another, the outer
+/// one counts for both, so `../` between two projects means the same in the repository and on the host.
 #[derive(Debug, Clone)]
 pub struct Layout {
     patterns: Vec<Pattern>,
@@ -89,8 +89,8 @@ impl Layout {
         Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes) }
     }
 
-    /// The folders of the repository that hold all wanted files. None is inside another. `""` is the repository
-    /// itself.
+    /// The folders of the repository that hold all wanted files. None is inside another. `""` is the
+    /// repository itself.
     #[must_use]
     pub fn prefixes(&self) -> &[String] {
         &self.prefixes
@@ -113,8 +113,8 @@ impl Layout {
         self.prefixes.iter().map(|prefix| join(prefix, path.as_str()))
     }
 
-    /// Whether a folder of the repository may be a project. It is one if it holds a compose file. The fixed prefix
-    /// itself never is a project.
+    /// Whether a folder of the repository may be a project. It is one if it holds a compose file. The fixed
+    /// prefix itself never is a project.
     #[must_use]
     pub fn is_project_dir(&self, repo_path: &str) -> bool {
         self.root_path(repo_path).is_some_and(|path| !path.is_root())

@@ -1,7 +1,7 @@
 //! Finds the line of a key in `ghdeploy.yml`.
 //!
-//! Owns the search for a path of keys in the text, for messages. Anchors are not followed: an error in their content
-//! is shown where they are used.
+//! Owns the search for a path of keys in the text, for messages. Anchors are not followed: an error in their
+//! content is shown where they are used.
 
 use saphyr_parser::{Event, Parser, Span, StrInput};
 
@@ -14,8 +14,8 @@ pub(super) enum KeyStep<'a> {
     Item(usize),
 }
 
-/// Returns line and column, counted from 1, of the node that `steps` lead to, or of the last node on the way if the
-/// text does not hold it.
+/// Returns line and column, counted from 1, of the node that `steps` lead to, or of the last node on the way
+/// if the text does not hold it.
 pub(super) fn locate(text: &str, steps: &[KeyStep<'_>]) -> (usize, usize) {
     let mut search = Search { parser: Parser::new_from_str(text), found: (1, 1) };
     search.node(Some(steps));
@@ -38,8 +38,8 @@ impl Search<'_> {
         }
     }
 
-    /// Reads one node. With `steps` it is on the way to the wanted node. Returns the text of a scalar, or `None` at
-    /// the end of a collection or of the text.
+    /// Reads one node. With `steps` it is on the way to the wanted node. Returns the text of a scalar, or
+    /// `None` at the end of a collection or of the text.
     fn node(&mut self, steps: Option<&[KeyStep<'_>]>) -> Option<String> {
         let (event, span) = self.next()?;
         let scalar = match event {

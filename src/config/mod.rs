@@ -124,7 +124,8 @@ pub struct GateConfig {
     pub needs: bool,
     /// Number of tests that must have run in the reports of each glob.
     pub min_tests: u64,
-    /// Whether a deploy accepts only images that were built from the deployed commit and pulled from their registry.
+    /// Whether a deploy accepts only images that were built from the deployed commit and pulled from their
+    /// registry.
     pub require_tested: bool,
     /// How long results may stay pending.
     pub timeout: Duration,
@@ -175,7 +176,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first syntax error, unknown key or wrong type. If there is none, all invalid values with their locations.
+    /// The first syntax error, unknown key or wrong type. If there is none, all invalid values with their
+    /// locations.
     pub fn from_yaml(text: &str, shown: &str) -> Result<Self, Vec<Diagnostic>> {
         if text.len() > MAX_BYTES {
             let at = Location { path: shown.to_owned(), line: 1, column: 1 };

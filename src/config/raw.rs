@@ -156,8 +156,8 @@ impl<'de> Deserialize<'de> for RawHosts {
     }
 }
 
-/// Name of an environment variable. Its value is secret and may have been written here by mistake, so no message
-/// repeats the text.
+/// Name of an environment variable. Its value is secret and may have been written here by mistake, so no
+/// message repeats the text.
 #[derive(Debug)]
 pub(super) struct VariableName(pub(super) String);
 

@@ -1,5 +1,5 @@
-//! Finds images without a version. What runs then depends on the day of the pull, and a rollback cannot name the
-//! image that ran before.
+//! Finds images without a version. What runs then depends on the day of the pull, and a rollback cannot name
+//! the image that ran before.
 
 use super::HostProjects;
 use crate::base::diagnostic::Diagnostic;

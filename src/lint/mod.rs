@@ -1,7 +1,7 @@
 //! Advice of `check`: compose projects that are valid and still fail or surprise.
 //!
-//! Owns the list of rules. Each rule is a file that says what it finds and why; to add one, write the file and
-//! add a line to [`RULES`]. A rule is a pure function and prints no content of a file.
+//! Owns the list of rules. Each rule is a file that says what it finds and why; to add one, write the file
+//! and add a line to [`RULES`]. A rule is a pure function and prints no content of a file.
 
 mod container_names;
 mod idle_hooks;

@@ -1,4 +1,5 @@
-//! Finds private keys and access keys of AWS in files of the repository. Everyone who reads the repository has them.
+//! Finds private keys and access keys of AWS in files of the repository. Everyone who reads the repository
+//! has them.
 
 use super::HostProjects;
 use crate::base::diagnostic::{Diagnostic, Location};

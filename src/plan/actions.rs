@@ -1,8 +1,8 @@
 //! Actions of a project, from changed files and records: what each service must do, and why.
 //!
-//! Measured with Compose: `up` applies a changed definition. Nothing applies the content of mounts, configs and
-//! secrets, so a restart (or what the service asks for) is owed. Only a recreate applies inline configs, and only
-//! a build applies a build context.
+//! Measured with Compose: `up` applies a changed definition. Nothing applies the content of mounts, configs
+//! and secrets, so a restart (or what the service asks for) is owed. Only a recreate applies inline configs,
+//! and only a build applies a build context.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,8 +71,8 @@ impl Actions<'_> {
                     actions.push(Action { kind, service: Some(name.to_owned()), reasons: sorted(reasons) });
                 }
             };
-            // The least action that suffices: a changed definition recreates the container anyway, a recreated
-            // container has everything new, a restarted one needs no signal.
+            // The least action that suffices: a changed definition recreates the container anyway, a
+            // recreated container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
             let recreates = !owed.recreate.is_empty() && (self.force || !owed.is_redefined);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
@@ -265,8 +265,8 @@ impl Actions<'_> {
         }
     }
 
-    /// Removals of services that were deployed and are no longer in a compose file. A service whose profile is
-    /// not active still is in one, and is no orphan.
+    /// Removals of services that were deployed and are no longer in a compose file. A service whose profile
+    /// is not active still is in one, and is no orphan.
     fn removals(&self) -> impl Iterator<Item = Action> {
         let gone = self
             .recorded

@@ -33,8 +33,8 @@ pub struct PlanOptions<'a> {
     pub adopt: bool,
     /// Whether a version that a rollback left may be deployed again.
     pub allow_held: bool,
-    /// Whether images that are built from the repository come tested from a registry, and are never built on the
-    /// host.
+    /// Whether images that are built from the repository come tested from a registry, and are never built on
+    /// the host.
     pub require_tested: bool,
     /// The origin of what is wanted.
     pub origin: Origin,
@@ -333,8 +333,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Why a project stays at the version that a rollback restored: the repository still has the version that it
-    /// left. If only shared files differed, they count.
+    /// Why a project stays at the version that a rollback restored: the repository still has the version that
+    /// it left. If only shared files differed, they count.
     fn held(&self, recorded: &ProjectState, project: &WantedProject) -> Option<Diagnostic> {
         let held = recorded.held.as_ref()?;
         let is = |manifest: &Manifest, digest: &str| manifest.digest().as_str() == digest;
@@ -345,8 +345,8 @@ impl Planner<'_> {
         is_held.then(|| problems::held(held, project))
     }
 
-    /// The plan of a project that has left the repository. Its containers are removed only if no other project
-    /// has taken over Compose's name, for example after its folder was renamed.
+    /// The plan of a project that has left the repository. Its containers are removed only if no other
+    /// project has taken over Compose's name, for example after its folder was renamed.
     fn gone(&self, name: &str, recorded: &ProjectState) -> (ProjectPlan, Option<Diagnostic>) {
         let (mut files, mut actions) = (Vec::new(), Vec::new());
         if self.options.prune {

@@ -19,8 +19,8 @@ pub(super) fn place(projects: &[Arc<WantedProject>], name: &str) -> Option<Locat
     project.model.settings.after_at.clone().or(first)
 }
 
-/// The projects that come before each project: those that its `x-ghdeploy.after` names, and those that define a
-/// network which it uses as `external`.
+/// The projects that come before each project: those that its `x-ghdeploy.after` names, and those that define
+/// a network which it uses as `external`.
 pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeSet<String>> {
     let names: BTreeSet<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -48,8 +48,8 @@ pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeS
 /// Number of projects of a circle that a message names.
 const MAX_SHOWN: usize = 20;
 
-/// The projects, each after all those that come `before` it. One step of a circle is left out, with a warning;
-/// `at` returns the line that gives a project its place.
+/// The projects, each after all those that come `before` it. One step of a circle is left out, with a
+/// warning; `at` returns the line that gives a project its place.
 pub(super) fn order(
     before: &mut BTreeMap<String, BTreeSet<String>>,
     at: &dyn Fn(&str) -> Option<Location>,

@@ -17,8 +17,8 @@ pub const STATE_VERSION: u32 = 1;
 /// Unit of the files outside the projects' folders that projects read. No project's unit contains a `+`.
 pub const SHARED: &str = "+shared";
 
-/// Returns the name of a project's manifest on the host: the project's name, with `%XX` for bytes that are not
-/// plain in a file name, or a digest if that would be too long for one.
+/// Returns the name of a project's manifest on the host: the project's name, with `%XX` for bytes that are
+/// not plain in a file name, or a digest if that would be too long for one.
 #[must_use]
 pub fn unit(project: &str) -> String {
     let mut unit = String::with_capacity(project.len());
@@ -176,8 +176,8 @@ pub struct Deployed {
     pub state: State,
     /// The manifest of each unit.
     pub manifests: BTreeMap<String, Manifest>,
-    /// The manifests that were being swapped in when a run was interrupted: files that they list may be on the
-    /// host already, and are ours.
+    /// The manifests that were being swapped in when a run was interrupted: files that they list may be on
+    /// the host already, and are ours.
     pub pending: BTreeMap<String, Manifest>,
     /// Findings that deviate from the manifests, and those that were asked for.
     pub found: BTreeMap<RootPath, Found>,

@@ -59,8 +59,8 @@ impl WantedProject {
 
 /// Returns the record of a service whose containers are started while the host has `files`.
 ///
-/// The inputs are grouped by the reaction to their change, so the record alone shows which action is owed. `all` is
-/// the digest of all inputs, so a change of `x-ghdeploy` alone owes no action.
+/// The inputs are grouped by the reaction to their change, so the record alone shows which action is owed.
+/// `all` is the digest of all inputs, so a change of `x-ghdeploy` alone owes no action.
 #[must_use]
 pub fn service_state(
     model: &Project,
@@ -154,7 +154,8 @@ pub struct Reactions<'a> {
 }
 
 impl<'a> Reactions<'a> {
-    /// Compiles the globs of the service's `x-ghdeploy.paths`. An invalid glob matches nothing; `check` reports it.
+    /// Compiles the globs of the service's `x-ghdeploy.paths`. An invalid glob matches nothing; `check`
+    /// reports it.
     #[must_use]
     pub fn new(model: &'a Project, service: &'a Service) -> Self {
         let globs = service.on_change.paths.iter().filter_map(|(glob, reaction)| {
@@ -182,7 +183,8 @@ impl<'a> Reactions<'a> {
             .map_or(&self.service.on_change.default, |(_, reaction)| reaction)
     }
 
-    /// Whether a service mounts the file at `path` itself. A running container does not see a rename of such a file.
+    /// Whether a service mounts the file at `path` itself. A running container does not see a rename of such
+    /// a file.
     #[must_use]
     pub fn mounts_file(&self, path: &RootPath) -> bool {
         self.service

@@ -7,9 +7,9 @@
 //! 3. what git tracks is wanted;
 //! 4. `.gitignore` and `.git/info/exclude` keep the rest out, by git's own rules.
 //!
-//! A `!pattern` re-includes only what the same source excluded. A `!` in `.ghdeployignore` never includes what
-//! git ignores, so that no secret is deployed by accident. Pure: the caller walks the tree, passes the text of the
-//! ignore files and asks about each path.
+//! A `!pattern` re-includes only what the same source excluded. A `!` in `.ghdeployignore` never includes
+//! what git ignores, so that no secret is deployed by accident. Pure: the caller walks the tree, passes the
+//! text of the ignore files and asks about each path.
 
 use std::sync::Arc;
 
@@ -69,8 +69,8 @@ impl Filter {
     }
 }
 
-/// Components of a pattern that is anchored to its folder; `Some(None)` for a pattern that matches at any depth,
-/// `None` for a line that includes nothing.
+/// Components of a pattern that is anchored to its folder; `Some(None)` for a pattern that matches at any
+/// depth, `None` for a line that includes nothing.
 fn anchor(line: &str) -> Option<Option<Vec<String>>> {
     let line = line.trim_end();
     if line.is_empty() || line.starts_with(['#', '!']) {

@@ -17,8 +17,8 @@ pub(super) enum Stray {
     Loop,
 }
 
-/// Resolves every link on the way to `path`. `target` returns what a link points to, and `None` for everything
-/// that is not a link.
+/// Resolves every link on the way to `path`. `target` returns what a link points to, and `None` for
+/// everything that is not a link.
 pub(super) fn resolve<'t>(
     path: &RootPath,
     target: impl Fn(&str) -> Option<&'t str>,
@@ -58,8 +58,8 @@ pub(super) fn resolve<'t>(
     RootPath::new(&done).map_err(|_| Stray::Outside)
 }
 
-/// Whether a link leaves the root, either by the text of its target, as tools see it that know no other links, or
-/// through other links, as the kernel walks.
+/// Whether a link leaves the root, either by the text of its target, as tools see it that know no other
+/// links, or through other links, as the kernel walks.
 pub(super) fn leaves<'t>(link: &RootPath, to: &str, target: impl Fn(&str) -> Option<&'t str>) -> bool {
     let by_text = link.parent().is_none_or(|dir| dir.join(to).is_err());
     by_text || resolve(link, target) == Err(Stray::Outside)

@@ -131,8 +131,8 @@ pub trait Snapshot: Files {
 pub struct Tree {
     layout: Layout,
     nodes: BTreeMap<RootPath, TreeFile>,
-    /// Files at the very top of several fixed prefixes. They are in no project, so they are left out: each folder
-    /// may have its README. To read one is an error.
+    /// Files at the very top of several fixed prefixes. They are in no project, so they are left out: each
+    /// folder may have its README. To read one is an error.
     clashes: BTreeMap<RootPath, [String; 2]>,
     refused: Vec<Refused>,
 }

@@ -9,8 +9,8 @@ use super::{ProjectDir, Snapshot};
 use crate::compose::ProjectCache;
 use crate::compose::model::Project;
 
-/// Reads the projects in these folders, on as many threads as there are cores, and returns them in the order of
-/// the folders. `root` is the absolute path of the root on the host.
+/// Reads the projects in these folders, on as many threads as there are cores, and returns them in the order
+/// of the folders. `root` is the absolute path of the root on the host.
 #[must_use]
 pub fn models(cache: &ProjectCache, tree: &dyn Snapshot, dirs: &[ProjectDir], root: &str) -> Vec<Project> {
     let threads = thread::available_parallelism().map_or(1, usize::from);

@@ -21,8 +21,8 @@ use crate::state::wanted::{Wanted, WantedProject};
 ///
 /// # Errors
 ///
-/// If two folders are the same project, or a file can no longer be read. Problems of a single project are in its
-/// model.
+/// If two folders are the same project, or a file can no longer be read. Problems of a single project are in
+/// its model.
 pub fn read(
     tree: &dyn Snapshot,
     layout: &Layout,

@@ -84,8 +84,8 @@ impl<'c> ReleaseTree<'c> {
         &self.layout
     }
 
-    /// Returns the files that were read although their content is not known. As long as there are any, a result
-    /// that was computed from the tree is invalid.
+    /// Returns the files that were read although their content is not known. As long as there are any, a
+    /// result that was computed from the tree is invalid.
     #[must_use]
     pub fn missing(&self) -> Vec<(Digest, RootPath)> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()

@@ -1,5 +1,5 @@
-//! Real workflows that `act` runs with the real `action.yml`, a real sshd and Compose as the host, and a fake GitHub.
-//! GitHub.
+//! Real workflows that `act` runs with the real `action.yml`, a real sshd and Compose as the host, and a fake
+//! GitHub. GitHub.
 //!
 //! They are the workflows of this repository, unchanged: users copy exactly what is tested here.
 

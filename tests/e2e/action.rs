@@ -163,7 +163,8 @@ fn without_a_release_the_action_builds_its_own_sources() {
     assert!(output.status.success(), "{}", printed(&output));
     assert_eq!(action.found(), format!("ghdeploy {VERSION}"));
     assert!(printed(&output).contains("(built from the action's sources)"));
-    // The same sources are not built again, wherever they are. Without cargo and without a binary there is an error.
+    // The same sources are not built again, wherever they are. Without cargo and without a binary there is an
+    // error.
     let output = action.get(&["sh"], &[]);
     assert!(output.status.success() && !printed(&output).contains("building"), "{}", printed(&output));
     let bin = action.path("bin");

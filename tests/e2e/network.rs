@@ -67,7 +67,8 @@ impl<'b> Wire<'b> {
         stdout_of(privileged(["ip", "-n"]).args([&format!("gc{}", self.name), "link", "set", "wire", state]));
     }
 
-    /// Starts a sync over the wire, with an `ssh` that gives up a silent connection after 3 × `alive` seconds.
+    /// Starts a sync over the wire, with an `ssh` that gives up a silent connection after 3 × `alive`
+    /// seconds.
     fn sync(&self, options: &[&str], alive: u32) -> Child {
         let user = stdout_of(Command::new("id").arg("-un"));
         let call = self.bed.call(["sync"]).host(format!("{}@10.99.7.2:{PORT}", user.trim()));

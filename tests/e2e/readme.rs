@@ -43,7 +43,8 @@ fn the_quick_start_deploys_from_the_key_to_the_container() {
     let mut workflows = Workflows::new("readme");
     let bed = &workflows.bed;
     let (user, port) = (stdout_of(Command::new("id").arg("-un")), bed.sshd.port);
-    // Exactly the README's text, except for the address, the port, and the tools that need GitHub or a password.
+    // Exactly the README's text, except for the address, the port, and the tools that need GitHub or a
+    // password.
     let tools = bed.path("tools");
     std::fs::create_dir(&tools).unwrap();
     let stub = |name: &str, does: &str| {

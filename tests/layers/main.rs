@@ -1,4 +1,5 @@
-//! Checks the layers: pure modules stay pure, imports run one way, and ARCHITECTURE.md lists the layers that are built.
+//! Checks the layers: pure modules stay pure, imports run one way, and ARCHITECTURE.md lists the layers that
+//! are built.
 //!
 //! Reads the sources, not the program.
 

@@ -98,7 +98,8 @@ pub(crate) fn is_pure(module: &str) -> bool {
     is_layer || PURE_PARTS.iter().any(is_within)
 }
 
-/// Returns the imports that the layers forbid, one line for each. `crates` are the dependencies of the program.
+/// Returns the imports that the layers forbid, one line for each. `crates` are the dependencies of the
+/// program.
 pub(crate) fn violations(sources: &Sources, crates: &[String]) -> Vec<String> {
     let level = |module: &str| {
         let top = module.split("::").next().unwrap_or_default();
@@ -138,8 +139,8 @@ fn has_effects(path: &str, crates: &[String]) -> bool {
     EFFECTS.iter().any(is_effect) && !VALUES.iter().any(|value| within(path, value))
 }
 
-/// Returns the import circles in the folders of src, as `folder: part, part`. A part is a file or a folder. Imports
-/// from and by the folder's own mod.rs do not count.
+/// Returns the import circles in the folders of src, as `folder: part, part`. A part is a file or a folder.
+/// Imports from and by the folder's own mod.rs do not count.
 pub(crate) fn circles(sources: &Sources) -> Vec<String> {
     let mut folders: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for module in sources.modules() {

@@ -111,8 +111,8 @@ impl Sources {
         if rest.is_empty() { start } else { join(&start, rest) }
     }
 
-    /// Adds the modules that a path leads through: the longest one that is a file, and those from which that file
-    /// imports the rest of the path.
+    /// Adds the modules that a path leads through: the longest one that is a file, and those from which that
+    /// file imports the rest of the path.
     fn follow<'s>(&'s self, path: &str, reexports: usize, found: &mut BTreeSet<&'s str>) {
         let Some(rest) = path.strip_prefix("crate::") else { return };
         let mut module = String::new();

@@ -14,7 +14,8 @@ struct Origin {
 }
 
 impl Origin {
-    /// Two commits on main, the second of which changes `blog`, and a branch from the first that changes `shop`.
+    /// Two commits on main, the second of which changes `blog`, and a branch from the first that changes
+    /// `shop`.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repo = Repo::at(dir.path().join("origin"));

@@ -75,7 +75,8 @@ fn record(unhashed: &str) -> ProjectState {
     ProjectState { services: BTreeMap::from(services), ..ProjectState::default() }
 }
 
-/// What of the record of `web` stays as it was: definition, what is unhashed, build, inputs. That of `other` does.
+/// What of the record of `web` stays as it was: definition, what is unhashed, build, inputs. That of `other`
+/// does.
 fn kept(kind: ActionKind, wanted: &str) -> (bool, bool, bool, bool) {
     let before = record("unhashed");
     let action = Action { kind, service: Some("web".to_owned()), reasons: Vec::new() };

@@ -1,7 +1,7 @@
 //! Unedited JUnit reports of many producers, and what the gate must read in them.
 //!
-//! Each comes from tests like these: one that passes, one that is skipped or disabled, one that fails, one that
-//! crashes.
+//! Each comes from tests like these: one that passes, one that is skipped or disabled, one that fails, one
+//! that crashes.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,10 +1,12 @@
-//! Replays a history commit by commit: compares `plan --base A --head B` with `docker compose config` of both.
+//! Replays a history commit by commit: compares `plan --base A --head B` with `docker compose config` of
+//! both.
 //!
-//! The history starts with `services/` and [`history::MORE`] and continues with random, realistic edits. The expected
-//! actions follow from Compose's own resolved configuration before and after, and from the files that it names.
-//! The compose reader has no part in that. Needs `docker compose`, but no daemon.
+//! The history starts with `services/` and [`history::MORE`] and continues with random, realistic edits. The
+//! expected actions follow from Compose's own resolved configuration before and after, and from the files
+//! that it names. The compose reader has no part in that. Needs `docker compose`, but no daemon.
 //!
-//! `REPLAY_COMMITS` sets the length, `REPLAY_SEED` the random numbers, `REPLAY_TREE` another tree to start from.
+//! `REPLAY_COMMITS` sets the length, `REPLAY_SEED` the random numbers, `REPLAY_TREE` another tree to start
+//! from.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// `ghdeploy -C dir` with `home` as its home directory. Of this machine's environment it gets `PATH` alone: no
-/// `GHDEPLOY_*` or `GITHUB_*` variable, and no git configuration.
+/// `ghdeploy -C dir` with `home` as its home directory. Of this machine's environment it gets `PATH` alone:
+/// no `GHDEPLOY_*` or `GITHUB_*` variable, and no git configuration.
 pub(crate) fn ghdeploy(dir: &Path, home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home);

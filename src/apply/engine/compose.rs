@@ -160,8 +160,8 @@ const ID_CHARS: usize = 12;
 
 /// The call that ends a recreate of which `new` is a remnant. Compose makes the new container as
 /// `<id>_<name>`, stops and removes the old one of that id, then renames and starts the new one. Killed in
-/// between, the service is down, and the next `up` fails over the name. While the old container is there,
-/// the new one is removed: it never ran. Otherwise it holds the old one's anonymous volumes, and gets its name.
+/// between, the service is down, and the next `up` fails over the name. While the old container is there, the
+/// new one is removed: it never ran. Otherwise it holds the old one's anonymous volumes, and gets its name.
 fn cure(new: &Container, containers: &[Container]) -> Option<Call> {
     let (old, name) = replaced(new)?;
     let others = || containers.iter().filter(|other| other.id != new.id);

@@ -1,8 +1,8 @@
 //! Wanted files of the working directory.
 //!
-//! Owns the walk through it: which folders are entered, which files the ignore files leave, and what is refused.
-//! Links are never followed. An edge: it reads the filesystem, and starts `git` for the commit and, only if there
-//! is an ignored file, for the files that git tracks.
+//! Owns the walk through it: which folders are entered, which files the ignore files leave, and what is
+//! refused. Links are never followed. An edge: it reads the filesystem, and starts `git` for the commit and,
+//! only if there is an ignored file, for the files that git tracks.
 
 mod tracked;
 
@@ -191,8 +191,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The reason why a fixed prefix cannot be walked. A link on the way to it would lead to other paths than those
-    /// shown.
+    /// The reason why a fixed prefix cannot be walked. A link on the way to it would lead to other paths than
+    /// those shown.
     fn missing(&self, prefix: &str) -> Option<Diagnostic> {
         let ends = prefix.match_indices('/').map(|(end, _)| end).chain([prefix.len()]);
         for dir in ends.map(|end| &prefix[..end]) {
@@ -310,8 +310,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The kind of a wanted entry that is not a folder; `None` if it was removed meanwhile. The inner error is the
-    /// reason why it cannot be deployed.
+    /// The kind of a wanted entry that is not a folder; `None` if it was removed meanwhile. The inner error
+    /// is the reason why it cannot be deployed.
     fn file(
         &mut self,
         entry: &DirEntry,
@@ -345,8 +345,8 @@ impl Walk<'_> {
         })
     }
 
-    /// Whether a file is wanted only because of `sync.include`. Its permissions are then its owner's choice, not a
-    /// result of the checkout.
+    /// Whether a file is wanted only because of `sync.include`. Its permissions are then its owner's choice,
+    /// not a result of the checkout.
     fn is_brought_in(&mut self, verdict: FilterVerdict, base_path: &[u8]) -> Result<bool> {
         Ok(verdict.included && !self.tracked.holds(base_path)?)
     }

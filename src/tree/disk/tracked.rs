@@ -1,7 +1,7 @@
 //! Files that git tracks in the working directory.
 //!
-//! Owns one `git ls-files`, which is started on the first question: a fresh checkout holds no ignored file. An
-//! edge: it starts a process.
+//! Owns one `git ls-files`, which is started on the first question: a fresh checkout holds no ignored file.
+//! An edge: it starts a process.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Runs the `git` command.
 //!
-//! Owns how git is started, so that it neither writes, pages nor prompts and ignores the variables of a hook, and
-//! the messages when it fails. An edge: it starts processes.
+//! Owns how git is started, so that it neither writes, pages nor prompts and ignores the variables of a hook,
+//! and the messages when it fails. An edge: it starts processes.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -30,8 +30,8 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Repository {
-    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` if the clone lacks one of
-    /// them or a commit between them.
+    /// Whether `older` is an ancestor of `newer`; both are full names of commits. `None` if the clone lacks
+    /// one of them or a commit between them.
     #[must_use]
     pub fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
         if !is_name(older) || !is_name(newer) {
@@ -47,7 +47,8 @@ impl Repository {
         }
     }
 
-    /// Committer date of a commit in seconds since 1970; `commit` is its full name. `None` if the clone lacks it.
+    /// Committer date of a commit in seconds since 1970; `commit` is its full name. `None` if the clone lacks
+    /// it.
     #[must_use]
     pub fn committed(&self, commit: &str) -> Option<i64> {
         let shown = run(git(&self.dir).args(["show", "-s", "--format=%ct", commit])).ok()?;
@@ -60,8 +61,8 @@ impl Repository {
         self.work_tree.is_shallow()
     }
 
-    /// The parents of a commit, including those that a shallow clone cut off; `commit` is its full name. `None` if
-    /// the clone lacks it.
+    /// The parents of a commit, including those that a shallow clone cut off; `commit` is its full name.
+    /// `None` if the clone lacks it.
     #[must_use]
     pub fn parents(&self, commit: &str) -> Option<Vec<String>> {
         let object = self.objects.find(commit).ok()?.filter(Object::is_commit)?;
@@ -98,7 +99,8 @@ impl Repository {
         is_name(commit) && self.parents(commit).is_some()
     }
 
-    /// Fetches commits by their full names from `origin`, first with the clone's own credentials, then with a token.
+    /// Fetches commits by their full names from `origin`, first with the clone's own credentials, then with a
+    /// token.
     ///
     /// # Errors
     ///

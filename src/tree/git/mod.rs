@@ -43,8 +43,8 @@ pub struct Repository {
     objects: Arc<Objects>,
 }
 
-/// Wanted files of a revision. The digests in its manifests are git's object names, which are comparable only with
-/// those of other revisions.
+/// Wanted files of a revision. The digests in its manifests are git's object names, which are comparable only
+/// with those of other revisions.
 #[derive(Debug)]
 pub struct GitTree {
     tree: Tree,
@@ -95,16 +95,16 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// Those of [`Repository::commit`], and problems in the revision that make the whole tree unreliable. They are
-    /// listed with everything that cannot be deployed.
+    /// Those of [`Repository::commit`], and problems in the revision that make the whole tree unreliable.
+    /// They are listed with everything that cannot be deployed.
     pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
         let (mut loading, commit) = self.load(rev, layout, rules)?;
         let tree = Tree::new(layout, take(&mut loading.found), take(&mut loading.trouble))?;
         Ok(loading.end(tree, commit))
     }
 
-    /// The files that were wanted in a revision that is only compared with. Files that could not be deployed are
-    /// left out.
+    /// The files that were wanted in a revision that is only compared with. Files that could not be deployed
+    /// are left out.
     ///
     /// # Errors
     ///
@@ -195,8 +195,8 @@ impl<'a> Listed<'a> {
         let tab = line.iter().position(|byte| *byte == b'\t')?;
         let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
         let (mode, _, name, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        // `-` for a submodule, `BAD` for a blob that a partial clone left out. 0 makes no difference there: equal
-        // object names have equal sizes.
+        // `-` for a submodule, `BAD` for a blob that a partial clone left out. 0 makes no difference there:
+        // equal object names have equal sizes.
         Some(Self { mode, name, size: size.parse().unwrap_or(0), path: &line[tab + 1..] })
     }
 }

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::{GitError, git, spawn};
 
-/// Size in bytes of the largest object that is cached. Compose files are small, and every project that extends
-/// one reads it again.
+/// Size in bytes of the largest object that is cached. Compose files are small, and every project that
+/// extends one reads it again.
 const CACHED: usize = 1 << 20;
 
-/// Number of requests per batch. They take fewer bytes than the smallest pipe holds, so writing them never waits
-/// for a process that waits for its answers to be read.
+/// Number of requests per batch. They take fewer bytes than the smallest pipe holds, so writing them never
+/// waits for a process that waits for its answers to be read.
 const AT_ONCE: usize = 60;
 
 /// The objects of a repository.
@@ -85,8 +85,8 @@ impl Objects {
         Ok(())
     }
 
-    /// The object with a name that git knows; the name holds no newline. `None` if there is no such object or the
-    /// name is ambiguous.
+    /// The object with a name that git knows; the name holds no newline. `None` if there is no such object or
+    /// the name is ambiguous.
     pub(super) fn find(&self, name: &str) -> Result<Option<Object>, GitError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(&self.dir, name)
     }

@@ -1,7 +1,7 @@
 //! Finds the git work tree around a folder.
 //!
-//! Owns where its top and its git directory are, without starting git: most folders hold no ignored file, and for
-//! those no process is needed. An edge: it reads the filesystem.
+//! Owns where its top and its git directory are, without starting git: most folders hold no ignored file, and
+//! for those no process is needed. An edge: it reads the filesystem.
 
 use std::fs;
 use std::path::{Path, PathBuf};

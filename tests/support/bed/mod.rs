@@ -87,8 +87,9 @@ impl Bed {
         self
     }
 
-    /// Writes a project's compose file, in which `&s` is a service that sleeps and has no network, and `&n` the same
-    /// with a network. On the host, the project gets a guarded `.env` and a guarded data directory of another owner.
+    /// Writes a project's compose file, in which `&s` is a service that sleeps and has no network, and `&n`
+    /// the same with a network. On the host, the project gets a guarded `.env` and a guarded data directory
+    /// of another owner.
     pub(crate) fn compose(&self, project: &str, text: &str) -> &Self {
         let sleeps = "x-n: &n {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL}\nx-s: &s {<<: *n, network_mode: none}";
         self.write(

@@ -62,8 +62,8 @@ impl Held {
 }
 
 impl Bed {
-    /// Runs this script of `sh` before each call of one of the host's tools. In it `$real` is the tool itself, and
-    /// `$*` are its arguments.
+    /// Runs this script of `sh` before each call of one of the host's tools. In it `$real` is the tool
+    /// itself, and `$*` are its arguments.
     pub(crate) fn before_tool(&self, tool: &str, script: &str) {
         let new = self.path("tool.new");
         let real = which(tool);

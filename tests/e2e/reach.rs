@@ -79,7 +79,7 @@ fn a_root_without_write_permission_is_reported_before_anything_happens() {
 }
 
 #[test]
-fn a_user_without_access_to_before_docker_told_which_group_to_join() {
+fn a_user_without_access_to_docker_is_told_which_group_to_join() {
     let bed = Bed::new("nogroup");
     let user = User::new(&bed, "nogroup", "/bin/sh", false);
     user.own_root(&bed);

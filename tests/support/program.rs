@@ -1,8 +1,7 @@
 //! Runs of the program in an environment of the test's own.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 /// `ghdeploy -C dir` with `home` as its home directory. Of this machine's environment it gets `PATH` alone:
 /// no `GHDEPLOY_*` or `GITHUB_*` variable, and no git configuration.
 pub(crate) fn ghdeploy(dir: &Path, home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ghdeploy"));
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ghdeploy"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home);
     command.env("USER", "tester").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     command.arg("-C").arg(dir);
@@ -26,16 +25,14 @@ pub(crate) fn run(command: &mut Command) -> Output {
     feed(command, "")
 }
 
-/// Runs a command with this on its stdin, a few KiB at most.
+/// Runs a command with this on its stdin, and takes it: a command runs once.
 pub(crate) fn feed(command: &mut Command, stdin: &str) -> Output {
+    let command = std::mem::replace(command, Command::new("false"));
     let shown = command.get_args().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let home = command.get_envs().find(|(name, _)| *name == "HOME").and_then(|(_, value)| value);
     let home = home.map(|home| home.to_string_lossy().into_owned());
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.unwrap();
-    // It may end without having read it.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let mut output = wait(child, shown, LIMIT);
+    let output = assert_cmd::Command::from_std(command).write_stdin(stdin).timeout(LIMIT).output();
+    let mut output = Output::new(shown, &output.unwrap());
     if let Some(home) = home {
         output.stdout = output.stdout.replace(&home, "~");
         output.stderr = output.stderr.replace(&home, "~");

@@ -241,7 +241,7 @@ setup() {
 run_gate setup setup
 
 # `test` and `compose` beside `e2e`, if it is chosen too: everything is compiled first, and they yield the
-# processors to it. Half as many tests at once as usual, because those of the driver keep a processor busy.
+# processors to it. Most of the time both sides wait for something, so each runs its usual number of tests at once.
 beside() { for gate in test compose; do if chosen "$gate"; then run_gate "$gate" "gate_$gate"; fi; done; }
 start_beside() {
   run_gate build cargo test --locked --no-run
@@ -250,7 +250,6 @@ start_beside() {
     trap - EXIT
     set +m
     renice -n 5 -p $BASHPID >/dev/null
-    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(nproc)}
     beside
   ) >"$WORK/beside" 2>&1 </dev/null &
   BESIDE=$!

@@ -1,6 +1,5 @@
-//! A repository, a host, and one sync after the other between them.
+//! Projects, a host, and syncs between them.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,25 +22,23 @@ use ghdeploy::tree::disk::DiskTree;
 
 use crate::host::{Files, Host};
 use crate::peer::{Fault, Peer};
+pub(crate) use crate::support::projects::Projects;
 
 pub(crate) const ROOT: &str = "/srv/services";
 
-/// A repository with projects below `services/`.
-pub(crate) struct Repo(tempfile::TempDir);
-
-/// What is asked of a sync.
+/// Options of a sync.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ask {
     pub(crate) force: bool,
     pub(crate) prune: bool,
     pub(crate) no_restart: bool,
-    /// The release that is gone back to: what the repository wants is what the host had then.
+    /// The release to roll back to. The projects must be those that the host had then.
     pub(crate) back_to: Option<u64>,
-    /// Which commands go wrong, counted from 0, and how.
+    /// The commands that go wrong, counted from 0, and how.
     pub(crate) faults: [Option<(usize, Fault)>; 2],
 }
 
-/// What came of a sync.
+/// Result of a sync.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) commands: Vec<String>,
@@ -50,49 +47,23 @@ pub(crate) struct Run {
     pub(crate) host: Host,
 }
 
-impl Repo {
-    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let repo = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(repo.0.path().join("services")).unwrap();
-        for (path, content) in files {
-            repo.write(path, content);
-        }
-        repo
-    }
-
-    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
-        let path = self.0.path().join("services").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-        self
-    }
-
-    pub(crate) fn remove(&self, path: &str) -> &Self {
-        let path = self.0.path().join("services").join(path);
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap();
-        } else {
-            fs::remove_file(path).unwrap();
-        }
-        self
-    }
-
+impl Projects {
     fn tree(&self) -> Arc<DiskTree> {
-        Arc::new(DiskTree::open(self.0.path(), &Layout::default(), &FileRules::default()).unwrap())
+        Arc::new(DiskTree::open(self.top(), &Layout::default(), &FileRules::default()).unwrap())
     }
 
     pub(crate) fn wanted(&self) -> Wanted {
         tree::read(&*self.tree(), &Layout::default(), ROOT, &|_, _| true).unwrap()
     }
 
-    /// A host to which all of this was deployed.
+    /// A host to which the projects were deployed.
     pub(crate) fn deployed(&self) -> Host {
         let run = self.sync(&Host::default(), Ask::default());
         assert_eq!(run.exit, Exit::Done, "{run:#?}");
         run.host
     }
 
-    /// A sync, in a runtime of its own.
+    /// Runs a sync in a runtime of its own.
     pub(crate) fn sync(&self, host: &Host, ask: Ask) -> Run {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let peer = Peer::new(host.clone(), ask.faults);
@@ -104,7 +75,7 @@ impl Repo {
     }
 
     async fn run(&self, peer: &Peer, ask: Ask) -> Result<HostOutcome, Error> {
-        let worktree = Worktree::new(self.0.path().to_owned(), Layout::default(), FileRules::default());
+        let worktree = Worktree::new(self.top().to_owned(), Layout::default(), FileRules::default());
         let sync = Sync {
             worktree: &worktree,
             selection: None,
@@ -140,8 +111,7 @@ impl Repo {
         }
     }
 
-    /// What on the host is not as the repository wants it: files, records, containers that run with
-    /// something else.
+    /// What on the host is not as wanted: files, records, containers that run with something else.
     pub(crate) fn misses(&self, host: &Host) -> Vec<String> {
         let wanted = self.wanted();
         let mut misses = host.wrong.clone();
@@ -194,7 +164,7 @@ impl Repo {
     }
 }
 
-/// Arms a peer as soon as what there is to do is known.
+/// Arms a peer as soon as the plan is made.
 struct Arming<'a>(&'a Peer);
 
 impl Observer for Arming<'_> {
@@ -227,7 +197,7 @@ impl Run {
             .collect()
     }
 
-    /// Where a command is among the commands.
+    /// The position of a command among the commands.
     pub(crate) fn at(&self, command: &str) -> usize {
         self.commands
             .iter()

@@ -76,7 +76,7 @@ impl Host {
         if half { refused("it stopped half way") } else { (Vec::new(), 0) }
     }
 
-    /// Compose recreates what has another definition, starts what is missing or down, and leaves the rest.
+    /// Recreates containers whose definition has changed, starts those that are missing or down, and leaves the rest.
     fn up(&mut self, project: &str, service: &str, compose: &RootPath, force: bool) {
         let defined = |files: &Files| {
             files
@@ -117,7 +117,7 @@ impl Host {
         });
     }
 
-    /// Every container, as `docker inspect` tells.
+    /// Every container, in the form of `docker inspect`.
     pub(crate) fn tell_containers(&mut self) -> Answer {
         let mut events = Vec::new();
         for container in &self.containers {

@@ -1,37 +1,36 @@
-//! For every change and every command of its apply: that command fails, stops half way, or takes the
-//! connection with it. Whatever happens, nothing is done that must not be done, the outcome is true, and
-//! the next sync finishes the work.
+//! For every change and every command of its apply: the command fails, stops halfway, or the connection breaks.
+//! Whatever happens, nothing forbidden is done, the outcome is true, and the next sync finishes the work.
 
 use std::collections::BTreeMap;
 
 use ghdeploy::base::error::{Exit, HostState};
 use ghdeploy::outcome::ProjectResult;
 
-use crate::bench::{Ask, Repo, Run};
+use crate::bench::{Ask, Projects, Run};
 use crate::host::{Files, Host};
 use crate::peer::Fault;
 
-/// A change, not yet on the host.
+/// A change that is not on the host yet.
 struct Case {
-    repo: Repo,
-    /// The repository before it; `None`: it was empty.
-    before: Option<Repo>,
+    repo: Projects,
+    /// The projects before it; `None`: there were none.
+    before: Option<Projects>,
     host: Host,
     ask: Ask,
 }
 
-fn case(files: &[(&str, &str)], change: impl for<'r> FnOnce(&'r Repo) -> &'r Repo) -> Case {
-    let repo = Repo::new(files);
+fn case(files: &[(&str, &str)], change: impl for<'r> FnOnce(&'r Projects) -> &'r Projects) -> Case {
+    let repo = Projects::new(files);
     let host = repo.deployed();
     change(&repo);
-    Case { repo, before: Some(Repo::new(files)), host, ask: Ask::default() }
+    Case { repo, before: Some(Projects::new(files)), host, ask: Ask::default() }
 }
 
 const BLOG: &str = "services:\n  web: {image: 'web:1', volumes: ['./conf:/conf']}\n  worker: {image: 'worker:1', env_file: [e.env]}\n";
 const FILES: &[(&str, &str)] =
     &[("blog/compose.yml", BLOG), ("blog/conf/a", "1"), ("blog/conf/b", "1"), ("blog/e.env", "A=1\n")];
 
-/// What a command is about: a project, or nothing in particular.
+/// The project that a command is about, if any.
 fn project(command: &str) -> &str {
     let word = command.split([' ', ':']).next().unwrap_or_default();
     match word {
@@ -46,7 +45,7 @@ fn recorded<'h>(host: &'h Host, name: &str) -> Option<&'h serde_json::Value> {
     host.state.as_ref().map(|state| &state["projects"][name]).filter(|project| !project.is_null())
 }
 
-/// What a person, or data, would suffer from, in words.
+/// Violations that a user or data would suffer from, in words.
 #[derive(Default)]
 struct Wrong(Vec<String>);
 
@@ -68,7 +67,7 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     let only_tells = command.starts_with("docker volume") || command.starts_with("list");
     let is_through = command == "finish" || command.starts_with("docker image inspect");
     if is_through || only_tells && !is_cut {
-        // All is done and written down; what is left in the stage, or is not told, harms nobody.
+        // Everything is done and recorded; leftovers in the stage, or a missing answer, do no harm.
         wrong.unless(run.exit == Exit::Done, "a deploy that is through is told as failed");
         wrong.0.extend(case.repo.misses(&run.host));
         return wrong.0;
@@ -77,10 +76,10 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
 
     let changes = |command: &String| command.starts_with("swap") || command.contains(": down");
     let first_change = clean.iter().position(changes).unwrap_or(clean.len());
-    // What is about to go down is noted first.
+    // A project that is about to go down is recorded first.
     let is_noted = first_change > 0 && clean[first_change - 1] == "state";
     let first_change = first_change - usize::from(is_noted);
-    // If the connection breaks at the swap, nobody here knows whether it was made.
+    // If the connection breaks at the swap, the client does not know whether it was made.
     let is_changed = at > first_change || (at == first_change && fault != Fault::Refused);
     let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);
     let unknown_host =
@@ -100,7 +99,7 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     if !is_cut && at < first_change {
         let told = matches!(run.exit, Exit::RolledBack | Exit::Unreachable);
         wrong.unless(told, "a failed check: 5, or 4 if it is the host's");
-        // After a failed check of a project nothing of it may be touched.
+        // After a failed check of a project, nothing in it may be touched.
         let name = project(command);
         let touches = |later: &String| project(later) == name && !later.contains("candidate");
         wrong.unless(
@@ -128,13 +127,13 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     wrong.0
 }
 
-/// Whether what is said of one project is true.
+/// Checks whether the outcome of one project is true.
 fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wrong: &mut Wrong) {
     let (before, after) = (&case.host, &run.host);
     if matches!(result, ProjectResult::Done | ProjectResult::Interrupted | ProjectResult::Unknown) {
         return;
     }
-    // What runs with shared files that others keep is owed to whoever wants the old ones back.
+    // Services that run with shared files which others keep owe an action once the old files are wanted again.
     let keeps_shared = after
         .files
         .iter()
@@ -163,7 +162,7 @@ fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wron
     wrong.unless(services(before) == services(after), "services are said to be as before, and are not");
 }
 
-/// What a run that somebody wanted to end must have done.
+/// Checks what a stopped run must have done.
 fn judge_stopped(case: &Case, run: &Run) -> Vec<String> {
     let mut wrong = Wrong(run.host.wrong.clone());
     let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);
@@ -215,7 +214,7 @@ fn try_all(case: &Case) {
                     .into_iter()
                     .map(|what| format!("{place}: after the next sync {what}")),
             );
-            // Or the change is taken back meanwhile.
+            // Or the change is reverted meanwhile.
             if let Some(before) = &case.before {
                 let back = before.sync(&run.host, case.ask);
                 let misses = before.misses(&back.host).into_iter();
@@ -231,7 +230,7 @@ fn try_all(case: &Case) {
 
 #[test]
 fn of_a_first_sync() {
-    let repo = Repo::new(FILES);
+    let repo = Projects::new(FILES);
     repo.write("shop/compose.yml", &format!("x-ghdeploy: {{after: [blog]}}\n{BLOG}"))
         .write("shop/conf/a", "1")
         .write("shop/e.env", "");
@@ -246,7 +245,7 @@ fn of_a_mounted_file() {
 }
 
 #[test]
-fn of_a_file_that_nobody_reads() {
+fn of_a_file_that_no_service_reads() {
     try_all(&case(FILES, |repo| repo.write("blog/README.md", "2")));
 }
 
@@ -271,7 +270,7 @@ fn of_a_project_with_hooks() {
 
 #[test]
 fn of_a_rollback() {
-    let (past, present) = (Repo::new(FILES), Repo::new(FILES));
+    let (past, present) = (Projects::new(FILES), Projects::new(FILES));
     let host = past.deployed();
     present.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
     present.write("blog/conf/c", "new").remove("blog/conf/b");
@@ -298,7 +297,7 @@ fn of_an_image_that_is_built() {
 }
 
 #[test]
-fn of_a_service_that_leaves_and_one_that_comes() {
+fn of_a_removed_and_an_added_service() {
     try_all(&case(FILES, |repo| repo.write("blog/compose.yml", &BLOG.replace("worker:", "other:"))));
 }
 
@@ -328,7 +327,7 @@ fn of_several_projects_and_a_shared_file() {
 }
 
 #[test]
-fn of_projects_side_by_side() {
+fn of_projects_in_parallel() {
     let own = "services:\n  web: {image: a, volumes: ['./own:/own']}\n";
     let files = [("a/compose.yml", own), ("a/own", "1"), ("b/compose.yml", own), ("b/own", "1")];
     try_all(&case(&files, |repo| repo.write("a/own", "2").write("b/own", "2")));
@@ -336,10 +335,10 @@ fn of_projects_side_by_side() {
 
 #[test]
 fn of_a_project_that_is_pruned() {
-    let repo = Repo::new(FILES);
+    let repo = Projects::new(FILES);
     repo.write("shop/compose.yml", "services:\n  web: {image: a}\n");
     let host = repo.deployed();
-    let before = Repo::new(FILES);
+    let before = Projects::new(FILES);
     before.write("shop/compose.yml", "services:\n  web: {image: a}\n");
     repo.remove("shop");
     try_all(&Case { repo, before: Some(before), host, ask: Ask { prune: true, ..Ask::default() } });
@@ -350,7 +349,7 @@ fn of_files_alone() {
     let Case { repo, host, .. } =
         case(FILES, |repo| repo.write("blog/conf/a", "2").write("blog/README.md", "2"));
     let ask = Ask { no_restart: true, ..Ask::default() };
-    // Owed is not lost: the sync with restarts comes last.
+    // What is owed is not lost: the sync with restarts comes last.
     let clean = repo.sync(&host, ask);
     for at in 0..clean.commands.len() {
         for fault in [Fault::Refused, Fault::Half, Fault::CutBefore, Fault::CutAfter] {

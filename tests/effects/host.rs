@@ -15,21 +15,21 @@ pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) project: String,
     pub(crate) service: String,
-    /// What lay on the host when it was created, and when it last took its inputs up.
+    /// The files on the host when it was created, and when it last read its inputs.
     pub(crate) created: Files,
     pub(crate) seen: Files,
-    /// How often it is asked for until it has ended; `None`: it runs on.
+    /// How often it is listed until it has exited; `None`: it keeps running.
     pub(crate) runs_for: Option<u32>,
     pub(crate) started: u64,
-    /// Which image it runs.
+    /// The image that it runs.
     pub(crate) image: u32,
 }
 
-/// What arrived in one unit of the stage.
+/// Content of one unit in the stage.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Stage {
     lists: BTreeMap<String, String>,
-    /// `files/PATH` or `inplace/PATH` → digest of what arrived.
+    /// `files/PATH` or `inplace/PATH` → digest of the content that arrived.
     files: BTreeMap<String, Digest>,
     pub(crate) is_candidate: bool,
 }
@@ -52,21 +52,21 @@ pub(crate) struct Host {
     pub(crate) clock: u64,
     /// A container that was started while this content lies there exits at once.
     pub(crate) poison: Vec<(RootPath, Digest)>,
-    /// Services that do their work and end, and how often they are asked for until they have.
+    /// One-shots, and how often they are listed until they have exited.
     pub(crate) one_shots: BTreeMap<String, u32>,
-    /// Whether Docker is there at all.
+    /// Whether Docker is missing.
     pub(crate) has_no_docker: bool,
-    /// Compose's names of projects whose folder has another.
+    /// Compose's names of projects that differ from their folder.
     pub(crate) names: BTreeMap<String, String>,
-    /// The name of an image → which one it names now, counted from 0: another with every build.
+    /// The name of an image → the image that it names now, counted from 0; each build makes a new one.
     pub(crate) images: BTreeMap<String, u32>,
     /// The hooks that ran.
     pub(crate) hooks: Vec<String>,
-    /// What a step did that it must not.
+    /// Forbidden things that a step did.
     pub(crate) wrong: Vec<String>,
 }
 
-/// What the driver answers: lines of events, and the exit status.
+/// Answer of the driver: lines of events, and the exit status.
 pub(crate) type Answer = (Vec<Value>, i32);
 
 fn ok() -> Answer {
@@ -82,7 +82,7 @@ fn listed(text: &str) -> Manifest {
 }
 
 impl Host {
-    /// Carries out a command. `half`: it stops in the middle and fails.
+    /// Carries out a command. With `half` it stops in the middle and fails.
     pub(crate) fn obey(&mut self, words: &[&str], list: &[String], half: bool) -> Answer {
         match words {
             ["open", ..] => ok(),
@@ -297,7 +297,7 @@ impl Host {
             self.files.remove(path);
         }
         for (path, entry) in list("undo") {
-            // What was not replaced is as it was, or somebody else's by now.
+            // A file that was not replaced is as it was, or has been edited meanwhile.
             let came = |list: &str| listed(&stage.lists[list]).get(&path).map(|entry| entry.digest.clone());
             let there = self.files.get(&path).map(|entry| entry.digest.clone());
             if there.is_some() && there != came("put") && there != came("in_place") {
@@ -313,7 +313,7 @@ impl Host {
         ok()
     }
 
-    /// Somebody puts a file there.
+    /// Puts an unmanaged file on the host.
     pub(crate) fn put_by_hand(&mut self, path: &str, content: &str) {
         let entry = Entry {
             kind: Kind::File,

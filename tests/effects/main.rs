@@ -1,5 +1,5 @@
-//! The order of effects of a sync, and what is left when any of them fails: over a transport whose other
-//! end is a small model of a host.
+//! The order of effects of a sync, and the state after any of them fails, over a transport whose other end is a
+//! small model of a host.
 
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
@@ -12,4 +12,6 @@ mod order;
 mod peer;
 mod real_driver;
 mod setbacks;
+#[path = "../support/mod.rs"]
+mod support;
 mod without_docker;

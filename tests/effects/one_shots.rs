@@ -1,9 +1,9 @@
-//! Services that do their work and end, and those that wait for them.
+//! One-shots, and services that wait for them.
 
 use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::ProjectResult;
 
-use crate::bench::{Ask, Repo};
+use crate::bench::{Ask, Projects};
 use crate::host::Host;
 
 const COMPOSE: &str = "\
@@ -16,12 +16,12 @@ services:
     depends_on: {init: {condition: service_completed_successfully}}
 ";
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
+fn repo() -> Projects {
+    Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/conf/a", "1")])
 }
 
 #[test]
-fn a_one_shot_that_ended_well_is_well() {
+fn a_one_shot_that_completed_is_healthy() {
     let repo = repo();
     let host = Host { one_shots: [("init".to_owned(), 0)].into(), ..Host::default() };
     let run = repo.sync(&host, Ask::default());
@@ -29,7 +29,7 @@ fn a_one_shot_that_ended_well_is_well() {
 }
 
 #[test]
-fn who_waits_for_a_one_shot_is_restarted_once_that_has_ended() {
+fn a_service_that_waits_for_a_one_shot_restarts_after_it_completes() {
     let repo = repo();
     let mut host = repo.deployed();
     host.one_shots.insert("init".to_owned(), 2);
@@ -37,17 +37,17 @@ fn who_waits_for_a_one_shot_is_restarted_once_that_has_ended() {
     let run = repo.sync(&host, Ask::default());
     assert_eq!((run.exit, repo.misses(&run.host)), (Exit::Done, Vec::new()));
     let (first, then) = (run.at("blog: restart --no-deps init"), run.at("blog: restart --no-deps web"));
-    // It runs on while it is asked for twice: only the third answer says that it has ended.
+    // It still runs in the first two listings; only the third one shows that it has exited.
     let asked = run.commands[first..then].iter().filter(|command| *command == "containers").count();
     assert!(asked >= 3, "`web` was restarted while `init` was at work: {:#?}", run.commands);
 }
 
 #[test]
-fn a_one_shot_that_has_ended_and_has_no_part_in_the_plan_does_not_run_again() {
+fn a_completed_one_shot_without_a_part_in_the_plan_does_not_run_again() {
     let with = |image: &str| {
         format!("{COMPOSE}  db: {{image: {image}}}\n  edge: {{image: {image}, depends_on: [web, db]}}\n")
     };
-    let repo = Repo::new(&[("blog/compose.yml", &with("one")), ("blog/conf/a", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", &with("one")), ("blog/conf/a", "1")]);
     let mut host = repo.deployed();
     host.one_shots.insert("init".to_owned(), 0);
     for container in host.containers.iter_mut().filter(|container| container.service == "init") {
@@ -60,7 +60,7 @@ fn a_one_shot_that_has_ended_and_has_no_part_in_the_plan_does_not_run_again() {
 }
 
 #[test]
-fn a_one_shot_that_fails_stops_who_waits_for_it() {
+fn a_failing_one_shot_stops_the_services_that_wait_for_it() {
     let repo = repo();
     let mut host = repo.deployed();
     repo.write("blog/conf/a", "bad");
@@ -72,7 +72,7 @@ fn a_one_shot_that_fails_stops_who_waits_for_it() {
         .filter(|(path, _)| path.as_str() == "blog/conf/a")
         .map(|(path, entry)| (path.clone(), entry.digest.clone()))
         .collect();
-    // `web` lives on the same host, and is not restarted into the failure.
+    // `web` keeps running, and is not restarted into the failure.
     let run = repo.sync(&host, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
     let restarts: Vec<&String> =

@@ -1,9 +1,9 @@
-//! The sequence of commands of each sort of change.
+//! The sequence of commands for each kind of change.
 
 use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
-use crate::bench::{Ask, Repo, Run};
+use crate::bench::{Ask, Projects, Run};
 use crate::host::Host;
 use crate::peer::Fault;
 
@@ -16,18 +16,18 @@ services:
     image: worker:1
 ";
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", BLOG), ("blog/conf/a", "1")])
+fn repo() -> Projects {
+    Projects::new(&[("blog/compose.yml", BLOG), ("blog/conf/a", "1")])
 }
 
-/// The commands of a sync after a change, each on a line; everything is as wanted afterwards.
-fn commands(repo: &Repo, host: &Host, ask: Ask) -> String {
+/// The commands of a sync after a change, one per line; everything is as wanted afterwards.
+fn commands(repo: &Projects, host: &Host, ask: Ask) -> String {
     let run = repo.sync(host, ask);
-    well(repo, &run);
+    succeeded(repo, &run);
     run.commands.join("\n")
 }
 
-fn well(repo: &Repo, run: &Run) {
+fn succeeded(repo: &Projects, run: &Run) {
     assert_eq!(run.exit, Exit::Done, "{run:#?}");
     assert_eq!(repo.misses(&run.host), Vec::<String>::new());
     assert!(run.host.state.is_some());
@@ -83,7 +83,7 @@ fn a_mounted_file() {
 }
 
 #[test]
-fn a_file_that_nobody_reads() {
+fn a_file_that_no_service_reads() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/README.md", "2");
@@ -149,7 +149,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
 
 #[test]
 fn an_image_that_is_built() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("app/compose.yml", "services:\n  web: {build: image}\n"),
         ("app/image/Dockerfile", "FROM a\n"),
     ]);
@@ -176,7 +176,7 @@ fn an_image_that_is_built() {
 #[test]
 fn inline_content() {
     let inline = "services:\n  web: {image: a, configs: [c]}\nconfigs: {c: {content: one}}\n";
-    let repo = Repo::new(&[("blog/compose.yml", inline)]);
+    let repo = Projects::new(&[("blog/compose.yml", inline)]);
     let host = repo.deployed();
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
@@ -199,7 +199,7 @@ fn inline_content() {
 }
 
 #[test]
-fn a_service_that_leaves() {
+fn a_removed_service() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
@@ -222,7 +222,7 @@ fn a_service_that_leaves() {
 #[test]
 fn a_signal_and_a_command() {
     let compose = "services:\n  a: {image: a, volumes: ['./x:/x'], x-ghdeploy: {on-change: {signal: HUP}}}\n  b: {image: b, volumes: ['./x:/x'], x-ghdeploy: {on-change: {exec: [reload, now]}}}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
@@ -246,7 +246,7 @@ fn a_signal_and_a_command() {
 #[test]
 fn a_change_that_a_service_watches_needs_no_docker() {
     let compose = "services:\n  a: {image: a, volumes: ['./x:/x'], x-ghdeploy: {on-change: none}}\n";
-    let repo = Repo::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
@@ -266,7 +266,7 @@ fn a_project_that_is_pruned() {
     let host = repo.deployed();
     repo.remove("shop");
     let run = repo.sync(&host, Ask { prune: true, ..Ask::default() });
-    well(&repo, &run);
+    succeeded(&repo, &run);
     assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
     insta::assert_snapshot!(run.commands.join("\n"), @"
@@ -286,13 +286,13 @@ fn a_project_that_is_pruned() {
 }
 
 #[test]
-fn projects_go_after_each_other_and_shared_files_before_all() {
+fn projects_follow_their_order_and_shared_files_come_first() {
     let plain = |after: &str| {
         format!(
             "x-ghdeploy: {{after: [{after}]}}\nservices:\n  web: {{image: a, volumes: ['../shared/tz:/tz']}}\n"
         )
     };
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("a/compose.yml", &plain("c")),
         ("b/compose.yml", &plain("a")),
         ("c/compose.yml", &plain("")),
@@ -331,7 +331,7 @@ fn projects_go_after_each_other_and_shared_files_before_all() {
 }
 
 #[test]
-fn force_is_one_recreation() {
+fn force_recreates_once() {
     let repo = repo();
     let host = repo.deployed();
     insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
@@ -351,7 +351,7 @@ fn force_is_one_recreation() {
 }
 
 #[test]
-fn an_owed_restart_is_made_without_an_upload_of_files() {
+fn an_owed_restart_needs_no_upload() {
     let repo = repo();
     let old = repo.deployed();
     repo.write("blog/conf/a", "2");
@@ -373,8 +373,8 @@ fn an_owed_restart_is_made_without_an_upload_of_files() {
 }
 
 #[test]
-fn who_reads_a_file_of_another_project_acts_after_it_has_arrived() {
-    let repo = Repo::new(&[
+fn a_reader_of_another_projects_file_acts_after_the_file_is_in_place() {
+    let repo = Projects::new(&[
         ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../db/ca.pem:/ca']}\n"),
         ("db/compose.yml", "services:\n  db: {image: d}\n"),
         ("db/ca.pem", "1"),
@@ -382,7 +382,7 @@ fn who_reads_a_file_of_another_project_acts_after_it_has_arrived() {
     let host = repo.deployed();
     repo.write("db/ca.pem", "2");
     let run = repo.sync(&host, Ask::default());
-    well(&repo, &run);
+    succeeded(&repo, &run);
     assert!(run.at("swap db") < run.at("blog: restart --no-deps web"), "{:#?}", run.commands);
 }
 
@@ -398,8 +398,8 @@ services:
 ";
 
 #[test]
-fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
-    let repo = Repo::new(&[
+fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
+    let repo = Projects::new(&[
         ("blog/compose.yml", HOOKED),
         ("blog/image/Dockerfile", "FROM a"),
         ("blog/conf", "1"),
@@ -452,7 +452,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:2
     "#);
-    // Of a service that is not started anew no hook runs.
+    // No hook runs for a service that is not started again.
     let host = repo.deployed();
     repo.write("blog/other", "2");
     assert!(!repo.sync(&host, Ask::default()).did("blog: hook"));
@@ -462,7 +462,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_well() {
 }
 
 #[test]
-fn a_hook_starts_nothing_that_would_not_run() {
+fn a_hook_starts_only_services_that_would_run() {
     let compose = "\
 x-ghdeploy: {hooks: {before: {service: web, run: [a]}}}
 services:
@@ -471,16 +471,16 @@ services:
   none: {image: n, scale: 0}
   db: {image: d}
 ";
-    let repo = Repo::new(&[("blog/compose.yml", compose)]);
+    let repo = Projects::new(&[("blog/compose.yml", compose)]);
     let run = repo.sync(&Host::default(), Ask::default());
-    well(&repo, &run);
+    succeeded(&repo, &run);
     let started: Vec<_> = run.commands.iter().filter(|command| command.contains("--no-recreate")).collect();
     assert_eq!(started, ["blog: up -d --no-recreate db"]);
 }
 
 #[test]
-fn a_hook_that_fails_before_leaves_every_service_as_it_was() {
-    let repo = Repo::new(&[
+fn a_failing_before_hook_leaves_every_service_as_it_was() {
+    let repo = Projects::new(&[
         ("blog/compose.yml", HOOKED),
         ("blog/image/Dockerfile", "FROM a"),
         ("blog/conf", "1"),
@@ -506,11 +506,11 @@ fn a_hook_that_fails_before_leaves_every_service_as_it_was() {
     let hooks = |run: &Run| run.project("blog").hooks.iter().map(|hook| hook.result).collect::<Vec<_>>();
     assert_eq!(hooks(&run), [ActionResult::Failed, ActionResult::Skipped]);
     assert_eq!(hooks(&clean), [ActionResult::Done, ActionResult::Done]);
-    // What fails in between has nothing to do with them.
+    // A failure in between is not theirs.
     let at = clean.at("blog: up -d --quiet-pull web");
     let between = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
     assert_eq!(hooks(&between), [ActionResult::Done, ActionResult::Skipped]);
-    // One that fails afterwards has everything taken back.
+    // A hook that fails afterwards rolls everything back.
     let at = clean.commands.iter().position(|command| command.contains("hook exec")).unwrap();
     let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
     assert_eq!(

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::host::Host;
 
-/// How a command goes wrong.
+/// Way in which a command goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It fails and does nothing.
@@ -25,39 +25,39 @@ pub(crate) enum Fault {
     CutBefore,
     /// The host carries it out, and the connection breaks before the answer.
     CutAfter,
-    /// Nothing is wrong with it, but somebody wants the run to end meanwhile.
+    /// It succeeds, but a stop is requested meanwhile.
     Stop,
-    /// Nothing is wrong with it, but somebody edits `blog/x` meanwhile.
+    /// It succeeds, but a person edits `blog/x` meanwhile.
     Meddle,
-    /// What is uploaded arrives in full, but one file has other content.
+    /// The upload arrives in full, but one file has other content.
     Garbled,
 }
 
-/// What both ends share.
+/// State that both ends share.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     pub(crate) host: Host,
     /// The commands of the apply, in order.
     pub(crate) commands: Vec<String>,
-    /// Whether commands are recorded and counted, and which of them goes wrong.
+    /// Whether commands are recorded and counted, so that faults strike.
     pub(crate) is_armed: bool,
     pub(crate) faults: [Option<(usize, Fault)>; 2],
     is_cut: bool,
-    stop: Wish,
+    stop: StopControl,
 }
 
-/// Whether somebody wants the run to end.
+/// Stop requests of the test.
 #[derive(Debug)]
-struct Wish(watch::Sender<StopRequest>, Stop);
+struct StopControl(watch::Sender<StopRequest>, Stop);
 
-impl Default for Wish {
+impl Default for StopControl {
     fn default() -> Self {
         let (sender, stop) = Stop::channel();
         Self(sender, stop)
     }
 }
 
-/// The way to the model.
+/// Transport to the model.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer(Arc<Mutex<Line>>);
 
@@ -74,7 +74,7 @@ impl Peer {
         self.line().stop.1.clone()
     }
 
-    /// Records a command; how it goes wrong, if it does.
+    /// Records a command and returns its fault, if it has one.
     fn takes(&self, command: String) -> Option<Fault> {
         let mut line = self.line();
         if !line.is_armed {
@@ -97,7 +97,7 @@ impl Peer {
         fault
     }
 
-    /// Plays the driver until its stdin ends; its exit status, or `None` if the connection broke.
+    /// Plays the driver until its stdin ends. Returns the exit status, or `None` if the connection broke.
     async fn play(self, input: DuplexStream, mut output: DuplexStream) -> Option<i32> {
         let mut input = BufReader::new(input);
         let mut text = String::new();
@@ -177,14 +177,14 @@ impl Peer {
     }
 }
 
-/// What comes behind a line, of which it has the size.
+/// Reads the data that follows a line with its size.
 async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> Vec<u8> {
     let mut bytes = vec![0; size.parse().unwrap()];
     input.read_exact(&mut bytes).await.unwrap();
     bytes
 }
 
-/// A command without what differs from run to run.
+/// A command without the parts that differ from run to run.
 fn shown(words: &[&str]) -> String {
     match words {
         ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {

@@ -1,4 +1,4 @@
-//! What the driver itself does with a swap and its undoing: the model of a host says the same.
+//! A swap and its restore by the real driver; the model of a host behaves the same way.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn manifest(files: &[(&str, &str)]) -> Manifest {
     Manifest(files.iter().map(|(path, content)| (RootPath::new(path).unwrap(), entry(content))).collect())
 }
 
-/// Two files change from `old` to `new` on a real driver; `meanwhile` happens before the swap.
+/// Changes two files from `old` to `new` with a real driver; `meanwhile` happens before the swap.
 fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (tempfile::TempDir, Reply, Reply) {
     let host = tempfile::tempdir().unwrap();
     let root = host.path().join("root");
@@ -101,7 +101,7 @@ fn a_swap_is_undone() {
 }
 
 #[test]
-fn a_swap_that_stopped_before_anything_was_replaced_is_undone_too() {
+fn a_swap_that_replaced_nothing_yet_is_undone_too() {
     let (host, swap, restore) =
         swap_and_restore(|_| {}, |root| fs::write(root.join("blog/x"), "by hand").unwrap());
     assert!(!swap.is_ok());
@@ -113,7 +113,7 @@ fn a_swap_that_stopped_before_anything_was_replaced_is_undone_too() {
 }
 
 #[test]
-fn what_somebody_changes_meanwhile_is_seen_also_if_the_old_content_is_kept_already() {
+fn an_edit_meanwhile_is_noticed_even_if_the_old_content_is_kept_already() {
     let kept = |root: &Path| {
         fs::write(root.join(".ghdeploy/objects").join(Digest::of(b"old").as_str()), "old").unwrap();
     };

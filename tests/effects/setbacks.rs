@@ -1,11 +1,11 @@
-//! Services that do not get well, and the way back.
+//! Services that do not become healthy, and the rollback.
 
 use ghdeploy::base::error::{Exit, HostState};
 use ghdeploy::base::manifest::Digest;
 use ghdeploy::base::path::RootPath;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
-use crate::bench::{Ask, Repo};
+use crate::bench::{Ask, Projects};
 use crate::host::Host;
 use crate::peer::Fault;
 
@@ -16,8 +16,8 @@ fn poison(path: &str, content: &str) -> Vec<(RootPath, Digest)> {
 }
 
 #[test]
-fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
-    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "good")]);
+fn an_unhealthy_service_gets_its_old_content_back() {
+    let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "good")]);
     let before = Host { poison: poison("blog/x", "bad"), ..repo.deployed() };
     repo.write("blog/x", "bad");
     let run = repo.sync(&before, Ask::default());
@@ -48,7 +48,7 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
     );
     repo.write("blog/x", "good");
     assert_eq!(repo.misses(&run.host), Vec::<String>::new());
-    // What failed is tried again, for the host is not as wanted.
+    // A failed change is tried again, because the host is not as wanted.
     repo.write("blog/x", "better");
     let run = repo.sync(&run.host, Ask::default());
     assert_eq!((run.exit, repo.misses(&run.host)), (Exit::Done, Vec::new()));
@@ -56,7 +56,7 @@ fn a_service_that_is_not_well_with_new_content_gets_the_old_back() {
 
 #[test]
 fn a_first_deploy_that_fails_leaves_nothing() {
-    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "bad")]);
+    let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "bad")]);
     let run = repo.sync(&Host { poison: poison("blog/x", "bad"), ..Host::default() }, Ask::default());
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
     assert!(
@@ -68,8 +68,8 @@ fn a_first_deploy_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn one_project_that_fails_stops_no_other() {
-    let repo = Repo::new(&[
+fn a_failing_project_stops_no_other() {
+    let repo = Projects::new(&[
         ("a/compose.yml", WEB),
         ("a/x", "good"),
         ("b/compose.yml", &format!("x-ghdeploy: {{after: [a]}}\n{WEB}")),
@@ -89,8 +89,8 @@ fn one_project_that_fails_stops_no_other() {
 }
 
 #[test]
-fn a_shared_file_that_breaks_its_only_reader_comes_back_too() {
-    let repo = Repo::new(&[
+fn a_shared_file_that_breaks_its_only_reader_is_restored_too() {
+    let repo = Projects::new(&[
         ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
         ("shared/x", "good"),
     ]);
@@ -103,7 +103,7 @@ fn a_shared_file_that_breaks_its_only_reader_comes_back_too() {
 
 #[test]
 fn a_failed_check_leaves_the_shared_files_of_that_project_alone() {
-    let repo = Repo::new(&[
+    let repo = Projects::new(&[
         ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
         ("shared/x", "1"),
         ("b/compose.yml", WEB),
@@ -125,8 +125,8 @@ fn a_failed_check_leaves_the_shared_files_of_that_project_alone() {
 }
 
 #[test]
-fn a_way_back_that_fails_needs_a_look() {
-    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "good")]);
+fn a_failed_rollback_needs_a_look() {
+    let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "good")]);
     let before = Host { poison: poison("blog/x", "bad"), ..repo.deployed() };
     repo.write("blog/x", "bad");
     let plain = repo.sync(&before, Ask::default());
@@ -155,7 +155,7 @@ fn a_way_back_that_fails_needs_a_look() {
                 "{:?}",
                 run.project("blog").problems
             );
-            // The repository is mended, and so is the host by the next sync.
+            // Once the repository is fixed, the next sync fixes the host.
             repo.write("blog/x", "mended");
             let run = repo.sync(&run.host, Ask::default());
             assert_eq!(
@@ -171,10 +171,10 @@ fn a_way_back_that_fails_needs_a_look() {
 
 #[test]
 fn a_file_that_changes_meanwhile_is_not_overwritten() {
-    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
+    let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2").write("blog/compose.yml", &WEB.replace("image: a", "image: a2"));
-    // Between the facts and the swap somebody edits the file: the model takes it at the pull.
+    // A person edits the file between the facts and the swap: the model does it at the pull.
     let clean = repo.sync(&host, Ask::default());
     let run = repo.sync(
         &host,
@@ -196,8 +196,8 @@ fn a_file_that_changes_meanwhile_is_not_overwritten() {
 }
 
 #[test]
-fn shared_files_that_cannot_be_put_back_need_a_look() {
-    let repo = Repo::new(&[
+fn shared_files_that_cannot_be_restored_need_a_look() {
+    let repo = Projects::new(&[
         ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x']}\n"),
         ("shared/x", "1"),
     ]);
@@ -216,8 +216,8 @@ fn shared_files_that_cannot_be_put_back_need_a_look() {
 }
 
 #[test]
-fn nothing_is_done_with_an_upload_that_arrived_otherwise_than_it_was_sent() {
-    let repo = Repo::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
+fn an_upload_that_arrives_changed_is_not_used() {
+    let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
     let host = repo.deployed();
     for (path, content) in [("blog/x", "2"), ("blog/compose.yml", "services:\n  web: {image: a2}\n")] {
         repo.write(path, content);
@@ -230,14 +230,14 @@ fn nothing_is_done_with_an_upload_that_arrived_otherwise_than_it_was_sent() {
 }
 
 #[test]
-fn a_run_that_is_stopped_ends_with_the_step_in_hand() {
+fn a_stopped_run_ends_with_the_step_under_way() {
     let files = |image: &str| {
         let web =
             format!("services:\n  web: {{image: {image}}}\n  worker: {{image: a, volumes: ['./x:/x']}}\n");
         (web.clone(), format!("x-ghdeploy: {{after: [a]}}\n{web}"))
     };
     let (a, b) = files("a1");
-    let repo = Repo::new(&[("a/compose.yml", &a), ("a/x", "1"), ("b/compose.yml", &b), ("b/x", "1")]);
+    let repo = Projects::new(&[("a/compose.yml", &a), ("a/x", "1"), ("b/compose.yml", &b), ("b/x", "1")]);
     let before = repo.deployed();
     let (a, b) = files("a2");
     repo.write("a/compose.yml", &a).write("a/x", "2").write("b/compose.yml", &b).write("b/x", "2");

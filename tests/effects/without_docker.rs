@@ -3,18 +3,21 @@
 use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
-use crate::bench::{Ask, Repo};
+use crate::bench::{Ask, Projects};
 use crate::host::Host;
 
 const FILES_ONLY: Ask =
     Ask { force: false, prune: false, no_restart: true, back_to: None, faults: [None, None] };
 
-fn repo() -> Repo {
-    Repo::new(&[("blog/compose.yml", "services:\n  web: {image: a, volumes: ['./x:/x']}\n"), ("blog/x", "1")])
+fn repo() -> Projects {
+    Projects::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['./x:/x']}\n"),
+        ("blog/x", "1"),
+    ])
 }
 
 #[test]
-fn no_restart_asks_docker_for_nothing_that_changes_anything() {
+fn no_restart_changes_nothing_in_docker() {
     let repo = repo();
     let run = repo.sync(&Host::default(), FILES_ONLY);
     assert_eq!(run.exit, Exit::Done);
@@ -31,7 +34,7 @@ fn no_restart_asks_docker_for_nothing_that_changes_anything() {
 }
 
 #[test]
-fn what_was_not_restarted_stays_owed() {
+fn a_restart_that_was_left_out_stays_owed() {
     let repo = repo();
     let host = repo.deployed();
     repo.write("blog/x", "2");
@@ -56,7 +59,7 @@ fn a_host_without_docker_takes_files() {
 }
 
 #[test]
-fn a_host_without_docker_is_not_touched_where_services_must_act() {
+fn a_host_without_docker_is_not_touched_if_services_must_act() {
     let repo = repo();
     let host = Host { has_no_docker: true, ..Host::default() };
     let run = repo.sync(&host, Ask::default());

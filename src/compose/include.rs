@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_is_defined_alike_twice_is_no_conflict() {
+        let service = "services: {web: {image: w, environment: [A]}}";
+        let compose = format!("include: [part.yml]\n{service}");
+        let tree = FakeTree::new(&[("blog/compose.yml", &compose), ("blog/part.yml", service)]);
+        assert_eq!(messages(&tree.load()), Vec::<String>::new());
+    }
+
+    #[test]
     fn circles_conflicts_and_missing_files_are_errors() {
         let load = |part: &str| {
             let compose = "include: [part.yml]\nservices: {web: {image: w}}";

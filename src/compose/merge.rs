@@ -307,9 +307,88 @@ mod tests {
             ),
             ("expose: [80]", "expose: ['80', 81]", "expose: [80, 81]"),
             ("devices: ['/dev/a:/dev/x']", "devices: ['/dev/b:/dev/x']", "devices: ['/dev/b:/dev/x']"),
+            ("environment: {A: b}", "environment: {A: null}", "environment: {A: null}"),
+            (
+                "extra_hosts: {a: 1.1.1.1, b: 2.2.2.2}",
+                "extra_hosts: {a: !reset null}",
+                "extra_hosts: {b: 2.2.2.2}",
+            ),
+            (
+                "extra_hosts: ['a=1.1.1.1']",
+                "extra_hosts: !override ['b=2.2.2.2']",
+                "extra_hosts: ['b=2.2.2.2']",
+            ),
         ] {
             assert_eq!(merged(base, over).definition, alone(wanted).definition, "{base} | {over}");
         }
+    }
+
+    #[test]
+    fn a_later_item_of_one_list_replaces_the_same_one() {
+        for (repeated, wanted) in [
+            ("volumes: ['./x:/x', './y:/x']", "volumes: ['./y:/x']"),
+            ("networks: {default: {aliases: [x, x]}}", "networks: {default: {aliases: [x]}}"),
+        ] {
+            assert_eq!(alone(repeated).definition, alone(wanted).definition, "{repeated}");
+        }
+        let constraints =
+            |items: &str| alone(&format!("deploy: {{placement: {{constraints: [{items}]}}}}")).definition;
+        assert_ne!(constraints("a, a"), constraints("a"), "a list without names keeps its duplicates");
+    }
+
+    #[test]
+    fn an_env_file_that_is_named_again_keeps_its_place() {
+        let of = |over: &str| {
+            let tree = FakeTree::new(&[
+                ("blog/compose.yml", "services: {web: {image: a, env_file: [a.env, b.env]}}"),
+                ("blog/compose.override.yml", &format!("services: {{web: {{{over}}}}}")),
+                ("blog/a.env", "X=1"),
+                ("blog/b.env", "X=2"),
+            ]);
+            web(&tree.load()).definition.clone()
+        };
+        assert_eq!(of("env_file: a.env"), of(""));
+    }
+
+    #[test]
+    fn merging_two_lists_costs_as_much_as_they_are_long() {
+        let list = |prefix: &str| {
+            let items: Vec<String> = (0..1000).map(|number| format!("{prefix}{number}")).collect();
+            format!("cap_add: [{}]", items.join(", "))
+        };
+        merged(&list("A"), &list("B"));
+    }
+
+    #[test]
+    fn a_reset_value_is_absent_even_if_no_file_before_has_it() {
+        assert_eq!(alone("ports: !reset ['80:80']").definition, alone("").definition);
+        let health = alone("healthcheck: {test: x, retries: !reset 3}");
+        assert_eq!(health.definition, alone("healthcheck: {test: x}").definition);
+    }
+
+    #[test]
+    fn tags_of_an_extending_service_apply_to_the_files_before() {
+        let tree = FakeTree::new(&[
+            ("blog/compose.yml", "services: {web: {image: a, ports: ['80:80'], dns: [1.1.1.1]}}"),
+            (
+                "blog/compose.override.yml",
+                "services: {common: {image: a, hostname: h}, \
+                 web: {extends: common, ports: !reset [], dns: !override [2.2.2.2]}}",
+            ),
+        ]);
+        assert_eq!(web(&tree.load()).definition, alone("hostname: h, dns: [2.2.2.2]").definition);
+    }
+
+    #[test]
+    fn tags_of_an_extended_service_apply_to_it_alone() {
+        let tree = FakeTree::new(&[
+            (
+                "blog/compose.yml",
+                "services: {common: {image: c, ports: ['81:81']}, web: {image: a, ports: ['80:80']}}",
+            ),
+            ("blog/compose.override.yml", "services: {common: {ports: !reset []}, web: {extends: common}}"),
+        ]);
+        assert_eq!(web(&tree.load()).definition, alone("ports: ['80:80']").definition);
     }
 
     proptest! {

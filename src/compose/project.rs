@@ -217,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn a_long_circle_is_shown_without_its_middle() {
+        let circle = |length: usize| {
+            let service = |i: usize| format!("s{i:02}: {{image: a, depends_on: [s{:02}]}}", (i + 1) % length);
+            let services: Vec<String> = (0..length).map(service).collect();
+            let found = messages(&project(&format!("services: {{{}}}", services.join(", "))));
+            found[0].rsplit_once(": ").unwrap().1.to_owned()
+        };
+        let names = |range: std::ops::Range<usize>| range.map(|i| format!("s{i:02} -> ")).collect::<String>();
+        assert_eq!(circle(30), format!("{}… -> {}s00", names(0..10), names(21..30)));
+        assert_eq!(circle(19), format!("{}s00", names(0..19)));
+    }
+
+    #[test]
     fn the_files_of_the_model_are_listed_with_the_main_one_first() {
         let tree = FakeTree::new(&[
             ("blog/compose.override.yml", "services: {web: {hostname: h}}"),

@@ -124,6 +124,10 @@ fn a_path_counts_by_its_target() {
         ("volumes: ['/etc/a:/x']", "volumes: ['/etc/b:/x']"),
         ("volumes: ['./x:/x']", "volumes: ['./x:/y']"),
         (
+            "develop: {watch: [{path: ./x, action: rebuild, ignore: [a]}]}",
+            "develop: {watch: [{path: ./x, action: rebuild, ignore: [b]}]}",
+        ),
+        (
             "develop: {watch: [{path: ./x, action: rebuild}]}",
             "develop: {watch: [{path: ./x, action: restart}]}",
         ),
@@ -195,6 +199,19 @@ fn the_definition_of_a_network_or_volume_is_part_of_those_that_use_it() {
     };
     assert_eq!(bound("./x", "none"), bound("/srv/services/blog/x", "none"));
     assert_ne!(bound("./x", "none"), bound("./x/y", "none"));
+    let labelled = |label: &str| {
+        of(&format!(
+            "networks: {{n: {{}}}}\nvolumes: {{data: {{labels: {{a: {label}}}, driver_opts: {{type: none, o: bind, device: ./x}}}}}}\n"
+        ))
+    };
+    assert_ne!(labelled("b"), labelled("c"));
+}
+
+#[test]
+fn a_named_volume_counts_by_its_name_in_any_folder() {
+    let compose = "services: {web: {image: a, volumes: ['data:/v']}}\nvolumes: {data: {}}\n";
+    let below = [("blog/.env", "COMPOSE_FILE=sub/a.yml\n"), ("blog/sub/a.yml", compose)];
+    assert_eq!(of_files(&below), of_files(&[("blog/compose.yml", compose)]));
 }
 
 #[test]
@@ -203,6 +220,18 @@ fn the_options_of_a_joined_network_are_part_of_the_definition() {
     assert_ne!(of("{aliases: [a]}"), of("{aliases: [b]}"));
     assert_ne!(of("{aliases: [a]}"), of("null"));
     assert_ne!(definition("network_mode: host"), definition(""));
+}
+
+#[test]
+fn a_service_with_a_network_mode_joins_no_network() {
+    let of = |attributes: &str| {
+        ["{}", "{driver: x}"]
+            .map(|network| definition_in(attributes, &format!("networks: {{default: {network}}}\n")))
+    };
+    for (attributes, joins) in [("network_mode: host", false), ("", true)] {
+        let [one, other] = of(attributes);
+        assert_eq!(one != other, joins, "{attributes}");
+    }
 }
 
 #[test]
@@ -223,10 +252,10 @@ fn an_external_network_may_be_named_in_the_old_way() {
 #[test]
 fn attributes_of_the_wrong_form_are_errors() {
     for (attributes, message) in [
-        ("environment: 5", "`environment` must be a mapping or a list, not"),
-        ("labels: {a: [b]}", "`labels.a` must be a scalar, not"),
+        ("environment: 5", "`environment` must be a mapping or a list, not a scalar"),
+        ("labels: {a: [b]}", "`labels.a` must be a scalar, not a list"),
         ("labels: [[b]]", "`labels` must be a list of `KEY=value`, not"),
-        ("command: {a: b}", "`command` must be a string or a list, not"),
+        ("command: {a: b}", "`command` must be a string or a list, not a mapping"),
         ("command: 'a \"b'", "`command` has an open quote"),
         ("hostname: [a]", "`hostname` must be a scalar, not"),
         ("cap_add: a", "`cap_add` must be a list, not"),
@@ -239,6 +268,7 @@ fn attributes_of_the_wrong_form_are_errors() {
         ("configs: [[x]]", "`configs` must be a list of names or mappings, not"),
         ("depends_on: db", "`depends_on` must be a mapping or a list, not"),
         ("depends_on: [[db]]", "`depends_on` must be a list of names, not"),
+        ("extra_hosts: {h: null}", "host `h` needs an address"),
     ] {
         let found = messages(&project(&format!(
             "services:\n  web: {{image: a, {attributes}}}\n  db: {{image: b}}\n"
@@ -283,6 +313,7 @@ fn a_reset_key_counts_as_absent() {
     for (base, over) in [
         ("environment: {A: b}", "{environment: {A: !reset null}}"),
         ("labels: {a: b}", "{labels: {a: !reset x}}"),
+        ("labels: {a: b}", "{labels: {a: !reset null}}"),
         ("hostname: h", "{hostname: !reset null}"),
         ("ports: ['80:80']", "{ports: !reset []}"),
         ("dns: [1.1.1.1]", "{dns: !reset x}"),
@@ -383,6 +414,16 @@ fn an_environment_is_what_the_container_gets() {
         plain,
         "of a file that another service reads with quotes the raw text counts"
     );
+}
+
+#[test]
+fn an_env_file_uses_the_variables_of_the_files_that_its_service_names_before_it() {
+    let compose =
+        |web: &str| format!("services: {{a: {{image: a, env_file: b.env}}, web: {{image: a, {web}}}}}");
+    let of = |web: &str| {
+        of_files(&[("blog/compose.yml", &compose(web)), ("blog/a.env", "X=1\n"), ("blog/b.env", "Y=$X\n")])
+    };
+    assert_eq!(of("env_file: [a.env, b.env]"), of("environment: {X: '1', Y: '1'}"));
 }
 
 #[test]
@@ -498,15 +539,52 @@ fn aliases_that_two_files_name_count_once() {
 #[test]
 fn whole_services_and_volumes_may_be_reset() {
     let base = "services: {web: {image: a}, old: {image: b}}\nvolumes: {v: {driver: x}}\nnetworks: null\n";
-    let over = "services: {old: !reset null}\nvolumes: {v: !reset null}\n";
-    let project = FakeTree::new(&[("blog/compose.yml", base), ("blog/compose.override.yml", over)]).load();
-    assert_eq!(messages(&project), Vec::<String>::new());
-    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["web"]);
+    for value in ["null", "[]"] {
+        let over = format!("services: {{old: !reset {value}}}\nvolumes: {{v: !reset {value}}}\n");
+        let project =
+            FakeTree::new(&[("blog/compose.yml", base), ("blog/compose.override.yml", &over)]).load();
+        assert_eq!(messages(&project), Vec::<String>::new());
+        assert_eq!(project.services.keys().collect::<Vec<_>>(), ["web"]);
+    }
     let empty = FakeTree::new(&[
         ("blog/compose.yml", "services: {web: {image: a}}"),
         ("blog/compose.override.yml", "services: null\nvolumes: null\n"),
     ]);
     assert_eq!(messages(&empty.load()), Vec::<String>::new());
+}
+
+#[test]
+fn an_override_within_an_include_keeps_what_files_before_define() {
+    let files = [
+        ("blog/compose.yml", "services: {web: {image: a, hostname: h}}"),
+        ("blog/compose.override.yml", "include: [{path: [a.yml, b.yml]}]"),
+        ("blog/a.yml", "services: {web: {image: c, user: u}}"),
+        ("blog/b.yml", "services: {web: !override {image: b}}"),
+    ];
+    let merged = of_files(&[("blog/compose.yml", "services: {web: {image: b, hostname: h}}")]);
+    assert_eq!(of_files(&files), merged);
+}
+
+#[test]
+fn a_reset_extends_extends_nothing() {
+    let compose = "services: {common: {image: c, hostname: h}, web: {image: a, extends: !reset common}}";
+    assert_eq!(web(&project(compose)).definition, definition(""));
+}
+
+#[test]
+fn a_problem_of_a_service_that_two_others_extend_is_reported_once() {
+    let compose =
+        "services: {a: {extends: {file: b.yml, service: b}}, web: {extends: {file: b.yml, service: b}}}";
+    let other = "services: {b: {image: b, extends: nothing}}";
+    let found = messages(&FakeTree::new(&[("blog/compose.yml", compose), ("blog/b.yml", other)]).load());
+    assert_eq!(found, ["services/blog/b.yml:1:35: service `b` extends `nothing`, which is not in this file"]);
+}
+
+#[test]
+fn an_empty_file_is_an_error() {
+    for empty in ["", "# nothing\n"] {
+        assert_eq!(messages(&project(empty)), ["services/blog/compose.yml:1:1: the compose file is empty"]);
+    }
 }
 
 #[test]
@@ -583,6 +661,20 @@ fn what_a_service_is_besides_its_definition() {
     let build = |arguments: &str| of(&format!("build: {{context: ., args: {arguments}}}")).build;
     assert_eq!(build("[A=1]"), build("{A: '1'}"));
     assert_ne!(build("{A: '1'}"), build("{A: '2'}"));
+}
+
+#[test]
+fn labels_and_contexts_of_a_build_may_be_lists() {
+    let of = |rest: &str| {
+        let compose = format!("services: {{web: {{build: {{context: ., {rest}}}}}}}");
+        let project = FakeTree::new(&[("blog/compose.yml", compose.as_str()), ("blog/c/x", "")]).load();
+        let reads: Vec<String> = web(&project).reads.iter().map(|read| read.path.to_string()).collect();
+        (web(&project).build.clone(), reads)
+    };
+    assert_eq!(of("labels: [a=b]"), of("labels: {a: b}"));
+    let lists = of("additional_contexts: [c=./c]");
+    assert_eq!(lists, of("additional_contexts: {c: ./c}"));
+    assert_eq!(lists.1, ["blog", "blog/c"]);
 }
 
 #[test]

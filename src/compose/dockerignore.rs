@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn patterns_start_at_the_context_and_the_last_one_wins() {
-        let text = "# comment\n*.md\n/docs/\n**/cache\n!docs/keep\n  node_modules  \nsrc/**/*.o\n!README.md\na{b}\n./x/../y\n";
+        let text = "# comment\n#note\n*.md\n/docs/\n**/cache\n!docs/keep\n  node_modules  \nsrc/**/*.o\n!README.md\na{b}\n./x/../y\n";
         let ignored = Ignored::parse(text, &["docs/Dockerfile", ".dockerignore"]);
         for (path, hidden) in [
             ("a.md", true),
@@ -124,6 +124,7 @@ mod tests {
             ("y", true),
             ("x", false),
             (".dockerignore", false),
+            ("#note", false),
         ] {
             assert_eq!(ignored.hides(path), hidden, "{path}");
         }
@@ -136,12 +137,14 @@ mod tests {
         assert!(hidden("README.md") && hidden("other/src") && hidden("src/x.log"));
         assert!(!hidden("src/app.py") && !hidden("src/deep/x.log") && !hidden("requirements.txt"));
         assert!(!hidden("Dockerfile"));
+        assert!(!hidden(""), "the context itself is never hidden");
     }
 
     #[test]
     fn an_invalid_pattern_causes_a_build_rather_than_none() {
         assert!(!Ignored::parse("a[\n**.log", &[]).hides("x.log"));
         assert!(!Ignored::parse("*\n![", &[]).hides("a"));
+        assert!(!Ignored::parse("a[!b]", &[]).hides("ac"));
         assert!(!Ignored::default().hides("a"));
     }
 }

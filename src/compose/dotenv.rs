@@ -245,6 +245,14 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_those_of_compose_go() {
+        let text = r#"A='it\'s'
+B="\0101\07 \t\q"
+"#;
+        assert_eq!(read(text), pairs(&[("A", "it's"), ("B", "A\\7 \t\\q")]));
+    }
+
+    #[test]
     fn the_environment_wins_in_what_is_substituted() {
         let mut environment = Variables::default();
         environment.set("A", Variable { text: "outer".to_owned(), ..Variable::default() });
@@ -266,6 +274,24 @@ mod tests {
             let problem = parse(text.as_bytes(), &[]).unwrap_err();
             assert_eq!(problem, DotenvError { message: message.to_owned(), line }, "{text}");
         }
+        let problem = parse(b"A=1\nB=\xff", &[]).unwrap_err();
+        assert_eq!(problem, DotenvError { message: "the file is not UTF-8".to_owned(), line: 2 });
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_an_error() {
+        assert!(parse(&vec![b'#'; MAX_BYTES], &[]).is_ok());
+        assert!(parse(&vec![b'#'; MAX_BYTES + 1], &[]).is_err());
+    }
+
+    #[test]
+    fn values_that_are_too_long_together_are_an_error() {
+        let copies = |count: usize| {
+            let copies: String = (0..count).map(|number| format!("B{number}=$A\n")).collect();
+            parse(format!("A={}\n{copies}", "x".repeat(MAX_BYTES / 2)).as_bytes(), &[])
+        };
+        // With the value that they copy these are 4 MiB.
+        assert!(copies(7).is_ok() && copies(8).is_err());
     }
 
     #[test]

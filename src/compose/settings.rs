@@ -197,6 +197,7 @@ mod tests {
         let reload = Reaction::Exec(["nginx", "-s", "reload"].map(str::to_owned).to_vec());
         for (yaml, wanted) in [
             ("{}", Reaction::Restart),
+            ("null", Reaction::Restart),
             ("{on-change: restart}", Reaction::Restart),
             ("{on-change: recreate}", Reaction::Recreate),
             ("{on-change: none}", Reaction::None),
@@ -216,6 +217,8 @@ mod tests {
         let paths = on_change("{paths: {'**': none, 'conf/**': restart, conf/a.yml: recreate, '*.yml': none, 'conf/*.yml': none}}").paths;
         let globs: Vec<&str> = paths.iter().map(|(glob, _)| glob.as_str()).collect();
         assert_eq!(globs, ["conf/a.yml", "conf/*.yml", "conf/**", "*.yml", "**"]);
+        let paths = on_change("{paths: {'conf/?????': none, 'conf/*.yml': restart}}").paths;
+        assert_eq!(paths[0].0, "conf/*.yml", "wildcards are not literal characters");
     }
 
     #[test]
@@ -225,6 +228,8 @@ mod tests {
             "services/blog/compose.yml:4:18: unknown key `on-chnage` in `x-ghdeploy` (did you mean `on-change`?)"
         );
         assert!(wrong("{on-change: reload}").contains("unknown reaction to a change"));
+        assert!(wrong("{on-change: {exec: [a], signal: HUP}}").contains("unknown reaction to a change"));
+        assert!(wrong("{on-change: {}}").contains("unknown reaction to a change"));
         assert!(wrong("{on-change: restrat}").ends_with("(did you mean `restart`?)"));
         assert!(wrong("{on-change: {signal: '-9; rm'}}").contains("write the name of a signal"));
         assert!(wrong("{on-change: {exec: []}}").contains("write a list of arguments"));

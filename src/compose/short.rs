@@ -289,6 +289,20 @@ mod tests {
             one("${X:-a:b}/c:/a").unwrap(),
             "bind=(create_host_path=true) source=${X:-a:b}/c target=/a type=bind"
         );
+        // Only a brace after a dollar keeps a colon.
+        for source in ["./{a", "./a}"] {
+            let wanted = format!("bind=(create_host_path=true) source={source} target=/a type=bind");
+            assert_eq!(one(&format!("{source}:/a")).unwrap(), wanted);
+        }
+        // A drive of Windows and a named pipe are paths, a name with one backslash is not.
+        for source in [r"c:\a", "c:/a", r"\\.\pipe\a"] {
+            let wanted = format!("bind=(create_host_path=true) source={source} target=/a type=bind");
+            assert_eq!(one(&format!("{source}:/a")).unwrap(), wanted);
+        }
+        assert_eq!(one(r"\a:/a").unwrap(), r"source=\a target=/a type=volume volume=()");
+        // compose-go leaves `volume` out of the shortest specs.
+        assert_eq!(one("/a").unwrap(), "target=/a type=volume");
+        assert_eq!(one("/ab").unwrap(), "target=/ab type=volume volume=()");
         for text in ["", "aa::b", "aa:bb:cc:dd", ":/a", "./a:"] {
             assert!(one(text).is_err(), "{text}");
         }

@@ -489,11 +489,13 @@ mod tests {
 
     #[test]
     fn tags_and_quotes_are_kept() {
-        let node = one("a: !reset null\nb: !override [x]\nc: !!str 5\nd: '5'\ne: 5\nf: ~");
+        let node =
+            one("a: !reset null\nb: !override [x]\nc: !!str 5\nd: '5'\ne: 5\nf: ~\ng: !!int 5\nh: !own x");
         let is_plain = |key: &str| matches!(&node.get(key).unwrap().value, Value::Text(text) if text.plain);
         assert_eq!(node.get("a").unwrap().tag, Tag::Reset);
         assert_eq!(node.get("b").unwrap().tag, Tag::Override);
-        assert!(!is_plain("c") && !is_plain("d") && is_plain("e"));
+        assert!(!is_plain("c") && !is_plain("d") && is_plain("e") && is_plain("g"));
+        assert_eq!(node.get("h").unwrap().tag, Tag::None);
         assert!(matches!(node.get("f").unwrap().value, Value::Null));
     }
 
@@ -505,6 +507,7 @@ mod tests {
         assert_eq!(problem(b"a: 1\nb: x\0"), "2:5 control characters are not allowed in YAML");
         assert!(problem(b"a: [1").contains("invalid YAML"));
         assert!(problem(b"a: *no").contains("anchor"));
+        assert!(problem(b"a: 1\nb: *no").starts_with("2:4 invalid YAML"));
         assert!(problem(b"a: &a [*a]").contains("an anchor that contains it"));
     }
 
@@ -514,7 +517,9 @@ mod tests {
         assert_eq!(problem(b"a:\n  b: 1\n\tc: 2\n"), format!("3:1 {tab}"));
         assert_eq!(problem(b"a:\n  b:\n  \t- 2\n"), format!("3:3 {tab}"));
         // A tab in content is valid.
-        assert!(one("a: |\n  x\n  \ty\nb:\t1\n").get("b").is_some());
+        let node = one("a: |\n  x\n  \ty\nb:\t1\n");
+        assert_eq!(node.get("a").and_then(Node::as_str), Some("x\n\ty\n"));
+        assert_eq!(node.get("b").and_then(Node::as_str), Some("1"));
     }
 
     #[test]
@@ -533,6 +538,7 @@ mod tests {
         for text in ["[".repeat(100_000), "- ".repeat(50_000), "{a: ".repeat(50_000), "? ".repeat(50_000)] {
             problem(text.as_bytes());
         }
+        assert!(parse(0, &vec![b'#'; MAX_BYTES]).1.is_empty());
         assert!(problem(&vec![b'#'; MAX_BYTES + 1]).contains("larger than 4 MiB"));
     }
 

@@ -252,6 +252,32 @@ mod tests {
     }
 
     #[test]
+    fn a_project_in_the_root_has_the_name_of_the_root() {
+        let tree = FakeTree::new(&[("compose.yml", "services: {web: {image: a}}")]);
+        for root in ["/srv/My.Services", "/srv/my.services/"] {
+            assert_eq!(super::super::load(&tree, &RootPath::root(), root).name, "myservices");
+        }
+    }
+
+    #[test]
+    fn pwd_is_the_folder_on_the_host_regardless_of_dotenv() {
+        let compose = "services: {web: {image: 'a:$PWD'}}";
+        let project =
+            FakeTree::new(&[("blog/compose.yml", compose), ("blog/.env", "PWD=/elsewhere\n")]).load();
+        let web = super::super::fake::web(&project);
+        assert_eq!(web.image.as_deref(), Some("a:/srv/services/blog"));
+    }
+
+    #[test]
+    fn a_folder_with_the_name_of_dotenv_is_not_read() {
+        let compose = "services: {web: {image: a}}";
+        let project = FakeTree::new(&[("blog/compose.yml", compose), ("blog/.env/x", "")]).load();
+        assert_eq!(messages(&project), Vec::<String>::new());
+        let read: Vec<&str> = project.definition_files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(read, ["blog/compose.yml"]);
+    }
+
+    #[test]
     fn the_preferred_file_is_read_and_the_ignored_one_named() {
         let files = [
             ("blog/docker-compose.yml", "services: {old: {image: a}}"),

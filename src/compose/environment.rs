@@ -173,3 +173,44 @@ fn raw(bytes: &[u8]) -> Variables {
     }
     variables
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::fake::{FakeTree, messages};
+    use super::super::{Files, NodeKind, load};
+    use super::RootPath;
+
+    /// Tree that counts how often its env file is read.
+    struct CountedTree(FakeTree, AtomicUsize);
+
+    impl Files for CountedTree {
+        fn kind(&self, path: &RootPath) -> Option<NodeKind> {
+            self.0.kind(path)
+        }
+
+        fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+            if path.as_str().ends_with("/a.env") {
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+            self.0.read(path)
+        }
+
+        fn shown(&self, path: &RootPath) -> String {
+            self.0.shown(path)
+        }
+    }
+
+    #[test]
+    fn an_env_file_is_read_once_for_all_services() {
+        let services = ["a", "b", "c"].map(|name| format!("{name}: {{image: x, env_file: a.env}}"));
+        let compose = format!("services: {{{}}}", services.join(", "));
+        let tree = FakeTree::new(&[("blog/compose.yml", &compose), ("blog/a.env", "A=1")]);
+        let tree = CountedTree(tree, AtomicUsize::new(0));
+        let project = load(&tree, &RootPath::new("blog").unwrap(), "/srv/services");
+        assert_eq!(messages(&project), Vec::<String>::new());
+        assert_eq!(tree.1.into_inner(), 1);
+    }
+}

@@ -228,6 +228,45 @@ mod tests {
     }
 
     #[test]
+    fn a_large_file_of_ignored_patterns_is_not_read() {
+        let sees = |bytes: usize| {
+            let patterns = format!("*.md\n#{}", "x".repeat(bytes - 6));
+            assert_eq!(patterns.len(), bytes);
+            let tree = FakeTree::new(&[
+                ("blog/compose.yml", "services: {web: {build: app}}"),
+                ("blog/app/.dockerignore", &patterns),
+            ]);
+            web(&tree.load()).reads[0].covers(&RootPath::new("blog/app/a.md").unwrap())
+        };
+        assert!(!sees(MAX_DOCKERIGNORE) && sees(MAX_DOCKERIGNORE + 1));
+    }
+
+    #[test]
+    fn a_mount_sees_what_the_build_of_the_same_folder_ignores() {
+        let tree = FakeTree::new(&[
+            ("blog/compose.yml", "services: {web: {build: app, volumes: ['./app:/src']}}"),
+            ("blog/app/.dockerignore", "*.md"),
+        ]);
+        let project = tree.load();
+        let path = RootPath::new("blog/app/a.md").unwrap();
+        let sees =
+            |how: ReadMethod| web(&project).reads.iter().any(|read| read.how == how && read.covers(&path));
+        assert!(sees(ReadMethod::Bind) && !sees(ReadMethod::Build));
+    }
+
+    #[test]
+    fn a_relative_target_of_a_config_or_secret_starts_from_its_usual_folder() {
+        let compose = "services: {web: {image: a, configs: [{source: c, target: d/e}], \
+                       secrets: [{source: s, target: t}]}}\n\
+                       configs: {c: {file: ./c}}\nsecrets: {s: {file: ./s}}\n";
+        let targets: Vec<String> = reads(compose, &["blog/c", "blog/s"])
+            .iter()
+            .filter_map(|read| read.split(' ').nth(2).map(str::to_owned))
+            .collect();
+        assert_eq!(targets, ["/d/e", "/run/secrets/t"]);
+    }
+
+    #[test]
     fn an_unknown_variable_makes_every_possible_path_a_read() {
         let files = ["blog/conf/app.yml", "blog/x/y", "blog/one.env", "elsewhere/file"];
         let volume = |source: &str| {
@@ -331,7 +370,8 @@ volumes:
                 "services: {{web: {{build: {{context: '{context}', additional_contexts: \
                  {{a: docker-image://x, b: 'service:y', c: ./c}}}}}}}}"
             );
-            assert_eq!(reads(&compose, &["blog/c/x"]).len(), 1, "{context}");
+            let found = reads(&compose, &["blog/c/x"]);
+            assert!(found.len() == 1 && found[0].starts_with("Build blog/c - "), "{context}: {found:?}");
         }
     }
 }

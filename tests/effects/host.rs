@@ -60,6 +60,8 @@ pub(crate) struct Host {
     pub(crate) names: BTreeMap<String, String>,
     /// The name of an image → the image that it names now, counted from 0; each build makes a new one.
     pub(crate) images: BTreeMap<String, u32>,
+    /// Directories outside the root.
+    pub(crate) directories: BTreeSet<String>,
     /// The hooks that ran.
     pub(crate) hooks: Vec<String>,
     /// Forbidden things that a step did.
@@ -182,7 +184,8 @@ impl Host {
         let look = |line: &String| {
             let name = line.split_once(' ').unwrap().1;
             let text = if name.starts_with('/') {
-                format!("m 0 0 - {name}")
+                let kind = if self.directories.contains(name) { 'd' } else { 'm' };
+                format!("{kind} 0 0 - {name}")
             } else {
                 self.look(&RootPath::new(name).unwrap())
             };

@@ -12,6 +12,7 @@ mod order;
 mod peer;
 mod real_driver;
 mod setbacks;
+mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 mod without_docker;

@@ -156,7 +156,7 @@ impl ProjectRun<'_> {
         self.host.shared.restore_for(self.work.name()).await
     }
 
-    /// Runs a hook, and notes what became of it.
+    /// Runs a hook and records its result.
     async fn hook(&self, hook: &Hook) -> Result<(), Failure> {
         let end = self.run_hook(hook).await;
         let result = if end.is_ok() { ActionResult::Done } else { ActionResult::Failed };

@@ -20,7 +20,7 @@ use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, Pro
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
 use crate::state::deployed::{SHARED, unit};
 
-/// What became of each project, by name.
+/// Outcomes of projects, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
 
 impl<'a> HostRun<'a> {

@@ -167,7 +167,7 @@ impl ProjectRun<'_> {
         volumes.chain(files.map(|file| format!("{}/{file}", state.dir))).collect()
     }
 
-    /// Enters what became of each hook; a plan has them in the order in which they run.
+    /// Enters the result of each hook; a plan lists hooks in the order in which they run.
     async fn report_hooks(&self, outcome: &mut ProjectOutcome) {
         for (hook, result) in outcome.hooks.iter_mut().zip(self.hooks.lock().await.iter()) {
             hook.result = *result;

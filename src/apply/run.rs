@@ -39,7 +39,7 @@ impl<'a> HostRun<'a> {
 pub(super) struct ProjectRun<'a> {
     pub(super) host: &'a HostRun<'a>,
     pub(super) work: &'a ProjectWork,
-    /// What became of its hooks so far, in their order.
+    /// Results of its hooks so far, in their order.
     pub(super) hooks: Mutex<Vec<ActionResult>>,
 }
 

@@ -1,4 +1,4 @@
-//! Signals: a run that is told to stop does so gracefully.
+//! Signals: the first one stops a run gracefully.
 //!
 //! GitHub cancels a job with SIGINT, 7.5 s later with SIGTERM, and 2.5 s later with SIGKILL. So the first
 //! signal ends a run after the step under way, and the second one immediately.

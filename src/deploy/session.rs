@@ -43,7 +43,7 @@ pub struct RunOptions {
     pub require_tested: bool,
     /// Who deploys.
     pub identity: Identity,
-    /// Tells the time, RFC 3339 in UTC.
+    /// Returns the present time, RFC 3339 in UTC.
     pub clock: fn() -> String,
 }
 

@@ -11,7 +11,7 @@ use super::models::{
     StatusState,
 };
 
-/// The task of our deployments. It tells them from others in the same environment.
+/// Task of our deployments. It distinguishes them from others in the same environment.
 const TASK: &str = "deploy:ghdeploy";
 
 /// How many earlier deployments are looked at. Only killed runs leave more than one active.

@@ -9,7 +9,7 @@ use super::engine::Call;
 use super::words::explain;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::host::{Command, ComposeFolder, Driver, DriverEvent, Reply};
+use crate::host::{Command, ComposeFolder, Driver, Reply};
 use crate::outcome::ServiceLog;
 use crate::state::container::Container;
 
@@ -85,11 +85,7 @@ impl<'a> Docker<'a> {
             let problem = explain("listing containers", &reply.output);
             return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
-        let containers = reply.events.into_iter().filter_map(|event| match event {
-            DriverEvent::Container { container } => Some(*container),
-            _ => None,
-        });
-        let containers: Vec<Container> = containers.collect();
+        let containers = reply.into_containers();
         self.last_seen.lock().await.clone_from(&containers);
         Ok(containers)
     }

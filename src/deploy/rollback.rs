@@ -16,7 +16,7 @@ use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts, probe_new};
 use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
-use crate::host::{Command, Driver, DriverEvent, Transport};
+use crate::host::{Command, Driver, Transport};
 use crate::outcome::history::before;
 use crate::plan::{
     self, Action, ActionKind, Cause, HostWork, Origin, PlanOptions, ProjectChange, ProjectWork, Reason,
@@ -164,14 +164,7 @@ impl Rollback {
         images: &[ReleaseImage],
         work: &mut HostWork,
     ) -> Result<()> {
-        let events = driver.call(&Command::Containers).await?.events;
-        let now: Vec<Container> = events
-            .into_iter()
-            .filter_map(|event| match event {
-                DriverEvent::Container { container } => Some(*container),
-                _ => None,
-            })
-            .collect();
+        let now = driver.call(&Command::Containers).await?.into_containers();
         let wanted: Vec<_> = work.projects.iter().filter_map(|project| project.wanted.clone()).collect();
         let selected = wanted.iter().filter(|project| self.selects(&project.name));
         let services = selected.flat_map(|project| {

@@ -7,7 +7,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::host::facts::facts;
-use crate::host::{Command, DriverEvent, Transport};
+use crate::host::{Command, Transport};
 use crate::outcome::queries::{self, HostStatus, OwedAction, ProjectStatus};
 use crate::plan::{self, PlanOptions};
 use crate::state::container::Container;
@@ -32,11 +32,8 @@ pub async fn status(
         let message = format!("Docker on the host does not list its containers: {}", reply.output.join("; "));
         problems.push(Diagnostic::error(message, None).help("run ghdeploy doctor"));
     }
-    let containers = reply.events.into_iter().filter_map(|event| match event {
-        DriverEvent::Container { container } => Some(*container),
-        _ => None,
-    });
-    let containers: Vec<Container> = containers.filter(|container| !container.is_oneoff()).collect();
+    let mut containers = reply.into_containers();
+    containers.retain(|container| !container.is_oneoff());
     driver.end().await;
     let owed = owed(session.target, worktree, &deployed).await.unwrap_or_default();
     let state = &deployed.state;

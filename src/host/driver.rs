@@ -15,6 +15,7 @@ use super::driver_text;
 use super::protocol::{Command, DriverEvent, FailureKind};
 use super::transport::{Remote, Transport};
 use crate::base::error::{Error, Exit};
+use crate::state::container::Container;
 
 /// Everything that a driver answered to one command.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +33,16 @@ impl Reply {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.rc == 0
+    }
+
+    /// Returns the containers that it reports.
+    #[must_use]
+    pub fn into_containers(self) -> Vec<Container> {
+        let containers = self.events.into_iter().filter_map(|event| match event {
+            DriverEvent::Container { container } => Some(*container),
+            _ => None,
+        });
+        containers.collect()
     }
 }
 

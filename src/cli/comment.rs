@@ -87,33 +87,46 @@ async fn pull_request(
     args: &CommentArgs,
     plan: &Plan,
 ) -> Result<Result<TargetPullRequest>, ApiError> {
-    if let Some(number) = args.pull_request() {
-        let head = plan.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
-        return Ok(head.map(|head| TargetPullRequest { number, head, is_unverified: false }));
-    }
-    Ok(match &run.trigger {
-        Ok(Trigger::PullRequest(PullRequestTrigger { number, head, .. })) => {
-            Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: false })
-        }
-        Ok(Trigger::WorkflowRun { head, event }) if event == "pull_request" => {
-            // What such a run hands over may come from a fork, so only GitHub's own record of it counts. It
-            // names no pull request of a fork. The right one is that whose newest commit this is.
-            let numbers = pulls::open_at(client, repository, head).await?;
+    let asked = args.pull_request();
+    Ok(match (&run.trigger, asked) {
+        (Ok(Trigger::WorkflowRun { head, event, branch }), _) if event == "pull_request" => {
+            let Some(branch) = branch else {
+                return Ok(Err(Error::usage("the repository of the pull request's branch was deleted")
+                    .help("without it, GitHub does not tell which pull request the run was for")));
+            };
+            // What such a run hands over may come from a fork, so only GitHub's own record of it counts: its
+            // commit, and the repository and branch that it ran for. It names no pull request of a fork.
+            let mut numbers = pulls::open_at(client, repository, head, branch).await?;
+            numbers.retain(|number| asked.is_none_or(|asked| asked == *number));
             match numbers.as_slice() {
                 [number] => {
                     Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: true })
                 }
-                [] => Err(Error::usage(format!("no open pull request is at {head}")).help(
-                    "it was closed, or has moved on and the run for its newest commit writes the comment",
-                )),
+                [] => {
+                    let of = &branch.repository;
+                    let message = match asked {
+                        None => format!("no open pull request from {of} is at {head}"),
+                        Some(asked) => format!("#{asked} is no open pull request from {of} at {head}"),
+                    };
+                    Err(Error::usage(message).help(
+                        "it was closed, or has moved on and the run for its newest commit writes the comment",
+                    ))
+                }
                 _ => Err(Error::usage(format!("several pull requests are at {head}"))
                     .help("name one with --pull-request")),
             }
         }
-        Ok(_) => Err(Error::usage("this run is not about a pull request").help(
+        (_, Some(number)) => {
+            let head = plan.commit.clone().ok_or_else(|| Error::usage("the plan names no commit"));
+            head.map(|head| TargetPullRequest { number, head, is_unverified: false })
+        }
+        (Ok(Trigger::PullRequest(PullRequestTrigger { number, head, .. })), None) => {
+            Ok(TargetPullRequest { number: *number, head: head.clone(), is_unverified: false })
+        }
+        (Ok(_), None) => Err(Error::usage("this run is not about a pull request").help(
             "run it on `pull_request`, or on `workflow_run` after that; or name one with --pull-request",
         )),
-        Err(error) => Err(Error::usage(error.clone())),
+        (Err(error), None) => Err(Error::usage(error.clone())),
     })
 }
 

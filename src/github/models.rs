@@ -191,6 +191,12 @@ pub(super) enum PullRequestState {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct PullRequestHead {
     pub(super) sha: String,
+    /// Its branch.
+    #[serde(default)]
+    pub(super) r#ref: String,
+    /// Its repository; `None` if that is a fork that was deleted.
+    #[serde(default)]
+    pub(super) repo: Option<RepositoryRef>,
 }
 
 /// The branch that a pull request is to be merged into.

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::pulls::HeadBranch;
+
 /// Event that started a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
@@ -28,6 +30,8 @@ pub enum Trigger {
         head: String,
         /// The event that started it, such as `pull_request`.
         event: String,
+        /// The branch that it ran for; `None` if that was in a fork that was deleted.
+        branch: Option<HeadBranch>,
     },
     /// An event that compares nothing: `workflow_dispatch`, `schedule`.
     Other {
@@ -85,10 +89,14 @@ impl Trigger {
                 Self::MergeGroup { base: sha("/merge_group/base_sha")?, head: sha("/merge_group/head_sha")? }
             }
             "workflow_run" => {
-                let event = payload.pointer("/workflow_run/event").and_then(Value::as_str);
+                let text =
+                    |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+                let name = text("/workflow_run/head_branch");
+                let repository = text("/workflow_run/head_repository/full_name");
                 Self::WorkflowRun {
                     head: sha("/workflow_run/head_sha")?,
-                    event: event.unwrap_or_default().to_owned(),
+                    event: text("/workflow_run/event").unwrap_or_default(),
+                    branch: repository.map(|repository| HeadBranch { repository, name }),
                 }
             }
             _ => Self::Other { name: name.to_owned() },
@@ -152,6 +160,20 @@ mod tests {
             "`pull_request.head.sha` of the event is not a commit"
         );
         assert!(Trigger::read("merge_group", &json!({})).unwrap_err().contains("merge_group.base_sha"));
+    }
+
+    #[test]
+    fn a_workflow_run_has_the_repository_and_branch_that_it_ran_for() {
+        let branch = |repository: &Value| {
+            let run = json!({"head_sha": B, "event": "pull_request", "head_branch": "topic", "head_repository": repository});
+            match Trigger::read("workflow_run", &json!({"workflow_run": run})).unwrap() {
+                Trigger::WorkflowRun { branch, .. } => branch,
+                other => panic!("{other:?}"),
+            }
+        };
+        let expected = HeadBranch { repository: "bob/side".to_owned(), name: Some("topic".to_owned()) };
+        assert_eq!(branch(&json!({"full_name": "bob/side"})), Some(expected));
+        assert_eq!(branch(&Value::Null), None);
     }
 
     #[test]

@@ -266,6 +266,7 @@ fn a_pull_request_gets_its_plan_as_a_comment_and_in_the_summary() {
 
     // The run of a fork may not write and hands its plan over; the following run posts it where GitHub says.
     workflows.github.state().comments.clear();
+    workflows.github.state().forks.insert(7, "bob/side".to_owned());
     plan(&pull(repo(2, "bob/side"))).exits(0).never_prints("commented on #7");
     assert!(workflows.github.state().bodies(7).is_empty());
     assert!(workflows.read("handed-over/plan.json").contains("\"version\""));

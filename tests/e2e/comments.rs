@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::github::{REPOSITORY, Refusal};
+use crate::github::{BRANCH, REPOSITORY, Refusal};
 use crate::runner::{Runner, run};
 use crate::support::program;
 
@@ -256,7 +256,13 @@ fn handed_over(pr: &PullRequest) -> (Value, std::path::PathBuf) {
 }
 
 fn workflow_run(pr: &PullRequest, head: &str) -> Command {
-    let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": []}});
+    workflow_run_of(pr, head, &json!({"full_name": REPOSITORY}), BRANCH)
+}
+
+/// A run after one of a pull request from this repository and branch.
+fn workflow_run_of(pr: &PullRequest, head: &str, repository: &Value, branch: &str) -> Command {
+    let payload = json!({"workflow_run": {"head_sha": head, "event": "pull_request", "pull_requests": [],
+        "head_repository": repository, "head_branch": branch}});
     let mut command = pr.event("workflow_run", &payload);
     command.arg("--plan").arg(pr.beside("plan.json"));
     command
@@ -305,7 +311,7 @@ fn a_document_that_is_no_plan_is_refused() {
     std::fs::write(&path, plan.to_string()).unwrap();
     let output = run(&mut workflow_run(&pr, &"b".repeat(40)));
     assert_eq!(
-        (output.code, output.stderr.contains("no open pull request is at bbbb")),
+        (output.code, output.stderr.contains("no open pull request from ann/side is at bbbb")),
         (Some(2), true),
         "{output:?}"
     );
@@ -317,6 +323,38 @@ fn a_document_that_is_no_plan_is_refused() {
         "{output:?}"
     );
     assert_eq!(pr.bodies(), [""; 0]);
+}
+
+#[test]
+fn pull_requests_of_a_fork_and_of_the_repository_at_one_commit_are_told_apart() {
+    for (ours, theirs) in [(7, 9), (9, 7)] {
+        let pr = PullRequest::new();
+        let (plan, path) = handed_over(&pr);
+        std::fs::write(&path, plan.to_string()).unwrap();
+        {
+            let mut state = pr.github.state();
+            state.heads = [(ours, pr.head.clone()), (theirs, pr.head.clone())].into();
+            state.forks.insert(theirs, "mallory/side".to_owned());
+        }
+        let count = |number: u64| pr.github.state().bodies(number).len();
+        let fork = json!({"full_name": "mallory/side"});
+        let words = format!("commented on #{theirs}");
+        succeeds(&mut workflow_run_of(&pr, &pr.head, &fork, BRANCH), &words);
+        assert_eq!((count(ours), count(theirs)), (0, 1));
+        // The number of the other one, which may come from the artifact as well, does not lead there.
+        let mut other = workflow_run_of(&pr, &pr.head, &fork, BRANCH);
+        let output = run(other.args(["--pull-request", &ours.to_string()]));
+        let words = format!("#{ours} is no open pull request from mallory/side");
+        assert_eq!((output.code, output.stderr.contains(&words)), (Some(2), true), "{output:?}");
+        let output = run(&mut workflow_run_of(&pr, &pr.head, &fork, "another"));
+        assert_eq!(output.code, Some(2), "{output:?}");
+        let output = run(&mut workflow_run_of(&pr, &pr.head, &Value::Null, BRANCH));
+        let words = "the repository of the pull request's branch was deleted";
+        assert_eq!((output.code, output.stderr.contains(words)), (Some(2), true), "{output:?}");
+        assert_eq!((count(ours), count(theirs)), (0, 1));
+        succeeds(&mut workflow_run(&pr, &pr.head), &format!("commented on #{ours}"));
+        assert_eq!((count(ours), count(theirs)), (1, 1));
+    }
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub(crate) const TOKEN: &str = "ghs_hunter2hunter2hunter2hunter2hunter2";
 /// The repository.
 pub(crate) const REPOSITORY: &str = "ann/side";
 
+/// The branch of every pull request.
+pub(crate) const BRANCH: &str = "topic";
+
 /// A running server. Dropping it stops it.
 pub(crate) struct GitHub {
     port: u16,
@@ -29,6 +32,8 @@ pub(crate) struct State {
     pub(crate) comments: Vec<(u64, Value)>,
     /// Newest commit of each pull request.
     pub(crate) heads: BTreeMap<u64, String>,
+    /// Repositories of the pull requests that come from a fork.
+    pub(crate) forks: BTreeMap<u64, String>,
     /// Deployments, oldest first.
     pub(crate) deployments: Vec<Value>,
     /// Statuses of each deployment, newest first.
@@ -294,7 +299,9 @@ fn respond(
             let pull = sample("200")[0].clone();
             let of = state.heads.iter().map(|(number, head)| {
                 let mut pull = pull.clone();
-                merge(&mut pull, &json!({"number": number, "state": "open", "head": {"sha": head}, "base": {"repo": {"full_name": REPOSITORY}}}));
+                let from = state.forks.get(number).map_or(REPOSITORY, String::as_str);
+                let head = json!({"sha": head, "ref": BRANCH, "repo": {"full_name": from}});
+                merge(&mut pull, &json!({"number": number, "state": "open", "head": head, "base": {"repo": {"full_name": REPOSITORY}}}));
                 pull
             });
             // GitHub also lists pull requests that merely contain the commit.

@@ -54,7 +54,7 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
     steps.push(step(
         "tools",
         CheckupResult::Ok,
-        "sh, tar, sha256sum, flock, stat, find, awk, sed, xargs, dd, od",
+        "sh, tar, gzip, sha256sum, flock, stat, find, awk, sed, xargs, dd, od",
         None,
     ));
     steps.push(root(&driver, &target.root).await);

@@ -92,8 +92,8 @@ impl Driver {
             }
         });
         // If the other side has exited already, the first call reports it.
-        let text = driver_text();
-        let _ = stdin.write_all(text.as_bytes()).await;
+        let text = packed_driver()?;
+        let _ = stdin.write_all(&text).await;
         tracing::debug!(bytes = text.len(), "driver sent");
         let stdin = Arc::new(Mutex::new(stdin));
         let heartbeats = tokio::spawn(send_heartbeats(Arc::clone(&stdin)));
@@ -194,7 +194,7 @@ impl Driver {
             };
             lines.iter().any(|line| says(line))
         };
-        if let Some(tool) = ["sh", "dd"].into_iter().find(missing) {
+        if let Some(tool) = ["sh", "dd", "gzip"].into_iter().find(missing) {
             return lacks(tool);
         }
         let error = Error::new(Exit::Unreachable, "the connection to the host was lost").transient();
@@ -226,10 +226,15 @@ async fn send_heartbeats(stdin: Arc<Mutex<Stdin>>) {
     }
 }
 
+/// Returns the driver in the form in which it is sent.
+fn packed_driver() -> Result<Vec<u8>, Error> {
+    driver_text().map_err(|error| Error::unforeseen(format!("failed to pack the driver: {error}")))
+}
+
 /// Returns the error of a host that lacks these tools.
 pub(super) fn lacks(tools: &str) -> Error {
     Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help(
-        "install them; on Debian and Ubuntu they are in the packages dash, coreutils, tar, util-linux, findutils, mawk and sed",
+        "install them; on Debian and Ubuntu they are in the packages dash, coreutils, gzip, tar, util-linux, findutils, mawk and sed",
     )
 }
 

@@ -2,6 +2,11 @@
 //!
 //! Owns the order of its parts. What they do is written in `driver/*.sh`.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 /// The driver: its parts, one after the other. `start.sh` describes it.
 ///
 /// `start.sh` comes first, because it sets the shell up, and `main.sh` last, because it does not return. The
@@ -27,18 +32,26 @@ pub const DRIVER: &str = concat!(
 /// The login shell of the user may be fish or csh, which quote differently from `sh`. Within single quotes
 /// this text holds nothing that any of them would change, and no word that is too long for csh. The driver
 /// itself would be both. A shell reads its stdin byte by byte, so the one line that it reads is short.
-pub const BOOTSTRAP: &str = r#"IFS= read -r n; eval "$(dd bs=$n count=1 iflag=fullblock status=none)""#;
+pub const BOOTSTRAP: &str =
+    r#"IFS= read -r n; eval "$(dd bs=$n count=1 iflag=fullblock status=none | gzip -dc)""#;
 
-/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: its size in bytes, and its code. Comments and indentation
-/// are for readers only and are not sent.
-#[must_use]
-pub fn driver_text() -> String {
-    let lines = DRIVER.lines().map(str::trim_start);
-    let code: String = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    format!("{}\n{code}", code.len())
+/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: a line with a size in bytes, and as many bytes of its code,
+/// gzipped. Comments and indentation are for readers only and are not sent.
+///
+/// # Errors
+///
+/// When compressing fails.
+pub fn driver_text() -> std::io::Result<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    for line in DRIVER.lines().map(str::trim_start) {
+        if !line.is_empty() && !line.starts_with('#') {
+            writeln!(gzip, "{line}")?;
+        }
+    }
+    let code = gzip.finish()?;
+    let mut text = format!("{}\n", code.len()).into_bytes();
+    text.extend(code);
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -47,12 +60,12 @@ mod tests {
 
     /// Upper bound of the text, in bytes. Every run sends it before the first answer, over a connection whose
     /// window is still small: TCP begins with ten segments of about 1,400 bytes and doubles them with each
-    /// round trip (RFC 6928). 24 KiB arrive with the second flight, together with the first commands.
-    const MAX_BYTES: usize = 24 * 1024;
+    /// round trip (RFC 6928). 16 KiB arrive with the second flight, together with the first commands.
+    const MAX_BYTES: usize = 16 * 1024;
 
     #[test]
     fn the_text_stays_small() {
-        let bytes = driver_text().len();
+        let bytes = driver_text().unwrap().len();
         assert!(
             bytes <= MAX_BYTES,
             "{bytes} bytes: save some, or measure what more of them cost (bench/sync.py)"

@@ -111,7 +111,7 @@ where
     });
     let send = async {
         let files = if files < MANY_FILES { "few" } else { "many" };
-        stdin.write_all(driver_text().as_bytes()).await?;
+        stdin.write_all(&driver_text()?).await?;
         stdin.write_all(&Command::Receive { root: root.to_owned(), files }.bytes(1)).await?;
         while let Some(chunk) = chunks.recv().await {
             stdin.write_all(&chunk).await?;

@@ -49,7 +49,7 @@ fn a_tool_that_the_host_lacks_is_named() {
     let bed = bed("tools");
     bed.call(["sync", "--no-restart"]).run().exits(0);
     bed.write("services/app/web.conf", "two");
-    for tool in ["sh", "dd", "tar", "sha256sum", "flock"] {
+    for tool in ["sh", "dd", "gzip", "tar", "sha256sum", "flock"] {
         let (there, away) = (bed.path("bin").join(tool), bed.path("away"));
         std::fs::rename(&there, &away).unwrap();
         does_not_reach(&bed, bed.call(["sync"]))

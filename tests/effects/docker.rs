@@ -76,7 +76,8 @@ impl Host {
         if half { refused("it stopped half way") } else { (Vec::new(), 0) }
     }
 
-    /// Recreates containers whose definition has changed, starts those that are missing or down, and leaves the rest.
+    /// Recreates containers whose definition has changed, starts those that are missing or down, and leaves
+    /// the rest.
     fn up(&mut self, project: &str, service: &str, compose: &RootPath, force: bool) {
         let defined = |files: &Files| {
             files

@@ -1,5 +1,6 @@
-//! For every change and every command of its apply: the command fails, stops halfway, or the connection breaks.
-//! Whatever happens, nothing forbidden is done, the outcome is true, and the next sync finishes the work.
+//! For every change and every command of its apply: the command fails, stops halfway, or the connection
+//! breaks. Whatever happens, nothing forbidden is done, the outcome is true, and the next sync finishes the
+//! work.
 
 use std::collections::BTreeMap;
 
@@ -133,7 +134,8 @@ fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wron
     if matches!(result, ProjectResult::Done | ProjectResult::Interrupted | ProjectResult::Unknown) {
         return;
     }
-    // Services that run with shared files which others keep owe an action once the old files are wanted again.
+    // Services that run with shared files which others keep owe an action once the old files are wanted
+    // again.
     let keeps_shared = after
         .files
         .iter()

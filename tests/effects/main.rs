@@ -1,5 +1,5 @@
-//! The order of effects of a sync, and the state after any of them fails, over a transport whose other end is a
-//! small model of a host.
+//! The order of effects of a sync, and the state after any of them fails, over a transport whose other end is
+//! a small model of a host.
 
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 

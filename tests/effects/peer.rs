@@ -103,7 +103,7 @@ impl Peer {
         let mut text = String::new();
         input.read_line(&mut text).await.unwrap();
         let code = behind(&mut input, text.trim()).await;
-        assert_eq!(text.clone() + &String::from_utf8(code).unwrap(), driver_text(), "the driver comes first");
+        assert_eq!([text.as_bytes(), &code].concat(), driver_text().unwrap(), "the driver comes first");
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {

@@ -9,9 +9,9 @@
 # waits for the jobs that it has started and exits. Every child inherits fd 9, the lock, so the lock is free
 # only when all of them have exited.
 #
-# It needs sh (dash, bash, BusyBox ash), tar, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd, od,
-# readlink and, where services have to act, Docker Compose v2. It prints the content of a file only for the
-# command `content`.
+# It needs sh (dash, bash, BusyBox ash), tar, gzip, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd,
+# od, readlink and, where services have to act, Docker Compose v2. It prints the content of a file only for
+# the command `content`.
 #
 # It may be killed between any two commands, and any write may find the disk full. Therefore content is
 # complete and on the disk before it is renamed into place, and a step is recorded after it is done.

@@ -9,6 +9,42 @@ use tokio::process::Command;
 use super::transport::{Remote, Starting, Transport};
 use crate::base::error::{Error, Exit};
 
+/// Variables of the environment that the driver and Docker get; `driver/start.sh` has the same list. These say
+/// where programs, Docker Engine and its configuration are; any other one could decide over what the compose
+/// files and the `.env` on the host say.
+const KEPT: [&str; 30] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_API_VERSION",
+    "DOCKER_BUILDKIT",
+    "BUILDX_BUILDER",
+    "BUILDX_CONFIG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+];
+
 /// Runs the driver as a child process.
 #[derive(Debug, Clone)]
 pub struct Local {
@@ -37,9 +73,11 @@ impl Transport for Local {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
-                // GitHub's runner finds the processes that a job has left by this variable, and kills them. A
+                // No token and no other variable of the client reaches a container. RUNNER_TRACKING_ID goes as
+                // well: by it, GitHub's runner finds the processes that a job has left, and kills them, and a
                 // cancelled job must not stop a step half way.
-                .env_remove("RUNNER_TRACKING_ID")
+                .env_clear()
+                .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
                 // Its own process group: Ctrl-C in a terminal reaches only this process, which then stops
                 // gracefully.
                 .process_group(0)
@@ -64,5 +102,20 @@ impl Transport for Local {
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_driver_keeps_the_same_variables() {
+        let driver = include_str!("driver/start.sh");
+        let (_, list) = driver.split_once("case $name in\n").unwrap();
+        let (list, _) = list.split_once(')').unwrap();
+        let kept: Vec<&str> =
+            list.split(['|', '\\']).map(str::trim).filter(|name| !name.is_empty()).collect();
+        assert_eq!(kept, KEPT);
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use ghdeploy::host::{Command, ComposeFolder, DriverEvent, TIMED_OUT, facts};
+use ghdeploy::host::{Command, ComposeFolder, Driver, DriverEvent, TIMED_OUT, facts};
 
 use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
 
@@ -108,6 +108,33 @@ under_every_shell! {
             expect_ok(&replies.0.unwrap());
             expect_ok(&replies.1.unwrap());
             expect_ok(&replies.2.unwrap());
+        }
+        driver.end().await;
+    }
+
+    async fn variables_of_the_session_do_not_reach_docker(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        bed.wrap("docker", "env");
+        let mut local = bed.local();
+        let at = local.shell.iter().position(|word| word.starts_with("PATH=")).unwrap();
+        for variable in [
+            "COMPOSE_PROJECT_NAME=x", "COMPOSE_FILE=x", "TZ=x", "UID=7", "OPTIND=7", "name=x", "nl=x", "SEVERAL=two\nlines",
+            "DOCKER_HOST=unix:///kept", "https_proxy=http://kept", "HOME=/kept",
+        ] {
+            local.shell.insert(at, variable.to_owned());
+        }
+        let driver = Driver::start(&local).await.unwrap();
+        let root = bed.root.to_str().unwrap();
+        facts::open(&driver, &bed.open_to_write(), root, |_| {}).await.unwrap();
+        let reply = driver.call(&compose(&["up"])).await.unwrap();
+        expect_ok(&reply);
+        let value = |name: &str| reply.output.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        for gone in ["COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "TZ", "name", "nl", "SEVERAL"] {
+            assert_eq!(value(gone), None, "{gone}");
+        }
+        assert_ne!(value("UID"), Some("7"));
+        for (name, kept) in [("DOCKER_HOST", "unix:///kept"), ("https_proxy", "http://kept"), ("HOME", "/kept"), ("PWD", bed.path("blog").to_str().unwrap())] {
+            assert_eq!(value(name), Some(kept), "{name}");
         }
         driver.end().await;
     }

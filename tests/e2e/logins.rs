@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::bed::{Bed, chmod};
+use crate::bed::{Bed, chmod, privileged, stdout_of};
 use crate::support::{program, wait};
 use crate::users::User;
 
@@ -74,6 +74,31 @@ fn the_local_host_is_a_host_like_any_other() {
     // Over ssh it is the same host, so nothing is left to do.
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (1, 1));
+}
+
+#[test]
+fn variables_of_the_client_and_of_the_session_do_not_reach_containers() {
+    let bed = Bed::new("variables");
+    let services =
+        "services:\n  web: {<<: *s, environment: {A: '${GITHUB_TOKEN:-none}', B: '${ONLY_SESSION:-none}'}}";
+    bed.compose("app", services);
+    bed.commit();
+    let local = format!("local:{}", bed.path("root").display());
+    let mut command = bed.call(["sync"]).host(local).command();
+    program::run(command.env("GITHUB_TOKEN", "hunter2").env("COMPOSE_PROJECT_NAME", "another")).exits(0);
+    assert_eq!(bed.inside("app/web", &["sh", "-c", "printf %s-%s $A $B"]), "none-none");
+    let session = "export ONLY_SESSION=hunter2 COMPOSE_PROJECT_NAME=another COMPOSE_FILE=/nowhere\n";
+    std::fs::write(bed.path("home/.bashrc"), session).unwrap();
+    let user = User::new(&bed, "variables", "/bin/bash", true);
+    user.own_root(&bed);
+    stdout_of(privileged(["chown", "-R", &user.name]).arg(bed.root(".ghdeploy")));
+    bed.call(["sync"]).user(&user.name).run().exits(0).prints("nothing to do");
+    bed.call(["sync", "--force"]).user(&user.name).run().exits(0);
+    assert_eq!(bed.inside("app/web", &["sh", "-c", "printf %s-%s $A $B"]), "none-none");
+    // What only the session has, the host does not have.
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {B: '${ONLY_SESSION}'}}");
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(5).prints("ONLY_SESSION").never_prints("hunter2");
 }
 
 #[test]

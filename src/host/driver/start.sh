@@ -48,7 +48,22 @@
 #   folders   swap, restore    the file in which `place` notes the folders that it has made
 #   to        stage_kept       the folder that `take_kept` copies to
 set -u -f
-export LC_ALL=C
+# Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
+# COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. src/host/local.rs has
+# the same list.
+for name in $(export -p |
+  sed -n 's/^[a-z]* \(-[a-z]* \)*\([A-Za-z_][A-Za-z0-9_]*\).*/\2/p' 2>/dev/null); do
+  case $name in
+    PATH | HOME | USER | LOGNAME | SHELL | PWD | TMPDIR | XDG_RUNTIME_DIR | XDG_CONFIG_HOME | \
+      SSH_AUTH_SOCK | DOCKER_HOST | DOCKER_CONTEXT | DOCKER_CONFIG | DOCKER_CERT_PATH | DOCKER_TLS | \
+      DOCKER_TLS_VERIFY | DOCKER_API_VERSION | DOCKER_BUILDKIT | BUILDX_BUILDER | BUILDX_CONFIG | \
+      SSL_CERT_FILE | SSL_CERT_DIR | HTTP_PROXY | HTTPS_PROXY | NO_PROXY | ALL_PROXY | http_proxy | \
+      https_proxy | no_proxy | all_proxy) ;;
+    # Some variables of some shells cannot be unset.
+    *) command unset -v "$name" 2>/dev/null || : ;;
+  esac
+done
+export PWD LC_ALL=C
 # What the driver keeps for itself is private. Steps that write to the live tree set a umask of their own.
 umask 077
 # The loss of the client must not stop a step half way: a write to a closed pipe fails and is ignored.

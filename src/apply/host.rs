@@ -18,7 +18,7 @@ use crate::host::{Command, Upload, upload};
 use crate::outcome::event::Event;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
-use crate::state::deployed::{SHARED, unit};
+use crate::state::deployed::unit;
 
 /// Outcomes of projects, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
@@ -112,8 +112,15 @@ impl<'a> HostRun<'a> {
         if stop.is_requested() {
             self.shared.restore_unused(&results).await;
         }
-        let has_shared = self.shared.are_swapped().await;
-        let closing = self.records.close(&results, has_shared).await;
+        let mut has_shared = self.shared.are_swapped().await;
+        let mut last = Ok(());
+        if !stop.is_requested() {
+            match self.shared.remove_last(&results).await {
+                Ok(are_removed) => has_shared |= are_removed,
+                Err(failure) => last = Err(Error::of(Exit::Unforeseen, failure.problems)),
+            }
+        }
+        let closing = self.records.close(&results, has_shared).await.and(last);
         if closing.is_ok() && !stop.is_requested() {
             self.report_images(&mut results).await;
         }
@@ -157,12 +164,7 @@ impl<'a> HostRun<'a> {
 
     async fn upload(&self, busy: &[&ProjectWork]) -> Result<()> {
         let mut units: Vec<Unit> = busy.iter().map(|work| self.unit(work)).collect();
-        let shared = &self.task.work.shared;
-        if let Some(manifest) = shared.manifest.as_ref().or_else(|| self.task.deployed.manifests.get(SHARED))
-        {
-            let changes: Vec<&FileChange> = shared.files.iter().collect();
-            units.push(Unit::new(SHARED, &changes, manifest, self.task.deployed, &[], &BTreeSet::new()));
-        }
+        units.extend(self.shared.units());
         if self.task.settings.back_to.is_some() {
             return self.stage_on_host(units).await;
         }

@@ -109,6 +109,12 @@ impl<'a> Records<'a> {
                 state.newest = Some(newest.clone());
             }
             state.back_to = settings.back_to.filter(|to| to.is_whole).map(|to| to.release);
+            // An older version may not have recorded this.
+            for work in self.task.work.projects.iter().filter(|work| work.plan.is_empty()) {
+                if let (Some(_), Some(recorded)) = (&work.wanted, state.projects.get_mut(work.name())) {
+                    recorded.reads.clone_from(&work.state.reads);
+                }
+            }
             to_json(&*state)?
         };
         let project = |outcome: &ProjectOutcome| {

@@ -25,7 +25,7 @@ impl<'a> HostRun<'a> {
             task,
             docker: Docker::new(task.driver, task.settings.log_lines),
             records: Records::new(task),
-            shared: SharedFiles::new(task.driver, task.work),
+            shared: SharedFiles::new(task.driver, task.work, task.deployed),
         }
     }
 

@@ -5,18 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Mutex;
 
 use super::failure::Failure;
+use super::stage::Unit;
 use super::swap::{restore, swap};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 use crate::host::Driver;
-use crate::outcome::{ProjectOutcome, ProjectResult};
-use crate::plan::{HostWork, ProjectPlan, ProjectWork};
-use crate::state::deployed::SHARED;
+use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
+use crate::plan::{FileChange, HostWork, ProjectPlan, ProjectWork};
+use crate::state::deployed::{Deployed, SHARED};
+
+/// Unit in the stage that removes the shared files which no project reads any more. It ends in `+last`: the
+/// driver records its manifest as that of [`SHARED`].
+const SHARED_LAST: &str = "+shared+last";
 
 /// The shared files of a host, as an apply changes them.
 pub(super) struct SharedFiles<'a> {
     driver: &'a Driver,
     work: &'a HostWork,
+    deployed: &'a Deployed,
     progress: Mutex<SwapProgress>,
 }
 
@@ -30,8 +36,63 @@ struct SwapProgress {
 }
 
 impl<'a> SharedFiles<'a> {
-    pub(super) fn new(driver: &'a Driver, work: &'a HostWork) -> Self {
-        Self { driver, work, progress: Mutex::default() }
+    pub(super) fn new(driver: &'a Driver, work: &'a HostWork, deployed: &'a Deployed) -> Self {
+        Self { driver, work, deployed, progress: Mutex::default() }
+    }
+
+    /// Their units in the stage.
+    pub(super) fn units(&self) -> Vec<Unit> {
+        let shared = &self.work.shared;
+        let old = self.deployed.manifests.get(SHARED);
+        let at_first = shared.manifest_at_first(old);
+        let Some(manifest) = at_first.as_ref().or(old).or(shared.manifest.as_ref()) else {
+            return Vec::new();
+        };
+        let (last, first): (Vec<&FileChange>, Vec<&FileChange>) =
+            shared.files.iter().partition(|file| shared.leaves(file));
+        let stays = BTreeSet::new();
+        let mut units = vec![Unit::new(SHARED, &first, manifest, self.deployed, &[], &stays)];
+        if let Some(end) = shared.manifest.as_ref().filter(|_| !last.is_empty()) {
+            let between = Deployed {
+                manifests: [(SHARED_LAST.to_owned(), manifest.clone())].into(),
+                ..Deployed::default()
+            };
+            units.push(Unit::new(SHARED_LAST, &last, end, &between, &[], &stays));
+        }
+        units
+    }
+
+    /// Whether they change before any project does.
+    fn change_at_first(&self) -> bool {
+        let shared = &self.work.shared;
+        shared.manifest_at_first(self.deployed.manifests.get(SHARED)).is_some()
+            || shared.files.iter().any(|file| !shared.leaves(file))
+    }
+
+    /// Removes those that no project reads any more. They stay if a project that may read them is not
+    /// deployed as planned. Returns whether they are gone.
+    pub(super) async fn remove_last(
+        &self,
+        results: &BTreeMap<String, ProjectOutcome>,
+    ) -> Result<bool, Failure> {
+        let leaving = &self.work.shared.leaving;
+        let may_read = |work: &&ProjectWork| {
+            let Some(recorded) = &work.recorded else { return false };
+            let reads = recorded.reads.as_ref();
+            reads.is_none_or(|reads| reads.iter().any(|path| leaving.within(path).next().is_some()))
+        };
+        let is_as_planned = |work: &ProjectWork| match results.get(work.name()) {
+            Some(outcome) => {
+                let is_owed = outcome.actions.iter().any(|action| action.result == ActionResult::Owed);
+                outcome.result == ProjectResult::Done && !is_owed
+            }
+            None => work.plan.is_empty(),
+        };
+        if leaving.0.is_empty() || !self.work.projects.iter().filter(may_read).all(is_as_planned) {
+            return Ok(false);
+        }
+        swap(self.driver, SHARED_LAST).await.map_err(|(failure, _)| failure)?;
+        Ok(true)
     }
 
     /// Whether any of them, or their manifest, is to change.
@@ -77,7 +138,8 @@ impl<'a> SharedFiles<'a> {
     /// Puts them in place, unless a project that reads one is not among `able`.
     pub(super) async fn swap_for(&self, able: &[&ProjectWork]) -> Result<(), (Failure, ProjectResult)> {
         let is_able = |work: &ProjectWork| able.iter().any(|able| able.name() == work.name());
-        if self.work.projects.iter().any(|work| self.are_read_by(&work.plan) && !is_able(work)) {
+        let is_waited_for = |work: &ProjectWork| self.are_read_by(&work.plan) && !is_able(work);
+        if !self.change_at_first() || self.work.projects.iter().any(is_waited_for) {
             return Ok(());
         }
         swap(self.driver, SHARED).await?;

@@ -19,7 +19,7 @@ use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::model::Reaction;
 use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
-use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
+use crate::state::wanted::{Reactions, Wanted, WantedProject, below, is_file, service_state, union};
 
 /// Choices that decide about a plan besides facts.
 pub struct PlanOptions<'a> {
@@ -91,7 +91,7 @@ pub fn host(
 ) -> HostWork {
     let (selected, others): (Vec<&Arc<WantedProject>>, Vec<&Arc<WantedProject>>) =
         wanted.projects.iter().partition(|project| (options.selects)(&project.name));
-    let shared = shared_manifest(wanted, deployed, &selected, others.is_empty());
+    let mut shared = shared_manifest(wanted, deployed, &selected, others.is_empty());
     let is_gone = |name: &str| !wanted.projects.iter().any(|project| project.name == name);
     let gone: Vec<(&str, &ProjectState)> = deployed
         .state
@@ -111,8 +111,67 @@ pub fn host(
         .filter(|name| is_gone(name) && !(options.prune && (options.selects)(name)));
     let kept = kept.filter_map(|name| deployed.manifests.get(&unit(name)));
     let comes = selected.iter().map(|project| &project.manifest);
-    let files = union(kept.chain(stays).chain(comes).chain([&shared]));
-    Planner { name, wanted, deployed, options, shown, selected, gone, shared: &shared, files }.work()
+    let own: Vec<&Manifest> = kept.chain(stays).chain(comes).collect();
+    // What a project on the host reads stays until it is taken down or deployed in another version.
+    let stays = |name: &str| match wanted.projects.iter().find(|project| project.name == name) {
+        Some(project) => !(options.selects)(name) || project.is_broken(),
+        None => !(options.prune && (options.selects)(name)),
+    };
+    let files = union(own.iter().copied().chain([&shared]));
+    let readers = deployed.state.projects.iter().filter(|(name, _)| stays(name)).map(|(_, state)| state);
+    let kept = KeptFiles::new(readers, deployed, &files);
+    shared.0.extend(kept.files);
+    let files = union(own.into_iter().chain([&shared]));
+    let mut work =
+        Planner { name, wanted, deployed, options, shown, selected, gone, shared: &shared, files }.work();
+    work.notes.extend(problems::kept_for_unknown(&kept.unknown, kept.for_unknown));
+    work.notes.sort();
+    work
+}
+
+/// Files that are no longer wanted and stay, because a project on the host reads them.
+#[derive(Default)]
+struct KeptFiles<'a> {
+    files: BTreeMap<RootPath, Entry>,
+    /// Folders of the projects of which it is not known what they read.
+    unknown: Vec<&'a str>,
+    /// The number of files that stay only for those.
+    for_unknown: usize,
+}
+
+impl<'a> KeptFiles<'a> {
+    /// What stays for `readers`. `files` are those that the host has anyway.
+    fn new(
+        readers: impl Iterator<Item = &'a ProjectState>,
+        deployed: &Deployed,
+        files: &BTreeMap<&RootPath, &Entry>,
+    ) -> Self {
+        let mut kept = Self::default();
+        let is_free = |path: &RootPath| {
+            let is_file_above = |above: RootPath| files.contains_key(&above);
+            below(files, path).next().is_none()
+                && !std::iter::successors(path.parent(), RootPath::parent).any(is_file_above)
+        };
+        for reader in readers {
+            let Some(reads) = &reader.reads else {
+                kept.unknown.push(&reader.path);
+                continue;
+            };
+            for path in reads {
+                let there = deployed.manifests.values().flat_map(|manifest| manifest.within(path));
+                let there = there.filter(|(path, _)| is_free(path));
+                kept.files.extend(there.map(|(path, entry)| (path.clone(), entry.clone())));
+            }
+        }
+        if !kept.unknown.is_empty() {
+            let shared = deployed.manifests.get(SHARED).into_iter().flat_map(|manifest| &manifest.0);
+            for (path, entry) in shared.filter(|(path, _)| is_free(path)) {
+                let is_new = kept.files.insert(path.clone(), entry.clone()).is_none();
+                kept.for_unknown += usize::from(is_new);
+            }
+        }
+        kept
+    }
 }
 
 /// A plan in the making.
@@ -217,13 +276,31 @@ impl Planner<'_> {
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
         notes.sort();
         let manifest = shared_record.then(|| self.without_conflicts(&shared_changes));
+        let leaving = self.leaving(&shared_changes);
         HostWork {
             host: self.name.to_owned(),
             commit: self.wanted.commit.clone(),
             notes,
             projects: works,
-            shared: SharedWork { files: shared_changes, manifest },
+            shared: SharedWork { files: shared_changes, manifest, leaving },
         }
+    }
+
+    /// The shared files that are removed once every project is deployed. What is in the way of a file that
+    /// comes, or of a reader that has to notice, goes at once.
+    fn leaving(&self, changes: &[FileChange]) -> Manifest {
+        let Some(old) = self.deployed.manifests.get(SHARED) else { return Manifest::default() };
+        let comes = |file: &FileChange| file.after.is_some() && file.change == FileChangeKind::Added;
+        let is_in_the_way = |path: &RootPath| {
+            let mut all = changes.iter().filter(|file| comes(file));
+            all.any(|file| file.at.is_within(path) || path.is_within(&file.at))
+        };
+        let leaving = changes.iter().filter(|file| {
+            file.after.is_none()
+                && !self.selected.iter().any(|project| project.reads(&file.at))
+                && !is_in_the_way(&file.at)
+        });
+        Manifest(leaving.filter_map(|file| Some((file.at.clone(), old.get(&file.at)?.clone()))).collect())
     }
 
     /// The changes of a unit, and whether its manifest has to be replaced.
@@ -267,6 +344,7 @@ impl Planner<'_> {
             commit: self.wanted.commit.clone(),
             back_to: None,
             held: None,
+            reads: Some(project.reads_outside()),
             services,
         }
     }
@@ -468,6 +546,7 @@ impl Deployed {
                 commit: wanted.commit.clone(),
                 back_to: None,
                 held: None,
+                reads: Some(project.reads_outside()),
                 services: services
                     .map(|(name, service)| (name.clone(), service_state(&project.model, service, &files)))
                     .collect(),

@@ -38,6 +38,12 @@ pub(super) fn drifted(project: &WantedProject, recorded: &mut ProjectState, file
 #[must_use]
 pub fn while_acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[Action]) -> ProjectState {
     let mut record = recorded.clone();
+    // Some services may run in the new version by then.
+    if let (Some(reads), Some(new)) = (&mut record.reads, &wanted.reads) {
+        reads.extend(
+            new.iter().filter(|path| !recorded.reads.iter().flatten().any(|old| old == *path)).cloned(),
+        );
+    }
     for action in actions {
         let of = |(name, _): &(&String, &mut ServiceState)| {
             action.service.as_deref().is_none_or(|service| service == *name)

@@ -56,6 +56,27 @@ pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
     .help("--prune takes it down: its managed files go, its volumes and all other files stay")
 }
 
+/// Shared files stay, because it is not known what projects that stay on the host read.
+pub(super) fn kept_for_unknown(projects: &[&str], files: usize) -> Option<Diagnostic> {
+    let [first, others @ ..] = projects else { return None };
+    let files = match files {
+        0 => return None,
+        1 => "1 shared file stays".to_owned(),
+        files => format!("{files} shared files stay"),
+    };
+    let others = match others.len() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    let message = format!(
+        "{files} on the host: an older version deployed {first}{others} and did not record what it reads"
+    );
+    Some(
+        Diagnostic::warning(message, None)
+            .help("they go once those projects are deployed again or taken down"),
+    )
+}
+
 /// A rollback left the wanted version.
 pub(super) fn held(held: &Held, project: &WantedProject) -> Diagnostic {
     let message = format!(

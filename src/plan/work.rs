@@ -56,6 +56,25 @@ pub struct SharedWork {
     pub files: Vec<FileChange>,
     /// Their manifest, if it has to be replaced.
     pub manifest: Option<Manifest>,
+    /// Those that are removed once every project is deployed: no wanted version of a project reads them, but a
+    /// version that is on the host may, and may have to come back.
+    pub leaving: Manifest,
+}
+
+impl SharedWork {
+    /// Whether a file is removed once every project is deployed.
+    #[must_use]
+    pub fn leaves(&self, file: &FileChange) -> bool {
+        self.leaving.get(&file.at).is_some()
+    }
+
+    /// Their manifest before that removal; `None`: it stays the same until then.
+    #[must_use]
+    pub fn manifest_at_first(&self, deployed: Option<&Manifest>) -> Option<Manifest> {
+        let mut manifest = self.manifest.clone()?;
+        manifest.0.extend(self.leaving.0.clone());
+        (deployed != Some(&manifest)).then_some(manifest)
+    }
 }
 
 impl HostWork {

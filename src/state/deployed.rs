@@ -98,6 +98,10 @@ pub struct ProjectState {
     /// The version that a rollback left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The paths outside of its folder that it reads, each a file or a directory; they stay as long as it is on
+    /// the host. `None`: a version recorded it that did not know this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<Vec<RootPath>>,
     /// What each service was started with. A service that is still owed its first start is absent.
     pub services: BTreeMap<String, ServiceState>,
 }

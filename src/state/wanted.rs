@@ -3,7 +3,7 @@
 //! Owns the digests that show whether a running service is up to date: see [`service_state`]. Pure;
 //! `tree::read` creates the values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -54,6 +54,25 @@ impl WantedProject {
                 .values()
                 .flat_map(|service| &service.reads)
                 .any(|read| path.is_within(&read.path))
+    }
+
+    /// The paths outside its folder that the project reads, for [`crate::state::deployed::ProjectState::reads`]. None is below another.
+    #[must_use]
+    pub fn reads_outside(&self) -> Vec<RootPath> {
+        let definition = self.model.definition_files.iter().map(|file| &file.path);
+        let reads = self.model.services.values().flat_map(|service| &service.reads).map(|read| &read.path);
+        let outside: BTreeSet<&RootPath> =
+            definition.chain(reads).filter(|path| !path.is_within(&self.model.dir)).collect();
+        let is_below = |path: &RootPath| {
+            std::iter::successors(path.parent(), RootPath::parent).any(|above| outside.contains(&above))
+        };
+        outside.iter().filter(|path| !is_below(path)).map(|path| (*path).clone()).collect()
+    }
+
+    /// Whether it is known that the project cannot be deployed, and what it reads may not be.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        !self.refused.is_empty() || self.model.diagnostics.iter().any(Diagnostic::is_error)
     }
 }
 

@@ -97,6 +97,36 @@ fn a_shared_definition_recreates_the_services_that_extend_it() {
 }
 
 #[test]
+fn a_project_that_has_left_the_repository_works_until_it_is_taken_down() {
+    let bed = Bed::new("left");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['../shared/tz:/tz:ro']}");
+    bed.compose("old", "services:\n  web: {<<: *s, extends: {file: ../shared/common.yml, service: base}, volumes: ['../shared/tz:/tz:ro', '../shared/own:/own:ro']}");
+    bed.write("services/shared/common.yml", "services: {base: {environment: {MODE: one}}}");
+    bed.write("services/shared/tz", "UTC").write("services/shared/own", "x");
+    bed.sync([]).exits(0);
+    for gone in ["old", "shared/common.yml", "shared/own"] {
+        bed.git(&["rm", "-q", "-r", "--cached", &format!("services/{gone}")]);
+        let path = bed.repo(&format!("services/{gone}"));
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+    }
+    bed.sync([]).exits(0).prints("services/old is no longer in the repository");
+    let restart = |project: &str| {
+        let mut compose = std::process::Command::new("docker");
+        compose.args(["compose", "--progress", "quiet", "up", "-d", "--force-recreate"]);
+        compose.current_dir(bed.root(project)).status().unwrap().success()
+    };
+    assert!(restart("old"), "Compose finds what the project reads");
+    assert_eq!(
+        (bed.inside("old/web", &["cat", "/own"]), bed.env("old/web", "MODE")),
+        ("x".into(), "one".into())
+    );
+    let taken_down = bed.deploy_with(["--prune"]);
+    assert_eq!(taken_down.fates, ["old/web removed"]);
+    assert!(!bed.root("shared/common.yml").exists() && !bed.root("shared/own").exists());
+    assert!(bed.root("shared/tz").exists() && restart("app"));
+}
+
+#[test]
 fn one_project_can_be_synced_alone_and_a_network_comes_before_its_users() {
     let bed = Bed::new("order");
     let network = format!("{}-edge", bed.id);

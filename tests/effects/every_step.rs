@@ -298,6 +298,8 @@ fn of_an_image_that_is_built() {
     ));
 }
 
+const WEB: &str = "services:\n  web: {image: b, volumes: ['./x:/x']}\n";
+
 #[test]
 fn of_a_removed_and_an_added_service() {
     try_all(&case(FILES, |repo| repo.write("blog/compose.yml", &BLOG.replace("worker:", "other:"))));
@@ -326,6 +328,18 @@ fn of_several_projects_and_a_shared_file() {
         ("shared/tz", "1"),
     ];
     try_all(&case(&files, |repo| repo.write("shared/tz", "2").write("a/own", "2")));
+}
+
+#[test]
+fn of_shared_files_that_nobody_reads_any_more() {
+    let reads = "services:\n  web: {image: a, volumes: ['../shared/tz:/tz', './own:/own']}\n";
+    let files =
+        [("a/compose.yml", reads), ("a/own", "1"), ("b/compose.yml", WEB), ("b/x", "1"), ("shared/tz", "1")];
+    try_all(&case(&files, |repo| {
+        repo.write("a/compose.yml", &reads.replace("'../shared/tz:/tz', ", ""))
+            .remove("shared/tz")
+            .write("b/x", "2")
+    }));
 }
 
 #[test]

@@ -263,6 +263,7 @@ impl Host {
             }
             self.objects.insert(entry.digest);
         }
+        let unit = unit.trim_end_matches("+last");
         self.pending.insert(unit.to_owned(), stage.lists["new"].clone());
         for path in list("delete").keys() {
             self.files.remove(path);
@@ -295,6 +296,7 @@ impl Host {
 
     fn restore(&mut self, unit: &str) -> Answer {
         let Some(stage) = self.stage.get(unit).cloned() else { return refused("nothing is staged") };
+        let unit = unit.trim_end_matches("+last");
         let list = |name: &str| listed(&stage.lists[name]).0;
         for path in list("added").keys() {
             self.files.remove(path);

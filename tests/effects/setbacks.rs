@@ -271,3 +271,58 @@ fn a_stopped_run_ends_with_the_step_under_way() {
     assert_eq!((again.exit, repo.misses(&again.host)), (Exit::Done, Vec::new()));
     assert!(!again.did("a: "), "{:#?}", again.commands);
 }
+
+/// A project that no longer reads a shared file, which is gone from the repository.
+fn with_a_dropped_file() -> (Projects, Host) {
+    let repo = Projects::new(&[
+        ("a/compose.yml", "services:\n  web: {image: a, volumes: ['../shared/x:/x', './y:/y']}\n"),
+        ("a/y", "good"),
+        ("shared/x", "1"),
+    ]);
+    let host = repo.deployed();
+    repo.write("a/compose.yml", "services:\n  web: {image: a, volumes: ['./y:/y']}\n")
+        .write("a/y", "bad")
+        .remove("shared/x");
+    (repo, host)
+}
+
+#[test]
+fn a_shared_file_goes_after_the_last_project_that_read_it_is_deployed() {
+    let (repo, host) = with_a_dropped_file();
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert!(run.at("swap +shared+last") > run.at("swap a"), "{:#?}", run.commands);
+    assert!(!run.host.files.contains_key(&RootPath::new("shared/x").unwrap()));
+    assert!(!run.host.manifests.contains_key("+shared"));
+    assert!(repo.sync(&run.host, Ask::default()).outcome.release == run.outcome.release);
+}
+
+#[test]
+fn a_shared_file_stays_for_a_version_that_has_to_come_back() {
+    let (repo, host) = with_a_dropped_file();
+    let run = repo.sync(&Host { poison: poison("a/y", "bad"), ..host.clone() }, Ask::default());
+    assert_eq!(run.result("a"), ProjectResult::RolledBack, "{run:#?}");
+    assert_eq!(run.host.files, host.files);
+    let run = repo.sync(&host, Ask { no_restart: true, ..Ask::default() });
+    let is_there = |host: &Host| host.files.contains_key(&RootPath::new("shared/x").unwrap());
+    assert!(is_there(&run.host), "the container still mounts it");
+    assert!(!is_there(&repo.sync(&run.host, Ask::default()).host));
+}
+
+#[test]
+fn shared_files_of_a_project_that_is_taken_down_go_after_it() {
+    let repo = Projects::new(&[
+        ("a/compose.yml", "services:\n  web: {extends: {file: ../shared/common.yml, service: base}}\n"),
+        ("b/compose.yml", WEB),
+        ("b/x", "1"),
+        ("shared/common.yml", "services:\n  base: {image: a}\n"),
+    ]);
+    let host = repo.deployed();
+    repo.remove("a/compose.yml").remove("shared/common.yml");
+    let kept = repo.sync(&host, Ask::default());
+    assert_eq!(kept.host.files, host.files);
+    let run = repo.sync(&host, Ask { prune: true, ..Ask::default() });
+    let down = run.commands.iter().position(|command| command.contains(": down")).unwrap();
+    assert!(run.at("swap +shared+last") > down, "{:#?}", run.commands);
+    assert!(run.host.files.keys().all(|path| path.as_str().starts_with("b/")), "{:?}", run.host.files);
+}

@@ -225,3 +225,96 @@ fn a_shared_file_that_was_deleted_on_the_host_is_restored() {
         ]
     );
 }
+
+/// A reader of a shared file that has left the repository, and another file that only it reads.
+fn without_the_reader(repo: &Projects) {
+    repo.remove("blog/compose.yml").remove("shared/tz").remove("shared/common.yml");
+}
+
+fn with_a_reader() -> Projects {
+    Projects::new(&[
+        (
+            "blog/compose.yml",
+            "services:\n  web:\n    extends: {file: ../shared/common.yml, service: base}\n    volumes: ['../shared/tz:/tz']\n",
+        ),
+        ("lone/compose.yml", "services:\n  web: {image: a}\n"),
+        ("shared/common.yml", "services:\n  base: {image: a}\n"),
+        ("shared/tz", "1"),
+    ])
+}
+
+#[test]
+fn what_a_project_on_the_host_reads_stays_until_it_is_taken_down() {
+    let repo = with_a_reader();
+    let host = repo.deployed();
+    without_the_reader(&repo);
+    let work = repo.plan(&host);
+    assert!(work.is_idle(), "{:?}", plan_lines(&work));
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert_eq!(
+        plan_lines(&work),
+        ["blog removed", "  removed blog/compose.yml", "  down: blog (no longer in the repository)"]
+    );
+    let leaving: Vec<&str> = work.shared.leaving.0.keys().map(RootPath::as_str).collect();
+    assert_eq!(leaving, ["shared/common.yml", "shared/tz"]);
+    assert!(repo.plan(&applied(&work, &host)).is_idle());
+}
+
+#[test]
+fn what_a_project_that_moved_to_another_host_or_is_not_selected_reads_stays() {
+    let repo = with_a_reader();
+    let host = repo.deployed();
+    let work = repo.plan_of(&repo.wanted_where(&|name| name != "blog"), &host, |_| {});
+    assert!(work.is_idle(), "{:?}", plan_lines(&work));
+    without_the_reader(&repo);
+    for prune in [false, true] {
+        let work = repo.plan_with(&host, |asked| (asked.projects, asked.prune) = (vec!["lone"], prune));
+        assert!(work.is_idle(), "{:?}", plan_lines(&work));
+    }
+}
+
+#[test]
+fn what_a_project_on_the_host_reads_stays_while_its_new_version_cannot_be_read() {
+    let repo = with_a_reader();
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", "services: [").remove("shared/tz").remove("shared/common.yml");
+    let work = repo.plan(&host);
+    assert!(!project(&work, "blog").problems.is_empty());
+    assert!(work.shared.files.is_empty() && work.shared.manifest.is_none(), "{:?}", work.shared);
+}
+
+#[test]
+fn a_file_in_another_projects_folder_stays_for_a_project_that_has_left_the_repository() {
+    let repo = Projects::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['../lib/x:/x']}\n"),
+        ("lib/compose.yml", "services:\n  l: {image: l}\n"),
+        ("lib/x", "1"),
+    ]);
+    let host = repo.deployed();
+    repo.remove("blog/compose.yml").remove("lib/x");
+    let work = repo.plan(&host);
+    assert_eq!(plan_lines(&work), ["blog removed"]);
+    assert!(work.shared.manifest.as_ref().unwrap().get(&path("lib/x")).is_some());
+    let host = applied(&work, &host);
+    assert!(repo.plan(&host).is_idle());
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert!(work.shared.leaving.get(&path("lib/x")).is_some(), "{:?}", work.shared);
+}
+
+#[test]
+fn every_shared_file_stays_for_a_project_whose_record_does_not_say_what_it_reads() {
+    let repo = with_a_reader();
+    let mut host = repo.deployed();
+    host.state.projects.get_mut("blog").unwrap().reads = None;
+    without_the_reader(&repo);
+    let work = repo.plan(&host);
+    assert!(work.is_idle(), "{:?}", plan_lines(&work));
+    let notes: Vec<&str> = work.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(
+        notes,
+        [
+            "2 shared files stay on the host: an older version deployed services/blog and did not record what it reads",
+            "services/blog is no longer in the repository and stays as it is on the host"
+        ]
+    );
+}

@@ -11,7 +11,7 @@ restore() {
     each keep_changed <"$staged/put" && each keep_changed <"$staged/in_place" && store || return 1
   fi
   # While a swap is pending, the recorded manifest is still the old one.
-  [ -e "$data/pending/$1" ] || claim "$1" old || return 1
+  [ -e "$data/pending/${1%+last}" ] || claim "$1" old || return 1
   umask 022
   each print_wanted <"$staged/undo_in_place" | each write_kept || return 1
   each print_arrived <"$staged/added" | delete || return 1

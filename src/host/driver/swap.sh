@@ -48,9 +48,10 @@ store() {
 }
 
 # claim UNIT new|old: from now on the files of that manifest may be on the host and are ours, until it is
-# recorded. What an interrupted run has claimed stays claimed.
+# recorded. What an interrupted run has claimed stays claimed. UNIT+last is a second change of UNIT.
 claim() {
-  claimed=
+  claimed=''
+  set -- "${1%+last}" "$2"
   if [ -e "$data/pending/$1" ]; then cat -- "$data/pending/$1" "$staged/$2" >"$staged/claim"
   elif ln -- "$staged/$2" "$data/pending/$1" 2>/dev/null; then claimed=1; return 0
   else cp -- "$staged/$2" "$staged/claim"; fi &&
@@ -58,6 +59,7 @@ claim() {
 }
 # record UNIT new|old: that manifest is what is deployed, and nothing is pending any more.
 record() {
+  set -- "${1%+last}" "$2"
   if [ ! -s "$staged/$2" ]; then rm -f -- "$data/manifest/$1" "$data/pending/$1"
   elif [ -n "$claimed" ]; then mv -f -- "$data/pending/$1" "$data/manifest/$1"
   else mv -f -- "$staged/$2" "$data/manifest/$1" && rm -f -- "$data/pending/$1"; fi

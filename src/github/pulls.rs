@@ -2,6 +2,7 @@
 
 use super::client::{ApiError, Client};
 use super::models::{PullRequest, PullRequestState};
+use super::trigger::HeadBranch;
 
 /// Newest commit of a pull request.
 ///
@@ -13,23 +14,12 @@ pub(super) async fn head(client: &Client, repository: &str, number: u64) -> Resu
     Ok(pull.head.sha)
 }
 
-/// Branch of a pull request, as GitHub's record of a workflow run names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadBranch {
-    /// `owner/name` of its repository; for a fork, that of the fork.
-    pub repository: String,
-    /// Its name; `None` if the record has none.
-    pub name: Option<String>,
-}
-
-impl HeadBranch {
-    /// Whether it is the branch of `pull`. The same commit may be the newest one of an internal pull request and
-    /// of a fork's.
-    fn is_of(&self, pull: &PullRequest) -> bool {
-        let repo = pull.head.repo.as_ref();
-        repo.is_some_and(|repo| repo.full_name.eq_ignore_ascii_case(&self.repository))
-            && self.name.as_ref().is_none_or(|name| *name == pull.head.r#ref)
-    }
+/// Whether `branch` is that of `pull`. The same commit may be the newest one of an internal pull request and of a
+/// fork's.
+fn is_of(branch: &HeadBranch, pull: &PullRequest) -> bool {
+    let repo = pull.head.repo.as_ref();
+    repo.is_some_and(|repo| repo.full_name.eq_ignore_ascii_case(&branch.repository))
+        && branch.name.as_ref().is_none_or(|name| *name == pull.head.r#ref)
 }
 
 /// Numbers of the open pull requests of a repository whose newest commit is `head` on `branch`.
@@ -54,7 +44,7 @@ fn numbers(pulls: &[PullRequest], repository: &str, head: &str, branch: &HeadBra
         pull.base.repo.as_ref().is_some_and(|repo| repo.full_name.eq_ignore_ascii_case(repository))
     };
     let is_it = |pull: &&PullRequest| {
-        pull.state == PullRequestState::Open && pull.head.sha == head && is_ours(pull) && branch.is_of(pull)
+        pull.state == PullRequestState::Open && pull.head.sha == head && is_ours(pull) && is_of(branch, pull)
     };
     pulls.iter().filter(is_it).map(|pull| pull.number).collect()
 }

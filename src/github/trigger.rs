@@ -5,8 +5,6 @@
 
 use serde_json::Value;
 
-use super::pulls::HeadBranch;
-
 /// Event that started a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
@@ -53,6 +51,15 @@ pub struct PullRequestTrigger {
     pub is_fork: bool,
     /// Whether the run works on the base branch (`pull_request_target`).
     pub is_target: bool,
+}
+
+/// Branch that a workflow ran for, as GitHub's record of the run names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadBranch {
+    /// `owner/name` of its repository; for a fork, that of the fork.
+    pub repository: String,
+    /// Its name; `None` if the record has none.
+    pub name: Option<String>,
 }
 
 impl Trigger {

@@ -108,7 +108,7 @@ impl Context {
 
     /// RunOptions of a run that only looks.
     pub(super) fn looking(&self) -> RunOptions {
-        self.deploying(true, false, Duration::ZERO)
+        self.deploying(true, true, Duration::ZERO)
     }
 
     /// RunOptions of a run that changes hosts, unless it is a `dry_run`.

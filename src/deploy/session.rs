@@ -14,7 +14,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::config::Health;
-use crate::host::facts::{facts, holder_in_words, open, probe_new};
+use crate::host::facts::{facts, facts_with_containers, holder_in_words, open, probe_new};
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
@@ -208,7 +208,8 @@ impl Session<'_> {
         if self.options.dry_run { Access::Read } else { Access::Write { commit: commit.map(str::to_owned) } }
     }
 
-    /// Opens the root and asks what the host has, of which `wants` is known: one round trip brings both.
+    /// Opens the root and asks what the host has, of which `wants` is known: one round trip brings both. Unless
+    /// the run touches files only, that includes the containers.
     ///
     /// # Errors
     ///
@@ -219,7 +220,14 @@ impl Session<'_> {
         access: Access,
         wants: &BTreeMap<String, Manifest>,
     ) -> Result<Deployed> {
-        let (opened, asked) = tokio::join!(self.open(driver, access), facts(driver, wants));
+        let asking = async {
+            if self.options.no_restart {
+                facts(driver, wants).await
+            } else {
+                facts_with_containers(driver, wants).await
+            }
+        };
+        let (opened, asked) = tokio::join!(self.open(driver, access), asking);
         opened?;
         let mut deployed = asked?;
         probe_new(driver, wants, &mut deployed).await?;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::{Driver, Reply, lacks};
-use super::protocol::{Command, DriverEvent, FailureKind};
+use super::protocol::{Command, DriverEvent, FailureKind, NO_ANSWER};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
+use crate::state::container::{Containers, ListedContainer, read_inspected, read_listed};
 use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 
 /// Goes to the root: to read, or to write with the lock. `on_busy` gets the description of each run that
@@ -69,7 +70,21 @@ pub fn holder_in_words(holder: &serde_json::Value) -> String {
 ///
 /// When the connection is lost, or the records on the host cannot be read.
 pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
+    ask(driver, wants, false).await
+}
+
+/// Asks for the same as [`facts`], and for the containers. If Docker does not list them, the facts say so.
+///
+/// # Errors
+///
+/// As [`facts`].
+pub async fn facts_with_containers(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
+    ask(driver, wants, true).await
+}
+
+async fn ask(driver: &Driver, wants: &BTreeMap<String, Manifest>, containers: bool) -> Result<Deployed> {
     let command = Command::Facts {
+        containers,
         wants: wants
             .iter()
             .map(|(unit, manifest)| (unit.clone(), manifest.digest().as_str().to_owned()))
@@ -79,7 +94,31 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
     if !reply.is_ok() {
         return Err(broken("the records"));
     }
-    records(reply.events, wants)
+    let containers = listed(&reply);
+    Ok(Deployed { containers, ..records(reply.events, wants)? })
+}
+
+/// The containers that a reply lists.
+fn listed(reply: &Reply) -> Containers {
+    let mut all: Vec<ListedContainer> = Vec::new();
+    let mut known = Containers::NotAsked;
+    for event in &reply.events {
+        match event {
+            DriverEvent::Listed { text } => all.extend(read_listed(text)),
+            DriverEvent::Inspected { text } => {
+                if let Some((id, inspected)) = read_inspected(text)
+                    && let Some(container) = all.iter_mut().find(|container| container.id == id)
+                {
+                    container.inspected = Some(inspected);
+                }
+            }
+            DriverEvent::Docker { rc: 0 } => known = Containers::Known(std::mem::take(&mut all)),
+            DriverEvent::Docker { rc: NO_ANSWER } => known = Containers::NoAnswer,
+            DriverEvent::Docker { .. } => known = Containers::Failed(reply.output.clone()),
+            _ => {}
+        }
+    }
+    known
 }
 
 /// Builds a host's records out of events. `wants` has the manifests that an event of kind `same` refers to.

@@ -9,6 +9,9 @@ use crate::state::container::Container;
 /// Exit status of a hook that timed out. No command has such a status.
 pub const TIMED_OUT: i32 = -1;
 
+/// Exit status of a command that Docker did not answer in time.
+pub(super) const NO_ANSWER: i32 = 124;
+
 /// One command to the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -26,9 +29,11 @@ pub enum Command {
         /// Description of the new holder of the lock, one line of JSON.
         holder: String,
     },
-    /// Reports the state, the manifests that differ from these digests, and the files that deviate from the
-    /// manifests.
+    /// Reports the state, the manifests that differ from these digests, the files that deviate from the
+    /// manifests, and perhaps the containers.
     Facts {
+        /// Whether the containers of every project are listed, too.
+        containers: bool,
         /// Unit and digest of its wanted manifest.
         wants: Vec<(String, String)>,
     },
@@ -148,8 +153,8 @@ impl Command {
             Self::OpenToWrite { root, wait_secs, holder } => {
                 push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root]);
             }
-            Self::Facts { wants } => {
-                text.push_str("facts");
+            Self::Facts { containers, wants } => {
+                push(&mut text, ["facts", if *containers { "containers" } else { "files" }]);
                 data = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
             }
             Self::Probe { hash, paths } => {
@@ -297,6 +302,21 @@ pub enum DriverEvent {
     Found {
         /// In the text form of manifests, with more kinds than `f` and `l`.
         text: String,
+    },
+    /// A container as `docker ps` lists it.
+    Listed {
+        /// The text form that [`read_listed`](crate::state::container::read_listed) reads.
+        text: String,
+    },
+    /// More about a container that was listed before.
+    Inspected {
+        /// The text form that [`read_inspected`](crate::state::container::read_inspected) reads.
+        text: String,
+    },
+    /// The list of containers has ended.
+    Docker {
+        /// The exit status of `docker ps`; [`NO_ANSWER`] if it did not answer in time.
+        rc: i32,
     },
     /// A line of the history.
     History {

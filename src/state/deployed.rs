@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
+use crate::state::container::Containers;
 
 /// Version of `state.json` that this program writes and reads.
 pub const STATE_VERSION: u32 = 1;
@@ -185,6 +186,8 @@ pub struct Deployed {
     pub pending: BTreeMap<String, Manifest>,
     /// Findings that deviate from the manifests, and those that were asked for.
     pub found: BTreeMap<RootPath, Found>,
+    /// The containers of every Compose project.
+    pub containers: Containers,
 }
 
 impl Deployed {

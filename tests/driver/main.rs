@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bed;
+mod containers;
 mod disk_full;
 mod drift;
 mod jobs;

@@ -88,7 +88,7 @@ impl Host {
     pub(crate) fn obey(&mut self, words: &[&str], list: &[String], half: bool) -> Answer {
         match words {
             ["open", ..] => ok(),
-            ["facts"] => self.facts(list),
+            ["facts", ..] => self.facts(list),
             ["probe", how] => self.probe(*how == "hash", list),
             ["candidate", unit] => match self.arrived(unit) {
                 Ok(()) => {

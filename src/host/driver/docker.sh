@@ -53,6 +53,49 @@ remove_service() {
   # shellcheck disable=SC2086 # a list of ids
   [ -z "$ids" ] || { docker stop $ids && docker rm $ids; } >/dev/null
 }
+# within SECONDS COMMAND…: runs it for at most so long. A Docker Engine that is unwell may never answer.
+within() {
+  seconds=$1; shift
+  "$@" & child=$!
+  # The timer does not hold the lock.
+  (sleep "$seconds" & trap 'kill $!; exit' TERM; wait $!; kill -9 "$child") >/dev/null 2>&1 9>&- & timer=$!
+  wait "$child"; rc=$?
+  kill "$timer" 2>/dev/null
+  # The status of a process that got signal 9.
+  [ $rc != 137 ] || return 124
+  return $rc
+}
+# list_containers: reports the containers of every project, each as "ID NAME PROJECT SERVICE NUMBER ONEOFF
+# STATE STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs. Of those that have ended, and those without a
+# network of their own, it also reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR". At the end comes
+# the status of `docker`: 0 if these are all containers, 124 if it did not answer in time.
+list_containers() {
+  format='{{.ID}}\t{{.Names}}'
+  for field in project service container-number oneoff; do
+    format=$format'\t{{.Label "'$label.$field'"}}'
+  done
+  format=$format'\t{{.State}}\t{{.Status}}\t{{.Ports}}\t{{.Image}}\t{{.Networks}}'
+  format=$format'\t{{.Label "'$label.project.working_dir'"}}'
+  out=$(within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null); rc=$?
+  if [ $rc != 0 ]; then output "$out"
+  elif [ -n "$out" ]; then
+    print "$out" | report listed
+    # A container that Docker failed to start has no exit status 0.
+    ids=$(print "$out" | awk -F '\t' '
+      NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
+    [ -z "$ids" ] || inspect_listed "$ids"
+  fi
+  event docker "\"rc\":$rc"
+}
+# inspect_listed IDS: reports more about containers; see list_containers.
+inspect_listed() {
+  format='{{.Id}}	{{with .HostConfig}}{{.RestartPolicy.Name}}	{{.RestartPolicy.MaximumRetryCount}}'
+  format=$format'	{{$.RestartCount}}	{{.NetworkMode}}	{{.PidMode}}	{{.IpcMode}}{{end}}'
+  format=$format'	{{.State.Error}}'
+  # shellcheck disable=SC2086 # a list of ids
+  out=$(within 15 inspect "$format" $1 2>/dev/null </dev/null)
+  [ -z "$out" ] || print "$out" | report inspected
+}
 # containers: prints an event for each container of any project, without its environment. A container that
 # vanishes between the two commands is left out.
 containers() {

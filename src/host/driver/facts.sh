@@ -1,13 +1,16 @@
 # shellcheck shell=sh
 # Facts: what is deployed, and what lies at the paths that a client asks for.
 
-# facts BYTES, followed by lines "UNIT SHA256": reports the state; for each unit "same", if its manifest has
-# that digest, or else its manifest; pending manifests; and the files that deviate.
+# facts containers|files BYTES, followed by lines "UNIT SHA256": reports the state; for each unit "same", if
+# its manifest has that digest, or else its manifest; pending manifests; the files that deviate; and the
+# containers, if those are asked for. Docker answers while the files are compared.
 facts() {
   is_rest_clean & rest=$!
-  take "$1" || return 1
+  take "$2" || return 1
   wants=$nl$value$nl pending=
   hash_manifests
+  is_clean & clean=$!
+  [ "$1" = files ] || list_containers
   [ ! -e "$data/state.json" ] || event state "\"state\":$(cat "$data/state.json")"
   set +f
   for file in "$data/manifest"/* "$data/pending"/*; do
@@ -24,7 +27,7 @@ facts() {
     sed 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /; s/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$data/pending"/* |
     existing | probe hash | report found
   set -f
-  is_clean && wait "$rest" && return
+  wait "$clean" && wait "$rest" && return
   unsealed=1
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
   [ -z "$out" ] || print "$out" | report found

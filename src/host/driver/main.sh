@@ -34,7 +34,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
     receive) stage=$1/.ghdeploy/stage; receive "$2"; exit $? ;;
     stage) out=$(read_bytes "$1" | receive few 2>&1); rc=$?; output "$out"; answer $rc ;;
-    facts) facts "$1"; answer $? ;;
+    facts) facts "$1" "$2"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then value=$(print "$value" | existing); fi
       print "$value" | sed '/^$/d' | probe "$1" | report found; answer 0 ;;

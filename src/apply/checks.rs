@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::engine::{Call, PullPolicy};
+use super::engine::Call;
 use super::failure::Failure;
 use super::run::ProjectRun;
 use super::words::{explain, unset_variables};
@@ -48,10 +48,7 @@ impl ProjectRun<'_> {
             let probe = self.host.task.engine.probe();
             self.call(&probe, ComposeFolder::Live).await?;
             // The host has what Compose reads already, but maybe not the images.
-            return match self.tested(wanted).is_empty() {
-                true => Ok(()),
-                false => self.pull(wanted, ComposeFolder::Live).await,
-            };
+            return self.pull(wanted, &ComposeFolder::Live).await;
         }
         if !self.acts() && !self.has_engine().await {
             return Ok(());
@@ -72,7 +69,7 @@ impl ProjectRun<'_> {
                 "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
             ))));
         }
-        self.pull(wanted, folder).await
+        self.pull(wanted, &folder).await
     }
 
     async fn has_engine(&self) -> bool {
@@ -80,42 +77,14 @@ impl ProjectRun<'_> {
     }
 
     /// Makes a call that must succeed.
-    async fn call(&self, call: &Call, folder: ComposeFolder) -> Result<Reply, Failure> {
+    pub(super) async fn call(&self, call: &Call, folder: ComposeFolder) -> Result<Reply, Failure> {
         let reply =
             self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, folder).await?;
         if reply.is_ok() { Ok(reply) } else { Err(Failure::new(explain(&call.name(), &reply.output))) }
     }
 
-    /// Pulls images that the host does not have. The old containers keep running meanwhile.
-    async fn pull(&self, wanted: &WantedProject, folder: ComposeFolder) -> Result<(), Failure> {
-        let is_pulled = |name: &&str| {
-            let service = wanted.model.services.get(*name);
-            service.is_some_and(|service| service.image.is_some() && service.build.is_none())
-        };
-        let services: Vec<&str> = self.created().filter(is_pulled).collect();
-        let tested = self.tested(wanted);
-        if (services.is_empty() && tested.is_empty()) || !self.acts() {
-            return Ok(());
-        }
-        self.report("pull images");
-        // Of a tested image, a tag that the host has may mean another one by now.
-        let names = tested.iter().map(|(name, _)| *name).collect();
-        for (pull, services) in [(PullPolicy::Missing, services), (PullPolicy::Always, names)] {
-            if services.is_empty() {
-                continue;
-            }
-            let call = self.host.task.engine.pull(pull, &services);
-            let (project, dir) = (&self.work.state.project, &self.work.state.dir);
-            let reply = self.host.docker.call(&call, project, dir, folder.clone()).await?;
-            if !reply.is_ok() {
-                return Err(Failure::new(explain("pulling images", &reply.output)));
-            }
-        }
-        self.check_tested(&tested).await
-    }
-
     /// The services that get a container.
-    fn created(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn created(&self) -> impl Iterator<Item = &str> {
         let actions = self.work.plan.actions.iter();
         let creates = actions.filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
         creates.filter_map(|action| action.service.as_deref())
@@ -144,7 +113,7 @@ impl ProjectRun<'_> {
 
     /// The services whose image must be a tested one: those that are built from the repository and come
     /// from a registry.
-    fn tested<'w>(&'w self, wanted: &'w WantedProject) -> Vec<(&'w str, &'w Service)> {
+    pub(super) fn tested<'w>(&'w self, wanted: &'w WantedProject) -> Vec<(&'w str, &'w Service)> {
         if !self.host.task.settings.require_tested {
             return Vec::new();
         }
@@ -157,7 +126,7 @@ impl ProjectRun<'_> {
 
     /// Checks that images carry the mark of what is deployed: they were built from this commit, or from one
     /// in which everything that they are built from was the same.
-    async fn check_tested(&self, services: &[(&str, &Service)]) -> Result<(), Failure> {
+    pub(super) async fn check_tested(&self, services: &[(&str, &Service)]) -> Result<(), Failure> {
         let mut problems = Vec::new();
         for (name, service) in services {
             let Some(image) = service.image.as_deref().filter(|image| !image.contains("${")) else {

@@ -19,6 +19,7 @@ pub mod health;
 mod host;
 mod images;
 mod project;
+mod pull;
 mod records;
 mod run;
 mod shared;

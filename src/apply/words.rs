@@ -43,6 +43,94 @@ pub(super) fn explain(what: &str, output: &[String]) -> Diagnostic {
     }
 }
 
+/// Why an image could not be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PullProblem {
+    /// The reason.
+    pub(super) why: &'static str,
+    /// What to do, if that is certain.
+    pub(super) help: Option<&'static str>,
+    /// Whether the registry was not reached, so that nothing is wrong with the image.
+    pub(super) is_unreached: bool,
+}
+
+/// Reads why an image could not be pulled.
+pub(super) fn explain_pull(output: &[String]) -> PullProblem {
+    const NAME: &str =
+        "check its name and tag, and that the host is logged in to its registry (docker login)";
+    const OFFLINE: &str =
+        "an image that the host has is not pulled: `docker load` brings one without a registry";
+    let known = |why, help| PullProblem { why, help: Some(help), is_unreached: false };
+    let unreached = |why| PullProblem { why, help: Some(OFFLINE), is_unreached: true };
+    let kinds: &[(&[&str], PullProblem)] = &[
+        (
+            &["no space left on device"],
+            known(
+                "the host's disk is full",
+                "make room; `docker system df` shows what images and containers take",
+            ),
+        ),
+        (
+            &["toomanyrequests", "rate limit"],
+            known(
+                "its registry allows no more pulls for now",
+                "wait, or log in to the registry on the host (docker login), which raises the limit",
+            ),
+        ),
+        (
+            &["no matching manifest"],
+            known(
+                "its registry has it for other platforms only",
+                "name a tag that has the host's platform, or set `platform`",
+            ),
+        ),
+        (
+            &["manifest unknown", "not found: manifest", "name unknown"],
+            known("its registry does not have it", NAME),
+        ),
+        (
+            &[
+                "pull access denied",
+                "unauthorized",
+                "authentication required",
+                "no basic auth credentials",
+                "denied:",
+            ],
+            known("its registry does not have it, or asks for a login", NAME),
+        ),
+        (
+            &["invalid reference format", "could not parse reference"],
+            known("this does not name an image", "write it like ghcr.io/ann/app:1"),
+        ),
+        (&["no such host", "server misbehaving"], unreached("the address of its registry is not found")),
+        (&["connection refused"], unreached("its registry refuses the connection")),
+        (
+            &["x509:", "HTTP response to HTTPS client"],
+            known(
+                "the certificate of its registry is not accepted",
+                "let Docker on the host trust the registry",
+            ),
+        ),
+        (
+            &[
+                "imeout",
+                "deadline exceeded",
+                "network is unreachable",
+                "no route to host",
+                "connection reset",
+                ": EOF",
+            ],
+            unreached("its registry does not answer"),
+        ),
+        (&[": not found"], known("its registry does not have it", NAME)),
+    ];
+    let says = |needle: &&str| output.iter().any(|line| line.contains(needle));
+    let kind = kinds.iter().find(|(needles, _)| needles.iter().any(says));
+    kind.map_or(PullProblem { why: "docker failed", help: None, is_unreached: false }, |(_, problem)| {
+        *problem
+    })
+}
+
 /// The lines that show what went wrong: at most three, each once.
 fn essence(output: &[String]) -> String {
     // Progress of Compose: ` Container blog-web-1  Started`.

@@ -12,6 +12,12 @@ use crate::host::{Command, Driver, Transport};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
 
+/// The check of Compose.
+const COMPOSE: &str = "docker compose";
+
+/// Oldest version of Compose that has every option that ghdeploy uses; Ubuntu 22.04 has it.
+const MINIMUM: (u32, u32) = (2, 20);
+
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
     let hosts = join_all(targets.iter().map(|target| async {
@@ -65,13 +71,24 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
             "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)",
         ),
         (
-            "docker compose",
+            COMPOSE,
             &["compose", "version", "--short"][..],
             "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)",
         ),
     ] {
         let reply = driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await;
         steps.push(match reply {
+            Ok(reply) if reply.is_ok() && what == COMPOSE && is_old(&reply.output.join(" ")) => step(
+                what,
+                CheckupResult::Failed,
+                format!(
+                    "{} is older than {}.{}",
+                    reply.output.join(" ").trim_start_matches('v'),
+                    MINIMUM.0,
+                    MINIMUM.1
+                ),
+                Some(help.to_owned()),
+            ),
             Ok(reply) if reply.is_ok() => step(what, CheckupResult::Ok, reply.output.join(" "), None),
             Ok(reply) => step(
                 what,
@@ -96,5 +113,36 @@ async fn root(driver: &Driver, root: &str) -> CheckupStep {
             Some(format!("on the host, as root: install -d -o <user> {root}")),
         ),
         Err(error) => failed("root", error),
+    }
+}
+
+/// Whether a version of Compose, `v2.20.3` or `2.26.1-4`, is older than the oldest that is supported. A
+/// version that cannot be read is not.
+fn is_old(version: &str) -> bool {
+    let mut numbers = version.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < MINIMUM,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, old) in [
+            ("2.20.3", false),
+            ("v2.9.0", true),
+            ("2.19.1", true),
+            ("2.26.1-4", false),
+            ("5.0.0", false),
+            ("v1.29.2", true),
+            ("dev", false),
+            ("", false),
+        ] {
+            assert_eq!(is_old(version), old, "{version}");
+        }
     }
 }

@@ -134,8 +134,14 @@ pub struct Service {
     pub host_binds: Vec<(String, Location)>,
     /// The image reference after interpolation.
     pub image: Option<String>,
+    /// The image as the file writes it. It may be shown; values of variables may not.
+    pub image_written: Option<String>,
     /// Location of `image`.
     pub image_at: Option<Location>,
+    /// When its image is pulled.
+    pub pull_policy: PullPolicy,
+    /// The platform of its image (`platform`), unless only the host knows it.
+    pub platform: Option<String>,
     /// Its `container_name` with its location, if it has one.
     pub container_name: Option<(String, Location)>,
     /// The ports of the host that it publishes, as far as they are known.
@@ -152,6 +158,39 @@ pub struct Service {
     pub on_change: OnChange,
     /// Names of variables without a default that the tree does not define. Only the host may know them.
     pub unknown_variables: Vec<String>,
+}
+
+/// When the image of a service is pulled
+/// ([`pull_policy`](https://docs.docker.com/reference/compose-file/services/#pull_policy)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// `missing`, `if_not_present`, nothing, or a word that only the host or another version knows: if the
+    /// host does not have it.
+    #[default]
+    Missing,
+    /// `always`.
+    Always,
+    /// `never`.
+    Never,
+    /// `build`: it is built instead.
+    Build,
+    /// `daily`, `weekly`, `every_…`: if it is missing or old; how old it is, Compose finds out.
+    Refresh,
+}
+
+impl PullPolicy {
+    /// Reads the policy in Compose's word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "always" => Self::Always,
+            "never" => Self::Never,
+            "build" => Self::Build,
+            "daily" | "weekly" => Self::Refresh,
+            word if word.starts_with("every_") => Self::Refresh,
+            _ => Self::Missing,
+        }
+    }
 }
 
 /// Sources of an image, with paths in the repository.

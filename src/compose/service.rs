@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::context::{LoadContext, ResolvedPath};
 use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
-use super::model::{BuiltOf, Condition, Dependency, Port, Read, ReadMethod, Service};
+use super::model::{BuiltOf, Condition, Dependency, Port, PullPolicy, Read, ReadMethod, Service};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -142,7 +142,20 @@ impl<'r> ServiceReader<'r, '_, '_> {
             reads: std::mem::take(&mut self.reads),
             host_binds: std::mem::take(&mut self.host_binds),
             image: self.set("image").and_then(Node::as_str).map(str::to_owned),
+            image_written: self
+                .set("image")
+                .and_then(|node| Some(self.context.quote(node.at, node.as_str()?))),
             image_at: self.set("image").map(|node| self.context.location(node.at)),
+            pull_policy: self
+                .set("pull_policy")
+                .and_then(Node::as_str)
+                .map(PullPolicy::from_word)
+                .unwrap_or_default(),
+            platform: self
+                .set("platform")
+                .and_then(certain)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned),
             container_name: self.container_name(),
             ports: self.ports(),
             build: self.build_digest(),

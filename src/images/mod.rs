@@ -2,4 +2,5 @@
 
 pub mod builds;
 pub mod gate;
+pub mod platform;
 pub mod reference;

@@ -29,6 +29,7 @@ mod logins;
 mod names;
 mod network;
 mod projects;
+mod pulls;
 mod reach;
 mod reactions;
 mod readme;

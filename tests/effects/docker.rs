@@ -39,6 +39,12 @@ impl Host {
             services.truncate(1);
         }
         match argv[0] {
+            "config" if argv.contains(&"--images") => {
+                let names = services
+                    .iter()
+                    .map(|service| json!({"event": "output", "text": format!("secret/{service}:1")}));
+                return (names.collect(), 0);
+            }
             "config" | "pull" => {}
             "build" => services
                 .iter()

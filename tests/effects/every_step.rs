@@ -66,8 +66,10 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     wrong.unless(!is_cut || later.is_empty(), "commands were sent over a connection that was lost");
     let command = clean[at].as_str();
     let only_tells = command.starts_with("docker volume") || command.starts_with("list");
-    let is_through = command == "finish" || command.starts_with("docker image inspect");
-    if is_through || only_tells && !is_cut {
+    let is_through = command == "finish" || command.starts_with("docker image inspect --format {\"id");
+    // Images are then looked up one by one.
+    let is_lookup = command.starts_with("docker image inspect --format {{.Os}}");
+    if is_through || (only_tells || is_lookup) && !is_cut {
         // Everything is done and recorded; leftovers in the stage, or a missing answer, do no harm.
         wrong.unless(run.exit == Exit::Done, "a deploy that is through is told as failed");
         wrong.0.extend(case.repo.misses(&run.host));
@@ -236,7 +238,9 @@ fn of_a_first_sync() {
     repo.write("shop/compose.yml", &format!("x-ghdeploy: {{after: [blog]}}\n{BLOG}"))
         .write("shop/conf/a", "1")
         .write("shop/e.env", "");
-    try_all(&Case { repo, before: None, host: Host::default(), ask: Ask::default() });
+    // One image has to be pulled.
+    let host = Host { lacks: ["worker:1".to_owned()].into(), ..Host::default() };
+    try_all(&Case { repo, before: None, host, ask: Ask::default() });
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(crate) struct Host {
     pub(crate) names: BTreeMap<String, String>,
     /// The name of an image → the image that it names now, counted from 0; each build makes a new one.
     pub(crate) images: BTreeMap<String, u32>,
+    /// The references of images that the host does not have.
+    pub(crate) lacks: BTreeSet<String>,
     /// Directories outside the root.
     pub(crate) directories: BTreeSet<String>,
     /// The hooks that ran.
@@ -129,6 +131,19 @@ impl Host {
                 self.images
                     .insert((*name).to_owned(), image.strip_prefix("sha256:").unwrap().parse().unwrap());
                 ok()
+            }
+            [
+                "docker",
+                "image",
+                "inspect",
+                "--format",
+                "{{.Os}}/{{.Architecture}}/{{.Variant}}",
+                names @ ..,
+            ] => {
+                let is_missing = |name: &&&str| self.lacks.contains(**name);
+                let there = names.iter().filter(|name| !is_missing(name));
+                let lines = there.map(|_| json!({"event": "output", "text": "linux/amd64/"})).collect();
+                (lines, i32::from(names.iter().any(|name| is_missing(&name))))
             }
             ["hook", dir, _, _, "--ansi", "never", argv @ ..] => {
                 self.hooks.push(format!("{dir}: {}", argv.join(" ")));

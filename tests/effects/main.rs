@@ -10,6 +10,7 @@ mod host;
 mod one_shots;
 mod order;
 mod peer;
+mod pulls;
 mod real_driver;
 mod setbacks;
 mod sources;

@@ -40,7 +40,7 @@ fn a_first_sync() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable web worker
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     swap blog
     state
     blog: up -d --quiet-pull web worker
@@ -107,7 +107,7 @@ fn a_definition() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable web
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
     swap blog
     state
     blog: up -d --quiet-pull web
@@ -131,7 +131,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable worker
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
     swap blog
     state
     blog: up -d --quiet-pull worker
@@ -184,7 +184,7 @@ fn inline_content() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable web
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
     swap blog
     state
     blog: up -d --force-recreate web
@@ -338,6 +338,7 @@ fn force_recreates_once() {
     upload
     containers
     docker compose version
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     state
     blog: up -d --force-recreate web worker
     containers
@@ -410,7 +411,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable db worker
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
     swap blog
     state
     blog: build web
@@ -436,7 +437,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     containers
     candidate blog
     blog (candidate): config -q
-    blog (candidate): pull --quiet --policy missing --ignore-buildable db
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2
     swap blog
     state
     blog: build web

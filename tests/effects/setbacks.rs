@@ -174,18 +174,12 @@ fn a_file_that_changes_meanwhile_is_not_overwritten() {
     let repo = Projects::new(&[("blog/compose.yml", WEB), ("blog/x", "1")]);
     let host = repo.deployed();
     repo.write("blog/x", "2").write("blog/compose.yml", &WEB.replace("image: a", "image: a2"));
-    // A person edits the file between the facts and the swap: the model does it at the pull.
+    // A person edits the file between the facts and the swap: the model does it during the check.
     let clean = repo.sync(&host, Ask::default());
     let run = repo.sync(
         &host,
         Ask {
-            faults: [
-                Some((
-                    clean.at("blog (candidate): pull --quiet --policy missing --ignore-buildable web"),
-                    Fault::Meddle,
-                )),
-                None,
-            ],
+            faults: [Some((clean.at("blog (candidate): config -q"), Fault::Meddle)), None],
             ..Ask::default()
         },
     );

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Engine, PullPolicy};
+use super::{Call, Engine};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
 use crate::compose::model::{Condition, Dependency, Hook, HookKind};
 use crate::plan::ProjectWork;
 use crate::state::container::{Container, ContainerState};
+
+/// Platform of an image, as `docker image inspect` prints it, one line per image.
+const PLATFORM_FORMAT: &str = "{{.Os}}/{{.Architecture}}/{{.Variant}}";
 
 /// Docker Compose.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,13 +57,25 @@ impl Engine for Compose {
         compose(&["config", "-q"], &[])
     }
 
-    fn pull(&self, pull: PullPolicy, services: &[&str]) -> Call {
-        match pull {
-            PullPolicy::Missing => {
-                compose(&["pull", "--quiet", "--policy", "missing", "--ignore-buildable"], services)
-            }
-            PullPolicy::Always => compose(&["pull", "--quiet", "--policy", "always"], services),
-        }
+    // Neither `--policy` nor `--ignore-buildable`: Compose before 2.22 has neither, and `--policy missing`
+    // pulls `latest` every time.
+    fn pull(&self, service: &str) -> Call {
+        compose(&["pull", "--quiet"], &[service])
+    }
+
+    fn pull_image(&self, image: &str, platform: Option<&str>) -> Call {
+        let platform = platform.map(|platform| ["--platform", platform]);
+        let options: Vec<&str> =
+            ["pull", "--quiet"].into_iter().chain(platform.into_iter().flatten()).collect();
+        docker(&[&options, &[image][..]].concat())
+    }
+
+    fn image_names(&self, service: &str) -> Call {
+        compose(&["config", "--images"], &[service])
+    }
+
+    fn image_platforms(&self, images: &[&str]) -> Call {
+        docker(&[&["image", "inspect", "--format", PLATFORM_FORMAT][..], images].concat())
     }
 
     fn probe(&self) -> Call {

@@ -34,20 +34,20 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The call that validates the definition of a project.
     fn validate(&self) -> Call;
 
-    /// The call that pulls the images of services: those that are missing, or all.
-    fn pull(&self, pull: PullPolicy, services: &[&str]) -> Call;
+    /// The call that pulls the image of a service.
+    fn pull(&self, service: &str) -> Call;
+
+    /// The call that pulls an image, for another platform than the host's if one is named.
+    fn pull_image(&self, image: &str, platform: Option<&str>) -> Call;
+
+    /// The call that prints the reference of a service's image, and of those of services that it needs.
+    fn image_names(&self, service: &str) -> Call;
+
+    /// The call that prints the platform of each image, `linux/amd64/`, and fails if the host lacks one.
+    fn image_platforms(&self, images: &[&str]) -> Call;
 
     /// The call that succeeds where the engine is installed.
     fn probe(&self) -> Call;
-}
-
-/// Which images are pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PullPolicy {
-    /// Those that the host does not have.
-    Missing,
-    /// All: a tag that the host has may mean another image by now.
-    Always,
 }
 
 /// A call to the host.

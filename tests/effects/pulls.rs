@@ -1,0 +1,136 @@
+//! Which images are pulled before anything changes.
+
+use ghdeploy::base::error::Exit;
+use ghdeploy::outcome::ProjectResult;
+
+use crate::bench::{Ask, Projects, Run};
+use crate::host::Host;
+use crate::peer::Fault;
+
+const APP: &str = "\
+services:
+  web: {image: 'web:1', environment: {A: '1'}}
+  worker: {image: 'worker:1'}
+";
+
+fn lacks(names: &[&str]) -> std::collections::BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The commands of a sync between the check with Compose and the swap.
+fn pulls(run: &Run) -> Vec<&str> {
+    let from = run.at("blog (candidate): config -q") + 1;
+    let to = run.commands.iter().position(|command| command == "swap blog").unwrap_or(run.commands.len());
+    let inspect = "docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} ";
+    run.commands[from..to].iter().map(|command| command.strip_prefix(inspect).unwrap_or(command)).collect()
+}
+
+fn sync(compose: &str, lacking: &[&str]) -> Run {
+    let repo = Projects::new(&[("blog/compose.yml", compose)]);
+    repo.sync(&Host { lacks: lacks(lacking), ..Host::default() }, Ask::default())
+}
+
+#[test]
+fn an_image_that_the_host_has_is_not_pulled_again() {
+    let repo = Projects::new(&[("blog/compose.yml", APP)]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &APP.replace("A: '1'", "A: '2'").replace("web:1", "web"));
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!((run.exit, pulls(&run)), (Exit::Done, vec!["web"]));
+}
+
+#[test]
+fn missing_images_are_pulled_and_no_others() {
+    let run = sync(APP, &["worker:1"]);
+    assert_eq!(run.exit, Exit::Done);
+    assert_eq!(pulls(&run), ["web:1 worker:1", "web:1", "worker:1", "blog (candidate): pull --quiet worker"]);
+}
+
+#[test]
+fn services_of_one_image_pull_it_once() {
+    let run = sync("services: {a: {image: x}, b: {image: x}}", &["x"]);
+    assert_eq!(pulls(&run), ["x", "x", "blog (candidate): pull --quiet a"]);
+}
+
+#[test]
+fn the_pull_policy_of_a_service_is_obeyed() {
+    for (policy, is_there, pulled) in [
+        ("always", true, true),
+        ("missing", true, false),
+        ("missing", false, true),
+        ("if_not_present", true, false),
+        ("build", false, false),
+        ("daily", true, false),
+        ("every_12h", false, true),
+        ("never", true, false),
+    ] {
+        let compose = format!("services: {{web: {{image: x, pull_policy: {policy}}}}}");
+        let run = sync(&compose, if is_there { &[] } else { &["x"] });
+        assert_eq!(run.exit, Exit::Done, "{policy}");
+        let is_pulled = pulls(&run).contains(&"blog (candidate): pull --quiet web");
+        assert_eq!(is_pulled, pulled, "{policy} {is_there}");
+    }
+}
+
+#[test]
+fn an_image_that_must_not_be_pulled_is_missed_before_anything_changes() {
+    let run = sync("services: {web: {image: 'x:1', pull_policy: never}}", &["x:1"]);
+    assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::NothingChanged));
+    assert_eq!(
+        run.project("blog").problems[0].message,
+        "the host does not have image x:1 of service `web`, and `pull_policy: never` forbids to pull it"
+    );
+    assert!(!run.did("swap"));
+}
+
+#[test]
+fn an_image_for_another_platform_is_pulled() {
+    let run = sync("services: {web: {image: x, platform: linux/arm64}, b: {image: y, platform: linux}}", &[]);
+    assert_eq!(pulls(&run), ["y x", "blog (candidate): pull --quiet web"]);
+}
+
+#[test]
+fn an_image_that_only_the_host_can_name_is_looked_up_and_not_shown() {
+    let compose = "services: {web: {image: '${REGISTRY}/web:1'}, b: {image: b}}";
+    let repo = Projects::new(&[("blog/compose.yml", compose)]);
+    let names = ["b secret/web:1", "b", "secret/web:1"];
+    let run = repo.sync(&Host { lacks: lacks(&["secret/web:1"]), ..Host::default() }, Ask::default());
+    assert_eq!(
+        pulls(&run),
+        [&["blog (candidate): config --images web"], &names[..], &["blog (candidate): pull --quiet web"]]
+            .concat()
+    );
+    let at = run.at("blog (candidate): pull --quiet web");
+    let faults = [Some((at, Fault::Refused)), None];
+    let run = repo
+        .sync(&Host { lacks: lacks(&["secret/web:1"]), ..Host::default() }, Ask { faults, ..Ask::default() });
+    let problem = &run.project("blog").problems[0];
+    assert_eq!(run.exit, Exit::RolledBack);
+    assert_eq!(problem.message, "image ${REGISTRY}/web:1 of service `web` cannot be pulled: docker failed");
+    assert!(!format!("{:?}", run.outcome).contains("secret"));
+}
+
+#[test]
+fn every_image_that_cannot_be_pulled_is_named() {
+    let clean = sync(APP, &["web:1", "worker:1"]);
+    let at = clean.at("blog (candidate): pull --quiet web");
+    let repo = Projects::new(&[("blog/compose.yml", APP)]);
+    let faults = [Some((at, Fault::Refused)), Some((at + 1, Fault::Refused))];
+    let run = repo.sync(
+        &Host { lacks: lacks(&["web:1", "worker:1"]), ..Host::default() },
+        Ask { faults, ..Ask::default() },
+    );
+    let problems = &run.project("blog").problems;
+    let named: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.at.as_ref().unwrap(), problem.message))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "services/blog/compose.yml:2:16: image web:1 of service `web` cannot be pulled: docker failed",
+            "services/blog/compose.yml:3:19: image worker:1 of service `worker` cannot be pulled: docker failed",
+        ]
+    );
+    assert!(!run.did("swap") && !run.did("blog: up"));
+}

@@ -42,6 +42,7 @@ impl<'a> HostRun<'a> {
         let busy = self.busy();
         let mut results = Results::new();
         if busy.is_empty() && !self.shared.change() {
+            self.records.write_noted().await;
             return self.outcome(results, false, None);
         }
         self.task.observer.on(Event::Planned {

@@ -23,12 +23,28 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(super) fn new(task: &'a Task<'a>) -> Self {
-        Self { task, driver: task.driver, state: Mutex::new(task.deployed.state.clone()) }
+        Self {
+            task,
+            driver: task.driver,
+            state: Mutex::new(task.work.noted.as_ref().unwrap_or(&task.deployed.state).clone()),
+        }
     }
 
     /// The number of the release in the making.
     fn release(&self) -> u64 {
         self.task.deployed.state.release + 1
+    }
+
+    /// Records what is known by now and owes no action. Not to have it recorded is no failure: the next run
+    /// knows it, too.
+    pub(super) async fn write_noted(&self) {
+        if self.task.work.noted.is_some() {
+            let json = to_json(&*self.state.lock().await);
+            if let Ok(json) = json {
+                let written = self.write_state(json).await;
+                tracing::debug!(is_ok = written.is_ok(), "state noted");
+            }
+        }
     }
 
     /// Records a project as `recorded`, or as not deployed.

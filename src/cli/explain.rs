@@ -31,7 +31,10 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
-        paths.push(Explanation { path, known, managed: synced, readers });
+        let note = at
+            .filter(|at| readers.is_empty() && projects.iter().any(|(_, project)| project.may_be_named(at)));
+        let note = note.map(|_| "a host whose own .env names it in COMPOSE_FILE reads it".to_owned());
+        paths.push(Explanation { path, known, managed: synced, readers, note });
     }
     let explanations = Explanations { paths };
     context.print(|out| render(&explanations, context.format, out, context.style))?;
@@ -73,7 +76,11 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
         let holds_services = places.any(|place| place.path == shown);
         for (name, service) in &project.services {
             let mut push = |how: Reading, line: &Location, kind: ActionKind, detail: Option<String>| {
-                let profile = (!service.active).then(|| "only while its profile is active".to_owned());
+                let profile = (!service.active).then(|| {
+                    let decides =
+                        if project.has_host_env() { ", which a host's own .env may decide" } else { "" };
+                    format!("only while its profile is active{decides}")
+                });
                 let detail: Vec<String> = detail.into_iter().chain(profile).collect();
                 let detail = (!detail.is_empty()).then(|| detail.join(", "));
                 readers.push(PathReader {

@@ -72,7 +72,9 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
         let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
         let options = PlanOptions { prune: context.config.prune, ..PlanOptions::new(&selects) };
-        let mut host = plan::host(&target.name, &wanted, &deployed, &options, &shown).plan();
+        let work = plan::host(&target.name, &wanted, &deployed, &options, &shown);
+        let mut host = work.plan();
+        host.notes.extend(plan::left_to_hosts(&work));
         host.notes.extend(note.clone());
         any |= !host.projects.is_empty();
         hosts.push(host);

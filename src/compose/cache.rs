@@ -43,6 +43,7 @@ struct Answers {
     kinds: BTreeMap<RootPath, Option<NodeKind>>,
     contents: BTreeMap<RootPath, ReadResult>,
     shown: BTreeMap<RootPath, String>,
+    settings: BTreeMap<RootPath, Option<Arc<[u8]>>>,
 }
 
 type ReadResult = Result<Option<Arc<[u8]>>, String>;
@@ -56,6 +57,7 @@ impl Answers {
         self.kinds.iter().all(|(path, kind)| files.kind(path) == *kind)
             && self.contents.iter().all(|(path, content)| same(&files.read(path), content))
             && self.shown.iter().all(|(path, shown)| files.shown(path) == *shown)
+            && self.settings.iter().all(|(path, settings)| files.host_settings(path) == *settings)
     }
 }
 
@@ -82,6 +84,12 @@ impl Files for RecordingFiles<'_> {
         let shown = self.files.shown(path);
         lock(&self.answers).shown.insert(path.clone(), shown.clone());
         shown
+    }
+
+    fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {
+        let settings = self.files.host_settings(path);
+        lock(&self.answers).settings.insert(path.clone(), settings.clone());
+        settings
     }
 }
 

@@ -3,13 +3,13 @@
 //! Owns the list of files that were read, the diagnostics so far, the budget that bounds the work, and the
 //! rule that resolves a path in a compose file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Files;
 use super::model::DefinitionFile;
-use super::yaml::{self, Mark, Node, Text};
+use super::yaml::{self, Mark, Node, Text, Value};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{PathError, RootPath};
 
@@ -28,6 +28,8 @@ struct SourceFile {
     /// Folder that relative paths in it start from.
     base: RootPath,
     shown: String,
+    /// Its path on the host, if only the host has it.
+    on_host: Option<String>,
 }
 
 /// Target of a path in a compose file.
@@ -54,6 +56,8 @@ pub(super) struct LoadContext<'a> {
     indices: BTreeMap<(RootPath, RootPath), u32>,
     parsed: BTreeMap<u32, Rc<[Node]>>,
     written: BTreeMap<Mark, Rc<str>>,
+    /// Scalars with a variable that the tree does not define, also if they have a default for it.
+    asking: BTreeSet<Mark>,
     nodes: usize,
     exhausted: bool,
 }
@@ -70,6 +74,7 @@ impl<'a> LoadContext<'a> {
             indices: BTreeMap::new(),
             parsed: BTreeMap::new(),
             written: BTreeMap::new(),
+            asking: BTreeSet::new(),
             nodes: 0,
             exhausted: false,
         }
@@ -81,10 +86,20 @@ impl<'a> LoadContext<'a> {
         Location { path: path.unwrap_or_default(), line: at.line as usize, column: at.column as usize }
     }
 
+    /// The path on the host of the file that a mark is in, if only the host has that file.
+    pub(super) fn on_host(&self, at: Mark) -> Option<&str> {
+        self.sources.get(at.source as usize)?.on_host.as_deref()
+    }
+
     /// Reports an error.
     pub(super) fn error(&mut self, at: Mark, message: impl Into<String>) {
-        let at = self.location(at);
-        self.note(Diagnostic::error(message, Some(at)));
+        let message = message.into();
+        // No line of the repository is to blame for what a file of the host says.
+        let diagnostic = match self.on_host(at) {
+            Some(path) => Diagnostic::error(format!("{path} on the host: {message}"), None),
+            None => Diagnostic::error(message, Some(self.location(at))),
+        };
+        self.note(diagnostic);
     }
 
     /// Reports a warning.
@@ -103,6 +118,22 @@ impl<'a> LoadContext<'a> {
     /// Whether the limit of diagnostics is reached.
     pub(super) fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
+    /// Records a scalar with a variable that only the host may define.
+    pub(super) fn asking(&mut self, at: Mark) {
+        self.asking.insert(at);
+    }
+
+    /// Whether a variable that only the host may define counts in a node.
+    pub(super) fn asks_host(&self, node: &Node) -> bool {
+        !self.asking.is_empty()
+            && (self.asking.contains(&node.at)
+                || match &node.value {
+                    Value::Null | Value::Text(_) => false,
+                    Value::List(items) => items.iter().any(|item| self.asks_host(item)),
+                    Value::Map(map) => map.values().any(|entry| self.asks_host(&entry.node)),
+                })
     }
 
     /// Records a scalar as it was written before substitution.
@@ -132,10 +163,11 @@ impl<'a> LoadContext<'a> {
 
     /// The index of the source for a file whose relative paths start from `base`.
     pub(super) fn source(&mut self, path: &RootPath, base: &RootPath) -> u32 {
-        let files = self.files;
+        let (files, root) = (self.files, self.root);
         let sources = &mut self.sources;
         *self.indices.entry((path.clone(), base.clone())).or_insert_with(|| {
-            sources.push(SourceFile { base: base.clone(), shown: files.shown(path) });
+            let on_host = files.host_settings(path).map(|_| format!("{root}/{path}"));
+            sources.push(SourceFile { base: base.clone(), shown: files.shown(path), on_host });
             (sources.len() - 1) as u32
         })
     }

@@ -16,10 +16,10 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 
 /// Compose's file names, in order of preference.
-const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+pub const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
 /// Compose's names for the override file, in order of preference.
-const OVERRIDES: [&str; 4] = [
+pub const OVERRIDES: [&str; 4] = [
     "compose.override.yml",
     "compose.override.yaml",
     "docker-compose.override.yml",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::dotenv;
-use super::model::ReadMethod;
+use super::model::{HostVariables, ReadMethod};
 use super::scalar;
 use super::service::ServiceReader;
 use super::variables::{Variable, Variables};
@@ -57,6 +57,10 @@ impl ServiceReader<'_, '_, '_> {
                     value => value.map(|value| value.text.clone()),
                 },
             };
+            if value.is_none() {
+                // A name without a value passes on what the host's `.env` has.
+                self.asks(HostVariables::Definition);
+            }
             // A name without a value does not hide the value of an env file.
             if value.is_some() || !values.contains_key(name) {
                 values.insert(Rc::clone(name), value);
@@ -122,6 +126,19 @@ impl ServiceReader<'_, '_, '_> {
         file: &AssignmentFile,
         known: &Variables,
     ) -> Option<Rc<Variables>> {
+        let read = self.assignments_of(path, file, known);
+        if self.shared.asking_files.contains(path) {
+            self.asks(HostVariables::Definition);
+        }
+        read
+    }
+
+    fn assignments_of(
+        &mut self,
+        path: &RootPath,
+        file: &AssignmentFile,
+        known: &Variables,
+    ) -> Option<Rc<Variables>> {
         let is_shared = known.is_empty() && !file.is_raw;
         if let Some(read) = self.shared.env_files.get(path).filter(|_| is_shared) {
             let read = Rc::clone(read);
@@ -142,7 +159,12 @@ impl ServiceReader<'_, '_, '_> {
             raw(&bytes)
         } else {
             match dotenv::parse(&bytes, &[self.shared.variables, known]) {
-                Ok(read) => read.variables,
+                Ok(read) => {
+                    if bytes.contains(&b'$') || !read.inherited.is_empty() {
+                        self.shared.asking_files.insert(path.clone());
+                    }
+                    read.variables
+                }
                 Err(problem) => {
                     let base = path.parent().unwrap_or_default();
                     let source = self.context.source(path, &base);

@@ -3,6 +3,7 @@
 //! Owns the order of the steps, which is that of Compose: substitute variables, bring services into long
 //! form, apply `extends`, then `include`, then merge over the files before.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -14,6 +15,7 @@ use super::merge;
 use super::variables::{self, Variables};
 use super::words::ResourceKind;
 use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value, text_size};
+use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 
 /// Length of the longest chain of `extends` or of `include`.
@@ -82,7 +84,16 @@ impl<'c, 'a> Loader<'c, 'a> {
             let Some(documents) = documents else {
                 let at = named_at(index).unwrap_or(Mark { source, line: 1, column: 1 });
                 let shown = self.context.quote_file(at, file);
-                self.context.error(at, format!("there is no file {shown}"));
+                match self.context.on_host(at) {
+                    Some(host) => {
+                        let message = format!(
+                            "`COMPOSE_FILE` in {host} on the host names {shown}, which is not in the repository"
+                        );
+                        let help = "bring that file into the repository, or leave it out of `COMPOSE_FILE`";
+                        self.context.note(Diagnostic::error(message, None).help(help));
+                    }
+                    None => self.context.error(at, format!("there is no file {shown}")),
+                }
                 continue;
             };
             for document in documents.iter() {
@@ -258,11 +269,47 @@ pub(super) fn read_env_files(
                     }
                 }
             }
-            Ok(None) => {}
+            Ok(None) => {
+                for (name, value) in host_settings(context, path, environment, &all).iter() {
+                    all.set(name, value.clone());
+                }
+            }
             Err(message) => context.error(Mark { source, line: 1, column: 1 }, message),
         }
     }
     all
+}
+
+/// Reads Compose's own variables in an env file that only the host has. One that depends on a variable which
+/// is not Compose's is an error: its value stays on the host.
+fn host_settings(
+    context: &mut LoadContext<'_>,
+    path: &RootPath,
+    environment: &Variables,
+    before: &Variables,
+) -> Variables {
+    let mut known = Variables::default();
+    let Some(bytes) = context.files.host_settings(path) else { return known };
+    let at = Mark { source: context.source(path, &RootPath::root()), line: 1, column: 1 };
+    if !context.pay(dotenv::size(&bytes), at) {
+        return known;
+    }
+    match dotenv::parse(&bytes, &[environment, before]) {
+        Ok(read) => {
+            for (name, value) in read.variables.iter() {
+                let Some(unknown) = value.unknown.first() else {
+                    known.set(name, value.clone());
+                    continue;
+                };
+                let host = context.on_host(at).unwrap_or_default();
+                let message =
+                    format!("`{name}` in {host} on the host depends on `{unknown}`, whose value stays there");
+                context.note(Diagnostic::error(message, None).help(format!("write `{name}` out")));
+            }
+        }
+        Err(problem) => context.error(at, problem.message),
+    }
+    known
 }
 
 /// Returns the items of a scalar or a list.
@@ -307,7 +354,17 @@ pub(super) fn interpolate(context: &mut LoadContext<'_>, node: &Node, variables:
 
 fn substituted(context: &mut LoadContext<'_>, at: Mark, text: &Text, variables: &Variables) -> Text {
     context.written(at, &text.text);
-    match variables::substitute(&text.text, &|name| variables.get(name)) {
+    let is_asking = Cell::new(false);
+    let lookup = |name: &str| {
+        let value = variables.get(name);
+        is_asking.set(is_asking.get() || value.is_none());
+        value
+    };
+    let value = variables::substitute(&text.text, &lookup);
+    if is_asking.get() {
+        context.asking(at);
+    }
+    match value {
         Ok(value) if context.pay(text_size(&value.text), at) => {
             Text { text: Rc::from(value.text), plain: false, unknown: value.unknown.into_iter().collect() }
         }

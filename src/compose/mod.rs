@@ -39,6 +39,7 @@ mod yaml;
 use std::sync::Arc;
 
 pub use cache::ProjectCache;
+pub use discover::{FILES, OVERRIDES};
 pub use dockerignore::Ignored;
 
 use crate::base::path::RootPath;
@@ -97,4 +98,10 @@ pub trait Files: Sync {
 
     /// The path in the repository, for messages.
     fn shown(&self, path: &RootPath) -> String;
+
+    /// The assignments of Compose's own variables in a `.env` at `path` that only the host has, as they are
+    /// written there. `None`: it has none, or the host is not known.
+    fn host_settings(&self, _path: &RootPath) -> Option<Arc<[u8]>> {
+        None
+    }
 }

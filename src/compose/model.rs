@@ -22,6 +22,10 @@ pub struct Project {
     pub definition_files: Vec<DefinitionFile>,
     /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
+    /// Whether `COMPOSE_FILE` names them. Otherwise they have Compose's default names.
+    pub are_named: bool,
+    /// The folder that relative paths start from. Compose labels its containers with it.
+    pub working_dir: RootPath,
     /// The services by name, including those that no profile activates.
     pub services: BTreeMap<String, Service>,
     /// Names of networks (as Docker sees them) that this project creates.
@@ -32,6 +36,26 @@ pub struct Project {
     pub settings: ProjectSettings,
     /// Errors and warnings. A project with an error must not be deployed.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Project {
+    /// Whether a host may have a `.env` of its own for it, because the tree has none.
+    #[must_use]
+    pub fn has_host_env(&self) -> bool {
+        self.definition_files.iter().any(|file| !file.present && file.path.file_name() == ".env")
+    }
+
+    /// Whether `COMPOSE_FILE` in a `.env` that only a host has may name a file, by its place and name.
+    #[must_use]
+    pub fn may_be_named(&self, path: &RootPath) -> bool {
+        let name = path.file_name();
+        let is_yaml = name.ends_with(".yml") || name.ends_with(".yaml");
+        self.has_host_env()
+            && path.parent().as_ref() == Some(&self.dir)
+            && (name.starts_with("compose") || name.starts_with("docker-compose"))
+            && is_yaml
+            && !self.definition_files.iter().any(|file| file.path == *path)
+    }
 }
 
 /// File that the model of a project is made of.
@@ -158,6 +182,22 @@ pub struct Service {
     pub on_change: OnChange,
     /// Names of variables without a default that the tree does not define. Only the host may know them.
     pub unknown_variables: Vec<String>,
+    /// The use that it makes of variables in a `.env` that only the host has.
+    pub host_variables: HostVariables,
+    /// Env files and label files outside the root: the path as it is written, and its location.
+    pub host_env_files: Vec<(String, Location)>,
+}
+
+/// Use that a service makes of variables that the tree does not define, also of those with a default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostVariables {
+    /// None.
+    #[default]
+    Unused,
+    /// In its definition, so that an `up` applies another value.
+    Definition,
+    /// As the content of a config or secret, which only a recreate applies.
+    Content,
 }
 
 /// When the image of a service is pulled

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::context::ResolvedPath;
 use super::digest::bound_folder;
 use super::load::is_remote;
-use super::model::{BuiltOf, Read, ReadMethod};
+use super::model::{BuiltOf, HostVariables, Read, ReadMethod};
 use super::service::{ServiceReader, collect_unknown};
 use super::variables::Variable;
 use super::words::{MountType, ResourceKind, secret_path};
@@ -68,6 +68,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 };
                 let Some((object, value)) = self.paid_object(object) else { return };
                 collect_unknown(object, &mut self.unknown);
+                if self.context.asks_host(object) {
+                    self.asks(HostVariables::Content);
+                }
                 let given = map.get("target").and_then(|entry| entry.node.as_str());
                 let target = match given {
                     Some(target) if target.starts_with('/') => target.to_owned(),
@@ -90,6 +93,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
                         None => {
                             self.unhashed(&[&target, "environment", &variable.text]);
                             self.unknown.insert(Rc::clone(&variable.text));
+                            self.asks(HostVariables::Content);
                         }
                     }
                 }

@@ -61,6 +61,8 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         name: found.name,
         name_at: found.name_at,
         compose_files: found.files.clone(),
+        are_named: found.named_at.is_some(),
+        working_dir: found.base,
         definition_files,
         services,
         owned_networks,

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use super::context::{LoadContext, ResolvedPath};
 use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
-use super::model::{BuiltOf, Condition, Dependency, Port, PullPolicy, Read, ReadMethod, Service};
+use super::model::{
+    BuiltOf, Condition, Dependency, HostVariables, Port, PullPolicy, Read, ReadMethod, Service,
+};
 use super::scalar;
 use super::settings;
 use super::variables::Variables;
@@ -31,6 +33,8 @@ pub(super) struct ProjectScope<'m> {
     pub(super) variables: &'m Variables,
     /// Env files that were read, by path.
     pub(super) env_files: BTreeMap<RootPath, Rc<Variables>>,
+    /// Those of them that use variables.
+    pub(super) asking_files: BTreeSet<RootPath>,
     /// Digests of top-level networks and volumes, and the unknown variables in them.
     resources: BTreeMap<(ResourceKind, Rc<str>), Rc<Resource>>,
 }
@@ -43,12 +47,21 @@ struct Resource {
     digest: String,
     /// Unknown variables in it.
     unknown: BTreeSet<Rc<str>>,
+    /// Whether a variable that only the host may define counts in it.
+    is_asking: bool,
 }
 
 impl<'m> ProjectScope<'m> {
     /// Creates the state before any service is read.
     pub(super) fn new(project: &'m str, model: &'m Model, variables: &'m Variables) -> Self {
-        Self { project, model, variables, env_files: BTreeMap::new(), resources: BTreeMap::new() }
+        Self {
+            project,
+            model,
+            variables,
+            env_files: BTreeMap::new(),
+            asking_files: BTreeSet::new(),
+            resources: BTreeMap::new(),
+        }
     }
 }
 
@@ -69,6 +82,8 @@ pub(super) fn read(
         reads: Vec::new(),
         seen: BTreeSet::new(),
         host_binds: Vec::new(),
+        host_env_files: Vec::new(),
+        host_variables: HostVariables::Unused,
         unknown: BTreeSet::new(),
         digest: DefinitionHasher::new(),
         unhashed: None,
@@ -102,6 +117,10 @@ pub(super) struct ServiceReader<'r, 'm, 'a> {
     pub(super) built_of: Option<BuiltOf>,
     /// Paths that it reads elsewhere on the host.
     pub(super) host_binds: Vec<(String, Location)>,
+    /// Env files elsewhere on the host.
+    host_env_files: Vec<(String, Location)>,
+    /// The use that it makes of variables of the host.
+    pub(super) host_variables: HostVariables,
 }
 
 impl<'r> ServiceReader<'r, '_, '_> {
@@ -109,6 +128,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         for (key, entry) in self.body {
             if !key.starts_with("x-") {
                 collect_unknown(&entry.node, &mut self.unknown);
+                if self.context.asks_host(&entry.node) {
+                    self.asks(HostVariables::Definition);
+                }
             }
         }
         if !["image", "build", "provider"].iter().any(|key| self.set(key).is_some()) {
@@ -124,6 +146,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.volumes();
         self.file_objects();
         self.build();
+        if !self.unknown.is_empty() {
+            self.asks(HostVariables::Definition);
+        }
         let depends_on = self.dependencies();
         let on_change = settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
         let mut seen = BTreeSet::new();
@@ -164,7 +189,14 @@ impl<'r> ServiceReader<'r, '_, '_> {
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
+            host_variables: self.host_variables,
+            host_env_files: std::mem::take(&mut self.host_env_files),
         }
+    }
+
+    /// Notes that a variable counts that only the host may define.
+    pub(super) fn asks(&mut self, how: HostVariables) {
+        self.host_variables = self.host_variables.max(how);
     }
 
     fn container_name(&self) -> Option<(String, Location)> {
@@ -243,6 +275,11 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 if how.is_input() {
                     let at = self.context.location(at);
                     self.host_binds.push((path, at));
+                } else if matches!(how, ReadMethod::EnvFile | ReadMethod::LabelFile)
+                    && text.unknown.is_empty()
+                {
+                    let at = self.context.location(at);
+                    self.host_env_files.push((path, at));
                 }
                 None
             }
@@ -305,7 +342,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
                     docker_name = docker_name_of(self.shared.project, name, node);
                 }
                 digest.resource(self.context, kind, name, node);
-                let found = Rc::new(Resource { docker_name, digest: digest.hex(), unknown });
+                let is_asking = node.is_some_and(|node| self.context.asks_host(node));
+                let found = Rc::new(Resource { docker_name, digest: digest.hex(), unknown, is_asking });
                 self.shared.resources.insert(key, Rc::clone(&found));
                 found
             }
@@ -316,6 +354,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.digest.add(&found.digest);
         self.unhashed(&[kind.word(), name, &found.docker_name]);
         self.unknown.extend(found.unknown.iter().cloned());
+        if found.is_asking {
+            self.asks(HostVariables::Definition);
+        }
     }
 
     /// Adds texts to the digest of what only a recreate updates.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::host_only::settle;
 use super::session::wants;
 use super::{Access, Session, Worktree};
 use crate::base::diff::{is_secret_name, unified};
@@ -11,9 +12,11 @@ use crate::compose::Files as _;
 use crate::compose::model::ReadMethod;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
+use crate::host::facts::probe_new;
 use crate::host::releases::{KeptContent, contents};
 use crate::outcome::queries::FileDiff;
 use crate::plan::{self, FileChange, PlanOptions};
+use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 
@@ -48,8 +51,12 @@ impl Diff<'_> {
         let (tree, wanted) = self.worktree.wanted(session.target).await?;
         let selects = |name: &str| self.selection.as_ref().is_none_or(|globs| globs.selects(name));
         let driver = session.start(transport).await?;
-        let wants = wants(&wanted, selects);
-        let deployed = session.open_with_facts(&driver, Access::Read, &wants).await?;
+        let asked = wants(&wanted, selects);
+        let question = HostOnlyQuestion::of(&wanted);
+        let mut deployed = session.open_with_facts(&driver, Access::Read, &asked, &question).await?;
+        let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
+        let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
+        probe_new(&driver, &wants(&wanted, selects), &mut deployed).await?;
         let options = PlanOptions { prune: self.prune, ..PlanOptions::new(&selects) };
         let work = plan::host(&session.target.name, &wanted, &deployed, &options, &|path| tree.shown(path));
         let all = work.projects.iter().flat_map(|work| &work.plan.files).chain(&work.shared.files);

@@ -5,6 +5,7 @@
 
 pub mod diff;
 pub mod history;
+mod host_only;
 mod hosts;
 pub mod rollback;
 mod session;

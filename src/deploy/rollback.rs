@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
+use super::host_only::{Settings, learn, settle};
 use super::session::wants;
 use super::{Prepared, Reached, Session};
 use crate::apply::BackTo;
@@ -14,7 +17,7 @@ use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
-use crate::host::facts::{facts, probe_new};
+use crate::host::facts::{facts, host_only, probe_new};
 use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::history::before;
@@ -23,8 +26,10 @@ use crate::plan::{
 };
 use crate::state::container::Container;
 use crate::state::deployed::{Deployed, Held, ProjectState, SHARED, unit};
+use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree;
+use crate::tree::WithSettings;
 use crate::tree::release::{Contents, ReleaseTree};
 
 /// Size of the largest file that is read to understand a project, in bytes.
@@ -74,7 +79,16 @@ impl Rollback {
         let mut deployed = facts(&driver, &[].into()).await?;
         let release = self.release(&driver, &deployed).await?;
         let (past, images) = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
-        let mut wanted = wanted(&driver, &past, &session.target.root).await?;
+        let root = &session.target.root;
+        let contents = Mutex::default();
+        let mut wanted = wanted(&driver, &past, root, &contents, None).await?;
+        let question = HostOnlyQuestion::of(&wanted);
+        learn(&mut deployed, host_only(&driver, &question).await?);
+        let first = wanted.clone();
+        let read = async |settings: &_| {
+            self::wanted(&driver, &past, root, &contents, Some((settings, &first))).await
+        };
+        wanted = settle(&driver, &mut deployed, question, wanted, read).await?;
         let wants = wants(&wanted, |project| self.selects(project));
         probe_new(&driver, &wants, &mut deployed).await?;
         if self.selection.is_some() {
@@ -238,12 +252,26 @@ impl Moved<'_> {
 }
 
 /// What that release wanted of the host. Its files are read as they are needed to know.
-async fn wanted(driver: &Driver, past: &Deployed, root: &str) -> Result<Wanted> {
-    let mut known = Contents::new();
+/// `known` holds the content of files that were read before; `host` are the settings of the host, and what
+/// that release wanted without them.
+async fn wanted(
+    driver: &Driver,
+    past: &Deployed,
+    root: &str,
+    known: &Mutex<Contents>,
+    host: Option<(&Settings, &Wanted)>,
+) -> Result<Wanted> {
+    let mut known = known.lock().await;
     for _ in 0..MAX_ROUNDS {
         let missing = {
             let tree = ReleaseTree::new(past, &known)?;
-            let wanted = tree::read(&tree, tree.layout(), root, &|_, _| true);
+            let wanted = match host {
+                None => tree::read(&tree, tree.layout(), root, &|_, _| true),
+                Some((settings, before)) => {
+                    let with = WithSettings::new(&tree, settings, before);
+                    tree::read(&with, tree.layout(), root, &|_, _| true)
+                }
+            };
             let missing = tree.missing();
             if missing.is_empty() {
                 return wanted;

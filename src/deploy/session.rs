@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Target;
+use super::host_only::learn;
 use crate::apply::engine::Compose;
 use crate::apply::stop::{Stop, StopRequest};
 use crate::apply::{BackTo, ContentSource, Settings, Task, apply};
@@ -14,12 +15,13 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::config::Health;
-use crate::host::facts::{facts, facts_with_containers, holder_in_words, open, probe_new};
+use crate::host::facts::{facts, facts_with_containers, holder_in_words, host_only, open};
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
 use crate::plan::{HostPlan, HostWork};
 use crate::state::deployed::{Commit, Deployed, SHARED, unit};
+use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 
 /// Pauses before further tries when a host is not reached. A server that restarts its sshd, or has too many
@@ -208,8 +210,8 @@ impl Session<'_> {
         if self.options.dry_run { Access::Read } else { Access::Write { commit: commit.map(str::to_owned) } }
     }
 
-    /// Opens the root and asks what the host has, of which `wants` is known: one round trip brings both. Unless
-    /// the run touches files only, that includes the containers.
+    /// Opens the root and asks what the host has, of which `wants` is known, and what only it has: one round
+    /// trip brings all of it. Unless the run touches files only, that includes the containers.
     ///
     /// # Errors
     ///
@@ -219,6 +221,7 @@ impl Session<'_> {
         driver: &Driver,
         access: Access,
         wants: &BTreeMap<String, Manifest>,
+        question: &HostOnlyQuestion,
     ) -> Result<Deployed> {
         let asking = async {
             if self.options.no_restart {
@@ -227,10 +230,11 @@ impl Session<'_> {
                 facts_with_containers(driver, wants).await
             }
         };
-        let (opened, asked) = tokio::join!(self.open(driver, access), asking);
+        let (opened, asked, host_only) =
+            tokio::join!(self.open(driver, access), asking, host_only(driver, question));
         opened?;
         let mut deployed = asked?;
-        probe_new(driver, wants, &mut deployed).await?;
+        learn(&mut deployed, host_only?);
         Ok(deployed)
     }
 

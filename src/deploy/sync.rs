@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::host_only::settle;
 use super::session::wants;
 use super::{Prepared, Reached, Session, Target, Worktree};
 use crate::apply::ContentSource;
@@ -10,9 +11,11 @@ use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
 use crate::host::Transport;
+use crate::host::facts::probe_new;
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostWork, PlanOptions};
 use crate::state::deployed::{Commit, Deployed};
+use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
@@ -57,9 +60,13 @@ impl Sync<'_> {
         let (driver, read) = tokio::join!(session.start(transport), self.worktree.wanted(session.target));
         let (tree, wanted) = read?;
         let driver = driver?;
-        let wants = wants(&wanted, |project| self.selects(project));
+        let asked = wants(&wanted, |project| self.selects(project));
         let access = session.access(wanted.commit.as_deref());
-        let deployed = session.open_with_facts(&driver, access, &wants).await?;
+        let question = HostOnlyQuestion::of(&wanted);
+        let mut deployed = session.open_with_facts(&driver, access, &asked, &question).await?;
+        let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
+        let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
+        probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;
         let mut work = self.plan(session, &tree, &wanted, &deployed)?;
         let newest = self.judge_age(&wanted, &deployed, &mut work)?;
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })

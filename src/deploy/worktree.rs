@@ -6,13 +6,15 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::Target;
+use super::host_only::Settings;
 use crate::base::error::{Error, Result};
+use crate::compose::ProjectCache;
 use crate::config::FileRules;
 use crate::config::layout::Layout;
 use crate::state::wanted::Wanted;
 use crate::tree;
-use crate::tree::Snapshot as _;
 use crate::tree::disk::DiskTree;
+use crate::tree::{Snapshot as _, WithSettings};
 
 /// The working directory of the repository.
 #[derive(Debug)]
@@ -21,13 +23,14 @@ pub struct Worktree {
     layout: Layout,
     rules: FileRules,
     tree: OnceCell<Result<Arc<DiskTree>>>,
+    cache: Arc<ProjectCache>,
 }
 
 impl Worktree {
     /// The tree in `dir`; nothing is read yet.
     #[must_use]
     pub fn new(dir: PathBuf, layout: Layout, rules: FileRules) -> Self {
-        Self { dir, layout, rules, tree: OnceCell::new() }
+        Self { dir, layout, rules, tree: OnceCell::new(), cache: Arc::default() }
     }
 
     /// The folder.
@@ -63,11 +66,36 @@ impl Worktree {
     pub async fn wanted(&self, target: &Target) -> Result<(Arc<DiskTree>, Wanted)> {
         let tree = self.tree().await?;
         let (snapshot, layout, target) = (Arc::clone(&tree), self.layout.clone(), target.clone());
+        let cache = Arc::clone(&self.cache);
         let read = move || {
             let runs = |name: &str, settings: &_| target.runs(name, settings);
-            tree::read(&*snapshot, &layout, &target.root, &runs)
+            tree::read_again(&cache, &*snapshot, &layout, &target.root, &runs)
         };
         Ok((tree, in_background(read).await?))
+    }
+}
+
+impl Worktree {
+    /// What the tree wants of a host that has settings of its own; `known` was read without them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Worktree::wanted`].
+    pub(super) async fn wanted_with(
+        &self,
+        target: &Target,
+        settings: &Settings,
+        known: &Wanted,
+    ) -> Result<Wanted> {
+        let tree = self.tree().await?;
+        let (layout, target, settings) = (self.layout.clone(), target.clone(), settings.clone());
+        let (cache, known) = (Arc::clone(&self.cache), known.clone());
+        in_background(move || {
+            let runs = |name: &str, project: &_| target.runs(name, project);
+            let tree = WithSettings::new(&*tree, &settings, &known);
+            tree::read_again(&cache, &tree, &layout, &target.root, &runs)
+        })
+        .await
     }
 }
 

@@ -9,6 +9,8 @@ use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 use crate::state::container::{Containers, ListedContainer, read_inspected, read_listed};
 use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
+use crate::state::host_only::{EnvFile, HostOnly};
+use crate::state::question::HostOnlyQuestion;
 
 /// Goes to the root: to read, or to write with the lock. `on_busy` gets the description of each run that
 /// holds the lock meanwhile.
@@ -229,6 +231,67 @@ pub async fn probe_new(
     let reply = driver.call(&Command::Probe { hash: true, paths: asked }).await?;
     deployed.found.extend(found(&reply));
     Ok(())
+}
+
+/// Asks what Compose reads beside managed files, and adds it to what is known of the host.
+///
+/// # Errors
+///
+/// When the connection is lost, or the answer does not fit the question.
+pub async fn host_only(driver: &Driver, question: &HostOnlyQuestion) -> Result<HostOnlyAnswer> {
+    if question.is_empty() {
+        return Ok(HostOnlyAnswer::default());
+    }
+    let reply = driver.call(&Command::HostOnly(question.clone())).await?;
+    let lost = || Error::unforeseen("the host's answer about env files cannot be parsed");
+    if !reply.is_ok() {
+        return Err(lost());
+    }
+    let mut answer = HostOnlyAnswer { found: found(&reply), ..HostOnlyAnswer::default() };
+    let known = &mut answer.host_only;
+    known.compose_files = answer.found.iter().map(|(path, _)| path.clone()).collect();
+    let mut settings: BTreeMap<RootPath, Vec<u8>> = BTreeMap::new();
+    let mut asked = question.env_files.keys();
+    let mut current = None;
+    for event in &reply.events {
+        let DriverEvent::Env { text } = event else { continue };
+        match text.split_at_checked(2).ok_or_else(lost)? {
+            ("k ", "-") => {}
+            // Enough to tell two keys apart.
+            ("k ", name) => known.key = Some(name.chars().take(8).collect()),
+            ("d ", digest) => {
+                let path = asked.next().ok_or_else(lost)?;
+                let file = match digest {
+                    "-" => EnvFile::Missing,
+                    "+" => EnvFile::Unknown,
+                    digest => EnvFile::Known(digest.to_owned()),
+                };
+                known.env_files.insert(path.clone(), file);
+                current = RootPath::new(path).ok();
+            }
+            ("v ", assignment) => {
+                let path = current.clone().ok_or_else(lost)?;
+                let lines = settings.entry(path).or_default();
+                lines.extend_from_slice(assignment.as_bytes());
+                lines.push(b'\n');
+            }
+            _ => return Err(lost()),
+        }
+    }
+    if asked.next().is_some() {
+        return Err(lost());
+    }
+    known.settings = settings.into_iter().map(|(path, lines)| (path, lines.into())).collect();
+    Ok(answer)
+}
+
+/// What only the host has, and what lies at the paths of its compose files.
+#[derive(Debug, Default)]
+pub struct HostOnlyAnswer {
+    /// What Compose reads.
+    pub host_only: HostOnly,
+    /// The compose files among it.
+    pub found: Vec<(RootPath, Found)>,
 }
 
 /// Results of a probe, for paths below the root.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::base::manifest::{Digest, escape};
 use crate::base::path::RootPath;
 use crate::state::container::Container;
+use crate::state::question::HostOnlyQuestion;
 
 /// Exit status of a hook that timed out. No command has such a status.
 pub const TIMED_OUT: i32 = -1;
@@ -44,6 +45,8 @@ pub enum Command {
         /// Below the root, absolute, or with a leading `~/`.
         paths: Vec<String>,
     },
+    /// Reports what Compose reads beside managed files.
+    HostOnly(HostOnlyQuestion),
     /// Takes a gzipped tar as the new stage.
     Stage(Vec<u8>),
     /// Takes a gzipped tar, up to the end of stdin, as the new stage below a root, and exits.
@@ -160,6 +163,18 @@ impl Command {
             Self::Probe { hash, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
                 data = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
+            }
+            Self::HostOnly(question) => {
+                text.push_str("host_only");
+                let folder = |(dir, names): (&RootPath, &Vec<usize>)| {
+                    let names: String = names.iter().map(ToString::to_string).collect();
+                    format!("c{names} {}\n", path_line(dir.as_str()))
+                };
+                let env_file = |(path, has_settings): (&String, &bool)| {
+                    format!("{} {}\n", if *has_settings { "s" } else { "d" }, path_line(path))
+                };
+                let folders = question.folders.iter().map(folder);
+                data = Some(folders.chain(question.env_files.iter().map(env_file)).collect());
             }
             Self::Stage(tar) => {
                 let mut bytes = format!("{text}stage {}\n", tar.len()).into_bytes();
@@ -317,6 +332,11 @@ pub enum DriverEvent {
     Docker {
         /// The exit status of `docker ps`; [`NO_ANSWER`] if it did not answer in time.
         rc: i32,
+    },
+    /// A line of the answer about what only the host has.
+    Env {
+        /// As `driver/host_only.sh` describes it.
+        text: String,
     },
     /// A line of the history.
     History {

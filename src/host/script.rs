@@ -18,6 +18,7 @@ pub const DRIVER: &str = concat!(
     include_str!("driver/lock.sh"),
     include_str!("driver/drift.sh"),
     include_str!("driver/facts.sh"),
+    include_str!("driver/host_only.sh"),
     include_str!("driver/stage.sh"),
     include_str!("driver/swap.sh"),
     include_str!("driver/restore.sh"),

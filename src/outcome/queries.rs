@@ -28,6 +28,9 @@ pub struct Explanation {
     pub managed: bool,
     /// Its readers, in the order of projects and services.
     pub readers: Vec<PathReader>,
+    /// What only a host can decide about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Service that reads a path.

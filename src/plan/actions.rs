@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, NewPart, Reason, Relation,
 };
-use crate::compose::model::{Condition, Project, Reaction, Read, Service};
+use crate::base::path::RootPath;
+use crate::compose::model::{Condition, HostVariables, Project, Reaction, Read, Service};
 use crate::state::deployed::{ProjectState, ServiceState};
+use crate::state::host_only::{EnvFile, EnvFileChange, env_files};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
 
 /// Facts that decide about the actions of one project.
-#[derive(Debug)]
 pub(super) struct Actions<'a> {
     /// Its model, read from the compose files.
     pub(super) model: &'a Project,
@@ -24,10 +25,14 @@ pub(super) struct Actions<'a> {
     pub(super) recorded: Option<&'a ProjectState>,
     /// The files that change, the project's own and shared ones.
     pub(super) files: &'a [FileChange],
+    /// Compose files that only the host had and that the repository wins over.
+    pub(super) rivals: &'a [FileChange],
     /// Whether every service is recreated, whatever is owed.
     pub(super) force: bool,
     /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
+    /// The path in the repository of a path below the root.
+    pub(super) shown: &'a dyn Fn(&RootPath) -> String,
 }
 
 /// Causes that one service owes an action for, by kind.
@@ -137,7 +142,37 @@ impl Actions<'_> {
         if recorded.inputs.get(ALL) != wanted.inputs.get(ALL) {
             self.add_inputs(service, recorded, &wanted, &mut owed);
         }
+        // Until now, another definition than the recorded one may have decided.
+        owed.up.extend(self.rivals.iter().map(|rival| {
+            let by = Some(service.at.clone());
+            Reason { path: rival.path.clone(), line: None, how: None, by, cause: Cause::Drift }
+        }));
+        self.add_env_files(service, recorded, &wanted, &mut owed);
         owed
+    }
+
+    /// Adds env files that only the host has and that were changed there. Compose sees what they change in a
+    /// definition.
+    fn add_env_files(
+        &self,
+        service: &Service,
+        recorded: &ServiceState,
+        wanted: &ServiceState,
+        owed: &mut Owed,
+    ) {
+        for file in env_files(self.model, service) {
+            let marks = recorded.env_files.get(&file.path).zip(wanted.env_files.get(&file.path));
+            if marks.is_none_or(|(old, new)| EnvFile::compare(old, new) != EnvFileChange::Changed) {
+                continue;
+            }
+            let path =
+                RootPath::new(&file.path).map_or_else(|_| file.path.clone(), |path| (self.shown)(&path));
+            let reason = Reason { path, line: None, how: file.how, by: Some(file.at), cause: Cause::Drift };
+            match service.host_variables {
+                HostVariables::Content if file.how.is_none() => owed.recreate.push(reason),
+                _ => owed.up.push(reason),
+            }
+        }
     }
 
     fn add_inputs(&self, service: &Service, recorded: &ServiceState, wanted: &ServiceState, owed: &mut Owed) {

@@ -18,7 +18,8 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::model::Reaction;
-use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, unit};
+use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
+use crate::state::host_only::{EnvFile, EnvFileChange};
 use crate::state::wanted::{Reactions, Wanted, WantedProject, below, is_file, service_state, union};
 
 /// Choices that decide about a plan besides facts.
@@ -203,7 +204,11 @@ impl Planner<'_> {
         let mut own: BTreeMap<&str, (Vec<FileChange>, bool)> = self
             .selected
             .iter()
-            .map(|project| (project.name.as_str(), self.unit(&unit(&project.name), &project.manifest)))
+            .map(|project| {
+                let (mut changes, needs_record) = self.unit(&unit(&project.name), &project.manifest);
+                changes.extend(self.rivals(project));
+                (project.name.as_str(), (changes, needs_record))
+            })
             .collect();
         let mut owed: BTreeMap<&str, ProjectActions> = BTreeMap::new();
         let mut read_by_others: BTreeSet<&str> = BTreeSet::new();
@@ -274,7 +279,9 @@ impl Planner<'_> {
             .flat_map(|work| &work.plan.files)
             .filter(|file| file.change == FileChangeKind::Drift && file.before.is_some());
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
+        notes.extend(self.replaced_key());
         notes.sort();
+        let noted = self.noted(&works);
         let manifest = shared_record.then(|| self.without_conflicts(&shared_changes));
         let leaving = self.leaving(&shared_changes);
         HostWork {
@@ -283,6 +290,7 @@ impl Planner<'_> {
             notes,
             projects: works,
             shared: SharedWork { files: shared_changes, manifest, leaving },
+            noted,
         }
     }
 
@@ -303,6 +311,15 @@ impl Planner<'_> {
         Manifest(leaving.filter_map(|file| Some((file.at.clone(), old.get(&file.at)?.clone()))).collect())
     }
 
+    /// A note that digests of env files cannot be compared with those that were recorded.
+    fn replaced_key(&self) -> Option<Diagnostic> {
+        let key = self.deployed.host_only.key.as_deref()?;
+        let services = self.deployed.state.projects.values().flat_map(|project| project.services.values());
+        let mut marks = services.flat_map(|service| service.env_files.values());
+        let is_of_other = |mark: &String| mark.split_once('.').is_some_and(|(other, _)| other != key);
+        marks.any(is_of_other).then(problems::replaced_key)
+    }
+
     /// The changes of a unit, and whether its manifest has to be replaced.
     fn unit(&self, unit: &str, wanted: &Manifest) -> (Vec<FileChange>, bool) {
         let elsewhere = |path: &RootPath| self.files.contains_key(path);
@@ -317,10 +334,29 @@ impl Planner<'_> {
         (files.changes(), files.needs_record())
     }
 
+    /// Compose files that only the host has and that Compose would read for a project. They are in the way
+    /// unless the repository wins: then they are removed.
+    fn rivals(&self, project: &WantedProject) -> Vec<FileChange> {
+        let own = unit(&project.name);
+        let rivals = self.deployed.host_only.rivals(&project.model).map(|(path, _)| path);
+        let rivals = rivals.filter(|path| !self.deployed.manages(&own, path));
+        let change = |path: &RootPath| {
+            let before = match self.deployed.found.get(path) {
+                Some(Found::Entry(entry)) => Some(entry.clone()),
+                _ => None,
+            };
+            let wins = self.options.adopt && before.is_some();
+            let change = if wins { FileChangeKind::Removed } else { FileChangeKind::Conflict };
+            let path_shown = (self.shown)(path);
+            FileChange { path: path_shown, change, at: path.clone(), before, after: None, in_place: false }
+        };
+        rivals.map(change).collect()
+    }
+
     /// What a project's services are to be started with, and their actions.
     fn actions(&self, project: &WantedProject, files: &[FileChange]) -> ProjectActions {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
-        let services = states(project, recorded.as_ref(), &self.files);
+        let services = self.states(project, recorded.as_ref());
         if let Some(recorded) = &mut recorded {
             invalidate::drifted(project, recorded, files);
         }
@@ -330,9 +366,52 @@ impl Planner<'_> {
         } else {
             let (model, recorded) = (&project.model, recorded.as_ref());
             let (force, pulls_builds) = (self.options.force, self.options.require_tested);
-            Actions { model, wanted: &services, recorded, files, force, pulls_builds }.list()
+            let rivals = &self.rivals(project);
+            let (wanted, shown) = (&services, self.shown);
+            Actions { model, wanted, recorded, files, rivals, force, pulls_builds, shown }.list()
         };
         ProjectActions { services, actions, recorded }
+    }
+
+    /// What to record of each service. A service whose profile is not active keeps its record, because its
+    /// containers may still run.
+    fn states(
+        &self,
+        project: &WantedProject,
+        recorded: Option<&ProjectState>,
+    ) -> BTreeMap<String, ServiceState> {
+        let of = |(name, service): (&String, &crate::compose::model::Service)| {
+            let recorded = recorded.and_then(|recorded| recorded.services.get(name));
+            if !service.active {
+                return recorded.map(|state| (name.clone(), state.clone()));
+            }
+            let marks = recorded.map(|recorded| &recorded.env_files);
+            let env_files = self.deployed.host_only.marks(&project.model, service, marks);
+            let state = service_state(&project.model, service, &self.files);
+            Some((name.clone(), ServiceState { env_files, ..state }))
+        };
+        project.model.services.iter().filter_map(of).collect()
+    }
+
+    /// The state with marks of env files that are recorded although no service acts: those of files that
+    /// nothing was known of until now. `None`: there are none.
+    fn noted(&self, works: &[ProjectWork]) -> Option<State> {
+        let mut state = self.deployed.state.clone();
+        for work in works.iter().filter(|work| work.wanted.is_some()) {
+            let Some(recorded) = state.projects.get_mut(work.name()) else { continue };
+            for (name, service) in &mut recorded.services {
+                let Some(wanted) = work.state.services.get(name) else { continue };
+                let mark = |(path, new): (&String, &String)| {
+                    let old = service
+                        .env_files
+                        .get(path)
+                        .filter(|old| EnvFile::compare(old, new) == EnvFileChange::Changed);
+                    (path.clone(), old.unwrap_or(new).clone())
+                };
+                service.env_files = wanted.env_files.iter().map(mark).collect();
+            }
+        }
+        (state != self.deployed.state).then_some(state)
     }
 
     fn state(&self, project: &WantedProject, services: BTreeMap<String, ServiceState>) -> ProjectState {
@@ -369,7 +448,12 @@ impl Planner<'_> {
             problems.extend(problems::untested(project, &actions));
         }
         let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
-        problems.extend(conflicts.map(|file| problems::conflict(file, self.deployed)));
+        let mut rivals = problems::rivals_by_path(project, self.deployed, self.shown);
+        problems.extend(
+            conflicts.map(|file| {
+                rivals.remove(&file.at).unwrap_or_else(|| problems::conflict(file, self.deployed))
+            }),
+        );
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));
         if !self.options.allow_held && !is_idle {
             problems.extend(recorded.and_then(|recorded| self.held(recorded, project)));
@@ -480,22 +564,6 @@ fn shared_manifest(
     let read = wanted.shared.0.iter().filter(|(path, _)| selected.iter().any(|project| project.reads(path)));
     shared.0.extend(read.map(|(path, entry)| (path.clone(), entry.clone())));
     shared
-}
-
-/// What to record of each service. A service whose profile is not active keeps its record, because its
-/// containers may still run.
-fn states(
-    project: &WantedProject,
-    recorded: Option<&ProjectState>,
-    files: &BTreeMap<&RootPath, &Entry>,
-) -> BTreeMap<String, ServiceState> {
-    let of = |(name, service): (&String, &crate::compose::model::Service)| {
-        if service.active {
-            return Some((name.clone(), service_state(&project.model, service, files)));
-        }
-        recorded.and_then(|recorded| recorded.services.get(name)).map(|state| (name.clone(), state.clone()))
-    };
-    project.model.services.iter().filter_map(of).collect()
 }
 
 /// Marks the files that a running container keeps by their inode to be written in place.

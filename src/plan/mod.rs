@@ -23,7 +23,7 @@ mod work;
 pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use order::circles;
-pub use problems::same_name;
+pub use problems::{left_to_hosts, rivals, same_name};
 pub use work::{HostWork, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};

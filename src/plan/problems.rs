@@ -1,10 +1,12 @@
 //! Problems and notes of a plan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, FileChange, Origin};
+use super::{Action, FileChange, HostWork, Origin, ProjectWork};
 use crate::base::diagnostic::{Diagnostic, Location};
-use crate::state::deployed::{Deployed, Found, Held, ProjectState};
+use crate::base::path::RootPath;
+use crate::state::deployed::{Deployed, Found, Held, ProjectState, unit};
 use crate::state::wanted::WantedProject;
 
 /// An unmanaged file is in the way of a wanted one.
@@ -28,6 +30,86 @@ pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
         ),
     };
     Diagnostic::error(format!("{what} {}", file.path), None).help(help)
+}
+
+/// Compose files that only the host has and that decide what runs in a project.
+#[must_use]
+pub fn rivals(
+    project: &WantedProject,
+    deployed: &Deployed,
+    shown: &dyn Fn(&RootPath) -> String,
+) -> Vec<Diagnostic> {
+    rivals_by_path(project, deployed, shown).into_values().collect()
+}
+
+/// The same by their paths.
+pub(super) fn rivals_by_path(
+    project: &WantedProject,
+    deployed: &Deployed,
+    shown: &dyn Fn(&RootPath) -> String,
+) -> BTreeMap<RootPath, Diagnostic> {
+    let own = unit(&project.name);
+    let rivals = deployed.host_only.rivals(&project.model);
+    let rivals = rivals.filter(|(path, _)| !deployed.manages(&own, path));
+    let problem = |(path, replaced): (&RootPath, Option<&RootPath>)| {
+        let effect = match replaced {
+            Some(replaced) => format!("reads it instead of {}", shown(replaced)),
+            None => format!("merges it over the compose files of {}", project.path),
+        };
+        let message = format!("the host has an unmanaged {}, and Compose {effect}", shown(path));
+        let take = match deployed.found.get(path) {
+            Some(Found::Entry(_)) => "; --adopt moves it to .ghdeploy/objects",
+            _ => "",
+        };
+        let help = format!("remove or rename it on the host, or bring it into the repository{take}");
+        (path.clone(), Diagnostic::error(message, None).help(help))
+    };
+    rivals.map(problem).collect()
+}
+
+/// Notes on what a plan without a host does not know: a `.env` that only a host has may name compose files and
+/// activate profiles.
+#[must_use]
+pub fn left_to_hosts(work: &HostWork) -> Vec<Diagnostic> {
+    let mut notes = Vec::new();
+    for ProjectWork { plan, wanted, .. } in &work.projects {
+        let Some(wanted) = wanted.as_deref().filter(|wanted| wanted.model.has_host_env()) else { continue };
+        let named = plan.files.iter().filter(|file| wanted.model.may_be_named(&file.at));
+        notes.extend(named.map(|file| {
+            let message = format!(
+                "{} counts only on a host whose own .env names it in COMPOSE_FILE, which this plan does not know",
+                file.path
+            );
+            Diagnostic::warning(message, None)
+        }));
+        let redefines = |file: &FileChange| wanted.model.definition_files.iter().any(|d| d.path == file.at);
+        let inactive: Vec<&str> = wanted
+            .model
+            .services
+            .iter()
+            .filter(|(_, service)| !service.active)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !inactive.is_empty() && plan.files.iter().any(redefines) {
+            let message = format!(
+                "{}: {} may run on a host whose own .env activates a profile, which this plan does not know",
+                plan.path,
+                inactive.join(", ")
+            );
+            notes.push(Diagnostic::warning(message, None));
+        }
+    }
+    for note in &mut notes {
+        note.help = Some("`ghdeploy sync --dry-run` shows what happens on a host".to_owned());
+    }
+    notes
+}
+
+/// The key of the digests of env files is another one than before.
+pub(super) fn replaced_key() -> Diagnostic {
+    let message = "the key in .ghdeploy on the host was replaced: a change of a .env or env file that only the host has, since the last deploy, is not noticed";
+    Diagnostic::warning(message, None)
+        .help("if there was one, `ghdeploy sync --force` recreates the services that read it")
 }
 
 /// Managed files were changed on the host.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{FileChange, HostPlan, ProjectPlan};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::Manifest;
-use crate::state::deployed::ProjectState;
+use crate::state::deployed::{ProjectState, State};
 use crate::state::wanted::WantedProject;
 
 /// Work on one host.
@@ -21,6 +21,8 @@ pub struct HostWork {
     pub projects: Vec<ProjectWork>,
     /// Files outside the projects' folders that projects read.
     pub shared: SharedWork,
+    /// The state to record before anything else is, if more is known of what services were started with.
+    pub noted: Option<State>,
 }
 
 /// Work on one project.

@@ -340,6 +340,7 @@ pub(super) fn hostile_explanations() -> Explanations {
         known: true,
         managed: true,
         readers: HOSTILE.iter().map(reader).collect(),
+        note: Some((*name).to_owned()),
     };
     Explanations { paths: HOSTILE.iter().map(explanation).collect() }
 }
@@ -404,8 +405,13 @@ pub(super) fn explanations() -> Explanations {
         kind,
         detail: detail.map(str::to_owned),
     };
-    let explanation =
-        |path: &str, known, managed, readers| Explanation { path: path.to_owned(), known, managed, readers };
+    let explanation = |path: &str, known, managed, readers| Explanation {
+        path: path.to_owned(),
+        known,
+        managed,
+        readers,
+        note: None,
+    };
     let paths = vec![
         explanation(
             "services/blog/nginx.conf",

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::host_only::HostOnly;
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 use crate::state::container::Containers;
@@ -137,6 +138,10 @@ pub struct ServiceState {
     /// The digests of its inputs, grouped by the action that a change to them calls for; see [`crate::plan`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
+    /// The env files that only the host has and that it reads, each with the mark of what was there; see
+    /// [`EnvFile::mark`](super::host_only::EnvFile::mark).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_files: BTreeMap<String, String>,
 }
 
 /// Finding at a path on the host.
@@ -188,6 +193,8 @@ pub struct Deployed {
     pub found: BTreeMap<RootPath, Found>,
     /// The containers of every Compose project.
     pub containers: Containers,
+    /// What Compose reads there beside managed files.
+    pub host_only: HostOnly,
 }
 
 impl Deployed {

@@ -2,4 +2,6 @@
 
 pub mod container;
 pub mod deployed;
+pub mod host_only;
+pub mod question;
 pub mod wanted;

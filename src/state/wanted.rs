@@ -131,6 +131,7 @@ pub fn service_state(
         unhashed: service.unhashed.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
         build,
         inputs: by.into_iter().map(|(key, hasher)| (key, short(hasher))).collect(),
+        env_files: BTreeMap::new(),
     }
 }
 

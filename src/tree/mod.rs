@@ -13,6 +13,7 @@ mod models;
 mod projects;
 mod read;
 pub mod release;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -27,6 +28,7 @@ use crate::config::layout::Layout;
 pub use models::models;
 pub use projects::{ProjectDir, owner, project_dirs};
 pub use read::{read, read_again};
+pub use settings::WithSettings;
 
 /// Directory below the root that holds the host's own records.
 const RESERVED: &str = ".ghdeploy";

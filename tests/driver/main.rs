@@ -9,6 +9,7 @@ mod bed;
 mod containers;
 mod disk_full;
 mod drift;
+mod host_only;
 mod jobs;
 mod killed;
 mod names;

@@ -20,6 +20,7 @@ mod files;
 mod gates;
 mod github;
 mod hooks;
+mod host_only;
 mod hosts;
 mod idle;
 mod ignored;

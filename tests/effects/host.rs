@@ -62,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) images: BTreeMap<String, u32>,
     /// The references of images that the host does not have.
     pub(crate) lacks: BTreeSet<String>,
+    /// Path → digest of env files that only the host has.
+    pub(crate) env_files: BTreeMap<String, String>,
     /// Directories outside the root.
     pub(crate) directories: BTreeSet<String>,
     /// The hooks that ran.
@@ -91,6 +93,15 @@ impl Host {
         match words {
             ["open", ..] => ok(),
             ["facts", ..] => self.facts(list),
+            ["host_only"] => {
+                let mut events = vec![json!({"event": "env", "text": "k 01234567"})];
+                for line in list.iter().filter(|line| !line.starts_with('c')) {
+                    let path = line.rsplit_once(' ').unwrap().1;
+                    let digest = self.env_files.get(path).map_or("-", String::as_str);
+                    events.push(json!({"event": "env", "text": format!("d {digest}")}));
+                }
+                (events, 0)
+            }
             ["probe", how] => self.probe(*how == "hash", list),
             ["candidate", unit] => match self.arrived(unit) {
                 Ok(()) => {

@@ -55,6 +55,31 @@ fn a_first_sync() {
 }
 
 #[test]
+fn an_env_file_of_the_host_is_noted_without_a_release_and_its_change_brings_the_reader_up() {
+    let repo = Projects::new(&[("blog/compose.yml", "services:\n  web: {image: 'web:${TAG:-1}'}\n")]);
+    let mut host = repo.deployed();
+    let marks = |host: &Host| {
+        let state = host.state.as_ref().unwrap();
+        state["projects"]["blog"]["services"]["web"]["env_files"]["blog/.env"].clone()
+    };
+    assert_eq!(marks(&host), "-");
+    // A version that did not know of them recorded none.
+    let services = &mut host.state.as_mut().unwrap()["projects"]["blog"]["services"];
+    services["web"].as_object_mut().unwrap().remove("env_files");
+    host.env_files.insert("blog/.env".to_owned(), "one".to_owned());
+    let run = repo.sync(&host, Ask::default());
+    assert_eq!((run.exit, run.host.history.len()), (Exit::Done, host.history.len()));
+    assert_eq!(marks(&run.host), "01234567.one");
+    let mut host = run.host;
+    host.env_files.insert("blog/.env".to_owned(), "two".to_owned());
+    let owed = repo.sync(&host, Ask { no_restart: true, ..Ask::default() });
+    assert_eq!(marks(&owed.host), "01234567.one", "a change is lost");
+    let run = repo.sync(&owed.host, Ask::default());
+    assert!(run.commands.contains(&"blog: up -d --quiet-pull web".to_owned()), "{:?}", run.commands);
+    assert_eq!(marks(&run.host), "01234567.two");
+}
+
+#[test]
 fn a_sync_without_a_change_is_not_an_apply() {
     let repo = repo();
     assert_eq!(repo.sync(&repo.deployed(), Ask::default()).commands, Vec::<String>::new());

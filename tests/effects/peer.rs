@@ -122,7 +122,7 @@ impl Peer {
                     .await;
             }
             let mut list = Vec::new();
-            if ["facts", "probe", "state", "history"].contains(&words[0]) {
+            if ["facts", "host_only", "probe", "state", "history"].contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));

@@ -8,6 +8,7 @@ mod command_line;
 mod edges;
 mod files;
 mod held;
+mod host_only;
 mod inputs;
 mod interrupted;
 mod order;

@@ -35,6 +35,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     receive) stage=$1/.ghdeploy/stage; receive "$2"; exit $? ;;
     stage) out=$(read_bytes "$1" | receive few 2>&1); rc=$?; output "$out"; answer $rc ;;
     facts) facts "$1" "$2"; answer $? ;;
+    host_only) host_only "$1"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then value=$(print "$value" | existing); fi
       print "$value" | sed '/^$/d' | probe "$1" | report found; answer 0 ;;

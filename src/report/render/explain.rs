@@ -30,6 +30,9 @@ impl Render for Explanations {
             }
             if explanation.readers.is_empty() {
                 writeln!(w, "No service reads it.\n")?;
+                if let Some(note) = &explanation.note {
+                    writeln!(w, "{}\n", code(note))?;
+                }
                 continue;
             }
             writeln!(
@@ -63,7 +66,8 @@ fn text_of_path(w: &mut dyn Write, explanation: &Explanation, style: Style) -> i
     }
     if explanation.readers.is_empty() {
         let also = if explanation.managed { ": a change is synced, and nothing restarts" } else { "" };
-        return writeln!(w, "  no service reads it{also}");
+        writeln!(w, "  no service reads it{also}")?;
+        return explanation.note.iter().try_for_each(|note| writeln!(w, "  {}", name(note)));
     }
     let cells: Vec<[String; 4]> = explanation.readers.iter().map(text_of_reader).collect();
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

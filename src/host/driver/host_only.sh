@@ -1,0 +1,78 @@
+# shellcheck shell=sh
+# What Compose reads beside managed files: compose files of a default name, the host's own .env, env files.
+#
+# Owns `key`, random bytes without which the digest of an env file shows nothing about its content. The key
+# never leaves the host.
+
+# In the order of `compose_names` in src/state/host_only.rs.
+compose_names='compose.yaml compose.yml docker-compose.yml docker-compose.yaml
+compose.override.yml compose.override.yaml docker-compose.override.yml docker-compose.override.yaml'
+
+# host_only BYTES, followed by lines "KIND PATH-LINE": reports "k KEY-NAME" and then, for the kinds
+#   c[INDICES]  a folder: the compose files in it, except the names of these indices
+#   s           an env file: "d DIGEST", and "v NAME=VALUE" for each of Compose's own variables in it
+#   d           an env file: "d DIGEST"
+# DIGEST is "-" for a file that does not exist, and "+" if it cannot be read or there is no key.
+host_only() {
+  take "$1" || return 1
+  # Only who holds the lock makes a key.
+  [ -z "$locked" ] || [ -s "$data/key" ] ||
+    { dd if=/dev/urandom bs=32 count=1 status=none | hex >"$data/key.new" &&
+      flush "$data/key.new" && mv -f "$data/key.new" "$data/key"; } 2>/dev/null || :
+  key=-
+  [ ! -s "$data/key" ] || [ ! -r "$data/key" ] || key=$(digest_of "$data/key")
+  out=$(print "$value" | sed '/^$/d' | while IFS= read -r line; do
+    what=${line%% *} line=${line#* }
+    parse_path
+    case $what in
+      c*) print_compose_files "${what#c}" "${path:+$path/}" "${name:+$name/}" ;;
+      *) print_env_file "$what" ;;
+    esac
+  done)
+  print "$out" | sed -n 's/^c //p' | report found
+  { print "k $key"; print "$out" | sed '/^c /d; /^$/d'; } | report env
+}
+# print_compose_files INDICES FOLDER/ NAME/
+print_compose_files() {
+  number=0
+  for entry in $compose_names; do
+    case $1 in *$number*) ;; *)
+      [ ! -e "$root/$2$entry" ] || { look "$2$entry" "$3$entry"; print "c $found"; } ;;
+    esac
+    number=$((number + 1))
+  done
+}
+# print_env_file s|d: prints what is reported about the one at $path.
+print_env_file() {
+  # shellcheck disable=SC2088 # a literal tilde is meant
+  case $path in '~/'*) path=${HOME-}/${path#??} ;; /*) ;; *) path=$root/$path ;; esac
+  if [ ! -e "$path" ] && [ ! -L "$path" ]; then print 'd -'; return; fi
+  if [ ! -f "$path" ] || [ ! -r "$path" ]; then print 'd +'; return; fi
+  if [ "$key" = - ]; then print 'd +'; else print "d $(digest_of "$data/key" "$path" "$data/key")"; fi
+  [ "$1" = d ] || settings <"$path"
+}
+# digest_of FILE…: the start of the digest of their content.
+digest_of() { printf '%.32s\n' "$(cat -- "$@" | sha256sum)"; }
+# settings < env file: a line "v NAME=VALUE" for each assignment of one of Compose's own variables that decide
+# what a project is, with the value as it is written. A value that goes on in the next line is cut off.
+settings() {
+  awk '
+    function end(text, mark, i, c) {
+      for (i = 1; (c = substr(text, i, 1)) != ""; i++) if (c == "\\") i++; else if (c == mark) return i
+      return 0
+    }
+    NR == 1 { sub(/^\357\273\277/, "") }
+    { sub(/\r$/, "") }
+    open != "" { if (end($0, open)) open = ""; next }
+    {
+      sub(/^[ \t]+/, ""); sub(/^export[ \t]+/, "")
+      if (/^#/ || !match($0, /[=:]/)) next
+      name = substr($0, 1, RSTART - 1); value = substr($0, RSTART + 1)
+      sub(/[ \t]+$/, "", name); sub(/^[ \t]+/, "", value)
+      mark = substr(value, 1, 1)
+      if (mark != "\"" && mark != "\047") sub(/([ \t]+#.*|[ \t]+)$/, "", value)
+      else if (last = end(substr(value, 2), mark)) value = substr(value, 1, last + 1)
+      else { open = mark; value = mark }
+      if (name ~ /^COMPOSE_(FILE|PATH_SEPARATOR|PROFILES|PROJECT_NAME)$/) print "v " name "=" value
+    }'
+}

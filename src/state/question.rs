@@ -1,0 +1,63 @@
+//! Question to a host about what only it has, from what is wanted of it.
+
+use std::collections::BTreeMap;
+
+use super::host_only::{compose_names, dotenvs, named_env_files};
+use super::wanted::{Wanted, WantedProject};
+use crate::base::path::RootPath;
+
+/// Question about what only the host has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostOnlyQuestion {
+    /// Folders of projects, with the default names of compose files that the tree has there, as indices of
+    /// [`compose_names`](super::host_only::compose_names).
+    pub folders: BTreeMap<RootPath, Vec<usize>>,
+    /// Env files that the tree lacks: a path below the root, an absolute one or one that starts with `~/`,
+    /// and whether Compose's own variables in it count.
+    pub env_files: BTreeMap<String, bool>,
+}
+
+impl HostOnlyQuestion {
+    /// The question about what is wanted.
+    #[must_use]
+    pub fn of(wanted: &Wanted) -> Self {
+        let mut question = Self::default();
+        for project in &wanted.projects {
+            question.folders.insert(project.model.dir.clone(), names_in_tree(project));
+            for path in dotenvs(&project.model) {
+                question.env_files.insert(path.to_string(), true);
+            }
+            for file in project.model.services.values().flat_map(named_env_files) {
+                question.env_files.entry(file.path).or_insert(false);
+            }
+        }
+        question
+    }
+
+    /// What this question asks and `asked` has not.
+    #[must_use]
+    pub fn beyond(mut self, asked: &Self) -> Self {
+        self.folders.retain(|dir, _| !asked.folders.contains_key(dir));
+        self.env_files.retain(|path, _| !asked.env_files.contains_key(path));
+        self
+    }
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.folders.is_empty() && self.env_files.is_empty()
+    }
+
+    /// Adds what another question asks.
+    pub fn extend(&mut self, other: Self) {
+        self.folders.extend(other.folders);
+        self.env_files.extend(other.env_files);
+    }
+}
+
+/// The default names of compose files that the tree has in the folder of a project.
+fn names_in_tree(project: &WantedProject) -> Vec<usize> {
+    let has =
+        |name: &str| project.model.dir.join(name).is_ok_and(|path| project.manifest.get(&path).is_some());
+    compose_names().enumerate().filter(|(_, name)| has(name)).map(|(index, _)| index).collect()
+}

@@ -1,0 +1,344 @@
+//! What Compose reads on the host beside managed files: compose files, the host's own `.env`, env files.
+
+use std::collections::BTreeMap;
+
+use ghdeploy::base::path::RootPath;
+use ghdeploy::config::layout::Layout;
+use ghdeploy::plan::HostWork;
+use ghdeploy::state::deployed::{Deployed, Found};
+use ghdeploy::state::host_only::EnvFile;
+use ghdeploy::state::question::HostOnlyQuestion;
+use ghdeploy::state::wanted::Wanted;
+use ghdeploy::tree::{self, WithSettings};
+
+use crate::bench::{Projects, ROOT, applied, entry, found, path, plan_lines, project};
+
+const COMPOSE: &str = "services:\n  web: {image: a}\n";
+
+/// The host with a compose file of its own.
+fn with_rival(mut host: Deployed, rival: &str, there: Found) -> Deployed {
+    host.host_only.compose_files.insert(path(rival));
+    host.found.insert(path(rival), there);
+    host
+}
+
+/// What is wanted of a host whose own `.env` in `blog` holds these lines.
+fn wanted_with(repo: &Projects, lines: &str) -> Wanted {
+    let settings = BTreeMap::from([(path("blog/.env"), lines.as_bytes().into())]);
+    let (tree, known) = (repo.tree(), repo.wanted());
+    let tree = WithSettings::new(&tree, &settings, &known);
+    tree::read(&tree, &Layout::default(), ROOT, &|_, _| true).unwrap()
+}
+
+/// The host with these states of env files, under the key `k`; `-` stands for none.
+fn with_env(host: &Deployed, key: &str, files: &[(&str, &str)]) -> Deployed {
+    let mut host = host.clone();
+    host.host_only.key = Some(key.to_owned());
+    let state = |digest: &str| match digest {
+        "-" => EnvFile::Missing,
+        "?" => EnvFile::Unknown,
+        digest => EnvFile::Known(digest.to_owned()),
+    };
+    host.host_only.env_files =
+        files.iter().map(|(path, digest)| ((*path).to_owned(), state(digest))).collect();
+    host
+}
+
+/// The host once the marks of a plan without work are recorded.
+fn noted(work: &HostWork, host: &Deployed) -> Deployed {
+    assert_eq!(plan_lines(work), [""; 0]);
+    Deployed { state: work.noted.clone().expect("something to note"), ..host.clone() }
+}
+
+#[test]
+fn a_compose_file_of_the_host_that_compose_would_read_is_a_conflict() {
+    for (ours, theirs, effect) in [
+        ("docker-compose.yml", "compose.yaml", "reads it instead of services/blog/docker-compose.yml"),
+        (
+            "docker-compose.yaml",
+            "docker-compose.yml",
+            "reads it instead of services/blog/docker-compose.yaml",
+        ),
+        ("compose.yml", "compose.yaml", "reads it instead of services/blog/compose.yml"),
+        ("compose.yaml", "compose.yml", ""),
+        ("compose.yml", "docker-compose.yml", ""),
+        ("compose.yml", "compose.override.yml", "merges it over the compose files of services/blog"),
+        ("compose.yml", "docker-compose.override.yaml", "merges it over the compose files of services/blog"),
+    ] {
+        let repo = Projects::new(&[(&format!("blog/{ours}"), COMPOSE), ("shop/compose.yml", COMPOSE)]);
+        for host in [Deployed::default(), repo.deployed()] {
+            let work = repo.plan(&with_rival(host, &format!("blog/{theirs}"), found("theirs")));
+            let problems: Vec<&str> =
+                project(&work, "blog").problems.iter().map(|problem| problem.message.as_str()).collect();
+            let said = format!("the host has an unmanaged services/blog/{theirs}, and Compose {effect}");
+            assert_eq!(
+                problems,
+                if effect.is_empty() { vec![] } else { vec![said.as_str()] },
+                "{ours} {theirs}"
+            );
+            assert!(project(&work, "shop").problems.is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_override_of_the_host_replaces_one_of_lower_preference() {
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/docker-compose.override.yml", COMPOSE)]);
+    let conflict = |theirs: &str| {
+        let work = repo.plan(&with_rival(repo.deployed(), theirs, found("theirs")));
+        project(&work, "blog").problems.first().map(|problem| problem.message.clone())
+    };
+    let said = "the host has an unmanaged services/blog/compose.override.yaml, and Compose reads it instead of \
+                services/blog/docker-compose.override.yml";
+    assert_eq!(conflict("blog/compose.override.yaml").as_deref(), Some(said));
+    assert_eq!(conflict("blog/docker-compose.override.yaml"), None);
+}
+
+#[test]
+fn a_compose_file_of_the_host_is_no_conflict_where_compose_file_names_others() {
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/.env", "COMPOSE_FILE=compose.yml\n")]);
+    let work = repo.plan(&with_rival(repo.deployed(), "blog/compose.yaml", found("theirs")));
+    assert_eq!(plan_lines(&work), [""; 0]);
+}
+
+#[test]
+fn a_managed_compose_file_that_the_repository_drops_is_no_conflict() {
+    let repo = Projects::new(&[("blog/compose.yaml", COMPOSE)]);
+    let host = repo.deployed();
+    repo.remove("blog/compose.yaml").write("blog/compose.yml", COMPOSE);
+    let work = repo.plan(&with_rival(host, "blog/compose.yaml", found(COMPOSE)));
+    assert_eq!(
+        plan_lines(&work),
+        ["blog changed", "  removed blog/compose.yaml", "  added blog/compose.yml"]
+    );
+}
+
+#[test]
+fn adopt_removes_the_compose_file_of_the_host_and_brings_every_service_up() {
+    let compose = "services:\n  web: {image: a}\n  off: {image: b, profiles: [x]}\n";
+    let repo = Projects::new(&[("blog/docker-compose.yml", compose)]);
+    let host = with_rival(repo.deployed(), "blog/compose.yaml", found("theirs"));
+    let work = repo.plan_with(&host, |asked| asked.adopt = true);
+    assert_eq!(
+        plan_lines(&work),
+        [
+            "blog changed",
+            "  removed blog/compose.yaml",
+            "  up web: blog/compose.yaml@2 (changed on the host)"
+        ]
+    );
+    assert_eq!(project(&work, "blog").files[0].before, Some(entry("theirs")));
+    // What is no file cannot be kept.
+    for there in [Found::Directory, Found::Unreadable] {
+        let work = repo.plan_with(&with_rival(repo.deployed(), "blog/compose.yaml", there), |asked| {
+            asked.adopt = true;
+        });
+        assert_eq!(project(&work, "blog").problems.len(), 1);
+    }
+}
+
+#[test]
+fn profiles_of_the_hosts_own_env_file_are_active() {
+    let compose = "services:\n  web: {image: a}\n  batch: {image: b, profiles: [jobs]}\n";
+    let repo = Projects::new(&[("blog/compose.yml", compose)]);
+    let host = repo.deployed();
+    assert_eq!(plan_lines(&repo.plan(&host)), [""; 0]);
+    let work = repo.plan_of(&wanted_with(&repo, "COMPOSE_PROFILES=other,jobs\n"), &host, |_| {});
+    assert_eq!(plan_lines(&work), ["blog changed", "  up batch: blog/compose.yml:3 (new service)"]);
+}
+
+#[test]
+fn compose_files_that_the_hosts_own_env_file_names_are_read() {
+    let prod = "services:\n  web: {environment: {MODE: prod}, volumes: ['./prod.conf:/prod.conf']}\n  extra: {image: b}\n";
+    let repo = Projects::new(&[
+        ("blog/compose.yml", COMPOSE),
+        ("blog/compose.prod.yml", prod),
+        ("blog/prod.conf", "1"),
+        ("blog/compose.override.yml", "services: {web: {hostname: never}}"),
+    ]);
+    let wanted = || wanted_with(&repo, "COMPOSE_FILE=\"compose.yml:compose.prod.yml\"\n");
+    let host = Deployed::from_wanted(&wanted());
+    assert_eq!(plan_lines(&repo.plan_of(&wanted(), &host, |_| {})), [""; 0]);
+    repo.write("blog/prod.conf", "2")
+        .write("blog/compose.override.yml", "services: {web: {hostname: other}}");
+    let work = repo.plan_of(&wanted(), &host, |_| {});
+    assert_eq!(
+        plan_lines(&work),
+        [
+            "blog changed",
+            "  modified blog/compose.override.yml",
+            "  modified blog/prod.conf",
+            "  restart web: blog/prod.conf bind@2"
+        ]
+    );
+    repo.write("blog/compose.prod.yml", &prod.replace("MODE: prod", "MODE: live"));
+    let lines = plan_lines(&repo.plan_of(&wanted(), &host, |_| {}));
+    assert!(lines.contains(&"  up web: blog/compose.prod.yml:2".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn the_project_name_of_the_hosts_own_env_file_is_composes() {
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE)]);
+    let wanted = wanted_with(&repo, "COMPOSE_PROJECT_NAME=other\n");
+    let work = repo.plan_of(&wanted, &Deployed::default(), |_| {});
+    assert_eq!(work.project("blog").unwrap().state.project, "other");
+    // A name that differs from the recorded one would leave volumes behind.
+    let work = repo.plan_of(&wanted, &repo.deployed(), |_| {});
+    let problem = &project(&work, "blog").problems[0].message;
+    assert!(problem.contains("project name changes from \"blog\" to \"other\""), "{problem}");
+}
+
+#[test]
+fn settings_that_cannot_be_followed_are_errors_that_name_the_file_on_the_host() {
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE)]);
+    for (lines, said) in [
+        (
+            "COMPOSE_FILE=compose.yml:local.yml\n",
+            "`COMPOSE_FILE` in /srv/services/blog/.env on the host names services/blog/local.yml, which is not in the repository",
+        ),
+        (
+            "COMPOSE_FILE=compose.yml:/etc/local.yml\n",
+            "/srv/services/blog/.env on the host: `COMPOSE_FILE` names a file that only the host has",
+        ),
+        (
+            "COMPOSE_PROFILES=${WHICH}\n",
+            "`COMPOSE_PROFILES` in /srv/services/blog/.env on the host depends on `WHICH`, whose value stays there",
+        ),
+        ("COMPOSE_FILE='\n", "/srv/services/blog/.env on the host: unterminated quoted value"),
+        (
+            "COMPOSE_PROJECT_NAME=X y\n",
+            "/srv/services/blog/.env on the host: `COMPOSE_PROJECT_NAME` may hold only lowercase letters, digits, `-` and `_`, and must start with a letter or digit",
+        ),
+    ] {
+        let work = repo.plan_of(&wanted_with(&repo, lines), &Deployed::default(), |_| {});
+        let problems = &project(&work, "blog").problems;
+        assert!(
+            problems.iter().any(|problem| problem.message == said && problem.at.is_none()),
+            "{problems:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_env_file_in_the_repository_wins_over_the_settings_of_the_host() {
+    let compose = "services:\n  web: {image: a}\n  batch: {image: b, profiles: [jobs]}\n";
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/.env", "A=1\n")]);
+    let wanted = wanted_with(&repo, "COMPOSE_PROFILES=jobs\n");
+    assert!(!wanted.projects[0].model.services["batch"].active);
+    assert_eq!(HostOnlyQuestion::of(&wanted).env_files, BTreeMap::new());
+}
+
+const READERS: &str = "\
+services:
+  web: {image: 'a:${TAG:-1}'}
+  app: {image: a, environment: [TOKEN], env_file: [app.env, {path: /etc/app.env, required: false}]}
+  key: {image: a, secrets: [s]}
+  plain: {image: a}
+secrets: {s: {environment: PASSWORD}}
+";
+
+#[test]
+fn only_env_files_that_the_tree_lacks_are_asked_for() {
+    let repo =
+        Projects::new(&[("blog/compose.yml", READERS), ("shop/compose.yml", COMPOSE), ("shop/.env", "")]);
+    let question = HostOnlyQuestion::of(&repo.wanted());
+    let asked: Vec<(&str, bool)> =
+        question.env_files.iter().map(|(path, settings)| (path.as_str(), *settings)).collect();
+    assert_eq!(asked, [("/etc/app.env", false), ("blog/.env", true), ("blog/app.env", false)]);
+    let folders: Vec<(&RootPath, &Vec<usize>)> = question.folders.iter().collect();
+    assert_eq!(folders, [(&path("blog"), &vec![1]), (&path("shop"), &vec![1])]);
+}
+
+#[test]
+fn a_changed_env_file_of_the_host_brings_its_readers_up() {
+    let repo = Projects::new(&[("blog/compose.yml", READERS)]);
+    let first = [("blog/.env", "1"), ("blog/app.env", "1"), ("/etc/app.env", "-")];
+    let known = with_env(&repo.deployed(), "k", &first);
+    // What was not known until now owes no action.
+    let host = noted(&repo.plan(&known), &known);
+    let change = |file: &str, digest: &str| {
+        let files = first.map(|(path, old)| (path, if path == file { digest } else { old }));
+        let work = repo.plan(&with_env(&host, "k", &files));
+        assert!(work.noted.is_none(), "a change that is owed is recorded: {:?}", work.noted);
+        plan_lines(&work)
+    };
+    let drift = "(changed on the host)";
+    for digest in ["2", "-"] {
+        assert_eq!(
+            change("blog/.env", digest),
+            [
+                "blog changed".to_owned(),
+                format!("  up app: blog/.env@3 {drift}"),
+                format!("  up web: blog/.env@2 {drift}"),
+                format!("  recreate key: blog/.env@4 {drift}"),
+            ]
+        );
+        let app = format!("  up app: blog/app.env envfile@3 {drift}");
+        assert_eq!(change("blog/app.env", digest), ["blog changed".to_owned(), app]);
+    }
+    let app = format!("  up app: /etc/app.env envfile@3 {drift}");
+    assert_eq!(change("/etc/app.env", "1"), ["blog changed".to_owned(), app]);
+    // What cannot be read now is no change.
+    assert_eq!(change("blog/.env", "?"), [""; 0]);
+}
+
+#[test]
+fn a_change_is_owed_until_its_readers_are_up() {
+    let repo = Projects::new(&[("blog/compose.yml", READERS)]);
+    let with = |host: &Deployed, digest| with_env(host, "k", &[("blog/.env", digest)]);
+    let known = with(&repo.deployed(), "1");
+    let changed = with(&noted(&repo.plan(&known), &known), "2");
+    let work = repo.plan(&changed);
+    assert!(!plan_lines(&work).is_empty());
+    let done = with(&applied(&work, &changed), "2");
+    assert_eq!(plan_lines(&repo.plan(&done)), [""; 0]);
+    assert!(repo.plan(&done).noted.is_none());
+}
+
+#[test]
+fn digests_of_another_key_are_recorded_anew_and_that_is_said() {
+    let repo = Projects::new(&[("blog/compose.yml", READERS)]);
+    let known = with_env(&repo.deployed(), "k1", &[("blog/.env", "1")]);
+    let host = noted(&repo.plan(&known), &known);
+    let replaced = with_env(&host, "k2", &[("blog/.env", "2")]);
+    let work = repo.plan(&replaced);
+    assert!(work.notes.iter().any(|note| note.message.contains("key")), "{:?}", work.notes);
+    let host = noted(&work, &replaced);
+    let work = repo.plan(&with_env(&host, "k2", &[("blog/.env", "3")]));
+    assert_eq!(plan_lines(&work).len(), 4);
+    assert_eq!(work.notes, []);
+    // Without any key, as in a dry run before the first deploy, nothing is compared.
+    let mut blind = with_env(&host, "k2", &[("blog/.env", "?")]);
+    blind.host_only.key = None;
+    assert_eq!(plan_lines(&repo.plan(&blind)), [""; 0]);
+}
+
+#[test]
+fn projects_that_are_not_selected_note_nothing() {
+    let repo = Projects::new(&[("blog/compose.yml", READERS), ("shop/compose.yml", READERS)]);
+    let host = with_env(&repo.deployed(), "k", &[("blog/.env", "1"), ("shop/.env", "1")]);
+    let work = repo.plan_with(&host, |asked| asked.projects = vec!["shop"]);
+    let state = work.noted.unwrap();
+    let has_marks = |name: &str| !state.projects[name].services["web"].env_files.is_empty();
+    assert_eq!((has_marks("blog"), has_marks("shop")), (false, true));
+}
+
+#[test]
+fn a_plan_without_a_host_says_what_the_hosts_own_env_file_may_decide() {
+    let compose = "services:\n  web: {image: a}\n  batch: {image: b, profiles: [jobs]}\n";
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/compose.prod.yml", COMPOSE)]);
+    let host = repo.deployed();
+    let notes = || -> Vec<String> {
+        let notes = ghdeploy::plan::left_to_hosts(&repo.plan(&host));
+        notes.into_iter().map(|note| note.message).collect()
+    };
+    assert_eq!(notes(), [""; 0]);
+    repo.write("blog/compose.prod.yml", "services: {web: {hostname: b}}").write("blog/other.yml", "1");
+    let named = "services/blog/compose.prod.yml counts only on a host whose own .env names it in COMPOSE_FILE, which this plan does not know";
+    assert_eq!(notes(), [named]);
+    repo.write("blog/compose.yml", &compose.replace("image: b", "image: c"));
+    let profile = "services/blog: batch may run on a host whose own .env activates a profile, which this plan does not know";
+    assert_eq!(notes(), [named, profile]);
+    repo.write("blog/.env", "A=1\n");
+    assert_eq!(notes(), [""; 0]);
+}

@@ -171,10 +171,9 @@ impl<'a> HostRun<'a> {
         }
         let content = Arc::clone(&self.task.content);
         let files = units.iter().map(|unit| unit.files.len()).sum();
-        let bytes = units.iter().map(Unit::bytes).sum();
         let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &*content, out);
-        let Task { driver, transport, root, .. } = self.task;
-        upload(driver, *transport, root, Upload { pack, files, bytes }).await
+        let Task { driver, root, .. } = self.task;
+        upload(driver, root, Upload { pack, files }).await
     }
 
     /// Stages files that the host has kept.
@@ -183,10 +182,9 @@ impl<'a> HostRun<'a> {
             unit.files.clear();
         }
         let names: Vec<String> = units.iter().map(|unit| unit.name.clone()).collect();
-        let bytes = units.iter().map(Unit::bytes).sum();
         let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &|_| None, out);
-        let Task { driver, transport, root, .. } = self.task;
-        upload(driver, *transport, root, Upload { pack, files: 0, bytes }).await?;
+        let Task { driver, root, .. } = self.task;
+        upload(driver, root, Upload { pack, files: 0 }).await?;
         for name in names {
             let reply = driver.call(&Command::StageKept(name)).await?;
             if !reply.is_ok() {

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::path::RootPath;
-use crate::host::{Driver, Transport};
+use crate::host::Driver;
 use crate::outcome::HostOutcome;
 use crate::outcome::event::{Event, Observer};
 use crate::plan::HostWork;
@@ -98,8 +98,6 @@ pub struct Task<'a> {
     pub engine: &'a dyn Engine,
     /// The root on the host, absolute.
     pub root: &'a str,
-    /// The transport to the host, for the upload.
-    pub transport: &'a dyn Transport,
     /// The driver, which holds the lock.
     pub driver: &'a Driver,
     /// Receives what happens.

@@ -114,13 +114,6 @@ impl Unit {
         unit.lists = lists;
         unit
     }
-
-    /// Size of its content, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        let lists = self.lists.values().map(|list| list.len() as u64);
-        lists.chain(self.files.iter().map(|(_, _, entry)| entry.size)).sum()
-    }
 }
 
 /// The directories that hold `paths`, deepest first, without the root and those that stay.

@@ -239,7 +239,7 @@ impl Session<'_> {
     }
 
     /// Does what there is to do, or ends with the plan of a dry run.
-    pub async fn finish(&self, transport: &dyn Transport, prepared: Prepared) -> Reached {
+    pub async fn finish(&self, prepared: Prepared) -> Reached {
         let Prepared { driver, deployed, work, newest, back_to, content } = prepared;
         if self.options.dry_run {
             driver.end().await;
@@ -266,7 +266,6 @@ impl Session<'_> {
             settings: &settings,
             engine: &Compose,
             root: &self.target.root,
-            transport,
             driver: &driver,
             observer: self.observer,
             stop: self.stop.clone(),

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::driver_text;
-use super::protocol::{Command, DriverEvent, FailureKind};
+use super::protocol::{Command, DriverEvent, END_OF_PIECES, FailureKind, piece};
 use super::transport::{Remote, Transport};
 use crate::base::error::{Error, Exit};
 use crate::state::container::Container;
@@ -117,14 +117,53 @@ impl Driver {
     pub async fn call_with(
         &self,
         command: &Command,
-        mut on_event: impl FnMut(&DriverEvent) + Send,
+        on_event: impl FnMut(&DriverEvent) + Send,
     ) -> Result<Reply, Error> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, mut events) = mpsc::unbounded_channel();
-        lock(&self.callers).insert(id, sender);
+        let (id, events) = self.register();
         let bytes = command.bytes(id);
         tracing::trace!(id, bytes = bytes.len(), "call");
-        if self.send(bytes).await.is_err() || self.reader.is_finished() {
+        let sent = self.send(bytes).await;
+        self.reply(id, events, sent, on_event).await
+    }
+
+    /// Does the same for a command that data follows in pieces. If the caller is dropped, the data ends after
+    /// the piece under way, and the host sees a stream that is cut off.
+    ///
+    /// # Errors
+    ///
+    /// See [`Driver::call_with`].
+    pub(super) async fn call_with_pieces(
+        &self,
+        command: &Command,
+        pieces: mpsc::Receiver<Vec<u8>>,
+    ) -> Result<Reply, Error> {
+        let (id, events) = self.register();
+        let stdin = Arc::clone(&self.stdin).lock_owned().await;
+        let (caller, dropped) = oneshot::channel();
+        let sending = tokio::spawn(send_pieces(stdin, command.bytes(id), pieces, dropped));
+        let sent = sending.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()));
+        let reply = self.reply(id, events, sent, |_| {}).await;
+        drop::<oneshot::Sender<()>>(caller);
+        reply
+    }
+
+    /// Numbers a command; its events come from the receiver.
+    fn register(&self) -> (u64, mpsc::UnboundedReceiver<DriverEvent>) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, events) = mpsc::unbounded_channel();
+        lock(&self.callers).insert(id, sender);
+        (id, events)
+    }
+
+    /// Waits until a command is done.
+    async fn reply(
+        &self,
+        id: u64,
+        mut events: mpsc::UnboundedReceiver<DriverEvent>,
+        sent: std::io::Result<()>,
+        mut on_event: impl FnMut(&DriverEvent) + Send,
+    ) -> Result<Reply, Error> {
+        if sent.is_err() || self.reader.is_finished() {
             // Answers that arrived before the end are still in the channel.
             lock(&self.callers).remove(&id);
         }
@@ -211,6 +250,31 @@ impl Drop for Driver {
         self.heartbeats.abort();
         self.reader.abort();
     }
+}
+
+/// Sends a command and the pieces that follow it. Nothing else is sent meanwhile, so empty pieces are the
+/// heartbeats.
+async fn send_pieces(
+    mut stdin: OwnedMutexGuard<Stdin>,
+    command: Vec<u8>,
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    mut dropped: oneshot::Receiver<()>,
+) -> std::io::Result<()> {
+    stdin.write_all(&command).await?;
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = &mut dropped => break,
+            next = pieces.recv() => next,
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Some(Vec::new()),
+        };
+        let Some(next) = next else { break };
+        stdin.write_all(&piece(&next)).await?;
+        // What has arrived is unpacked meanwhile.
+        stdin.flush().await?;
+    }
+    stdin.write_all(END_OF_PIECES).await?;
+    stdin.flush().await
 }
 
 /// Sends heartbeats to a driver until it has exited. No caller waits for the answers.

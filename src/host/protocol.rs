@@ -47,12 +47,8 @@ pub enum Command {
     },
     /// Reports what Compose reads beside managed files.
     HostOnly(HostOnlyQuestion),
-    /// Takes a gzipped tar as the new stage.
-    Stage(Vec<u8>),
-    /// Takes a gzipped tar, up to the end of stdin, as the new stage below a root, and exits.
-    Receive {
-        /// The root, absolute.
-        root: String,
+    /// Takes a gzipped tar as the new stage. It follows in pieces; see [`piece`] and [`END_OF_PIECES`].
+    Stage {
         /// `few` or `many` files.
         files: &'static str,
     },
@@ -176,12 +172,7 @@ impl Command {
                 let folders = question.folders.iter().map(folder);
                 data = Some(folders.chain(question.env_files.iter().map(env_file)).collect());
             }
-            Self::Stage(tar) => {
-                let mut bytes = format!("{text}stage {}\n", tar.len()).into_bytes();
-                bytes.extend_from_slice(tar);
-                return bytes;
-            }
-            Self::Receive { root, files } => push(&mut text, ["receive", root, files]),
+            Self::Stage { files } => push(&mut text, ["stage", files]),
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),
             Self::Swap(unit) => push(&mut text, ["swap", unit]),
             Self::Restore(unit) => push(&mut text, ["restore", unit]),
@@ -252,6 +243,16 @@ fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {
         }
     }
 }
+
+/// A piece of the data that follows a command: a line with its size, and its bytes. An empty piece shows that
+/// the client is still there.
+#[must_use]
+pub(super) fn piece(bytes: &[u8]) -> Vec<u8> {
+    [format!("{}\n", bytes.len()).as_bytes(), bytes].concat()
+}
+
+/// Follows the last piece.
+pub(super) const END_OF_PIECES: &[u8] = b"end\n";
 
 /// A path on a line of its own: `p PATH`, or `P PATH` with escapes.
 #[must_use]

@@ -171,6 +171,13 @@ impl Bed {
         self.root.join(".ghdeploy").join(path)
     }
 
+    /// A path in the stage of the run that is under way.
+    pub(crate) fn staged(&self, path: &str) -> PathBuf {
+        let stages: Vec<_> = fs::read_dir(self.state("stage")).unwrap().collect();
+        assert_eq!(stages.len(), 1, "each run has one stage, and that of an earlier run is gone");
+        stages[0].as_ref().unwrap().path().join(path)
+    }
+
     /// A file beside the root.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -305,10 +312,9 @@ impl Bed {
             };
             sources.insert(RootPath::new(path).unwrap(), source);
         }
-        let (files, bytes) = (packed.files.len(), packed.bytes());
+        let files = packed.files.len();
         let pack = move |out: &mut dyn Write| pack(&[packed], &|path| sources.get(path).cloned(), out);
-        let sent =
-            upload(driver, &self.local(), self.root.to_str().unwrap(), Upload { pack, files, bytes }).await;
+        let sent = upload(driver, self.root.to_str().unwrap(), Upload { pack, files }).await;
         drop(from);
         sent
     }
@@ -316,10 +322,9 @@ impl Bed {
     /// Uploads the lists of a unit without its files.
     pub(crate) async fn send_lists(&self, driver: &Driver, unit: &str, wanted: &Tree, staged: &Staged) {
         let packed = Unit { files: Vec::new(), ..packed(unit, wanted, staged) };
-        let bytes = packed.bytes();
         let pack = move |out: &mut dyn Write| pack(&[packed], &|_| None, out);
         let root = self.root.to_str().unwrap();
-        upload(driver, &self.local(), root, Upload { pack, files: 0, bytes }).await.unwrap();
+        upload(driver, root, Upload { pack, files: 0 }).await.unwrap();
     }
 
     /// Brings the host to `wanted` in one run.

@@ -19,3 +19,4 @@ mod random;
 mod releases;
 mod stops;
 mod swaps;
+mod uploads;

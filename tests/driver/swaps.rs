@@ -215,7 +215,7 @@ under_every_shell! {
             let driver = bed.opened().await;
             bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
             for path in damage {
-                let path = bed.state("stage/blog").join(path);
+                let path = bed.staged("blog").join(path);
                 if path.is_dir() {
                     fs::remove_dir_all(path).unwrap();
                 } else {

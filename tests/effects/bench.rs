@@ -105,7 +105,7 @@ impl Projects {
         let session = Session { target: &target, options: &options, observer: &observer, stop: peer.stop() };
         let mut prepared = sync.prepare(&session, peer).await?;
         prepared.back_to = ask.back_to.map(|release| BackTo { release, is_whole: true });
-        match session.finish(peer, prepared).await {
+        match session.finish(prepared).await {
             Reached::Applied(outcome) => Ok(outcome),
             Reached::Planned(plan) => panic!("nothing was carried out: {plan:#?}"),
         }

@@ -115,12 +115,6 @@ impl Peer {
             if words[0] == "heartbeat" {
                 continue;
             }
-            if words[0] == "receive" {
-                let mut bytes = Vec::new();
-                return self
-                    .receive(async { input.read_to_end(&mut bytes).await.map(|_| bytes).unwrap() })
-                    .await;
-            }
             let mut list = Vec::new();
             if ["facts", "host_only", "probe", "state", "history"].contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
@@ -128,7 +122,7 @@ impl Peer {
                 assert_eq!(list.pop().as_deref(), Some("end"));
             }
             if words[0] == "stage" {
-                let rc = self.receive(behind(&mut input, words[1])).await?;
+                let rc = self.receive(pieces(&mut input)).await?;
                 let done = json!({"event": "done", "rc": rc, "id": id.parse::<u64>().unwrap()});
                 output.write_all(format!("{done}\n").as_bytes()).await.ok()?;
                 continue;
@@ -175,6 +169,17 @@ impl Peer {
             _ => Some(if arrived.is_ok() { 0 } else { 2 }),
         }
     }
+}
+
+/// Reads the pieces that follow a command.
+async fn pieces(input: &mut BufReader<DuplexStream>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut size = String::new();
+    while input.read_line(&mut size).await.unwrap() > 0 && size != "end\n" {
+        bytes.extend(behind(input, size.trim()).await);
+        size.clear();
+    }
+    bytes
 }
 
 /// Reads the data that follows a line with its size.

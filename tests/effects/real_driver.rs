@@ -68,11 +68,9 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
         let from = repo.path().to_owned();
         upload(
             &driver,
-            &local,
             &text,
             Upload {
                 files: 3,
-                bytes: 9,
                 pack: move |out: &mut dyn std::io::Write| {
                     pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
                 },

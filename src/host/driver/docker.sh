@@ -10,21 +10,22 @@ compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
 # for none.
 hook() {
   dir=$1 seconds=$2 container=$3; shift 3
-  rm -f "$data/timeout.$id"
+  rm -f "$data/timeout.$$.$id"
   drop "$container"
   (umask 022; cd "$dir" && exec docker compose "$@") & child=$!
-  # The timer does not hold the lock.
+  # The timer does not hold the lock, which would stay for another second. It touches only what is this
+  # driver's alone: a mark with its own name, and the process that it has started.
   (
     while [ "$seconds" -gt 0 ] && kill -0 "$child"; do sleep 1; seconds=$((seconds - 1)); done
     kill -0 "$child" || exit
-    : >"$data/timeout.$id"
+    : >"$data/timeout.$$.$id"
     # Docker before version 25 awaits its plugin whatever signal it gets
     # (https://github.com/docker/cli/issues/4402), and leaves it behind when it is killed alone.
     # shellcheck disable=SC2046 # a list of ids
     kill -9 $(family "$child")
   ) >/dev/null 2>&1 9>&- &
   wait "$child" 2>/dev/null; rc=$?
-  [ ! -e "$data/timeout.$id" ] || drop "$container"
+  [ ! -e "$data/timeout.$$.$id" ] || drop "$container"
   return $rc
 }
 # family PID: it, its children, their children and so on, each before those that it has started.

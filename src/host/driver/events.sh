@@ -27,7 +27,7 @@ output() { [ -z "$1" ] || print "$1" | report output; }
 run() {
   out=$("$@" 2>&1 </dev/null); rc=$?
   # A command may end with any status, so none of them can mean that a hook timed out.
-  [ "$1" != hook ] || [ ! -e "$data/timeout.$id" ] || { rm -f "$data/timeout.$id"; rc=-1; }
+  [ "$1" != hook ] || [ ! -e "$data/timeout.$$.$id" ] || { rm -f "$data/timeout.$$.$id"; rc=-1; }
   output "$out"
   answer $rc
 }

@@ -9,7 +9,7 @@ open_root() {
     command -v $tool >/dev/null || missing="$missing $tool"
   done
   [ -z "$missing" ] || { fail tools "$missing"; return; }
-  seconds=$2 holder=$3 root=$4 data=$4/.ghdeploy stage=$4/.ghdeploy/stage
+  seconds=$2 holder=$3 root=$4 data=$4/.ghdeploy stage=$4/.ghdeploy/stage/$$
   if [ "$1" = read ]; then
     # An unreadable folder must not pass for an empty one.
     for dir in "$root" "$data"; do
@@ -63,7 +63,8 @@ is_abandoned() {
 leave() {
   wait; jobs=
   [ -n "$locked" ] || return 0
-  [ ! -d "$stage" ] || rm -rf "$stage"
+  # That of an earlier run, too.
+  [ ! -d "$data/stage" ] || rm -rf "$data/stage"
   [ -z "$unsealed" ] || seal
   printf '' >"$data/heartbeat"
   printf '' >"$data/lock.json"

@@ -32,8 +32,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
   while [ $words -gt 0 ]; do decode "$1"; shift; set -- "$@" "$value"; words=$((words - 1)); done
   case $command in
     open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
-    receive) stage=$1/.ghdeploy/stage; receive "$2"; exit $? ;;
-    stage) out=$(read_bytes "$1" | receive few 2>&1); rc=$?; output "$out"; answer $rc ;;
+    stage) receive "$1"; answer $? ;;
     facts) facts "$1" "$2"; answer $? ;;
     host_only) host_only "$1"; answer $? ;;
     probe) take "$2" || continue
@@ -53,7 +52,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       snapshot "$1"; answer 0 ;;
     content) take "$2" || continue
       print "$value" | content "$1"; answer 0 ;;
-    finish) wait; jobs=; answer 0; rm -rf "$stage"; collect "$1"; seal ;;
+    finish) wait; jobs=; answer 0; rm -rf "$data/stage"; collect "$1"; seal ;;
     *) fail command "$command"; answer 2 ;;
   esac
 done

@@ -1,26 +1,57 @@
 # shellcheck shell=sh
-# The stage: files on their way to the live tree, not one of them live yet.
+# The stage: files on their way to the live tree, not one of them live yet. Each run has one of its own,
+# STAGE/PID; that of a dead run is removed under the lock.
 #
 # A unit's folder in the stage, $staged, holds files/ and inplace/ (staged files; the latter will be written
 # in place) and lists of manifest lines or path lines. src/apply/stage.rs, which makes them, says what each
 # list is.
 
-# receive few|many < a gzipped tar of as many files: takes it as the new stage. What will be renamed into
-# place (files and manifests) is on the disk afterwards. For many files it is faster to flush the whole
-# filesystem.
-receive() (
-  rm -rf "$stage" && mkdir -m 700 "$stage" && cd "$stage" || exit 1
-  # Folders keep their mode when they are renamed into place.
-  umask 022
-  tar -xzpmof - && {
-    if [ "$1" = many ]; then sync -f . 2>/dev/null || :
-    else
-      flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'
-    fi
-    exit 0
-  }
+# receive few|many, followed by a gzipped tar of as many files in pieces: takes it as the new stage. All that
+# touches it is started by this driver and holds the lock. A stop request ends it at once, because it may be
+# waiting for a client that has gone.
+receive() {
+  exec 7<&0
+  # In the background, because only `wait` lets a stop request in.
+  (out=$(pieces <&7 | unpack "$1" 2>&1); rc=$?; output "$out"; exit $rc) & upload=$!
+  # The request may have come before that was known.
+  [ -z "$ended" ] || stop_upload
+  wait "$upload"; rc=$?
+  [ -z "$ended" ] || { wait "$upload" 2>/dev/null; rc=1; }
+  exec 7<&-
+  upload=
   # An upload that is not complete makes room again.
-  rc=$?; cd / && rm -rf "$stage"; exit $rc
+  [ $rc = 0 ] || rm -rf "$data/stage"
+  return $rc
+}
+# stop_upload: ends the upload that is under way, if there is one.
+stop_upload() {
+  # shellcheck disable=SC2046 # a list of ids
+  [ -z "$upload" ] || kill -9 $(family "$upload") 2>/dev/null || :
+}
+# pieces: prints the pieces, each of which follows a line with its size, up to the line "end". An empty piece
+# is a heartbeat.
+pieces() {
+  while heartbeat idle && IFS= read -r size && [ "$size" != end ]; do
+    [ "$size" = 0 ] || read_bytes "$size"
+  done
+  heartbeat busy
+}
+# unpack few|many < a gzipped tar: makes the stage. What will be renamed into place (files and manifests) is
+# on the disk afterwards. For many files it is faster to flush the whole filesystem.
+unpack() (
+  rm -rf "$data/stage" && mkdir -p "$stage" && cd "$stage" && {
+    # Folders keep their mode when they are renamed into place.
+    umask 022
+    tar -xzpmof -
+  }
+  rc=$?
+  # The pieces come to their end, whatever became of the first of them.
+  cat >/dev/null
+  [ $rc = 0 ] || exit $rc
+  if [ "$1" = many ]; then sync -f . 2>/dev/null || :
+  else
+    flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'
+  fi
 )
 
 # arrived: whether every staged file is as it was sent.

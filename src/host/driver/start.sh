@@ -24,10 +24,11 @@
 #   label     start            the prefix of Compose's labels
 #   busy      main             not empty while a command is carried out
 #   ended     start (on TERM)  not empty once a stop was requested: no further command is read
+#   upload    receive          the process of the upload that is under way
 #   id        main             the number of the command
 #   root      open_root        the root, absolute; the working directory of every step below
 #   data      open_root        ROOT/.ghdeploy
-#   stage     open_root, main  ROOT/.ghdeploy/stage
+#   stage     open_root        ROOT/.ghdeploy/stage/PID, the stage of this run
 #   locked    open_root        not empty while this driver holds the lock
 #   missing   open_root        the tools that the host lacks, each after a blank
 #   jobs      job              not empty once a job was started
@@ -69,8 +70,8 @@ umask 077
 # The loss of the client must not stop a step half way: a write to a closed pipe fails and is ignored.
 trap '' HUP PIPE
 # A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.
-trap 'ended=1; [ -n "$busy" ] || { leave; exit; }' TERM
+trap 'ended=1; stop_upload; [ -n "$busy" ] || { leave; exit; }' TERM
 nl='
 '
 label=com.docker.compose
-busy='' ended='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''
+busy='' ended='' upload='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''

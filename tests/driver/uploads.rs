@@ -1,0 +1,115 @@
+//! Uploads: every process that touches the stage holds the lock, and none outlives its client for long.
+
+use std::time::Duration;
+
+use ghdeploy::host::{Command, Remote, Transport as _, Upload, driver_text, upload};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::bed::{Bed, Tree, expect_ok, file, tree, under_every_shell};
+
+/// Text that gzip can hardly shrink, so that it takes several pieces.
+fn noise(bytes: usize, mut seed: u64) -> String {
+    let mut next = || {
+        // Knuth's constants for a 64-bit generator.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(u8::try_from(33 + (seed >> 33) % 90).unwrap())
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+fn large(seed: u64) -> Tree {
+    tree([
+        ("blog/a", file(&noise(800_000, seed))),
+        ("blog/b", file(&noise(800_000, seed + 1))),
+        ("blog/c", file("c")),
+    ])
+}
+
+/// Starts a driver that has the lock and is in the middle of an upload.
+async fn uploading(bed: &Bed) -> Remote {
+    let mut remote = bed.local().start().await.unwrap();
+    let stdin = &mut remote.stdin;
+    stdin.write_all(&driver_text().unwrap()).await.unwrap();
+    stdin.write_all(&bed.open_to_write().bytes(1)).await.unwrap();
+    stdin.write_all(&Command::Stage { files: "few" }.bytes(2)).await.unwrap();
+    stdin.write_all(format!("100000\n{}", noise(5000, 1)).as_bytes()).await.unwrap();
+    stdin.flush().await.unwrap();
+    while !bed.state("stage").exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    remote
+}
+
+under_every_shell! {
+    async fn a_large_upload_arrives_whole(bed: Bed) {
+        bed.sync("blog", &large(1)).await;
+        assert_eq!(bed.live(), large(1));
+        bed.sync("blog", &large(5)).await;
+        assert_eq!(bed.live(), large(5));
+    }
+
+    async fn the_next_run_has_the_stage_for_itself(bed: Bed) {
+        bed.sync("blog", &tree([("blog/c", file("0"))])).await;
+        for round in 0..5 {
+            let dead = uploading(&bed).await;
+            assert!(bed.is_locked(), "an upload holds the lock");
+            // A client that is killed: all its pipes close.
+            drop(dead);
+            bed.sync("blog", &large(round)).await;
+            assert_eq!(bed.live(), large(round));
+        }
+        assert!(!bed.state("stage").exists());
+    }
+
+    async fn a_stop_request_ends_an_upload_whose_client_is_silent(bed: Bed) {
+        bed.sync("blog", &large(1)).await;
+        let silent = uploading(&bed).await;
+        let number = std::fs::read_to_string(bed.beside("pid")).unwrap();
+        let kill = std::process::Command::new(crate::bed::which("kill")).args(["-TERM", number.trim()]).status();
+        assert!(kill.unwrap().success());
+        bed.settle().await;
+        assert!(!bed.state("stage").exists());
+        assert_eq!(bed.live(), large(1));
+        drop(silent);
+    }
+
+    async fn an_upload_that_the_client_gives_up_leaves_a_driver_that_obeys(bed: Bed) {
+        bed.sync("blog", &large(1)).await;
+        let driver = bed.opened().await;
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let endless = move |out: &mut dyn std::io::Write| {
+            let mut begun = Some(begun);
+            for seed in 0.. {
+                out.write_all(noise(200_000, seed).as_bytes())?;
+                if let Some(begun) = begun.take_if(|_| seed > 20) {
+                    let _ = begun.send(());
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            _ = upload(&driver, bed.root.to_str().unwrap(), Upload { pack: endless, files: 1 }) => panic!("it never ends"),
+            _ = has_begun => {}
+        }
+        expect_ok(&driver.call(&Command::Heartbeat).await.unwrap());
+        assert!(!bed.state("stage").exists());
+        bed.stage(&driver, "blog", &large(3), &[]).await;
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        bed.finish(driver).await;
+        assert_eq!(bed.live(), large(3));
+    }
+
+    async fn a_file_that_cannot_be_read_ends_the_upload(bed: Bed) {
+        bed.sync("blog", &large(1)).await;
+        let driver = bed.opened().await;
+        let pack = |out: &mut dyn std::io::Write| {
+            out.write_all(noise(3_000_000, 1).as_bytes())?;
+            Err(std::io::Error::other("it is gone"))
+        };
+        let error = upload(&driver, bed.root.to_str().unwrap(), Upload { pack, files: 1 }).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to read a file for the upload: it is gone");
+        assert!(!bed.state("stage").exists());
+        bed.finish(driver).await;
+        assert_eq!(bed.live(), large(1));
+    }
+}

@@ -1,12 +1,13 @@
 //! Carries steps out, and waits until services are healthy.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::engine::Call;
 use super::failure::Failure;
-use super::health::{HealthVerdict, HealthWatch, Unhealthy};
+use super::health::{Expectation, HealthVerdict, HealthWatch, Unhealthy};
 use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
@@ -23,6 +24,9 @@ use crate::state::deployed::unit;
 
 /// How often Docker is asked while services become healthy. One `docker inspect` costs the host some 50 ms.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Time after which a wait says what it waits for.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Direction in which steps are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +90,11 @@ impl ProjectRun<'_> {
                 self.report(step.to_string());
                 self.hook(hook).await.map_err(plain)
             }
-            Operation::AwaitCompletion => {
-                self.wait(HealthWatch::until_completed(project, &step.services), direction).await
-            }
+            Operation::AwaitCompletion => self.wait(self.completion(&step.services), direction).await,
             Operation::AwaitHealthy => {
                 let stable_for = self.host.task.settings.stable_for;
-                self.wait(HealthWatch::new(project, &step.services, stable_for), direction).await
+                let before = self.host.docker.before().await.map_err(|error| plain(error.into()))?;
+                self.wait(self.health(&step.services, stable_for).since(before), direction).await
             }
             operation => {
                 let shown = services.iter().map(|service| (*service).to_owned()).collect();
@@ -229,10 +232,8 @@ impl ProjectRun<'_> {
         };
         let (one_shots, running): (Vec<String>, Vec<String>) =
             missing.into_iter().map(str::to_owned).partition(|service| completes(service));
-        let watches = [
-            (HealthWatch::until_completed(project, &one_shots), &one_shots),
-            (HealthWatch::new(project, &running, Duration::ZERO), &running),
-        ];
+        let watches =
+            [(self.completion(&one_shots), &one_shots), (self.health(&running, Duration::ZERO), &running)];
         for (watch, services) in watches {
             if !services.is_empty() {
                 self.watch(watch).await.map_err(|(failure, _)| failure)?;
@@ -257,11 +258,40 @@ impl ProjectRun<'_> {
         }
     }
 
+    /// A watch of services that must become healthy.
+    fn health<'w>(&'w self, services: &'w [String], stable_for: Duration) -> HealthWatch<'w> {
+        let watch = HealthWatch::new(&self.work.state.project, services, stable_for, self.health_timeout());
+        watch.expecting(self.expected(services))
+    }
+
+    /// A watch of one-shots that must complete.
+    fn completion<'w>(&'w self, services: &'w [String]) -> HealthWatch<'w> {
+        let watch = HealthWatch::until_completed(&self.work.state.project, services, self.health_timeout());
+        watch.expecting(self.expected(services))
+    }
+
+    /// How long services of the project may take to become healthy.
+    fn health_timeout(&self) -> Duration {
+        let own = self.work.wanted.as_ref().and_then(|wanted| wanted.model.settings.health_timeout);
+        own.unwrap_or(self.host.task.settings.health_timeout)
+    }
+
+    fn expected<'w>(&self, services: &'w [String]) -> BTreeMap<&'w str, Expectation> {
+        let model = self.work.wanted.as_ref().map(|wanted| &wanted.model);
+        let expected = |name: &'w String| {
+            let service = model?.services.get(name)?;
+            let (timeout, test) = (service.health_timeout, service.healthcheck_written.clone());
+            Some((name.as_str(), Expectation { timeout, test }))
+        };
+        services.iter().filter_map(expected).collect()
+    }
+
     /// Waits until services are healthy, or reports which are not, with their last log lines.
     async fn watch(&self, mut watch: HealthWatch<'_>) -> Result<(), (Failure, Vec<Unhealthy>)> {
         self.report("wait until healthy");
         let settings = self.host.task.settings;
         let begin = Instant::now();
+        let mut shown = Vec::new();
         let unhealthy = loop {
             let containers = self.host.docker.containers().await;
             let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
@@ -269,10 +299,13 @@ impl ProjectRun<'_> {
             match watch.see(&containers, elapsed) {
                 HealthVerdict::Healthy => return Ok(()),
                 HealthVerdict::Unhealthy(unhealthy) => break unhealthy,
-                HealthVerdict::Waiting(_) if elapsed > settings.health_timeout.max(watch.stable_for()) => {
-                    break watch.overdue(&containers, elapsed);
+                HealthVerdict::Waiting(waiting) => {
+                    if elapsed > SILENCE + settings.stable_for && waiting != shown {
+                        self.report(format!("wait for {}", waiting.join("; ")));
+                        shown = waiting;
+                    }
+                    sleep(POLL).await;
                 }
-                HealthVerdict::Waiting(_) => sleep(POLL).await,
             }
         };
         let mut failure = Failure::default();
@@ -284,10 +317,9 @@ impl ProjectRun<'_> {
                 (true, _) => "it has logged nothing; ",
             };
             let message = format!("service `{service}` is unhealthy: {why}");
-            failure.problems.push(
-                Diagnostic::error(message, self.place_of(service))
-                    .help(format!("{logged}health.timeout in ghdeploy.yml sets how long it may take")),
-            );
+            failure.problems.push(Diagnostic::error(message, self.place_of(service)).help(format!(
+                "{logged}`health.timeout` in ghdeploy.yml or x-ghdeploy sets how long it may take"
+            )));
             failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
         }
         Err((failure, unhealthy))

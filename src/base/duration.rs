@@ -37,9 +37,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Shows a duration in this notation, to the second: `1m 30s`.
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    let parts = [(secs / 3600, "h"), (secs / 60 % 60, "m"), (secs % 60, "s")];
+    let shown: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect();
+    if shown.is_empty() { format!("{}ms", duration.as_millis()) } else { shown.join(" ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_shown_to_the_second() {
+        for (secs, shown) in [(45, "45s"), (90, "1m 30s"), (7_200, "2h"), (3_661, "1h 1m 1s")] {
+            assert_eq!(show_duration(Duration::from_secs(secs)), shown);
+        }
+        assert_eq!(show_duration(Duration::from_millis(500)), "500ms");
+    }
 
     #[test]
     fn durations_are_parsed() {

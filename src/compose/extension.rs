@@ -3,9 +3,12 @@
 //! Owns the check of their keys. They are the only keys of a compose file that are ghdeploy's own, so here an
 //! unknown key is an error.
 
+use std::time::Duration;
+
 use super::context::LoadContext;
 use super::yaml::{Map, Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
+use crate::base::duration::parse_duration;
 
 /// Returns the mapping at a node; `None` if it is null or, with an error, anything else.
 pub(super) fn mapping<'n>(context: &mut LoadContext<'_>, what: &str, node: &'n Node) -> Option<&'n Map> {
@@ -29,4 +32,12 @@ pub(super) fn check_keys(context: &mut LoadContext<'_>, map: &Map, known: &[&str
             context.note(diagnostic);
         }
     }
+}
+
+/// Reads a duration. The message of an error quotes the node as it was written, because a value may be secret.
+pub(super) fn duration(context: &LoadContext<'_>, node: &Node) -> Result<Duration, String> {
+    let text = node.as_str().unwrap_or_default();
+    let written = context.quote(node.at, text);
+    let read = parse_duration(text);
+    if written == text { read } else { read.map_err(|_| format!("`{written}` is not a duration")) }
 }

@@ -1,12 +1,11 @@
 //! Reads `x-ghdeploy.hooks`.
 
 use super::context::LoadContext;
-use super::extension::{check_keys, mapping};
+use super::extension::{check_keys, duration, mapping};
 use super::model::{Hook, HookKind, HookPhase};
 use super::scalar;
 use super::yaml::{Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
-use crate::base::duration::parse_duration;
 
 const HOOKS: &[&str] = &["before", "after"];
 const HOOK: &[&str] = &["service", "run", "exec", "timeout"];
@@ -80,8 +79,7 @@ fn hook(context: &mut LoadContext<'_>, when: HookPhase, node: &Node) -> Option<H
     };
     let mut timeout_secs = HOOK_SECS;
     if let Some(timeout) = map.get("timeout") {
-        let read = timeout.node.as_str().unwrap_or_default();
-        match parse_duration(read).map(|duration| duration.as_secs()) {
+        match duration(context, &timeout.node).map(|duration| duration.as_secs()) {
             Ok(secs) if secs > 0 => timeout_secs = secs,
             Ok(_) => wrong(
                 context,

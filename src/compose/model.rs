@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,8 @@ pub struct ProjectSettings {
     pub after: Vec<String>,
     /// Location of `after`.
     pub after_at: Option<Location>,
+    /// How long its services may take to become healthy (`health.timeout`).
+    pub health_timeout: Option<Duration>,
     /// Commands that run before its containers are replaced and after its services are healthy, in their
     /// order.
     pub hooks: Vec<Hook>,
@@ -176,6 +179,10 @@ pub struct Service {
     pub built_of: Option<BuiltOf>,
     /// Whether it is scaled to no containers (`scale: 0`, `deploy: {replicas: 0}`).
     pub scaled_to_zero: bool,
+    /// The test of its healthcheck as the file writes it. It may be shown; values of variables may not.
+    pub healthcheck_written: Option<String>,
+    /// How long it may take to become healthy (`health.timeout` in its `x-ghdeploy`).
+    pub health_timeout: Option<Duration>,
     /// The services that it waits for.
     pub depends_on: BTreeMap<String, Dependency>,
     /// The reactions to changes of its inputs (`x-ghdeploy` of the service).

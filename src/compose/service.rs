@@ -13,7 +13,7 @@ use super::model::{
     BuiltOf, Condition, Dependency, HostVariables, Port, PullPolicy, Read, ReadMethod, Service,
 };
 use super::scalar;
-use super::settings;
+use super::settings::{self, ServiceSettings};
 use super::variables::Variables;
 use super::words::ResourceKind;
 use super::yaml::{Map, Mark, Node, Text, Value};
@@ -150,7 +150,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
             self.asks(HostVariables::Definition);
         }
         let depends_on = self.dependencies();
-        let on_change = settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
+        let ServiceSettings { on_change, health_timeout } =
+            settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
         let mut seen = BTreeSet::new();
         let defined_at: Vec<Location> = definition
             .places
@@ -186,6 +187,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
             build: self.build_digest(),
             built_of: self.built_of.take(),
             scaled_to_zero: self.scaled_to_zero(),
+            healthcheck_written: self.healthcheck_written(),
+            health_timeout,
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
@@ -228,6 +231,21 @@ impl<'r> ServiceReader<'r, '_, '_> {
         let mut digest = DefinitionHasher::new();
         digest.build(self.context, build);
         Some(digest.hex())
+    }
+
+    /// The test of the healthcheck, its values as the names of their variables.
+    fn healthcheck_written(&self) -> Option<String> {
+        let test = self.set("healthcheck")?.get("test")?;
+        let written = |node: &Node| node.as_str().map(|text| self.context.quote(node.at, text));
+        match &test.value {
+            Value::List(items) => {
+                // A test in one string has become two items.
+                let is_test = |item: &&Node| !matches!(item.as_str(), Some("CMD" | "CMD-SHELL"));
+                Some(items.iter().filter(is_test).filter_map(written).collect::<Vec<_>>().join(" "))
+            }
+            _ => written(test),
+        }
+        .filter(|written| !written.is_empty())
     }
 
     fn scaled_to_zero(&self) -> bool {

@@ -1,14 +1,17 @@
 //! Reads `x-ghdeploy` of a project and of its services.
 
+use std::time::Duration;
+
 use super::context::LoadContext;
-use super::extension::{check_keys, mapping};
+use super::extension::{check_keys, duration, mapping};
 use super::hooks;
 use super::model::{OnChange, ProjectSettings, Reaction};
-use super::yaml::{Node, Value};
+use super::yaml::{Map, Node, Value};
 use crate::base::diagnostic::{Diagnostic, nearest};
 
-const PROJECT: &[&str] = &["hosts", "after", "hooks"];
-const SERVICE: &[&str] = &["on-change", "paths"];
+const PROJECT: &[&str] = &["hosts", "after", "hooks", "health"];
+const SERVICE: &[&str] = &["on-change", "paths", "health"];
+const HEALTH: &[&str] = &["timeout"];
 const REACTIONS: &[&str] = &["restart", "recreate", "none", "signal", "exec"];
 
 /// Reads the top-level `x-ghdeploy`.
@@ -25,14 +28,49 @@ pub(super) fn project(context: &mut LoadContext<'_>, node: Option<&Node>) -> Pro
     if let Some(entry) = map.get("hooks") {
         settings.hooks = hooks::read(context, &entry.node);
     }
+    settings.health_timeout = health_timeout(context, map);
     settings
 }
 
+/// The `x-ghdeploy` of a service.
+#[derive(Debug, Default)]
+pub(super) struct ServiceSettings {
+    /// The reactions to changes of its inputs.
+    pub(super) on_change: OnChange,
+    /// How long it may take to become healthy.
+    pub(super) health_timeout: Option<Duration>,
+}
+
 /// Reads the `x-ghdeploy` of a service.
-pub(super) fn service(context: &mut LoadContext<'_>, node: Option<&Node>) -> OnChange {
-    let mut on_change = OnChange::default();
-    let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else { return on_change };
+pub(super) fn service(context: &mut LoadContext<'_>, node: Option<&Node>) -> ServiceSettings {
+    let Some(map) = node.and_then(|node| mapping(context, "`x-ghdeploy`", node)) else {
+        return ServiceSettings::default();
+    };
     check_keys(context, map, SERVICE);
+    ServiceSettings { on_change: on_change(context, map), health_timeout: health_timeout(context, map) }
+}
+
+/// Reads `health: {timeout: 5m}`.
+fn health_timeout(context: &mut LoadContext<'_>, map: &Map) -> Option<Duration> {
+    let node = &map.get("health")?.node;
+    let map = mapping(context, "`health`", node)?;
+    check_keys(context, map, HEALTH);
+    let timeout = &map.get("timeout")?.node;
+    match duration(context, timeout) {
+        Ok(timeout) if !timeout.is_zero() => Some(timeout),
+        Ok(_) => {
+            context.error(timeout.at, "the timeout must not be zero");
+            None
+        }
+        Err(why) => {
+            context.error(timeout.at, why);
+            None
+        }
+    }
+}
+
+fn on_change(context: &mut LoadContext<'_>, map: &Map) -> OnChange {
+    let mut on_change = OnChange::default();
     if let Some(entry) = map.get("on-change") {
         on_change.default = reaction(context, &entry.node).unwrap_or_default();
     }
@@ -235,6 +273,23 @@ mod tests {
         assert!(wrong("{on-change: {exec: []}}").contains("write a list of arguments"));
         assert!(wrong("{paths: {'a[': none}}").contains("this is not a glob"));
         assert!(wrong("5").contains("must be a mapping"));
+    }
+
+    #[test]
+    fn a_project_and_a_service_have_timeouts_of_their_own() {
+        let project = project(
+            "x-ghdeploy: {health: {timeout: 3m}}\nservices: {web: {image: a, x-ghdeploy: {health: {timeout: 90s}}}, b: {image: b}}",
+        );
+        let secs = Duration::from_secs;
+        assert_eq!(web(&project).health_timeout, Some(secs(90)));
+        assert_eq!(
+            (project.services["b"].health_timeout, project.settings.health_timeout),
+            (None, Some(secs(180)))
+        );
+        assert!(wrong("{health: {timeout: 90}}").contains("write `90s` for seconds"));
+        assert!(wrong("{health: {timeout: 0s}}").contains("must not be zero"));
+        assert!(wrong("{health: {timeot: 5s}}").contains("did you mean `timeout`?"));
+        assert!(wrong("{health: 5s}").contains("`health` must be a mapping"));
     }
 
     #[test]

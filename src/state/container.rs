@@ -1,6 +1,7 @@
 //! Containers, in Docker's words.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,49 @@ pub struct Container {
     pub stop_timeout: Option<i64>,
     /// Result of its healthcheck; `None` without one.
     pub health: Option<HealthStatus>,
+    /// Its healthcheck, be it from the definition or from the image.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
+    /// Exit status of the last run of its healthcheck.
+    #[serde(default)]
+    pub probe: Option<i64>,
+}
+
+/// Numbers of a healthcheck, in nanoseconds; 0 stands for Docker's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Healthcheck {
+    /// Time between two runs.
+    pub interval: u64,
+    /// Longest time that a run may take.
+    pub timeout: u64,
+    /// Time after the start in which failures do not count.
+    pub start_period: u64,
+    /// Number of failures in a row after which a container is unhealthy.
+    pub retries: u64,
+}
+
+impl Healthcheck {
+    /// Time between two runs.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        nanos_or(self.interval, 30)
+    }
+
+    /// Time within which Docker has decided whether a container is healthy: the start period, then the failures
+    /// that are allowed, and one more run.
+    #[must_use]
+    pub fn decides_within(&self) -> Duration {
+        // Docker's defaults: https://docs.docker.com/reference/dockerfile/#healthcheck
+        let run = self.interval().saturating_add(nanos_or(self.timeout, 30));
+        let runs = if self.retries == 0 { 3 } else { self.retries };
+        let runs = u32::try_from(runs.saturating_add(1)).unwrap_or(u32::MAX);
+        Duration::from_nanos(self.start_period).saturating_add(run.saturating_mul(runs))
+    }
+}
+
+fn nanos_or(nanos: u64, default_secs: u64) -> Duration {
+    if nanos == 0 { Duration::from_secs(default_secs) } else { Duration::from_nanos(nanos) }
 }
 
 impl Container {

@@ -19,6 +19,7 @@ mod edits;
 mod files;
 mod gates;
 mod github;
+mod health;
 mod hooks;
 mod host_only;
 mod hosts;

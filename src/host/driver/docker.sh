@@ -104,6 +104,12 @@ containers() {
   [ -n "$ids" ] || return 0
   format='{"id":'$id',"event":"container","container":{"health":'
   format=$format'{{with .State.Health}}{{json .Status}}{{else}}null{{end}}'
+  # Only numbers: a test may hold a secret.
+  format=$format',"probe":{{with .State.Health}}{{$last := "null"}}{{range .Log}}'
+  format=$format'{{$last = .ExitCode}}{{end}}{{$last}}{{else}}null{{end}}'
+  format=$format',"healthcheck":{{with .Config.Healthcheck}}{"interval":{{json .Interval}},"timeout":'
+  format=$format'{{json .Timeout}},"start_period":{{json .StartPeriod}},"retries":{{json .Retries}}}'
+  format=$format'{{else}}null{{end}}'
   for field in id:ID name:Name image:Image image_name:Config.Image state:State.Status \
     exit_code:State.ExitCode restarts:RestartCount created:Created started:State.StartedAt \
     stop_timeout:Config.StopTimeout; do

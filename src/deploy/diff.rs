@@ -16,6 +16,7 @@ use crate::host::facts::probe_new;
 use crate::host::releases::{KeptContent, contents};
 use crate::outcome::queries::FileDiff;
 use crate::plan::{self, FileChange, PlanOptions};
+use crate::state::deployed::Found;
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
@@ -66,7 +67,16 @@ impl Diff<'_> {
         let wants = files.iter().map(|file| (None, file.at.clone())).collect();
         let found = contents(&driver, wants, MAX_BYTES).await?;
         driver.end().await;
-        files.into_iter().zip(found).map(|(file, there)| difference(file, &there, &tree, &wanted)).collect()
+        let difference = |(file, there): (&FileChange, KeptContent)| match deployed.found.get(&file.at) {
+            Some(Found::Behind { link, target }) => Ok(FileDiff {
+                path: file.path.clone(),
+                change: file.change,
+                diff: None,
+                note: Some(format!("not shown: {link} on the host is a link to {target}")),
+            }),
+            _ => difference(file, &there, &tree, &wanted),
+        };
+        files.into_iter().zip(found).map(difference).collect()
     }
 }
 

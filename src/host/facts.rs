@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::driver::{Driver, Reply, lacks};
 use super::protocol::{Command, DriverEvent, FailureKind, NO_ANSWER};
 use crate::base::error::{Error, Exit, Result};
-use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
+use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line, unescape};
 use crate::base::path::RootPath;
 use crate::state::container::{Containers, ListedContainer, read_inspected, read_listed};
 use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
@@ -44,6 +44,8 @@ pub async fn open(
         Some(FailureKind::Write) if output.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {output}")).help("make room below the root"),
         Some(FailureKind::Write) => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {output}"))
             .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),
+        Some(FailureKind::Records) => Error::new(Exit::Unreachable, output)
+            .help("ghdeploy did not make it like this: remove it or move it away, and run the command again"),
         Some(FailureKind::Busy) => Error::new(Exit::Unreachable, format!("timed out waiting for the host's lock: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run, or pass a longer --lock-wait; the lock is released when the last process of its run exits"),
         _ => Error::new(Exit::Unreachable, format!("the driver failed to open {root} on the host: {output}")),
     })
@@ -154,10 +156,32 @@ pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifes
                 let (path, found) = read_found(&text).ok_or_else(|| broken("an answer"))?;
                 deployed.found.insert(path, found);
             }
+            DriverEvent::Link { text } => deployed.links.extend(read_links([text])?),
             _ => {}
         }
     }
+    let manifests = deployed.manifests.values().chain(deployed.pending.values());
+    let paths: Vec<RootPath> = if deployed.links.is_empty() {
+        Vec::new()
+    } else {
+        manifests.flat_map(|manifest| manifest.0.keys().cloned()).collect()
+    };
+    deployed.bar(paths);
     Ok(deployed)
+}
+
+/// Reads reports about links: the path of each, and its target.
+fn read_links(texts: impl IntoIterator<Item = String>) -> Result<BTreeMap<RootPath, String>> {
+    let read = |text: &str| {
+        let (line, target) = text.split_once('\t')?;
+        let path = match line.split_at_checked(2)? {
+            ("p ", path) => path.to_owned(),
+            ("P ", path) => unescape(path)?,
+            _ => return None,
+        };
+        Some((RootPath::new(&path).ok()?, target.to_owned()))
+    };
+    texts.into_iter().map(|text| read(&text).ok_or_else(|| broken("an answer"))).collect()
 }
 
 fn read_state(state: serde_json::Value) -> Result<State> {
@@ -208,7 +232,11 @@ pub async fn probe_new(
     }
     let tops: BTreeSet<&str> = new.iter().filter_map(|path| path.components().next()).collect();
     let reply = driver
-        .call(&Command::Probe { hash: false, paths: tops.into_iter().map(str::to_owned).collect() })
+        .call(&Command::Probe {
+            hash: false,
+            units: Vec::new(),
+            paths: tops.into_iter().map(str::to_owned).collect(),
+        })
         .await?;
     let there: BTreeSet<RootPath> = found(&reply)
         .into_iter()
@@ -228,8 +256,15 @@ pub async fn probe_new(
     if asked.is_empty() {
         return Ok(());
     }
-    let reply = driver.call(&Command::Probe { hash: true, paths: asked }).await?;
+    let units = wants.keys().cloned().collect();
+    let reply = driver.call(&Command::Probe { hash: true, units, paths: asked.clone() }).await?;
     deployed.found.extend(found(&reply));
+    let links = reply.events.into_iter().filter_map(|event| match event {
+        DriverEvent::Link { text } => Some(text),
+        _ => None,
+    });
+    deployed.links.extend(read_links(links)?);
+    deployed.bar(asked.iter().filter_map(|path| RootPath::new(path).ok()));
     Ok(())
 }
 
@@ -314,7 +349,8 @@ pub fn found(reply: &Reply) -> Vec<(RootPath, Found)> {
 ///
 /// When the connection is lost.
 pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
-    let reply = driver.call(&Command::Probe { hash: false, paths: paths.to_vec() }).await?;
+    let command = Command::Probe { hash: false, units: Vec::new(), paths: paths.to_vec() };
+    let reply = driver.call(&command).await?;
     let mut by_line = reply.events.iter().filter_map(|event| match event {
         DriverEvent::Found { text } => text.chars().next(),
         _ => None,

@@ -40,8 +40,10 @@ pub enum Command {
     },
     /// Reports what lies at these paths, with digests or (`hash: false`) without.
     Probe {
-        /// Whether files are hashed.
+        /// Whether files are hashed, and links on the way to them are not followed.
         hash: bool,
+        /// The units that the paths are of, if files are hashed.
+        units: Vec<String>,
         /// Below the root, absolute, or with a leading `~/`.
         paths: Vec<String>,
     },
@@ -156,9 +158,10 @@ impl Command {
                 push(&mut text, ["facts", if *containers { "containers" } else { "files" }]);
                 data = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
             }
-            Self::Probe { hash, paths } => {
+            Self::Probe { hash, units, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
-                data = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
+                let units = units.iter().map(|unit| format!("u {unit}\n"));
+                data = Some(units.chain(paths.iter().map(|path| path_line(path) + "\n")).collect::<String>());
             }
             Self::HostOnly(question) => {
                 text.push_str("host_only");
@@ -339,6 +342,11 @@ pub enum DriverEvent {
         /// As `driver/host_only.sh` describes it.
         text: String,
     },
+    /// A link is on the way to managed files, or to paths that were asked for.
+    Link {
+        /// Its path below the root as a path line, a tab, and its target.
+        text: String,
+    },
     /// A line of the history.
     History {
         /// The line, which may be cut off.
@@ -374,6 +382,8 @@ pub enum FailureKind {
     Tools,
     /// The root or the records cannot be read or written.
     Write,
+    /// Something of the records has become something else.
+    Records,
     /// Another run holds the lock.
     Busy,
     /// The driver does not know the command.
@@ -399,7 +409,8 @@ mod tests {
 
     #[test]
     fn long_data_ends_with_end() {
-        let command = Command::Probe { hash: true, paths: vec!["a b".into(), "end".into(), "x\ny".into()] };
-        assert_eq!(command.bytes(1), b"1 probe hash 26\np a b\np end\nP x\\0012y\nend\n");
+        let paths = vec!["a b".into(), "end".into(), "x\ny".into()];
+        let command = Command::Probe { hash: true, units: vec!["blog".into()], paths };
+        assert_eq!(command.bytes(1), b"1 probe hash 33\nu blog\np a b\np end\nP x\\0012y\nend\n");
     }
 }

@@ -15,6 +15,7 @@ pub const DRIVER: &str = concat!(
     include_str!("driver/start.sh"),
     include_str!("driver/events.sh"),
     include_str!("driver/lines.sh"),
+    include_str!("driver/folders.sh"),
     include_str!("driver/lock.sh"),
     include_str!("driver/drift.sh"),
     include_str!("driver/facts.sh"),

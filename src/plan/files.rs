@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{FileChange, FileChangeKind};
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
-use crate::state::deployed::{Deployed, Found, has_content, is_same};
+use crate::state::deployed::{Deployed, Found, SHARED, has_content, is_same};
 
 /// Facts that decide about the files of one unit.
 pub(super) struct UnitFiles<'a> {
@@ -54,6 +54,7 @@ impl UnitFiles<'_> {
             Some(wanted) if has_content(&there, wanted) => FileChangeKind::Mode,
             Some(_) => self.kind(path, &there),
             None if (self.elsewhere)(path) || there == Found::Missing => return None,
+            None if matches!(there, Found::Behind { .. }) && self.unit != SHARED => FileChangeKind::Conflict,
             None => match self.kind(path, &there) {
                 FileChangeKind::Modified => FileChangeKind::Removed,
                 // Something that is no longer our file is not ours to remove.
@@ -99,7 +100,9 @@ impl UnitFiles<'_> {
             Found::Directory if ours().any(|manifest| manifest.within(path).next().is_some()) => {
                 FileChangeKind::Added
             }
-            Found::Entry(_) | Found::Directory | Found::Unreadable | Found::Other => FileChangeKind::Conflict,
+            Found::Entry(_) | Found::Directory | Found::Unreadable | Found::Other | Found::Behind { .. } => {
+                FileChangeKind::Conflict
+            }
         }
     }
 }

@@ -447,13 +447,8 @@ impl Planner<'_> {
         if self.options.require_tested && !is_idle {
             problems.extend(problems::untested(project, &actions));
         }
-        let conflicts = files.iter().filter(|file| file.change == FileChangeKind::Conflict);
-        let mut rivals = problems::rivals_by_path(project, self.deployed, self.shown);
-        problems.extend(
-            conflicts.map(|file| {
-                rivals.remove(&file.at).unwrap_or_else(|| problems::conflict(file, self.deployed))
-            }),
-        );
+        let rivals = problems::rivals_by_path(project, self.deployed, self.shown);
+        problems.extend(problems::conflicts(&files, self.deployed, rivals));
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));
         if !self.options.allow_held && !is_idle {
             problems.extend(recorded.and_then(|recorded| self.held(recorded, project)));
@@ -519,6 +514,8 @@ impl Planner<'_> {
                 actions.push(Action { kind: ActionKind::Down, service: None, reasons: vec![reason] });
             }
         }
+        // What is behind a link is not removed, nor is anything else of the project then.
+        let problems = problems::conflicts(&files, self.deployed, BTreeMap::new());
         let note = (!self.options.prune).then(|| problems::gone(recorded, self.options.origin));
         let (name, path) = (name.to_owned(), recorded.path.clone());
         let plan = ProjectPlan {
@@ -530,7 +527,7 @@ impl Planner<'_> {
             files,
             actions,
             hooks: Vec::new(),
-            problems: Vec::new(),
+            problems,
             after: Vec::new(),
         };
         (plan, note)

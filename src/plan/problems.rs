@@ -3,15 +3,54 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, FileChange, HostWork, Origin, ProjectWork};
+use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 use crate::state::deployed::{Deployed, Found, Held, ProjectState, unit};
 use crate::state::wanted::WantedProject;
 
+/// Unmanaged files are in the way of wanted ones, or links lead to them. `known` has what is already known of
+/// some of them, by path.
+pub(super) fn conflicts(
+    files: &[FileChange],
+    deployed: &Deployed,
+    mut known: BTreeMap<RootPath, Diagnostic>,
+) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let mut behind: BTreeMap<(&RootPath, &str), Vec<&str>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.change == FileChangeKind::Conflict) {
+        match deployed.found.get(&file.at) {
+            Some(Found::Behind { link, target }) => {
+                behind.entry((link, target)).or_default().push(&file.path);
+            }
+            found => {
+                problems.push(known.remove(&file.at).unwrap_or_else(|| conflict(file, found)));
+            }
+        }
+    }
+    problems.extend(behind.into_iter().map(|((link, target), files)| behind_link(link, target, &files)));
+    problems
+}
+
+/// A link is in the place of a folder of managed files.
+fn behind_link(link: &RootPath, target: &str, files: &[&str]) -> Diagnostic {
+    let others = match files.len() {
+        0 | 1 => String::new(),
+        2 => " and another file".to_owned(),
+        more => format!(" and {} other files", more - 1),
+    };
+    let first = files.first().copied().unwrap_or_default();
+    let message = format!(
+        "{link} on the host is a link to {target}, and ghdeploy did not make it: {first}{others} would be read and written there"
+    );
+    Diagnostic::error(message, None).help(format!(
+        "on the host, remove the link ({link}) and run sync again, which makes the folder; only a project's own folder may be moved elsewhere and linked"
+    ))
+}
+
 /// An unmanaged file is in the way of a wanted one.
-pub(super) fn conflict(file: &FileChange, deployed: &Deployed) -> Diagnostic {
-    let (what, help) = match deployed.found.get(&file.at) {
+fn conflict(file: &FileChange, found: Option<&Found>) -> Diagnostic {
+    let (what, help) = match found {
         Some(Found::Directory) => (
             "an unmanaged directory is in the place of",
             "if Docker made it because the file was missing, remove the empty directory on the host",

@@ -157,6 +157,13 @@ pub enum Found {
     Unreadable,
     /// A socket, a device, a named pipe.
     Other,
+    /// Whatever it is, a link on the way leads to it that ghdeploy did not make: it is not touched.
+    Behind {
+        /// The link.
+        link: RootPath,
+        /// The target of the link, to be shown.
+        target: String,
+    },
 }
 
 /// Reads one line in which the driver reports a finding.
@@ -195,9 +202,32 @@ pub struct Deployed {
     pub containers: Containers,
     /// What Compose reads there beside managed files.
     pub host_only: HostOnly,
+    /// Links on the way to managed or wanted files, and their targets. Those in the place of a project's
+    /// folder, or of one above it, are not among them: an administrator may move a project elsewhere.
+    pub links: BTreeMap<RootPath, String>,
 }
 
 impl Deployed {
+    /// Enters what the links mean for these paths. Behind a link that a run has put there, for example while
+    /// it replaced a folder, there is nothing of ours.
+    pub fn bar(&mut self, paths: impl IntoIterator<Item = RootPath>) {
+        for path in paths {
+            let above = std::iter::successors(path.parent(), RootPath::parent);
+            let links = above.filter_map(|folder| self.links.get_key_value(&folder));
+            // The outermost one decides.
+            let Some((link, target)) = links.last() else { continue };
+            let digest = Digest::of(target.as_bytes());
+            let is_it = |entry: &Entry| entry.kind == Kind::Symlink && entry.digest == digest;
+            let mut all = self.manifests.values().chain(self.pending.values());
+            let found = if all.any(|manifest| manifest.get(link).is_some_and(is_it)) {
+                Found::Missing
+            } else {
+                Found::Behind { link: link.clone(), target: target.clone() }
+            };
+            self.found.insert(path, found);
+        }
+    }
+
     /// The finding at `path`, which belongs to `unit`.
     #[must_use]
     pub fn at(&self, unit: &str, path: &RootPath) -> Found {

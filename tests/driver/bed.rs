@@ -487,6 +487,7 @@ pub(crate) fn found_text(deployed: &Deployed) -> String {
             Found::Directory => "a directory".to_owned(),
             Found::Unreadable => "unreadable".to_owned(),
             Found::Other => "something else".to_owned(),
+            Found::Behind { link, target } => format!("behind {link} -> {target}"),
             Found::Entry(entry) => {
                 format!("{:?} {:o} {}", entry.kind, entry.mode, &entry.digest.as_str()[..6])
             }

@@ -82,7 +82,7 @@ under_every_shell! {
         bed.wrap("docker", &format!("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo \"$3 $n {long}\"; done; printf 'no\\tnewline \\001\\\\ \" \\377'; exit \"$3\""));
         let driver = bed.opened().await;
         let jobs: Vec<Command> = (1..9).map(|n| compose(&["up", &n.to_string()])).collect();
-        let probes = vec![Command::Probe { hash: true, paths: names.clone() }; 4];
+        let probes = vec![Command::Probe { hash: true, units: Vec::new(), paths: names.clone() }; 4];
         let jobs = futures_util::future::join_all(jobs.iter().map(|job| driver.call(job)));
         let probes = futures_util::future::join_all(probes.iter().map(|probe| driver.call(probe)));
         let (jobs, probes) = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(jobs, probes) }).await.unwrap();

@@ -12,6 +12,7 @@ mod drift;
 mod host_only;
 mod jobs;
 mod killed;
+mod links;
 mod names;
 mod opening;
 mod probes;

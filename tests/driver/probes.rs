@@ -16,7 +16,7 @@ under_every_shell! {
         let driver = bed.opened_to_read().await;
         let mut paths: Vec<String> = there.keys().cloned().collect();
         paths.extend(["a/dir", "a/pipe", "a/none", "none/a"].map(str::to_owned));
-        let found = facts::found(&driver.call(&Command::Probe { hash: true, paths }).await.unwrap());
+        let found = facts::found(&driver.call(&Command::Probe { hash: true, units: Vec::new(), paths }).await.unwrap());
         let mut expected: Vec<(String, Found)> = there.iter().map(|(path, node)| (path.clone(), Found::Entry(ghdeploy::base::manifest::Entry { size: 0, ..entry(node) }))).collect();
         expected.extend([("a/dir".to_owned(), Found::Directory), ("a/pipe".to_owned(), Found::Other)]);
         let mut found: Vec<(String, Found)> = found.into_iter().map(|(path, found)| (path.to_string(), found)).collect();
@@ -35,7 +35,7 @@ under_every_shell! {
             Found::Entry(_) => 'f',
             Found::Directory => 'd',
             Found::Other => 'o',
-            Found::Missing | Found::Unreadable => 'm',
+            Found::Missing | Found::Unreadable | Found::Behind { .. } => 'm',
         }).collect();
         assert_eq!(is, ['d', 'm', 'd', 'f', 'f', 'f', 'd', 'o', 'f']);
         driver.end().await;

@@ -96,20 +96,63 @@ fn a_directory_or_a_link_where_a_file_is_wanted_is_a_conflict() {
 }
 
 #[test]
-fn files_behind_a_directory_that_became_a_link_are_kept() {
+fn a_folder_that_became_a_link_stops_its_project_and_nothing_behind_it_is_touched_or_shown() {
     let bed = Bed::new("linked");
     bed.compose("app", "services:\n  web: {<<: *s}");
-    bed.write("services/app/conf/a", "one");
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    bed.write("services/app/conf/a", "one").write("services/app/conf/b", "one");
     bed.sync([]).exits(0);
-    // The owner of the host has moved a directory to another disk.
+    // A container that may write to the folder has put a link in its place.
+    bed.guard("../outside/a", "precious");
     bed.guard("../outside/b", "precious");
-    std::fs::write(bed.path("outside/a"), "precious").unwrap();
     std::fs::remove_dir_all(bed.root("app/conf")).unwrap();
     std::os::unix::fs::symlink(bed.path("outside"), bed.root("app/conf")).unwrap();
-    bed.write("services/app/conf/a", "two");
-    bed.sync([]);
+    let before = bed.containers();
+    let told = format!("app/conf on the host is a link to {}", bed.path("outside").display());
+    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&told);
+    bed.sync([])
+        .exits(5)
+        .prints(&told)
+        .prints("remove the link")
+        .ends_with("nothing was changed (release 1)");
+    std::fs::remove_file(bed.repo("services/app/conf/b")).unwrap();
+    bed.write("services/app/conf/a", "two").write("services/app/conf/c", "new");
+    bed.sync(["--adopt"]).exits(5).prints(&told);
+    let shown = bed.call(["diff"]).run();
+    shown.prints("not shown: app/conf on the host is a link").never_prints("precious");
+    bed.call(["status"]).run().exits(0);
+    bed.call(["rollback"]).run().never_prints("precious");
+    std::fs::rename(bed.repo("services/app"), bed.path("app")).unwrap();
+    bed.sync(["--prune"]).exits(5).prints(&told);
+    assert_eq!(bed.containers(), before);
     assert!(std::fs::read_link(bed.root("app/conf")).is_ok(), "the link is gone");
-    is_kept(&bed, "precious");
+    std::fs::rename(bed.path("app"), bed.repo("services/app")).unwrap();
+    std::fs::remove_file(bed.root("app/conf")).unwrap();
+    bed.sync([]).exits(0);
+    assert_eq!(bed.on_host("app/conf/a"), "two");
+}
+
+#[test]
+fn a_project_that_was_moved_to_another_disk_and_linked_goes_on() {
+    let bed = Bed::new("moved");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro']}");
+    bed.write("services/app/conf/a", "one");
+    bed.sync([]).exits(0);
+    let outside = bed.path("outside");
+    std::fs::rename(bed.root("app"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, bed.root("app")).unwrap();
+    bed.sync([]).exits(0).prints("nothing to do");
+    bed.write("services/app/conf/a", "two");
+    bed.call(["diff"]).run().prints("+two");
+    assert_eq!(bed.deploy().files, ["modified services/app/conf/a"]);
+    assert_eq!(std::fs::read_to_string(outside.join("conf/a")).unwrap(), "two");
+    bed.call(["rollback"]).run().exits(0);
+    assert_eq!(std::fs::read_to_string(outside.join("conf/a")).unwrap(), "one");
+    std::fs::remove_dir_all(bed.repo("services/app")).unwrap();
+    bed.compose("other", "services:\n  web: {<<: *s}");
+    bed.sync(["--prune"]).exits(0);
+    assert!(!outside.join("compose.yml").exists());
+    assert!(std::fs::read_link(bed.root("app")).is_ok(), "the link is gone");
 }
 
 #[test]

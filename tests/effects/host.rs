@@ -217,7 +217,7 @@ impl Host {
             };
             (!hash || !text.starts_with('m')).then(|| json!({"event": "found", "text": text}))
         };
-        (list.iter().filter_map(look).collect(), 0)
+        (list.iter().filter(|line| !line.starts_with("u ")).filter_map(look).collect(), 0)
     }
 
     /// Takes an upload as the new stage.

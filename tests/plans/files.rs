@@ -111,6 +111,44 @@ fn an_unmanaged_directory_in_the_way_is_a_conflict() {
 }
 
 #[test]
+fn managed_files_behind_a_link_stop_their_project_with_one_problem() {
+    let files = [("blog/conf/a", "1"), ("blog/conf/b", "1"), ("blog/conf/sub/c", "1"), ("blog/x", "1")];
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE)]);
+    files.iter().fold(&repo, |repo, (path, text)| repo.write(path, text));
+    let mut host = repo.deployed();
+    let behind = || Found::Behind { link: path("blog/conf"), target: "/etc".to_owned() };
+    for (at, _) in &files[..3] {
+        host.found.insert(path(at), behind());
+    }
+    repo.remove("blog/conf/b").write("blog/conf/new", "1");
+    host.found.insert(path("blog/conf/new"), behind());
+    for adopt in [false, true] {
+        let work = repo.plan_with(&host, |asked| asked.adopt = adopt);
+        assert_eq!(
+            plan_lines(&work)[1..5],
+            [
+                "  conflict blog/conf/a",
+                "  conflict blog/conf/b",
+                "  conflict blog/conf/new",
+                "  conflict blog/conf/sub/c"
+            ]
+        );
+        let problems: Vec<&str> =
+            project(&work, "blog").problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(
+            problems,
+            [
+                "blog/conf on the host is a link to /etc, and ghdeploy did not make it: services/blog/conf/a and 3 other files would be read and written there"
+            ]
+        );
+    }
+    // A project that is taken down keeps its containers, too.
+    repo.remove("blog/compose.yml").write("shop/compose.yml", COMPOSE);
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert_eq!(project(&work, "blog").problems.len(), 1);
+}
+
+#[test]
 fn a_directory_that_replaced_a_managed_file_on_the_host_is_not_removed() {
     let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let mut host = repo.deployed();

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # Drift: whether the managed files are those that were deployed last.
 #
-# Owns names.0, names.1 (the managed files, in two halves if there are many), listing (how they looked after
-# the last run) and proof.0, proof.1 (digests of the two halves of the listing; the first also covers the
-# manifests).
+# Owns names.0, names.1 (the managed files, in two halves if there are many), folders (those that lead there),
+# listing (how the files looked after the last run) and proof.0, proof.1 (digests of the two halves of the
+# listing; the first also covers the manifests).
 
 # hash_manifests: sets digests.
 hash_manifests() { digests=$(cd "$data/manifest" 2>/dev/null && set +f && sha256sum -- * 2>/dev/null); }
@@ -22,7 +22,7 @@ listing() { xargs -0 -r stat -c '%i %s %f %.9Y %.9Z %n' 2>/dev/null; }
 # is_clean, is_rest_clean: whether the host provably has, byte for byte, what was deployed last. Each proves
 # one half.
 is_clean() {
-  [ -z "$digests" ] || { { print "$digests"; listing <"$data/names.0"; } | proves 0; }
+  { print "$digests"; listing <"$data/names.0"; } | proves 0
 } 2>/dev/null
 is_rest_clean() { [ ! -s "$data/names.1" ] || { listing <"$data/names.1" | proves 1; }; } 2>/dev/null
 # proves PART < what proof.PART has the digest of
@@ -45,8 +45,9 @@ deviations() {
       if (runs == ($2 ~ /^7/)) { print "h " $0; next }
     }
     { print "x " $0 }' k=s "$known" k=n - k=m "$data/manifest"/*)) || return 1
+  [ -z "$way" ] || lines=$(print "$lines" | reachable "$way")
   [ -n "$lines" ] || return 0
-  { print "$lines" | sed -n 's/^x //p'; print "$lines" | sed -n 's/^h //p' | unproven; } | each print_found
+  { print "$lines" | sed -n 's/^x //p'; print "$lines" | sed -n 's/^h //p' | unproven; } | each_in print_found
 }
 # unproven < manifest lines of plain files: those whose content is not proven to be as recorded.
 unproven() {
@@ -68,6 +69,12 @@ seal() {
   hash_manifests
   rm -f "$data/proof.0"
   [ -n "$digests" ] || return 0
+  know_movable
+  (set +f; cat "$data/manifest"/*) | folders >"$data/folders.new" &&
+    mv -f "$data/folders.new" "$data/folders" || return 0
+  # What is behind a link is not ours, so there is nothing to prove.
+  way=$(links <"$data/folders")
+  [ -z "$way" ] || return 0
   parts=1
   [ "$(set +f; awk 'END { print NR }' "$data/manifest"/*)" -lt 2000 ] || parts=2
   for part in 1 0; do

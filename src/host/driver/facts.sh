@@ -5,9 +5,9 @@
 # its manifest has that digest, or else its manifest; pending manifests; the files that deviate; and the
 # containers, if those are asked for. Docker answers while the files are compared.
 facts() {
-  is_rest_clean & rest=$!
+  { is_rest_clean && are_folders; } & rest=$!
   take "$2" || return 1
-  wants=$nl$value$nl pending=
+  wants=$nl$value$nl units=$value pending=
   hash_manifests
   is_clean & clean=$!
   [ "$1" = files ] || list_containers
@@ -22,12 +22,18 @@ facts() {
     else pending=1; fi
     report_manifest "$which" "$file"
   done
-  # After a swap that was interrupted, any of its files may have arrived.
-  [ -z "$pending" ] ||
-    sed 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /; s/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' "$data/pending"/* |
-    existing | probe hash | report found
   set -f
-  wait "$clean" && wait "$rest" && return
+  proven=''
+  if [ -z "$digests" ] || { wait "$clean" && wait "$rest"; }; then proven=1; fi
+  [ -n "$pending" ] || [ -z "$proven" ] || return 0
+  know_movable
+  way=$(set +f; cat "$data/manifest"/* "$data/pending"/* 2>/dev/null | folders | links)
+  report_links "$way"
+  # After a swap that was interrupted, any of its files may have arrived.
+  [ -z "$pending" ] || (set +f; cat "$data/pending"/*) |
+    sed 's/^[fl] [0-7]* [0-9]* [0-9a-f]* /p /; s/^[FL] [0-7]* [0-9]* [0-9a-f]* /P /' |
+    reachable "$way" | existing | probe hash | report found
+  [ -z "$proven" ] || return 0
   unsealed=1
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
   [ -z "$out" ] || print "$out" | report found
@@ -38,6 +44,16 @@ report_manifest() {
   report entry <"$2"
 }
 
+# probe_new < path lines of files, and lines "u UNIT" about the units that they are of: reports what lies at
+# each path, and the links on the way there.
+probe_new() {
+  all=$(cat)
+  units=$units$nl$(print "$all" | sed -n 's/^u //p') all=$(print "$all" | sed '/^[pP] /!d')
+  know_movable
+  way=$(print "$all" | folders | links)
+  report_links "$way"
+  print "$all" | reachable "$way" | existing | probe hash | report found
+}
 # existing < path lines below the root: those at whose path something lies, and all with escapes.
 existing() {
   all=$(cat)
@@ -49,11 +65,12 @@ existing() {
 # are taken as they are, and "~/" is the home directory. With "hash" many files are hashed at a time: "+f" and
 # "+x" mark them.
 probe() {
+  inside=
   out=$(while IFS= read -r line; do
     parse_path
-    # shellcheck disable=SC2088 # a literal tilde is meant
-    case $path in '~/'*) full=${HOME-}/${path#??} ;; /*) full=$path ;; *) full=$root/$path ;; esac
     if [ "$1" = type ]; then
+      # shellcheck disable=SC2088 # a literal tilde is meant
+      case $path in '~/'*) full=${HOME-}/${path#??} ;; /*) full=$path ;; *) full=$root/$path ;; esac
       if [ -f "$full" ]; then kind=f
       elif [ -d "$full" ]; then kind=d
       elif [ -e "$full" ]; then kind=o
@@ -61,9 +78,14 @@ probe() {
       else kind=m; fi
       mark_escapes "$name"
       print "$kind 644 0 - $name"
+      continue
+    fi
+    go_beside "$path" 2>/dev/null || { look . "$name"; print "$found"; continue; }
+    full=./${path##*/}
+    if [ -n "$absent" ]; then continue
     elif [ -f "$full" ] && [ ! -L "$full" ] && [ -r "$full" ] && [ "${line%% *}" = p ]; then
       if [ -x "$full" ]; then print "+x $name"; else print "+f $name"; fi
-    elif [ -L "$full" ] || [ -e "$full" ]; then look "$path" "$name"; print "$found"; fi
+    elif [ -L "$full" ] || [ -e "$full" ]; then look "${path##*/}" "$name"; print "$found"; fi
   done)
   print "$out" | sed -n '/^[^+]/p'
   [ "$1" = type ] || for value in f:644 x:755; do

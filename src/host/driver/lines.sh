@@ -42,16 +42,20 @@ sums() { sed -n 's/^f [0-7]* [0-9]* \([0-9a-f]*\) /\1  .\//p'; }
 # look PATH NAME: sets found to a manifest line about PATH, below the working directory, as it is now.
 look() {
   kind=f; mode=644; hash=-
-  if [ -L "./$1" ]; then kind=l; mode=777; hash=$(readlink -n "./$1" | sha256sum)
+  if [ "$absent" = barred ]; then kind=u
+  elif [ -n "$absent" ]; then kind=m
+  elif [ -L "./$1" ]; then kind=l; mode=777; hash=$(readlink -n "./$1" | sha256sum)
   elif [ -d "./$1" ]; then kind=d
   elif [ -f "./$1" ]; then
     [ ! -x "./$1" ] || mode=755
-    hash=$(sha256sum 2>/dev/null <"./$1") || { kind=u; hash=-; }
+    hash=$({ hash_open "$1" 7<"./$1"; } 2>/dev/null) || { kind=u; hash=-; }
   elif [ -e "./$1" ]; then kind=o
   else kind=m; fi
   mark_escapes "$2"
   found="$kind $mode 0 ${hash%% *} $2"
 }
+# hash_open FILE: the digest of fd 7, which is that file.
+hash_open() { is_open "$1" && sha256sum <&7; }
 # mark_escapes NAME: makes kind a capital if NAME has escapes.
 mark_escapes() {
   case $1 in *\\*) ;; *) return ;; esac

@@ -10,6 +10,7 @@ open_root() {
   done
   [ -z "$missing" ] || { fail tools "$missing"; return; }
   seconds=$2 holder=$3 root=$4 data=$4/.ghdeploy stage=$4/.ghdeploy/stage/$$
+  ! is_unusable || { fail records "$out"; return; }
   if [ "$1" = read ]; then
     # An unreadable folder must not pass for an empty one.
     for dir in "$root" "$data"; do
@@ -43,6 +44,21 @@ open_root() {
   done
   locked=1
   print "$holder" 2>/dev/null >"$data/lock.json"
+}
+# is_unusable: whether one of our own files and folders has become something else. Sets out to which, and what
+# it is. A link would lead elsewhere what is written.
+is_unusable() {
+  for at in "$data" "$data/manifest" "$data/pending" "$data/objects" "$data/releases" "$data/stage"; do
+    [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
+    [ ! -e "$at" ] || [ -d "$at" ] || { out="$at is not a folder"; return; }
+  done
+  for at in lock lock.json print.lock heartbeat state.json history.jsonl kept key listing folders \
+    names.0 names.1 proof.0 proof.1; do
+    at=$data/$at
+    [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
+    [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; return; }
+  done
+  return 1
 }
 open_locks() { printf '' >>"$data/lock" && printf '' >>"$data/print.lock"; }
 # heartbeat idle|busy: notes the time at which this driver last heard from its client, and whether it works

@@ -3,7 +3,8 @@
 
 # list DIR: the names of what is in a folder below the root, one level deep.
 list() {
-  cd "$root/$1" 2>/dev/null || return 0
+  know_movable
+  enter "$1" 2>/dev/null && [ -z "$absent" ] || return 0
   set +f
   for entry in * .[!.]* ..?*; do if [ -e "./$entry" ] || [ -L "./$entry" ]; then print "$entry"; fi; done
 }
@@ -36,8 +37,9 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     facts) facts "$1" "$2"; answer $? ;;
     host_only) host_only "$1"; answer $? ;;
     probe) take "$2" || continue
-      if [ "$1" = hash ]; then value=$(print "$value" | existing); fi
-      print "$value" | sed '/^$/d' | probe "$1" | report found; answer 0 ;;
+      if [ "$1" = hash ]; then print "$value" | probe_new
+      else print "$value" | sed '/^$/d' | probe type | report found; fi
+      answer 0 ;;
     state | history) take "$1" || continue; run "write_$command" "$value" ;;
     candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$1" ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?

@@ -99,15 +99,23 @@ snapshot() {
 # content MAX < lines "SHA256 p PATH": reports each content in hex: that object, or else, also if the digest
 # is "-", what lies at the path. "-" stands for what is not there, "+" for more than MAX bytes.
 content() {
+  inside=''
+  know_movable
   sed '/^$/d' | while IFS= read -r line; do
-    from=$data/objects/${line%% *} line=${line#* }
+    hash=${line%% *} line=${line#* }
     parse_path
-    [ -f "$from" ] || from=$root/$path
-    if [ -L "$from" ]; then hex=$(readlink -n -- "$from" | hex)
-    elif [ ! -f "$from" ] || [ ! -r "$from" ]; then hex=-
-    elif [ "$(stat -c %s -- "$from")" -gt "$1" ]; then hex=+
-    else hex=$(hex <"$from"); fi
+    if object "$hash"; then path=$from inside=''; cd "$data/objects" || path=
+    elif ! go_beside "$path" 2>/dev/null || [ -n "$absent" ]; then path=
+    fi
+    file=${path##*/}
+    if [ -z "$path" ]; then hex=-
+    elif [ -L "./$file" ]; then hex=$(readlink -n -- "./$file" | hex)
+    elif [ ! -f "./$file" ] || [ ! -r "./$file" ]; then hex=-
+    elif [ "$(stat -c %s -- "./$file")" -gt "$1" ]; then hex=+
+    else hex=$(hex_open "$file" 7<"./$file") || hex=-; fi
     event content "\"hex\":\"$hex\""
   done
 }
 hex() { od -A n -v -t x1 | tr -d ' \n'; }
+# hex_open FILE: that of fd 7, which is that file.
+hex_open() { is_open "$1" && hex <&7; }

@@ -1,22 +1,23 @@
 # shellcheck shell=sh
-# The rollback of a swap's files. The working directory is the root.
+# The rollback of a swap's files.
 
 # restore UNIT: undoes a swap, also half of one, with the lists undo, undo_in_place, added and old. It writes
 # no more than it frees, because the disk may be full.
 restore() {
-  staged=$stage/$1 copies='' copied=0 claimed='' folders=/dev/null
+  staged=$stage/$1 copies='' copied=0 claimed=''
   [ -e "$staged/begun" ] || return 0
+  know_movable "$1"
   # Services may have written to the new files since; that is not lost, either.
   if [ -e "$staged/complete" ]; then
-    each keep_changed <"$staged/put" && each keep_changed <"$staged/in_place" && store || return 1
+    each_in keep_changed <"$staged/put" && each_in keep_changed <"$staged/in_place" && store || return 1
   fi
   # While a swap is pending, the recorded manifest is still the old one.
   [ -e "$data/pending/${1%+last}" ] || claim "$1" old || return 1
   umask 022
-  each print_wanted <"$staged/undo_in_place" | each write_kept || return 1
+  each_in print_wanted <"$staged/undo_in_place" | each_in write_kept || return 1
   each print_arrived <"$staged/added" | delete || return 1
-  [ ! -e "$staged/made" ] || xargs -0 -r rmdir -- <"$staged/made" 2>/dev/null || :
-  lost=$(each print_lost <"$staged/undo")
+  print_made <"$staged/added" | sweep
+  lost=$(each_in print_lost <"$staged/undo")
   [ -z "$lost" ] ||
     { print "$lost" | each bring_back && flush_found "$staged/back" && place "$staged/back" .; } || return 1
   record "$1" old
@@ -29,9 +30,18 @@ keep_changed() {
 # print_arrived KIND MODE SHA256 PATH NAME: prints the line if the swap has put that file at PATH: then it is
 # no longer in the stage. Anything else at PATH is not ours.
 print_arrived() { [ -e "$staged/files/$4" ] || [ -L "$staged/files/$4" ] || print "$line"; }
+# print_made < manifest lines: the folders of these files that the swap has put there as a whole, the deepest
+# first. They are no longer in the stage.
+print_made() {
+  movable=$nl
+  folders | awk '{ all[NR] = $0 } END { for (; NR > 0; NR--) print all[NR] }' | while IFS= read -r line; do
+    parse_path
+    [ -d "$staged/files/$path" ] || print "$line"
+  done
+}
 # print_lost KIND MODE SHA256 PATH NAME: prints the line if that file is no longer at PATH, unless it was
 # written in place.
-print_lost() { [ -e "$staged/inplace/$4" ] || print_wanted "$@"; }
+print_lost() { [ -e "$staged/inplace/$path" ] || print_wanted "$@"; }
 # bring_back KIND MODE SHA256 PATH NAME: makes that file in the stage, out of the objects, with the mode that
 # it had.
 bring_back() { copy_object "$staged/back" fit -p "$@"; }

@@ -71,7 +71,8 @@ arrived() {
 # candidate UNIT: links the files that Compose reads into STAGE/UNIT/candidate, as they will be after the
 # swap: staged files over live ones.
 candidate() {
-  staged=$stage/$1 to=$stage/$1/candidate
+  staged=$stage/$1 to=$stage/$1/candidate inside=''
+  know_movable "$1"
   arrived && make_folder "$to" || return 1
   while IFS= read -r line; do
     parse_path
@@ -79,7 +80,12 @@ candidate() {
     make_folder "${file%/*}" || return 1
     for from in "$staged/files/$path" "$staged/inplace/$path" "$stage/+shared/files/$path" "$root/$path"; do
       [ -e "$from" ] || continue
-      [ "$from" != "$root/$path" ] || ! grep -qxF -- "$line" "$staged/removed" 2>/dev/null || continue
+      if [ "$from" = "$root/$path" ]; then
+        ! grep -qxF -- "$line" "$staged/removed" 2>/dev/null || continue
+        # Files that only the host has may lie behind links.
+        go_beside "$path" 2>/dev/null || ! cat -- "$staged/new" "$data/manifest/+shared" 2>/dev/null |
+          grep -qF -- " $name" || go_beside "$path" || return 1
+      fi
       ln -sf -- "$from" "$file" || return 1
       break
     done
@@ -98,16 +104,16 @@ stage_kept() {
 }
 # take_kept KIND MODE SHA256 PATH NAME: stages one; prints NAME if there is no such object.
 take_kept() {
-  if [ -f "$data/objects/$3" ]; then copy_object "$to" chmod '' "$@"; else print "$5"; fi
+  if object "$3"; then copy_object "$to" chmod '' "$@"; else print "$5"; fi
 }
 # copy_object FOLDER chmod|fit OPTION KIND MODE SHA256 PATH: makes FOLDER/PATH out of an object, with OPTION
 # for cp, if it is not empty, and sets the mode.
 copy_object() {
   file=$1/$7
-  make_folder "${file%/*}" || return 1
+  object "$6" && make_folder "${file%/*}" || return 1
   case $4 in
-    [lL]) value=$(cat -- "$data/objects/$6" && printf .) && ln -s -- "${value%.}" "$file" ;;
-    *) cp ${3:+"$3"} -- "$data/objects/$6" "$file" && "$2" "$5" "$file" ;;
+    [lL]) value=$(cat -- "$from" && printf .) && ln -s -- "${value%.}" "$file" ;;
+    *) cp ${3:+"$3"} -- "$from" "$file" && "$2" "$5" "$file" ;;
   esac
 }
 

@@ -46,8 +46,13 @@
 #   copies    keep, store      digests of the copies that are not among the objects yet
 #   copied    keep, store      how many those are
 #   claimed   claim            not empty if the file in pending/ is the very manifest that will be recorded
-#   folders   swap, restore    the file in which `place` notes the folders that it has made
 #   to        stage_kept       the folder that `take_kept` copies to
+#   units     facts, probe_new lines that begin with the units that are wanted
+#   movable   know_movable     the folders that may be links, each on a line
+#   absent    enter            not empty if there is no such folder, or a link is on the way
+#   inside    go_beside        the folder that it went to last, or empty
+#   way       facts, seal      path lines of the links that are on the way to managed files
+#   from      object           the path of an object
 set -u -f
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
 # COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. src/host/local.rs has
@@ -75,3 +80,4 @@ nl='
 '
 label=com.docker.compose
 busy='' ended='' upload='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''
+units='' movable='' absent='' inside='' way=''

@@ -1,29 +1,35 @@
 # shellcheck shell=sh
-# The swap: staged files replace live ones, and what is replaced goes to objects/ first. The working directory
-# is the root.
+# The swap: staged files replace live ones, and what is replaced goes to objects/ first.
 
 # swap UNIT: the only moment at which live files change. It works on the lists keep, delete, sweep, added,
 # in_place, put and new.
 swap() {
-  staged=$stage/$1 copies='' copied=0 folders=$stage/$1/made
+  staged=$stage/$1 copies='' copied=0
+  know_movable "$1"
   [ -d "$staged/candidate" ] || arrived || return 1
-  make_folder "$staged/kept" && each keep <"$staged/keep" && store &&
+  make_folder "$staged/kept" && each_in keep <"$staged/keep" && store &&
     claim "$1" new && printf '' >"$staged/begun" || return 1
   umask 022
   { [ ! -s "$staged/delete" ] || delete <"$staged/delete"; } &&
-    sweep <"$staged/sweep" && is_vacant <"$staged/added" && each write_staged <"$staged/in_place" &&
+    sweep <"$staged/sweep" && is_vacant <"$staged/added" && each_in write_staged <"$staged/in_place" &&
     { [ ! -s "$staged/put" ] || place "$staged/files" .; } && record "$1" new || return 1
   printf '' >"$staged/complete" || :
 }
 
 # keep KIND MODE SHA256 PATH NAME: copies what lies at PATH; store makes objects of the copies. If it is no
-# longer what the plan was made for, somebody is editing it, and nothing is replaced.
+# longer what the plan was made for, somebody is editing it, and nothing is replaced. The copy of a link that
+# is put there at this moment is a link.
 keep() {
+  [ "$absent" != barred ] || return 1
   case " $copies " in *" $3 "*) ! differs "$@" || changed "$5"; return ;; esac
-  if [ -L "./$4" ]; then kind=l; elif [ -f "./$4" ]; then kind=f; else kind=o; fi
+  if [ -n "$absent" ]; then kind=m
+  elif [ -L "./$4" ]; then kind=l
+  elif [ -f "./$4" ]; then kind=f
+  else kind=o; fi
   case $kind$1 in
     l[lL]) readlink -n "./$4" >"$staged/kept/$3" || return 1 ;;
-    f[fF]) cp -p -- "./$4" "$staged/kept/$3" || return 1 ;;
+    f[fF]) cp -P -p -- "./$4" "$staged/kept/$3" || return 1
+      [ ! -L "$staged/kept/$3" ] || { changed "$5"; return; } ;;
     *) changed "$5"; return ;;
   esac
   copies="$copies $3" copied=$((copied + 1))
@@ -35,15 +41,14 @@ changed() { print "changed before it could be replaced: $1"; return 1; }
 # store: the copies become objects once their content is proven to have the digest that they are named by.
 store() {
   [ "$copied" -gt 0 ] || return 0
-  cd "$staged/kept" || return 1
   # shellcheck disable=SC2046,SC2086 # digests
-  set -- $(sha256sum -- $copies)
+  set -- $(cd "$staged/kept" && sha256sum -- $copies)
   while [ $# -gt 1 ] && [ "$1" = "$2" ]; do shift 2; copied=$((copied - 1)); done
   [ "$copied" = 0 ] || { changed "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$staged/keep")"; return 1; }
   # Objects of this run are noted for its release before they exist, for nothing else may refer to them.
   # shellcheck disable=SC2086
-  print $copies | cat >>"$data/kept" && flush $copies && mv -f -- $copies "$data/objects/" && cd "$root" ||
-    return 1
+  print $copies | cat >>"$data/kept" &&
+    (cd "$staged/kept" && flush $copies && mv -f -- $copies "$data/objects/") || return 1
   copies=
 }
 
@@ -55,35 +60,49 @@ claim() {
   if [ -e "$data/pending/$1" ]; then cat -- "$data/pending/$1" "$staged/$2" >"$staged/claim"
   elif ln -- "$staged/$2" "$data/pending/$1" 2>/dev/null; then claimed=1; return 0
   else cp -- "$staged/$2" "$staged/claim"; fi &&
-    flush "$staged/claim" && mv -f -- "$staged/claim" "$data/pending/$1"
+    flush "$staged/claim" && rename "$staged/claim" "$data/pending/$1"
 }
 # record UNIT new|old: that manifest is what is deployed, and nothing is pending any more.
 record() {
   set -- "${1%+last}" "$2"
   if [ ! -s "$staged/$2" ]; then rm -f -- "$data/manifest/$1" "$data/pending/$1"
-  elif [ -n "$claimed" ]; then mv -f -- "$data/pending/$1" "$data/manifest/$1"
-  else mv -f -- "$staged/$2" "$data/manifest/$1" && rm -f -- "$data/pending/$1"; fi
+  elif [ -n "$claimed" ]; then rename "$data/pending/$1" "$data/manifest/$1"
+  else rename "$staged/$2" "$data/manifest/$1" && rm -f -- "$data/pending/$1"; fi
 }
+# rename FILE TO: renames a file of ours. `mv` would move it into a directory, also one that a link leads to.
+rename() { [ ! -d "$2" ] && mv -f -- "$1" "$2"; }
 
-# place FROM DIR: renames what is in FROM/DIR into DIR, a folder below the root. A folder that is not there
-# yet is renamed as a whole, and noted in $folders, so that a rollback can remove it.
+# place FROM FOLDER: renames what is in FROM/FOLDER into FOLDER, which is a path below the root. A folder that
+# is not there yet is renamed as a whole.
 place() (
+  above=$1 folder=$2
+  set -f
+  enter "$folder" && [ -z "$absent" ] || exit 1
   set +f
-  from=$1 dir=$2
   set --
-  for entry in "$from/$dir"/* "$from/$dir"/.[!.]* "$from/$dir"/..?*; do
-    at=$dir/${entry##*/}
+  for entry in "$above/$folder"/* "$above/$folder"/.[!.]* "$above/$folder"/..?*; do
     if [ -L "$entry" ] || [ ! -d "$entry" ]; then [ -L "$entry" ] || [ -e "$entry" ] || continue
-    elif [ -d "$at" ]; then place "$from" "$at" || exit 1; continue
-    else (cd "$from" && find "$at" -depth -type d -print0) >>"$folders" || exit 1; fi
+    elif [ -d "./${entry##*/}" ]; then
+      at=${entry##*/}
+      [ "$folder" = . ] || at=$folder/$at
+      place "$above" "$at" || exit 1
+      continue
+    fi
     set -- "$@" "$entry"
-    [ $# -lt 200 ] || { mv -f -- "$@" "$dir/" || exit 1; set --; }
+    [ $# -lt 200 ] || { mv -f -- "$@" ./ || exit 1; set --; }
   done
-  [ $# = 0 ] || mv -f -- "$@" "$dir/"
+  [ $# = 0 ] || mv -f -- "$@" ./
 )
-# write CONTENT MODE PATH: replaces the content of the file at PATH, not the file, by that of the file
-# CONTENT.
-write() { { [ -e "./$3" ] || printf '' >"./$3"; } && fit "$2" "./$3" && cat -- "$1" >"./$3" && flush "./$3"; }
+# write CONTENT MODE FILE: replaces the content of FILE, in the working directory, by that of the file
+# CONTENT. FILE stays the same file.
+write() {
+  [ -z "$absent" ] || { changed "$3"; return; }
+  { [ -e "./$3" ] || [ -L "./$3" ] || (set -C; printf '' >"./$3"); } && write_open "$@" 7<"./$3"
+}
+write_open() {
+  is_open "$3" || { changed "$3"; return; }
+  fit "$2" /proc/self/fd/7 && cat -- "$1" >/proc/self/fd/7 && flush "./$3"
+}
 # fit MODE FILE: sets the mode. Only the executable bit counts, unless MODE is private.
 fit() {
   case $1 in
@@ -93,26 +112,46 @@ fit() {
   esac
 }
 # write_staged, write_kept KIND MODE SHA256 PATH NAME: the staged file, or the object, is written in place.
-write_staged() { write "$staged/inplace/$4" "$2" "$4"; }
-write_kept() { write "$data/objects/$3" "$2" "$4"; }
+write_staged() { write "$staged/inplace/$path" "$2" "$4"; }
+write_kept() { object "$3" && write "$from" "$2" "$4"; }
+# object SHA256: sets from to the object, if there is one.
+object() { from=$data/objects/$1; [ -f "$from" ] && [ ! -L "$from" ]; }
 
 # is_vacant < manifest lines: whether no file that will be added would overwrite one that is not ours.
 is_vacant() {
   all=$(cat)
   [ -n "$all" ] || return 0
+  cd "$root" || return 1
   all=$(print "$all" | plain_paths | with_lines stat -c '%f %n' 2>/dev/null | sed -n '/^4/d; s/^[^ ]* \.\///p'
-    print "$all" | sed -n '/^[FL]/p' | each print_occupied)
+    print "$all" | sed -n '/^[FL]/p' | each_in print_occupied)
   [ -z "$all" ] || { print "appeared while the files were being put in place: $all"; return 1; }
 }
-# print_occupied, remove KIND MODE SHA256 PATH NAME
-print_occupied() { if [ -L "./$4" ] || { [ -e "./$4" ] && [ ! -d "./$4" ]; }; then print "$5"; fi; }
-remove() { rm -f -- "./$4"; }
+# print_occupied KIND MODE SHA256 PATH NAME
+print_occupied() {
+  [ -z "$absent" ] || return 0
+  if [ -L "./$4" ] || { [ -e "./$4" ] && [ ! -d "./$4" ]; }; then print "$5"; fi
+}
 # delete < manifest lines: removes those files. sweep < path lines: removes those folders that are empty by
 # now: rmdir refuses all others.
 delete() {
-  all=$(cat)
-  [ -n "$all" ] || return 0
-  print "$all" | plain_paths | with_lines rm -f -- || return 1
-  print "$all" | sed -n '/^[FL]/p' | each remove
+  inside=
+  set --
+  while IFS= read -r line; do
+    parse_entry
+    case $path in */*) dir=${path%/*} ;; *) dir=. ;; esac
+    if [ $# -gt 0 ] && { [ "$dir" != "$inside" ] || [ $# -ge 200 ]; }; then
+      rm -f -- "$@" || return 1
+      set --
+    fi
+    go_beside "$path" || return 1
+    [ -n "$absent" ] || set -- "$@" "./${path##*/}"
+  done
+  [ $# = 0 ] || rm -f -- "$@"
 }
-sweep() { while IFS= read -r line; do parse_path; rmdir -- "./$path" 2>/dev/null || :; done; }
+sweep() {
+  inside=
+  while IFS= read -r line; do
+    parse_path
+    ! go_beside "$path" 2>/dev/null || [ -n "$absent" ] || rmdir -- "./${path##*/}" 2>/dev/null || :
+  done
+}

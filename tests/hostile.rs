@@ -5,6 +5,8 @@
 
 #[path = "hostile/binary.rs"]
 mod binary;
+#[path = "hostile/host.rs"]
+mod host;
 #[path = "hostile/reader.rs"]
 mod reader;
 #[path = "support/mod.rs"]

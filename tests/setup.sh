@@ -127,6 +127,7 @@ find_missing() {
   fi
   if wants shells; then
     need dash dash
+    need mksh mksh
     need fish fish
     need tcsh tcsh
   fi

@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::config::globs::ProjectGlobs;
 use crate::deploy::{Identity, RunOptions, Session, Target, Worktree, now};
 use crate::github;
-use crate::host::Transport;
 use crate::host::credentials::Credentials;
+use crate::host::{Notices, Transport};
 use crate::images::reference;
 use crate::outcome::event::Silent;
 use crate::report::escape::name;
@@ -151,8 +151,16 @@ impl Context {
         once: impl AsyncFn(&Session<'_>, &dyn Transport) -> Result<T>,
     ) -> Result<T> {
         let (options, transport) = (self.looking(), self.transport(target));
-        let session = Session { target, options: &options, observer: &Silent, stop: Stop::never() };
-        let result = once(&session, &*transport).await;
+        let notices = Notices::default();
+        let session = Session {
+            target,
+            options: &options,
+            observer: &Silent,
+            stop: Stop::never(),
+            notices: notices.clone(),
+        };
+        let note = |text: String| self.say(&format!("{}: {text}", target.name));
+        let result = notices.shown_during(once(&session, &*transport), note).await;
         transport.close().await;
         result
     }

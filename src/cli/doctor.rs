@@ -8,7 +8,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
 use crate::deploy::Target;
 use crate::host::facts::open;
-use crate::host::{Command, Driver, Transport};
+use crate::host::{Command, Driver, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
 
@@ -57,6 +57,9 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         return steps.push(failed(&way, error));
     }
     steps.push(step(&way, CheckupResult::Ok, "connected, the host key is known", None));
+    if driver.chatter() > 0 {
+        steps.push(step("login files", CheckupResult::Warning, chatter_in_words(driver.chatter()), None));
+    }
     steps.push(step(
         "tools",
         CheckupResult::Ok,

@@ -8,6 +8,7 @@ use super::sync::finish;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::deploy::rollback::Rollback;
 use crate::deploy::{Reached, Session, failed_before_start};
+use crate::host::Notices;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 use crate::report::Format;
@@ -27,7 +28,13 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
         observer = notifier.observing(observer);
     }
     let stop = signals::listen();
-    let session = Session { target, options: &options, observer: &*observer, stop: stop.clone() };
+    let session = Session {
+        target,
+        options: &options,
+        observer: &*observer,
+        stop: stop.clone(),
+        notices: Notices::default(),
+    };
     let reached =
         context.on(&session, async |session, transport| rollback.run(session, transport).await).await;
     drop(session);

@@ -8,6 +8,7 @@ use crate::apply::stop::Stop;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::deploy::sync::Sync;
 use crate::deploy::{Reached, Session, failed_before_start, on_each, plan_of};
+use crate::host::Notices;
 use crate::notify::Notifier;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
@@ -33,7 +34,13 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     }
     let stop = signals::listen();
     let results = on_each(&targets, args.parallel, args.fail_fast, async |target| {
-        let session = Session { target, options: &options, observer: &*observer, stop: stop.clone() };
+        let session = Session {
+            target,
+            options: &options,
+            observer: &*observer,
+            stop: stop.clone(),
+            notices: Notices::default(),
+        };
         context.on(&session, async |session, transport| sync.run(session, transport).await).await
     })
     .await;

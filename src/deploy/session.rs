@@ -16,7 +16,7 @@ use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::config::Health;
 use crate::host::facts::{facts, facts_with_containers, holder_in_words, host_only, open};
-use crate::host::{Command, Driver, Transport};
+use crate::host::{Command, Driver, Notices, Transport};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
 use crate::plan::{HostPlan, HostWork};
@@ -76,6 +76,8 @@ pub struct Session<'a> {
     pub observer: &'a dyn Observer,
     /// Whether the run is to end early.
     pub stop: Stop,
+    /// Notices about the connection, which [`Session::over`] reports.
+    pub notices: Notices,
 }
 
 /// How a root is opened.
@@ -143,7 +145,8 @@ impl Session<'_> {
         let mut pauses = PAUSES.into_iter();
         loop {
             let transport = connect();
-            let result = once(&*transport).await;
+            let note = |text| self.report(|host| Event::Note { host, text });
+            let result = self.notices.shown_during(once(&*transport), note).await;
             transport.close().await;
             let error = match result {
                 Err(error) if error.is_transient && !self.stop.is_requested() => error,
@@ -178,7 +181,7 @@ impl Session<'_> {
     ///
     /// When the host is not reached or cannot run it.
     pub async fn start(&self, transport: &dyn Transport) -> Result<Driver> {
-        let driver = Driver::start(transport).await?;
+        let driver = Driver::start_with(transport, self.notices.clone()).await?;
         self.report(|host| Event::Connected { host });
         Ok(driver)
     }

@@ -2,16 +2,20 @@
 //!
 //! Several tasks may call at once; each reply finds its caller by the number of its command.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::driver_text;
+use super::listener::{Listener, Notices, TICK};
 use super::protocol::{Command, DriverEvent, END_OF_PIECES, FailureKind, piece};
 use super::transport::{Remote, Transport};
 use crate::base::error::{Error, Exit};
@@ -47,19 +51,28 @@ impl Reply {
 }
 
 type Stdin = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
-type Callers = Arc<std::sync::Mutex<HashMap<u64, mpsc::UnboundedSender<DriverEvent>>>>;
 
 /// Time between two heartbeats. The host considers a client dead after one minute of silence, so several may
 /// be late.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Most of the host's stderr that is kept, in bytes.
+const MAX_STDERR: usize = 64 << 10;
+
+/// Most output of tools that is kept for one command, in bytes.
+const MAX_OUTPUT: usize = 4 << 20;
+
+/// Longest wait for a host that takes no more input, at the end of a run.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// A driver that runs on a host. When this is dropped, the driver finishes the command under way and exits.
 pub struct Driver {
     stdin: Arc<Mutex<Stdin>>,
-    callers: Callers,
+    listener: Arc<Listener>,
     next: AtomicU64,
     reader: JoinHandle<()>,
-    heartbeats: JoinHandle<()>,
+    /// Sends heartbeats, and notices when the host falls silent.
+    watch: JoinHandle<()>,
     /// Reads stderr to its end.
     stderr_reader: JoinHandle<()>,
     stderr: Arc<std::sync::Mutex<String>>,
@@ -78,34 +91,45 @@ impl Driver {
     ///
     /// When the host cannot be reached; see [`Transport::start`].
     pub async fn start(transport: &dyn Transport) -> Result<Self, Error> {
+        Self::start_with(transport, Notices::default()).await
+    }
+
+    /// Does the same as [`Driver::start`], with notices about the connection.
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub async fn start_with(transport: &dyn Transport, notices: Notices) -> Result<Self, Error> {
         let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
-        let callers: Callers = Arc::default();
-        let reader = tokio::spawn(read_events(stdout, Arc::clone(&callers)));
+        let mark = new_mark();
+        let listener = Arc::new(Listener::new(mark.clone(), notices));
+        let reader = tokio::spawn(Arc::clone(&listener).listen(stdout));
         let collected: Arc<std::sync::Mutex<String>> = Arc::default();
         let stderr_reader = tokio::spawn({
             let collected = Arc::clone(&collected);
             async move {
-                let text = read_all(stderr).await;
+                collect(stderr, &collected).await;
                 let status = exit.await;
                 tracing::debug!(?status, "driver ended");
-                *lock(&collected) = text;
             }
         });
-        // If the other side has exited already, the first call reports it.
-        let text = packed_driver()?;
-        let _ = stdin.write_all(&text).await;
+        let text = driver_text(&mark)
+            .map_err(|error| Error::unforeseen(format!("failed to compress the driver: {error}")))?;
         tracing::debug!(bytes = text.len(), "driver sent");
-        let stdin = Arc::new(Mutex::new(stdin));
-        let heartbeats = tokio::spawn(send_heartbeats(Arc::clone(&stdin)));
-        Ok(Self {
-            stdin,
-            callers,
-            next: AtomicU64::new(1),
-            reader,
-            heartbeats,
-            stderr_reader,
-            stderr: collected,
-        })
+        let stdin = Arc::new(Mutex::new({
+            // It fits into the buffers in between. If the other side has exited already, the first call
+            // reports it.
+            let _ = tokio::time::timeout(END_LIMIT, stdin.write_all(&text)).await;
+            stdin
+        }));
+        let watch = tokio::spawn(watch(Arc::clone(&stdin), Arc::clone(&listener)));
+        Ok(Self { stdin, listener, next: AtomicU64::new(1), reader, watch, stderr_reader, stderr: collected })
+    }
+
+    /// Number of bytes that login files on the host printed before the driver started.
+    #[must_use]
+    pub fn chatter(&self) -> u64 {
+        self.listener.chatter()
     }
 
     /// Sends a command and waits until it is done. `on_event` gets each event when it arrives.
@@ -119,11 +143,12 @@ impl Driver {
         command: &Command,
         on_event: impl FnMut(&DriverEvent) + Send,
     ) -> Result<Reply, Error> {
-        let (id, events) = self.register();
+        let (id, events) = self.expect(command);
+        let _expected = Expected { listener: &self.listener, id };
         let bytes = command.bytes(id);
         tracing::trace!(id, bytes = bytes.len(), "call");
-        let sent = self.send(bytes).await;
-        self.reply(id, events, sent, on_event).await
+        let sending = self.send(bytes);
+        self.reply(id, events, sending, on_event).await
     }
 
     /// Does the same for a command that data follows in pieces. If the caller is dropped, the data ends after
@@ -137,56 +162,75 @@ impl Driver {
         command: &Command,
         pieces: mpsc::Receiver<Vec<u8>>,
     ) -> Result<Reply, Error> {
-        let (id, events) = self.register();
-        let stdin = Arc::clone(&self.stdin).lock_owned().await;
+        let (id, events) = self.expect(command);
+        let _expected = Expected { listener: &self.listener, id };
         let (caller, dropped) = oneshot::channel();
-        let sending = tokio::spawn(send_pieces(stdin, command.bytes(id), pieces, dropped));
-        let sent = sending.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()));
-        let reply = self.reply(id, events, sent, |_| {}).await;
+        let (stdin, listener, bytes) =
+            (Arc::clone(&self.stdin), Arc::clone(&self.listener), command.bytes(id));
+        let sending = tokio::spawn(async move {
+            send_pieces(stdin.lock_owned().await, bytes, pieces, dropped, &listener).await
+        });
+        let stop = sending.abort_handle();
+        let sending = async { sending.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into())) };
+        let reply = self.reply(id, events, sending, |_| {}).await;
+        if reply.is_err() {
+            // A host that takes nothing any more must not hold back whoever makes the pieces.
+            stop.abort();
+        }
         drop::<oneshot::Sender<()>>(caller);
         reply
     }
 
     /// Numbers a command; its events come from the receiver.
-    fn register(&self) -> (u64, mpsc::UnboundedReceiver<DriverEvent>) {
+    fn expect(&self, command: &Command) -> (u64, mpsc::UnboundedReceiver<DriverEvent>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, events) = mpsc::unbounded_channel();
-        lock(&self.callers).insert(id, sender);
-        (id, events)
+        (id, self.listener.expect(id, command))
     }
 
-    /// Waits until a command is done.
+    /// Sends a command and waits until it is done. The host may answer, or fall silent, before it has taken
+    /// the whole command.
     async fn reply(
         &self,
         id: u64,
         mut events: mpsc::UnboundedReceiver<DriverEvent>,
-        sent: std::io::Result<()>,
+        sending: impl Future<Output = std::io::Result<()>> + Send,
         mut on_event: impl FnMut(&DriverEvent) + Send,
     ) -> Result<Reply, Error> {
-        if sent.is_err() || self.reader.is_finished() {
-            // Answers that arrived before the end are still in the channel.
-            lock(&self.callers).remove(&id);
-        }
+        let mut sending = std::pin::pin!(sending);
+        let mut is_sent = false;
         let mut reply = Reply::default();
+        let mut output = Tail::default();
         let mut is_unreadable = false;
-        while let Some(event) = events.recv().await {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = events.recv() => event,
+                sent = &mut sending, if !is_sent => {
+                    is_sent = true;
+                    if sent.is_err() {
+                        // Answers that arrived before the end are still in the channel.
+                        self.listener.forget(id);
+                    }
+                    continue;
+                }
+            };
+            let Some(event) = event else { return Err(self.lost().await) };
             on_event(&event);
             match event {
                 DriverEvent::Done { rc } => {
-                    lock(&self.callers).remove(&id);
                     reply.rc = rc;
+                    reply.output = output.lines.into();
                     return if is_unreadable {
                         Err(Error::unforeseen("the host's answer cannot be parsed"))
                     } else {
                         Ok(reply)
                     };
                 }
-                DriverEvent::Output { text } => reply.output.push(text),
+                DriverEvent::Output { text } => output.push(text),
                 DriverEvent::Failure { kind: FailureKind::Unreadable } => is_unreadable = true,
                 event => reply.events.push(event),
             }
         }
-        Err(self.lost().await)
     }
 
     /// Writes a whole command, also if the caller is dropped meanwhile: half a line would corrupt the next
@@ -211,12 +255,17 @@ impl Driver {
 
     /// Closes the driver's stdin: it finishes the command under way and exits.
     pub async fn end(self) {
-        self.heartbeats.abort();
-        let _ = self.stdin.lock().await.shutdown().await;
+        self.watch.abort();
+        let end = async { self.stdin.lock().await.shutdown().await };
+        // A host that takes nothing any more sees the end when this process exits.
+        let _ = tokio::time::timeout(END_LIMIT, end).await;
     }
 
     /// Returns the error of a driver that has exited, with what it printed to stderr.
     async fn lost(&self) -> Error {
+        if let Some(error) = self.listener.failure() {
+            return error;
+        }
         // stderr ends together with stdout, which has just ended, or never will.
         for _ in 0..100 {
             if self.stderr_reader.is_finished() {
@@ -247,7 +296,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.heartbeats.abort();
+        self.watch.abort();
         self.reader.abort();
     }
 }
@@ -259,6 +308,7 @@ async fn send_pieces(
     command: Vec<u8>,
     mut pieces: mpsc::Receiver<Vec<u8>>,
     mut dropped: oneshot::Receiver<()>,
+    listener: &Listener,
 ) -> std::io::Result<()> {
     stdin.write_all(&command).await?;
     loop {
@@ -272,27 +322,66 @@ async fn send_pieces(
         stdin.write_all(&piece(&next)).await?;
         // What has arrived is unpacked meanwhile.
         stdin.flush().await?;
+        if !next.is_empty() {
+            listener.hear();
+        }
     }
     stdin.write_all(END_OF_PIECES).await?;
     stdin.flush().await
 }
 
-/// Sends heartbeats to a driver until it has exited. No caller waits for the answers.
-async fn send_heartbeats(stdin: Arc<Mutex<Stdin>>) {
-    let mut sent = Ok(());
-    while sent.is_ok() {
-        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
-        let mut stdin = stdin.lock().await;
-        sent = stdin.write_all(&Command::Heartbeat.bytes(0)).await;
-        if sent.is_ok() {
-            sent = stdin.flush().await;
+/// The end of what tools have printed.
+#[derive(Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    fn push(&mut self, line: String) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.bytes > MAX_OUTPUT && self.lines.len() > 1 {
+            self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
         }
     }
 }
 
-/// Returns the driver in the form in which it is sent.
-fn packed_driver() -> Result<Vec<u8>, Error> {
-    driver_text().map_err(|error| Error::unforeseen(format!("failed to pack the driver: {error}")))
+/// Forgets a command when its caller has gone.
+struct Expected<'a> {
+    listener: &'a Listener,
+    id: u64,
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.listener.forget(self.id);
+    }
+}
+
+/// A word that nothing on the host prints by itself.
+fn new_mark() -> String {
+    format!("ghdeploy-{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// Sends heartbeats to a driver until it has exited, and notices when it falls silent. No caller waits for
+/// the answers.
+async fn watch(stdin: Arc<Mutex<Stdin>>, listener: Arc<Listener>) {
+    let mut last = Instant::now();
+    while !listener.has_ended() {
+        tokio::time::sleep(TICK).await;
+        listener.check();
+        if last.elapsed() < HEARTBEAT_INTERVAL {
+            continue;
+        }
+        last = Instant::now();
+        // While something else is being sent, there is no need for a heartbeat.
+        let Ok(mut stdin) = Arc::clone(&stdin).try_lock_owned() else { continue };
+        tokio::spawn(async move {
+            stdin.write_all(&Command::Heartbeat.bytes(0)).await?;
+            stdin.flush().await
+        });
+    }
 }
 
 /// Returns the error of a host that lacks these tools.
@@ -306,51 +395,17 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-async fn read_all(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes).await;
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[derive(serde::Deserialize)]
-struct Numbered {
-    id: u64,
-    #[serde(flatten)]
-    event: DriverEvent,
-}
-
-/// Number of the command to which an unreadable line belongs, if it is an event: an event starts with it,
-/// whatever is broken after that. Other lines come from the rc files of a login shell.
-fn number_of(line: &str) -> Option<u64> {
-    line.strip_prefix("{\"id\":")?.split_once(',')?.0.parse().ok()
-}
-
-/// Passes each event to its caller until the driver's stdout ends. Then every caller sees the end.
-async fn read_events(stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin>, callers: Callers) {
-    let mut lines = BufReader::with_capacity(64 * 1024, stdout);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match lines.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+/// Reads a stream to its end and keeps its beginning.
+async fn collect(mut stream: Box<dyn tokio::io::AsyncRead + Send + Unpin>, to: &std::sync::Mutex<String>) {
+    let mut bytes = [0; 4096];
+    let mut kept = Vec::new();
+    while let Ok(read) = stream.read(&mut bytes).await {
+        if read == 0 {
+            break;
         }
-        let text = String::from_utf8_lossy(&line);
-        match serde_json::from_str::<Numbered>(&text) {
-            Ok(Numbered { id, event }) => {
-                if let Some(caller) = lock(&callers).get(&id) {
-                    let _ = caller.send(event);
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "a line from the host is not an event");
-                if let Some(id) = number_of(&text)
-                    && let Some(caller) = lock(&callers).get(&id)
-                {
-                    let _ = caller.send(DriverEvent::Failure { kind: FailureKind::Unreadable });
-                }
-            }
+        if kept.len() < MAX_STDERR {
+            kept.extend_from_slice(&bytes[..read]);
+            *lock(to) = String::from_utf8_lossy(&kept).into_owned();
         }
     }
-    lock(&callers).clear();
 }

@@ -7,6 +7,7 @@ pub mod credentials;
 mod driver;
 pub mod facts;
 mod key;
+mod listener;
 mod local;
 mod protocol;
 pub mod releases;
@@ -16,6 +17,7 @@ mod transport;
 mod upload;
 
 pub use driver::{Driver, Reply};
+pub use listener::{Notices, chatter_in_words};
 pub use local::Local;
 pub(crate) use protocol::path_line;
 pub use protocol::{Command, ComposeFolder, DriverEvent, FailureKind, TIMED_OUT};

@@ -1,5 +1,7 @@
 //! The words that the client and the driver exchange: values and their text, no effects.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::base::manifest::{Digest, escape};
@@ -142,7 +144,102 @@ pub enum ComposeFolder {
     },
 }
 
+/// How long the answer to a command may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Longest time without any sign of the driver.
+    pub(super) silence: Duration,
+    /// Longest time until the command is done.
+    pub(super) total: Duration,
+    /// Most that the answer may have, in bytes, without the output of tools.
+    pub(super) bytes: u64,
+}
+
+/// Most that answers a command, in bytes. 100,000 files make 20 MiB.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Longest silence while the driver itself is at a step: it answers no heartbeat then. Copying or hashing many
+/// GB on a slow disk takes minutes.
+const STEP_SILENCE: Duration = Duration::from_secs(600);
+
+/// Longest silence while only jobs are under way: the driver answers heartbeats beside them, every ten seconds.
+const JOB_SILENCE: Duration = Duration::from_secs(120);
+
+/// Longest time for a step of the driver.
+const STEP_TOTAL: Duration = Duration::from_secs(3600);
+
+/// Longest time for a job, such as a build or a pull of large images.
+const JOB_TOTAL: Duration = Duration::from_secs(2 * 3600);
+
+/// Longest time in which Docker Engine answers a question.
+const DOCKER_TOTAL: Duration = Duration::from_secs(600);
+
+/// What a command may take longer than the wait that it is told to do.
+const MARGIN: Duration = Duration::from_secs(120);
+
 impl Command {
+    /// How long its answer may take.
+    #[must_use]
+    pub(super) fn limits(&self) -> Limits {
+        let (silence, total) = match self {
+            Self::OpenToRead { .. } => (MARGIN, MARGIN),
+            Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
+            Self::Compose { .. } | Self::Remove { .. } => (JOB_SILENCE, JOB_TOTAL),
+            Self::Hook { timeout_secs, .. } => (JOB_SILENCE, Duration::from_secs(*timeout_secs) + MARGIN),
+            // Without the lock it is no job: the driver waits for it.
+            Self::Docker(_) => (DOCKER_TOTAL, JOB_TOTAL),
+            Self::Containers => (DOCKER_TOTAL, DOCKER_TOTAL),
+            Self::Heartbeat => (MARGIN, MARGIN),
+            // Each piece that the host takes is a sign of life.
+            Self::Stage { .. } => (STEP_SILENCE, JOB_TOTAL),
+            _ => (STEP_SILENCE, STEP_TOTAL),
+        };
+        let bytes = match self {
+            // In hex.
+            Self::Content { max_bytes, wants } => {
+                max_bytes.saturating_mul(2 * wants.len() as u64).saturating_add(MAX_ANSWER)
+            }
+            _ => MAX_ANSWER,
+        };
+        Limits { silence, total, bytes }
+    }
+
+    /// What is waited for, for messages. It holds no argument that may be private.
+    #[must_use]
+    pub(super) fn title(&self) -> String {
+        // Options come before and after the name of a subcommand, as in `--ansi never up`.
+        let verb = |argv: &[String]| {
+            let mut words = argv.iter().map(String::as_str);
+            loop {
+                match words.next() {
+                    Some("--ansi" | "--progress" | "--profile" | "-p" | "-f") => drop(words.next()),
+                    Some(word) if word.starts_with('-') => {}
+                    word => return word.unwrap_or_default().to_owned(),
+                }
+            }
+        };
+        match self {
+            Self::OpenToRead { .. } | Self::Writable { .. } => "a look at the root".to_owned(),
+            Self::OpenToWrite { .. } => "the lock".to_owned(),
+            Self::Facts { .. } => "what is deployed".to_owned(),
+            Self::Probe { .. } | Self::List(_) | Self::Content { .. } => "a look at files".to_owned(),
+            Self::Stage { .. } | Self::StageKept(_) => "the upload".to_owned(),
+            Self::Candidate(unit) => format!("the check of {unit}"),
+            Self::Swap(unit) => format!("the files of {unit}"),
+            Self::Restore(unit) => format!("the rollback of the files of {unit}"),
+            Self::State(_) | Self::History(_) | Self::Release(_) => "the records".to_owned(),
+            Self::Releases | Self::Snapshot(_) => "the releases".to_owned(),
+            Self::Compose { dir, argv, .. } => format!("`docker compose {}` in {dir}", verb(argv)),
+            Self::Hook { dir, .. } => format!("a hook of {dir}"),
+            Self::Docker(argv) => format!("`docker {}`", verb(argv)),
+            Self::Remove { project, service } => format!("the removal of {project}/{service}"),
+            Self::Containers => "the list of containers".to_owned(),
+            Self::HostOnly(_) => "a look at what only the host has".to_owned(),
+            Self::Finish { .. } => "the end of the run".to_owned(),
+            _ => "an answer".to_owned(),
+        }
+    }
+
     /// Returns the text for the driver's stdin: one line. For some commands more data follows, and the line
     /// ends with its size in bytes.
     #[must_use]
@@ -405,6 +502,14 @@ mod tests {
             argv: vec!["exec".into(), String::new(), "a\nb\\c".into(), "-x".into()],
         };
         assert_eq!(command.bytes(7), b"7 compose my\\0040blog live - exec \\c a\\0012b\\\\c -x\n");
+    }
+
+    #[test]
+    fn a_title_holds_no_arguments() {
+        let argv = ["--ansi", "never", "exec", "-T", "web", "login", "hunter2"];
+        let argv = argv.iter().map(ToString::to_string).collect();
+        let command = Command::Compose { dir: "blog".into(), folder: ComposeFolder::Live, argv };
+        assert_eq!(command.title(), "`docker compose exec` in blog");
     }
 
     #[test]

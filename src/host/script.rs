@@ -33,17 +33,20 @@ pub const DRIVER: &str = concat!(
 ///
 /// The login shell of the user may be fish or csh, which quote differently from `sh`. Within single quotes
 /// this text holds nothing that any of them would change, and no word that is too long for csh. The driver
-/// itself would be both. A shell reads its stdin byte by byte, so the one line that it reads is short.
-pub const BOOTSTRAP: &str =
-    r#"IFS= read -r n; eval "$(dd bs=$n count=1 iflag=fullblock status=none | gzip -dc)""#;
+/// itself would be both. A shell reads its stdin byte by byte, so the lines that it reads are short.
+pub const BOOTSTRAP: &str = r#"while IFS= read -r n; do case $n in "ghdeploy "*) break ;; esac; done; n=${n#* }; eval "$(dd bs=${n%% *} count=1 iflag=fullblock status=none | gzip -dc)""#;
 
-/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: a line with a size in bytes, and as many bytes of its code,
-/// gzipped. Comments and indentation are for readers only and are not sent.
+/// Empty lines before the driver. Login files that read a line or two of stdin get them instead of its start.
+const SPARE_LINES: &str = "\n\n\n\n";
+
+/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: a line `ghdeploy SIZE MARK`, and as many bytes of its code,
+/// gzipped. The driver prints the mark when it starts: what comes before it on the stream was printed by the
+/// login files. Comments and indentation are for readers only and are not sent.
 ///
 /// # Errors
 ///
 /// When compressing fails.
-pub fn driver_text() -> std::io::Result<Vec<u8>> {
+pub fn driver_text(mark: &str) -> std::io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     for line in DRIVER.lines().map(str::trim_start) {
         if !line.is_empty() && !line.starts_with('#') {
@@ -51,7 +54,7 @@ pub fn driver_text() -> std::io::Result<Vec<u8>> {
         }
     }
     let code = gzip.finish()?;
-    let mut text = format!("{}\n", code.len()).into_bytes();
+    let mut text = format!("{SPARE_LINES}ghdeploy {} {mark}\n", code.len()).into_bytes();
     text.extend(code);
     Ok(text)
 }
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_text_stays_small() {
-        let bytes = driver_text().unwrap().len();
+        let bytes = driver_text("ghdeploy-0123456789abcdef").unwrap().len();
         assert!(
             bytes <= MAX_BYTES,
             "{bytes} bytes: save some, or measure what more of them cost (bench/sync.py)"

@@ -52,6 +52,8 @@ macro_rules! under_shells_with_tools {
         #[tokio::test]
         async fn bash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Bash))).await; }
         #[tokio::test]
+        async fn mksh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Mksh))).await; }
+        #[tokio::test]
         async fn bash_as_sh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Posix))).await; }
     };
 }
@@ -69,6 +71,7 @@ pub(crate) enum Shell {
     Dash,
     Bash,
     Posix,
+    Mksh,
     BusyBox,
 }
 
@@ -197,6 +200,7 @@ impl Bed {
             Shell::Dash => vec![which("dash")],
             Shell::Bash => vec![which("bash")],
             Shell::Posix => vec![which("bash"), "--posix".into()],
+            Shell::Mksh => vec![which("mksh"), "-o".into(), "posix".into()],
             Shell::BusyBox => vec![self.dir.path().join("tools/ash")],
         };
         let path = format!("PATH={}", self.search_path());

@@ -76,7 +76,7 @@ fn forge(bed: &Bed, path: &str, content: &str) {
 }
 
 under_shells_with_tools! {
-    async fn an_idle_run_hashes_no_file_and_starts_ten_programs(bed: Bed) {
+    async fn an_idle_run_hashes_no_file_and_starts_nine_programs(bed: Bed) {
         let wanted = deployed();
         let driver = bed.opened().await;
         bed.stage(&driver, "blog", &wanted, &[]).await;
@@ -86,7 +86,7 @@ under_shells_with_tools! {
         watch(&bed);
         assert_eq!(idle_run(&bed, &wanted).await, "");
         assert_eq!(hashed(&bed), [""; 0]);
-        assert_eq!(noted(&bed, "started"), ["cat", "cat", "dd", "dd", "flock", "sed", "sha256sum", "sha256sum", "stat", "xargs"]);
+        assert_eq!(noted(&bed, "started"), ["cat", "cat", "dd", "dd", "flock", "sha256sum", "sha256sum", "stat", "xargs"]);
     }
 
     async fn a_file_that_was_touched_is_hashed_once(bed: Bed) {

@@ -26,6 +26,16 @@ under_every_shell! {
         driver.end().await;
     }
 
+    async fn long_answers_arrive_whole(bed: Bed) {
+        // More than the argument of a program may have.
+        let names: Vec<String> = (0..900).map(|n| format!("a/{n}{}", "n".repeat(200))).collect();
+        bed.put(&names.iter().map(|name| (name.clone(), file("x"))).collect());
+        let driver = bed.opened_to_read().await;
+        let found = facts::found(&driver.call(&Command::Probe { hash: true, units: Vec::new(), paths: names.clone() }).await.unwrap());
+        assert_eq!(found.len(), names.len());
+        driver.end().await;
+    }
+
     async fn types_are_reported_in_the_order_of_the_question(bed: Bed) {
         bed.put(&tree([("a/file", file("1")), ("a/new\nline", file("2"))]));
         let driver = bed.opened_to_read().await;

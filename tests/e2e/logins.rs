@@ -42,14 +42,40 @@ fn a_login_shell_that_is_csh_changes_nothing() {
     syncs_under("tcsh", "/usr/bin/tcsh");
 }
 
-#[test]
-fn rc_files_that_print_change_nothing() {
-    let bed = Bed::new("noisy");
-    std::fs::write(bed.path("home/.bashrc"), "echo welcome to this server\necho '{\"id\":1}' >&2\n").unwrap();
-    let user = User::new(&bed, "noisy", "/bin/bash", true);
+/// Syncs as a user with this shell whose login file, below the home directory, holds this.
+fn syncs_with_login_file(test: &str, shell: &str, file: &str, text: &str) {
+    let bed = Bed::new(test);
+    let path = bed.path("home").join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+    let user = User::new(&bed, test, shell, true);
     repository(&bed, &user);
-    bed.call(["sync"]).user(&user.name).run().exits(0);
+    let noted = "the login files on the host print";
+    bed.call(["doctor"]).user(&user.name).run().exits(0).prints(noted);
+    bed.call(["sync"]).user(&user.name).run().exits(0).prints(noted);
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "one");
+    // None of them holds the lock for longer than its run.
+    bed.call(["sync", "--lock-wait", "10s"]).user(&user.name).run().exits(0).prints("nothing to do");
+}
+
+#[test]
+fn login_files_that_print_read_and_wait_change_nothing() {
+    let answers = r#"{"id":1,"event":"done","rc":0}\n{"id":2,"event":"state","state":{}}\n{"id":0,"event":"done","rc":7}"#;
+    let long = "dd if=/dev/zero bs=1000 count=300 2>/dev/null | tr '\\000' x";
+    let text = format!(
+        "echo noise >&2\nread -r answer\nsleep 1\n{long}\nprintf '{answers}'\nprintf '\\033]0;title\\007'\n"
+    );
+    syncs_with_login_file("noisy", "/bin/bash", ".bashrc", &text);
+}
+
+#[test]
+fn a_login_file_of_fish_that_prints_without_a_newline_changes_nothing() {
+    syncs_with_login_file("noisyfish", "/usr/bin/fish", ".config/fish/config.fish", "echo -n title\n");
+}
+
+#[test]
+fn a_login_file_of_csh_that_prints_without_a_newline_changes_nothing() {
+    syncs_with_login_file("noisytcsh", "/usr/bin/tcsh", ".tcshrc", "echo -n title\n");
 }
 
 #[test]

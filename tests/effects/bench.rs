@@ -13,6 +13,7 @@ use ghdeploy::config::layout::Layout;
 use ghdeploy::config::{FileRules, Health};
 use ghdeploy::deploy::sync::Sync;
 use ghdeploy::deploy::{self, Identity, Reached, Session, Target, Worktree};
+use ghdeploy::host::Notices;
 use ghdeploy::outcome::event::{Event, Observer};
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
 use ghdeploy::plan::VERSION;
@@ -102,7 +103,13 @@ impl Projects {
             clock: || "2026-01-01T00:00:00Z".to_owned(),
         };
         let observer = Arming(peer);
-        let session = Session { target: &target, options: &options, observer: &observer, stop: peer.stop() };
+        let session = Session {
+            target: &target,
+            options: &options,
+            observer: &observer,
+            stop: peer.stop(),
+            notices: Notices::default(),
+        };
         let mut prepared = sync.prepare(&session, peer).await?;
         prepared.back_to = ask.back_to.map(|release| BackTo { release, is_whole: true });
         match session.finish(prepared).await {

@@ -101,9 +101,17 @@ impl Peer {
     async fn play(self, input: DuplexStream, mut output: DuplexStream) -> Option<i32> {
         let mut input = BufReader::new(input);
         let mut text = String::new();
-        input.read_line(&mut text).await.unwrap();
-        let code = behind(&mut input, text.trim()).await;
-        assert_eq!([text.as_bytes(), &code].concat(), driver_text().unwrap(), "the driver comes first");
+        while !text.starts_with("ghdeploy ") {
+            text.clear();
+            input.read_line(&mut text).await.unwrap();
+        }
+        let [size, mark] = text.split_whitespace().skip(1).collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let code = behind(&mut input, size).await;
+        assert!(
+            driver_text(mark).unwrap().ends_with(&[text.as_bytes(), &code].concat()),
+            "the driver comes first"
+        );
+        output.write_all(format!("\n{mark}\n").as_bytes()).await.unwrap();
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {

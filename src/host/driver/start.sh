@@ -9,9 +9,9 @@
 # waits for the jobs that it has started and exits. Every child inherits fd 9, the lock, so the lock is free
 # only when all of them have exited.
 #
-# It needs sh (dash, bash, BusyBox ash), tar, gzip, sha256sum, flock, stat, xargs, find, awk, sed, tr, dd,
-# od, readlink and, where services have to act, Docker Compose v2. It prints the content of a file only for
-# the command `content`.
+# It needs sh (dash, bash, mksh, BusyBox ash), tar, gzip, sha256sum, flock, stat, xargs, find, awk, sed, tr,
+# dd, od, readlink and, where services have to act, Docker Compose v2. It prints the content of a file only
+# for the command `content`.
 #
 # It may be killed between any two commands, and any write may find the disk full. Therefore content is
 # complete and on the disk before it is renamed into place, and a step is recorded after it is done.
@@ -21,6 +21,7 @@
 #
 #   variable  set by           meaning
 #   nl        start            a newline
+#   mark      start            the word by which the client recognises the driver
 #   label     start            the prefix of Compose's labels
 #   busy      main             not empty while a command is carried out
 #   ended     start (on TERM)  not empty once a stop was requested: no further command is read
@@ -54,21 +55,29 @@
 #   way       facts, seal      path lines of the links that are on the way to managed files
 #   from      object           the path of an object
 set -u -f
+# shellcheck disable=SC2154 # the line that src/host/script.rs has read
+mark=${n##* }
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
 # COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. src/host/local.rs has
 # the same list.
-for name in $(export -p |
-  sed -n 's/^[a-z]* \(-[a-z]* \)*\([A-Za-z_][A-Za-z0-9_]*\).*/\2/p' 2>/dev/null); do
+nl='
+'
+IFS=$nl
+for name in $(export -p); do
+  name=${name%%=*} name=${name##* }
   case $name in
     PATH | HOME | USER | LOGNAME | SHELL | PWD | TMPDIR | XDG_RUNTIME_DIR | XDG_CONFIG_HOME | \
       SSH_AUTH_SOCK | DOCKER_HOST | DOCKER_CONTEXT | DOCKER_CONFIG | DOCKER_CERT_PATH | DOCKER_TLS | \
       DOCKER_TLS_VERIFY | DOCKER_API_VERSION | DOCKER_BUILDKIT | BUILDX_BUILDER | BUILDX_CONFIG | \
       SSL_CERT_FILE | SSL_CERT_DIR | HTTP_PROXY | HTTPS_PROXY | NO_PROXY | ALL_PROXY | http_proxy | \
       https_proxy | no_proxy | all_proxy) ;;
+    # A further line of a value.
+    '' | [0-9]* | *[!A-Za-z0-9_]*) ;;
     # Some variables of some shells cannot be unset.
     *) command unset -v "$name" 2>/dev/null || : ;;
   esac
 done
+unset IFS
 export PWD LC_ALL=C
 # What the driver keeps for itself is private. Steps that write to the live tree set a umask of their own.
 umask 077
@@ -76,8 +85,8 @@ umask 077
 trap '' HUP PIPE
 # A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.
 trap 'ended=1; stop_upload; [ -n "$busy" ] || { leave; exit; }' TERM
-nl='
-'
 label=com.docker.compose
 busy='' ended='' upload='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''
 units='' movable='' absent='' inside='' way=''
+# The client ignores what login files have printed before this, also if their last line has no end.
+printf '\n%s\n' "$mark"

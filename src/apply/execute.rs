@@ -218,7 +218,7 @@ impl ProjectRun<'_> {
         };
         let all = &wanted.model.services;
         let runs =
-            |name: &str| all.get(name).is_some_and(|service| service.active && !service.scaled_to_zero);
+            |name: &str| all.get(name).is_some_and(|service| service.active && !service.is_scaled_to_zero());
         let needed = with_dependencies(all, [service].into(), |name, _| runs(name));
         let missing: Vec<&str> =
             needed.into_iter().filter(|needed| *needed != service && !is_there(needed)).collect();

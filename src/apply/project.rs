@@ -36,7 +36,8 @@ impl ProjectRun<'_> {
             }
         }
         let is_owed = self.host.task.settings.no_restart;
-        if let Err(error) = self.host.records.write_done(self.work, is_owed, self.acts()).await {
+        let seen = self.host.docker.last_seen().await;
+        if let Err(error) = self.host.records.write_done(self.work, is_owed, self.acts(), &seen).await {
             return failed(plan, ProjectResult::Unknown, error.into());
         }
         let result = if is_owed { ActionResult::Owed } else { ActionResult::Done };

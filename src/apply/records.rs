@@ -11,6 +11,7 @@ use crate::host::{Command, Driver};
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{ProjectOutcome, ProjectResult};
 use crate::plan::{ActionKind, ProjectWork, while_acting};
+use crate::state::container::Container;
 use crate::state::deployed::{ProjectState, State};
 
 /// The records of a host, as an apply changes them.
@@ -69,10 +70,24 @@ impl<'a> Records<'a> {
     }
 
     /// Records what the containers of a project run with now. With `is_owed` its actions were left out, and
-    /// their services keep the old record, so that the next sync owes them. Unless services have acted,
+    /// their services keep the old record, so that the next sync owes them. `seen` are the containers at the last
+    /// look. Unless services have acted,
     /// nothing is lost if the run ends here, and the record is only written with the release.
-    pub(super) async fn write_done(&self, work: &ProjectWork, is_owed: bool, has_acted: bool) -> Result<()> {
+    pub(super) async fn write_done(
+        &self,
+        work: &ProjectWork,
+        is_owed: bool,
+        has_acted: bool,
+        seen: &[Container],
+    ) -> Result<()> {
         let mut project = work.state.clone();
+        for (name, service) in project.services.iter_mut().filter(|_| has_acted) {
+            let own = seen.iter().filter(|container| container.is_of(&work.state.project, name));
+            let mut own = own.filter(|container| !container.is_oneoff()).peekable();
+            if own.peek().is_some() {
+                service.completed = own.all(Container::has_succeeded);
+            }
+        }
         if is_owed {
             let owed = work.plan.actions.iter().filter(|action| action.kind != ActionKind::None);
             for service in owed.filter_map(|action| action.service.as_ref()) {

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service};
-use crate::plan::{Action, ActionKind, ProjectPlan, ProjectWork};
+use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service, ShareOf, SharedPart};
+use crate::plan::{Action, ActionKind, Cause, ProjectPlan, ProjectWork, shares_namespace};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::ServiceState;
 use crate::state::wanted::reaction_key;
@@ -151,7 +151,7 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
     }
     let runs = |name: &String| {
         let service = work.wanted.as_ref().and_then(|wanted| wanted.model.services.get(name));
-        service.is_none_or(|service| !service.scaled_to_zero)
+        service.is_none_or(|service| !service.is_scaled_to_zero())
     };
     let acting: Vec<String> = acting(plan).into_iter().filter(runs).collect();
     if !acting.is_empty() {
@@ -194,14 +194,31 @@ pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Ve
     }
     let removed = work.plan.actions.iter().filter(|action| action.kind == ActionKind::Remove);
     let removed = removed.filter_map(|action| action.service.clone());
-    let again: Vec<String> =
-        acting.into_iter().chain(removed).filter(|service| ran.contains(service.as_str())).collect();
+    // What did not run before because of its own failure would fail here, too.
+    let had_failed = |service: &String| {
+        let actions = work.plan.actions.iter().filter(|action| action.service.as_ref() == Some(service));
+        let mut reasons = actions.flat_map(|action| &action.reasons).peekable();
+        reasons.peek().is_some()
+            && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
+            && before
+                .iter()
+                .all(|container| container.service != *service || container.state != ContainerState::Running)
+    };
+    let again: Vec<String> = acting
+        .into_iter()
+        .chain(removed)
+        .filter(|service| ran.contains(service.as_str()) && !had_failed(service))
+        .collect();
     if again.is_empty() || !has_acted {
         return list.0;
     }
     list.push(Operation::Heal, Vec::new(), blame);
     list.push(Operation::Up(Up::Previous), again.clone(), blame);
-    list.push_kept(Operation::Restart, again.clone(), blame);
+    let none = BTreeMap::new();
+    let services = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
+    for services in by_namespaces(services, again.clone()) {
+        list.push_kept(Operation::Restart, services, blame);
+    }
     let was_healthy = |service: &&String| {
         before.iter().any(|container| {
             container.service == **service
@@ -239,6 +256,28 @@ pub fn acting(plan: &ProjectPlan) -> Vec<String> {
         |action: &&Action| !matches!(action.kind, ActionKind::None | ActionKind::Remove | ActionKind::Down);
     let services = plan.actions.iter().filter(acts).filter_map(|action| action.service.clone());
     services.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Services in groups, each after those whose namespaces it uses: a container joins them when it starts, so the
+/// others must run by then.
+fn by_namespaces(all: &BTreeMap<String, Service>, mut names: Vec<String>) -> Vec<Vec<String>> {
+    let mut groups = Vec::new();
+    while !names.is_empty() {
+        let waits = |name: &String| {
+            let shares = all.get(name).into_iter().flat_map(|service| &service.shares);
+            let mut shares = shares.filter(|share| share.what == SharedPart::Namespace);
+            shares.any(|share| matches!(&share.of, ShareOf::Service(other) if names.contains(other) && other != name))
+        };
+        let (later, now): (Vec<String>, Vec<String>) = names.iter().cloned().partition(waits);
+        if now.is_empty() {
+            // Docker refuses such a circle anyway.
+            groups.push(later);
+            break;
+        }
+        groups.push(now);
+        names = later;
+    }
+    groups
 }
 
 /// `names` and the services that they depend on, directly or not, as far as a dependency `counts`.
@@ -340,15 +379,29 @@ impl List {
         let replaces =
             actions.iter().any(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
         let only = if replaces { Only::Kept } else { Only::All };
+        // The namespace that its new container has joined is gone, too.
+        let follows = |service: &String| {
+            actions.iter().any(|action| {
+                action.kind == ActionKind::Restart
+                    && action.service.as_ref() == Some(service)
+                    && action.reasons.iter().any(shares_namespace)
+            })
+        };
         let restart_all = |list: &mut Self, services: &mut dyn Iterator<Item = &&str>| {
-            let (there, gone): (Vec<String>, Vec<String>) =
-                services.map(|service| (*service).to_owned()).partition(|service| is_there(service));
-            // A container that was removed by hand cannot be restarted.
-            if !gone.is_empty() {
-                list.push(Operation::Up(Up::Missing), gone, blames);
-            }
-            if !there.is_empty() {
-                list.0.push(Step { operation: Operation::Restart, services: there, only, blames });
+            let services = services.map(|service| (*service).to_owned()).collect();
+            for services in by_namespaces(&wanted.model.services, services) {
+                let (there, gone): (Vec<String>, Vec<String>) =
+                    services.into_iter().partition(|service| is_there(service));
+                // A container that was removed by hand cannot be restarted.
+                if !gone.is_empty() {
+                    list.push(Operation::Up(Up::Missing), gone, blames);
+                }
+                let (following, there): (Vec<String>, Vec<String>) = there.into_iter().partition(follows);
+                for (services, only) in [(there, only), (following, Only::All)] {
+                    if !services.is_empty() {
+                        list.0.push(Step { operation: Operation::Restart, services, only, blames });
+                    }
+                }
             }
         };
         restart_all(self, &mut owed.intersection(&one_shots));

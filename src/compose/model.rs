@@ -177,12 +177,16 @@ pub struct Service {
     pub build: Option<String>,
     /// The sources of its image; `None` if it has no `build:`.
     pub built_of: Option<BuiltOf>,
-    /// Whether it is scaled to no containers (`scale: 0`, `deploy: {replicas: 0}`).
-    pub scaled_to_zero: bool,
     /// The test of its healthcheck as the file writes it. It may be shown; values of variables may not.
     pub healthcheck_written: Option<String>,
     /// How long it may take to become healthy (`health.timeout` in its `x-ghdeploy`).
     pub health_timeout: Option<Duration>,
+    /// The number of its containers (`scale`, `deploy.replicas`, or 1); `None` if only the host knows it.
+    pub scale: Option<u32>,
+    /// Its restart policy; `None` if only the host knows it.
+    pub restart: Option<RestartPolicy>,
+    /// The containers whose namespaces or volumes it uses.
+    pub shares: Vec<Share>,
     /// The services that it waits for.
     pub depends_on: BTreeMap<String, Dependency>,
     /// The reactions to changes of its inputs (`x-ghdeploy` of the service).
@@ -238,6 +242,73 @@ impl PullPolicy {
             _ => Self::Missing,
         }
     }
+}
+
+impl Service {
+    /// Whether it is scaled to no containers (`scale: 0`, `deploy: {replicas: 0}`).
+    #[must_use]
+    pub fn is_scaled_to_zero(&self) -> bool {
+        self.scale == Some(0)
+    }
+}
+
+/// Restart policy of a container
+/// ([`restart`](https://docs.docker.com/reference/compose-file/services/#restart)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// `no`.
+    #[default]
+    No,
+    /// `on-failure`: after an exit with another status than 0, up to some number of times.
+    OnFailure,
+    /// `always`.
+    Always,
+    /// `unless-stopped`.
+    UnlessStopped,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+impl RestartPolicy {
+    /// Reads the policy in Docker's word, or in that of `deploy.restart_policy`. What follows a colon is a number
+    /// of times.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word.split(':').next().unwrap_or_default() {
+            "" | "no" | "none" | "false" => Self::No,
+            "on-failure" => Self::OnFailure,
+            "always" | "any" => Self::Always,
+            "unless-stopped" => Self::UnlessStopped,
+            word => Self::Other(word.to_owned()),
+        }
+    }
+}
+
+/// Use of what belongs to another container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The other container.
+    pub of: ShareOf,
+    /// What is used of it.
+    pub what: SharedPart,
+}
+
+/// The container of which something is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShareOf {
+    /// A service of the same project.
+    Service(String),
+    /// A container of this name, of whatever project.
+    Container(String),
+}
+
+/// What a container uses of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedPart {
+    /// A namespace: `network_mode`, `pid`, `ipc`. It ends when that container stops.
+    Namespace,
+    /// Its mounts: `volumes_from`. They are those of the time at which the container was created.
+    Volumes,
 }
 
 /// Sources of an image, with paths in the repository.

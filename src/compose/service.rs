@@ -10,7 +10,8 @@ use super::context::{LoadContext, ResolvedPath};
 use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
 use super::model::{
-    BuiltOf, Condition, Dependency, HostVariables, Port, PullPolicy, Read, ReadMethod, Service,
+    BuiltOf, Condition, Dependency, HostVariables, Port, PullPolicy, Read, ReadMethod, RestartPolicy,
+    Service, Share, ShareOf, SharedPart,
 };
 use super::scalar;
 use super::settings::{self, ServiceSettings};
@@ -186,9 +187,11 @@ impl<'r> ServiceReader<'r, '_, '_> {
             ports: self.ports(),
             build: self.build_digest(),
             built_of: self.built_of.take(),
-            scaled_to_zero: self.scaled_to_zero(),
             healthcheck_written: self.healthcheck_written(),
             health_timeout,
+            scale: self.scale(),
+            restart: self.restart_policy(),
+            shares: self.shares(),
             depends_on,
             on_change,
             unknown_variables: self.unknown.iter().map(ToString::to_string).collect(),
@@ -248,9 +251,52 @@ impl<'r> ServiceReader<'r, '_, '_> {
         .filter(|written| !written.is_empty())
     }
 
-    fn scaled_to_zero(&self) -> bool {
+    fn scale(&self) -> Option<u32> {
         let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
-        self.set("scale").or(replicas).and_then(Node::as_str) == Some("0")
+        match self.set("scale").or(replicas.filter(|node| !matches!(node.value, Value::Null))) {
+            Some(node) => scalar::number(certain(node)?)?.parse().ok(),
+            None => Some(1),
+        }
+    }
+
+    /// `restart` counts before `deploy.restart_policy`, as in Compose.
+    fn restart_policy(&self) -> Option<RestartPolicy> {
+        if let Some(node) = self.set("restart").filter(|node| node.as_str() != Some("")) {
+            return certain(node).map(RestartPolicy::from_word);
+        }
+        match self.set("deploy").and_then(|deploy| deploy.get("restart_policy")).and_then(Node::as_map) {
+            // Docker's default for services.
+            Some(policy) => match policy.get("condition") {
+                Some(entry) => certain(&entry.node).map(RestartPolicy::from_word),
+                None => Some(RestartPolicy::No),
+            },
+            None => Some(RestartPolicy::No),
+        }
+    }
+
+    /// The containers whose namespaces or volumes it uses.
+    fn shares(&self) -> Vec<Share> {
+        let of = |text: &str, what: SharedPart| {
+            let (kind, name) = text.split_once(':')?;
+            let name = name.to_owned();
+            match kind {
+                "service" => Some(Share { of: ShareOf::Service(name), what }),
+                "container" => Some(Share { of: ShareOf::Container(name), what }),
+                _ => None,
+            }
+        };
+        let modes = ["network_mode", "pid", "ipc"].into_iter().filter_map(|key| certain(self.set(key)?));
+        let mut shares: Vec<Share> = modes.filter_map(|text| of(text, SharedPart::Namespace)).collect();
+        for text in self.items("volumes_from").iter().filter_map(certain) {
+            let mut parts = text.split(':');
+            let share = match (parts.next(), parts.next()) {
+                (Some("container"), Some(name)) => ShareOf::Container(name.to_owned()),
+                (Some(name), _) => ShareOf::Service(name.to_owned()),
+                (None, _) => continue,
+            };
+            shares.push(Share { of: share, what: SharedPart::Volumes });
+        }
+        shares
     }
 
     /// The value of an attribute, unless it is absent or null.

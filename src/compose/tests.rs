@@ -1,7 +1,7 @@
 //! Equality of definitions: changes that make another service, and other notations of the same one.
 
 use super::fake::{FakeTree, messages, project, web};
-use super::model::{Condition, Project};
+use super::model::{Condition, Project, RestartPolicy};
 
 /// Returns the definition of `web` with these attributes and an image.
 fn definition(attributes: &str) -> String {
@@ -649,13 +649,25 @@ fn what_a_service_is_besides_its_definition() {
         .collect();
     assert_eq!(ports[..2], [("127.0.0.1", 80, 80, "tcp"), ("", 53, 53, "udp")]);
     assert!(ports[2..].iter().all(|port| (90..=92).contains(&port.1) && port.3 == "tcp"), "{ports:?}");
-    assert!(service.scaled_to_zero && service.build.is_none());
+    assert!(service.is_scaled_to_zero() && service.build.is_none());
     let of = |attributes: &str| {
         let compose = format!("services: {{web: {{image: a, {attributes}}}}}");
         super::fake::project(&compose).services["web"].clone()
     };
-    assert!(of("deploy: {replicas: 0}").scaled_to_zero);
-    assert!(!of("deploy: {replicas: 2}").scaled_to_zero && !of("").scaled_to_zero);
+    assert!(of("deploy: {replicas: 0}").is_scaled_to_zero());
+    let scale = |attributes: &str| of(attributes).scale;
+    assert_eq!((scale("deploy: {replicas: 2}"), scale("scale: 3"), scale("")), (Some(2), Some(3), Some(1)));
+    assert_eq!((scale("scale: '${N}'"), scale("deploy: {replicas: '${N:-4}'}")), (None, Some(4)));
+    let policy = |attributes: &str| of(attributes).restart;
+    assert_eq!(policy(""), Some(RestartPolicy::No));
+    assert_eq!(policy("restart: 'no'"), Some(RestartPolicy::No));
+    assert_eq!(policy("restart: 'on-failure:3'"), Some(RestartPolicy::OnFailure));
+    assert_eq!(policy("restart: '${R}'"), None);
+    assert_eq!(policy("deploy: {restart_policy: {condition: any}}"), Some(RestartPolicy::Always));
+    assert_eq!(
+        policy("restart: unless-stopped, deploy: {restart_policy: {condition: none}}"),
+        Some(RestartPolicy::UnlessStopped)
+    );
     assert_eq!(of("container_name: '${N}'").container_name, None);
     assert_eq!(of("container_name: ''").container_name, None);
     let build = |arguments: &str| of(&format!("build: {{context: ., args: {arguments}}}")).build;

@@ -7,7 +7,7 @@ use super::protocol::{Command, DriverEvent, FailureKind, NO_ANSWER};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line, unescape};
 use crate::base::path::RootPath;
-use crate::state::container::{Containers, ListedContainer, read_inspected, read_listed};
+use crate::state::container::{Containers, DockerFailure, ListedContainer, read_inspected, read_listed};
 use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
 use crate::state::host_only::{EnvFile, HostOnly};
 use crate::state::question::HostOnlyQuestion;
@@ -117,8 +117,10 @@ fn listed(reply: &Reply) -> Containers {
                 }
             }
             DriverEvent::Docker { rc: 0 } => known = Containers::Known(std::mem::take(&mut all)),
-            DriverEvent::Docker { rc: NO_ANSWER } => known = Containers::NoAnswer,
-            DriverEvent::Docker { .. } => known = Containers::Failed(reply.output.clone()),
+            DriverEvent::Docker { rc: NO_ANSWER } => known = Containers::Unknown(DockerFailure::NoAnswer),
+            DriverEvent::Docker { .. } => {
+                known = Containers::Unknown(DockerFailure::of(&reply.output));
+            }
             _ => {}
         }
     }

@@ -6,11 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Lack;
+use super::containers::Standing;
 use super::{
     Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, NewPart, Reason, Relation,
 };
 use crate::base::path::RootPath;
-use crate::compose::model::{Condition, HostVariables, Project, Reaction, Read, Service};
+use crate::compose::model::{
+    Condition, HostVariables, Project, Reaction, Read, Service, Share, ShareOf, SharedPart,
+};
 use crate::state::deployed::{ProjectState, ServiceState};
 use crate::state::host_only::{EnvFile, EnvFileChange, env_files};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
@@ -27,12 +31,27 @@ pub(super) struct Actions<'a> {
     pub(super) files: &'a [FileChange],
     /// Compose files that only the host had and that the repository wins over.
     pub(super) rivals: &'a [FileChange],
+    /// What the containers of each service say, as far as it is known.
+    pub(super) standings: &'a BTreeMap<String, Standing>,
+    /// Services that follow a container of another project, whose namespace or volumes they use.
+    pub(super) outer: &'a [Outer],
     /// Whether every service is recreated, whatever is owed.
     pub(super) force: bool,
     /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
     /// The path in the repository of a path below the root.
     pub(super) shown: &'a dyn Fn(&RootPath) -> String,
+}
+
+/// Action of a service that follows a container of another project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outer {
+    /// The service.
+    pub(super) service: String,
+    /// Whether that container is replaced, and not only restarted.
+    pub(super) is_replaced: bool,
+    /// Why.
+    pub(super) reason: Reason,
 }
 
 /// Causes that one service owes an action for, by kind.
@@ -43,6 +62,8 @@ struct Owed {
     /// Whether the `up` is owed because the definition differs.
     is_redefined: bool,
     recreate: Vec<Reason>,
+    /// Whether a plain `up` would not do, or would come too early.
+    must_recreate: bool,
     restart: Vec<Reason>,
     /// Signals and commands.
     mild: BTreeMap<Reaction, Vec<Reason>>,
@@ -53,6 +74,11 @@ impl Owed {
     /// Whether its containers are started again.
     fn starts(&self) -> bool {
         !(self.up.is_empty() && self.recreate.is_empty() && self.restart.is_empty())
+    }
+
+    /// Whether its containers are recreated by force. If the definition differs, a plain `up` does that.
+    fn recreates(&self, force: bool) -> bool {
+        !self.recreate.is_empty() && (force || self.must_recreate || !self.is_redefined)
     }
 }
 
@@ -79,7 +105,7 @@ impl Actions<'_> {
             // The least action that suffices: a changed definition recreates the container anyway, a
             // recreated container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
-            let recreates = !owed.recreate.is_empty() && (self.force || !owed.is_redefined);
+            let recreates = owed.recreates(self.force);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(ActionKind::Build, owed.build);
             if !recreates {
@@ -88,12 +114,17 @@ impl Actions<'_> {
             if recreates {
                 push(ActionKind::Recreate, owed.recreate);
             }
-            if !renewed {
-                push(ActionKind::Restart, owed.restart);
+            if renewed {
+                // It starts before the one whose namespace it uses is restarted.
+                owed.restart.retain(shares_namespace);
             }
+            push(ActionKind::Restart, owed.restart);
             if !starts {
+                let is_down = self.is_down(name);
                 for (reaction, reasons) in owed.mild {
-                    push(ActionKind::from(&reaction), reasons);
+                    // Nobody is there to take it, and the service reads everything anew when it starts.
+                    let kind = if is_down { ActionKind::None } else { ActionKind::from(&reaction) };
+                    push(kind, reasons);
                 }
                 push(ActionKind::None, owed.none);
             }
@@ -148,6 +179,30 @@ impl Actions<'_> {
             Reason { path: rival.path.clone(), line: None, how: None, by, cause: Cause::Drift }
         }));
         self.add_env_files(service, recorded, &wanted, &mut owed);
+        let is_scaled = recorded.scale.is_some() && recorded.scale != wanted.scale;
+        if is_scaled {
+            let scaled = Cause::Definition { change: DefinitionChange::Scale };
+            let reasons = self.definition_reasons(service).into_iter();
+            owed.up.extend(reasons.map(|reason| Reason { cause: scaled.clone(), ..reason }));
+        }
+        match self.standings.get(name).and_then(|standing| standing.lack) {
+            // Compose does not see it if the other container is not of this project.
+            Some(container @ Lack::LostNamespace) if service.shares.iter().any(is_outer) => {
+                owed.recreate.push(Reason::at(&service.at, Cause::Missing { container }));
+                owed.must_recreate = true;
+            }
+            Some(Lack::Fewer { .. }) if is_scaled => {}
+            Some(container) => owed.up.push(Reason::at(&service.at, Cause::Missing { container })),
+            None => {}
+        }
+        for outer in self.outer.iter().filter(|outer| outer.service == name) {
+            if outer.is_replaced {
+                owed.recreate.push(outer.reason.clone());
+                owed.must_recreate = true;
+            } else {
+                owed.restart.push(outer.reason.clone());
+            }
+        }
         owed
     }
 
@@ -291,13 +346,81 @@ impl Actions<'_> {
                     }
                 }
             }
-            if more.is_empty() {
-                return;
-            }
+            let mut is_done = more.is_empty();
             for (name, reason) in more {
                 owed.entry(name).or_default().restart.push(reason);
             }
+            is_done &= !self.follow_namespaces(owed);
+            is_done &= !self.need_one_shots(owed);
+            if is_done {
+                return;
+            }
         }
+    }
+
+    /// Adds services that use a namespace or the volumes of one that is replaced, or a namespace of one that is
+    /// restarted. Returns whether there were any. A container that is replaced leaves the others behind in
+    /// namespaces that nobody else uses, and they can never be restarted: Docker does not find that container
+    /// any more. Compose recreates them with an `up`, but only after the other one.
+    fn follow_namespaces<'m>(&'m self, owed: &mut BTreeMap<&'m str, Owed>) -> bool {
+        let mut has_more = false;
+        for (name, service) in self.model.services.iter().filter(|(_, service)| service.active) {
+            for share in &service.shares {
+                let ShareOf::Service(other) = &share.of else { continue };
+                let Some(of) = owed.get(other.as_str()) else { continue };
+                let (recreates, ups, restarts) =
+                    (of.recreates(self.force), !of.up.is_empty(), !of.restart.is_empty());
+                let relation = match share.what {
+                    SharedPart::Namespace => Relation::SharesNamespace,
+                    SharedPart::Volumes => Relation::SharesVolumes,
+                };
+                let reason = Reason::at(&service.at, Cause::Follows { service: other.clone(), relation });
+                let own = owed.entry(name).or_default();
+                let reasons = if recreates {
+                    has_more |= !own.must_recreate;
+                    own.must_recreate = true;
+                    &mut own.recreate
+                } else if ups {
+                    &mut own.up
+                } else if restarts && share.what == SharedPart::Namespace {
+                    &mut own.restart
+                } else {
+                    continue;
+                };
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                    has_more = true;
+                }
+            }
+        }
+        has_more
+    }
+
+    /// Adds one-shots without a container that others wait for, once one of those is made anew: Compose runs
+    /// them again then. Returns whether there were any.
+    fn need_one_shots<'m>(&'m self, owed: &mut BTreeMap<&'m str, Owed>) -> bool {
+        let Some(known) = self.recorded.filter(|_| !self.standings.is_empty()) else { return false };
+        let mut has_more = false;
+        for (name, service) in &self.model.services {
+            let comes_up =
+                owed.get(name.as_str()).is_some_and(|owed| !(owed.up.is_empty() && owed.recreate.is_empty()));
+            for needed in service.depends_on.keys().filter(|_| comes_up) {
+                let Some(of) = self.model.services.get(needed).filter(|of| of.active) else { continue };
+                let is_gone = self.standings.get(needed).is_some_and(|standing| standing.is_gone);
+                let own = owed.entry(needed).or_default();
+                if is_gone && !own.starts() && known.services.contains_key(needed) {
+                    let cause = Cause::Missing { container: Lack::Absent };
+                    own.up.push(Reason::at(&of.at, cause));
+                    has_more = true;
+                }
+            }
+        }
+        has_more
+    }
+
+    /// Whether a service has containers and none of them runs.
+    fn is_down(&self, service: &str) -> bool {
+        self.standings.get(service).is_some_and(|standing| standing.is_down)
     }
 
     /// Removals of services that were deployed and are no longer in a compose file. A service whose profile
@@ -324,6 +447,15 @@ impl Actions<'_> {
             }
         })
     }
+}
+
+fn is_outer(share: &Share) -> bool {
+    matches!(share.of, ShareOf::Container(_)) && share.what == SharedPart::Namespace
+}
+
+/// Whether the reason is that the service uses a namespace of another one.
+pub(crate) fn shares_namespace(reason: &Reason) -> bool {
+    matches!(&reason.cause, Cause::Follows { relation: Relation::SharesNamespace, .. })
 }
 
 fn sorted(mut reasons: Vec<Reason>) -> Vec<Reason> {

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::actions::Actions;
+use super::actions::{Actions, Outer};
+use super::containers::{End, Expected, Remark, Standing, standing};
 use super::files::UnitFiles;
 use super::invalidate;
-use super::order::{before, order, place};
+use super::order::{before, container_owner, order, place};
 use super::problems;
 use super::work::{HostWork, ProjectWork, SharedWork};
 use super::{
-    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, ProjectChange,
-    ProjectPlan, Reason,
+    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, Lack,
+    ProjectChange, ProjectPlan, Reason, Relation,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
-use crate::compose::model::Reaction;
+use crate::compose::model::{Condition, Dependency, Reaction, Service, ShareOf, SharedPart};
+use crate::state::container::{ContainerState, Containers, ListedContainer};
 use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
 use crate::state::host_only::{EnvFile, EnvFileChange};
 use crate::state::wanted::{Reactions, Wanted, WantedProject, below, is_file, service_state, union};
@@ -192,6 +194,8 @@ struct Planner<'a> {
 /// What the services of a project are to be started with, and their actions.
 #[derive(Default)]
 struct ProjectActions {
+    /// What the containers of each service say, as far as it is known.
+    standings: BTreeMap<String, Standing>,
     /// What each service is to be started with.
     services: BTreeMap<String, ServiceState>,
     actions: Vec<Action>,
@@ -212,6 +216,7 @@ impl Planner<'_> {
             .collect();
         let mut owed: BTreeMap<&str, ProjectActions> = BTreeMap::new();
         let mut read_by_others: BTreeSet<&str> = BTreeSet::new();
+        let mut all_changes: BTreeMap<&str, Vec<FileChange>> = BTreeMap::new();
         for project in &self.selected {
             let own_changes = own.get(project.name.as_str()).into_iter().flat_map(|(changes, _)| changes);
             let mut changes: Vec<FileChange> = own_changes.cloned().collect();
@@ -223,7 +228,17 @@ impl Planner<'_> {
                     read_by_others.insert(other);
                 }
             }
-            owed.insert(&project.name, self.actions(project, &changes));
+            all_changes.insert(&project.name, changes);
+        }
+        for project in &self.selected {
+            owed.insert(&project.name, self.actions(project, &all_changes[project.name.as_str()], &[]));
+        }
+        for project in &self.selected {
+            let outer = self.outer(project, &owed);
+            if !outer.is_empty() {
+                let actions = self.actions(project, &all_changes[project.name.as_str()], &outer);
+                owed.insert(&project.name, actions);
+            }
         }
         for project in &self.selected {
             let actions =
@@ -239,7 +254,10 @@ impl Planner<'_> {
         {
             let name = project.name.as_str();
             let (own, needs_record) = own.remove(name).unwrap_or_default();
-            let ProjectActions { services, actions, recorded } = owed.remove(name).unwrap_or_default();
+            let ProjectActions { services, actions, recorded, standings } =
+                owed.remove(name).unwrap_or_default();
+            notes.extend(remarks(project, &standings, &actions));
+            notes.extend(self.inactive(project));
             let is_invalidated = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
             let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
@@ -278,6 +296,12 @@ impl Planner<'_> {
             .iter()
             .flat_map(|work| &work.plan.files)
             .filter(|file| file.change == FileChangeKind::Drift && file.before.is_some());
+        if let Containers::Unknown(failure) = self.deployed.containers {
+            let has_services = |work: &ProjectWork| {
+                work.recorded.as_ref().is_some_and(|recorded| !recorded.services.is_empty())
+            };
+            notes.extend(works.iter().any(has_services).then(|| problems::containers_unknown(failure)));
+        }
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
         notes.extend(self.replaced_key());
         notes.sort();
@@ -354,9 +378,10 @@ impl Planner<'_> {
     }
 
     /// What a project's services are to be started with, and their actions.
-    fn actions(&self, project: &WantedProject, files: &[FileChange]) -> ProjectActions {
+    fn actions(&self, project: &WantedProject, files: &[FileChange], outer: &[Outer]) -> ProjectActions {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
-        let services = self.states(project, recorded.as_ref());
+        let standings = standings(project, recorded.as_ref(), &self.deployed.containers);
+        let services = self.states(project, recorded.as_ref(), &standings);
         if let Some(recorded) = &mut recorded {
             invalidate::drifted(project, recorded, files);
         }
@@ -367,10 +392,64 @@ impl Planner<'_> {
             let (model, recorded) = (&project.model, recorded.as_ref());
             let (force, pulls_builds) = (self.options.force, self.options.require_tested);
             let rivals = &self.rivals(project);
-            let (wanted, shown) = (&services, self.shown);
-            Actions { model, wanted, recorded, files, rivals, force, pulls_builds, shown }.list()
+            let (wanted, shown, standings) = (&services, self.shown, &standings);
+            Actions { model, wanted, recorded, files, rivals, standings, outer, force, pulls_builds, shown }
+                .list()
         };
-        ProjectActions { services, actions, recorded }
+        ProjectActions { services, actions, recorded, standings }
+    }
+
+    /// Services of a project that follow a container of another project which acts.
+    fn outer(&self, project: &WantedProject, owed: &BTreeMap<&str, ProjectActions>) -> Vec<Outer> {
+        let mut all = Vec::new();
+        for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
+            for share in &service.shares {
+                let ShareOf::Container(container) = &share.of else { continue };
+                let Some((owner, other)) = container_owner(&self.wanted.projects, container) else {
+                    continue;
+                };
+                let actions = owed.get(owner).map(|owed| owed.actions.as_slice()).unwrap_or_default();
+                let does = |kinds: &[ActionKind]| {
+                    actions.iter().any(|action| {
+                        action.service.as_deref() == Some(other) && kinds.contains(&action.kind)
+                    })
+                };
+                let is_replaced = does(&[ActionKind::Up, ActionKind::Recreate]);
+                let relation = match share.what {
+                    SharedPart::Namespace => Relation::SharesNamespace,
+                    SharedPart::Volumes => Relation::SharesVolumes,
+                };
+                let is_restarted = does(&[ActionKind::Restart]) && relation == Relation::SharesNamespace;
+                let knows = self.deployed.state.projects.get(&project.name);
+                if (is_replaced || is_restarted)
+                    && knows.is_some_and(|known| known.services.contains_key(name))
+                {
+                    let other =
+                        if owner == project.name { other.to_owned() } else { format!("{owner}/{other}") };
+                    let reason = Reason::at(&service.at, Cause::Follows { service: other, relation });
+                    all.push(Outer { service: name.clone(), is_replaced, reason });
+                }
+            }
+        }
+        all
+    }
+
+    /// Notes about services whose profile is not active and that run all the same.
+    fn inactive(&self, project: &WantedProject) -> Vec<Diagnostic> {
+        let all = self.deployed.containers.known().unwrap_or_default();
+        let recorded = self.deployed.state.projects.get(&project.name);
+        let inactive = project.model.services.iter().filter(|(name, service)| {
+            !service.active && recorded.is_some_and(|recorded| recorded.services.contains_key(*name))
+        });
+        let of = |(name, service): (&String, &Service)| {
+            let own = all.iter().filter(|container| container.is_of(&project.model.name, name));
+            let running: Vec<&str> = own
+                .filter(|container| End::of(container, service.restart.as_ref()) == End::Runs)
+                .map(|container| container.name.as_str())
+                .collect();
+            (!running.is_empty()).then(|| problems::inactive(project, name, service, &running))
+        };
+        inactive.filter_map(of).collect()
     }
 
     /// What to record of each service. A service whose profile is not active keeps its record, because its
@@ -379,8 +458,9 @@ impl Planner<'_> {
         &self,
         project: &WantedProject,
         recorded: Option<&ProjectState>,
+        standings: &BTreeMap<String, Standing>,
     ) -> BTreeMap<String, ServiceState> {
-        let of = |(name, service): (&String, &crate::compose::model::Service)| {
+        let of = |(name, service): (&String, &Service)| {
             let recorded = recorded.and_then(|recorded| recorded.services.get(name));
             if !service.active {
                 return recorded.map(|state| (name.clone(), state.clone()));
@@ -388,7 +468,11 @@ impl Planner<'_> {
             let marks = recorded.map(|recorded| &recorded.env_files);
             let env_files = self.deployed.host_only.marks(&project.model, service, marks);
             let state = service_state(&project.model, service, &self.files);
-            Some((name.clone(), ServiceState { env_files, ..state }))
+            let completed = match standings.get(name).filter(|standing| !standing.is_gone) {
+                Some(standing) => standing.has_completed,
+                None => recorded.is_some_and(|recorded| recorded.completed),
+            };
+            Some((name.clone(), ServiceState { env_files, completed, ..state }))
         };
         project.model.services.iter().filter_map(of).collect()
     }
@@ -561,6 +645,106 @@ fn shared_manifest(
     let read = wanted.shared.0.iter().filter(|(path, _)| selected.iter().any(|project| project.reads(path)));
     shared.0.extend(read.map(|(path, entry)| (path.clone(), entry.clone())));
     shared
+}
+
+/// What the containers of the active services of a deployed project say; empty if they are not known.
+fn standings(
+    project: &WantedProject,
+    recorded: Option<&ProjectState>,
+    containers: &Containers,
+) -> BTreeMap<String, Standing> {
+    let (Some(all), Some(recorded)) = (containers.known(), recorded) else { return BTreeMap::new() };
+    let services = &project.model.services;
+    let of = |(name, service): (&String, &Service)| {
+        let state = recorded.services.get(name).filter(|_| service.active)?;
+        let is_waited_for = services.values().any(|other| {
+            let waits = |how: &Dependency| how.condition == Condition::Completed;
+            other.active && other.depends_on.get(name).is_some_and(waits)
+        });
+        let expected = Expected {
+            scale: service.scale,
+            policy: service.restart.clone(),
+            is_one_shot: state.completed || is_waited_for,
+        };
+        let own: Vec<&ListedContainer> =
+            all.iter().filter(|container| container.is_of(&recorded.project, name)).collect();
+        let mut standing = standing(&expected, &own);
+        if standing.lack.is_none() && own.iter().any(|own| has_lost_namespace(project, service, own, all)) {
+            standing.lack = Some(Lack::LostNamespace);
+        }
+        Some((name.clone(), standing))
+    };
+    services.iter().filter_map(of).collect()
+}
+
+/// Whether a container uses a namespace of one that has been replaced.
+fn has_lost_namespace(
+    project: &WantedProject,
+    service: &Service,
+    container: &ListedContainer,
+    all: &[ListedContainer],
+) -> bool {
+    let Some(inspected) = container.inspected.as_ref().filter(|_| container.state == ContainerState::Running)
+    else {
+        return false;
+    };
+    let modes = [&inspected.network_mode, &inspected.pid_mode, &inspected.ipc_mode];
+    let ids: Vec<&str> = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:")).collect();
+    let is_there = |id: &&str| all.iter().any(|other| id.starts_with(&other.id));
+    if ids.iter().all(is_there) {
+        return false;
+    }
+    // A container that no compose file describes is not listed, so it may be there.
+    service.shares.iter().filter(|share| share.what == SharedPart::Namespace).any(|share| match &share.of {
+        ShareOf::Service(other) => all.iter().any(|there| there.is_of(&project.model.name, other)),
+        ShareOf::Container(name) => all.iter().any(|there| there.name == *name),
+    })
+}
+
+/// Notes about containers that a sync leaves alone, or starts only because of `actions`.
+fn remarks(
+    project: &WantedProject,
+    standings: &BTreeMap<String, Standing>,
+    actions: &[Action],
+) -> Vec<Diagnostic> {
+    let starting: BTreeSet<&str> = actions
+        .iter()
+        .filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate | ActionKind::Restart))
+        .filter_map(|action| action.service.as_deref())
+        .collect();
+    let mut needed: BTreeSet<&str> = actions
+        .iter()
+        .filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate))
+        .filter_map(|action| action.service.as_deref())
+        .collect();
+    // An `up` starts what the service depends on, too.
+    loop {
+        let services = needed.iter().filter_map(|name| project.model.services.get(*name));
+        let more: Vec<&str> = services
+            .flat_map(|service| service.depends_on.keys())
+            .map(String::as_str)
+            .filter(|name| !needed.contains(name))
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        needed.extend(more);
+    }
+    let mut notes = Vec::new();
+    for (name, standing) in standings {
+        let Some(service) = project.model.services.get(name) else { continue };
+        let starts = starting.contains(name.as_str()) || needed.contains(name.as_str());
+        let is_scaled = actions.iter().any(|action| {
+            let scaled = Cause::Definition { change: DefinitionChange::Scale };
+            action.service.as_ref() == Some(name)
+                && action.reasons.iter().any(|reason| reason.cause == scaled)
+        });
+        // That the surplus ones go is what the plan says then.
+        let remarks = standing.remarks.iter();
+        let remarks = remarks.filter(|remark| !is_scaled || !matches!(remark, Remark::Excess { .. }));
+        notes.extend(remarks.map(|remark| problems::remark(project, name, service, remark, starts)));
+    }
+    notes
 }
 
 /// Marks the files that a running container keeps by their inode to be written in place.

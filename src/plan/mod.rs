@@ -13,6 +13,7 @@
 
 mod actions;
 pub mod age;
+pub mod containers;
 mod files;
 mod host;
 mod invalidate;
@@ -20,6 +21,7 @@ mod order;
 mod problems;
 mod work;
 
+pub(crate) use actions::shares_namespace;
 pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use order::circles;
@@ -306,8 +308,11 @@ pub enum Cause {
     },
     /// `drift`: a file that the service reads was changed on the host.
     Drift,
-    /// `missing`: a container that should be there is not.
-    Missing,
+    /// `missing`: a container that should run is not there, or has ended although it should not.
+    Missing {
+        /// In which way.
+        container: Lack,
+    },
 }
 
 impl Cause {
@@ -333,6 +338,8 @@ pub enum DefinitionChange {
     Plain,
     /// `docker compose up` does not see it: inline `configs`.
     Unseen,
+    /// Another number of containers: `scale`, `deploy.replicas`.
+    Scale,
     /// Another version of ghdeploy recorded it with other digests; `docker compose up` decides.
     Unknown,
     /// The service is no longer in the compose files.
@@ -366,6 +373,38 @@ pub enum Relation {
     WaitsForCompletion,
     /// Its `depends_on` says `restart: true`.
     RestartsWith,
+    /// It uses a namespace of that one: `network_mode`, `pid`, `ipc`.
+    SharesNamespace,
+    /// It uses the volumes of that one: `volumes_from`.
+    SharesVolumes,
+}
+
+/// Way in which a container does not run that should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Lack {
+    /// The service has none.
+    Absent,
+    /// The service has fewer than it should.
+    Fewer {
+        /// How many it should have.
+        wanted: u32,
+        /// How many it has.
+        found: u32,
+    },
+    /// It was made and never started.
+    NeverStarted,
+    /// Docker failed to start it, although its restart policy asks for that.
+    StartFailed,
+    /// It exited again and again, and Docker no longer restarts it.
+    GaveUp {
+        /// The last exit status.
+        exit_code: i64,
+    },
+    /// Docker could not remove it entirely.
+    Dead,
+    /// It uses a namespace of a container that no longer exists.
+    LostNamespace,
 }
 
 impl Plan {

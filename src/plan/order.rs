@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::diagnostic::{Diagnostic, Location};
+use crate::compose::model::{Service, ShareOf};
 use crate::state::wanted::WantedProject;
 
 /// Warnings about projects that come after each other in a circle.
@@ -19,8 +20,24 @@ pub(super) fn place(projects: &[Arc<WantedProject>], name: &str) -> Option<Locat
     project.model.settings.after_at.clone().or(first)
 }
 
-/// The projects that come before each project: those that its `x-ghdeploy.after` names, and those that define
-/// a network which it uses as `external`.
+/// The project and the service that make the container of this name.
+pub(super) fn container_owner<'p>(
+    projects: &'p [Arc<WantedProject>],
+    container: &str,
+) -> Option<(&'p str, &'p str)> {
+    let is_its = |project: &WantedProject, name: &str, service: &Service| match &service.container_name {
+        Some((own, _)) => own == container,
+        None => format!("{}-{name}-1", project.model.name) == container,
+    };
+    projects.iter().find_map(|project| {
+        let mut services = project.model.services.iter();
+        let (name, _) = services.find(|(name, service)| is_its(project, name, service))?;
+        Some((project.name.as_str(), name.as_str()))
+    })
+}
+
+/// The projects that come before each project: those that its `x-ghdeploy.after` names, those that define a
+/// network which it uses as `external`, and those that make a container whose namespace or volumes it uses.
 pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeSet<String>> {
     let names: BTreeSet<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -36,8 +53,14 @@ pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeS
             .external_networks
             .iter()
             .filter_map(|network| owners.get(network.as_str()).copied());
+        let shares = project.model.services.values().flat_map(|service| &service.shares);
+        let containers = shares.filter_map(|share| match &share.of {
+            ShareOf::Container(name) => Some(container_owner(projects, name)?.0),
+            ShareOf::Service(_) => None,
+        });
         after
             .chain(networks)
+            .chain(containers)
             .filter(|name| names.contains(name) && *name != project.name)
             .map(str::to_owned)
             .collect()

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::containers::Remark;
 use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
+use crate::compose::model::Service;
+use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Deployed, Found, Held, ProjectState, unit};
 use crate::state::wanted::WantedProject;
 
@@ -196,6 +199,95 @@ pub(super) fn kept_for_unknown(projects: &[&str], files: usize) -> Option<Diagno
         Diagnostic::warning(message, None)
             .help("they go once those projects are deployed again or taken down"),
     )
+}
+
+/// Containers that a sync leaves alone, or that start only because the service has something else to do.
+pub(super) fn remark(
+    project: &WantedProject,
+    name: &str,
+    service: &Service,
+    remark: &Remark,
+    starts: bool,
+) -> Diagnostic {
+    let of = format!("{}/{name}", project.name);
+    let ago = |since: &str| if since.is_empty() { String::new() } else { format!(" {since} ago") };
+    let status = |container: &ListedContainer| container.exit_code.unwrap_or_default();
+    let (message, help) = match remark {
+        Remark::Stopped(container) => {
+            let said = format!("{of} was stopped by hand{}", ago(&container.since));
+            let help = format!("on the host: docker start {}", container.name);
+            if starts {
+                (format!("{said}; this starts it again"), None)
+            } else {
+                (format!("{said} and stays so"), Some(help))
+            }
+        }
+        Remark::Paused(container) => {
+            let said = format!("{of} was paused by hand");
+            let help = format!("on the host: docker unpause {}", container.name);
+            if starts {
+                (format!("{said}; this lets it run again"), None)
+            } else {
+                (format!("{said} and stays so"), Some(help))
+            }
+        }
+        Remark::Failed(container) => {
+            let said = format!("{of} exited with status {}{}", status(container), ago(&container.since));
+            let help = format!("on the host: docker logs {}; then docker start {0}", container.name);
+            if starts {
+                (format!("{said}; this starts it again"), None)
+            } else {
+                (format!("{said}, and its restart policy leaves it at that"), Some(help))
+            }
+        }
+        Remark::Excess { wanted, names } => {
+            let said = format!("{of} has {} containers, and the compose file asks for {wanted}", names.len());
+            if starts {
+                (format!("{said}; this removes the others"), None)
+            } else {
+                let help = format!(
+                    "somebody has scaled it by hand; to undo that, on the host: docker compose up -d {name}"
+                );
+                (said, Some(help))
+            }
+        }
+    };
+    let note = Diagnostic::warning(message, Some(service.at.clone()));
+    match help {
+        Some(help) => note.help(help),
+        None => note,
+    }
+}
+
+/// A service runs although its profile is not active: Compose leaves it alone, too.
+pub(super) fn inactive(
+    project: &WantedProject,
+    name: &str,
+    service: &Service,
+    containers: &[&str],
+) -> Diagnostic {
+    let message = format!("{}/{name} runs, although its profile is not active", project.name);
+    let help = format!("on the host, to end it: docker stop {0} && docker rm {0}", containers.join(" "));
+    Diagnostic::warning(message, Some(service.at.clone())).help(help)
+}
+
+/// Docker did not list the containers of the host.
+pub(super) fn containers_unknown(failure: DockerFailure) -> Diagnostic {
+    let (why, help) = match failure {
+        DockerFailure::NotInstalled => ("the host has no docker", "install Docker Engine there"),
+        DockerFailure::NotRunning => {
+            ("Docker Engine is not running on the host", "start it: systemctl start docker")
+        }
+        DockerFailure::Forbidden => (
+            "the user of the connection may not use Docker",
+            "on the host, as root: usermod -aG docker <user>",
+        ),
+        DockerFailure::NoAnswer => {
+            ("Docker on the host did not answer in time", "on the host: systemctl status docker")
+        }
+        DockerFailure::Other => ("Docker on the host did not list its containers", "run ghdeploy doctor"),
+    };
+    Diagnostic::warning(format!("{why}, so nobody knows whether the services run"), None).help(help)
 }
 
 /// A rollback left the wanted version.

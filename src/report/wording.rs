@@ -10,8 +10,8 @@ use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::queries::if_host_variables;
 use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
 use crate::plan::{
-    self, Action, ActionKind, DefinitionChange, FileChange, FileChangeKind, NewPart, ProjectChange, Reason,
-    Relation,
+    self, Action, ActionKind, DefinitionChange, FileChange, FileChangeKind, Lack, NewPart, ProjectChange,
+    Reason, Relation,
 };
 
 use super::escape::name;
@@ -124,6 +124,7 @@ pub fn note(cause: &plan::Cause) -> Option<String> {
         plan::Cause::Definition { change } => match change {
             DefinitionChange::Plain => return None,
             DefinitionChange::Unseen => "a plain `up` does not apply it".to_owned(),
+            DefinitionChange::Scale => "another number of containers".to_owned(),
             DefinitionChange::Unknown => {
                 "recorded by another version of ghdeploy, so Compose decides".to_owned()
             }
@@ -145,8 +146,29 @@ pub fn note(cause: &plan::Cause) -> Option<String> {
             format!("restarts with {}", name(service))
         }
         plan::Cause::Drift => "changed on the host".to_owned(),
-        plan::Cause::Missing => "its container is missing".to_owned(),
+        plan::Cause::Follows { service, relation: Relation::SharesNamespace } => {
+            format!("uses a namespace of {}", name(service))
+        }
+        plan::Cause::Follows { service, relation: Relation::SharesVolumes } => {
+            format!("uses the volumes of {}", name(service))
+        }
+        plan::Cause::Missing { container } => lack(*container),
     })
+}
+
+/// Way in which a container does not run that should.
+fn lack(lack: Lack) -> String {
+    match lack {
+        Lack::Absent => "it has no container".to_owned(),
+        Lack::Fewer { wanted, found } => format!("it has {found} of {wanted} containers"),
+        Lack::NeverStarted => "its container was never started".to_owned(),
+        Lack::StartFailed => "Docker failed to start its container".to_owned(),
+        Lack::GaveUp { exit_code } => {
+            format!("its container exited with status {exit_code}, and Docker no longer restarts it")
+        }
+        Lack::Dead => "its container is dead".to_owned(),
+        Lack::LostNamespace => "the container whose namespace it uses is gone".to_owned(),
+    }
 }
 
 /// Shortens an image id to twelve hex digits, as many as Docker shows.

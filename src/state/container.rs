@@ -296,12 +296,42 @@ pub enum Containers {
     /// Nothing: Docker was not asked.
     #[default]
     NotAsked,
-    /// Nothing: Docker did not answer in time.
-    NoAnswer,
-    /// Nothing: `docker ps` failed, and printed this.
-    Failed(Vec<String>),
+    /// Nothing: Docker did not list them.
+    Unknown(DockerFailure),
     /// All of them, of every Compose project.
     Known(Vec<ListedContainer>),
+}
+
+/// Why Docker did not list the containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DockerFailure {
+    /// The host has no `docker`.
+    NotInstalled,
+    /// Docker Engine is not running.
+    NotRunning,
+    /// The user of the connection may not use it.
+    Forbidden,
+    /// It did not answer in time.
+    NoAnswer,
+    /// For another reason.
+    Other,
+}
+
+impl DockerFailure {
+    /// The reason in what `docker` printed.
+    #[must_use]
+    pub fn of(output: &[String]) -> Self {
+        let says = |needle: &str| output.iter().any(|line| line.contains(needle));
+        if says("docker: not found") || says("docker: command not found") {
+            Self::NotInstalled
+        } else if says("permission denied while trying to connect") {
+            Self::Forbidden
+        } else if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+            Self::NotRunning
+        } else {
+            Self::Other
+        }
+    }
 }
 
 impl Containers {
@@ -310,7 +340,7 @@ impl Containers {
     pub fn known(&self) -> Option<&[ListedContainer]> {
         match self {
             Self::Known(containers) => Some(containers),
-            Self::NotAsked | Self::NoAnswer | Self::Failed(_) => None,
+            Self::NotAsked | Self::Unknown(_) => None,
         }
     }
 }

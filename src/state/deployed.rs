@@ -135,6 +135,13 @@ pub struct ServiceState {
     /// The digest of the content of its build context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
+    /// The number of its containers, as the compose files had it; `None` if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
+    /// Whether its containers had completed with status 0 when they were seen last: then it is a one-shot, and
+    /// nothing is missing when they are gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub completed: bool,
     /// The digests of its inputs, grouped by the action that a change to them calls for; see [`crate::plan`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,

@@ -130,6 +130,8 @@ pub fn service_state(
         definition,
         unhashed: service.unhashed.as_ref().map(|digest| digest.chars().take(DIGEST_CHARS).collect()),
         build,
+        scale: service.scale,
+        completed: false,
         inputs: by.into_iter().map(|(key, hasher)| (key, short(hasher))).collect(),
         env_files: BTreeMap::new(),
     }

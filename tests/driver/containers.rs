@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use ghdeploy::host::facts::facts_with_containers;
-use ghdeploy::state::container::{ContainerState, Containers};
+use ghdeploy::state::container::{ContainerState, Containers, DockerFailure};
 
 use crate::bed::{Bed, under_every_shell, under_shells_with_tools};
 
@@ -76,7 +76,7 @@ under_every_shell! {
 
     async fn a_docker_that_fails_leaves_the_containers_unknown(bed: Bed) {
         bed.wrap("docker", "echo 'Cannot connect to the Docker daemon'; exit 1");
-        assert_eq!(listed(&bed).await, Containers::Failed(vec!["Cannot connect to the Docker daemon".to_owned()]));
+        assert_eq!(listed(&bed).await, Containers::Unknown(DockerFailure::NotRunning));
     }
 }
 
@@ -85,6 +85,6 @@ under_shells_with_tools! {
         // Time passes at once.
         bed.wrap("sleep", ":");
         bed.wrap("docker", "exec tail -f /dev/null");
-        assert_eq!(listed(&bed).await, Containers::NoAnswer);
+        assert_eq!(listed(&bed).await, Containers::Unknown(DockerFailure::NoAnswer));
     }
 }

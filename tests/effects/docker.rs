@@ -1,7 +1,7 @@
 //! Docker on the model of a host: images, containers, and what Compose does to them.
 
 use ghdeploy::base::path::RootPath;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::host::{Answer, Container, Files, Host, refused};
 
@@ -122,6 +122,28 @@ impl Host {
             started: self.clock,
             image,
         });
+    }
+
+    /// Every container, as the facts list it.
+    pub(crate) fn list_containers(&self) -> Vec<Value> {
+        if self.has_no_docker {
+            let why = json!({"event": "output", "text": "sh: docker: not found"});
+            return vec![why, json!({"event": "docker", "rc": 127})];
+        }
+        let line = |container: &Container| {
+            let (state, status) = match container.runs_for {
+                _ if self.is_poisoned(container) => ("exited", "Exited (1) 3 hours ago"),
+                Some(0) => ("exited", "Exited (0) 3 hours ago"),
+                _ => ("running", "Up 3 hours"),
+            };
+            let Container { id, project, service, .. } = container;
+            let text = format!(
+                "{id}\t{project}-{service}-1\t{project}\t{service}\t1\tFalse\t{state}\t{status}\t\tx\tnet\t/srv"
+            );
+            json!({"event": "listed", "text": text})
+        };
+        let done = json!({"event": "docker", "rc": 0});
+        self.containers.iter().map(line).chain([done]).collect()
     }
 
     /// Every container, in the form of `docker inspect`.

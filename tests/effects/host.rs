@@ -92,7 +92,7 @@ impl Host {
     pub(crate) fn obey(&mut self, words: &[&str], list: &[String], half: bool) -> Answer {
         match words {
             ["open", ..] => ok(),
-            ["facts", ..] => self.facts(list),
+            ["facts", what, ..] => self.facts(list, *what == "containers"),
             ["host_only"] => {
                 let mut events = vec![json!({"event": "env", "text": "k 01234567"})];
                 for line in list.iter().filter(|line| !line.starts_with('c')) {
@@ -174,7 +174,7 @@ impl Host {
         }
     }
 
-    fn facts(&self, wants: &[String]) -> Answer {
+    fn facts(&self, wants: &[String], containers: bool) -> Answer {
         let mut events = Vec::new();
         events.extend(self.state.iter().map(|state| json!({"event": "state", "state": state})));
         for (which, manifests) in [("manifest", &self.manifests), ("pending", &self.pending)] {
@@ -192,6 +192,9 @@ impl Host {
             if self.files.get(&path) != Some(&entry) {
                 events.push(json!({"event": "found", "text": self.look(&path)}));
             }
+        }
+        if containers {
+            events.extend(self.list_containers());
         }
         (events, 0)
     }

@@ -5,6 +5,7 @@
 mod bases;
 mod bench;
 mod command_line;
+mod containers;
 mod edges;
 mod files;
 mod held;

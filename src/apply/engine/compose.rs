@@ -1,6 +1,6 @@
 //! Docker Compose's commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Call, Engine};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
@@ -27,7 +27,13 @@ impl Engine for Compose {
             Operation::Build => vec![compose(&["build"], services)],
             Operation::Tag { image, name, .. } => vec![docker(&["tag", image, name])],
             Operation::Hook(hook) => vec![run_hook(hook, &work.state.project)],
-            Operation::Up(Up::Needed) => vec![compose(&["up", "-d", "--no-recreate"], services)],
+            Operation::Up(Up::Needed) => {
+                let up = compose(&["up", "-d", "--no-recreate"], services);
+                unpause(services.iter().copied(), &work.state.project, before)
+                    .into_iter()
+                    .chain([up])
+                    .collect()
+            }
             Operation::Up(replaces) => up(*replaces, services, work, before),
             Operation::Restart => restart(services, &work.state.project, before),
             Operation::Signal(signal) => vec![compose(&["kill", "-s", signal], services)],
@@ -131,12 +137,25 @@ fn up(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container])
     });
     let alone: Vec<&str> = alone.into_iter().collect();
     let mut calls = Vec::new();
+    let needed = with_dependencies(all, with.iter().copied().collect(), |_, _| true);
+    let comes_up: BTreeSet<&str> = needed.into_iter().chain(services.iter().copied()).collect();
+    calls.extend(unpause(comes_up.into_iter(), &work.state.project, before));
     for (no_deps, services) in [(&[][..], with), (&["--no-deps"][..], alone)] {
         if !services.is_empty() {
             calls.push(compose(&[&["up", "-d"][..], options, no_deps].concat(), &services));
         }
     }
     calls
+}
+
+/// `docker compose unpause` for those services that somebody has paused: an `up` would fail on them.
+fn unpause<'s>(services: impl Iterator<Item = &'s str>, project: &str, before: &[Container]) -> Option<Call> {
+    let is_paused = |name: &&str| {
+        let mut own = before.iter().filter(|container| container.is_of(project, name));
+        own.any(|container| container.state == ContainerState::Paused)
+    };
+    let paused: Vec<&str> = services.filter(is_paused).collect();
+    (!paused.is_empty()).then(|| compose(&["unpause"], &paused))
 }
 
 /// `docker compose restart`. Services without a grace period get one second: a restart without any makes

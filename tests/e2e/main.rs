@@ -13,6 +13,7 @@ mod builds;
 mod comments;
 mod conditions;
 mod conflicts;
+mod containers;
 mod content;
 mod definitions;
 mod edits;

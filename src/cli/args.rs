@@ -95,8 +95,8 @@ pub(super) enum CommandArgs {
     Build(BuildArgs),
     /// Make the hosts match this tree: sync files, then restart exactly the affected services
     Sync(SyncArgs),
-    /// Show what is deployed on the hosts, what has drifted, and the containers
-    Status,
+    /// Show what is deployed on the hosts, what has drifted, and whether the services run
+    Status(StatusArgs),
     /// Show how the content of files on the hosts differs from this tree
     Diff(DiffArgs),
     /// Show the releases of the hosts, and which of them you can roll back to
@@ -267,6 +267,13 @@ pub(super) struct RollbackArgs {
     /// Wait this long for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,
+}
+
+/// Options of `status`.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
 }
 
 /// Selection of projects.

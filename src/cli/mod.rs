@@ -113,7 +113,7 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         CommandArgs::Comment(options) => block_on(comment::run(&context, options)),
         CommandArgs::Explain(options) => explain::run(&context, options),
         CommandArgs::Sync(options) => block_on(sync::run(&context, options)),
-        CommandArgs::Status => block_on(status::run(&context)),
+        CommandArgs::Status(options) => block_on(status::run(&context, options)),
         CommandArgs::Diff(options) => block_on(diff::run(&context, options)),
         CommandArgs::History => block_on(history::run(&context)),
         CommandArgs::Rollback(options) => block_on(rollback::run(&context, options)),

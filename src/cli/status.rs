@@ -1,22 +1,31 @@
-//! `status`: what is deployed on the hosts, what has drifted, what is owed, and the containers.
+//! `status`: what is deployed on the hosts, what has drifted, what is owed, and the services.
 
 use futures_util::future::join_all;
 
-use super::context::Context;
+use super::args::StatusArgs;
+use super::context::{Context, selection};
 use crate::base::error::{Exit, Result};
 use crate::deploy::status::{status, unknown};
 use crate::outcome::queries::Status;
 use crate::report::render;
 
-pub(super) async fn run(context: &Context) -> Result<Exit> {
+pub(super) async fn run(context: &Context, args: &StatusArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let worktree = context.worktree();
+    let selection = selection(&args.select)?;
     let hosts = join_all(targets.iter().map(|target| async {
-        let found =
-            context.look(target, async |session, transport| status(session, &worktree, transport).await);
+        let found = context.look(target, async |session, transport| {
+            status(session, &worktree, selection.as_ref(), transport).await
+        });
         found.await.unwrap_or_else(|error| unknown(target, error))
     }));
     let status = Status { hosts: hosts.await };
     context.print(|out| render(&status, context.format, out, context.style))?;
-    Ok(if status.hosts.iter().all(|host| host.problems.is_empty()) { Exit::Done } else { Exit::Unreachable })
+    Ok(if !status.hosts.iter().all(|host| host.problems.is_empty()) {
+        Exit::Unreachable
+    } else if args.select.exit_code && !status.is_good() {
+        Exit::Pending
+    } else {
+        Exit::Done
+    })
 }

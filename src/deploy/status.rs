@@ -1,6 +1,6 @@
-//! What is deployed on a host, what has drifted, what is owed, and the containers.
+//! What is deployed on a host, what has drifted, what is owed, and the services with their containers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::host_only::{learn, settle};
@@ -9,17 +9,21 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::base::path::RootPath;
 use crate::compose::Files as _;
-use crate::host::facts::{facts, host_only};
+use crate::config::globs::ProjectGlobs;
+use crate::host::facts::{facts_with_containers, host_only};
 use crate::host::{Command, Driver, Transport};
-use crate::outcome::queries::{self, HostStatus, OwedAction, ProjectStatus};
-use crate::plan::{self, PlanOptions};
-use crate::state::container::Container;
-use crate::state::deployed::{Deployed, unit};
+use crate::outcome::queries::{
+    ContainerStatus, HostStatus, OwedAction, ProjectStatus, ServiceCondition, ServiceStatus,
+};
+use crate::plan::containers::{End, Expected, Standing, standing};
+use crate::plan::{self, Lack, PlanOptions};
+use crate::state::container::{Container, ContainerState, HealthStatus, ListedContainer};
+use crate::state::deployed::{Deployed, ProjectState, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 
-/// The status of a host.
+/// The status of a host. `selection` are the projects that are shown; `None`: all.
 ///
 /// # Errors
 ///
@@ -27,35 +31,47 @@ use crate::tree::disk::DiskTree;
 pub async fn status(
     session: &Session<'_>,
     worktree: &Worktree,
+    selection: Option<&ProjectGlobs>,
     transport: &dyn Transport,
 ) -> Result<HostStatus> {
     let driver = session.start(transport).await?;
     session.open(&driver, Access::Read).await?;
-    let mut deployed = facts(&driver, &BTreeMap::new()).await?;
+    let mut deployed = facts_with_containers(&driver, &BTreeMap::new()).await?;
     let wanted = wanted(session.target, worktree, &driver, &mut deployed).await;
+    // It knows when containers were started.
     let reply = driver.call(&Command::Containers).await?;
     let mut problems = Vec::new();
-    if !reply.is_ok() && !deployed.state.projects.is_empty() {
+    if (!reply.is_ok() || deployed.containers.known().is_none()) && !deployed.state.projects.is_empty() {
         let message = format!("Docker on the host does not list its containers: {}", reply.output.join("; "));
         problems.push(Diagnostic::error(message, None).help("run ghdeploy doctor"));
     }
-    let mut containers = reply.into_containers();
-    containers.retain(|container| !container.is_oneoff());
+    let inspected = reply.into_containers();
     driver.end().await;
-    let (owed, rivals) = match &wanted {
+    let (seen, rivals) = match &wanted {
         Ok((tree, wanted)) => (
-            owed(session.target, tree, wanted, &deployed),
+            seen(session.target, tree, wanted, &deployed),
             rivals(wanted, &deployed, &|path| tree.shown(path)),
         ),
         Err(_) => (BTreeMap::new(), Vec::new()),
     };
     problems.extend(rivals);
     let state = &deployed.state;
-    let projects = state.projects.iter().map(|(name, project)| {
+    let selected =
+        state.projects.iter().filter(|(name, _)| selection.is_none_or(|globs| globs.selects(name)));
+    let projects = selected.map(|(name, project)| {
         let manifest = deployed.manifests.get(&unit(name));
         let paths = manifest.into_iter().flat_map(|manifest| manifest.0.keys());
         let drift = paths.filter(|path| deployed.found.contains_key(*path));
-        let own = containers.iter().filter(|container| container.project == project.project);
+        let listed = deployed.containers.known().unwrap_or_default();
+        let own: Vec<&ListedContainer> = listed
+            .iter()
+            .filter(|container| container.project == project.project && !container.is_oneoff)
+            .collect();
+        let seen = seen.get(name);
+        let services = match deployed.containers.known() {
+            Some(_) => services(project, seen, &own),
+            None => Vec::new(),
+        };
         ProjectStatus {
             name: name.clone(),
             path: project.dir.to_string(),
@@ -63,15 +79,22 @@ pub async fn status(
             commit: project.commit.clone(),
             left: project.held.as_ref().map(|held| held.release),
             drift: drift.map(ToString::to_string).collect(),
-            owed: owed.get(name).cloned().unwrap_or_default(),
-            containers: own.map(shown).collect(),
+            owed: seen.map(|seen| seen.owed.clone()).unwrap_or_default(),
+            services,
+            containers: shown(&own, &inspected),
         }
     });
+    let ago = |at: &String| {
+        let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+        let secs = seconds(&(session.options.clock)())? - seconds(at)?;
+        u64::try_from(secs).ok()
+    };
     Ok(HostStatus {
         name: session.target.name.clone(),
         release: Some(state.release).filter(|release| *release > 0),
         commit: state.commit.clone(),
         deployed_at: state.at.clone(),
+        deployed_secs_ago: state.at.as_ref().and_then(ago),
         projects: projects.collect(),
         problems,
     })
@@ -85,44 +108,127 @@ pub fn unknown(target: &Target, error: Error) -> HostStatus {
         release: None,
         commit: None,
         deployed_at: None,
+        deployed_secs_ago: None,
         projects: Vec::new(),
         problems: error.diagnostics,
     }
 }
 
-fn shown(container: &Container) -> queries::ContainerStatus {
-    queries::ContainerStatus {
-        service: container.service.clone(),
-        name: container.name.trim_start_matches('/').to_owned(),
-        state: container.state.clone(),
-        health: container.health.clone(),
+/// The containers of a project, by service and number.
+fn shown(own: &[&ListedContainer], inspected: &[Container]) -> Vec<ContainerStatus> {
+    let mut own = own.to_vec();
+    own.sort_by_key(|container| (&container.service, container.number, &container.name));
+    let shown = own.into_iter().map(|container| {
+        let details = inspected.iter().find(|details| details.id.starts_with(&container.id));
         // Docker's zero time: never started.
-        since: Some(container.started.clone()).filter(|since| !since.starts_with("0001")),
-        image: container.image_name.clone(),
-    }
+        let since = details.map(|details| details.started.clone()).filter(|since| !since.starts_with("0001"));
+        let image = details.map_or(&container.image, |details| &details.image_name);
+        ContainerStatus {
+            service: container.service.clone(),
+            name: container.name.clone(),
+            state: container.state.clone(),
+            health: container.health.clone(),
+            since,
+            image: image.clone(),
+            exit_code: container.exit_code,
+            age: Some(container.since.clone()).filter(|age| !age.is_empty()),
+            ports: container.ports.clone(),
+        }
+    });
+    shown.collect()
 }
 
-/// What earlier runs have left to do: services whose record is not what the deployed files ask for. Only the
-/// tree shows that, and only while it has the files that are deployed.
-fn owed(
-    target: &Target,
-    tree: &DiskTree,
-    wanted: &Wanted,
-    deployed: &Deployed,
-) -> BTreeMap<String, Vec<OwedAction>> {
+/// The services of a project: those that are expected, and those that have a container all the same.
+fn services(project: &ProjectState, seen: Option<&Seen>, own: &[&ListedContainer]) -> Vec<ServiceStatus> {
+    // Without the tree that was deployed, the records say what is expected.
+    let recorded = || {
+        let expected = |(name, state): (&String, &crate::state::deployed::ServiceState)| {
+            let expected = Expected { scale: state.scale, policy: None, is_one_shot: state.completed };
+            (name.clone(), (expected, None))
+        };
+        project.services.iter().map(expected).collect()
+    };
+    let expected: BTreeMap<String, (Expected, Option<Standing>)> = match seen {
+        Some(seen) => seen.services.clone(),
+        None => recorded(),
+    };
+    let names: BTreeSet<&String> =
+        expected.keys().chain(own.iter().map(|container| &container.service)).collect();
+    let of = |name: &String| {
+        let own: Vec<&ListedContainer> =
+            own.iter().copied().filter(|container| container.service == *name).collect();
+        let (scale, condition) = match expected.get(name) {
+            None => (Some(0), ServiceCondition::Unexpected),
+            Some((expected, known)) => {
+                let judged = known.clone().unwrap_or_else(|| standing(expected, &own));
+                (expected.scale, condition(expected, &judged, &own))
+            }
+        };
+        ServiceStatus { service: name.clone(), expected: scale, containers: own.len(), condition }
+    };
+    names.into_iter().map(of).collect()
+}
+
+/// The worst condition of the containers of a service.
+fn condition(expected: &Expected, standing: &Standing, own: &[&ListedContainer]) -> ServiceCondition {
+    if expected.scale == Some(0) {
+        return if own.is_empty() { ServiceCondition::ScaledToZero } else { ServiceCondition::Unexpected };
+    }
+    match standing.lack {
+        Some(Lack::Absent | Lack::Fewer { .. }) => return ServiceCondition::Missing,
+        Some(Lack::LostNamespace) => return ServiceCondition::Failed,
+        _ => {}
+    }
+    let of = |container: &&ListedContainer| match End::of(container, expected.policy.as_ref()) {
+        End::Vanishes => ServiceCondition::Missing,
+        End::Lacks(Lack::NeverStarted) => ServiceCondition::NotStarted,
+        End::Lacks(_) | End::Failed => ServiceCondition::Failed,
+        End::Stopped => ServiceCondition::Stopped,
+        End::Paused => ServiceCondition::Paused,
+        End::Completed => ServiceCondition::Completed,
+        End::Runs if container.state == ContainerState::Restarting => ServiceCondition::Restarting,
+        End::Runs => match container.health {
+            Some(HealthStatus::Unhealthy) => ServiceCondition::Unhealthy,
+            Some(HealthStatus::Starting) => ServiceCondition::Starting,
+            _ => ServiceCondition::Running,
+        },
+    };
+    // Nobody misses a one-shot that has completed.
+    own.iter().map(of).max().unwrap_or(ServiceCondition::Completed)
+}
+
+/// What only the tree that was deployed shows of a project.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What earlier runs have left to do, and what the containers owe.
+    owed: Vec<OwedAction>,
+    /// What is expected of each active service, and how its containers meet that, as far as it was ever started.
+    services: BTreeMap<String, (Expected, Option<Standing>)>,
+}
+
+/// What the tree shows, of the projects of which it has the files that are deployed.
+fn seen(target: &Target, tree: &DiskTree, wanted: &Wanted, deployed: &Deployed) -> BTreeMap<String, Seen> {
     let is_same = |name: &str| {
         let mut own = wanted.projects.iter().filter(|project| project.name == name);
         own.any(|project| deployed.manifests.get(&unit(name)) == Some(&project.manifest))
     };
     let options = PlanOptions::new(&is_same);
     let work = plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path));
-    let of = |plan: plan::ProjectPlan| {
+    let of = |work: plan::ProjectWork| {
+        let plan::ProjectWork { plan, wanted, standings, .. } = work;
         let actions = plan.actions.into_iter();
         let owed =
             actions.filter_map(|action| Some(OwedAction { service: action.service?, kind: action.kind }));
-        (plan.name, owed.collect())
+        let model = wanted.as_ref().map(|wanted| &wanted.model.services);
+        let active = model.into_iter().flatten().filter(|(_, service)| service.active);
+        let services = active.map(|(name, service)| {
+            let expected =
+                Expected { scale: service.scale, policy: service.restart.clone(), is_one_shot: false };
+            (name.clone(), (expected, standings.get(name).cloned()))
+        });
+        (plan.name, Seen { owed: owed.collect(), services: services.collect() })
     };
-    work.projects.into_iter().map(|work| of(work.plan)).collect()
+    work.projects.into_iter().filter(|work| work.wanted.is_some()).map(of).collect()
 }
 
 /// The tree and what it wants of the host, with the settings that the host has.

@@ -8,7 +8,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::compose::model::ReadMethod;
 use crate::outcome::history::Release;
 use crate::plan::{ActionKind, FileChangeKind};
-use crate::state::container::{ContainerState, HealthStatus};
+use crate::state::container::{ContainerState, HealthStatus, PublishedPort};
 
 /// Result of `explain`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -126,6 +126,9 @@ pub struct HostStatus {
     pub commit: Option<String>,
     /// Time of that release, in RFC 3339; `None` before the first.
     pub deployed_at: Option<String>,
+    /// How long ago that was, in seconds, by the clock of this machine.
+    #[serde(skip)]
+    pub deployed_secs_ago: Option<u64>,
     /// Its projects by name.
     pub projects: Vec<ProjectStatus>,
     /// Causes why something could not be read.
@@ -151,8 +154,94 @@ pub struct ProjectStatus {
     pub drift: Vec<String>,
     /// Actions that an earlier run did not finish.
     pub owed: Vec<OwedAction>,
+    /// Its services, those without a container included, by name.
+    pub services: Vec<ServiceStatus>,
     /// Its containers.
     pub containers: Vec<ContainerStatus>,
+}
+
+/// State of a service: what is expected of its containers, and whether they meet that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceStatus {
+    /// The service.
+    pub service: String,
+    /// How many containers it should have; `None`: the number is unknown, but at least one.
+    pub expected: Option<u32>,
+    /// How many it has.
+    pub containers: usize,
+    /// The worst condition of any of them.
+    pub condition: ServiceCondition,
+}
+
+/// Condition of a service, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceCondition {
+    /// It has a container although no active service of the compose files has this name.
+    Unexpected,
+    /// No container is wanted.
+    ScaledToZero,
+    /// It has completed, as a one-shot does.
+    Completed,
+    /// It runs, and its healthcheck passes if it has one.
+    Running,
+    /// It runs, and its healthcheck has not passed yet.
+    Starting,
+    /// Somebody has paused it.
+    Paused,
+    /// Somebody has stopped it.
+    Stopped,
+    /// It exits, and Docker restarts it.
+    Restarting,
+    /// It runs, and its healthcheck fails.
+    Unhealthy,
+    /// Its container was never started.
+    NotStarted,
+    /// It has failed.
+    Failed,
+    /// It has no container, or too few.
+    Missing,
+}
+
+impl ServiceCondition {
+    /// Whether nobody has to look at it.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        self <= Self::Starting
+    }
+
+    /// Its words in a text.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unexpected => "not in use",
+            Self::ScaledToZero => "scaled to 0",
+            Self::Completed => "completed",
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Restarting => "restarting",
+            Self::Unhealthy => "unhealthy",
+            Self::NotStarted => "not started",
+            Self::Failed => "failed",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+impl Status {
+    /// Whether every host could be asked and is as it should be: no drift, nothing owed, every service in good
+    /// condition.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let is_good = |project: &ProjectStatus| {
+            project.drift.is_empty()
+                && project.owed.is_empty()
+                && project.services.iter().all(|service| service.condition.is_good())
+        };
+        self.hosts.iter().all(|host| host.problems.is_empty() && host.projects.iter().all(is_good))
+    }
 }
 
 /// Action that the next sync will carry out.
@@ -180,6 +269,12 @@ pub struct ContainerStatus {
     pub since: Option<String>,
     /// The image reference that it was made from.
     pub image: String,
+    /// The exit status, if it has exited.
+    pub exit_code: Option<i64>,
+    /// For how long it has been in that state, in Docker's words: `3 hours`.
+    pub age: Option<String>,
+    /// The ports of the host that it publishes.
+    pub ports: Vec<PublishedPort>,
 }
 
 impl ContainerStatus {

@@ -273,6 +273,7 @@ impl Planner<'_> {
                 recorded,
                 is_invalidated,
                 goes_first: read_by_others.contains(name),
+                standings,
                 images: Vec::new(),
             });
         }
@@ -289,6 +290,7 @@ impl Planner<'_> {
                 recorded: Some((*recorded).clone()),
                 is_invalidated: false,
                 goes_first: false,
+                standings: BTreeMap::new(),
                 images: Vec::new(),
             });
         }

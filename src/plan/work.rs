@@ -1,7 +1,9 @@
 //! A plan with everything that carrying it out takes and no reader of the plan needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::containers::Standing;
 use super::{FileChange, HostPlan, ProjectPlan};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::Manifest;
@@ -47,6 +49,8 @@ pub struct ProjectWork {
     pub is_invalidated: bool,
     /// Whether another project reads a file of it that changes: then its files go first.
     pub goes_first: bool,
+    /// What the containers of each service say; empty if they are not known.
+    pub standings: BTreeMap<String, Standing>,
     /// Images that are tagged again before services act: id and name.
     pub images: Vec<(String, String)>,
 }

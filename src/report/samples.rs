@@ -10,7 +10,7 @@ use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::queries::{
     CheckReport, Checkup, CheckupResult, CheckupStep, ContainerStatus, DiffReport, Explanation, Explanations,
     FileDiff, History, HostCheckup, HostDiff, HostHistory, HostStatus, OwedAction, PastRelease, PathReader,
-    ProjectStatus, Reading, Status,
+    ProjectStatus, Reading, ServiceCondition, ServiceStatus, Status,
 };
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostFailure, HostOutcome, Outcome, ProjectOutcome,
@@ -20,6 +20,8 @@ use crate::plan::{
     Action, ActionKind, Cause, FileChange, FileChangeKind, HostPlan, NewPart, Plan, ProjectChange,
     ProjectPlan, Reason, VERSION,
 };
+
+use crate::state::container::PublishedPort;
 
 use super::escape::is_unseen;
 use super::{Render, Style};
@@ -364,6 +366,10 @@ pub(super) fn hostile_status() -> Status {
                 ..container.clone()
             };
             project.containers = names().map(named).collect();
+            let service = project.services[0].clone();
+            let condition = ServiceCondition::Unexpected;
+            project.services =
+                names().map(|name| ServiceStatus { service: name, condition, ..service.clone() }).collect();
         }
     }
     status
@@ -443,6 +449,23 @@ pub(super) fn status() -> Status {
         health: health.map(|health| health.to_owned().into()),
         since: Some("2025-06-01T02:03:04Z".to_owned()),
         image: "ghcr.io/owner/blog:latest".to_owned(),
+        exit_code: (state == "exited").then_some(3),
+        age: Some("3 hours".to_owned()),
+        ports: Vec::new(),
+    };
+    let port = |address: &str, first: u16, protocol: &str| PublishedPort {
+        address: address.to_owned(),
+        first,
+        last: first,
+        container: "80".to_owned(),
+        protocol: protocol.to_owned(),
+    };
+    let ports = vec![port("0.0.0.0", 8080, "tcp"), port("[::]", 8080, "tcp"), port("127.0.0.1", 53, "udp")];
+    let service = |service: &str, expected: u32, containers: usize, condition| ServiceStatus {
+        service: service.to_owned(),
+        expected: Some(expected),
+        containers,
+        condition,
     };
     let blog = ProjectStatus {
         name: "blog".to_owned(),
@@ -452,13 +475,23 @@ pub(super) fn status() -> Status {
         left: Some(40),
         drift: vec!["blog/nginx.conf".to_owned()],
         owed: vec![OwedAction { service: "web".to_owned(), kind: ActionKind::Restart }],
-        containers: vec![container("web", "running", Some("healthy")), container("worker", "exited", None)],
+        services: vec![
+            service("heavy", 1, 0, ServiceCondition::Missing),
+            service("init", 1, 0, ServiceCondition::Completed),
+            service("web", 1, 1, ServiceCondition::Running),
+            service("worker", 2, 1, ServiceCondition::Missing),
+        ],
+        containers: vec![
+            ContainerStatus { ports, ..container("web", "running", Some("healthy")) },
+            container("worker", "exited", None),
+        ],
     };
     let web = HostStatus {
         name: "web".to_owned(),
         release: Some(42),
         commit: Some(COMMIT.to_owned()),
         deployed_at: Some("2025-06-01T02:03:00Z".to_owned()),
+        deployed_secs_ago: Some(11_000),
         projects: vec![blog],
         problems: Vec::new(),
     };
@@ -467,6 +500,7 @@ pub(super) fn status() -> Status {
         release: None,
         commit: None,
         deployed_at: None,
+        deployed_secs_ago: None,
         projects: Vec::new(),
         problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
     };

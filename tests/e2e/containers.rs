@@ -20,7 +20,13 @@ fn a_container_that_is_gone_comes_back_and_one_that_was_stopped_does_not() {
     let one_shot = "init: {<<: *s, command: ['true']}";
     bed.compose("app", &format!("services:\n  web: {{<<: *s, restart: always, depends_on: {{init: {{condition: service_completed_successfully}}}}}}\n  worker: {{<<: *s, restart: always}}\n  {one_shot}"));
     bed.sync([]).exits(0);
+    bed.call(["status", "--exit-code"])
+        .run()
+        .exits(0)
+        .prints("1 project, 3 services: 1 completed, 2 running");
     docker(&bed, &["rm", "-f", "@app/web"]);
+    bed.call(["status", "--exit-code"]).run().exits(10).prints("no container").prints("owed: up web");
+    bed.call(["status", "--exit-code", "--project", "!app"]).run().exits(0);
     bed.call(["sync", "--no-restart"]).run().exits(0).prints("nothing to do");
     let change = bed.deploy();
     assert_eq!(change.actions, ["up app/web"]);
@@ -32,6 +38,7 @@ fn a_container_that_is_gone_comes_back_and_one_that_was_stopped_does_not() {
     docker(&bed, &["stop", "-t", "0", "@app/worker"]);
     bed.call(["sync"]).run().exits(0).prints("app/worker was stopped by hand").prints("nothing to do");
     assert_eq!(bed.containers()["app/worker"].state, "exited");
+    bed.call(["status", "--exit-code"]).run().exits(10).prints("stopped (137)");
     // As after a snapshot was restored.
     docker(&bed, &["rm", "-f", "@app/web", "@app/worker"]);
     bed.commit();

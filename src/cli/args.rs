@@ -229,6 +229,12 @@ pub(super) struct SyncArgs {
     /// Deploy a commit that is older than the deployed one
     #[arg(long, env = "GHDEPLOY_ALLOW_OLDER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) allow_older: bool,
+    /// Recreate containers that were started in another folder; their data there stays behind
+    #[arg(long, env = "GHDEPLOY_TAKE_OVER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) take_over: bool,
+    /// Hand a root over to this repository that was deployed from another one
+    #[arg(long, env = "GHDEPLOY_NEW_REPOSITORY", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) new_repository: bool,
     /// Wait this long for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,

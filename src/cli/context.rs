@@ -9,7 +9,7 @@ use crate::apply::stop::Stop;
 use crate::base::error::{Error, Result};
 use crate::config::Config;
 use crate::config::globs::ProjectGlobs;
-use crate::deploy::{Identity, RunOptions, Session, Target, Worktree, now};
+use crate::deploy::{Identity, RunOptions, RunRepository, Session, Target, Worktree, now};
 use crate::github;
 use crate::host::credentials::Credentials;
 use crate::host::{Notices, Transport};
@@ -103,6 +103,15 @@ impl Context {
         Identity {
             actor: actor.or_else(|| variable("USER")).or_else(|| variable("LOGNAME")),
             run_url: run.and_then(github::WorkflowRun::url),
+        }
+    }
+
+    /// The repository of the workflow run.
+    pub(super) fn run_repository(&self) -> RunRepository {
+        let run = self.workflow.as_ref();
+        RunRepository {
+            name: run.and_then(|run| run.repository.clone()),
+            id: run.and_then(github::WorkflowRun::repository_id),
         }
     }
 

@@ -1,13 +1,15 @@
 //! `doctor`: checks the connection to the hosts, their tools and permissions, and says how to fix what is
 //! wrong.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 
 use super::context::Context;
 use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
 use crate::deploy::Target;
-use crate::host::facts::open;
+use crate::host::facts::{facts, open};
 use crate::host::{Command, Driver, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
@@ -67,6 +69,11 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         None,
     ));
     steps.push(root(&driver, &target.root).await);
+    if let Ok(deployed) = facts(&driver, &BTreeMap::new()).await
+        && let Some(repository) = deployed.state.repository.shown()
+    {
+        steps.push(step("repository", CheckupResult::Ok, format!("deployed from {repository}"), None));
+    }
     for (what, argv, help) in [
         (
             "docker engine",

@@ -25,6 +25,9 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         prune: args.prune || context.config.prune,
         adopt: args.adopt,
         allow_older: args.allow_older,
+        take_over: args.take_over,
+        new_repository: args.new_repository,
+        run_repository: context.run_repository(),
     };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
     let notifier = (!args.dry_run).then(|| context.notifier());

@@ -4,9 +4,11 @@
 //! [`Session`] has all that a run needs, and a run ends in a value.
 
 pub mod diff;
+mod elsewhere;
 pub mod history;
 mod host_only;
 mod hosts;
+mod repository;
 pub mod rollback;
 mod session;
 pub mod status;
@@ -15,6 +17,7 @@ mod target;
 mod worktree;
 
 pub use hosts::{failed_before_start, on_each, plan_of};
+pub use repository::RunRepository;
 pub use session::{Access, Identity, Prepared, Reached, RunOptions, Session, now};
 pub use target::Target;
 pub use worktree::Worktree;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::elsewhere::elsewhere;
 use super::host_only::{learn, settle};
 use super::{Access, Session, Target, Worktree};
 use crate::base::diagnostic::Diagnostic;
@@ -20,7 +21,7 @@ use crate::plan::{self, Lack, PlanOptions};
 use crate::state::container::{Container, ContainerState, HealthStatus, ListedContainer};
 use crate::state::deployed::{Deployed, ProjectState, unit};
 use crate::state::question::HostOnlyQuestion;
-use crate::state::wanted::Wanted;
+use crate::state::wanted::{Wanted, WantedProject};
 use crate::tree::disk::DiskTree;
 
 /// The status of a host. `selection` are the projects that are shown; `None`: all.
@@ -47,14 +48,14 @@ pub async fn status(
     }
     let inspected = reply.into_containers();
     driver.end().await;
-    let (seen, rivals) = match &wanted {
+    let (seen, obstacles) = match &wanted {
         Ok((tree, wanted)) => (
             seen(session.target, tree, wanted, &deployed),
-            rivals(wanted, &deployed, &|path| tree.shown(path)),
+            obstacles(wanted, &deployed, &|path| tree.shown(path)),
         ),
         Err(_) => (BTreeMap::new(), Vec::new()),
     };
-    problems.extend(rivals);
+    problems.extend(obstacles);
     let state = &deployed.state;
     let selected =
         state.projects.iter().filter(|(name, _)| selection.is_none_or(|globs| globs.selects(name)));
@@ -95,6 +96,7 @@ pub async fn status(
         commit: state.commit.clone(),
         deployed_at: state.at.clone(),
         deployed_secs_ago: state.at.as_ref().and_then(ago),
+        repository: state.repository.shown(),
         projects: projects.collect(),
         problems,
     })
@@ -109,6 +111,7 @@ pub fn unknown(target: &Target, error: Error) -> HostStatus {
         commit: None,
         deployed_at: None,
         deployed_secs_ago: None,
+        repository: None,
         projects: Vec::new(),
         problems: error.diagnostics,
     }
@@ -243,12 +246,19 @@ async fn wanted(
     learn(deployed, host_only(driver, &question).await?);
     let read = async |settings: &_| worktree.wanted_with(target, settings, &wanted).await;
     let wanted = settle(driver, deployed, question, wanted.clone(), read).await?;
+    deployed.elsewhere = elsewhere(driver, &target.root, &wanted, deployed).await?;
     Ok((tree, wanted))
 }
 
-/// Compose files that only the host has and that decide what runs in deployed projects.
-fn rivals(wanted: &Wanted, deployed: &Deployed, shown: &dyn Fn(&RootPath) -> String) -> Vec<Diagnostic> {
+/// What stands in the way of deployed projects: compose files that only the host has, containers that were
+/// started in another folder.
+fn obstacles(wanted: &Wanted, deployed: &Deployed, shown: &dyn Fn(&RootPath) -> String) -> Vec<Diagnostic> {
     let is_deployed = |name: &str| deployed.state.projects.contains_key(name);
     let projects = wanted.projects.iter().filter(|project| is_deployed(&project.name));
-    projects.flat_map(|project| plan::rivals(project, deployed, shown)).collect()
+    let problems = |project: &Arc<WantedProject>| {
+        let elsewhere = deployed.elsewhere.get(&project.name);
+        let elsewhere = elsewhere.map(|elsewhere| plan::elsewhere(elsewhere, project));
+        plan::rivals(project, deployed, shown).into_iter().chain(elsewhere)
+    };
+    projects.flat_map(problems).collect()
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::elsewhere::elsewhere;
 use super::host_only::settle;
+use super::repository::{OwnRepository, RunRepository, judge};
 use super::session::wants;
 use super::{Prepared, Reached, Session, Target, Worktree};
 use crate::apply::ContentSource;
 use crate::apply::stage::Source;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
@@ -16,6 +19,7 @@ use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostWork, PlanOptions};
 use crate::state::deployed::{Commit, Deployed};
 use crate::state::question::HostOnlyQuestion;
+use crate::state::repository::{Kinship, RepositoryMarks};
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
@@ -36,6 +40,12 @@ pub struct Sync<'a> {
     pub adopt: bool,
     /// Deploy a commit that is older than the deployed one, or that was rolled back from.
     pub allow_older: bool,
+    /// Recreate containers that were started in another folder.
+    pub take_over: bool,
+    /// Let the root belong to this repository from now on.
+    pub new_repository: bool,
+    /// The repository of the workflow run.
+    pub run_repository: RunRepository,
 }
 
 impl Sync<'_> {
@@ -57,8 +67,12 @@ impl Sync<'_> {
     /// As [`Sync::run`].
     pub async fn prepare(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Prepared> {
         // Files are hashed while ssh shakes hands.
-        let (driver, read) = tokio::join!(session.start(transport), self.worktree.wanted(session.target));
-        let (tree, wanted) = read?;
+        let (driver, read, own) = tokio::join!(
+            session.start(transport),
+            self.worktree.wanted(session.target),
+            self.worktree.repository(&self.run_repository),
+        );
+        let ((tree, wanted), own) = (read?, own?);
         let driver = driver?;
         let asked = wants(&wanted, |project| self.selects(project));
         let access = session.access(wanted.commit.as_deref());
@@ -67,7 +81,12 @@ impl Sync<'_> {
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
         probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;
+        // Containers may run from another folder, the root may belong to another repository: either is said
+        // before anything is planned.
+        deployed.elsewhere = elsewhere(&driver, &session.target.root, &wanted, &deployed).await?;
+        let judged = self.judge_repository(session.target, &wanted, &deployed, &own)?;
         let mut work = self.plan(session, &tree, &wanted, &deployed)?;
+        self.record_repository(judged, &own, &deployed, &mut work);
         let newest = self.judge_age(&wanted, &deployed, &mut work)?;
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
     }
@@ -93,10 +112,51 @@ impl Sync<'_> {
             prune: self.prune,
             adopt: self.adopt,
             allow_held: self.allow_older,
+            take_over: self.take_over,
             require_tested: session.options.require_tested,
             ..PlanOptions::new(&selects)
         };
         Ok(plan::host(&session.target.name, wanted, deployed, &options, &|path| tree.shown(path)))
+    }
+
+    /// Refuses a root of another repository. Returns whether it is the same, and a note.
+    fn judge_repository(
+        &self,
+        target: &Target,
+        wanted: &Wanted,
+        deployed: &Deployed,
+        own: &OwnRepository,
+    ) -> Result<(Kinship, Option<Diagnostic>)> {
+        if self.new_repository {
+            return Ok((Kinship::Same, None));
+        }
+        let kinship = own.kinship(deployed);
+        let is_wanted = |name: &str| wanted.projects.iter().any(|project| project.name == name);
+        let names = deployed.state.projects.keys().map(String::as_str);
+        let leaving: Vec<&str> =
+            names.filter(|name| self.prune && self.selects(name) && !is_wanted(name)).collect();
+        let owner = &deployed.state.repository;
+        Ok((kinship, judge(kinship, &own.marks, owner, &target.root, &leaving)?))
+    }
+
+    /// Adds what is known of the repository to the records.
+    fn record_repository(
+        &self,
+        (kinship, note): (Kinship, Option<Diagnostic>),
+        own: &OwnRepository,
+        deployed: &Deployed,
+        work: &mut HostWork,
+    ) {
+        work.notes.extend(note);
+        if kinship != Kinship::Same {
+            return;
+        }
+        let mut marks =
+            if self.new_repository { RepositoryMarks::default() } else { deployed.state.repository.clone() };
+        marks.learn(&own.marks);
+        if marks != deployed.state.repository {
+            work.noted.get_or_insert_with(|| deployed.state.clone()).repository = marks;
+        }
     }
 
     fn nothing_to_run(&self, target: &Target) -> Error {

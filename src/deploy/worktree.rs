@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::Target;
 use super::host_only::Settings;
+use super::repository::{OwnRepository, RunRepository};
 use crate::base::error::{Error, Result};
 use crate::compose::ProjectCache;
 use crate::config::FileRules;
@@ -24,13 +25,14 @@ pub struct Worktree {
     rules: FileRules,
     tree: OnceCell<Result<Arc<DiskTree>>>,
     cache: Arc<ProjectCache>,
+    repository: OnceCell<Result<Arc<OwnRepository>>>,
 }
 
 impl Worktree {
     /// The tree in `dir`; nothing is read yet.
     #[must_use]
     pub fn new(dir: PathBuf, layout: Layout, rules: FileRules) -> Self {
-        Self { dir, layout, rules, tree: OnceCell::new(), cache: Arc::default() }
+        Self { dir, layout, rules, tree: OnceCell::new(), cache: Arc::default(), repository: OnceCell::new() }
     }
 
     /// The folder.
@@ -76,6 +78,19 @@ impl Worktree {
 }
 
 impl Worktree {
+    /// The repository around it.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be read in the background.
+    pub(super) async fn repository(&self, run: &RunRepository) -> Result<Arc<OwnRepository>> {
+        let own = self.repository.get_or_init(|| async {
+            let (dir, run) = (self.dir.clone(), run.clone());
+            in_background(move || Ok(Arc::new(OwnRepository::read(&dir, &run)))).await
+        });
+        own.await.as_ref().map(Arc::clone).map_err(Clone::clone)
+    }
+
     /// What the tree wants of a host that has settings of its own; `known` was read without them.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use crate::base::secret::Secret;
 pub struct WorkflowRun {
     /// `owner/name` of the repository.
     pub repository: Option<String>,
+    /// GitHub's number of the repository, which survives a rename and a transfer.
+    pub repository_number: Option<u64>,
     /// GitHub's address for people: `https://github.com`.
     pub server: String,
     /// GitHub's address for programs: `https://api.github.com`, or that of an Enterprise Server.
@@ -59,6 +61,7 @@ impl WorkflowRun {
         let name = variable("GITHUB_EVENT_NAME").unwrap_or_default();
         Self {
             repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
+            repository_number: number("GITHUB_REPOSITORY_ID").filter(|number| *number > 0),
             server: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
             token: variable("GHDEPLOY_GITHUB_TOKEN").or_else(|| variable("GITHUB_TOKEN")).map(Secret::new),
@@ -72,6 +75,13 @@ impl WorkflowRun {
             summary: path("GITHUB_STEP_SUMMARY"),
             is_debug: variable("RUNNER_DEBUG").as_deref() == Some("1"),
         }
+    }
+
+    /// The repository's number with its server: `github.com#1296269`.
+    #[must_use]
+    pub fn repository_id(&self) -> Option<String> {
+        let server = self.server.rsplit("://").next().unwrap_or_default().trim_end_matches('/');
+        self.repository_number.map(|number| format!("{server}#{number}"))
     }
 
     /// Page of this run.
@@ -125,6 +135,15 @@ mod tests {
         WorkflowRun::of(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn the_id_of_a_repository_holds_on_its_server_only() {
+        let id = |variables: &[(&str, &str)]| run(variables).repository_id();
+        assert_eq!(id(&[("GITHUB_REPOSITORY_ID", "12")]).as_deref(), Some("github.com#12"));
+        let own = ("GITHUB_SERVER_URL", "https://git.example.com/");
+        assert_eq!(id(&[own, ("GITHUB_REPOSITORY_ID", "12")]).as_deref(), Some("git.example.com#12"));
+        assert_eq!(id(&[]).or(id(&[("GITHUB_REPOSITORY_ID", "0")])), None);
     }
 
     #[test]

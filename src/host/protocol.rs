@@ -51,6 +51,9 @@ pub enum Command {
     },
     /// Reports what Compose reads beside managed files.
     HostOnly(HostOnlyQuestion),
+    /// Prints for each of these absolute paths the folder that it leads to once links are followed; `-`:
+    /// there is none, `+`: the user of the connection cannot tell.
+    Folders(Vec<String>),
     /// Takes a gzipped tar as the new stage. It follows in pieces; see [`piece`] and [`END_OF_PIECES`].
     Stage {
         /// `few` or `many` files.
@@ -271,6 +274,10 @@ impl Command {
                 };
                 let folders = question.folders.iter().map(folder);
                 data = Some(folders.chain(question.env_files.iter().map(env_file)).collect());
+            }
+            Self::Folders(paths) => {
+                text.push_str("folders");
+                data = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
             }
             Self::Stage { files } => push(&mut text, ["stage", files]),
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),

@@ -129,6 +129,9 @@ pub struct HostStatus {
     /// How long ago that was, in seconds, by the clock of this machine.
     #[serde(skip)]
     pub deployed_secs_ago: Option<u64>,
+    /// The repository that it was deployed from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// Its projects by name.
     pub projects: Vec<ProjectStatus>,
     /// Causes why something could not be read.

@@ -15,7 +15,7 @@ use crate::base::path::RootPath;
 use crate::compose::model::{
     Condition, HostVariables, Project, Reaction, Read, Service, Share, ShareOf, SharedPart,
 };
-use crate::state::deployed::{ProjectState, ServiceState};
+use crate::state::deployed::{Elsewhere, ProjectState, ServiceState};
 use crate::state::host_only::{EnvFile, EnvFileChange, env_files};
 use crate::state::wanted::{ALL, Reactions, reaction_key};
 
@@ -35,6 +35,8 @@ pub(super) struct Actions<'a> {
     pub(super) standings: &'a BTreeMap<String, Standing>,
     /// Services that follow a container of another project, whose namespace or volumes they use.
     pub(super) outer: &'a [Outer],
+    /// Containers that were started in another folder and are recreated.
+    pub(super) elsewhere: Option<&'a Elsewhere>,
     /// Whether every service is recreated, whatever is owed.
     pub(super) force: bool,
     /// Whether images that could be built on the host come from a registry.
@@ -105,7 +107,8 @@ impl Actions<'_> {
             // The least action that suffices: a changed definition recreates the container anyway, a
             // recreated container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
-            let recreates = owed.recreates(self.force);
+            let is_elsewhere = self.elsewhere.is_some_and(|elsewhere| elsewhere.services.contains(name));
+            let recreates = owed.recreates(self.force || is_elsewhere);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(ActionKind::Build, owed.build);
             if !recreates {
@@ -136,6 +139,10 @@ impl Actions<'_> {
 
     fn owed(&self, name: &str, service: &Service) -> Owed {
         let mut owed = Owed::default();
+        if let Some(elsewhere) = self.elsewhere.filter(|elsewhere| elsewhere.services.contains(name)) {
+            let cause = Cause::TakenOver { from: elsewhere.folder.clone() };
+            owed.recreate.push(Reason::at(&service.at, cause));
+        }
         let wanted = self.wanted.get(name).cloned().unwrap_or_default();
         let Some(recorded) = self.recorded.and_then(|project| project.services.get(name)) else {
             let what = if self.recorded.is_none() { NewPart::Project } else { NewPart::Service };

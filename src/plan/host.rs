@@ -36,6 +36,8 @@ pub struct PlanOptions<'a> {
     pub adopt: bool,
     /// Whether a version that a rollback left may be deployed again.
     pub allow_held: bool,
+    /// Whether containers that were started in another folder are recreated.
+    pub take_over: bool,
     /// Whether images that are built from the repository come tested from a registry, and are never built on
     /// the host.
     pub require_tested: bool,
@@ -66,8 +68,9 @@ impl<'a> PlanOptions<'a> {
     /// A plain comparison of the selected projects with the repository.
     #[must_use]
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
-        let (force, prune, adopt, allow_held) = (false, false, false, false);
-        Self { selects, force, prune, adopt, allow_held, require_tested: false, origin: Origin::Repository }
+        let (force, prune, adopt, allow_held, take_over) = (false, false, false, false, false);
+        let (require_tested, origin) = (false, Origin::Repository);
+        Self { selects, force, prune, adopt, allow_held, take_over, require_tested, origin }
     }
 }
 
@@ -395,8 +398,21 @@ impl Planner<'_> {
             let (force, pulls_builds) = (self.options.force, self.options.require_tested);
             let rivals = &self.rivals(project);
             let (wanted, shown, standings) = (&services, self.shown, &standings);
-            Actions { model, wanted, recorded, files, rivals, standings, outer, force, pulls_builds, shown }
-                .list()
+            let elsewhere = self.deployed.elsewhere.get(&project.name).filter(|_| self.options.take_over);
+            Actions {
+                model,
+                wanted,
+                recorded,
+                files,
+                rivals,
+                elsewhere,
+                standings,
+                outer,
+                force,
+                pulls_builds,
+                shown,
+            }
+            .list()
         };
         ProjectActions { services, actions, recorded, standings }
     }
@@ -535,6 +551,10 @@ impl Planner<'_> {
         }
         let rivals = problems::rivals_by_path(project, self.deployed, self.shown);
         problems.extend(problems::conflicts(&files, self.deployed, rivals));
+        if !self.options.take_over {
+            let elsewhere = self.deployed.elsewhere.get(&project.name);
+            problems.extend(elsewhere.map(|elsewhere| problems::elsewhere(elsewhere, project)));
+        }
         problems.extend(recorded.and_then(|recorded| problems::renamed(recorded, state, project)));
         if !self.options.allow_held && !is_idle {
             problems.extend(recorded.and_then(|recorded| self.held(recorded, project)));

@@ -25,7 +25,7 @@ pub(crate) use actions::shares_namespace;
 pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use order::circles;
-pub use problems::{left_to_hosts, rivals, same_name};
+pub use problems::{elsewhere, left_to_hosts, rivals, same_name};
 pub use work::{HostWork, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};
@@ -308,6 +308,12 @@ pub enum Cause {
     },
     /// `drift`: a file that the service reads was changed on the host.
     Drift,
+    /// `taken_over`: its container was started in another folder.
+    #[serde(rename = "taken_over")]
+    TakenOver {
+        /// That folder on the host.
+        from: String,
+    },
     /// `missing`: a container that should run is not there, or has ended although it should not.
     Missing {
         /// In which way.

@@ -9,7 +9,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::state::container::{DockerFailure, ListedContainer};
-use crate::state::deployed::{Deployed, Found, Held, ProjectState, unit};
+use crate::state::deployed::{Deployed, Elsewhere, Found, Held, ProjectState, unit};
 use crate::state::wanted::WantedProject;
 
 /// Unmanaged files are in the way of wanted ones, or links lead to them. `known` has what is already known of
@@ -109,8 +109,21 @@ pub(super) fn rivals_by_path(
     rivals.map(problem).collect()
 }
 
-/// Notes on what a plan without a host does not know: a `.env` that only a host has may name compose files and
-/// activate profiles.
+/// Containers of a project were started in another folder, where its data may be.
+#[must_use]
+pub fn elsewhere(elsewhere: &Elsewhere, project: &WantedProject) -> Diagnostic {
+    let Elsewhere { folder, here, .. } = elsewhere;
+    let message = format!(
+        "containers of {} were started in {folder} on the host, not in {here}: relative paths, such as that of a database, would lead to another folder, which may be empty",
+        project.path
+    );
+    Diagnostic::error(message, None).help(format!(
+        "take them down there (docker compose down) and move their data to {here}; or set `root` to where they are; --take-over recreates them in {here} as it is"
+    ))
+}
+
+/// Notes on what a plan without a host does not know: a `.env` that only a host has may name compose files
+/// and activate profiles.
 #[must_use]
 pub fn left_to_hosts(work: &HostWork) -> Vec<Diagnostic> {
     let mut notes = Vec::new();

@@ -492,6 +492,7 @@ pub(super) fn status() -> Status {
         commit: Some(COMMIT.to_owned()),
         deployed_at: Some("2025-06-01T02:03:00Z".to_owned()),
         deployed_secs_ago: Some(11_000),
+        repository: Some("ann/side".to_owned()),
         projects: vec![blog],
         problems: Vec::new(),
     };
@@ -501,6 +502,7 @@ pub(super) fn status() -> Status {
         commit: None,
         deployed_at: None,
         deployed_secs_ago: None,
+        repository: None,
         projects: Vec::new(),
         problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
     };

@@ -152,6 +152,7 @@ pub fn note(cause: &plan::Cause) -> Option<String> {
         plan::Cause::Follows { service, relation: Relation::SharesVolumes } => {
             format!("uses the volumes of {}", name(service))
         }
+        plan::Cause::TakenOver { from } => format!("started in {}", name(from)),
         plan::Cause::Missing { container } => lack(*container),
     })
 }

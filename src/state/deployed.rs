@@ -3,12 +3,13 @@
 //! Owns the form of `state.json` and the facts that a plan needs from a host. Pure values; [`crate::host`]
 //! fetches them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::host_only::HostOnly;
+use super::repository::RepositoryMarks;
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 use crate::state::container::Containers;
@@ -54,6 +55,9 @@ pub struct State {
     /// The release that a rollback of the whole host has deployed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
+    /// The repository that it was deployed from.
+    #[serde(default, skip_serializing_if = "RepositoryMarks::is_empty")]
+    pub repository: RepositoryMarks,
     /// The deployed projects, by name.
     pub projects: BTreeMap<String, ProjectState>,
 }
@@ -67,6 +71,7 @@ impl Default for State {
             at: None,
             newest: None,
             back_to: None,
+            repository: RepositoryMarks::default(),
             projects: BTreeMap::new(),
         }
     }
@@ -212,6 +217,19 @@ pub struct Deployed {
     /// Links on the way to managed or wanted files, and their targets. Those in the place of a project's
     /// folder, or of one above it, are not among them: an administrator may move a project elsewhere.
     pub links: BTreeMap<RootPath, String>,
+    /// The wanted projects with containers that were started in another folder, by name.
+    pub elsewhere: BTreeMap<String, Elsewhere>,
+}
+
+/// Containers of a project that were started in another folder than its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// That folder, absolute.
+    pub folder: String,
+    /// The folder of the project, absolute.
+    pub here: String,
+    /// The services that they belong to.
+    pub services: BTreeSet<String>,
 }
 
 impl Deployed {

@@ -4,4 +4,5 @@ pub mod container;
 pub mod deployed;
 pub mod host_only;
 pub mod question;
+pub mod repository;
 pub mod wanted;

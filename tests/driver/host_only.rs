@@ -117,4 +117,17 @@ under_every_shell! {
         assert_eq!(all.iter().filter(|text| text.contains("hunter2")).count(), 1, "{all:?}");
         driver.end().await;
     }
+    async fn a_folder_is_found_behind_links_and_told_from_one_that_is_closed(bed: Bed) {
+        let bed = bed;
+        fs::create_dir_all(bed.beside("real dir/blog")).unwrap();
+        std::os::unix::fs::symlink("real dir", bed.beside("linked")).unwrap();
+        fs::write(bed.beside("file"), "").unwrap();
+        let at = |name: &str| bed.beside(name).to_str().unwrap().to_owned();
+        let driver = bed.opened_to_read().await;
+        let asked = ["linked/blog", "real dir/blog", "gone/blog", "file", "file/blog"].map(at).to_vec();
+        let reply = driver.call(&Command::Folders(asked)).await.unwrap();
+        let real = fs::canonicalize(bed.beside("real dir/blog")).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(reply.output, [real.as_str(), &real, "-", "-", "-"]);
+        driver.end().await;
+    }
 }

@@ -114,3 +114,78 @@ fn a_change_of_an_env_file_that_only_the_host_has_brings_its_readers_up() {
     let state = bed.on_host(".ghdeploy/state.json");
     assert!(!state.contains("hunter") && state.contains("app/app.env"), "{state}");
 }
+
+#[test]
+fn containers_that_run_from_another_folder_are_not_started_on_an_empty_one() {
+    let bed = Bed::new("elsewhere");
+    let db = "services:\n  db: {<<: *s, volumes: ['./rows:/data']}";
+    bed.compose("app", db);
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    let old = bed.path("old");
+    std::fs::create_dir_all(old.join("rows")).unwrap();
+    std::fs::write(old.join("rows/db"), "precious").unwrap();
+    std::fs::copy(bed.repo("services/app/compose.yml"), old.join("compose.yml")).unwrap();
+    let compose = |argv: &[&str]| {
+        let mut command = std::process::Command::new("docker");
+        stdout_of(command.arg("compose").args(argv).current_dir(&old));
+    };
+    compose(&["up", "-d"]);
+    let before = bed.containers();
+    let said = format!("containers of services/app were started in {}", old.display());
+    bed.commit();
+    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&said).prints("--take-over");
+    bed.sync([]).exits(5).prints(&said).ends_with("nothing was changed: app");
+    assert_eq!(fates(&before, &bed.containers()), [("blog/web".to_owned(), "started")].into());
+    assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");
+    // Moved: the old folder has no data any more.
+    compose(&["down"]);
+    std::fs::rename(old.join("rows"), bed.root("app/rows")).unwrap();
+    bed.call(["sync"]).run().exits(0);
+    assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");
+    // By hand from the old folder once more, after it was deployed.
+    compose(&["up", "-d"]);
+    bed.call(["sync"]).run().exits(5).prints(&said);
+    bed.call(["sync", "--take-over"]).run().exits(0);
+    assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");
+    bed.call(["sync"]).run().exits(0).prints("nothing to do");
+}
+
+#[test]
+fn a_linked_project_folder_is_the_same_folder() {
+    let bed = Bed::new("linkedroot");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.sync([]).exits(0);
+    let before = bed.containers();
+    // Another way to the same root.
+    std::os::unix::fs::symlink("root", bed.path("way")).unwrap();
+    let host = format!("local:{}", bed.path("way").display());
+    bed.call(["sync"]).host(host).run().exits(0).prints("nothing to do");
+    assert_eq!(bed.containers(), before);
+}
+
+#[test]
+fn variables_of_the_session_and_env_files_of_other_folders_count_nowhere() {
+    let bed = Bed::new("session");
+    bed.compose(
+        "app",
+        "services:\n  web: {<<: *s, environment: {V: '${V:-none}'}}\n  opt: {<<: *s, profiles: [x]}",
+    );
+    bed.commit();
+    let leak = format!("V=leak\nCOMPOSE_PROFILES=x\nCOMPOSE_PROJECT_NAME={}-copy\n", bed.id);
+    // In the folder above the project's on the host, in the working directory, and named by a variable.
+    put(&bed, ".env", &leak);
+    std::fs::write(bed.repo(".env"), &leak).unwrap();
+    std::fs::write(bed.path("leak.env"), &leak).unwrap();
+    for round in 0..2 {
+        let mut command = bed.call(["sync"]).host(format!("local:{}", bed.root("").display())).command();
+        command.env("V", "leak").env("COMPOSE_PROFILES", "x").env("COMPOSE_FILE", bed.path("no.yml"));
+        command.env("COMPOSE_PROJECT_NAME", format!("{}-copy", bed.id));
+        command.env("COMPOSE_ENV_FILES", bed.path("leak.env"));
+        let output = bed.guarding(|| crate::support::program::run(&mut command)).exits(0);
+        if round > 0 {
+            output.prints("nothing to do");
+        }
+        assert_eq!(names(&bed.containers()), ["app/web"]);
+        assert_eq!(bed.env("app/web", "V"), "none");
+    }
+}

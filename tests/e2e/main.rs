@@ -31,6 +31,7 @@ mod killed;
 mod logins;
 mod names;
 mod network;
+mod owners;
 mod projects;
 mod pulls;
 mod reach;

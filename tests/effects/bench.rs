@@ -12,7 +12,7 @@ use ghdeploy::config::globs::ProjectGlobs;
 use ghdeploy::config::layout::Layout;
 use ghdeploy::config::{FileRules, Health};
 use ghdeploy::deploy::sync::Sync;
-use ghdeploy::deploy::{self, Identity, Reached, Session, Target, Worktree};
+use ghdeploy::deploy::{self, Identity, Reached, RunRepository, Session, Target, Worktree};
 use ghdeploy::host::Notices;
 use ghdeploy::outcome::event::{Event, Observer};
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
@@ -84,6 +84,9 @@ impl Projects {
             prune: ask.prune,
             adopt: false,
             allow_older: false,
+            take_over: false,
+            new_repository: false,
+            run_repository: RunRepository::default(),
         };
         let target = Target {
             name: "web".to_owned(),

@@ -60,6 +60,7 @@ impl Projects {
             force: asked.force,
             prune: asked.prune,
             adopt: asked.adopt,
+            take_over: asked.take_over,
             ..PlanOptions::new(&selects)
         };
         let tree = self.tree();
@@ -74,6 +75,7 @@ pub(crate) struct Asked {
     pub(crate) force: bool,
     pub(crate) prune: bool,
     pub(crate) adopt: bool,
+    pub(crate) take_over: bool,
 }
 
 pub(crate) fn path(text: &str) -> RootPath {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ghdeploy::base::path::RootPath;
 use ghdeploy::config::layout::Layout;
 use ghdeploy::plan::HostWork;
-use ghdeploy::state::deployed::{Deployed, Found};
+use ghdeploy::state::deployed::{Deployed, Elsewhere, Found};
 use ghdeploy::state::host_only::EnvFile;
 use ghdeploy::state::question::HostOnlyQuestion;
 use ghdeploy::state::wanted::Wanted;
@@ -341,4 +341,32 @@ fn a_plan_without_a_host_says_what_the_hosts_own_env_file_may_decide() {
     assert_eq!(notes(), [named, profile]);
     repo.write("blog/.env", "A=1\n");
     assert_eq!(notes(), [""; 0]);
+}
+
+#[test]
+fn containers_from_another_folder_stop_their_project_until_they_are_taken_over() {
+    let compose = "services:\n  web: {image: a}\n  db: {image: b, volumes: ['./data:/data']}\n";
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("shop/compose.yml", COMPOSE)]);
+    for mut host in [Deployed::default(), repo.deployed()] {
+        let is_new = host.state.projects.is_empty();
+        let elsewhere = Elsewhere {
+            folder: "/home/me/blog".to_owned(),
+            here: "/srv/services/blog".to_owned(),
+            services: ["db".to_owned()].into(),
+        };
+        host.elsewhere.insert("blog".to_owned(), elsewhere);
+        let work = repo.plan(&host);
+        let problem = &project(&work, "blog").problems[0];
+        assert!(problem.message.starts_with("containers of services/blog were started in /home/me/blog"));
+        assert!(problem.help.as_deref().unwrap().contains("--take-over"));
+        assert!(project(&work, "shop").problems.is_empty());
+        let work = repo.plan_with(&host, |asked| asked.take_over = true);
+        assert!(project(&work, "blog").problems.is_empty());
+        let lines = plan_lines(&work);
+        let recreate = lines.iter().find(|line| line.starts_with("  recreate")).unwrap();
+        assert!(recreate.starts_with("  recreate db: ") && recreate.contains("(started in /home/me/blog)"));
+        // Compose may see no reason to recreate it, so an `up` would leave the old folder in its labels.
+        assert!(!lines.iter().any(|line| line.starts_with("  up db")), "{lines:?}");
+        assert_eq!(lines.iter().any(|line| line.starts_with("  up web")), is_new, "{lines:?}");
+    }
 }

@@ -8,29 +8,37 @@
 compose_names='compose.yaml compose.yml docker-compose.yml docker-compose.yaml
 compose.override.yml compose.override.yaml docker-compose.override.yml docker-compose.override.yaml'
 
-# host_only BYTES, followed by lines "KIND PATH-LINE": reports "k KEY-NAME" and then, for the kinds
-#   c[INDICES]  a folder: the compose files in it, except the names of these indices
-#   s           an env file: "d DIGEST", and "v NAME=VALUE" for each of Compose's own variables in it
-#   d           an env file: "d DIGEST"
-# DIGEST is "-" for a file that does not exist, and "+" if it cannot be read or there is no key.
+# host_only BYTES, followed by lines "KIND PATH-LINE" of these kinds:
+#   c[INDICES]  a folder: reports the compose files in it, except the names of these indices
+#   s           an env file: reports "d DIGEST", and "v NAME=VALUE" for each of Compose's own variables in it
+#   d           an env file: reports "d DIGEST"
+# DIGEST is "-" for a file that does not exist, and "+" if it cannot be read or there is no key. Before the
+# first digest, "k NAME" names the key.
 host_only() {
   take "$1" || return 1
   # Only who holds the lock makes a key.
   [ -z "$locked" ] || [ -s "$data/key" ] ||
     { dd if=/dev/urandom bs=32 count=1 status=none | hex >"$data/key.new" &&
       flush "$data/key.new" && mv -f "$data/key.new" "$data/key"; } 2>/dev/null || :
-  key=-
-  [ ! -s "$data/key" ] || [ ! -r "$data/key" ] || key=$(digest_of "$data/key")
-  out=$(print "$value" | sed '/^$/d' | while IFS= read -r line; do
+  key=
+  out=$(while IFS= read -r line; do
     what=${line%% *} line=${line#* }
     parse_path
     case $what in
+      '') ;;
       c*) print_compose_files "${what#c}" "${path:+$path/}" "${name:+$name/}" ;;
       *) print_env_file "$what" ;;
     esac
-  done)
-  print "$out" | sed -n 's/^c //p' | report found
-  { print "k $key"; print "$out" | sed '/^c /d; /^$/d'; } | report env
+  done <<.
+$value
+.
+  )
+  case $nl$out in
+    *"${nl}c "*)
+      print "$out" | sed -n 's/^c //p' | report found
+      out=$(print "$out" | sed '/^c /d') ;;
+  esac
+  [ -z "$out" ] || print "$out" | report env
 }
 # print_compose_files INDICES FOLDER/ NAME/
 print_compose_files() {
@@ -48,8 +56,15 @@ print_env_file() {
   case $path in '~/'*) path=${HOME-}/${path#??} ;; /*) ;; *) path=$root/$path ;; esac
   if [ ! -e "$path" ] && [ ! -L "$path" ]; then print 'd -'; return; fi
   if [ ! -f "$path" ] || [ ! -r "$path" ]; then print 'd +'; return; fi
+  [ -n "$key" ] || name_key
   if [ "$key" = - ]; then print 'd +'; else print "d $(digest_of "$data/key" "$path" "$data/key")"; fi
   [ "$1" = d ] || settings <"$path"
+}
+# name_key: sets key to the name of the key, and prints it; "-": there is none that can be read.
+name_key() {
+  key=-
+  [ ! -s "$data/key" ] || [ ! -r "$data/key" ] || key=$(digest_of "$data/key")
+  print "k $key"
 }
 # digest_of FILE…: the start of the digest of their content.
 digest_of() { printf '%.32s\n' "$(cat -- "$@" | sha256sum)"; }
@@ -75,4 +90,16 @@ settings() {
       else { open = mark; value = mark }
       if (name ~ /^COMPOSE_(FILE|PATH_SEPARATOR|PROFILES|PROJECT_NAME)$/) print "v " name "=" value
     }'
+}
+
+# folders BYTES, followed by path lines: for each the folder that it leads to once links are followed; "-":
+# there is none; "+": that cannot be told, because a folder above it is closed to the user.
+folders() {
+  take "$1" || return 1
+  print "$value" | sed '/^$/d' | while IFS= read -r line; do
+    parse_path
+    if (cd -P -- "$path" && pwd -P) 2>/dev/null; then continue; fi
+    while [ ! -e "$path" ]; do path=$(dirname -- "$path"); done
+    if [ -d "$path" ] && [ ! -x "$path" ]; then print +; else print -; fi
+  done | report output
 }

@@ -52,6 +52,9 @@ fn text_of_host(w: &mut dyn Write, host: &HostStatus, style: Style) -> io::Resul
         (None, Some(time)) => write!(w, ", deployed {}", name(time))?,
         (None, None) => {}
     }
+    if let Some(repository) = &host.repository {
+        write!(w, ", from {}", name(repository))?;
+    }
     writeln!(w)?;
     host.projects.iter().try_for_each(|shown| text_of_project(w, shown, style))?;
     if host.projects.iter().any(|project| !project.services.is_empty()) {
@@ -259,7 +262,8 @@ fn markdown_of_host(w: &mut dyn Write, host: &HostStatus) -> io::Result<()> {
     let release = host.release.map(|release| format!("release {release}"));
     let id = host.commit.as_deref().map(|id| format!("commit {}", code(&commit(id))));
     let time = host.deployed_at.as_deref().map(|time| format!("deployed {}", code(time)));
-    let parts: Vec<_> = release.into_iter().chain(id).chain(time).collect();
+    let repository = host.repository.as_deref().map(|repository| format!("from {}", code(repository)));
+    let parts: Vec<_> = release.into_iter().chain(id).chain(time).chain(repository).collect();
     if !parts.is_empty() {
         writeln!(w, "{}\n", parts.join(" · "))?;
     }
@@ -304,7 +308,7 @@ mod tests {
     #[test]
     fn status_shows_releases_containers_drift_and_what_is_owed() {
         insta::assert_snapshot!(text(&samples::status()), @"
-        host web: release 42, commit 1a2b3c4d5e, deployed 3 h ago
+        host web: release 42, commit 1a2b3c4d5e, deployed 3 h ago, from ann/side
           blog  release 42
             heavy   no container
             init    completed
@@ -351,7 +355,7 @@ mod tests {
         insta::assert_snapshot!(markdown(&samples::status()), @"
         ### Host `web`
 
-        release 42 · commit `1a2b3c4d5e` · deployed `2025-06-01T02:03:00Z`
+        release 42 · commit `1a2b3c4d5e` · deployed `2025-06-01T02:03:00Z` · from `ann/side`
 
         | project | release | containers | drift and owed actions |
         | --- | --- | --- | --- |
@@ -378,6 +382,7 @@ mod tests {
               "release": 42,
               "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
               "deployed_at": "2025-06-01T02:03:00Z",
+              "repository": "ann/side",
               "projects": [
                 {
                   "name": "blog",

@@ -55,6 +55,23 @@ impl Repository {
         String::from_utf8(shown).ok()?.trim().parse().ok()
     }
 
+    /// The commits at the beginning of the history; empty if the clone does not reach that far.
+    #[must_use]
+    pub fn first_commits(&self) -> Vec<String> {
+        if self.is_shallow() {
+            return Vec::new();
+        }
+        let shown = run(git(&self.dir).args(["rev-list", "--max-parents=0", "HEAD"])).unwrap_or_default();
+        String::from_utf8_lossy(&shown).lines().filter(|name| is_name(name)).map(str::to_owned).collect()
+    }
+
+    /// The address of `origin`, which may hold a password.
+    #[must_use]
+    pub fn origin(&self) -> Option<Secret> {
+        let shown = run(git(&self.dir).args(["config", "--get", "remote.origin.url"])).ok()?;
+        Some(Secret::new(String::from_utf8(shown).ok()?))
+    }
+
     /// Whether the clone is shallow.
     #[must_use]
     pub fn is_shallow(&self) -> bool {

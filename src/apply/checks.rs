@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::engine::Call;
 use super::failure::Failure;
 use super::run::ProjectRun;
-use super::words::{explain, unset_variables};
+use super::words::{Unset, Vocabulary, explain_driver, unset_variables};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};
 use crate::compose::model::{ReadMethod, Service};
@@ -57,19 +57,36 @@ impl ProjectRun<'_> {
         let own_unit = unit(self.work.name());
         let reply = self.host.task.driver.call(&Command::Candidate(own_unit.clone())).await?;
         if !reply.is_ok() {
-            return Err(Failure::new(explain("staging", &reply.output)));
+            return Err(Failure::new(explain_driver("staging", &reply.output)));
         }
         let folder = ComposeFolder::Candidate { unit: own_unit };
         let reply = self.call(&self.host.task.engine.validate(), folder.clone()).await?;
-        let unset = unset_variables(&reply.output);
-        if let Some(first) = unset.first() {
-            let message = format!("not set on the host: {}", unset.join(", "));
-            let (root, dir) = (self.host.task.root, &wanted.model.dir);
-            return Err(Failure::new(Diagnostic::error(message, None).help(format!(
-                "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
-            ))));
+        let vocabulary = Vocabulary::new(Some(&wanted.model), &self.host.task.content);
+        let unset = unset_variables(&reply.output, &vocabulary);
+        if unset != Unset::default() {
+            return Err(self.are_unset(wanted, &unset));
         }
         self.pull(wanted, &folder).await
+    }
+
+    /// Variables that only an empty text stands for.
+    fn are_unset(&self, wanted: &WantedProject, unset: &Unset) -> Failure {
+        let (root, dir) = (self.host.task.root, &wanted.model.dir);
+        let mut problems = Vec::new();
+        if let Some(first) = unset.named.first() {
+            let message = format!("not set on the host: {}", unset.named.join(", "));
+            problems.push(Diagnostic::error(message, None).help(format!(
+                "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
+            )));
+        }
+        if unset.has_pieces {
+            let message =
+                "a value in .env or in an env file has a `$`, and Compose takes what follows for a variable";
+            problems.push(Diagnostic::error(message, None).help(format!(
+                "look in {root}/{dir}/.env on the host: put the value in single quotes, or write `$$` for `$`",
+            )));
+        }
+        Failure::of(problems)
     }
 
     async fn has_engine(&self) -> bool {
@@ -80,7 +97,7 @@ impl ProjectRun<'_> {
     pub(super) async fn call(&self, call: &Call, folder: ComposeFolder) -> Result<Reply, Failure> {
         let reply =
             self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, folder).await?;
-        if reply.is_ok() { Ok(reply) } else { Err(Failure::new(explain(&call.name(), &reply.output))) }
+        if reply.is_ok() { Ok(reply) } else { Err(Failure::new(self.explain(call, &reply.output))) }
     }
 
     /// The services that get a container.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::engine::Call;
-use super::words::explain;
+use super::words::{Failed, Vocabulary, explain};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::host::{Command, ComposeFolder, Driver, Reply};
@@ -82,7 +82,8 @@ impl<'a> Docker<'a> {
     pub(super) async fn containers(&self) -> Result<Vec<Container>> {
         let reply = self.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
-            let problem = explain("listing containers", &reply.output);
+            let failed = Failed { what: "listing containers", see: None };
+            let problem = explain(failed, &reply.output, &Vocabulary::default());
             return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
         let containers = reply.into_containers();

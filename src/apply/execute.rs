@@ -12,7 +12,7 @@ use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
 use super::swap::restore;
-use super::words::explain;
+use super::words::is_of_docker;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::Result;
 use crate::compose::model::{Condition, Hook, HookKind};
@@ -98,7 +98,11 @@ impl ProjectRun<'_> {
             }
             operation => {
                 let shown = services.iter().map(|service| (*service).to_owned()).collect();
-                self.report(Step { services: shown, ..step.clone() }.to_string());
+                // The name of an image may come from a variable.
+                self.report(match operation {
+                    Operation::Tag { .. } => "tag an image".to_owned(),
+                    _ => Step { services: shown, ..step.clone() }.to_string(),
+                });
                 self.operate(operation, &services).await.map_err(plain)
             }
         }
@@ -121,11 +125,32 @@ impl ProjectRun<'_> {
             match reply {
                 Ok(reply) if reply.is_ok() => {}
                 _ if may_fail => {}
-                Ok(reply) => return Err(Failure::new(explain(&call.name(), &reply.output))),
+                Ok(reply) => return Err(self.failure_of(operation, &call, services, &reply)),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// Why an operation failed. What a command of the user printed is a log of its container.
+    fn failure_of(&self, operation: &Operation, call: &Call, services: &[&str], reply: &Reply) -> Failure {
+        let (Operation::Exec(_), [service, ..]) = (operation, services) else {
+            return Failure::new(self.explain(call, &reply.output));
+        };
+        let message = format!("the command in service `{service}` exited with status {}", reply.rc);
+        let mut failure = Failure::new(Diagnostic::error(message, self.place_of(service)));
+        failure.logs.extend(self.last_lines(service, reply));
+        failure
+    }
+
+    /// The last lines that a command in a container printed, as many as are shown.
+    fn last_lines(&self, service: &str, reply: &Reply) -> Option<ServiceLog> {
+        let shown = usize::try_from(self.host.task.settings.log_lines).unwrap_or(usize::MAX);
+        // Messages of Compose and Docker, unlike those of the container, are not shown.
+        let printed: Vec<&String> = reply.output.iter().filter(|line| !is_of_docker(line)).collect();
+        let skipped = printed.len().saturating_sub(shown);
+        let lines: Vec<String> = printed.into_iter().skip(skipped).cloned().collect();
+        (!lines.is_empty()).then(|| ServiceLog { service: service.to_owned(), lines })
     }
 
     async fn make(&self, call: &Call) -> Result<Reply> {
@@ -148,7 +173,7 @@ impl ProjectRun<'_> {
             self.report("clear up after an interrupted recreate");
             let reply = self.make(call).await?;
             if !reply.is_ok() {
-                return Err(Failure::new(explain(&call.name(), &reply.output)));
+                return Err(Failure::new(self.explain(call, &reply.output)));
             }
         }
         Ok(!calls.is_empty())
@@ -191,18 +216,13 @@ impl ProjectRun<'_> {
             (status, _) => format!("it exited with status {status}"),
         };
         let message = format!("{} of service `{}` failed: {why}", hook.name(), hook.service);
-        let shown = usize::try_from(self.host.task.settings.log_lines).unwrap_or(usize::MAX);
-        let skipped = reply.output.len().saturating_sub(shown);
-        let lines: Vec<String> = reply.output.iter().skip(skipped).cloned().collect();
-        let help = if lines.is_empty() {
-            "it printed nothing, or health.log_lines is 0"
-        } else {
-            "its last lines are shown below"
+        let lines = self.last_lines(&hook.service, reply);
+        let help = match &lines {
+            None => "it printed nothing, or health.log_lines is 0",
+            Some(_) => "its last lines are shown below",
         };
         let mut failure = Failure::new(Diagnostic::error(message, Some(hook.at.clone())).help(help));
-        if !lines.is_empty() {
-            failure.logs.push(ServiceLog { service: hook.service.clone(), lines });
-        }
+        failure.logs.extend(lines);
         failure
     }
 

@@ -4,9 +4,12 @@ use tokio::sync::Mutex;
 
 use super::Task;
 use super::docker::Docker;
+use super::engine::Call;
 use super::failure::Failure;
 use super::records::Records;
 use super::shared::SharedFiles;
+use super::words::{self, Failed, Vocabulary};
+use crate::base::diagnostic::Diagnostic;
 use crate::outcome::event::Event;
 use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{ActionKind, ProjectPlan, ProjectWork};
@@ -52,6 +55,18 @@ impl<'a> ProjectRun<'a> {
     pub(super) fn acts(&self) -> bool {
         let mut actions = self.work.plan.actions.iter();
         !self.host.task.settings.no_restart && actions.any(|action| action.kind != ActionKind::None)
+    }
+
+    /// Says why a call failed.
+    pub(super) fn explain(&self, call: &Call, output: &[String]) -> Diagnostic {
+        let model = self.work.wanted.as_deref().map(|wanted| &wanted.model);
+        let vocabulary = Vocabulary::new(model, &self.host.task.content);
+        let see = call.for_hand().map(|call| {
+            let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
+            let folder = shlex::try_quote(&folder).map(std::borrow::Cow::into_owned).unwrap_or_default();
+            format!("cd {folder} && {call}")
+        });
+        words::explain(Failed { what: &call.name(), see: see.as_deref() }, output, &vocabulary)
     }
 
     /// Reports that a step begins.

@@ -1,0 +1,464 @@
+//! Meaning of what Docker and Compose print.
+//!
+//! Their messages quote values, which may be secrets of the host's `.env`. So no line of theirs is ever shown. A
+//! line is compared with patterns of known messages; what is shown is our own words, and of the line only what
+//! stands in the repository's compose files ([`Vocabulary`]), or a line number or an exit status.
+
+mod patterns;
+mod vocabulary;
+
+use std::collections::BTreeSet;
+
+pub(super) use vocabulary::Vocabulary;
+
+use crate::base::diagnostic::Diagnostic;
+
+/// Number of different problems of one command that are told.
+const MAX_PROBLEMS: usize = 3;
+
+/// What may be said of a failed command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed<'a> {
+    /// What failed, such as `docker compose up`.
+    pub(super) what: &'a str,
+    /// The command that shows all on the host; `None` if there is none.
+    pub(super) see: Option<&'a str>,
+}
+
+/// Says why a command failed, from its output.
+pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabulary<'_>) -> Diagnostic {
+    let what = failed.what;
+    let says = |needle: &str| output.iter().any(|line| line.contains(needle));
+    if says("docker: not found") || says("docker: command not found") {
+        return Diagnostic::error("the host has no docker", None)
+            .help("install Docker Engine there; `--no-restart` syncs files without it");
+    }
+    if says("'compose' is not a docker command")
+        || says("unknown shorthand flag: 'd' in -d")
+        || says("unknown command: docker compose")
+    {
+        return Diagnostic::error("the host has Docker but no Compose v2", None).help("install the package docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)");
+    }
+    if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+        return Diagnostic::error("Docker Engine is not running on the host", None)
+            .help("start it: systemctl start docker");
+    }
+    if says("permission denied while trying to connect to the Docker") {
+        return Diagnostic::error("the user of the connection may not use Docker", None)
+            .help("on the host, as root: usermod -aG docker <user>");
+    }
+    if says("no space left on device") {
+        return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)
+            .help("make room; `docker system df` shows what images and containers take");
+    }
+    let see = failed.see.map(|see| format!("to see all of it, run on the host: {see}"));
+    let mut seen = BTreeSet::new();
+    let problems: Vec<patterns::Problem> = output
+        .iter()
+        .filter_map(|line| patterns::read(line, vocabulary))
+        .filter(|problem| seen.insert(problem.message.clone()))
+        .take(MAX_PROBLEMS)
+        .collect();
+    let words: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    if words.is_empty() {
+        let hidden = "its words are not shown, because they may hold a value";
+        let help = see.map_or_else(|| hidden.to_owned(), |see| format!("{hidden}; {see}"));
+        return Diagnostic::error(format!("{what} failed"), None).help(help);
+    }
+    let message = format!("{what} failed: {}", words.join("; "));
+    let at = problems.iter().find_map(|problem| problem.at.clone());
+    let help = problems.into_iter().find_map(|problem| problem.help).or(see);
+    Diagnostic { help, ..Diagnostic::error(message, at) }
+}
+
+/// Says why a command of the driver failed. It prints names of files, and nothing of Compose.
+pub(super) fn explain_driver(what: &str, output: &[String]) -> Diagnostic {
+    if output.iter().any(|line| line.to_ascii_lowercase().contains("no space left on device")) {
+        return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)
+            .help("make room; `docker system df` shows what images and containers take");
+    }
+    Diagnostic::error(format!("{what} failed: {}", output.join("; ")), None)
+}
+
+/// Why an image could not be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PullProblem {
+    /// The reason.
+    pub(super) why: &'static str,
+    /// What to do, if that is certain.
+    pub(super) help: Option<&'static str>,
+    /// Whether the registry was not reached, so that nothing is wrong with the image.
+    pub(super) is_unreached: bool,
+}
+
+/// Reads why an image could not be pulled.
+pub(super) fn explain_pull(output: &[String]) -> PullProblem {
+    const NAME: &str =
+        "check its name and tag, and that the host is logged in to its registry (docker login)";
+    const OFFLINE: &str =
+        "an image that the host has is not pulled: `docker load` brings one without a registry";
+    let known = |why, help| PullProblem { why, help: Some(help), is_unreached: false };
+    let unreached = |why| PullProblem { why, help: Some(OFFLINE), is_unreached: true };
+    let kinds: &[(&[&str], PullProblem)] = &[
+        (
+            &["no space left on device"],
+            known(
+                "the host's disk is full",
+                "make room; `docker system df` shows what images and containers take",
+            ),
+        ),
+        (
+            &["toomanyrequests", "rate limit"],
+            known(
+                "its registry allows no more pulls for now",
+                "wait, or log in to the registry on the host (docker login), which raises the limit",
+            ),
+        ),
+        (
+            &["no matching manifest"],
+            known(
+                "its registry has it for other platforms only",
+                "name a tag that has the host's platform, or set `platform`",
+            ),
+        ),
+        (
+            &["manifest unknown", "not found: manifest", "name unknown"],
+            known("its registry does not have it", NAME),
+        ),
+        (
+            &[
+                "pull access denied",
+                "unauthorized",
+                "authentication required",
+                "no basic auth credentials",
+                "denied:",
+            ],
+            known("its registry does not have it, or asks for a login", NAME),
+        ),
+        (
+            &["invalid reference format", "could not parse reference"],
+            known("this does not name an image", "write it like ghcr.io/ann/app:1"),
+        ),
+        (&["no such host", "server misbehaving"], unreached("the address of its registry is not found")),
+        (&["connection refused"], unreached("its registry refuses the connection")),
+        (
+            &["x509:", "HTTP response to HTTPS client"],
+            known(
+                "the certificate of its registry is not accepted",
+                "let Docker on the host trust the registry",
+            ),
+        ),
+        (
+            &[
+                "imeout",
+                "deadline exceeded",
+                "network is unreachable",
+                "no route to host",
+                "connection reset",
+                ": EOF",
+            ],
+            unreached("its registry does not answer"),
+        ),
+        (&[": not found"], known("its registry does not have it", NAME)),
+    ];
+    let says = |needle: &&str| output.iter().any(|line| line.contains(needle));
+    let kind = kinds.iter().find(|(needles, _)| needles.iter().any(says));
+    kind.map_or(PullProblem { why: "docker failed", help: None, is_unreached: false }, |(_, problem)| {
+        *problem
+    })
+}
+
+/// The variables that are not set on the host, from the warnings of Compose.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unset {
+    /// Those that a compose file refers to.
+    pub(super) named: Vec<String>,
+    /// Whether there are others. They are pieces of values with a `$` in them.
+    pub(super) has_pieces: bool,
+}
+
+/// Reads which variables `docker compose config` warns are not set.
+pub(super) fn unset_variables(output: &[String], vocabulary: &Vocabulary<'_>) -> Unset {
+    let names: BTreeSet<String> = output
+        .iter()
+        .filter_map(|line| {
+            let (before, _) = line.split_once("variable is not set")?;
+            let name: String = before
+                .trim_end()
+                .trim_end_matches(['\\', '"'])
+                .chars()
+                .rev()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            Some(name.chars().rev().collect())
+        })
+        .collect();
+    let (named, pieces): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| vocabulary.refers_to(name));
+    Unset { named, has_pieces: !pieces.is_empty() }
+}
+
+/// Whether a line among those of a container is a message of Compose or Docker.
+pub(super) fn is_of_docker(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("time=\"") && line.contains(" level=")
+        || [
+            "WARN[",
+            "Error response from daemon: ",
+            "error while interpolating ",
+            "failed to read ",
+            "OCI runtime ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::path::RootPath;
+    use crate::compose::model::Project;
+    use crate::compose::{Files, NodeKind};
+
+    const COMPOSE: &str = "\
+services:
+  web:
+    image: nginx:99
+    container_name: my-web
+    ports: ['8080:80', '${PORT}:81']
+    command: [/entry.sh]
+    env_file: [e.env]
+    healthcheck: {interval: '${EVERY}'}
+    networks: [front]
+    environment: {TOKEN: '${TOKEN:?ask $PERSON}'}
+  db: {image: '${IMAGE}', networks: [front], enviroment: {}}
+networks: {front: {external: true, name: edge}}
+";
+
+    struct OneFile(BTreeMap<&'static str, &'static str>);
+
+    impl Files for OneFile {
+        fn kind(&self, path: &RootPath) -> Option<NodeKind> {
+            self.0.contains_key(path.as_str()).then_some(NodeKind::File)
+        }
+
+        fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+            Ok(self.0.get(path.as_str()).map(|text| Arc::from(text.as_bytes())))
+        }
+
+        fn shown(&self, path: &RootPath) -> String {
+            format!("services/{path}")
+        }
+    }
+
+    fn project() -> Project {
+        let files = OneFile(BTreeMap::from([("blog/compose.yml", COMPOSE)]));
+        crate::compose::load(&files, &RootPath::new("blog").unwrap(), "/srv")
+    }
+
+    fn said(lines: &str) -> String {
+        let project = project();
+        let vocabulary = Vocabulary::of(Some(&project), &[COMPOSE]);
+        let output: Vec<String> = lines.lines().map(str::to_owned).collect();
+        let failed = Failed { what: "it", see: Some("docker compose config -q") };
+        let Diagnostic { message, help, .. } = explain(failed, &output, &vocabulary);
+        assert!(help.is_some_and(|help| !help.is_empty()) || message.len() > 9, "{message}");
+        message.strip_prefix("it failed: ").unwrap_or(&message).to_owned()
+    }
+
+    /// Messages of Compose 2.20, 2.26 and Docker 20.10 to 28 as they print them, and what is made of them.
+    /// `SECRET` stands for a value.
+    const MESSAGES: &[(&str, &str)] = &[
+        (
+            "failed to read /srv/.ghdeploy/stage/x/blog/.env: line 3: unterminated quoted value \"SECRET",
+            "`.env` on the host, line 3: a quote is not closed",
+        ),
+        (
+            "failed to read /srv/blog/.env: Invalid template: \"${SECRET\"",
+            "`.env` on the host: a `$` in a value does not begin a variable",
+        ),
+        (
+            "failed to read /srv/blog/.env: line 1: unexpected character \"!\" in variable name \"A!SECRET=1\"",
+            "`.env` on the host, line 1: a name has a character that is not allowed",
+        ),
+        (
+            "failed to read /srv/blog/e.env: line 7: key cannot contain a space",
+            "`e.env` on the host, line 7: a name has a blank",
+        ),
+        (
+            "line 2: unterminated quoted value \"SECRET",
+            "an env file on the host, line 2: a quote is not closed",
+        ),
+        (
+            "parsing /srv/blog/compose.yml: error while interpolating services.web.environment.TOKEN: required variable TOKEN is missing a value: ask SECRET",
+            "required variable TOKEN is not set on the host (ask $PERSON)",
+        ),
+        ("required variable SECRET is missing a value", "a required variable is not set on the host"),
+        ("Invalid hostPort: SECRET", "`ports` of a service has a port that is not valid"),
+        ("* error decoding 'ports': Invalid ip address: SECRET", "`ports` has an address that is not valid"),
+        (
+            "error while interpolating services.web.ports.[].target: failed to cast to expected type: strconv.Atoi: parsing \"SECRET\": invalid syntax",
+            "`ports` of service `web` is not a number",
+        ),
+        (
+            "error decoding 'services[web].healthcheck.interval': time: invalid duration \"SECRET\"",
+            "`healthcheck.interval` of service `web` is not a duration such as 30s",
+        ),
+        (
+            "error while interpolating services.db.SECRET: failed to cast to expected type: invalid boolean: SECRET",
+            "service `db` is not true or false",
+        ),
+        (
+            "validating /srv/blog/compose.yml: services.db Additional property enviroment is not allowed",
+            "service `db` has the unknown key `enviroment`",
+        ),
+        (
+            "validating /srv/blog/compose.yml: services.web.command must be a list",
+            "`command` of service `web` is not a list",
+        ),
+        (
+            "service \"web\" refers to undefined volume SECRET: invalid compose project",
+            "service `web` refers to a volume that is not defined: one that a variable names",
+        ),
+        (
+            "service \"web\" depends on undefined service \"SECRET\": invalid compose project",
+            "service `web` depends on a service that is not defined: one that a variable names",
+        ),
+        (
+            "env file /srv/blog/SECRET not found: stat /srv/blog/SECRET: no such file or directory",
+            "an env file is not there: one that a variable names",
+        ),
+        (
+            "env file /srv/blog/e.env not found: stat /srv/blog/e.env: no such file or directory",
+            "an env file is not there: `e.env`",
+        ),
+        (
+            "stat /srv/blog/SECRET.yml: no such file or directory",
+            "a file that Compose reads is not there: one that a variable names",
+        ),
+        ("yaml: line 12: did not find expected key SECRET", "a compose file is not valid YAML at line 12"),
+        (
+            "invalid project name \"SECRET!\": must consist only of lowercase",
+            "the name of the project is not valid",
+        ),
+        (
+            "Error response from daemon: driver failed programming external connectivity on endpoint blog-web-1 (ab12): Bind for 0.0.0.0:8080 failed: port is already allocated",
+            "port 8080 of service `web` is already in use on the host",
+        ),
+        (
+            "Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint my-web (ab12): failed to bind host port for 127.0.0.1:47113:172.18.0.2:81/tcp: address already in use",
+            "a port of service `web` is already in use on the host",
+        ),
+        (
+            "Error response from daemon: Conflict. The container name \"/my-web\" is already in use by container \"ab12\".",
+            "another container has the name `my-web` of service `web`",
+        ),
+        (
+            "network edge declared as external, but could not be found",
+            "the external network `edge` does not exist on the host",
+        ),
+        (
+            "network SECRET declared as external, but could not be found",
+            "the external network that a variable names does not exist on the host",
+        ),
+        (
+            "Error response from daemon: network blog_front not found",
+            "the network `front` does not exist on the host",
+        ),
+        (
+            "Error response from daemon: OCI runtime create failed: runc create failed: exec: \"/entry.sh\": stat /entry.sh: no such file or directory: unknown",
+            "`/entry.sh` of a container is not in the image",
+        ),
+        (
+            "Error response from daemon: failed to create task: OCI runtime create failed: exec: \"SECRET\": executable file not found in $PATH: unknown",
+            "the command of a container is not in the image",
+        ),
+        (
+            "Error response from daemon: error while mounting volume '/var/lib/docker/volumes/blog_d/_data': failed to mount local volume: mount //nas/x:/y, data: username=a,password=SECRET: invalid argument",
+            "a volume cannot be mounted",
+        ),
+        (
+            "service \"db\" didn't complete successfully: exit 3",
+            "service `db` has not completed: it exited with status 3",
+        ),
+        (
+            "dependency failed to start: container blog-db-1 is unhealthy",
+            "a dependency failed: service `db` is unhealthy",
+        ),
+        ("Error response from daemon: No such image: nginx:99", "image nginx:99 is not on the host"),
+        ("Error response from daemon: No such image: SECRET", "an image is not on the host"),
+        (
+            "Error response from daemon: pull access denied for SECRET, repository does not exist or may require 'docker login'",
+            "an image cannot be pulled: its registry does not have it, or asks for a login",
+        ),
+        (
+            "failed to solve: process \"/bin/sh -c make SECRET\" did not complete successfully: exit code: 2",
+            "a step of a Dockerfile failed with exit code 2",
+        ),
+        (
+            "Error response from daemon: Pool overlaps with other one on this address space",
+            "the subnet of a network overlaps with another network of the host",
+        ),
+        ("something new about SECRET", "it failed"),
+    ];
+
+    #[test]
+    fn known_messages_are_told_in_our_own_words_and_without_values() {
+        for (line, wanted) in MESSAGES {
+            for secret in ["hunter2", "Qx9/v+=&", "et99", "a b:c"] {
+                let line = line.replace("SECRET", secret);
+                let said = said(&line);
+                assert_eq!(said, *wanted, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_problems_are_told_each_once() {
+        let lines = "Invalid hostPort: x\nInvalid hostPort: y\nyaml: line 3: x\nother";
+        assert_eq!(
+            said(lines),
+            "`ports` of a service has a port that is not valid; a compose file is not valid YAML at line 3"
+        );
+    }
+
+    #[test]
+    fn variables_are_named_if_a_compose_file_refers_to_them() {
+        let project = project();
+        let vocabulary = Vocabulary::of(Some(&project), &[COMPOSE]);
+        let warn = |name: &str| {
+            format!(
+                "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"The \\\"{name}\\\" variable is not set. Defaulting to a blank string.\""
+            )
+        };
+        let old = "WARN[0000] The \"TOKEN\" variable is not set. Defaulting to a blank string.".to_owned();
+        let unset =
+            unset_variables(&[warn("PERSON"), old, warn("et99"), warn("ort"), warn("POR")], &vocabulary);
+        assert_eq!(unset, Unset { named: vec!["PERSON".into(), "TOKEN".into()], has_pieces: true });
+        // The files of a release are not here.
+        let vocabulary = Vocabulary::of(Some(&project), &[]);
+        assert!(vocabulary.refers_to("PORT") && !vocabulary.refers_to("et99"));
+    }
+
+    #[test]
+    fn known_causes_come_with_what_to_do() {
+        let help = |line: &str| {
+            let failed = Failed { what: "up", see: None };
+            explain(failed, &[line.to_owned()], &Vocabulary::default()).help.unwrap_or_default()
+        };
+        for (line, wanted) in [
+            (
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+                "systemctl start docker",
+            ),
+            ("Error response from daemon: Bind for 0.0.0.0:80 failed: port is already allocated", "ss -ltnp"),
+            ("write /x: no space left on device", "docker system df"),
+            ("who knows", "not shown"),
+        ] {
+            assert!(help(line).contains(wanted), "{line}");
+        }
+    }
+}

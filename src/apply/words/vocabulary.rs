@@ -1,0 +1,161 @@
+//! Texts that may be shown: those that stand in the compose files of a project, as they were written.
+//!
+//! A message of Docker or Compose quotes values that come from the host's `.env`. Whether a quoted text is such
+//! a value cannot be seen in it. But what stands in the repository is known to whoever reads the messages, so
+//! exactly that may be shown.
+
+use crate::compose::NodeKind;
+use crate::compose::model::{Project, ReadMethod};
+
+use super::super::ContentSource;
+use super::super::stage::Source;
+
+/// Largest file that is searched, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What may be named in messages about one project.
+#[derive(Debug, Default)]
+pub(in crate::apply) struct Vocabulary<'a> {
+    model: Option<&'a Project>,
+    /// The content of its compose files and Dockerfiles.
+    texts: Vec<String>,
+}
+
+impl<'a> Vocabulary<'a> {
+    /// The vocabulary of a project, whose files come from `content`.
+    pub(in crate::apply) fn new(model: Option<&'a Project>, content: &ContentSource) -> Self {
+        let read = |path| match content(path)? {
+            Source::File(file) => {
+                let is_small =
+                    std::fs::metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= MAX_BYTES);
+                is_small.then(|| std::fs::read_to_string(file).ok()).flatten()
+            }
+            Source::Link(_) => None,
+        };
+        let is_yaml = |name: &str| name.ends_with(".yml") || name.ends_with(".yaml");
+        let files = model.into_iter().flat_map(|model| {
+            let more = model.definition_files.iter().map(|file| &file.path);
+            model.compose_files.iter().chain(more.filter(|path| is_yaml(path.file_name())))
+        });
+        let reads =
+            model.into_iter().flat_map(|model| model.services.values()).flat_map(|service| &service.reads);
+        let dockerfiles =
+            reads.filter(|read| read.how == ReadMethod::Build && read.kind == Some(NodeKind::File));
+        let paths: std::collections::BTreeSet<_> = files.chain(dockerfiles.map(|read| &read.path)).collect();
+        Self { model, texts: paths.into_iter().filter_map(read).collect() }
+    }
+
+    /// A vocabulary for tests: these compose files.
+    #[cfg(test)]
+    pub(super) fn of(model: Option<&'a Project>, texts: &[&str]) -> Self {
+        Self { model, texts: texts.iter().map(|text| (*text).to_owned()).collect() }
+    }
+
+    /// Whether a text stands in the files as it is, not as a part of a longer word.
+    pub(super) fn knows(&self, text: &str) -> bool {
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let stands = |file: &String| {
+            file.match_indices(text).any(|(at, _)| {
+                let (before, after) = (&file[..at], &file[at + text.len()..]);
+                let goes_on_before = is_part(before.chars().next_back()) && is_part(text.chars().next());
+                let goes_on_after = is_part(after.chars().next()) && is_part(text.chars().next_back());
+                !goes_on_before && !goes_on_after
+            })
+        };
+        !text.is_empty() && self.texts.iter().any(stands)
+    }
+
+    /// The text in backticks, or another word for it where it may not be shown.
+    pub(super) fn show(&self, text: &str, otherwise: &str) -> String {
+        if self.knows(text) { format!("`{text}`") } else { otherwise.to_owned() }
+    }
+
+    /// Whether a service has this name.
+    pub(super) fn service<'s>(&self, name: &'s str) -> Option<&'s str> {
+        self.model.is_some_and(|model| model.services.contains_key(name)).then_some(name)
+    }
+
+    /// The service that a container belongs to, by the name that Compose or the file gives it.
+    pub(super) fn service_of(&self, container: &str) -> Option<&str> {
+        let model = self.model?;
+        let container = container.trim_start_matches('/');
+        let is_its = |name: &str, service: &crate::compose::model::Service| {
+            service.container_name.as_ref().is_some_and(|(own, _)| own == container)
+                || container.strip_prefix(&model.name).is_some_and(|rest| {
+                    let rest = rest.trim_start_matches(['-', '_', '.']);
+                    rest.strip_prefix(name).is_some_and(|number| {
+                        let number = number.trim_start_matches(['-', '_', '.']);
+                        number == "hook" || number.bytes().all(|byte| byte.is_ascii_digit())
+                    })
+                })
+        };
+        model.services.iter().find(|(name, service)| is_its(name, service)).map(|(name, _)| name.as_str())
+    }
+
+    /// The location of a service.
+    pub(super) fn place(&self, service: &str) -> Option<crate::base::diagnostic::Location> {
+        self.model?.services.get(service).map(|service| service.at.clone())
+    }
+
+    /// The key of a network or volume by its name in Docker, if it may be shown.
+    pub(super) fn resource<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let own = self.model.and_then(|model| name.strip_prefix(&model.name)?.strip_prefix(['_', '-']));
+        own.filter(|key| self.knows(key)).or_else(|| Some(name).filter(|name| self.knows(name)))
+    }
+
+    /// A file by its path on the host, relative to the project's folder, if it may be shown.
+    pub(super) fn file<'n>(&self, path: &'n str) -> Option<&'n str> {
+        let dir = self.model?.dir.as_str();
+        let inside = path.rsplit_once(&format!("/{dir}/")).map_or(path, |(_, inside)| inside);
+        let name = inside.rsplit('/').next().unwrap_or(inside);
+        let is_compose = self.model?.compose_files.iter().any(|file| file.file_name() == name);
+        (inside == ".env" || is_compose || self.knows(inside)).then_some(inside)
+    }
+
+    /// Whether a compose file refers to a variable of this name. A name that it does not know is a piece of a
+    /// value with a `$` in it.
+    pub(super) fn refers_to(&self, name: &str) -> bool {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let refers = |file: &String| {
+            ["$", "${"].iter().any(|start| {
+                file.match_indices(&format!("{start}{name}"))
+                    .any(|(at, found)| !file[at + found.len()..].starts_with(is_name))
+            })
+        };
+        // Files of a release are on the host only.
+        let unknown = || {
+            let services = self.model.into_iter().flat_map(|model| model.services.values());
+            services.flat_map(|service| &service.unknown_variables).any(|unknown| unknown == name)
+        };
+        if self.texts.is_empty() { unknown() } else { self.texts.iter().any(refers) }
+    }
+
+    /// The message of `${NAME:?message}` as it was written.
+    pub(super) fn required_message(&self, name: &str) -> Option<&str> {
+        ["${NAME:?", "${NAME?"].iter().find_map(|form| {
+            let form = form.replace("NAME", name);
+            let (_, after) = self.texts.iter().find_map(|file| file.split_once(&form))?;
+            let message = after.split(['}', '\n']).next()?.trim();
+            Some(message).filter(|message| !message.is_empty())
+        })
+    }
+
+    /// An attribute that Compose names as a path, `services.web.ports.[].target` or
+    /// `services[web].healthcheck.interval`: the service, if it is one's, and the words for it.
+    pub(super) fn attribute<'n>(&self, path: &'n str) -> Option<(Option<&'n str>, String)> {
+        let mut parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
+        let top = parts.next()?;
+        let service = match top {
+            "services" => Some(self.service(parts.next()?)?),
+            "networks" | "volumes" | "configs" | "secrets" | "include" | "name" => None,
+            _ => return self.knows(top).then(|| (None, format!("`{top}`"))),
+        };
+        let known = parts.take_while(|part| self.knows(part)).collect::<Vec<_>>().join(".");
+        Some(match (service, known.as_str()) {
+            (Some(service), "") => (Some(service), format!("service `{service}`")),
+            (Some(service), known) => (Some(service), format!("`{known}` of service `{service}`")),
+            (None, "") => (None, format!("`{top}`")),
+            (None, known) => (None, format!("`{top}.{known}`")),
+        })
+    }
+}

@@ -21,6 +21,8 @@ use crate::state::wanted::WantedProject;
 struct HostPath<'a> {
     service: &'a str,
     path: String,
+    /// The text that names it, if a variable has a part in it.
+    written: Option<&'a str>,
     must_be_file: bool,
     at: &'a Location,
 }
@@ -123,7 +125,9 @@ impl ProjectRun<'_> {
         }
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
         let found = types(self.host.task.driver, &paths).await?;
-        let problems = asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found));
+        let vocabulary = Vocabulary::new(Some(&wanted.model), &self.host.task.content);
+        let problems =
+            asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found, &vocabulary));
         let problems: Vec<Diagnostic> = problems.collect();
         if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
     }
@@ -182,8 +186,8 @@ impl ProjectRun<'_> {
 
 impl HostPath<'_> {
     /// What is wrong with what was found there.
-    fn problem(&self, found: &Found) -> Option<Diagnostic> {
-        let Self { service, path, must_be_file, at } = self;
+    fn problem(&self, found: &Found, vocabulary: &Vocabulary<'_>) -> Option<Diagnostic> {
+        let Self { service, path, written, must_be_file, at } = self;
         let (what, help) = match found {
             Found::Missing if *must_be_file => (
                 "is neither in the repository nor on the host",
@@ -195,7 +199,12 @@ impl HostPath<'_> {
             ),
             _ => return None,
         };
-        let message = format!("service `{service}` mounts {path}, which {what}");
+        let shown = match written {
+            Some(written) => written,
+            None if !path.starts_with('/') || vocabulary.may_name(path) => path.as_str(),
+            None => "a path that a variable names",
+        };
+        let message = format!("service `{service}` mounts {shown}, which {what}");
         Some(Diagnostic::error(message, Some((*at).clone())).help(help))
     }
 }
@@ -206,6 +215,7 @@ fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
     let inputs = inputs.map(|read| HostPath {
         service: name,
         path: read.path.to_string(),
+        written: read.written.as_deref(),
         must_be_file: matches!(read.how, ReadMethod::Config | ReadMethod::Secret)
             || looks_like_a_file(read.path.as_str())
             || read.target.as_deref().is_some_and(looks_like_a_file),
@@ -215,6 +225,7 @@ fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
     let binds = binds.map(|(source, at)| HostPath {
         service: name,
         path: source.clone(),
+        written: None,
         must_be_file: looks_like_a_file(source),
         at,
     });

@@ -27,18 +27,24 @@ impl HostRun<'_> {
                 let is_its = |container: &&Container| container.is_of(&work.state.project, &service);
                 if let Some(container) = containers.iter().find(is_its) {
                     let (id, name) = (container.image.clone(), container.image_name.clone());
-                    running.push((work.name(), service, id, name));
+                    let model = work.wanted.as_ref().map(|wanted| &wanted.model);
+                    let own = model.and_then(|model| model.services.get(&service));
+                    // A variable in it may be secret.
+                    let written = own.and_then(|own| own.image_written.clone());
+                    let shown =
+                        written.filter(|written| written.contains('$')).unwrap_or_else(|| name.clone());
+                    running.push((work.name(), service, id, name, shown));
                 }
             }
         }
         if running.is_empty() {
             return;
         }
-        let ids: BTreeSet<String> = running.iter().map(|(.., id, _)| id.clone()).collect();
+        let ids: BTreeSet<String> = running.iter().map(|(.., id, _, _)| id.clone()).collect();
         let facts = self.docker.images(&ids).await;
-        for (project, service, id, image) in running {
+        for (project, service, id, name, image) in running {
             let Some(facts) = facts.iter().find(|facts| facts.id == id) else { continue };
-            let name = parts(&image).0;
+            let name = parts(&name).0;
             let of = |digest: &&String| digest.split_once('@').is_some_and(|(known, _)| known == name);
             let digests = facts.digests.iter().flatten();
             let digest = digests.clone().find(of).or_else(|| digests.clone().next());

@@ -146,6 +146,11 @@ impl<'a> LoadContext<'a> {
         self.written.get(&at).map_or(text, |written| written).to_owned()
     }
 
+    /// The text at a mark before substitution, if a variable was substituted in it.
+    pub(super) fn before_substitution(&self, at: Mark) -> Option<String> {
+        self.written.get(&at).map(ToString::to_string)
+    }
+
     /// The file that is named at a mark, for messages.
     pub(super) fn quote_file(&self, at: Mark, path: &RootPath) -> String {
         self.written.get(&at).map_or_else(|| self.files.shown(path), ToString::to_string)

@@ -392,6 +392,8 @@ impl fmt::Display for Condition {
 pub struct Read {
     /// The path below the root. A directory stands for everything below it.
     pub path: RootPath,
+    /// The text that names it, if a variable has a part in it. It may be shown; values may not.
+    pub written: Option<String>,
     /// The way in which it is read.
     pub how: ReadMethod,
     /// Its location.
@@ -417,6 +419,7 @@ impl Read {
         let (kind, target, required) = (None, None, false);
         Self {
             path,
+            written: None,
             how,
             at,
             kind,

@@ -322,9 +322,16 @@ impl<'r> ServiceReader<'r, '_, '_> {
         match self.context.resolve(text, at) {
             ResolvedPath::Tree(path) => {
                 let kind = self.context.files.kind(&path);
+                let written = self.context.before_substitution(at);
                 let at = self.context.location(at);
                 if self.seen.insert((path.clone(), how, at.clone(), target.clone())) {
-                    self.reads.push(Read { kind, target, required, ..Read::new(path.clone(), how, at) });
+                    self.reads.push(Read {
+                        kind,
+                        target,
+                        required,
+                        written,
+                        ..Read::new(path.clone(), how, at)
+                    });
                 }
                 Some(path)
             }

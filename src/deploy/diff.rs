@@ -88,12 +88,12 @@ fn difference(file: &FileChange, there: &KeptContent, tree: &DiskTree, wanted: &
         diff,
         note: note.map(str::to_owned),
     };
-    if may_hold_secrets(&file.at, wanted) || is_private(file) {
+    if may_hold_secrets(&file.at, wanted) || is_private(file) || *there == KeptContent::Private {
         return Ok(shown(None, Some("not shown: it may hold secrets")));
     }
     let old = match there {
         KeptContent::Bytes(bytes) => Some(bytes),
-        KeptContent::Missing => None,
+        KeptContent::Missing | KeptContent::Private => None,
         KeptContent::Large => return Ok(shown(None, Some("too large to be shown"))),
     };
     let new = match &file.after {

@@ -256,7 +256,9 @@ impl Listener {
         match serde_json::from_str::<Numbered>(&text) {
             Ok(Numbered { id, event }) => state.deliver(id, event, length),
             Err(error) => {
-                tracing::debug!(%error, "a line from the host is not an event");
+                // The error itself would quote the line.
+                let category = error.classify();
+                tracing::debug!(?category, column = error.column(), "a line from the host is not an event");
                 match number_of(&text) {
                     Some(id) if length > MAX_LINE as u64 && text.contains("\"event\":\"output\"") => {
                         let text = format!("(a line of {} MiB, left out)", length >> 20);

@@ -468,7 +468,8 @@ pub enum DriverEvent {
     },
     /// The content of one of the files that were asked for.
     Content {
-        /// Its bytes in hex; `-`: the host does not have it, `+`: it is too large.
+        /// Its bytes in hex; `-`: the host does not have it, `+`: it is too large, `!`: only its owner may read
+        /// it.
         hex: String,
     },
     /// A container.

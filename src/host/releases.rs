@@ -29,6 +29,8 @@ pub enum KeptContent {
     Missing,
     /// It is larger than the limit.
     Large,
+    /// Only its owner may read it, and no digest was given.
+    Private,
 }
 
 /// Asks for every release that was made on the host, and for those that it keeps.
@@ -119,6 +121,9 @@ pub async fn contents(
 fn read(digest: Option<&Digest>, hex: &str) -> KeptContent {
     if hex == "+" {
         return KeptContent::Large;
+    }
+    if hex == "!" {
+        return KeptContent::Private;
     }
     let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok());
     let byte = |pair: &[u8]| match pair {

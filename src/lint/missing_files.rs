@@ -27,7 +27,7 @@ fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<It
         if files.kind(&example) == Some(NodeKind::File) {
             return None;
         }
-        let path = files.shown(&read.path);
+        let path = read.written.clone().unwrap_or_else(|| files.shown(&read.path));
         let message = format!("service `{name}` {does} {path}, which is not in the repository");
         Some(
             Diagnostic::warning(message, Some(read.at.clone()))

@@ -1,6 +1,7 @@
 //! The source line that a message is about, without secrets.
 //!
-//! Compose files and env files contain values that must not reach a log. A value is shown only if its name
+//! Of env files nothing is shown: a line of theirs may be a part of a value that has several, and then nothing in
+//! it tells. Only YAML files are shown. Even they contain values that must not reach a log. A value is shown only if its name
 //! looks neither like an environment variable nor like a secret, and the value looks neither like a key nor
 //! like a token. A hidden value is shown as `***`, whatever its length.
 
@@ -36,18 +37,27 @@ impl<'a> Excerpts<'a> {
 
     /// Returns the line at `at`; `None` if the source or the line does not exist.
     pub(super) fn at(&mut self, at: &Location) -> Option<Excerpt> {
+        if !is_shown(&at.path) {
+            return None;
+        }
         if self.last.as_ref().is_none_or(|(path, _)| *path != at.path) {
             let text = (self.sources)(&at.path).filter(|text| text.len() <= MAX_SOURCE).unwrap_or_default();
             self.last = Some((at.path.clone(), text.lines().map(str::to_owned).collect()));
         }
         let (_, lines) = self.last.as_ref()?;
-        Some(excerpt(&at.path, lines.get(at.line.checked_sub(1)?)?, at.column))
+        Some(excerpt(lines.get(at.line.checked_sub(1)?)?, at.column))
     }
 }
 
-fn excerpt(path: &str, line: &str, column: usize) -> Excerpt {
+/// Whether lines of a file may be shown: it is YAML.
+fn is_shown(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    (file.ends_with(".yml") || file.ends_with(".yaml")) && !file.starts_with(".env")
+}
+
+fn excerpt(line: &str, column: usize) -> Excerpt {
     let chars: Vec<char> = line.trim_end().chars().collect();
-    let hidden = hidden(path, &chars);
+    let hidden = hidden(&chars);
     let place = column.saturating_sub(1).min(chars.len());
     let start = place.saturating_sub(WIDTH / 2);
     let mut shown = String::new();
@@ -74,17 +84,9 @@ fn excerpt(path: &str, line: &str, column: usize) -> Excerpt {
 }
 
 /// Marks the characters of a line that must not be shown.
-fn hidden(path: &str, line: &[char]) -> Vec<bool> {
+fn hidden(line: &[char]) -> Vec<bool> {
     let mut hidden = vec![false; line.len()];
-    let file = path.rsplit('/').next().unwrap_or(path);
-    let is_env = file.starts_with(".env") || file.ends_with(".env");
-    let is_yaml = file.ends_with(".yml") || file.ends_with(".yaml");
     let mut hide = |from: usize, to: usize| hidden[from..to].fill(true);
-
-    if is_env || !is_yaml && path.contains("secret") {
-        let value = line.iter().position(|c| matches!(c, '=' | ':')).map_or(0, |at| at + 1);
-        hide(value, line.len());
-    }
     for (at, c) in line.iter().enumerate() {
         let named = match c {
             '=' => true,
@@ -178,8 +180,8 @@ fn looks_random(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn shown(path: &str, line: &str) -> String {
-        excerpt(path, line, 1).line
+    fn shown(line: &str) -> String {
+        excerpt(line, 1).line
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
             "    secrets: [db]",
             "    container_name: web",
         ] {
-            assert_eq!(shown("services/a/compose.yml", line), line);
+            assert_eq!(shown(line), line);
         }
     }
 
@@ -211,21 +213,33 @@ mod tests {
             ("  key: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "  key: ***"),
             ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj", "***"),
         ] {
-            assert_eq!(shown("services/a/compose.yml", line), safe);
+            assert_eq!(shown(line), safe);
         }
-        assert_eq!(shown("services/a/.env", "port=80"), "port=***");
-        assert_eq!(shown("services/a/prod.env", "no value"), "***");
+    }
+
+    #[test]
+    fn only_lines_of_yaml_are_shown() {
+        let sources = |_: &str| Some("A=\"MIIE\nhunter2==".to_owned());
+        let mut excerpts = Excerpts::new(&sources);
+        let mut at = |path: &str| {
+            let place = Location { path: path.to_owned(), line: 2, column: 1 };
+            excerpts.at(&place).is_some()
+        };
+        assert!(at("services/a/compose.yml") && at("ghdeploy.YAML"));
+        for path in ["services/a/.env", "services/a/prod.env", "app.conf", ".env.yml", "Dockerfile"] {
+            assert!(!at(path), "{path}");
+        }
     }
 
     #[test]
     fn the_caret_stays_at_its_place() {
         let long = format!("{}x{}", "a ".repeat(500), " b".repeat(500));
-        let found = excerpt("c.yml", &long, 1001);
+        let found = excerpt(&long, 1001);
         assert_eq!(found.line.chars().nth(found.caret), Some('x'));
         assert_eq!(found.line.chars().count(), WIDTH);
-        assert_eq!(excerpt("c.yml", "a\u{1b}\tb", 4), Excerpt { line: "a\\u{1b} b".to_owned(), caret: 8 });
-        assert_eq!(shown("c.yml", "# ##[group]"), "# ##\\u{5b}group]");
-        assert_eq!(excerpt("c.yml", "ab", 3).caret, 2, "the end of a line is a place");
-        assert_eq!(excerpt("c.yml", "A_B: secret", 8), Excerpt { line: "A_B: ***".to_owned(), caret: 8 });
+        assert_eq!(excerpt("a\u{1b}\tb", 4), Excerpt { line: "a\\u{1b} b".to_owned(), caret: 8 });
+        assert_eq!(shown("# ##[group]"), "# ##\\u{5b}group]");
+        assert_eq!(excerpt("ab", 3).caret, 2, "the end of a line is a place");
+        assert_eq!(excerpt("A_B: secret", 8), Excerpt { line: "A_B: ***".to_owned(), caret: 8 });
     }
 }

@@ -41,6 +41,7 @@ mod registry;
 mod reports;
 mod rollback;
 mod runner;
+mod secrets;
 mod setbacks;
 mod stopped;
 #[path = "../support/mod.rs"]

@@ -65,6 +65,12 @@ impl<'a> Vocabulary<'a> {
         !text.is_empty() && self.texts.iter().any(stands)
     }
 
+    /// Whether a text may be shown; without the files of the project, as in a rollback, any text that is not a
+    /// value of the host.
+    pub(in crate::apply) fn may_name(&self, text: &str) -> bool {
+        self.texts.is_empty() || self.knows(text)
+    }
+
     /// The text in backticks, or another word for it where it may not be shown.
     pub(super) fn show(&self, text: &str, otherwise: &str) -> String {
         if self.knows(text) { format!("`{text}`") } else { otherwise.to_owned() }

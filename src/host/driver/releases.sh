@@ -97,7 +97,8 @@ snapshot() {
   set -f
 }
 # content MAX < lines "SHA256 p PATH": reports each content in hex: that object, or else, also if the digest
-# is "-", what lies at the path. "-" stands for what is not there, "+" for more than MAX bytes.
+# is "-", what lies at the path. "-" stands for what is not there, "+" for more than MAX bytes, "!" for a file
+# that only its owner may read and whose digest is "-".
 content() {
   inside=''
   know_movable
@@ -111,6 +112,7 @@ content() {
     if [ -z "$path" ]; then hex=-
     elif [ -L "./$file" ]; then hex=$(readlink -n -- "./$file" | hex)
     elif [ ! -f "./$file" ] || [ ! -r "./$file" ]; then hex=-
+    elif case $hash$(stat -c %a -- "./$file") in -*00) ;; *) false ;; esac; then hex='!'
     elif [ "$(stat -c %s -- "./$file")" -gt "$1" ]; then hex=+
     else hex=$(hex_open "$file" 7<"./$file") || hex=-; fi
     event content "\"hex\":\"$hex\""

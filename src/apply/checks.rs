@@ -63,7 +63,7 @@ impl ProjectRun<'_> {
         }
         let folder = ComposeFolder::Candidate { unit: own_unit };
         let reply = self.call(&self.host.task.engine.validate(), folder.clone()).await?;
-        let vocabulary = Vocabulary::new(Some(&wanted.model), &self.host.task.content);
+        let vocabulary = self.vocabulary();
         let unset = unset_variables(&reply.output, &vocabulary);
         if unset != Unset::default() {
             return Err(self.are_unset(wanted, &unset));
@@ -125,7 +125,7 @@ impl ProjectRun<'_> {
         }
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
         let found = types(self.host.task.driver, &paths).await?;
-        let vocabulary = Vocabulary::new(Some(&wanted.model), &self.host.task.content);
+        let vocabulary = self.vocabulary();
         let problems =
             asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found, &vocabulary));
         let problems: Vec<Diagnostic> = problems.collect();

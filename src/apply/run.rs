@@ -8,11 +8,16 @@ use super::engine::Call;
 use super::failure::Failure;
 use super::records::Records;
 use super::shared::SharedFiles;
+use super::stage::Source;
 use super::words::{self, Failed, Vocabulary};
 use crate::base::diagnostic::Diagnostic;
+use crate::base::path::RootPath;
 use crate::outcome::event::Event;
 use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{ActionKind, ProjectPlan, ProjectWork};
+
+/// Largest file in which names for messages are looked up, in bytes.
+const MAX_SOURCE: u64 = 1 << 20;
 
 /// One host under way.
 pub(super) struct HostRun<'a> {
@@ -57,10 +62,24 @@ impl<'a> ProjectRun<'a> {
         !self.host.task.settings.no_restart && actions.any(|action| action.kind != ActionKind::None)
     }
 
+    /// What may be named in messages about the project.
+    pub(super) fn vocabulary(&self) -> Vocabulary<'_> {
+        let model = self.work.wanted.as_deref().map(|wanted| &wanted.model);
+        let text = |path: &RootPath| match (self.host.task.content)(path)? {
+            Source::File(file) => {
+                let is_small = |data: std::fs::Metadata| data.is_file() && data.len() <= MAX_SOURCE;
+                let is_read = std::fs::metadata(&file).is_ok_and(is_small);
+                is_read.then(|| std::fs::read_to_string(file).ok()).flatten()
+            }
+            Source::Link(_) => None,
+        };
+        let sources = model.map(words::sources).unwrap_or_default();
+        Vocabulary::new(model, sources.into_iter().filter_map(text).collect())
+    }
+
     /// Says why a call failed.
     pub(super) fn explain(&self, call: &Call, output: &[String]) -> Diagnostic {
-        let model = self.work.wanted.as_deref().map(|wanted| &wanted.model);
-        let vocabulary = Vocabulary::new(model, &self.host.task.content);
+        let vocabulary = self.vocabulary();
         let see = call.for_hand().map(|call| {
             let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
             let folder = shlex::try_quote(&folder).map(std::borrow::Cow::into_owned).unwrap_or_default();

@@ -9,7 +9,7 @@ mod vocabulary;
 
 use std::collections::BTreeSet;
 
-pub(super) use vocabulary::Vocabulary;
+pub(super) use vocabulary::{Vocabulary, sources};
 
 use crate::base::diagnostic::Diagnostic;
 
@@ -261,7 +261,7 @@ networks: {front: {external: true, name: edge}}
 
     fn said(lines: &str) -> String {
         let project = project();
-        let vocabulary = Vocabulary::of(Some(&project), &[COMPOSE]);
+        let vocabulary = Vocabulary::new(Some(&project), vec![COMPOSE.to_owned()]);
         let output: Vec<String> = lines.lines().map(str::to_owned).collect();
         let failed = Failed { what: "it", see: Some("docker compose config -q") };
         let Diagnostic { message, help, .. } = explain(failed, &output, &vocabulary);
@@ -428,7 +428,7 @@ networks: {front: {external: true, name: edge}}
     #[test]
     fn variables_are_named_if_a_compose_file_refers_to_them() {
         let project = project();
-        let vocabulary = Vocabulary::of(Some(&project), &[COMPOSE]);
+        let vocabulary = Vocabulary::new(Some(&project), vec![COMPOSE.to_owned()]);
         let warn = |name: &str| {
             format!(
                 "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"The \\\"{name}\\\" variable is not set. Defaulting to a blank string.\""
@@ -439,7 +439,7 @@ networks: {front: {external: true, name: edge}}
             unset_variables(&[warn("PERSON"), old, warn("et99"), warn("ort"), warn("POR")], &vocabulary);
         assert_eq!(unset, Unset { named: vec!["PERSON".into(), "TOKEN".into()], has_pieces: true });
         // The files of a release are not here.
-        let vocabulary = Vocabulary::of(Some(&project), &[]);
+        let vocabulary = Vocabulary::new(Some(&project), Vec::new());
         assert!(vocabulary.refers_to("PORT") && !vocabulary.refers_to("et99"));
     }
 

@@ -4,14 +4,11 @@
 //! a value cannot be seen in it. But what stands in the repository is known to whoever reads the messages, so
 //! exactly that may be shown.
 
+use std::collections::BTreeSet;
+
+use crate::base::path::RootPath;
 use crate::compose::NodeKind;
 use crate::compose::model::{Project, ReadMethod};
-
-use super::super::ContentSource;
-use super::super::stage::Source;
-
-/// Largest file that is searched, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// What may be named in messages about one project.
 #[derive(Debug, Default)]
@@ -22,33 +19,9 @@ pub(in crate::apply) struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    /// The vocabulary of a project, whose files come from `content`.
-    pub(in crate::apply) fn new(model: Option<&'a Project>, content: &ContentSource) -> Self {
-        let read = |path| match content(path)? {
-            Source::File(file) => {
-                let is_small =
-                    std::fs::metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= MAX_BYTES);
-                is_small.then(|| std::fs::read_to_string(file).ok()).flatten()
-            }
-            Source::Link(_) => None,
-        };
-        let is_yaml = |name: &str| name.ends_with(".yml") || name.ends_with(".yaml");
-        let files = model.into_iter().flat_map(|model| {
-            let more = model.definition_files.iter().map(|file| &file.path);
-            model.compose_files.iter().chain(more.filter(|path| is_yaml(path.file_name())))
-        });
-        let reads =
-            model.into_iter().flat_map(|model| model.services.values()).flat_map(|service| &service.reads);
-        let dockerfiles =
-            reads.filter(|read| read.how == ReadMethod::Build && read.kind == Some(NodeKind::File));
-        let paths: std::collections::BTreeSet<_> = files.chain(dockerfiles.map(|read| &read.path)).collect();
-        Self { model, texts: paths.into_iter().filter_map(read).collect() }
-    }
-
-    /// A vocabulary for tests: these compose files.
-    #[cfg(test)]
-    pub(super) fn of(model: Option<&'a Project>, texts: &[&str]) -> Self {
-        Self { model, texts: texts.iter().map(|text| (*text).to_owned()).collect() }
+    /// The vocabulary of a project; `texts` is the content of its [`sources`].
+    pub(in crate::apply) fn new(model: Option<&'a Project>, texts: Vec<String>) -> Self {
+        Self { model, texts }
     }
 
     /// Whether a text stands in the files as it is, not as a part of a longer word.
@@ -164,4 +137,14 @@ impl<'a> Vocabulary<'a> {
             (None, known) => (None, format!("`{top}.{known}`")),
         })
     }
+}
+
+/// The files of a project whose texts may be shown: its compose files and Dockerfiles.
+pub(in crate::apply) fn sources(model: &Project) -> BTreeSet<&RootPath> {
+    let is_yaml = |name: &str| name.ends_with(".yml") || name.ends_with(".yaml");
+    let more = model.definition_files.iter().map(|file| &file.path);
+    let files = model.compose_files.iter().chain(more.filter(|path| is_yaml(path.file_name())));
+    let reads = model.services.values().flat_map(|service| &service.reads);
+    let dockerfiles = reads.filter(|read| read.how == ReadMethod::Build && read.kind == Some(NodeKind::File));
+    files.chain(dockerfiles.map(|read| &read.path)).collect()
 }

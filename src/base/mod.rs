@@ -2,6 +2,7 @@
 //!
 //! Pure. Imports no other module of this crate.
 
+pub mod commit;
 pub mod diagnostic;
 pub mod diff;
 pub mod duration;

@@ -235,6 +235,9 @@ pub(super) struct SyncArgs {
     /// Hand a root over to this repository that was deployed from another one
     #[arg(long, env = "GHDEPLOY_NEW_REPOSITORY", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) new_repository: bool,
+    /// Refuse files that differ from the commit, instead of deploying them as COMMIT+changes
+    #[arg(long, env = "GHDEPLOY_REQUIRE_CLEAN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) require_clean: bool,
     /// Wait this long for another run on the same host
     #[arg(long, env = "GHDEPLOY_LOCK_WAIT", hide_env = true, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub(super) lock_wait: Duration,

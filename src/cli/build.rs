@@ -15,13 +15,15 @@ use super::context::Context;
 use super::gate::{Decision, built, decide, mismatch};
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
-use crate::compose::model::ProjectSettings;
+use crate::base::path::RootPath;
+use crate::compose::model::{ProjectSettings, ReadMethod};
 use crate::images::builds::{Builds, ImageOutcome, ImageResult};
 use crate::images::gate::Verdict;
 use crate::images::reference;
 use crate::plan::{Plan, ProjectPlan};
 use crate::report::escape::name;
-use crate::state::wanted;
+use crate::state::unusable::listed;
+use crate::state::wanted::{self, WantedProject};
 use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
@@ -49,7 +51,13 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
         // A verdict decides about no other commit.
         verdict.refuse(&why);
     }
-    let inputs = inputs(context)?;
+    let (inputs, differences) = inputs(context)?;
+    // Its tests have proven the commit, and nothing else.
+    for project in projects(&plan) {
+        for why in differences.get(&project.name).into_iter().flatten() {
+            verdict.refuse(why);
+        }
+    }
     let mut images = Vec::new();
     for project in projects(&plan) {
         let is_open = verdict.opens(&project.name, &tested);
@@ -241,16 +249,30 @@ struct Marks<'a> {
 /// images.
 type Inputs = BTreeMap<(String, String), String>;
 
-fn inputs(context: &Context) -> Result<Inputs> {
+/// Why the images of a project would not be those of the commit, by project.
+type Differences = BTreeMap<String, Vec<String>>;
+
+/// What images are built from, and what of it is not as the commit has it.
+fn inputs(context: &Context) -> Result<(Inputs, Differences)> {
     let config = &context.config;
     let tree = DiskTree::open(&context.dir, &config.services, &config.sync)?;
-    let mut inputs = Inputs::new();
+    let (mut inputs, mut differences) = (Inputs::new(), Differences::new());
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
         let wanted = tree::read(&tree, &config.services, &target.root, &runs)?;
         let manifests = wanted.projects.iter().map(|project| &project.manifest);
         let files = wanted::union(manifests.chain([&wanted.shared]));
         for project in &wanted.projects {
+            let changed = wanted.changes.iter().filter(|path| {
+                let path = config.services.root_path(path);
+                path.is_some_and(|path| is_built_from(project, &path))
+            });
+            let changed: Vec<&str> = changed.map(String::as_str).collect();
+            let why = (!changed.is_empty()).then(|| {
+                format!("{} differ from the commit", listed(changed.iter().copied(), changed.len()))
+            });
+            let unusable = project.refused.iter().map(|problem| problem.message.clone());
+            differences.insert(project.name.clone(), why.into_iter().chain(unusable).collect());
             for (name, service) in &project.model.services {
                 if let Some(digest) = wanted::service_state(&project.model, service, &files).build {
                     inputs.insert((project.name.clone(), name.clone()), digest);
@@ -258,7 +280,16 @@ fn inputs(context: &Context) -> Result<Inputs> {
             }
         }
     }
-    Ok(inputs)
+    Ok((inputs, differences))
+}
+
+/// Whether an image of the project depends on the file at a path below the root.
+fn is_built_from(project: &WantedProject, path: &RootPath) -> bool {
+    let services = || project.model.services.values().filter(|service| service.build.is_some());
+    let mut reads =
+        services().flat_map(|service| &service.reads).filter(|read| read.how == ReadMethod::Build);
+    reads.any(|read| path.is_within(&read.path))
+        || services().next().is_some() && project.model.definition_files.iter().any(|file| file.path == *path)
 }
 
 /// Name of bake's target for a service

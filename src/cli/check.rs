@@ -39,6 +39,9 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
+        report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.notes).cloned());
+        report.diagnostics.extend(wanted.absent_problems().flat_map(|(_, problems)| problems));
+        report.diagnostics.extend(wanted.unknown_submodules());
         report.diagnostics.extend(circles(&wanted.projects));
         let host = HostProjects { projects: &wanted.projects, files: &tree, is_named: target.is_named };
         report.diagnostics.extend(lint(&host));

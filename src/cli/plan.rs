@@ -84,5 +84,5 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     }
     let commit = |tree: &dyn Snapshot| tree.commit().map(str::to_owned);
     let base = base.as_ref().and_then(|base| commit(base));
-    Ok(Plan { version: VERSION, commit: commit(&head), base, hosts })
+    Ok(Plan { version: VERSION, commit: commit(&head), dirty: false, base, hosts })
 }

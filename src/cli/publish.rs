@@ -191,7 +191,8 @@ impl Shown<'_> {
     fn commit(&self) -> Option<&str> {
         match self {
             Self::Plan(plan) | Self::Verdict(_, Some(plan)) => plan.commit.as_deref(),
-            Self::Outcome(outcome) => outcome.commit.as_deref(),
+            // No image of a commit is built from a tree that differs from it.
+            Self::Outcome(outcome) => outcome.commit.as_deref().filter(|_| !outcome.dirty),
             Self::Builds(builds, _) => Some(&builds.sha),
             Self::Check(_) | Self::Verdict(_, None) => None,
         }

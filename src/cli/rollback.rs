@@ -5,6 +5,7 @@ use super::context::{Context, selection};
 use super::publish::Shown;
 use super::signals;
 use super::sync::finish;
+use crate::base::commit::{has_changes, hash};
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::deploy::rollback::Rollback;
 use crate::deploy::{Reached, Session, failed_before_start};
@@ -42,7 +43,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     drop(observer);
     let (commit, outcome, error) = match reached {
         Ok((commit, Reached::Planned(plan))) => {
-            let plan = Plan { version: VERSION, commit, base: None, hosts: vec![plan] };
+            let (commit, dirty) = parts(commit);
+            let plan = Plan { version: VERSION, commit, dirty, base: None, hosts: vec![plan] };
             let exit = plan.exit(args.select.exit_code);
             context.publish(Shown::Plan(&plan), exit)?;
             return Ok(exit);
@@ -53,7 +55,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     // A program gets every result as JSON.
     let alone = error.filter(|_| context.format != Format::Json);
     let alone = alone.map(|error| error.on_host(&target.name, HostState::Unchanged));
-    let outcome = Outcome { version: VERSION, commit, hosts: vec![outcome] };
+    let (commit, dirty) = parts(commit);
+    let outcome = Outcome { version: VERSION, commit, dirty, hosts: vec![outcome] };
     match notifier {
         Some(notifier) => finish(context, notifier, &outcome, alone, &stop).await,
         None => match alone {
@@ -61,4 +64,10 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
             None => context.publish(Shown::Outcome(&outcome), outcome.exit()).map(|()| outcome.exit()),
         },
     }
+}
+
+/// The commit in a label, and whether what was deployed differs from it.
+fn parts(label: Option<String>) -> (Option<String>, bool) {
+    let is_dirty = label.as_deref().is_some_and(has_changes);
+    (label.map(|label| hash(&label).to_owned()), is_dirty)
 }

@@ -5,19 +5,26 @@ use super::context::{Context, selection};
 use super::publish::Shown;
 use super::signals;
 use crate::apply::stop::Stop;
+use crate::base::commit::short;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::deploy::sync::Sync;
-use crate::deploy::{Reached, Session, failed_before_start, on_each, plan_of};
+use crate::deploy::{Reached, Session, Worktree, failed_before_start, on_each, plan_of};
 use crate::host::Notices;
 use crate::notify::Notifier;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, VERSION};
 use crate::report::Format;
 use crate::report::progress::observer;
+use crate::state::unusable::{listed, problems};
+use crate::tree::Snapshot as _;
 
 pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let worktree = context.worktree();
+    if args.require_clean {
+        refuse_changes(&worktree).await?;
+    }
     let sync = Sync {
         worktree: &worktree,
         selection: selection(&args.select)?,
@@ -64,7 +71,8 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
             Err(error) => outcomes.push(failed_before_start(target, error)),
         }
     }
-    let outcome = Outcome { version: VERSION, commit: worktree.commit(), hosts: outcomes };
+    let (commit, dirty) = (worktree.commit(), worktree.is_dirty());
+    let outcome = Outcome { version: VERSION, commit, dirty, hosts: outcomes };
     if let Some(notifier) = notifier {
         return finish(context, notifier, &outcome, alone, &stop).await;
     }
@@ -74,10 +82,29 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     // In a dry run, what is not known of a host stands in its place.
     let failed = outcome.exit();
     plans.extend(outcome.hosts.into_iter().map(plan_of));
-    let plan = Plan { version: VERSION, commit: outcome.commit, base: None, hosts: plans };
+    let plan = Plan { version: VERSION, commit: outcome.commit, dirty, base: None, hosts: plans };
     let exit = if failed == Exit::Done { plan.exit(args.select.exit_code) } else { failed };
     context.publish(Shown::Plan(&plan), exit)?;
     Ok(exit)
+}
+
+/// Refuses a tree that is not the commit that it was made from.
+async fn refuse_changes(worktree: &Worktree) -> Result<()> {
+    let tree = worktree.tree().await?;
+    let Some(commit) = tree.commit() else {
+        return Err(Error::usage("--require-clean: the files are not those of a commit"));
+    };
+    let mut problems = problems(&tree.unusable());
+    let changes = tree.changes();
+    if !changes.is_empty() {
+        let shown = listed(changes.iter().map(String::as_str), changes.len());
+        let message = format!("{shown} differ from commit {}, and --require-clean is given", short(commit));
+        problems.push(
+            Diagnostic::error(message, None)
+                .help("commit the files, or let git ignore what is made here and name it in `sync.include`"),
+        );
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
 }
 
 /// Shows an outcome, or the error that takes its place, and then notifies others.

@@ -9,6 +9,7 @@ use super::session::wants;
 use super::{Prepared, Reached, Session, Target, Worktree};
 use crate::apply::ContentSource;
 use crate::apply::stage::Source;
+use crate::base::commit::hash;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
@@ -87,6 +88,9 @@ impl Sync<'_> {
         let judged = self.judge_repository(session.target, &wanted, &deployed, &own)?;
         let mut work = self.plan(session, &tree, &wanted, &deployed)?;
         self.record_repository(judged, &own, &deployed, &mut work);
+        if !work.is_idle() {
+            work.notes.extend(plan::differs_from_commit(&wanted));
+        }
         let newest = self.judge_age(&wanted, &deployed, &mut work)?;
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
     }
@@ -178,8 +182,11 @@ impl Sync<'_> {
             return Ok(None);
         }
         let Ok(repository) = Repository::open(self.worktree.dir()) else { return Ok(None) };
-        let wanted = Commit { commit: wanted.clone(), committed: repository.committed(wanted) };
-        let last = || state.commit.clone().map(|commit| Commit { commit, committed: None });
+        let wanted = hash(wanted);
+        let wanted = Commit { commit: wanted.to_owned(), committed: repository.committed(wanted) };
+        let last = || {
+            state.commit.as_deref().map(|commit| Commit { commit: hash(commit).to_owned(), committed: None })
+        };
         let Some(deployed) = state.newest.clone().or_else(last) else { return Ok(Some(wanted)) };
         let ages = Ages {
             is_ancestor: repository.is_ancestor(&wanted.commit, &deployed.commit),

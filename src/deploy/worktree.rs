@@ -47,6 +47,12 @@ impl Worktree {
         self.tree.get()?.as_ref().ok()?.commit().map(str::to_owned)
     }
 
+    /// Whether the tree differs from its commit, once it was read.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.tree.get().and_then(|tree| tree.as_ref().ok()).is_some_and(|tree| !tree.changes().is_empty())
+    }
+
     /// The tree; read by the first caller.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{Channel, Started, TIMEOUT};
+use crate::base::commit::hash;
 use crate::base::error::Exit;
 use crate::config;
 use crate::github::WorkflowRun;
@@ -49,6 +50,7 @@ impl GitHubChannel {
             return None;
         };
         let url = self.urls.get(&started.host).map(String::as_str);
+        let commit = hash(commit);
         match deployments.begin(Subject { environment: &started.host, url, commit }).await {
             Ok(id) => {
                 self.started.insert(started.host.clone(), id);

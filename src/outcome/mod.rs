@@ -8,6 +8,7 @@ pub mod queries;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::commit::label;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, HostState};
 use crate::compose::model::Hook;
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub version: u32,
     /// The wanted commit; `None` outside of git.
     pub commit: Option<String>,
+    /// Whether what was wanted differs from that commit.
+    pub dirty: bool,
     /// One per host.
     pub hosts: Vec<HostOutcome>,
 }
@@ -167,6 +170,12 @@ pub enum ActionResult {
 }
 
 impl Outcome {
+    /// The label of what was wanted: its commit, marked if it differs from it.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        self.commit.as_deref().map(|hash| label(hash, self.dirty))
+    }
+
     /// Exit code: that of the worst host.
     #[must_use]
     pub fn exit(&self) -> Exit {

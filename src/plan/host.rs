@@ -22,6 +22,7 @@ use crate::compose::model::{Condition, Dependency, Reaction, Service, ShareOf, S
 use crate::state::container::{ContainerState, Containers, ListedContainer};
 use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
 use crate::state::host_only::{EnvFile, EnvFileChange};
+use crate::state::unusable;
 use crate::state::wanted::{Reactions, Wanted, WantedProject, below, is_file, service_state, union};
 
 /// Choices that decide about a plan besides facts.
@@ -98,7 +99,14 @@ pub fn host(
     let (selected, others): (Vec<&Arc<WantedProject>>, Vec<&Arc<WantedProject>>) =
         wanted.projects.iter().partition(|project| (options.selects)(&project.name));
     let mut shared = shared_manifest(wanted, deployed, &selected, others.is_empty());
-    let is_gone = |name: &str| !wanted.projects.iter().any(|project| project.name == name);
+    let is_wanted = |name: &str| wanted.projects.iter().any(|project| project.name == name);
+    // What is less than the commit is never taken for removed.
+    let lacks = |name: &str| {
+        let recorded = deployed.state.projects.get(name);
+        wanted.absent.iter().any(|project| project.name == name)
+            || recorded.is_some_and(|recorded| wanted.lacks(&recorded.dir))
+    };
+    let is_gone = |name: &str| !is_wanted(name) && !lacks(name);
     let gone: Vec<(&str, &ProjectState)> = deployed
         .state
         .projects
@@ -106,6 +114,10 @@ pub fn host(
         .map(|(name, state)| (name.as_str(), state))
         .filter(|(name, _)| is_gone(name) && (options.selects)(name))
         .collect();
+    let recorded = deployed.state.projects.keys().map(String::as_str);
+    let absent = wanted.absent.iter().map(|project| project.name.as_str()).chain(recorded);
+    let absent: BTreeSet<&str> =
+        absent.filter(|name| !is_wanted(name) && lacks(name) && (options.selects)(name)).collect();
     // The files on the host once this plan is carried out: projects that are not selected stay as they are.
     let stays = others
         .iter()
@@ -114,14 +126,14 @@ pub fn host(
         .state
         .projects
         .keys()
-        .filter(|name| is_gone(name) && !(options.prune && (options.selects)(name)));
+        .filter(|name| !(is_wanted(name) || is_gone(name) && options.prune && (options.selects)(name)));
     let kept = kept.filter_map(|name| deployed.manifests.get(&unit(name)));
     let comes = selected.iter().map(|project| &project.manifest);
     let own: Vec<&Manifest> = kept.chain(stays).chain(comes).collect();
     // What a project on the host reads stays until it is taken down or deployed in another version.
     let stays = |name: &str| match wanted.projects.iter().find(|project| project.name == name) {
         Some(project) => !(options.selects)(name) || project.is_broken(),
-        None => !(options.prune && (options.selects)(name)),
+        None => !(is_gone(name) && options.prune && (options.selects)(name)),
     };
     let files = union(own.iter().copied().chain([&shared]));
     let readers = deployed.state.projects.iter().filter(|(name, _)| stays(name)).map(|(_, state)| state);
@@ -129,7 +141,8 @@ pub fn host(
     shared.0.extend(kept.files);
     let files = union(own.into_iter().chain([&shared]));
     let mut work =
-        Planner { name, wanted, deployed, options, shown, selected, gone, shared: &shared, files }.work();
+        Planner { name, wanted, deployed, options, shown, selected, gone, absent, shared: &shared, files }
+            .work();
     work.notes.extend(problems::kept_for_unknown(&kept.unknown, kept.for_unknown));
     work.notes.sort();
     work
@@ -189,6 +202,8 @@ struct Planner<'a> {
     shown: &'a dyn Fn(&RootPath) -> String,
     selected: Vec<&'a Arc<WantedProject>>,
     gone: Vec<(&'a str, &'a ProjectState)>,
+    /// Names of the projects of the commit that are not there.
+    absent: BTreeSet<&'a str>,
     shared: &'a Manifest,
     /// Every file that the host will have.
     files: BTreeMap<&'a RootPath, &'a Entry>,
@@ -266,6 +281,9 @@ impl Planner<'_> {
             let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
             let after = before.get(name).into_iter().flatten().cloned().collect();
             let state = self.state(project, services);
+            if !files.is_empty() || !actions.is_empty() {
+                notes.extend(project.notes.iter().cloned());
+            }
             works.push(ProjectWork {
                 plan: self.project(project, &state, files, actions, after),
                 wanted: Some(Arc::clone(project)),
@@ -297,6 +315,7 @@ impl Planner<'_> {
                 images: Vec::new(),
             });
         }
+        works.extend(self.absent.iter().map(|name| self.absent(name)));
         let drifted = works
             .iter()
             .flat_map(|work| &work.plan.files)
@@ -307,6 +326,11 @@ impl Planner<'_> {
             };
             notes.extend(works.iter().any(has_services).then(|| problems::containers_unknown(failure)));
         }
+        let blocked = |note: &Diagnostic| {
+            let mut problems = works.iter().flat_map(|work| &work.plan.problems);
+            problems.any(|problem| problem.message == note.message)
+        };
+        notes.extend(self.wanted.unknown_submodules().into_iter().filter(|note| !blocked(note)));
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
         notes.extend(self.replaced_key());
         notes.sort();
@@ -637,6 +661,39 @@ impl Planner<'_> {
             after: Vec::new(),
         };
         (plan, note)
+    }
+
+    /// The work on a project of the commit that is not there: it is blocked, and nothing of it is touched.
+    fn absent(&self, name: &str) -> ProjectWork {
+        let recorded = self.deployed.state.projects.get(name);
+        let absent = self.wanted.absent.iter().find(|project| project.name == name);
+        let dir = recorded.map(|recorded| &recorded.dir).or(absent.map(|absent| &absent.dir));
+        let path = recorded.map(|recorded| &recorded.path).or(absent.map(|absent| &absent.path));
+        let lacking = dir.into_iter().flat_map(|dir| self.wanted.lacking(dir));
+        let plan = ProjectPlan {
+            name: name.to_owned(),
+            path: path.cloned().unwrap_or_default(),
+            change: if recorded.is_some() { ProjectChange::Unchanged } else { ProjectChange::Added },
+            images: Vec::new(),
+            compose_files: Vec::new(),
+            files: Vec::new(),
+            actions: Vec::new(),
+            hooks: Vec::new(),
+            problems: unusable::problems(lacking),
+            after: Vec::new(),
+        };
+        ProjectWork {
+            plan,
+            wanted: None,
+            manifest: self.deployed.manifests.get(&unit(name)).cloned().unwrap_or_default(),
+            needs_record: false,
+            was_deployed: self.deployed.manifests.contains_key(&unit(name)),
+            state: recorded.cloned().unwrap_or_default(),
+            recorded: recorded.cloned(),
+            is_invalidated: false,
+            goes_first: false,
+            images: Vec::new(),
+        }
     }
 
     /// The shared manifest to record: where an unmanaged file is in the way, the old entry stays.

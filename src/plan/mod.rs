@@ -25,11 +25,12 @@ pub(crate) use actions::shares_namespace;
 pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use order::circles;
-pub use problems::{elsewhere, left_to_hosts, rivals, same_name};
+pub use problems::{differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};
 pub use work::{HostWork, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::commit::label;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::Exit;
 use crate::base::manifest::Entry;
@@ -46,6 +47,9 @@ pub struct Plan {
     pub version: u32,
     /// The commit of the wanted tree; `None` outside of git.
     pub commit: Option<String>,
+    /// Whether the wanted tree differs from that commit.
+    #[serde(default)]
+    pub dirty: bool,
     /// The commit that it is compared with, if that is a revision and not a host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -414,6 +418,12 @@ pub enum Lack {
 }
 
 impl Plan {
+    /// The label of the wanted tree: its commit, marked if the tree differs from it.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        self.commit.as_deref().map(|hash| label(hash, self.dirty))
+    }
+
     /// How a command that shows the plan ends. Problems at which a sync would stop count as its failure; with
     /// `exit_code` so does work that is pending.
     #[must_use]

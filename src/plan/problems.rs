@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::containers::Remark;
 use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
+use crate::base::commit::{hash, short};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Deployed, Elsewhere, Found, Held, ProjectState, unit};
-use crate::state::wanted::WantedProject;
+use crate::state::unusable::listed;
+use crate::state::wanted::{Wanted, WantedProject};
 
 /// Unmanaged files are in the way of wanted ones, or links lead to them. `known` has what is already known of
 /// some of them, by path.
@@ -191,6 +193,19 @@ pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
         None,
     )
     .help("--prune takes it down: its managed files go, its volumes and all other files stay")
+}
+
+/// The wanted tree differs from its commit.
+#[must_use]
+pub fn differs_from_commit(wanted: &Wanted) -> Option<Diagnostic> {
+    let files = &wanted.changes;
+    let label = wanted.commit.as_deref().filter(|_| !files.is_empty())?;
+    let shown = listed(files.iter().map(String::as_str), files.len());
+    let (commit, verb) = (short(hash(label)), if files.len() == 1 { "differs" } else { "differ" });
+    Some(
+        Diagnostic::warning(format!("{shown} {verb} from commit {commit}: this is {}", short(label)), None)
+            .help("commit the files, or let git ignore what is made here and name it in `sync.include`; --require-clean refuses this"),
+    )
 }
 
 /// Shared files stay, because it is not known what projects that stay on the host read.

@@ -41,7 +41,7 @@ pub struct RunDetails {
 /// Summarises a host's outcome for a description on GitHub.
 #[must_use]
 pub fn status_description(host: &HostOutcome) -> String {
-    let outcome = Outcome { version: VERSION, commit: None, hosts: vec![host.clone()] };
+    let outcome = Outcome { version: VERSION, commit: None, dirty: false, hosts: vec![host.clone()] };
     let tally = Tally::of_outcome(&outcome);
     let text = match host.failure.as_ref().and_then(|failure| failure.diagnostics.first()) {
         Some(why) => format!("failed: {}", name(&why.message)),
@@ -76,7 +76,7 @@ pub fn slack_finished(run: &RunDetails, outcome: &Outcome) -> Value {
         sections.extend(packed(lines));
     }
     let heading = format!("{}: {}", hosts.join(", "), tally.past_heading());
-    message(&heading, sections, run, outcome.commit.as_deref())
+    message(&heading, sections, run, outcome.label().as_deref())
 }
 
 /// Builds the document for a webhook: `{"version": 1, "event": "succeeded", …}`. `outcome` has the same form

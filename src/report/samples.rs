@@ -121,7 +121,7 @@ pub(super) fn host(name: &str, projects: Vec<ProjectPlan>) -> HostPlan {
 }
 
 pub(super) fn plan_of(hosts: Vec<HostPlan>) -> Plan {
-    Plan { version: VERSION, commit: Some(COMMIT.to_owned()), base: None, hosts }
+    Plan { version: VERSION, commit: Some(COMMIT.to_owned()), dirty: false, base: None, hosts }
 }
 
 /// Host with the changes of a usual day: a config file, an image, a new project.
@@ -284,7 +284,7 @@ pub(super) fn successful() -> HostOutcome {
 }
 
 pub(super) fn outcome_of(hosts: Vec<HostOutcome>) -> Outcome {
-    Outcome { version: VERSION, commit: Some(COMMIT.to_owned()), hosts }
+    Outcome { version: VERSION, commit: Some(COMMIT.to_owned()), dirty: false, hosts }
 }
 
 /// Host on which one project came up and another, with logs, got `result`.

@@ -15,16 +15,16 @@ use crate::plan::{
 };
 
 use super::escape::name;
+use crate::base::commit::short;
 
 /// `1 file`, `2 files`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Shortens a commit to ten digits, as many as git shows in a large repository.
-pub(super) fn commit(commit: &str) -> String {
-    let short: String = commit.chars().take(10).collect();
-    name(&short).into_owned()
+/// Shortens the label of a commit to ten digits of it.
+pub(super) fn commit(label: &str) -> String {
+    name(&short(label)).into_owned()
 }
 
 /// The sign of a file's line.

@@ -5,4 +5,5 @@ pub mod deployed;
 pub mod host_only;
 pub mod question;
 pub mod repository;
+pub mod unusable;
 pub mod wanted;

@@ -9,22 +9,79 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest as _, Sha256};
 
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, push_line};
 use crate::base::path::RootPath;
 use crate::compose::model::{Project, Reaction, Read, ReadMethod, Service};
 use crate::compose::{DIGEST_SCHEME, NodeKind};
 use crate::state::deployed::ServiceState;
+use crate::state::unusable::{Unusable, UnusableFile, problems};
 
 /// Wanted state of one host.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The commit of the tree; `None` outside git.
+    /// The [label](crate::base::commit) of the tree's commit; `None` outside git.
     pub commit: Option<String>,
+    /// Paths in the repository of the files that differ from the commit, sorted.
+    pub changes: Vec<String>,
+    /// The projects of the commit that are not there, and what of each. Some may have been deployed under a name
+    /// that only the host knows: see [`Wanted::lacks`].
+    pub absent: Vec<AbsentProject>,
+    /// Everything of the commit that is not there as it is.
+    pub unusable: Vec<UnusableFile>,
     /// The projects, sorted by name.
     pub projects: Vec<Arc<WantedProject>>,
     /// The files outside the projects' folders that projects read.
     pub shared: Manifest,
+}
+
+/// Project of the commit whose compose file is not there as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsentProject {
+    /// Its name.
+    pub name: String,
+    /// Its folder below the root.
+    pub dir: RootPath,
+    /// Its folder in the repository.
+    pub path: String,
+}
+
+impl Wanted {
+    /// What is not there of the folder `dir` below the root. A submodule may hold the folder.
+    pub fn lacking<'a>(&'a self, dir: &'a RootPath) -> impl Iterator<Item = &'a UnusableFile> {
+        let concerns = |file: &&UnusableFile| {
+            file.why.is_absent() && (file.path.is_within(dir) || dir.is_within(&file.path))
+        };
+        self.unusable.iter().filter(concerns)
+    }
+
+    /// What is wrong with each project that is not there, by name.
+    pub fn absent_problems(&self) -> impl Iterator<Item = (&str, Vec<Diagnostic>)> {
+        self.absent.iter().map(|project| (project.name.as_str(), problems(self.lacking(&project.dir))))
+    }
+
+    /// Warnings about submodules that are not there and concern no known project: they may hold some.
+    #[must_use]
+    pub fn unknown_submodules(&self) -> Vec<Diagnostic> {
+        let dirs = || self.projects.iter().map(|project| &project.model.dir);
+        let concerns = |file: &UnusableFile| {
+            dirs().any(|dir| file.path.is_within(dir))
+                || self.projects.iter().any(|project| {
+                    project.reads(&file.path)
+                        || project.reads_outside().iter().any(|path| path.is_within(&file.path))
+                })
+        };
+        let unknown = self.unusable.iter().filter(|file| file.why == Unusable::Submodule && !concerns(file));
+        let mut notes = problems(unknown);
+        notes.iter_mut().for_each(|note| note.severity = Severity::Warning);
+        notes
+    }
+
+    /// Whether a folder that is not wanted may still be in the commit: something of it is not there.
+    #[must_use]
+    pub fn lacks(&self, dir: &RootPath) -> bool {
+        self.lacking(dir).next().is_some()
+    }
 }
 
 /// Wanted state of one project.
@@ -38,8 +95,11 @@ pub struct WantedProject {
     pub model: Project,
     /// Its files.
     pub manifest: Manifest,
-    /// Reasons why it cannot be deployed even if its model is valid: files that had to be left out.
+    /// Reasons why it cannot be deployed even if its model is valid: files that had to be left out, that are not
+    /// there, or that are encrypted.
     pub refused: Vec<Diagnostic>,
+    /// What is worth knowing about its files.
+    pub notes: Vec<Diagnostic>,
 }
 
 impl WantedProject {

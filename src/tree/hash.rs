@@ -17,6 +17,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::base::manifest::{Digest, Entry, Manifest};
 use crate::base::path::RootPath;
+use crate::state::unusable::{Unusable, UnusableFile};
 
 /// Size of a read in bytes, large enough that a system call costs less than the hashing.
 const BUFFER: usize = 128 << 10;
@@ -26,12 +27,12 @@ const CHUNK: usize = 32;
 
 type Job<'t> = (&'t RootPath, &'t TreeFile);
 
-/// Returns the manifest of `jobs`, whose files are below `base`.
+/// Returns the manifest of `jobs`, whose files are below `base`, and the files whose content is a placeholder.
 ///
 /// # Errors
 ///
 /// Names every file that cannot be read.
-pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<Manifest> {
+pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<(Manifest, Vec<UnusableFile>)> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(jobs.len().div_ceil(CHUNK)).max(1);
     let next = AtomicUsize::new(0);
@@ -43,8 +44,12 @@ pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<Manifest> {
         parts
     });
     let mut entries: Vec<Option<Entry>> = vec![None; jobs.len()];
-    let mut problems = Vec::new();
+    let (mut problems, mut unusable) = (Vec::new(), Vec::new());
     for part in parts {
+        unusable.extend(part.unusable.into_iter().map(|(index, why)| {
+            let (path, node) = jobs[index];
+            UnusableFile { why, path: path.clone(), repo_path: node.repo_path.clone() }
+        }));
         for (index, entry) in part.entries {
             entries[index] = Some(entry);
         }
@@ -56,12 +61,15 @@ pub(super) fn manifest(base: &Path, jobs: &[Job<'_>]) -> Result<Manifest> {
     }
     let found: Option<_> =
         jobs.iter().zip(entries).map(|((path, _), entry)| Some(((*path).clone(), entry?))).collect();
-    found.map(Manifest).ok_or_else(|| Error::unforeseen("a thread that hashes files did not finish"))
+    found
+        .map(|found| (Manifest(found), unusable))
+        .ok_or_else(|| Error::unforeseen("a thread that hashes files did not finish"))
 }
 
 #[derive(Default)]
 struct Done {
     entries: Vec<(usize, Entry)>,
+    unusable: Vec<(usize, Unusable)>,
     problems: Vec<Diagnostic>,
 }
 
@@ -77,19 +85,31 @@ fn work(base: &Path, jobs: &[Job<'_>], next: &AtomicUsize) -> Done {
         let end = jobs.len().min(start + CHUNK);
         for (offset, (_, node)) in jobs[start..end].iter().enumerate() {
             match entry(base, node, &mut buffer) {
-                Ok(entry) => done.entries.push((start + offset, entry)),
+                Ok((entry, why)) => {
+                    done.entries.push((start + offset, entry));
+                    done.unusable.extend(why.map(|why| (start + offset, why)));
+                }
                 Err(err) => done.problems.push(unreadable(node, &err)),
             }
         }
     }
 }
 
-fn entry(base: &Path, node: &TreeFile, buffer: &mut [u8]) -> io::Result<Entry> {
+fn entry(base: &Path, node: &TreeFile, buffer: &mut [u8]) -> io::Result<(Entry, Option<Unusable>)> {
+    let mut unusable = None;
     let (digest, size) = match &node.what {
         TreeFileKind::Symlink { target } => (Digest::of(target.as_bytes()), target.len() as u64),
-        TreeFileKind::File { size, .. } => content(&base.join(&node.repo_path), *size, buffer)?,
+        TreeFileKind::File { size, .. } => {
+            let (digest, read) = content(&base.join(&node.repo_path), *size, buffer)?;
+            // Whatever can be a placeholder is read at once.
+            let start = buffer.len().min(usize::try_from(read).unwrap_or(usize::MAX));
+            if read <= BUFFER as u64 {
+                unusable = Unusable::of_content(&buffer[..start], read);
+            }
+            (digest, read)
+        }
     };
-    Ok(Entry { kind: node.kind(), mode: node.mode(), size, digest })
+    Ok((Entry { kind: node.kind(), mode: node.mode(), size, digest }, unusable))
 }
 
 /// Digest and size of the content that was read. The size differs from `expected` if the file changes
@@ -146,7 +166,7 @@ mod tests {
             })
             .collect();
         let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
-        let manifest = manifest(dir.path(), &jobs).unwrap();
+        let (manifest, _) = manifest(dir.path(), &jobs).unwrap();
         for (path, node) in &nodes {
             let TreeFileKind::File { size, .. } = node.what else { panic!() };
             let entry = manifest.get(path).unwrap();
@@ -162,7 +182,7 @@ mod tests {
         fs::write(dir.path().join("grew"), "abcd").unwrap();
         let nodes = [node("grew", 2), node("shrank", 4)];
         let jobs: Vec<_> = nodes.iter().map(|(path, node)| (path, node)).collect();
-        let manifest = manifest(dir.path(), &jobs).unwrap();
+        let (manifest, _) = manifest(dir.path(), &jobs).unwrap();
         assert_eq!(manifest.get(&nodes[0].0).unwrap().digest, Digest::of(b"abcd"));
         assert_eq!(manifest.get(&nodes[1].0).unwrap().size, 2);
     }

@@ -4,6 +4,7 @@
 //! links and projects are found in it. [`disk`] reads it from the working directory, [`git`] from a revision, and
 //! [`release`] from what a host has kept.
 
+mod ciphertext;
 pub mod disk;
 pub(crate) mod filter;
 pub mod git;
@@ -24,6 +25,7 @@ use crate::base::manifest::{Kind, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::{self, Files, MAX_BYTES, NodeKind};
 use crate::config::layout::Layout;
+use crate::state::unusable::UnusableFile;
 
 pub use models::models;
 pub use projects::{ProjectDir, owner, project_dirs};
@@ -126,6 +128,22 @@ pub trait Snapshot: Files {
 
     /// The files that are left out because they cannot be deployed.
     fn refused(&self) -> &[Refused];
+
+    /// The files of the commit that are not there as they are, as far as is known: placeholders are found when
+    /// their manifest is made.
+    fn unusable(&self) -> Vec<UnusableFile> {
+        Vec::new()
+    }
+
+    /// Whether these files were deployed before, and checked then.
+    fn was_deployed(&self) -> bool {
+        false
+    }
+
+    /// Paths in the repository of the files that differ from the commit, sorted.
+    fn changes(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// List of wanted files, without their content.

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ciphertext::Ciphertext;
 use super::{ProjectDir, Refused, Snapshot, models, owner, project_dirs};
+use crate::base::commit::label;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::base::manifest::Manifest;
@@ -13,7 +15,8 @@ use crate::base::path::RootPath;
 use crate::compose::model::{Project, ProjectSettings};
 use crate::compose::{self, ProjectCache};
 use crate::config::layout::Layout;
-use crate::state::wanted::{Wanted, WantedProject};
+use crate::state::unusable::{Unusable, UnusableFile, problems};
+use crate::state::wanted::{AbsentProject, Wanted, WantedProject};
 
 /// Reads what the tree wants on a host: the projects that `runs` accepts, with everything they read.
 ///
@@ -46,6 +49,9 @@ pub fn read_again(
 ) -> Result<Wanted> {
     let dirs = project_dirs(tree, layout)?;
     refuse_hidden_projects(tree, layout, &dirs)?;
+    let absent = absent_projects(tree, layout, &dirs);
+    let absent: Vec<AbsentProject> =
+        absent.into_iter().filter(|project| runs(&project.name, &ProjectSettings::default())).collect();
     let loaded: Vec<(&ProjectDir, Project)> = dirs
         .iter()
         .zip(models(cache, tree, &dirs, root))
@@ -53,13 +59,25 @@ pub fn read_again(
         .collect();
     let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
         loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
-    for path in tree.nodes().keys() {
+    // What is there of a project whose compose file is not belongs to none.
+    let is_absent = |path: &RootPath| {
+        let above = std::iter::successors(path.parent(), RootPath::parent);
+        let nearest = |dir: RootPath| {
+            let is_project = dirs.binary_search_by(|project| project.dir.cmp(&dir)).is_ok();
+            let is_absent = absent.iter().any(|project| project.dir == dir);
+            (is_project || is_absent).then_some(is_absent)
+        };
+        !absent.is_empty() && above.into_iter().find_map(nearest) == Some(true)
+    };
+    for path in tree.nodes().keys().filter(|path| !is_absent(path)) {
         if let Some(files) = owner(&dirs, path).and_then(|owner| files.get_mut(&owner.dir)) {
             files.push(path);
         }
     }
     // The folder of a project that does not run here belongs to no project.
-    let is_shared = |path: &RootPath| owner(&dirs, path).is_none_or(|owner| !files.contains_key(&owner.dir));
+    let is_shared = |path: &RootPath| {
+        is_absent(path) || owner(&dirs, path).is_none_or(|owner| !files.contains_key(&owner.dir))
+    };
     let mut shared: BTreeSet<&RootPath> = BTreeSet::new();
     for (_, model) in &loaded {
         let definition = model.definition_files.iter().map(|file| &file.path);
@@ -81,6 +99,7 @@ pub fn read_again(
     let shared = of(&mut shared.iter());
     let manifests: BTreeMap<&RootPath, Manifest> =
         files.iter().map(|(dir, paths)| (*dir, of(&mut paths.iter()))).collect();
+    let unusable = tree.unusable();
     let project = |(dir, model): &(&ProjectDir, Project)| {
         let mut project = WantedProject {
             name: dir.name.clone(),
@@ -88,14 +107,43 @@ pub fn read_again(
             model: model.clone(),
             manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
             refused: Vec::new(),
+            notes: Vec::new(),
         };
         let concerns = |path: &RootPath| owner(&dirs, path) == Some(dir) || project.reads(path);
         let refused = tree.refused().iter().filter(|refused| concerns(&refused.path));
-        project.refused = refused.map(|refused| refused.why.clone()).collect();
+        let mut refused: Vec<Diagnostic> = refused.map(|refused| refused.why.clone()).collect();
+        // A submodule may hold what the project reads.
+        let outside = project.reads_outside();
+        let holds = |file: &UnusableFile| {
+            file.why == Unusable::Submodule && outside.iter().any(|path| path.is_within(&file.path))
+        };
+        refused.extend(problems(unusable.iter().filter(|file| concerns(&file.path) || holds(file))));
+        project.refused = refused;
+        let Ciphertext { errors, warnings } = Ciphertext::of(tree, &project.model);
+        project.refused.extend(errors);
+        project.notes = warnings;
         project
     };
     let projects = loaded.iter().map(project).map(Arc::new).collect();
-    Ok(Wanted { commit: tree.commit().map(str::to_owned), projects, shared })
+    let changes = tree.changes().to_vec();
+    let commit = tree.commit().map(|hash| label(hash, !changes.is_empty()));
+    Ok(Wanted { commit, changes, absent, unusable, projects, shared })
+}
+
+/// The projects whose compose file is in the commit and not there. Whether a submodule is one is not known.
+fn absent_projects(tree: &dyn Snapshot, layout: &Layout, dirs: &[ProjectDir]) -> Vec<AbsentProject> {
+    let mut absent: Vec<AbsentProject> = Vec::new();
+    for file in tree.unusable().iter().filter(|file| file.why.is_absent() && file.why != Unusable::Submodule)
+    {
+        let Some((path, name)) = file.repo_path.rsplit_once('/') else { continue };
+        let Some(dir) = file.path.parent() else { continue };
+        let is_known =
+            dirs.iter().any(|project| project.dir == dir) || absent.iter().any(|project| project.dir == dir);
+        if compose::makes_project(name) && name != ".env" && layout.is_project_dir(path) && !is_known {
+            absent.push(AbsentProject { name: dir.to_string(), path: path.to_owned(), dir });
+        }
+    }
+    absent
 }
 
 /// Fails if the file that makes a folder a project cannot be deployed: the project would look removed.

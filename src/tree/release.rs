@@ -139,6 +139,10 @@ impl Snapshot for ReleaseTree<'_> {
     fn refused(&self) -> &[Refused] {
         &self.tree.refused
     }
+
+    fn was_deployed(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

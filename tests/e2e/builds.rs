@@ -140,6 +140,17 @@ fn nothing_is_built_behind_a_closed_gate_or_with_the_verdict_of_another_commit()
 }
 
 #[test]
+fn files_that_differ_from_the_tested_commit_are_not_built() {
+    let registry = Registry::start();
+    let runner = with_registry(&registry);
+    runner.write("services/app/page", "edited after the tests");
+    build(&runner, &["--needs", OPEN]).exits(3).prints("`services/app/page` differ from the commit");
+    assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 0));
+    runner.git(&["checkout", "-q", "--", "services"]);
+    build(&runner, &["--needs", OPEN]).exits(0).prints("2 images built");
+}
+
+#[test]
 fn a_project_whose_tests_failed_is_left_out_and_the_others_are_built() {
     let registry = Registry::start();
     let runner = with_registry(&registry);

@@ -32,6 +32,7 @@ mod logins;
 mod names;
 mod network;
 mod owners;
+mod partial;
 mod projects;
 mod pulls;
 mod reach;

@@ -71,7 +71,7 @@ impl Projects {
         let result = runtime.block_on(self.run(&peer, ask));
         let line = peer.line();
         let outcome = result.unwrap_or_else(|error| panic!("{error}"));
-        let all = Outcome { version: VERSION, commit: None, hosts: vec![outcome.clone()] };
+        let all = Outcome { version: VERSION, commit: None, dirty: false, hosts: vec![outcome.clone()] };
         Run { commands: line.commands.clone(), exit: all.exit(), outcome, host: line.host.clone() }
     }
 

@@ -176,7 +176,7 @@ fn of_a_long_circle_the_ends_are_shown() {
 }
 
 fn plan_of(work: &HostWork) -> Plan {
-    Plan { version: VERSION, commit: None, base: None, hosts: vec![work.plan()] }
+    Plan { version: VERSION, commit: None, dirty: false, base: None, hosts: vec![work.plan()] }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod host_only;
 mod inputs;
 mod interrupted;
 mod order;
+mod partial;
 mod projects;
 mod properties;
 mod reactions;

@@ -36,6 +36,7 @@ fn a_plan_in_json() {
     let plan = Plan {
         version: VERSION,
         commit: Some("c0ffee".to_owned()),
+        dirty: false,
         base: None,
         hosts: vec![repo.plan(&host).plan()],
     };
@@ -43,6 +44,7 @@ fn a_plan_in_json() {
     {
       "version": 2,
       "commit": "c0ffee",
+      "dirty": false,
       "hosts": [
         {
           "name": "web",

@@ -1,23 +1,22 @@
 //! Wanted files of the working directory.
 //!
 //! Owns the walk through it: which folders are entered, which files the ignore files leave, and what is
-//! refused. Links are never followed. An edge: it reads the filesystem, and starts `git` for the commit and,
-//! only if there is an ignored file, for the files that git tracks.
+//! refused; what of the commit is not there, and what differs from it. Links are never followed. An edge: it reads
+//! the filesystem and starts `git`.
 
-mod tracked;
+mod checkout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::filter::{Filter, FilterVerdict, IGNORE_FILE, Scope};
-use super::git::command::{self, git};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
 use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble, hash};
@@ -29,8 +28,9 @@ use crate::base::patterns::Patterns;
 use crate::compose::{Files, NodeKind};
 use crate::config::FileRules;
 use crate::config::layout::Layout;
+use crate::state::unusable::{Unusable, UnusableFile};
 
-use tracked::Tracked;
+use checkout::{Checkout, IndexKind};
 
 const GIT_IGNORE: &str = ".gitignore";
 
@@ -40,6 +40,12 @@ pub struct DiskTree {
     base: PathBuf,
     tree: Tree,
     commit: Option<String>,
+    /// What differs from the commit.
+    changes: Vec<String>,
+    /// What of the commit is not there.
+    absent: Vec<UnusableFile>,
+    /// Placeholders that were found so far.
+    placeholders: Mutex<HashSet<UnusableFile>>,
 }
 
 impl DiskTree {
@@ -52,31 +58,28 @@ impl DiskTree {
     pub fn open(dir: &Path, layout: &Layout, rules: &FileRules) -> Result<Self> {
         let filter = Filter::new(rules)?;
         let work_tree = WorkTree::find(dir);
-        // Runs in parallel with the walk.
-        let head = work_tree
-            .as_ref()
-            .map(|_| command::spawn(git(dir).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])));
+        // Git works in parallel with the walk.
+        let checkout = Checkout::new(dir, work_tree.is_some(), layout);
         let mut walk = Walk {
             base: dir,
             inside: work_tree.as_ref().map_or("", |work_tree| &work_tree.inside),
             filter: &filter,
-            tracked: Tracked::new(dir, work_tree.is_some(), layout),
+            checkout,
             found: Vec::new(),
+            brought_in: HashSet::new(),
             trouble: Trouble::default(),
         };
         for prefix in layout.prefixes() {
             walk.prefix(prefix, work_tree.as_ref())?;
         }
+        let (mut absent, mut changes, mut commit) = (Vec::new(), Vec::new(), None);
+        if let Some(work_tree) = &work_tree {
+            absent = walk.absent(layout, work_tree)?;
+            (commit, changes) = walk.state(layout, work_tree, &absent)?;
+        }
         let Walk { found, trouble, .. } = walk;
         let tree = Tree::new(layout, found, trouble)?;
-        let commit = match head.map(|child| child.and_then(command::finish)) {
-            Some(Ok(name)) => Some(String::from_utf8_lossy(&name).trim_end().to_owned()),
-            // No message: there is no commit yet.
-            Some(Err(command::GitError::Failed(message))) if message.starts_with("exit status") => None,
-            Some(Err(err)) if !err.is_without_git() => return Err(err.into_error("read the commit", dir)),
-            Some(Err(_)) | None => None,
-        };
-        Ok(Self { base: dir.to_owned(), tree, commit })
+        Ok(Self { base: dir.to_owned(), tree, commit, changes, absent, placeholders: Mutex::default() })
     }
 
     /// The content of the file at a path, or the target of the link; `None` if there is neither.
@@ -125,7 +128,9 @@ impl Snapshot for DiskTree {
 
     fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest> {
         let jobs = paths.map(|path| Ok((path, self.tree.entry(path)?))).collect::<Result<Vec<_>>>()?;
-        hash::manifest(&self.base, &jobs)
+        let (manifest, placeholders) = hash::manifest(&self.base, &jobs)?;
+        self.placeholders.lock().unwrap_or_else(PoisonError::into_inner).extend(placeholders);
+        Ok(manifest)
     }
 
     fn commit(&self) -> Option<&str> {
@@ -135,6 +140,15 @@ impl Snapshot for DiskTree {
     fn refused(&self) -> &[Refused] {
         &self.tree.refused
     }
+
+    fn unusable(&self) -> Vec<UnusableFile> {
+        let placeholders = self.placeholders.lock().unwrap_or_else(PoisonError::into_inner);
+        self.absent.iter().chain(&*placeholders).cloned().collect()
+    }
+
+    fn changes(&self) -> &[String] {
+        &self.changes
+    }
 }
 
 /// Walk through the working directory.
@@ -143,8 +157,10 @@ struct Walk<'a> {
     /// Path from the top of the work tree to `base`, with its slash. Ignore files apply from the top down.
     inside: &'a str,
     filter: &'a Filter,
-    tracked: Tracked<'a>,
+    checkout: Checkout<'a>,
     found: Vec<(RootPath, TreeFile)>,
+    /// Paths of the files that `sync.include` brings in, although they may not be tracked.
+    brought_in: HashSet<Vec<u8>>,
     trouble: Trouble,
 }
 
@@ -152,7 +168,13 @@ impl Walk<'_> {
     /// Adds everything below a fixed prefix.
     fn prefix(&mut self, prefix: &str, work_tree: Option<&WorkTree>) -> Result<()> {
         if let Some(problem) = self.missing(prefix) {
-            self.trouble.fatal.push(problem);
+            // What a checkout leaves out is told for each project.
+            if prefix.is_empty()
+                || self.base.join(prefix).exists()
+                || !self.checkout.holds(prefix.as_bytes())?
+            {
+                self.trouble.fatal.push(problem);
+            }
             return Ok(());
         }
         let mut scope = self.scope_of(prefix, work_tree);
@@ -271,7 +293,7 @@ impl Walk<'_> {
         let path = [self.inside.as_bytes(), base_path].concat();
         let kind = entry.file_type();
         let verdict = scope.judge(&path, kind.is_dir());
-        let wanted = verdict.is_wanted(|| self.tracked.holds(base_path))?;
+        let wanted = verdict.is_wanted(|| self.checkout.holds(base_path))?;
         let entered = kind.is_dir() && scope.may_include_below(self.filter, &path);
         if !wanted && !entered {
             return Ok(None);
@@ -293,6 +315,9 @@ impl Walk<'_> {
         match self.file(entry, repo_path, verdict)? {
             Ok(Some(what)) => match RootPath::new(below(repo_path, prefix)) {
                 Ok(root_path) => {
+                    if verdict.included {
+                        self.brought_in.insert(base_path.to_vec());
+                    }
                     self.found.push((root_path, TreeFile { repo_path: repo_path.to_owned(), what }));
                 }
                 Err(err) => self.trouble.fatal.push(Diagnostic::error(err.to_string(), None)),
@@ -348,7 +373,138 @@ impl Walk<'_> {
     /// Whether a file is wanted only because of `sync.include`. Its permissions are then its owner's choice,
     /// not a result of the checkout.
     fn is_brought_in(&mut self, verdict: FilterVerdict, base_path: &[u8]) -> Result<bool> {
-        Ok(verdict.included && !self.tracked.holds(base_path)?)
+        Ok(verdict.included && !self.checkout.holds(base_path)?)
+    }
+}
+
+/// Facts of git about the working directory.
+impl Walk<'_> {
+    /// What of the commit is wanted and not there as it is.
+    fn absent(&mut self, layout: &Layout, work_tree: &WorkTree) -> Result<Vec<UnusableFile>> {
+        let found: HashMap<&str, &TreeFileKind> =
+            self.found.iter().map(|(_, file)| (file.repo_path.as_str(), &file.what)).collect();
+        let mut candidates = Vec::new();
+        for entry in self.checkout.entries()? {
+            let there = std::str::from_utf8(&entry.path).ok().and_then(|path| found.get(path));
+            let is_file = matches!(there, Some(TreeFileKind::File { .. }));
+            let why = match (entry.kind, there) {
+                (IndexKind::Unmerged, _) => Unusable::Unmerged,
+                (IndexKind::Link, Some(_)) if is_file => Unusable::LinkAsText,
+                (_, Some(_)) => continue,
+                (IndexKind::Submodule, None) => Unusable::Submodule,
+                (IndexKind::Skipped, None) => Unusable::Sparse,
+                (_, None) => Unusable::Deleted,
+            };
+            candidates.push((entry.path.clone(), why));
+        }
+        let mut scopes = HashMap::new();
+        let mut absent = Vec::new();
+        for (path, why) in candidates {
+            let repo_path = String::from_utf8_lossy(&path).into_owned();
+            let Some(root_path) = layout.root_path(&repo_path) else { continue };
+            let there = self.base.join(&repo_path);
+            let is_there = match why {
+                // A folder without files is what git makes of a submodule that is not fetched.
+                Unusable::Submodule => fs::read_dir(&there).is_ok_and(|mut dir| dir.next().is_some()),
+                // What is there and not wanted, or refused, is not absent.
+                Unusable::Sparse | Unusable::Deleted => {
+                    there.symlink_metadata().is_ok_and(|found| !found.is_dir())
+                }
+                _ => false,
+            };
+            if !is_there && self.is_wanted(&repo_path, why == Unusable::Submodule, work_tree, &mut scopes) {
+                absent.push(UnusableFile { why, path: root_path, repo_path });
+            }
+        }
+        absent.dedup();
+        Ok(absent)
+    }
+
+    /// Whether the ignore files leave a tracked path in.
+    fn is_wanted(
+        &mut self,
+        repo_path: &str,
+        is_dir: bool,
+        work_tree: &WorkTree,
+        scopes: &mut HashMap<String, Scope>,
+    ) -> bool {
+        let dir = repo_path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let scope = self.scope_within(dir, work_tree, scopes);
+        let verdict = scope.judge(format!("{}{repo_path}", self.inside).as_bytes(), is_dir);
+        verdict.included || !verdict.ignored
+    }
+
+    /// The rules that apply in a folder, which may not be there.
+    fn scope_within(
+        &mut self,
+        dir: &str,
+        work_tree: &WorkTree,
+        scopes: &mut HashMap<String, Scope>,
+    ) -> Scope {
+        if let Some(scope) = scopes.get(dir) {
+            return scope.clone();
+        }
+        let mut scope = match dir.rsplit_once('/') {
+            None => {
+                let reported = self.trouble.fatal.len();
+                let scope = self.scope_of(dir, Some(work_tree));
+                self.trouble.fatal.truncate(reported);
+                scope
+            }
+            Some((outer, _)) => {
+                let outer = self.scope_within(outer, work_tree, scopes);
+                outer.enter(outer.judge(format!("{}{dir}", self.inside).as_bytes(), true))
+            }
+        };
+        // The walk has reported wrong patterns already.
+        let reported = self.trouble.fatal.len();
+        self.add_ignore_files_of(&mut scope, &format!("{}{dir}", self.inside));
+        self.trouble.fatal.truncate(reported);
+        scopes.insert(dir.to_owned(), scope.clone());
+        scope
+    }
+
+    /// The commit, and the paths that differ from it among those that take part. What is absent blocks its
+    /// projects and is deployed nowhere; what `sync.include` brings in belongs to no commit.
+    fn state(
+        &mut self,
+        layout: &Layout,
+        work_tree: &WorkTree,
+        absent: &[UnusableFile],
+    ) -> Result<(Option<String>, Vec<String>)> {
+        let state = self.checkout.state()?;
+        let absent: HashSet<&str> = absent.iter().map(|file| file.repo_path.as_str()).collect();
+        let mut scopes = HashMap::new();
+        let mut changes = Vec::new();
+        let mut found: Vec<&str> = Vec::new();
+        if state.changes.iter().any(|change| change.path.ends_with(b"/")) {
+            found = self.found.iter().map(|(_, file)| file.repo_path.as_str()).collect();
+            found.sort_unstable();
+        }
+        let mut wanted = Vec::new();
+        for change in &state.changes {
+            let Some(path) = change.path.strip_prefix(self.inside.as_bytes()) else { continue };
+            let Ok(path) = std::str::from_utf8(path) else { continue };
+            if change.is_untracked && self.brought_in.contains(path.as_bytes()) || absent.contains(path) {
+                continue;
+            }
+            // A repository inside of this one, whose files git does not list.
+            if path.ends_with('/') {
+                let at = found.partition_point(|found| *found < path);
+                if found.get(at).is_some_and(|found| found.starts_with(path)) {
+                    changes.push(path.to_owned());
+                }
+                continue;
+            }
+            if layout.root_path(path).is_some() {
+                wanted.push(path.to_owned());
+            }
+        }
+        wanted.retain(|path| self.is_wanted(path, false, work_tree, &mut scopes));
+        changes.extend(wanted);
+        changes.sort();
+        let has_commit = state.commit.is_some();
+        Ok((state.commit, if has_commit { changes } else { Vec::new() }))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     let tally = Tally::of_outcome(outcome);
     writeln!(w, "### ghdeploy: {}\n", tally.past_heading())?;
     let line = tally.line("");
-    let commit = outcome.commit.as_deref().map(|id| format!("commit {}", code(&commit(id))));
+    let commit = outcome.label().as_deref().map(|id| format!("commit {}", code(&commit(id))));
     let parts: Vec<_> = [line].into_iter().chain(commit).filter(|part| !part.is_empty()).collect();
     if !parts.is_empty() {
         writeln!(w, "{}\n", parts.join(" · "))?;

@@ -36,6 +36,7 @@ mod tests {
         {
           "version": 2,
           "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+          "dirty": false,
           "hosts": [
             {
               "name": "web",

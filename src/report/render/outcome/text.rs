@@ -22,7 +22,7 @@ pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome, style: Style) -> io:
     }
     let tally = Tally::of_outcome(outcome);
     writeln!(w, "{}", style.ink(Ink::Heading, tally.line(&tally.past())))?;
-    outcome.hosts.iter().try_for_each(|host| state(w, host, outcome.commit.as_deref(), style))
+    outcome.hosts.iter().try_for_each(|host| state(w, host, outcome.label().as_deref(), style))
 }
 
 fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize, style: Style) -> io::Result<()> {

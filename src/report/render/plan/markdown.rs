@@ -31,7 +31,7 @@ pub(in crate::report) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Deta
     let tally = Tally::of_plan(plan);
     writeln!(w, "### ghdeploy: {}\n", tally.future_heading())?;
     let line = tally.line("");
-    let commit = plan.commit.as_deref().map(|id| format!("commit {}", code(&commit(id))));
+    let commit = plan.label().as_deref().map(|id| format!("commit {}", code(&commit(id))));
     let parts: Vec<_> = [line].into_iter().chain(commit).filter(|part| !part.is_empty()).collect();
     if !parts.is_empty() {
         writeln!(w, "{}\n", parts.join(" · "))?;

@@ -269,7 +269,8 @@ fn inputs(context: &Context) -> Result<(Inputs, Differences)> {
             });
             let changed: Vec<&str> = changed.map(String::as_str).collect();
             let why = (!changed.is_empty()).then(|| {
-                format!("{} differ from the commit", listed(changed.iter().copied(), changed.len()))
+                let verb = if changed.len() == 1 { "differs" } else { "differ" };
+                format!("{} {verb} from the commit", listed(changed.iter().copied(), changed.len()))
             });
             let unusable = project.refused.iter().map(|problem| problem.message.clone());
             differences.insert(project.name.clone(), why.into_iter().chain(unusable).collect());

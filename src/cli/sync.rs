@@ -98,7 +98,8 @@ async fn refuse_changes(worktree: &Worktree) -> Result<()> {
     let changes = tree.changes();
     if !changes.is_empty() {
         let shown = listed(changes.iter().map(String::as_str), changes.len());
-        let message = format!("{shown} differ from commit {}, and --require-clean is given", short(commit));
+        let verb = if changes.len() == 1 { "differs" } else { "differ" };
+        let message = format!("{shown} {verb} from commit {}, and --require-clean is given", short(commit));
         problems.push(
             Diagnostic::error(message, None)
                 .help("commit the files, or let git ignore what is made here and name it in `sync.include`"),

@@ -144,7 +144,7 @@ fn files_that_differ_from_the_tested_commit_are_not_built() {
     let registry = Registry::start();
     let runner = with_registry(&registry);
     runner.write("services/app/page", "edited after the tests");
-    build(&runner, &["--needs", OPEN]).exits(3).prints("`services/app/page` differ from the commit");
+    build(&runner, &["--needs", OPEN]).exits(3).prints("`services/app/page` differs from the commit");
     assert_eq!((registry.tags("ann/app").len(), registry.tags("tool").len()), (0, 0));
     runner.git(&["checkout", "-q", "--", "services"]);
     build(&runner, &["--needs", OPEN]).exits(0).prints("2 images built");

@@ -23,7 +23,7 @@ fn a_sparse_checkout_takes_no_project_down() {
     bed.write("services/app/page", "two").git(&["commit", "-q", "-a", "-m", "two"]);
     let before = bed.containers();
     let output = bed.sync(["--prune"]).exits(5);
-    assert!(output.contains("is in the commit and not in the sparse checkout"), "{}", output.all());
+    assert!(output.contains("are in the commit and not in the sparse checkout"), "{}", output.all());
     assert!(!output.contains("no longer in the repository"), "{}", output.all());
     assert_eq!((bed.on_host("app/page"), bed.on_host("blog/page")), ("two".to_owned(), "one".to_owned()));
     let ids = |containers: &crate::bed::observe::Containers| format!("{:?}", containers.get("blog/web"));
@@ -41,13 +41,13 @@ fn files_that_differ_from_the_commit_are_told_everywhere() {
     let commit = bed.git(&["rev-parse", "HEAD"]);
     let label = format!("{}+changes", &commit[..10]);
     bed.write("services/app/page", "edited");
-    let output = bed.sync(["--require-clean"]).exits(2);
+    let output = bed.call(["sync", "--require-clean"]).run().exits(2);
     let words =
-        format!("`services/app/page` differ from commit {}, and --require-clean is given", &commit[..10]);
+        format!("`services/app/page` differs from commit {}, and --require-clean is given", &commit[..10]);
     assert!(output.contains(&words), "{}", output.all());
     let plan = bed.call(["--format", "json", "sync", "--dry-run"]).run().exits(0).json();
     assert_eq!((&plan["commit"], &plan["dirty"]), (&Value::from(commit.as_str()), &Value::from(true)));
-    let output = bed.sync([]).exits(0);
+    let output = bed.call(["sync"]).run().exits(0);
     assert!(
         output.contains(&format!("`services/app/page` differs from commit {}", &commit[..10])),
         "{}",

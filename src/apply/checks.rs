@@ -13,7 +13,7 @@ use crate::compose::model::{ReadMethod, Service};
 use crate::host::facts::types;
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::reference::{INPUTS, REVISION};
-use crate::plan::{ActionKind, ProjectChange};
+use crate::plan::{ActionKind, ProjectChange, held_by_others, may_be_held};
 use crate::state::deployed::{Found, unit};
 use crate::state::wanted::WantedProject;
 
@@ -41,6 +41,7 @@ impl ProjectRun<'_> {
         if self.acts() {
             docker.before().await?;
             self.check_sources(wanted).await?;
+            self.check_others(wanted).await?;
         }
         if !is_redefined {
             if !self.acts() {
@@ -107,6 +108,18 @@ impl ProjectRun<'_> {
         let actions = self.work.plan.actions.iter();
         let creates = actions.filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
         creates.filter_map(|action| action.service.as_deref())
+    }
+
+    /// Checks that no container outside of all projects holds a name or a port that a new container needs. Those of
+    /// projects are in the plan.
+    async fn check_others(&self, wanted: &WantedProject) -> Result<(), Failure> {
+        let needs = |name: &&str| wanted.model.services.get(*name).is_some_and(may_be_held);
+        let services: Vec<&str> = self.created().filter(needs).collect();
+        if services.is_empty() {
+            return Ok(());
+        }
+        let problems = held_by_others(&wanted.model, &services, self.host.docker.listed().await?);
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
     }
 
     /// Checks bind sources that only the host has: Docker makes a directory, owned by root, in place of one

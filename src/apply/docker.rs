@@ -11,7 +11,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::host::{Command, ComposeFolder, Driver, Reply};
 use crate::outcome::ServiceLog;
-use crate::state::container::Container;
+use crate::state::container::{Container, ListedContainer, read_listed};
 
 /// Docker on the host of an apply.
 pub(super) struct Docker<'a> {
@@ -22,6 +22,8 @@ pub(super) struct Docker<'a> {
     before: OnceCell<Result<Vec<Container>>>,
     /// The containers at the last look.
     last_seen: Mutex<Vec<Container>>,
+    /// All containers, with the ports that they publish.
+    listed: OnceCell<Result<Vec<ListedContainer>>>,
 }
 
 /// Facts about an image.
@@ -36,9 +38,18 @@ pub(super) struct ImageFacts {
 const IMAGE_FORMAT: &str =
     r#"{"id":{{json .Id}},"digests":{{json .RepoDigests}},"labels":{{json .Config.Labels}}}"#;
 
+/// The form of [`ListedContainer`], of which only id, name, project, state and ports are asked here.
+const LIST_FORMAT: &str = "{{.ID}}\t{{.Names}}\t{{.Label \"com.docker.compose.project\"}}\t\t\t\t{{.State}}\t{{.Status}}\t{{.Ports}}\t\t\t";
+
 impl<'a> Docker<'a> {
     pub(super) fn new(driver: &'a Driver, log_lines: u32) -> Self {
-        Self { driver, log_lines, before: OnceCell::new(), last_seen: Mutex::default() }
+        Self {
+            driver,
+            log_lines,
+            before: OnceCell::new(),
+            last_seen: Mutex::default(),
+            listed: OnceCell::new(),
+        }
     }
 
     /// Makes a call for the project `project` in `dir`.
@@ -99,6 +110,24 @@ impl<'a> Docker<'a> {
     pub(super) async fn before(&self) -> Result<&[Container]> {
         let before = self.before.get_or_init(|| self.containers()).await;
         before.as_deref().map_err(Clone::clone)
+    }
+
+    /// All containers of the host before anything was done, those of no project too; asked once.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not answer.
+    pub(super) async fn listed(&self) -> Result<&[ListedContainer]> {
+        let list = async || {
+            let reply = self.run(&["ps", "--all", "--format", LIST_FORMAT]).await?;
+            if !reply.is_ok() {
+                let failed = Failed { what: "listing containers", see: None };
+                let problem = explain(failed, &reply.output, &Vocabulary::default());
+                return Err(Error::of(Exit::RolledBack, vec![problem]));
+            }
+            Ok(reply.output.iter().filter_map(|line| read_listed(line)).collect())
+        };
+        self.listed.get_or_init(list).await.as_deref().map_err(Clone::clone)
     }
 
     /// The containers at the last look.

@@ -112,6 +112,8 @@ impl ProjectRun<'_> {
     async fn operate(&self, operation: &Operation, services: &[&str]) -> Result<(), Failure> {
         let engine = self.host.task.engine;
         let before = self.host.docker.before().await?;
+        // A container that made way may have been removed or replaced since.
+        let may_be_gone = matches!(operation, Operation::Park(_) | Operation::Unpark(_));
         let may_fail = matches!(operation, Operation::Tag { is_optional: true, .. });
         for call in engine.calls(operation, services, self.work, before) {
             let mut reply = self.make(&call).await;
@@ -124,6 +126,7 @@ impl ProjectRun<'_> {
             }
             match reply {
                 Ok(reply) if reply.is_ok() => {}
+                Ok(reply) if may_be_gone && engine.is_missing(&reply.output) => {}
                 _ if may_fail => {}
                 Ok(reply) => return Err(self.failure_of(operation, &call, services, &reply)),
                 Err(error) => return Err(error.into()),

@@ -12,6 +12,7 @@ use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
 use super::{PARALLEL_PROJECTS, Task};
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::path::RootPath;
 use crate::host::{Command, Upload, upload};
@@ -86,7 +87,9 @@ impl<'a> HostRun<'a> {
                 Err(failure) => self.enter(&mut results, work, failure),
             }
         }
-        while let Some((index, failure)) = self.shared.held_back(&able, &results) {
+        while let Some((index, failure)) =
+            self.shared.held_back(&able, &results).or_else(|| self.held_back(&able))
+        {
             let work = able.remove(index);
             self.enter(&mut results, work, failure);
         }
@@ -134,21 +137,58 @@ impl<'a> HostRun<'a> {
         results.insert(work.name().to_owned(), outcome);
     }
 
+    /// A project among `able` that is left alone because one with which it exchanges a name or a port is not able:
+    /// what has one keeps it until another can come, and what needs one waits until it is free.
+    fn held_back(&self, able: &[&ProjectWork]) -> Option<(usize, Failure)> {
+        let is_able = |name: &str| able.iter().any(|able| able.name() == name);
+        let works = || self.task.work.projects.iter();
+        let of = |work: &&ProjectWork| {
+            let needs = work.makes_way.iter().find(|holder| !is_able(&holder.project));
+            let needs = needs.map(|holder| (holder, holder.path.as_str()));
+            let makes = works().filter(|other| !is_able(other.name())).find_map(|other| {
+                let holder = other.makes_way.iter().find(|holder| holder.project == work.name())?;
+                Some((holder, other.plan.path.as_str()))
+            });
+            needs.or(makes).map(|(holder, path)| making_way_failed(&holder.name, path))
+        };
+        if self.task.settings.no_restart {
+            return None;
+        }
+        able.iter().enumerate().find_map(|(index, work)| Some((index, of(work)?)))
+    }
+
+    /// Why a project is left alone after the others: one that needs a container of it to make way did not come up.
+    fn still_needed(
+        &self,
+        work: &ProjectWork,
+        results: &BTreeMap<&str, watch::Sender<Option<ProjectResult>>>,
+    ) -> Option<Failure> {
+        work.plan.after.iter().find_map(|name| {
+            let other = self.task.work.project(name)?;
+            let holder = other.makes_way.iter().find(|holder| holder.project == work.name())?;
+            let result = *results.get(name.as_str())?.borrow();
+            (result != Some(ProjectResult::Done)).then(|| making_way_failed(&holder.name, &other.plan.path))
+        })
+    }
+
     /// Brings projects up, each after those that come before it, the others side by side.
     async fn bring_up(&self, runs: &[&ProjectRun<'_>], permits: &Semaphore) -> Vec<(String, ProjectOutcome)> {
-        let gates: BTreeMap<&str, watch::Sender<bool>> =
-            runs.iter().map(|run| (run.work.name(), watch::Sender::new(false))).collect();
+        let gates: BTreeMap<&str, watch::Sender<Option<ProjectResult>>> =
+            runs.iter().map(|run| (run.work.name(), watch::Sender::new(None))).collect();
         let one = async |run: &&ProjectRun<'_>| {
             let name = run.work.name();
             for before in &run.work.plan.after {
                 if let Some(gate) = gates.get(before.as_str()) {
                     // The sender lives as long as this function.
-                    let _ = gate.subscribe().wait_for(|is_done| *is_done).await;
+                    let _ = gate.subscribe().wait_for(Option::is_some).await;
                 }
             }
             let outcome = {
                 let _permit = permits.acquire().await;
-                run.deploy().await
+                match self.still_needed(run.work, &gates).filter(|_| !self.task.settings.no_restart) {
+                    Some(failure) => run.hold_back(failure).await,
+                    None => run.deploy().await,
+                }
             };
             self.task.observer.on(Event::Finished {
                 host: self.name().to_owned(),
@@ -156,7 +196,7 @@ impl<'a> HostRun<'a> {
                 result: outcome.result,
             });
             if let Some(gate) = gates.get(name) {
-                gate.send_replace(true);
+                gate.send_replace(Some(outcome.result));
             }
             (name.to_owned(), outcome)
         };
@@ -256,4 +296,13 @@ impl<'a> HostRun<'a> {
             failure,
         }
     }
+}
+
+/// Why a project is left alone: the container `name` makes way only if the project at `path` is deployed too.
+fn making_way_failed(name: &str, path: &str) -> Failure {
+    let message = format!("container `{name}` makes way only together with {path}, which failed");
+    Failure::new(
+        Diagnostic::error(message, None)
+            .help(format!("fix {path} first: nothing is taken down before the new container can come")),
+    )
 }

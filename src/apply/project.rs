@@ -8,7 +8,7 @@ use super::swap::{restore, swap};
 use crate::base::error::{Error, Exit};
 use crate::host::{Command, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
-use crate::plan::{ActionKind, ProjectChange};
+use crate::plan::{ActionKind, MakesWay, ProjectChange};
 use crate::state::deployed::unit;
 
 impl ProjectRun<'_> {
@@ -66,8 +66,26 @@ impl ProjectRun<'_> {
     async fn act(&self) -> Result<(), StepFailure> {
         let at_first = |error: Error| StepFailure { failure: error.into(), blames: Blame::Action(0) };
         self.host.records.write_acting(self.work).await.map_err(at_first)?;
+        for holder in self.made_way() {
+            self.host.records.write_parked(holder).await.map_err(at_first)?;
+        }
         let before = self.host.docker.before().await.map_err(at_first)?;
         self.carry_out(&steps::forward(self.work, before), Direction::Forward).await
+    }
+
+    /// The containers of other projects that make way.
+    fn made_way(&self) -> impl Iterator<Item = &MakesWay> {
+        self.work.makes_way.iter().filter(|holder| holder.project != self.work.name())
+    }
+
+    /// The outcome of a project that is left alone because of another one. Its files may be in place already.
+    pub(super) async fn hold_back(&self, failure: Failure) -> ProjectOutcome {
+        if self.work.goes_first
+            && let Err(why) = restore(self.host.task.driver, &unit(self.work.name())).await
+        {
+            return failed(&self.work.plan, ProjectResult::Unknown, Failure::rollback(&why.words()));
+        }
+        failed(&self.work.plan, ProjectResult::NothingChanged, failure)
     }
 
     /// The outcome after an action failed or a stop was requested among them.
@@ -107,6 +125,9 @@ impl ProjectRun<'_> {
         let before = self.host.docker.before().await.map_err(|error| because(error.into()))?;
         let steps = steps::rollback(self.work, before, has_acted);
         self.carry_out(&steps, Direction::Back).await.map_err(|failed| because(failed.failure))?;
+        for holder in self.made_way().filter(|_| has_acted) {
+            self.host.records.write_unparked(holder).await.map_err(|error| because(error.into()))?;
+        }
         // Its services run with shared files that other projects keep: what was recorded while they act
         // stays.
         if self.host.shared.are_read_by(&self.work.plan) && self.host.shared.are_swapped().await {

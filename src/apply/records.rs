@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::host::{Command, Driver};
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::{ProjectOutcome, ProjectResult};
-use crate::plan::{ActionKind, ProjectWork, while_acting};
+use crate::plan::{Action, ActionKind, MakesWay, ProjectWork, while_acting};
 use crate::state::container::Container;
 use crate::state::deployed::{ProjectState, State};
 
@@ -67,6 +67,20 @@ impl<'a> Records<'a> {
         let recorded = work.recorded.clone().unwrap_or_else(unknown);
         let acting = while_acting(&recorded, &work.state, &work.plan.actions);
         self.write(work.name(), Some(acting)).await
+    }
+
+    /// Records that a container of another project has made way: unless that project is deployed, or the container is
+    /// started again, it owes its service an `up`.
+    pub(super) async fn write_parked(&self, holder: &MakesWay) -> Result<()> {
+        let Some(recorded) = self.task.deployed.state.projects.get(&holder.project) else { return Ok(()) };
+        let up = Action { kind: ActionKind::Up, service: Some(holder.service.clone()), reasons: Vec::new() };
+        let recorded = while_acting(recorded, recorded, &[up]);
+        self.write(&holder.project, Some(recorded)).await
+    }
+
+    /// Records that a container of another project runs again.
+    pub(super) async fn write_unparked(&self, holder: &MakesWay) -> Result<()> {
+        self.write(&holder.project, self.task.deployed.state.projects.get(&holder.project).cloned()).await
     }
 
     /// Records what the containers of a project run with now. With `is_owed` its actions were left out, and

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service, ShareOf, SharedPart};
-use crate::plan::{Action, ActionKind, Cause, ProjectPlan, ProjectWork, shares_namespace};
+use crate::plan::{Action, ActionKind, Cause, MakesWay, ProjectPlan, ProjectWork, shares_namespace};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::ServiceState;
 use crate::state::wanted::reaction_key;
@@ -56,6 +56,10 @@ pub enum Operation {
     Remove,
     /// Stops and removes all containers of the project, volumes kept.
     Down,
+    /// Stops a container of another service, which makes way for a new one.
+    Park(MakesWay),
+    /// Starts that container again, if it is still there.
+    Unpark(MakesWay),
     /// Restores the files that were there before.
     RestoreFiles,
     /// Waits until one-shots have completed.
@@ -116,6 +120,8 @@ impl fmt::Display for Step {
             Operation::Exec(_) => write!(f, "exec in {services}"),
             Operation::Remove => write!(f, "remove {services}"),
             Operation::Down => f.write_str("take down"),
+            Operation::Park(holder) => write!(f, "stop {}, which makes way", holder.name),
+            Operation::Unpark(holder) => write!(f, "start {} again", holder.name),
             Operation::RestoreFiles => f.write_str("restore files"),
             Operation::AwaitCompletion => write!(f, "wait until {services} completes"),
             Operation::AwaitHealthy => f.write_str("wait until healthy"),
@@ -135,6 +141,9 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
         list.push(operation, Vec::new(), Blame::Action(0));
     }
     list.hooks(plan, HookPhase::Before, Blame::Beforehand);
+    for holder in &work.makes_way {
+        list.push(Operation::Park(holder.clone()), Vec::new(), Blame::Action(0));
+    }
     list.group(plan, &ActionKind::Up, Operation::Up(Up::Changed));
     list.group(plan, &ActionKind::Recreate, Operation::Up(Up::Recreate));
     list.recreate_kept(work);
@@ -209,14 +218,33 @@ pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Ve
         .chain(removed)
         .filter(|service| ran.contains(service.as_str()) && !had_failed(service))
         .collect();
-    if again.is_empty() || !has_acted {
+    if !has_acted {
         return list.0;
     }
-    list.push(Operation::Heal, Vec::new(), blame);
-    list.push(Operation::Up(Up::Previous), again.clone(), blame);
+    // What made way comes back once the new containers have gone. It is started then, and needs no restart.
+    let is_parked = |service: &String| {
+        let mut own = work.makes_way.iter().filter(|holder| holder.project == work.name());
+        own.any(|holder| holder.service == *service)
+    };
+    let (parked, others): (Vec<String>, Vec<String>) = again.iter().cloned().partition(is_parked);
+    if !again.is_empty() {
+        list.push(Operation::Heal, Vec::new(), blame);
+    }
+    if !others.is_empty() {
+        list.push(Operation::Up(Up::Previous), others.clone(), blame);
+    }
+    for holder in &work.makes_way {
+        list.push(Operation::Unpark(holder.clone()), Vec::new(), blame);
+    }
+    if !parked.is_empty() {
+        list.push(Operation::Up(Up::Previous), parked, blame);
+    }
+    if again.is_empty() {
+        return list.0;
+    }
     let none = BTreeMap::new();
     let services = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
-    for services in by_namespaces(services, again.clone()) {
+    for services in by_namespaces(services, others) {
         list.push_kept(Operation::Restart, services, blame);
     }
     let was_healthy = |service: &&String| {

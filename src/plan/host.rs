@@ -8,6 +8,7 @@ use super::actions::{Actions, Outer};
 use super::containers::{End, Expected, Remark, Standing, standing};
 use super::files::UnitFiles;
 use super::invalidate;
+use super::making_way;
 use super::order::{before, container_owner, order, place};
 use super::problems;
 use super::work::{HostWork, ProjectWork, SharedWork};
@@ -296,6 +297,7 @@ impl Planner<'_> {
                 goes_first: read_by_others.contains(name),
                 standings,
                 images: Vec::new(),
+                makes_way: Vec::new(),
             });
         }
         for (name, recorded) in &self.gone {
@@ -313,9 +315,11 @@ impl Planner<'_> {
                 goes_first: false,
                 standings: BTreeMap::new(),
                 images: Vec::new(),
+                makes_way: Vec::new(),
             });
         }
         works.extend(self.absent.iter().map(|name| self.absent(name)));
+        notes.extend(making_way::enter(&mut works, self.deployed));
         let drifted = works
             .iter()
             .flat_map(|work| &work.plan.files)
@@ -693,6 +697,8 @@ impl Planner<'_> {
             is_invalidated: false,
             goes_first: false,
             images: Vec::new(),
+            standings: BTreeMap::new(),
+            makes_way: Vec::new(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod containers;
 mod files;
 mod host;
 mod invalidate;
+mod making_way;
 mod order;
 mod problems;
 mod work;
@@ -24,9 +25,10 @@ mod work;
 pub(crate) use actions::shares_namespace;
 pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
+pub use making_way::{held_by_others, may_be_held};
 pub use order::circles;
 pub use problems::{differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};
-pub use work::{HostWork, ProjectWork, SharedWork};
+pub use work::{HostWork, MakesWay, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};
 

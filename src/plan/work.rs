@@ -53,6 +53,35 @@ pub struct ProjectWork {
     pub standings: BTreeMap<String, Standing>,
     /// Images that are tagged again before services act: id and name.
     pub images: Vec<(String, String)>,
+    /// Containers that hold a name or a port which its new containers need. They are stopped before those come up.
+    pub makes_way: Vec<MakesWay>,
+}
+
+/// Container that makes way for a new one of another service. It is started again if the new one cannot come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MakesWay {
+    /// The first 12 digits of Docker's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// The project that it belongs to, which may be the same one.
+    pub project: String,
+    /// The folder of that project in the repository.
+    pub path: String,
+    /// Whether the new container needs its name.
+    pub has_name: bool,
+    /// Whether it runs.
+    pub runs: bool,
+}
+
+impl MakesWay {
+    /// Its name while it is stopped for another one that needs its name.
+    #[must_use]
+    pub fn parked(&self) -> String {
+        format!("{}_{}", self.id, self.name)
+    }
 }
 
 /// Work on the shared files.

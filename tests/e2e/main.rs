@@ -29,6 +29,7 @@ mod ignored;
 mod invalid;
 mod killed;
 mod logins;
+mod making_way;
 mod names;
 mod network;
 mod owners;

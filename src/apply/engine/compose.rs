@@ -34,7 +34,11 @@ impl Engine for Compose {
                     .chain([up])
                     .collect()
             }
-            Operation::Up(replaces) => up(*replaces, services, work, before),
+            Operation::Up(replaces) => {
+                let mut calls = unpark(services, work, before);
+                calls.extend(up(*replaces, services, work, before));
+                calls
+            }
             Operation::Restart => restart(services, &work.state.project, before),
             Operation::Signal(signal) => vec![compose(&["kill", "-s", signal], services)],
             Operation::Exec(argv) => {
@@ -43,6 +47,16 @@ impl Engine for Compose {
             }
             Operation::Remove => services.iter().map(|service| Call::Remove((*service).to_owned())).collect(),
             Operation::Down => vec![compose(&["down"], &[])],
+            Operation::Park(holder) => {
+                let stop = holder.runs.then(|| docker(&["stop", &holder.id]));
+                let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.parked()]));
+                stop.into_iter().chain(rename).collect()
+            }
+            Operation::Unpark(holder) => {
+                let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.name]));
+                let start = holder.runs.then(|| docker(&["start", &holder.id]));
+                rename.into_iter().chain(start).collect()
+            }
             Operation::Heal
             | Operation::RestoreFiles
             | Operation::AwaitCompletion
@@ -57,6 +71,10 @@ impl Engine for Compose {
 
     fn is_name_conflict(&self, output: &[String]) -> bool {
         output.iter().any(|line| line.contains("is already in use by container"))
+    }
+
+    fn is_missing(&self, output: &[String]) -> bool {
+        output.iter().any(|line| line.contains("No such container"))
     }
 
     fn validate(&self) -> Call {
@@ -204,6 +222,33 @@ fn cure(new: &Container, containers: &[Container]) -> Option<Call> {
         return (new.state == ContainerState::Created).then(|| docker(&["rm", &new.id]));
     }
     Some(docker(&["rename", &new.id, name]))
+}
+
+/// Calls that give the containers of `services` their names back which made way for others in a run that was
+/// interrupted. A name that another service of the project is to have stays free.
+fn unpark(services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Call> {
+    let is_its = |container: &&Container| {
+        container.project == work.state.project && services.contains(&container.service.as_str())
+    };
+    let is_free = |name: &str| before.iter().all(|other| other.name.trim_start_matches('/') != name);
+    let is_for = |name: &str, service: &str| {
+        let mut all = work.wanted.iter().flat_map(|wanted| &wanted.model.services);
+        !all.any(|(other, of)| {
+            other != service && of.container_name.as_ref().is_some_and(|(its, _)| its == name)
+        })
+    };
+    let calls = before.iter().filter(is_its).filter_map(|container| {
+        let name = parked(container).filter(|name| is_free(name) && is_for(name, &container.service))?;
+        Some(docker(&["rename", &container.id, name]))
+    });
+    calls.collect()
+}
+
+/// The name of a container that made way for another one when the run was interrupted: it was renamed after its own
+/// id.
+fn parked(container: &Container) -> Option<&str> {
+    let (id, name) = container.name.trim_start_matches('/').split_at_checked(ID_CHARS)?;
+    name.strip_prefix('_').filter(|_| container.id.starts_with(id) && container.replaces.is_empty())
 }
 
 /// Of a container that is about to replace another one: the start of that one's id, and its future name.

@@ -31,6 +31,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether a call failed because a container has the name already.
     fn is_name_conflict(&self, output: &[String]) -> bool;
 
+    /// Whether a call failed because the container is not there.
+    fn is_missing(&self, output: &[String]) -> bool;
+
     /// The call that validates the definition of a project.
     fn validate(&self) -> Call;
 

@@ -334,7 +334,7 @@ mod tests {
             (8000..8020).map(|first| PublishedPort { first, last: first, ..port.clone() }).collect();
         let text = text(&status);
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
-        assert!(text.contains("8000->80, 8001->80, …"), "{text}");
+        assert!(text.contains("8001->80, 8002->80, …"), "{text}");
         for (age, words) in [
             ("Less than a second", "0 s"),
             ("17 seconds", "17 s"),

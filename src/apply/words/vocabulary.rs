@@ -12,7 +12,7 @@ use crate::compose::model::{Project, ReadMethod};
 
 /// What may be named in messages about one project.
 #[derive(Debug, Default)]
-pub(in crate::apply) struct Vocabulary<'a> {
+pub(crate) struct Vocabulary<'a> {
     model: Option<&'a Project>,
     /// The content of its compose files and Dockerfiles.
     texts: Vec<String>,
@@ -20,7 +20,7 @@ pub(in crate::apply) struct Vocabulary<'a> {
 
 impl<'a> Vocabulary<'a> {
     /// The vocabulary of a project; `texts` is the content of its [`sources`].
-    pub(in crate::apply) fn new(model: Option<&'a Project>, texts: Vec<String>) -> Self {
+    pub(crate) fn new(model: Option<&'a Project>, texts: Vec<String>) -> Self {
         Self { model, texts }
     }
 
@@ -40,7 +40,7 @@ impl<'a> Vocabulary<'a> {
 
     /// Whether a text may be shown; without the files of the project, as in a rollback, any text that is not a
     /// value of the host.
-    pub(in crate::apply) fn may_name(&self, text: &str) -> bool {
+    pub(crate) fn may_name(&self, text: &str) -> bool {
         self.texts.is_empty() || self.knows(text)
     }
 
@@ -140,7 +140,7 @@ impl<'a> Vocabulary<'a> {
 }
 
 /// The files of a project whose texts may be shown: its compose files and Dockerfiles.
-pub(in crate::apply) fn sources(model: &Project) -> BTreeSet<&RootPath> {
+pub(crate) fn sources(model: &Project) -> BTreeSet<&RootPath> {
     let is_yaml = |name: &str| name.ends_with(".yml") || name.ends_with(".yaml");
     let more = model.definition_files.iter().map(|file| &file.path);
     let files = model.compose_files.iter().chain(more.filter(|path| is_yaml(path.file_name())));

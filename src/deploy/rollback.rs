@@ -18,6 +18,7 @@ use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts, host_only, probe_new};
+use crate::host::mend::mend;
 use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::history::before;
@@ -25,7 +26,7 @@ use crate::plan::{
     self, Action, ActionKind, Cause, HostWork, Origin, PlanOptions, ProjectChange, ProjectWork, Reason,
 };
 use crate::state::container::Container;
-use crate::state::deployed::{Deployed, Held, ProjectState, SHARED, unit};
+use crate::state::deployed::{Damage, Deployed, Held, ProjectState, SHARED, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree;
@@ -77,8 +78,13 @@ impl Rollback {
         let driver = session.start(transport).await?;
         session.open(&driver, session.access(None)).await?;
         let mut deployed = facts(&driver, &[].into()).await?;
+        mend(&driver, &mut deployed).await?;
+        session.write_rebuilt_state(&driver, &deployed).await?;
         let release = self.release(&driver, &deployed).await?;
         let (past, images) = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
+        if let Some(damage) = past.damaged.first() {
+            return Err(is_damaged(release, damage));
+        }
         let root = &session.target.root;
         let contents = Mutex::default();
         let mut wanted = wanted(&driver, &past, root, &contents, None).await?;
@@ -305,6 +311,13 @@ fn shown(past: &Deployed, deployed: &Deployed, path: &RootPath) -> String {
             Some(format!("{prefix}{path}"))
         })
         .unwrap_or_else(|| path.to_string())
+}
+
+fn is_damaged(release: u64, damage: &Damage) -> Error {
+    let message = format!(".ghdeploy/releases/{release}/{} on the host is damaged", damage.file);
+    Error::new(Exit::RolledBack, message).help(
+        "go back to another release (`ghdeploy history` lists them), or check its commit out and run `ghdeploy sync --allow-older`",
+    )
 }
 
 fn not_kept(release: u64) -> Error {

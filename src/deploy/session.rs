@@ -16,11 +16,12 @@ use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::config::Health;
 use crate::host::facts::{facts, facts_with_containers, holder_in_words, host_only, open};
+use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
 use crate::plan::{HostPlan, HostWork};
-use crate::state::deployed::{Commit, Deployed, SHARED, unit};
+use crate::state::deployed::{Commit, Deployed, SHARED, STATE_FILE, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 
@@ -237,8 +238,33 @@ impl Session<'_> {
             tokio::join!(self.open(driver, access), asking, host_only(driver, question));
         opened?;
         let mut deployed = asked?;
+        mend(driver, &mut deployed).await?;
         learn(&mut deployed, host_only?);
         Ok(deployed)
+    }
+
+    /// Writes a state that has been rebuilt, unless this is a dry run. The lock must be held.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or the host cannot write it.
+    pub(super) async fn write_rebuilt_state(&self, driver: &Driver, deployed: &Deployed) -> Result<()> {
+        let is_rebuilt = deployed.damaged.iter().any(|damage| damage.file == STATE_FILE);
+        if self.options.dry_run || !is_rebuilt {
+            return Ok(());
+        }
+        let json = serde_json::to_string(&deployed.state)
+            .map_err(|error| Error::unforeseen(format!("failed to write the state: {error}")))?;
+        let reply = driver.call(&Command::State(json)).await?;
+        if reply.is_ok() {
+            return Ok(());
+        }
+        let message = format!(
+            "the state on the host is damaged, and a new one cannot be written: {}",
+            reply.output.join("; ")
+        );
+        Err(Error::new(Exit::Unreachable, message)
+            .help("make room on the host's disk, and run the command again"))
     }
 
     /// Does what there is to do, or ends with the plan of a dry run.

@@ -12,6 +12,7 @@ use crate::base::path::RootPath;
 use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts_with_containers, host_only};
+use crate::host::mend::mend;
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::queries::{
     ContainerStatus, HostStatus, OwedAction, ProjectStatus, ServiceCondition, ServiceStatus,
@@ -38,6 +39,7 @@ pub async fn status(
     let driver = session.start(transport).await?;
     session.open(&driver, Access::Read).await?;
     let mut deployed = facts_with_containers(&driver, &BTreeMap::new()).await?;
+    mend(&driver, &mut deployed).await?;
     let wanted = wanted(session.target, worktree, &driver, &mut deployed).await;
     // It knows when containers were started.
     let reply = driver.call(&Command::Containers).await?;
@@ -56,6 +58,7 @@ pub async fn status(
         Err(_) => (BTreeMap::new(), Vec::new()),
     };
     problems.extend(obstacles);
+    problems.extend(deployed.damaged.iter().map(plan::damaged));
     let state = &deployed.state;
     let selected =
         state.projects.iter().filter(|(name, _)| selection.is_none_or(|globs| globs.selects(name)));

@@ -79,6 +79,7 @@ impl Sync<'_> {
         let access = session.access(wanted.commit.as_deref());
         let question = HostOnlyQuestion::of(&wanted);
         let mut deployed = session.open_with_facts(&driver, access, &asked, &question).await?;
+        session.write_rebuilt_state(&driver, &deployed).await?;
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
         probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;

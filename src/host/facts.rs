@@ -8,7 +8,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line, unescape};
 use crate::base::path::RootPath;
 use crate::state::container::{Containers, DockerFailure, ListedContainer, read_inspected, read_listed};
-use crate::state::deployed::{Deployed, Found, STATE_VERSION, State, read_found};
+use crate::state::deployed::{Damage, Deployed, Found, STATE_FILE, STATE_VERSION, State, read_found};
 use crate::state::host_only::{EnvFile, HostOnly};
 use crate::state::question::HostOnlyQuestion;
 
@@ -130,28 +130,27 @@ fn listed(reply: &Reply) -> Containers {
 /// Builds a host's records out of events. `wants` has the manifests that an event of kind `same` refers to.
 pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
     let mut deployed = Deployed::default();
-    // Whether the entries that follow belong to a pending manifest, and its unit.
-    let mut current: Option<(bool, String)> = None;
+    let damage = |file: String, is_missing| Damage { file, is_missing, instead: None };
+    let mut has_state = false;
+    let mut lists: Vec<List> = Vec::new();
     for event in events {
         match event {
-            DriverEvent::State { state } => deployed.state = read_state(state)?,
+            DriverEvent::State { state } => {
+                has_state = true;
+                match read_state(state)? {
+                    Some(state) => deployed.state = state,
+                    None => deployed.damaged.push(damage(STATE_FILE.to_owned(), false)),
+                }
+            }
             DriverEvent::Same { unit } => {
                 let manifest = wants.get(&unit).cloned().unwrap_or_default();
                 deployed.manifests.insert(unit, manifest);
             }
-            DriverEvent::Manifest { unit } => {
-                deployed.manifests.insert(unit.clone(), Manifest::default());
-                current = Some((false, unit));
-            }
-            DriverEvent::Pending { unit } => {
-                deployed.pending.insert(unit.clone(), Manifest::default());
-                current = Some((true, unit));
-            }
+            DriverEvent::Manifest { unit } => lists.push(List::new(unit, false)),
+            DriverEvent::Pending { unit } => lists.push(List::new(unit, true)),
             DriverEvent::Entry { text } => {
-                let (path, entry) = read_line(&text).ok_or_else(|| broken("a manifest"))?;
-                if let Some((pending, unit)) = &current {
-                    let manifests = if *pending { &mut deployed.pending } else { &mut deployed.manifests };
-                    manifests.entry(unit.clone()).or_default().0.insert(path, entry);
+                if let Some(list) = lists.last_mut() {
+                    list.read(&text);
                 }
             }
             DriverEvent::Found { text } => {
@@ -162,6 +161,22 @@ pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifes
             _ => {}
         }
     }
+    for List { unit, is_pending, manifest, is_damaged, .. } in lists.into_iter().map(List::ended) {
+        if is_damaged {
+            let folder = if is_pending { "pending" } else { "manifest" };
+            deployed.damaged.push(damage(format!("{folder}/{unit}"), false));
+        }
+        // What is left of a damaged manifest still tells which content is ours, but not that all of it is
+        // there.
+        if is_pending || is_damaged {
+            deployed.pending.entry(unit).or_default().0.extend(manifest.0);
+        } else {
+            deployed.manifests.insert(unit, manifest);
+        }
+    }
+    if !has_state && !deployed.manifests.is_empty() {
+        deployed.damaged.push(damage(STATE_FILE.to_owned(), true));
+    }
     let manifests = deployed.manifests.values().chain(deployed.pending.values());
     let paths: Vec<RootPath> = if deployed.links.is_empty() {
         Vec::new()
@@ -170,6 +185,46 @@ pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifes
     };
     deployed.bar(paths);
     Ok(deployed)
+}
+
+/// A manifest that the driver reports.
+struct List {
+    unit: String,
+    is_pending: bool,
+    manifest: Manifest,
+    is_damaged: bool,
+    has_end: bool,
+}
+
+impl List {
+    fn new(unit: String, is_pending: bool) -> Self {
+        Self { unit, is_pending, manifest: Manifest::default(), is_damaged: false, has_end: false }
+    }
+
+    /// Reads a line. Of a damaged manifest, only lines that are whole count: half a path may be that of a file
+    /// which is not ours.
+    fn read(&mut self, text: &str) {
+        let has_digest =
+            |entry: &Entry| entry.digest.as_str().len() == 64 && entry.digest.as_str().bytes().all(is_hex);
+        let is_plain = |text: &str| text.starts_with(['F', 'L']) || !text.contains('\\');
+        match read_line(text) {
+            Some((path, entry)) if has_digest(&entry) && is_plain(text) && !path.is_root() => {
+                self.manifest.0.insert(path, entry);
+            }
+            _ if text == "\\end" => self.has_end = true,
+            _ => self.is_damaged = true,
+        }
+    }
+
+    /// The same at its end, which a file that was cut off does not have. No manifest is empty.
+    fn ended(mut self) -> Self {
+        self.is_damaged |= !self.has_end || (self.manifest.0.is_empty() && !self.is_pending);
+        self
+    }
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
 
 /// Reads reports about links: the path of each, and its target.
@@ -186,17 +241,16 @@ fn read_links(texts: impl IntoIterator<Item = String>) -> Result<BTreeMap<RootPa
     texts.into_iter().map(|text| read(&text).ok_or_else(|| broken("an answer"))).collect()
 }
 
-fn read_state(state: serde_json::Value) -> Result<State> {
+/// Reads a state; `None` if it is damaged.
+fn read_state(state: serde_json::Value) -> Result<Option<State>> {
     match state.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(STATE_VERSION) => {
-            serde_json::from_value(state).map_err(|_| broken("state.json"))
-        }
+        Some(version) if version == u64::from(STATE_VERSION) => Ok(serde_json::from_value(state).ok()),
         Some(version) => Err(Error::new(
             Exit::Unreachable,
             format!("the host's state has version {version}, which this version of ghdeploy does not know"),
         )
         .help("use the version of ghdeploy that wrote it, or a newer one")),
-        None => Err(broken("state.json")),
+        None => Ok(None),
     }
 }
 

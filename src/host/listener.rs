@@ -264,6 +264,10 @@ impl Listener {
                         let text = format!("(a line of {} MiB, left out)", length >> 20);
                         state.deliver(id, DriverEvent::Output { text }, length);
                     }
+                    // The record itself is damaged.
+                    Some(id) if text.starts_with(&format!("{{\"id\":{id},\"event\":\"state\",")) => {
+                        state.deliver(id, DriverEvent::State { state: serde_json::Value::Null }, length);
+                    }
                     Some(id) => {
                         state.deliver(id, DriverEvent::Failure { kind: FailureKind::Unreadable }, length);
                     }

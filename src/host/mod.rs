@@ -9,6 +9,7 @@ pub mod facts;
 mod key;
 mod listener;
 mod local;
+pub mod mend;
 mod protocol;
 pub mod releases;
 mod script;

@@ -337,6 +337,7 @@ impl Planner<'_> {
         notes.extend(self.wanted.unknown_submodules().into_iter().filter(|note| !blocked(note)));
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
         notes.extend(self.replaced_key());
+        notes.extend(self.deployed.damaged.iter().map(problems::damaged));
         notes.sort();
         let noted = self.noted(&works);
         let manifest = shared_record.then(|| self.without_conflicts(&shared_changes));

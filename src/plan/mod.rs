@@ -27,7 +27,7 @@ pub use host::{Origin, PlanOptions, host};
 pub use invalidate::while_acting;
 pub use making_way::{held_by_others, may_be_held};
 pub use order::circles;
-pub use problems::{differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};
+pub use problems::{damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};
 pub use work::{HostWork, MakesWay, ProjectWork, SharedWork};
 
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::state::container::{DockerFailure, ListedContainer};
-use crate::state::deployed::{Deployed, Elsewhere, Found, Held, ProjectState, unit};
+use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
 use crate::state::unusable::listed;
 use crate::state::wanted::{Wanted, WantedProject};
 
@@ -167,6 +167,26 @@ pub(super) fn replaced_key() -> Diagnostic {
     let message = "the key in .ghdeploy on the host was replaced: a change of a .env or env file that only the host has, since the last deploy, is not noticed";
     Diagnostic::warning(message, None)
         .help("if there was one, `ghdeploy sync --force` recreates the services that read it")
+}
+
+/// A record on the host is damaged.
+#[must_use]
+pub fn damaged(damage: &Damage) -> Diagnostic {
+    let Damage { file, is_missing, instead } = damage;
+    let what = if *is_missing { "is missing" } else { "is damaged" };
+    let message = format!(".ghdeploy/{file} on the host {what}");
+    let help = match (file == STATE_FILE, instead) {
+        (true, Some(release)) => format!(
+            "the state of release {release} takes its place; what has changed since then is compared with the files and brought up again"
+        ),
+        (true, None) => {
+            "no release that is kept has a state in its place: every service is brought up, and containers that are as wanted are left alone".to_owned()
+        }
+        (false, _) => {
+            "files that are as wanted are taken over; others that it no longer lists count as unmanaged, and none of them is removed".to_owned()
+        }
+    };
+    Diagnostic::warning(message, None).help(help)
 }
 
 /// Managed files were changed on the host.

@@ -14,6 +14,9 @@ use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
 use crate::state::container::Containers;
 
+/// Name of the state below `.ghdeploy`.
+pub const STATE_FILE: &str = "state.json";
+
 /// Version of `state.json` that this program writes and reads.
 pub const STATE_VERSION: u32 = 1;
 
@@ -198,6 +201,17 @@ pub fn read_found(line: &str) -> Option<(RootPath, Found)> {
     }
 }
 
+/// Record on a host that something else has damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Its path below `.ghdeploy`.
+    pub file: String,
+    /// Whether it is not there at all, although others are.
+    pub is_missing: bool,
+    /// The release whose state has taken the place of a damaged one.
+    pub instead: Option<u64>,
+}
+
 /// Everything that is known of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deployed {
@@ -208,6 +222,8 @@ pub struct Deployed {
     /// The manifests that were being swapped in when a run was interrupted: files that they list may be on
     /// the host already, and are ours.
     pub pending: BTreeMap<String, Manifest>,
+    /// Records that are damaged.
+    pub damaged: Vec<Damage>,
     /// Findings that deviate from the manifests, and those that were asked for.
     pub found: BTreeMap<RootPath, Found>,
     /// The containers of every Compose project.

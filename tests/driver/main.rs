@@ -7,6 +7,7 @@
 
 mod bed;
 mod containers;
+mod damaged;
 mod disk_full;
 mod drift;
 mod host_only;

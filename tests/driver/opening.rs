@@ -70,11 +70,17 @@ under_every_shell! {
 
     async fn a_state_that_is_not_json_does_not_count_as_missing(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
-        for garbage in ["", "{\"version\":1,", "two\nlines"] {
+        for garbage in ["", "{\"version\":1,", "two\nlines", "{}", "\0\0\0"] {
             fs::write(bed.state("state.json"), garbage).unwrap();
             let driver = bed.opened_to_read().await;
-            facts::facts(&driver, &Default::default()).await.unwrap_err();
+            let damaged = facts::facts(&driver, &Default::default()).await.unwrap().damaged;
+            assert_eq!(damaged.len(), 1, "{garbage:?}");
+            assert_eq!((damaged[0].file.as_str(), damaged[0].is_missing), ("state.json", false));
         }
+        // A person may have formatted it.
+        fs::write(bed.state("state.json"), "{\"version\": 1,\n \"release\": 7,\n \"commit\": null, \"at\": null, \"projects\": {}}\n").unwrap();
+        let deployed = bed.look("blog", &tree([("blog/a", file("a"))])).await;
+        assert_eq!((deployed.state.release, deployed.damaged.len()), (7, 0));
     }
 
     async fn the_root_may_have_any_name(bed: Bed) {

@@ -185,7 +185,8 @@ impl Host {
                     continue;
                 }
                 events.push(json!({"event": which, "unit": unit}));
-                events.extend(text.lines().map(|line| json!({"event": "entry", "text": line})));
+                let lines = text.lines().chain(["\\end"]);
+                events.extend(lines.map(|line| json!({"event": "entry", "text": line})));
             }
         }
         for (path, entry) in self.manifests.values().flat_map(|text| listed(text).0) {

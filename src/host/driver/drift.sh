@@ -38,6 +38,7 @@ deviations() {
     function name(l) { sub(/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* \.\//, "", l); return l }
     k == "s" { seen[name($0)] = $0; next }
     k == "n" { path = name($0); now[path] = $0; type[path] = $3; next }
+    !/^[fFlL] [0-7]+ [0-9]+ [0-9a-f]+ ./ { next }
     { path = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", path) }
     /^[fl]/ && path in now && path in seen && seen[path] == now[path] { next }
     /^f/ && path in now && type[path] ~ /^8/ {

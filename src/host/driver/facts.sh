@@ -11,7 +11,7 @@ facts() {
   hash_manifests
   is_clean & clean=$!
   [ "$1" = files ] || list_containers
-  [ ! -e "$data/state.json" ] || event state "\"state\":$(cat "$data/state.json")"
+  [ ! -e "$data/state.json" ] || report_state "$data/state.json"
   set +f
   for file in "$data/manifest"/* "$data/pending"/*; do
     [ -f "$file" ] || continue
@@ -38,10 +38,13 @@ facts() {
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
   [ -z "$out" ] || print "$out" | report found
 }
-# report_manifest manifest|pending FILE: reports the file as the manifest of the unit of that name.
+# report_state FILE: reports a state. What is not JSON makes an event that is not JSON.
+report_state() { event state "\"state\":$(tr '\n' ' ' <"$1")"; }
+# report_manifest manifest|pending FILE: reports the file as the manifest of the unit of that name. The last
+# entry is "\end", unless the file is cut off; and bytes that no manifest has are not left out.
 report_manifest() {
   event "$1" "\"unit\":\"${2##*/}\""
-  report entry <"$2"
+  { cat -- "$2"; print '\end'; } | tr '\000-\010\013-\037\177' '\134' | report entry
 }
 
 # probe_new < path lines of files, and lines "u UNIT" about the units that they are of: reports what lies at

@@ -57,8 +57,17 @@ is_unusable() {
     at=$data/$at
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
     [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; return; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out="$at: Permission denied"; return; }
   done
-  return 1
+  set +f
+  for at in "$data/manifest"/* "$data/pending"/*; do
+    [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; break; }
+    [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; break; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out="$at: Permission denied"; break; }
+    at=
+  done
+  set -f
+  [ -n "$at" ]
 }
 open_locks() { printf '' >>"$data/lock" && printf '' >>"$data/print.lock"; }
 # heartbeat idle|busy: notes the time at which this driver last heard from its client, and whether it works

@@ -18,7 +18,9 @@ print_line() { print "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
 # release NUMBER: keeps what is recorded now under this number, so that a rollback can return to it.
 release() (
   new=$data/releases/new
-  rm -rf "$new" "$data/releases/$1" && mkdir -p -- "$new/manifest" && link "$data/state.json" "$new" || exit 1
+  # The state is copied: that of the last release takes the place of a damaged one.
+  rm -rf "$new" "$data/releases/$1" && mkdir -p -- "$new/manifest" && cp -p -- "$data/state.json" "$new" &&
+    flush "$new/state.json" || exit 1
   set +f
   for file in "$data/manifest"/*; do
     [ ! -e "$file" ] || link "$data/manifest"/* "$new/manifest" || exit 1
@@ -42,8 +44,8 @@ release() (
 link() { ln -- "$@" 2>/dev/null || cp -p -- "$@"; }
 
 # collect KEEP: removes all releases but the last KEEP, and the objects to which no kept release and no
-# recorded or pending manifest refers. A list that cannot be read might refer to any object, so then all of
-# them stay.
+# recorded or pending manifest refers. A list that is damaged or cannot be read might refer to any object, so
+# then all of them stay. This takes no room: the disk may be full.
 collect() (
   cd "$data" && [ -d releases ] || exit 0
   set +f
@@ -60,13 +62,15 @@ collect() (
   # shellcheck disable=SC2086 # names without blanks
   lists=$(stat -c '%i %n' $lists) || exit 1
   lists=$(print "$lists" | awk '!seen[$1]++ { print $2 }')
-  find objects -type f >objects.all || exit 1
   # shellcheck disable=SC2086
-  awk '
-    k == "u" { if (NF > 1) used[$4]; else used[$1]; next }
-    { name = $0; sub(/.*\//, "", name) }
-    !(name in used)' k=u $lists k=o objects.all >objects.unused && xargs -r rm -f -- <objects.unused
-  rm -f objects.all objects.unused
+  find objects -type f | awk '
+    k == "u" {
+      digest = NF > 1 ? $4 : $1
+      if (length(digest) != 64 || digest !~ /^[0-9a-f]*$/) is_damaged = 1
+      used[digest]; next
+    }
+    { name = $0; sub(/.*\//, "", name); if (!(name in used)) unused[name] }
+    END { if (!is_damaged) for (name in unused) print "objects/" name }' k=u $lists k=o - | xargs -r rm -f --
   # A history of more than 1000 lines is cut to the last 500.
   [ ! -f history.jsonl ] || awk 'END { exit NR > 1000 }' history.jsonl || {
     awk '
@@ -78,7 +82,8 @@ collect() (
 
 # releases: reports the lines of the history, and the numbers of the releases that are kept.
 releases() {
-  [ ! -f "$data/history.jsonl" ] || report history <"$data/history.jsonl"
+  # Its last line may be cut off, and has no end then.
+  [ ! -f "$data/history.jsonl" ] || { cat -- "$data/history.jsonl"; print; } | sed '/^$/d' | report history
   set +f
   for file in "$data/releases"/*/state.json; do
     [ ! -f "$file" ] || { file=${file%/*}; print "${file##*/}"; }
@@ -88,8 +93,8 @@ releases() {
 # snapshot NUMBER: reports what was deployed when that release was made.
 snapshot() {
   from=$data/releases/$1
-  event state "\"state\":$(cat -- "$from/state.json")"
-  [ ! -f "$from/images" ] || report image <"$from/images"
+  report_state "$from/state.json"
+  [ ! -f "$from/images" ] || { cat -- "$from/images"; print; } | sed '/^$/d' | report image
   set +f
   for file in "$from/manifest"/*; do
     [ ! -f "$file" ] || report_manifest manifest "$file"

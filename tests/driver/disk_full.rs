@@ -151,6 +151,30 @@ under_every_shell! {
         assert!(failed > 3, "only {failed} sizes were too small");
     }
 
+    async fn files_are_removed_without_room_for_a_copy(bed: Bed) {
+        let mut bed = bed;
+        let disk = Disk::mount(&mut bed, 1024);
+        let large = tree([("blog/a", pages("a", 60)), ("blog/b", pages("b", 60)), ("blog/c", file("c"))]);
+        bed.sync("blog", &large).await;
+        let left = tree([("blog/a", pages("A", 1)), ("blog/c", file("c"))]);
+        let driver = bed.opened().await;
+        bed.stage(&driver, "blog", &left, &[]).await;
+        disk.fill_but(4);
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        assert_eq!(bed.live(), left);
+        for name in ["a", "b"] {
+            let Node::File { content, .. } = pages(name, 60) else { unreachable!() };
+            assert_eq!(bed.kept(&content), Some(content));
+        }
+        expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
+        assert_eq!(bed.live(), large);
+        bed.finish(driver).await;
+        bed.expect_deployed("blog", &large).await;
+        disk.make_room();
+        bed.sync("blog", &left).await;
+        bed.expect_deployed("blog", &left).await;
+    }
+
     async fn a_state_that_does_not_fit_leaves_the_previous_one(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 512);

@@ -86,7 +86,7 @@ under_shells_with_tools! {
         watch(&bed);
         assert_eq!(idle_run(&bed, &wanted).await, "");
         assert_eq!(hashed(&bed), [""; 0]);
-        assert_eq!(noted(&bed, "started"), ["cat", "cat", "dd", "dd", "flock", "sha256sum", "sha256sum", "stat", "xargs"]);
+        assert_eq!(noted(&bed, "started"), ["cat", "dd", "dd", "flock", "sha256sum", "sha256sum", "stat", "tr", "xargs"]);
     }
 
     async fn a_file_that_was_touched_is_hashed_once(bed: Bed) {

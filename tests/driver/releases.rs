@@ -168,7 +168,6 @@ under_every_shell! {
     async fn no_object_is_removed_while_a_list_cannot_be_read(bed: Bed) {
         release(&bed, 1, &of(1), 9).await;
         release(&bed, 2, &of(2), 9).await;
-        fs::create_dir(bed.state("manifest/unreadable")).unwrap();
         std::os::unix::fs::symlink("nowhere", bed.state("releases/1/manifest/broken")).unwrap();
         let count = || fs::read_dir(bed.state("objects")).unwrap().count();
         let before = count();
@@ -179,6 +178,29 @@ under_every_shell! {
         driver.end().await;
         bed.settle().await;
         assert_eq!(count(), before);
+    }
+
+    async fn no_object_is_removed_while_a_list_is_damaged(bed: Bed) {
+        release(&bed, 1, &of(1), 9).await;
+        release(&bed, 2, &of(2), 9).await;
+        release(&bed, 3, &of(3), 9).await;
+        let count = || fs::read_dir(bed.state("objects")).unwrap().count();
+        let before = count();
+        let file = bed.state("releases/2/manifest/blog");
+        let manifest = fs::read_to_string(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, &manifest[..40]).unwrap();
+        let driver = bed.opened().await;
+        expect_ok(&driver.call(&Command::Finish { keep: 2 }).await.unwrap());
+        driver.end().await;
+        bed.settle().await;
+        assert_eq!(count(), before);
+        fs::write(&file, manifest).unwrap();
+        let driver = bed.opened().await;
+        expect_ok(&driver.call(&Command::Finish { keep: 1 }).await.unwrap());
+        driver.end().await;
+        bed.settle().await;
+        assert!(count() < before);
     }
 
     async fn a_long_history_keeps_its_end(bed: Bed) {

@@ -197,6 +197,48 @@ under_every_shell! {
         driver.end().await;
     }
 
+    async fn a_replaced_file_keeps_its_owner_and_mode_but_for_the_executable_bit(bed: Bed) {
+        let of = |content: &str| tree([
+            ("blog/a", file(content)), ("blog/runs", program(content)), ("blog/becomes-program", file(content)),
+            ("blog/own", file(content)), ("blog/sub/private", private(content)), ("blog/sub/link", link(content)),
+        ]);
+        bed.sync("blog", &of("one")).await;
+        let is_root = fs::metadata(bed.path("blog/a")).unwrap().uid() == 0;
+        for name in ["a", "runs", "becomes-program", "sub/private"] {
+            let path = bed.path("blog").join(name);
+            let mode = if name == "runs" { 0o750 } else { 0o640 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            if is_root {
+                std::os::unix::fs::chown(&path, Some(999), Some(998)).unwrap();
+            }
+        }
+        std::process::Command::new("touch").args(["-d", "@86400"]).arg(bed.path("blog/a")).status().unwrap();
+        let mut wanted = of("two");
+        wanted.insert("blog/becomes-program".to_owned(), program("two"));
+        wanted.insert("blog/runs".to_owned(), file("two"));
+        let looks = |name: &str| {
+            let meta = fs::metadata(bed.path("blog").join(name)).unwrap();
+            (meta.permissions().mode() & 0o7777, if is_root { (meta.uid(), meta.gid()) } else { (999, 998) })
+        };
+        let before: Vec<_> = ["a", "runs", "becomes-program", "own"].map(looks).into();
+        let driver = bed.opened().await;
+        bed.stage(&driver, "blog", &wanted, &[]).await;
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        let theirs = (999, 998);
+        assert_eq!(looks("a"), (0o640, theirs));
+        assert_eq!(looks("runs"), (0o640, theirs));
+        assert_eq!(looks("becomes-program"), (0o750, theirs));
+        assert_eq!(looks("sub/private"), (0o600, theirs));
+        assert_eq!(looks("own").0, 0o644);
+        assert_eq!(fs::read_to_string(bed.path("blog/a")).unwrap(), "two");
+        assert!(fs::metadata(bed.path("blog/a")).unwrap().mtime() > 86400, "the times are those of the staged file");
+        expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
+        let after: Vec<_> = ["a", "runs", "becomes-program", "own"].map(looks).into();
+        assert_eq!(after, before);
+        bed.finish(driver).await;
+        bed.expect_deployed("blog", &of("one")).await;
+    }
+
     async fn a_rollback_restores_the_mode_of_a_file(bed: Bed) {
         // An unmanaged secret that is adopted: no manifest holds its mode.
         bed.put(&tree([("blog/.env", private("SECRET=1"))]));

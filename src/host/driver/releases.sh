@@ -63,14 +63,15 @@ collect() (
   lists=$(stat -c '%i %n' $lists) || exit 1
   lists=$(print "$lists" | awk '!seen[$1]++ { print $2 }')
   # shellcheck disable=SC2086
-  find objects -type f | awk '
+  unused=$(find objects -type f | awk '
     k == "u" {
       digest = NF > 1 ? $4 : $1
       if (length(digest) != 64 || digest !~ /^[0-9a-f]*$/) is_damaged = 1
       used[digest]; next
     }
     { name = $0; sub(/.*\//, "", name); if (!(name in used)) unused[name] }
-    END { if (!is_damaged) for (name in unused) print "objects/" name }' k=u $lists k=o - | xargs -r rm -f --
+    END { if (!is_damaged) for (name in unused) print "objects/" name }' k=u $lists k=o -) || exit 1
+  print "$unused" | xargs -r rm -f --
   # A history of more than 1000 lines is cut to the last 500.
   [ ! -f history.jsonl ] || awk 'END { exit NR > 1000 }' history.jsonl || {
     awk '

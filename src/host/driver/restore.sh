@@ -19,7 +19,8 @@ restore() {
   print_made <"$staged/added" | sweep
   lost=$(each_in print_lost <"$staged/undo")
   [ -z "$lost" ] ||
-    { print "$lost" | each bring_back && flush_found "$staged/back" && place "$staged/back" .; } || return 1
+    { print "$lost" | each bring_back && inherit back put undo && flush_found "$staged/back" &&
+      place "$staged/back" .; } || return 1
   record "$1" old
 }
 # keep_changed KIND MODE SHA256 PATH NAME: keeps the file at PATH if it is not the one that was put there.

@@ -19,8 +19,8 @@ receive() {
   [ -z "$ended" ] || { wait "$upload" 2>/dev/null; rc=1; }
   exec 7<&-
   upload=
-  # An upload that is not complete makes room again.
-  [ $rc = 0 ] || rm -rf "$data/stage"
+  # An upload that is not complete makes room again, also what earlier runs have left.
+  [ $rc = 0 ] || { rm -rf "$data/stage"; collect 1000000; }
   return $rc
 }
 # stop_upload: ends the upload that is under way, if there is one.
@@ -113,9 +113,13 @@ copy_object() {
   object "$6" && make_folder "${file%/*}" || return 1
   case $4 in
     [lL]) value=$(cat -- "$from" && printf .) && ln -s -- "${value%.}" "$file" ;;
-    *) cp ${3:+"$3"} -- "$from" "$file" && "$2" "$5" "$file" ;;
+    *) out=$(cp ${3:+"$3"} -- "$from" "$file" 2>&1) || place_link "$from" "$file" || { print "$out"; return 1; }
+      "$2" "$5" "$file" ;;
   esac
 }
+
+# place_link OBJECT FILE: for a full disk, which has no room for a copy.
+place_link() { rm -f -- "$2" && ln -- "$1" "$2" 2>/dev/null; }
 
 # flush FILE…: brings files to the disk. Where sync takes no files, a crash of the host may lose them.
 flush() { sync -- "$@" 2>/dev/null || :; }

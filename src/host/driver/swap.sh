@@ -12,7 +12,7 @@ swap() {
   umask 022
   { [ ! -s "$staged/delete" ] || delete <"$staged/delete"; } &&
     sweep <"$staged/sweep" && is_vacant <"$staged/added" && each_in write_staged <"$staged/in_place" &&
-    { [ ! -s "$staged/put" ] || place "$staged/files" .; } && record "$1" new || return 1
+    { [ ! -s "$staged/put" ] || { inherit files undo put && place "$staged/files" .; }; } && record "$1" new || return 1
   printf '' >"$staged/complete" || :
 }
 
@@ -27,14 +27,35 @@ keep() {
   elif [ -f "./$4" ]; then kind=f
   else kind=o; fi
   case $kind$1 in
-    l[lL]) readlink -n "./$4" >"$staged/kept/$3" || return 1 ;;
-    f[fF]) cp -P -p -- "./$4" "$staged/kept/$3" || return 1
+    l[lL]) readlink -n "./$4" | cat >"$staged/kept/$3" || return 1 ;;
+    f[fF])
+      if ! out=$(cp -P -p -- "./$4" "$staged/kept/$3" 2>&1); then
+        rm -f -- "$staged/kept/$3"
+        # The disk may be full.
+        if is_kept "$3"; then
+          ! differs "$@" || { changed "$5"; return; }
+          print "$3" >>"$data/kept"
+          return
+        fi
+        keep_by_link "$3" "./$4" || return 1
+      fi
       [ ! -L "$staged/kept/$3" ] || { changed "$5"; return; } ;;
     *) changed "$5"; return ;;
   esac
   copies="$copies $3" copied=$((copied + 1))
   # 500 digests are well below the limits of an argument list.
   [ "$copied" -lt 500 ] || store
+}
+# is_kept SHA256: whether there is such an object, and its content is as its name says.
+is_kept() { object "$1" && [ "$(sha256sum <"$from")" = "$1  -" ]; }
+# keep_by_link SHA256 FILE: for a full disk, which has no room for a copy. A file that will be written in place
+# needs one. `out` is why there is none.
+keep_by_link() {
+  rm -f -- "$data/objects/$1"
+  if grep -qxF -- "$line" "$staged/undo_in_place" || ! ln -- "$2" "$staged/kept/$1" 2>/dev/null; then
+    print "$out"
+    return 1
+  fi
 }
 # changed NAME: says so, and fails.
 changed() { print "changed before it could be replaced: $1"; return 1; }
@@ -71,6 +92,58 @@ record() {
 }
 # rename FILE TO: renames a file of ours. `mv` would move it into a directory, also one that a link leads to.
 rename() { [ ! -d "$2" ] && mv -f -- "$1" "$2"; }
+
+# inherit FOLDER BEFORE AFTER: gives the staged files in FOLDER, which are those of the list AFTER, the owner,
+# the mode and, where cp can, the labels of those that they replace, which are in the list BEFORE: a container
+# may have made a file its own. Only the executable bit is that of the list, unless the file is or was private.
+inherit() {
+  ready=$staged/$1
+  replaced=$(awk '
+    { name = $0; sub(/^[^ ]* [^ ]* [^ ]* [^ ]* /, "", name) }
+    !/^[fF]/ { next }
+    k == "u" { before[name] = $2; next }
+    name in before {
+      if ($2 ~ /00$/ || before[name] ~ /00$/) sub(/^[fF] [0-7]*/, "&!")
+      print
+    }' k=u "$staged/$2" k=p "$staged/$3")
+  [ -n "$replaced" ] || return 0
+  inside=''
+  print "$replaced" | {
+    set --
+    while IFS= read -r line; do
+      parse_entry
+      case $path in */*) dir=${path%/*} ;; *) dir=. ;; esac
+      [ $# = 0 ] || { [ "$dir" = "$inside" ] && [ $# -lt 200 ]; } || { copy_owner "$@"; set --; }
+      go_beside "$path" || exit 1
+      # cp would make one that is not there.
+      [ -n "$absent" ] || [ ! -f "$ready/$path" ] || set -- "$@" "./${path##*/}"
+    done
+    [ $# = 0 ] || copy_owner "$@"
+  } || return 1
+  print "$replaced" | each fit_inherited
+}
+# copy_owner ./FILE…: for files of the folder $inside, which is the working directory.
+copy_owner() {
+  to=$ready/$inside
+  ! cp -P --attributes-only --preserve=all --no-preserve=timestamps -- "$@" "$to/" 2>/dev/null || return 0
+  # This cp cannot do that.
+  out=$(stat -c '%u:%g %a %n' -- "$@")
+  [ "$out" != "$(cd "$to" && stat -c '%u:%g %a %n' -- "$@")" ] || return 0
+  print "$out" | while IFS= read -r line; do
+    file=$to/${line#* * } line=${line%" ${line#* * }"}
+    [ ! -f "$file" ] || { chown -- "${line% *}" "$file"; chmod -- "${line#* }" "$file"; } 2>/dev/null || :
+  done
+}
+# fit_inherited KIND MODE SHA256 PATH NAME: sets the executable bit of the staged file; all of a MODE with "!".
+fit_inherited() {
+  file=$ready/$4
+  [ -f "$file" ] || return 0
+  case $2 in
+    *!) chmod -- "${2%!}" "$file" ;;
+    7*) [ -x "$file" ] || chmod -- "$(stat -c %a -- "$file" | tr 46 57)" "$file" ;;
+    *) [ ! -x "$file" ] || chmod -- a-x "$file" ;;
+  esac
+}
 
 # place FROM FOLDER: renames what is in FROM/FOLDER into FOLDER, which is a path below the root. A folder that
 # is not there yet is renamed as a whole.

@@ -71,7 +71,7 @@ seal() {
   rm -f "$data/proof.0"
   [ -n "$digests" ] || return 0
   know_movable
-  (set +f; cat "$data/manifest"/*) | folders >"$data/folders.new" &&
+  (set +f; cat "$data/manifest"/*) | ways >"$data/folders.new" &&
     mv -f "$data/folders.new" "$data/folders" || return 0
   # What is behind a link is not ours, so there is nothing to prove.
   way=$(links <"$data/folders")

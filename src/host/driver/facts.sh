@@ -27,7 +27,7 @@ facts() {
   if [ -z "$digests" ] || { wait "$clean" && wait "$rest"; }; then proven=1; fi
   [ -n "$pending" ] || [ -z "$proven" ] || return 0
   know_movable
-  way=$(set +f; cat "$data/manifest"/* "$data/pending"/* 2>/dev/null | folders | links)
+  way=$(set +f; cat "$data/manifest"/* "$data/pending"/* 2>/dev/null | ways | links)
   report_links "$way"
   # After a swap that was interrupted, any of its files may have arrived.
   [ -z "$pending" ] || (set +f; cat "$data/pending"/*) |
@@ -53,7 +53,7 @@ probe_new() {
   all=$(cat)
   units=$units$nl$(print "$all" | sed -n 's/^u //p') all=$(print "$all" | sed '/^[pP] /!d')
   know_movable
-  way=$(print "$all" | folders | links)
+  way=$(print "$all" | ways | links)
   report_links "$way"
   print "$all" | reachable "$way" | existing | probe hash | report found
 }

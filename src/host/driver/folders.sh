@@ -84,9 +84,9 @@ go_beside() {
   if [ "$dir" = "$inside" ]; then [ "$absent" != barred ]; else inside=$dir; enter "$dir"; fi
 }
 
-# folders < manifest lines or path lines: the folders that lead to them, as path lines, each after those above
+# ways < manifest lines or path lines: the folders that lead to them, as path lines, each after those above
 # it. Those that are movable are left out, unless their names have escapes.
-folders() {
+ways() {
   { print "$movable" | sed 's/^/m /'; cat; } | awk '
     $1 == "m" && !lines { skip[substr($0, 3)]; next }
     {

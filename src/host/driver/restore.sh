@@ -35,7 +35,7 @@ print_arrived() { [ -e "$staged/files/$4" ] || [ -L "$staged/files/$4" ] || prin
 # first. They are no longer in the stage.
 print_made() {
   movable=$nl
-  folders | awk '{ all[NR] = $0 } END { for (; NR > 0; NR--) print all[NR] }' | while IFS= read -r line; do
+  ways | awk '{ all[NR] = $0 } END { for (; NR > 0; NR--) print all[NR] }' | while IFS= read -r line; do
     parse_path
     [ -d "$staged/files/$path" ] || print "$line"
   done

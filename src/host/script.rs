@@ -69,6 +69,17 @@ mod tests {
     const MAX_BYTES: usize = 16 * 1024;
 
     #[test]
+    fn no_two_functions_share_a_name() {
+        let mut names: Vec<&str> =
+            DRIVER.lines().filter_map(|line| Some(line.split_once("() ")?.0)).collect();
+        names.retain(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+        names.sort_unstable();
+        assert!(names.len() > 50);
+        let twice: Vec<&[&str]> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert_eq!(twice, [[""; 2]; 0]);
+    }
+
+    #[test]
     fn the_text_stays_small() {
         let bytes = driver_text("ghdeploy-0123456789abcdef").unwrap().len();
         assert!(

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Compares `ghdeploy sync` with a bare `ssh host true` and with rsync, in one run, as ratios of the medians.
 
-    bench/sync.py --ssh-config FILE --host ALIAS [--binary target/release/ghdeploy] [--runs 5] [W24] [WBIG]
+    bench/sync.py --ssh-config FILE --host ALIAS [--binary target/release/ghdeploy] [--runs 5]
+        [--image IMAGE] [--other BINARY] [W24] [WBIG]
 
 W24:  24 services, 10 files each, 7 MB.   WBIG: W24 and 20,000 files of 2 KB, 48 MB.
-It works in a temporary directory on both sides and needs no Docker: every sync is --no-restart. To see the cost
-of a round trip, connect to the host through a link with a delay (tc netem, network namespaces).
+It works in a temporary directory on both sides and needs no Docker: every sync is --no-restart. With --image, an
+image of the host that has `sleep`, the services run, and containers are compared, too. With --other, the no-op of
+another binary is measured in the same run. To see the cost of a round trip, connect to the host through a link with
+a delay (tc netem, network namespaces).
 """
 
 import argparse
@@ -21,7 +24,10 @@ COMPOSE = """\
 name: bench-{name}
 services:
   web:
-    image: bench/web:1
+    image: {image}
+    command: [sleep, "100000"]
+    network_mode: none
+    stop_signal: SIGKILL
     volumes: ["./config:/config:ro"]
 """
 
@@ -32,13 +38,13 @@ def put(path, content):
         file.write(content)
 
 
-def workload(kind, top):
+def workload(kind, top, image):
     """Writes the files of a workload; the same bytes every time."""
     dice = random.Random(kind)
     for service in range(24):
         name = f"svc{service:03}"
         folder = f"{top}/services/{name}"
-        put(f"{folder}/docker-compose.yml", COMPOSE.format(name=name).encode())
+        put(f"{folder}/docker-compose.yml", COMPOSE.format(name=name, image=image).encode())
         for number in range(8):
             put(f"{folder}/config/c{number}.conf", dice.randbytes(dice.randint(512, 10240)).hex().encode())
         put(f"{folder}/assets/bundle.bin", dice.randbytes(200 * 1024))
@@ -65,6 +71,8 @@ def main():
     parser.add_argument("--ssh-config", required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--binary", default="target/release/ghdeploy")
+    parser.add_argument("--other")
+    parser.add_argument("--image")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("workloads", nargs="*", default=["W24", "WBIG"])
     args = parser.parse_args()
@@ -74,10 +82,10 @@ def main():
     try:
         for kind in args.workloads:
             top = f"{local}/{kind}"
-            workload(kind, top)
+            workload(kind, top, args.image or "bench/web:1")
             subprocess.run(["git", "init", "-q", top], check=True)
             root = f"{remote}/{kind}"
-            sync = [os.path.abspath(args.binary), "-C", top, "-q", "--ssh-config", args.ssh_config, "--host", args.host, "--root", root, "sync", "--no-restart"]
+            sync = [os.path.abspath(args.binary), "-C", top, "-q", "--ssh-config", args.ssh_config, "--host", args.host, "--root", root, "sync", *([] if args.image else ["--no-restart"])]
             rsync = ["rsync", "-az", "--delete", "-e", f"ssh -F {args.ssh_config}", f"{top}/services/", f"{args.host}:{root}-rsync/"]
             edited = f"{top}/services/svc007/config/c3.conf"
             times = {}
@@ -92,10 +100,15 @@ def main():
                     file.write(b"x")
 
             measure("ghdeploy first", sync)
-            measure("rsync first", rsync)
+            if not args.image:
+                measure("rsync first", rsync)
             for _ in range(args.runs):
                 measure("ssh true", [*ssh, "true"])
                 measure("ghdeploy no-op", sync)
+                if args.other:
+                    measure("other ghdeploy no-op", [os.path.abspath(args.other), *sync[1:]])
+                if args.image:
+                    continue
                 measure("rsync no-op", rsync)
                 measure("ghdeploy fresh checkout", sync, lambda: fresh(top))
                 measure("rsync fresh checkout", rsync)
@@ -107,6 +120,9 @@ def main():
                 print(f"  {what:26} {statistics.median(took) / bare:6.2f}  ({min(took) / bare:.2f}–{max(took) / bare:.2f})")
     finally:
         shutil.rmtree(local)
+        if args.image:
+            containers = "docker ps -aq --filter label=com.docker.compose.project --filter name=^bench-svc"
+            subprocess.run([*ssh, f"docker rm -f $({containers}) >/dev/null"], check=False)
         subprocess.run([*ssh, "rm", "-rf", remote], check=False)
 
 

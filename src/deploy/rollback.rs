@@ -17,7 +17,7 @@ use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
-use crate::host::facts::{facts, host_only, probe_new};
+use crate::host::facts::{facts, facts_with_containers, host_only, probe_new};
 use crate::host::mend::mend;
 use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
@@ -77,7 +77,11 @@ impl Rollback {
     async fn prepare(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Prepared> {
         let driver = session.start(transport).await?;
         session.open(&driver, session.access(None)).await?;
-        let mut deployed = facts(&driver, &[].into()).await?;
+        let mut deployed = if session.options.no_restart {
+            facts(&driver, &[].into()).await?
+        } else {
+            facts_with_containers(&driver, &[].into()).await?
+        };
         mend(&driver, &mut deployed).await?;
         session.write_rebuilt_state(&driver, &deployed).await?;
         let release = self.release(&driver, &deployed).await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::elsewhere::elsewhere;
 use super::host_only::{Settings, learn, settle};
 use super::session::wants;
 use super::{Prepared, Reached, Session};
@@ -99,6 +100,7 @@ impl Rollback {
             self::wanted(&driver, &past, root, &contents, Some((settings, &first))).await
         };
         wanted = settle(&driver, &mut deployed, question, wanted, read).await?;
+        deployed.elsewhere = elsewhere(&driver, root, &wanted, &deployed).await?;
         let wants = wants(&wanted, |project| self.selects(project));
         probe_new(&driver, &wants, &mut deployed).await?;
         if self.selection.is_some() {

@@ -107,8 +107,7 @@ impl Actions<'_> {
             // The least action that suffices: a changed definition recreates the container anyway, a
             // recreated container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
-            let is_elsewhere = self.elsewhere.is_some_and(|elsewhere| elsewhere.services.contains(name));
-            let recreates = owed.recreates(self.force || is_elsewhere);
+            let recreates = owed.recreates(self.force);
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(ActionKind::Build, owed.build);
             if !recreates {
@@ -142,6 +141,8 @@ impl Actions<'_> {
         if let Some(elsewhere) = self.elsewhere.filter(|elsewhere| elsewhere.services.contains(name)) {
             let cause = Cause::TakenOver { from: elsewhere.folder.clone() };
             owed.recreate.push(Reason::at(&service.at, cause));
+            // Compose may see no reason to recreate it, and its label would go on naming the other folder.
+            owed.must_recreate = true;
         }
         let wanted = self.wanted.get(name).cloned().unwrap_or_default();
         let Some(recorded) = self.recorded.and_then(|project| project.services.get(name)) else {

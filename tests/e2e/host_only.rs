@@ -142,8 +142,12 @@ fn containers_that_run_from_another_folder_are_not_started_on_an_empty_one() {
     std::fs::rename(old.join("rows"), bed.root("app/rows")).unwrap();
     bed.call(["sync"]).run().exits(0);
     assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");
+    bed.write("services/app/note", "2");
+    bed.sync([]).exits(0);
     // By hand from the old folder once more, after it was deployed.
     compose(&["up", "-d"]);
+    bed.call(["rollback", "--project", "app"]).run().exits(5).prints(&said);
+    bed.call(["status"]).run().prints(&said);
     bed.call(["sync"]).run().exits(5).prints(&said);
     bed.call(["sync", "--take-over"]).run().exits(0);
     assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");

@@ -11,7 +11,7 @@ use super::health::{Expectation, HealthVerdict, HealthWatch, Unhealthy};
 use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
-use super::swap::restore;
+use super::swap::{restore, restore_well};
 use super::words::is_of_docker;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::Result;
@@ -183,7 +183,11 @@ impl ProjectRun<'_> {
     }
 
     async fn restore_files(&self) -> Result<(), Failure> {
-        restore(self.host.task.driver, &unit(self.work.name())).await?;
+        let (driver, unit) = (self.host.task.driver, unit(self.work.name()));
+        match &self.work.way_back {
+            Some(_) => restore_well(driver, &unit).await?,
+            None => restore(driver, &unit).await?,
+        }
         self.host.shared.restore_for(self.work.name()).await
     }
 

@@ -68,6 +68,14 @@ impl Failure {
         ))
     }
 
+    /// A rollback to the last release in which the project was well that failed or cannot be done, for this
+    /// reason. `command` leads there.
+    pub(super) fn way_back(why: &str, command: Option<&str>) -> Self {
+        let Some(command) = command else { return Self::rollback(why) };
+        let message = format!("the rollback failed: {why}");
+        Self::new(Diagnostic::error(message, None).help(format!("run `{command}`")))
+    }
+
     /// The same failure with further messages.
     pub(super) fn and(mut self, more: Self) -> Self {
         self.problems.extend(more.problems);

@@ -72,10 +72,17 @@ impl<'a> HostRun<'a> {
         }));
         // What is under way when a stop is requested (a pull) changes nothing that is live, and ends by
         // itself.
-        let checks = tokio::select! {
-            checks = checks => checks,
-            () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],
+        let checks = async {
+            tokio::select! {
+                checks = checks => checks,
+                () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],
+            }
         };
+        // Meanwhile the host notes the run.
+        let (noted, checks) = tokio::join!(self.records.note(&busy), checks);
+        if let Err(error) = noted {
+            return self.outcome(results, false, Some((error, HostState::Unchanged)));
+        }
         let mut able = Vec::new();
         for (work, check) in busy.into_iter().zip(checks) {
             match check {
@@ -99,6 +106,10 @@ impl<'a> HostRun<'a> {
         {
             let state =
                 if result == ProjectResult::Unknown { HostState::Unknown } else { HostState::Unchanged };
+            if state == HostState::Unchanged {
+                // If that fails, the next run finds that nothing is halfway.
+                let _ = self.records.withdraw_note().await;
+            }
             let error = Error::of(Exit::RolledBack, failure.problems);
             return self.outcome(results, false, Some((error, state)));
         }
@@ -251,7 +262,12 @@ impl<'a> HostRun<'a> {
             stays.extend(std::iter::successors(path.parent(), RootPath::parent));
         }
         let reads = wanted.map(read_by_compose).unwrap_or_default();
-        Unit::new(&unit(work.name()), &own, &work.manifest, self.task.deployed, &reads, &stays)
+        let mut unit =
+            Unit::new(&unit(work.name()), &own, &work.manifest, self.task.deployed, &reads, &stays);
+        if let Some(way_back) = &work.way_back {
+            unit.lead_back(&work.manifest, &way_back.manifest());
+        }
+        unit
     }
 
     /// The outcome of the host.
@@ -280,7 +296,7 @@ impl<'a> HostRun<'a> {
         });
         let projects = projects.collect();
         let before = self.task.deployed.state.release;
-        let release = if changed { before + 1 } else { before };
+        let release = if changed { self.task.deployed.state.next_release() } else { before };
         let failure = failure.map(|(error, state)| HostFailure {
             exit: error.exit,
             diagnostics: error.diagnostics,

@@ -27,6 +27,7 @@ pub mod stage;
 pub mod steps;
 pub mod stop;
 mod swap;
+pub mod way_back;
 mod words;
 
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub actor: Option<String>,
     /// The page of the workflow run.
     pub run_url: Option<String>,
+    /// The options that name the host on a command line: `--host web`.
+    pub host_options: String,
 }
 
 /// Target of a rollback.

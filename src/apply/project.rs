@@ -1,15 +1,20 @@
 //! One project under way: put in place, acted on, recorded, or rolled back.
 
+use std::collections::BTreeMap;
+
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, ProjectFailureKind};
 use super::run::{ProjectRun, failed, outcome_of};
 use super::steps::{self, Blame};
 use super::swap::{restore, swap};
 use crate::base::error::{Error, Exit};
+use crate::base::manifest::{Entry, Manifest};
+use crate::base::path::RootPath;
+use crate::host::facts::found;
 use crate::host::{Command, Reply};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
-use crate::plan::{ActionKind, MakesWay, ProjectChange};
-use crate::state::deployed::unit;
+use crate::plan::{ActionKind, MakesWay, ProjectChange, WayBack};
+use crate::state::deployed::{is_same, unit};
 
 impl ProjectRun<'_> {
     /// Deploys the project, which has been checked.
@@ -106,6 +111,9 @@ impl ProjectRun<'_> {
             Err(why) => (failure.and(why), ProjectResult::Unknown),
         };
         let mut outcome = failed(plan, result, failure);
+        if result == ProjectResult::RolledBack {
+            outcome.back_to = self.work.way_back.as_ref().and_then(|way_back| way_back.release);
+        }
         self.report_hooks(&mut outcome).await;
         for (number, action) in outcome.actions.iter_mut().enumerate() {
             action.result = match blames {
@@ -121,6 +129,9 @@ impl ProjectRun<'_> {
     /// Undoes the run: files, images, containers, records. Unless a service `has_acted`, none is touched.
     async fn roll_back(&self, has_acted: bool) -> Result<(), Failure> {
         self.report("roll back");
+        if let Some(way_back) = &self.work.way_back {
+            return self.go_back(way_back, has_acted).await;
+        }
         let because = |failure: Failure| Failure::rollback(&failure.words());
         let before = self.host.docker.before().await.map_err(|error| because(error.into()))?;
         let steps = steps::rollback(self.work, before, has_acted);
@@ -133,8 +144,62 @@ impl ProjectRun<'_> {
         if self.host.shared.are_read_by(&self.work.plan) && self.host.shared.are_swapped().await {
             return Ok(());
         }
-        let written = self.host.records.write(self.work.name(), self.work.recorded.clone()).await;
+        let written = self.host.records.write_back(self.work.name(), self.work.recorded.clone()).await;
         written.map_err(|error| because(error.into()))
+    }
+
+    /// Brings the last version back that was well. An earlier run has left what was there before this one.
+    async fn go_back(&self, way_back: &WayBack, has_acted: bool) -> Result<(), Failure> {
+        let name = self.work.name();
+        let command = way_back.release.map(|release| {
+            let name = shlex::try_quote(name).unwrap_or(name.into());
+            let host = &self.host.task.settings.host_options;
+            format!("ghdeploy rollback --to {release} --project {name} {host}")
+        });
+        let because = |why: &str| Failure::way_back(why, command.as_deref());
+        if let Some(obstacle) = &way_back.obstacle {
+            return Err(because(obstacle));
+        }
+        let before =
+            self.host.docker.before().await.map_err(|error| because(&Failure::from(error).words()))?;
+        let steps = steps::rollback(self.work, before, has_acted);
+        let done = self.carry_out(&steps, Direction::Back).await;
+        done.map_err(|failed| because(&failed.failure.words()))?;
+        for holder in self.made_way().filter(|_| has_acted) {
+            let written = self.host.records.write_unparked(holder).await;
+            written.map_err(|error| because(&Failure::from(error).words()))?;
+        }
+        if self.host.shared.are_read_by(&self.work.plan) && self.host.shared.are_swapped().await {
+            return Err(because("other projects keep the new version of shared files that it reads"));
+        }
+        self.prove(&way_back.manifest()).await.map_err(|why| because(&why))?;
+        let recorded = way_back.version.as_ref().map(|version| version.state.clone());
+        let written = self.host.records.settle(name, recorded).await;
+        written.map_err(|error| because(&Failure::from(error).words()))
+    }
+
+    /// Proves that the host has the files of a manifest.
+    async fn prove(&self, manifest: &Manifest) -> Result<(), String> {
+        if manifest.0.is_empty() {
+            return Ok(());
+        }
+        let paths = manifest.0.keys().map(ToString::to_string).collect();
+        let reply = self
+            .host
+            .task
+            .driver
+            .call(&Command::Probe { hash: true, units: vec![unit(self.work.name())], paths })
+            .await;
+        let there: BTreeMap<_, _> = match reply {
+            Ok(reply) => found(&reply).into_iter().collect(),
+            Err(error) => return Err(error.to_string()),
+        };
+        let is_there =
+            |path: &RootPath, entry: &Entry| there.get(path).is_some_and(|found| is_same(found, entry));
+        match manifest.0.iter().find(|(path, entry)| !is_there(path, entry)) {
+            Some((path, _)) => Err(format!("{path} has other content")),
+            None => Ok(()),
+        }
     }
 
     /// Restores the files of a project that was stopped before its services acted. Shared files stay: they
@@ -166,7 +231,7 @@ impl ProjectRun<'_> {
         if let Err((failure, _)) = swap(self.host.task.driver, &unit(self.work.name())).await {
             return failed(plan, ProjectResult::Unknown, failure);
         }
-        if let Err(error) = self.host.records.write(self.work.name(), None).await {
+        if let Err(error) = self.host.records.settle(self.work.name(), None).await {
             return failed(plan, ProjectResult::Unknown, error.into());
         }
         let kept = self.kept().await;

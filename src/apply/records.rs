@@ -1,18 +1,20 @@
 //! What is recorded on the host: the state while projects are worked on, and the release at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use super::Task;
-use crate::base::error::{Error, Result};
+use super::way_back::last_well;
+use crate::base::error::{Error, Exit, Result};
+use crate::host::releases::releases;
 use crate::host::{Command, Driver};
-use crate::outcome::history::{Release, ReleasedProject};
-use crate::outcome::{ProjectOutcome, ProjectResult};
+use crate::outcome::history::{Release, ReleasedProject, RunNote};
+use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
 use crate::plan::{Action, ActionKind, MakesWay, ProjectWork, while_acting};
-use crate::state::container::Container;
-use crate::state::deployed::{ProjectState, State};
+use crate::state::container::{Container, Containers};
+use crate::state::deployed::{ProjectState, State, Unsettled};
 
 /// The records of a host, as an apply changes them.
 pub(super) struct Records<'a> {
@@ -33,7 +35,7 @@ impl<'a> Records<'a> {
 
     /// The number of the release in the making.
     fn release(&self) -> u64 {
-        self.task.deployed.state.release + 1
+        self.task.deployed.state.next_release()
     }
 
     /// Records what is known by now and owes no action. Not to have it recorded is no failure: the next run
@@ -52,18 +54,52 @@ impl<'a> Records<'a> {
     pub(super) async fn write(&self, project: &str, recorded: Option<ProjectState>) -> Result<()> {
         let json = {
             let mut state = self.state.lock().await;
-            match recorded {
-                Some(recorded) => drop(state.projects.insert(project.to_owned(), recorded)),
-                None => drop(state.projects.remove(project)),
-            }
+            replace(&mut state, project, recorded);
             to_json(&*state)?
         };
         self.write_state(json).await
     }
 
+    /// Does the same after a rollback. If the host does not take the record, the project is not as recorded, and
+    /// no later record of another one may say so.
+    pub(super) async fn write_back(&self, project: &str, recorded: Option<ProjectState>) -> Result<()> {
+        self.write_or_revert(project, recorded, false).await
+    }
+
+    /// Does the same for a project that is well again, or gone.
+    pub(super) async fn settle(&self, project: &str, recorded: Option<ProjectState>) -> Result<()> {
+        self.write_or_revert(project, recorded, true).await
+    }
+
+    async fn write_or_revert(
+        &self,
+        project: &str,
+        recorded: Option<ProjectState>,
+        is_settled: bool,
+    ) -> Result<()> {
+        let (before, json) = {
+            let mut state = self.state.lock().await;
+            let before = state.clone();
+            replace(&mut state, project, recorded);
+            if is_settled {
+                state.unsettled.remove(project);
+            }
+            (before, to_json(&*state)?)
+        };
+        let written = self.write_state(json).await;
+        if written.is_err() {
+            let mut state = self.state.lock().await;
+            let State { mut projects, mut unsettled, .. } = before;
+            replace(&mut state, project, projects.remove(project));
+            state.unsettled.extend(unsettled.remove(project).map(|old| (project.to_owned(), old)));
+        }
+        written
+    }
+
     /// Records that services are about to act. Until the result is recorded, what they run with is unknown.
     pub(super) async fn write_acting(&self, work: &ProjectWork) -> Result<()> {
-        let unknown = || ProjectState { services: BTreeMap::new(), ..work.state.clone() };
+        // No release has it yet.
+        let unknown = || ProjectState { services: BTreeMap::new(), release: 0, ..work.state.clone() };
         let recorded = work.recorded.clone().unwrap_or_else(unknown);
         let acting = while_acting(&recorded, &work.state, &work.plan.actions);
         self.write(work.name(), Some(acting)).await
@@ -113,9 +149,9 @@ impl<'a> Records<'a> {
         }
         let json = {
             let mut state = self.state.lock().await;
-            state.release = self.release();
-            state.commit.clone_from(&self.task.work.commit);
-            state.at = Some(self.task.settings.at.clone());
+            if !is_owed || !work.plan.actions.iter().any(|action| action.kind != ActionKind::None) {
+                state.unsettled.remove(work.name());
+            }
             state.projects.insert(work.name().to_owned(), project);
             to_json(&*state)?
         };
@@ -131,54 +167,132 @@ impl<'a> Records<'a> {
         Err(Error::unforeseen(format!("the state could not be written on the host: {words}")))
     }
 
-    /// Writes the release, if there is one, and clears the stage.
-    pub(super) async fn close(
-        &self,
-        results: &BTreeMap<String, ProjectOutcome>,
-        has_shared: bool,
-    ) -> Result<()> {
-        let settings = self.task.settings;
-        let finish = Command::Finish { keep: settings.keep };
-        // The driver clears the stage by itself once its jobs have ended: a stopped run does not wait for
-        // them.
-        let is_stopped = self.task.stop.is_requested();
-        if !has_shared && results.values().all(|outcome| outcome.result != ProjectResult::Done) {
-            return if is_stopped { Ok(()) } else { self.driver.call(&finish).await.map(drop) };
+    /// Notes that this run is about to change these projects. Until the note is removed, the next run takes it
+    /// for one that was cut off.
+    pub(super) async fn note(&self, busy: &[&ProjectWork]) -> Result<()> {
+        let deployed = self.task.deployed;
+        let has_container = |work: &ProjectWork| match &deployed.containers {
+            Containers::Known(all) => all.iter().any(|container| container.project == work.state.project),
+            // When in doubt, there is one.
+            _ => true,
+        };
+        let is_absent =
+            |work: &&&ProjectWork| work.recorded.is_none() && !work.was_deployed && !has_container(work);
+        let planned = |work: &&ProjectWork| {
+            let released = ReleasedProject { change: work.plan.change, result: ProjectResult::Interrupted };
+            (work.name().to_owned(), released)
+        };
+        let note = RunNote {
+            line: Release { cut_off: true, ..self.line(busy.iter().map(planned).collect()) },
+            absent: busy.iter().filter(is_absent).map(|work| work.name().to_owned()).collect(),
+        };
+        let reply = self.driver.call(&Command::Note(to_json(&note)?)).await?;
+        if reply.is_ok() {
+            return Ok(());
         }
-        let state = {
-            let mut state = self.state.lock().await;
-            state.release = self.release();
-            state.commit.clone_from(&self.task.work.commit);
-            state.at = Some(settings.at.clone());
-            if let Some(newest) = &settings.newest {
-                state.newest = Some(newest.clone());
-            }
-            state.back_to = settings.back_to.filter(|to| to.is_whole).map(|to| to.release);
-            // An older version may not have recorded this.
-            for work in self.task.work.projects.iter().filter(|work| work.plan.is_empty()) {
-                if let (Some(_), Some(recorded)) = (&work.wanted, state.projects.get_mut(work.name())) {
-                    recorded.reads.clone_from(&work.state.reads);
-                }
-            }
-            to_json(&*state)?
-        };
-        let project = |outcome: &ProjectOutcome| {
-            let ProjectOutcome { change, result, .. } = *outcome;
-            (outcome.name.clone(), ReleasedProject { change, result })
-        };
-        let line = to_json(&Release {
+        let message = format!("the run could not be noted on the host: {}", reply.output.join("; "));
+        Err(Error::new(Exit::Unreachable, message)
+            .help("make room below the root, and make .ghdeploy writable"))
+    }
+
+    /// Removes the note of a run that has changed nothing.
+    pub(super) async fn withdraw_note(&self) -> Result<()> {
+        self.driver.call(&Command::Note(String::new())).await.map(drop)
+    }
+
+    /// Line of the history about this run.
+    fn line(&self, projects: BTreeMap<String, ReleasedProject>) -> Release {
+        let settings = self.task.settings;
+        Release {
             release: self.release(),
             commit: self.task.work.commit.clone(),
             at: settings.at.clone(),
             actor: settings.actor.clone(),
             run_url: settings.run_url.clone(),
             back_to: settings.back_to.map(|to| to.release),
-            projects: results.values().map(project).collect(),
-        })?;
-        // Sent together: the driver runs them one after the other.
-        let commands = [Command::State(state), Command::History(line), Command::Release(self.release())];
+            cut_off: false,
+            projects,
+        }
+    }
+
+    /// Records the projects that are halfway now, or whose services are still to act.
+    async fn unsettle(&self, results: &BTreeMap<String, ProjectOutcome>) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let is_owed = |outcome: &ProjectOutcome| {
+            outcome.result == ProjectResult::Done
+                && outcome.actions.iter().any(|action| action.result == ActionResult::Owed)
+        };
+        let left = results.values().filter(|outcome| is_halfway(outcome) || is_owed(outcome));
+        let left: Vec<&ProjectOutcome> =
+            left.filter(|outcome| !state.unsettled.contains_key(&outcome.name)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let kept = releases(self.driver).await?.kept;
+        let names = left.iter().map(|outcome| outcome.name.as_str()).collect();
+        let well = last_well(self.driver, &kept, names).await?;
+        for outcome in left {
+            let well = well.get(&outcome.name).map(|(release, _)| *release);
+            if well.is_some() || is_halfway(outcome) {
+                let unsettled = Unsettled { run: self.release(), well, was_absent: false };
+                state.unsettled.insert(outcome.name.clone(), unsettled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the release, or, if none was made but a project is halfway, that the run was cut off, and clears the
+    /// stage.
+    pub(super) async fn close(
+        &self,
+        results: &BTreeMap<String, ProjectOutcome>,
+        has_shared: bool,
+    ) -> Result<()> {
+        let settings = self.task.settings;
+        let is_release = has_shared || results.values().any(|outcome| outcome.result == ProjectResult::Done);
+        let mut commands = Vec::new();
+        if is_release || results.values().any(is_halfway) {
+            self.unsettle(results).await?;
+            let mut state = self.state.lock().await;
+            if is_release {
+                state.release = self.release();
+                state.cut_off = None;
+                state.commit.clone_from(&self.task.work.commit);
+                state.at = Some(settings.at.clone());
+                if let Some(newest) = &settings.newest {
+                    state.newest = Some(newest.clone());
+                }
+                state.back_to = settings.back_to.filter(|to| to.is_whole).map(|to| to.release);
+                // An older version may not have recorded this.
+                for work in self.task.work.projects.iter().filter(|work| work.plan.is_empty()) {
+                    if let (Some(_), Some(recorded)) = (&work.wanted, state.projects.get_mut(work.name())) {
+                        recorded.reads.clone_from(&work.state.reads);
+                    }
+                }
+            } else {
+                state.cut_off = Some(self.release());
+            }
+            commands.push(Command::State(to_json(&*state)?));
+            commands.extend(is_release.then_some(Command::Release(self.release())));
+            let project = |outcome: &ProjectOutcome| {
+                let ProjectOutcome { change, result, .. } = *outcome;
+                (outcome.name.clone(), ReleasedProject { change, result })
+            };
+            let line = self.line(results.values().map(project).collect());
+            commands.push(Command::History(to_json(&Release { cut_off: !is_release, ..line })?));
+        }
+        commands.push(Command::Note(String::new()));
         let written = commands.len();
-        let commands: Vec<Command> = commands.into_iter().chain((!is_stopped).then_some(finish)).collect();
+        // The driver clears the stage by itself once its jobs have ended: a stopped run does not wait for
+        // them.
+        if !self.task.stop.is_requested() {
+            let stay: BTreeSet<u64> = {
+                let state = self.state.lock().await;
+                state.unsettled.values().filter_map(|unsettled| unsettled.well).collect()
+            };
+            commands.push(Command::Finish { keep: settings.keep, stay: stay.into_iter().collect() });
+        }
+        // Sent together: the driver runs them one after the other.
         let replies = join_all(commands.iter().map(|command| self.driver.call(command))).await;
         // A stage that could not be cleared is cleared by the next run.
         for reply in replies.into_iter().take(written) {
@@ -192,6 +306,19 @@ impl<'a> Records<'a> {
         }
         Ok(())
     }
+}
+
+/// Replaces or removes the record of a project.
+fn replace(state: &mut State, project: &str, recorded: Option<ProjectState>) {
+    match recorded {
+        Some(recorded) => drop(state.projects.insert(project.to_owned(), recorded)),
+        None => drop(state.projects.remove(project)),
+    }
+}
+
+/// Whether a project was left halfway.
+fn is_halfway(outcome: &ProjectOutcome) -> bool {
+    matches!(outcome.result, ProjectResult::Interrupted | ProjectResult::Unknown)
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

@@ -115,6 +115,7 @@ pub(super) fn outcome_of(plan: &ProjectPlan, result: ProjectResult, actions: Act
         running: Vec::new(),
         kept: Vec::new(),
         result,
+        back_to: None,
         problems: plan.problems.clone(),
         logs: Vec::new(),
     }

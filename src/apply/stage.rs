@@ -11,6 +11,8 @@
 //! | `delete`, `sweep` | files to remove, and directories that may be empty then |
 //! | `undo`, `undo_in_place`, `added` | manifest lines for the restore |
 //! | `new`, `old` | the manifests after and before |
+//! | `well-…` | the lists of a restore of the last version that was well, if it is not the one before |
+//! | `well-over` | manifest lines of what such a restore replaces or removes |
 //! | `reads`, `removed` | the files of the project that Compose reads, and those of them that are removed |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +115,49 @@ impl Unit {
         lists.insert("old", old.map(Manifest::to_text).unwrap_or_default());
         unit.lists = lists;
         unit
+    }
+}
+
+impl Unit {
+    /// Adds the lists for a restore of the version with the manifest `well`, from the one with the manifest
+    /// `new`.
+    pub fn lead_back(&mut self, new: &Manifest, well: &Manifest) {
+        let is_same = |entry: &Entry, other: &Entry| {
+            entry.same_content(other)
+                && (entry.kind == Kind::Symlink || entry.is_executable() == other.is_executable())
+        };
+        let in_place: BTreeSet<&RootPath> =
+            self.files.iter().filter(|(dir, ..)| *dir == "inplace").map(|(_, path, _)| path).collect();
+        let (mut undo, mut undo_in_place, mut added, mut over) =
+            <(String, String, String, String)>::default();
+        for (path, entry) in &well.0 {
+            if new.get(path).is_some_and(|there| is_same(there, entry)) {
+                continue;
+            }
+            push_line(&mut undo, path, entry);
+            if in_place.contains(path) && entry.kind == Kind::File {
+                push_line(&mut undo_in_place, path, entry);
+            }
+            if let Some(there) = new.get(path) {
+                push_line(&mut over, path, there);
+            }
+        }
+        let leaving = || new.0.iter().filter(|(path, _)| well.get(path).is_none());
+        for (path, entry) in leaving() {
+            push_line(&mut added, path, entry);
+            push_line(&mut over, path, entry);
+        }
+        let stays: BTreeSet<RootPath> =
+            well.0.keys().flat_map(|path| std::iter::successors(path.parent(), RootPath::parent)).collect();
+        let sweep = path_lines(&emptied(leaving().map(|(path, _)| path), &stays));
+        self.lists.extend([
+            ("well-undo", undo),
+            ("well-undo_in_place", undo_in_place),
+            ("well-added", added),
+            ("well-over", over),
+            ("well-sweep", sweep),
+            ("well-old", well.to_text()),
+        ]);
     }
 }
 

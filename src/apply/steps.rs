@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service, ShareOf, SharedPart};
-use crate::plan::{Action, ActionKind, Cause, MakesWay, ProjectPlan, ProjectWork, shares_namespace};
+use crate::plan::{
+    Action, ActionKind, Cause, MakesWay, ProjectPlan, ProjectWork, ServiceImage, WellVersion,
+    shares_namespace,
+};
 use crate::state::container::{Container, ContainerState, HealthStatus};
 use crate::state::deployed::ServiceState;
 use crate::state::wanted::reaction_key;
@@ -79,6 +82,8 @@ pub enum Up {
     Missing,
     /// Those whose definition has changed, with images that are on the host.
     Previous,
+    /// All, with images that are on the host.
+    Return,
     /// None: what a hook's service depends on is only started.
     Needed,
 }
@@ -170,9 +175,13 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
     list.0
 }
 
-/// Steps that undo a run. Unless a service `has_acted`, none is touched.
+/// Steps that undo a run. Unless a service `has_acted`, none is touched. If an earlier run has left the project
+/// halfway, they lead to the last version that was well.
 #[must_use]
 pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Vec<Step> {
+    if let Some(way_back) = &work.way_back {
+        return return_to(work, way_back.version.as_ref(), has_acted);
+    }
     let project = &work.state.project;
     let before: Vec<&Container> =
         before.iter().filter(|container| container.project == *project && !container.is_oneoff()).collect();
@@ -261,6 +270,68 @@ pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Ve
     list.0
 }
 
+/// Steps that lead to a version that was well; without one, to nothing at all. Services that neither this run nor
+/// the one that was cut off has touched stay as they are.
+fn return_to(work: &ProjectWork, version: Option<&WellVersion>, has_acted: bool) -> Vec<Step> {
+    let blame = Blame::Afterwards;
+    let mut list = List::default();
+    let Some(WellVersion { state, images, .. }) = version else {
+        list.push(Operation::Down, Vec::new(), blame);
+        list.push(Operation::RestoreFiles, Vec::new(), blame);
+        list.unpark(work, has_acted);
+        return list.0;
+    };
+    let acting = acting(&work.plan);
+    for service in acting.iter().filter(|service| !state.services.contains_key(*service)) {
+        list.push(Operation::Remove, vec![service.clone()], blame);
+    }
+    list.push(Operation::RestoreFiles, Vec::new(), blame);
+    let can_move = |image: &&ServiceImage| !image.name.starts_with("sha256:") && !image.name.contains('@');
+    let tags: BTreeSet<(&str, &str)> =
+        images.iter().filter(can_move).map(|image| (image.id.as_str(), image.name.as_str())).collect();
+    for (image, name) in tags {
+        let operation = Operation::Tag { image: image.to_owned(), name: name.to_owned(), is_optional: false };
+        list.push(operation, Vec::new(), blame);
+    }
+    let recorded = |service: &str| work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
+    let is_touched =
+        |service: &str, well: &ServiceState| {
+            acting.iter().any(|name| name == service)
+                || recorded(service) != Some(well)
+                || work.plan.actions.iter().any(|action| {
+                    action.kind == ActionKind::Remove && action.service.as_deref() == Some(service)
+                })
+        };
+    // A one-shot has run already; what waits for it starts it if it has to.
+    let ran = |service: &str| images.is_empty() || images.iter().any(|image| image.service == service);
+    let again: Vec<String> = state
+        .services
+        .iter()
+        .filter(|(service, well)| ran(service) && is_touched(service, well))
+        .map(|(service, _)| service.clone())
+        .collect();
+    let is_parked = |service: &String| {
+        let mut own = work.makes_way.iter().filter(|holder| holder.project == work.name());
+        own.any(|holder| holder.service == *service)
+    };
+    let (parked, others): (Vec<String>, Vec<String>) = again.iter().cloned().partition(is_parked);
+    if !again.is_empty() {
+        list.push(Operation::Heal, Vec::new(), blame);
+    }
+    // They may have been started with any content, by this run or by the one that was cut off.
+    if !others.is_empty() {
+        list.push(Operation::Up(Up::Return), others, blame);
+    }
+    list.unpark(work, has_acted);
+    if !parked.is_empty() {
+        list.push(Operation::Up(Up::Return), parked, blame);
+    }
+    if !again.is_empty() {
+        list.push(Operation::AwaitHealthy, again, blame);
+    }
+    list.0
+}
+
 /// Steps that take a project down, volumes kept.
 #[must_use]
 pub fn take_down(work: &ProjectWork) -> Vec<Step> {
@@ -337,6 +408,13 @@ impl List {
 
     fn push_kept(&mut self, operation: Operation, services: Vec<String>, blames: Blame) {
         self.0.push(Step { operation, services, only: Only::Kept, blames });
+    }
+
+    /// Brings what made way back, once the new containers have gone.
+    fn unpark(&mut self, work: &ProjectWork, has_acted: bool) {
+        for holder in work.makes_way.iter().filter(|_| has_acted) {
+            self.push(Operation::Unpark(holder.clone()), Vec::new(), Blame::Afterwards);
+        }
     }
 
     /// One step for all actions of a kind.

@@ -24,7 +24,16 @@ pub(super) async fn swap(driver: &Driver, unit: &str) -> Result<(), (Failure, Pr
 
 /// Restores the files of a unit as they were before its swap.
 pub(super) async fn restore(driver: &Driver, unit: &str) -> Result<(), Failure> {
-    match driver.call(&Command::Restore(unit.to_owned())).await {
+    restore_by(driver, &Command::Restore(unit.to_owned())).await
+}
+
+/// Restores the files of a unit as they were when it was well.
+pub(super) async fn restore_well(driver: &Driver, unit: &str) -> Result<(), Failure> {
+    restore_by(driver, &Command::RestoreWell(unit.to_owned())).await
+}
+
+async fn restore_by(driver: &Driver, command: &Command) -> Result<(), Failure> {
+    match driver.call(command).await {
         Ok(reply) if reply.is_ok() => Ok(()),
         Ok(reply) => {
             let message = format!("the files could not be restored: {}", reply.output.join("; "));

@@ -1,25 +1,32 @@
 //! Signals: the first one stops a run gracefully.
 //!
 //! GitHub cancels a job with SIGINT, 7.5 s later with SIGTERM, and 2.5 s later with SIGKILL. So the first
-//! signal ends a run after the step under way, and the second one immediately.
+//! signal ends a run after the step under way, and the second one immediately. A terminal that closes, or an ssh
+//! session that ends, sends SIGHUP: it is handled like the others, or it would cut the run off.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::apply::stop::{Stop, StopRequest};
 
-/// Handles SIGINT and SIGTERM from now on.
+/// Handles SIGINT, SIGTERM and SIGHUP from now on.
 pub(super) fn listen() -> Stop {
     let (sender, stop) = Stop::channel();
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+    let is_hangup_ignored =
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status));
+    let signals =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
         // Without handlers a signal just kills the process, and the next run finishes the work.
         return stop;
     };
+    // Under nohup a hangup stays ignored.
+    let obeys_hangup = !is_hangup_ignored;
     tokio::spawn(async move {
         for request in [StopRequest::Graceful, StopRequest::Immediate] {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv(), if obeys_hangup => {}
             }
             tracing::debug!(?request, "stop requested");
             sender.send_replace(request);
@@ -27,4 +34,23 @@ pub(super) fn listen() -> Stop {
         std::future::pending::<()>().await;
     });
     stop
+}
+
+/// Whether a process ignores SIGHUP, by its `/proc/PID/status`.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // One bit per signal; SIGHUP is the first.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_seen() {
+        assert!(ignores_hangup("Name:\tghdeploy\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup(""));
+    }
 }

@@ -85,6 +85,7 @@ impl Rollback {
         };
         mend(&driver, &mut deployed).await?;
         session.write_rebuilt_state(&driver, &deployed).await?;
+        let cut_off = session.enter_cut_off(&driver, &mut deployed).await?;
         let release = self.release(&driver, &deployed).await?;
         let (past, images) = snapshot(&driver, release).await?.ok_or_else(|| not_kept(release))?;
         if let Some(damage) = past.damaged.first() {
@@ -111,6 +112,8 @@ impl Rollback {
         if !session.options.no_restart {
             self.restore_images(&driver, release, &images, &mut work).await?;
         }
+        work.notes.extend(cut_off);
+        session.plan_ways_back(&driver, &mut deployed, &mut work).await?;
         let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
         Ok(Prepared { driver, deployed, work, newest: None, back_to, content: Arc::new(|_| None) })
     }
@@ -128,11 +131,15 @@ impl Rollback {
         }
         let state = &deployed.state;
         let present = if self.selection.is_none() {
-            state.back_to.unwrap_or(state.release)
+            // After a run that was cut off, the host is no longer what the last release has.
+            state.cut_off.or(state.back_to).unwrap_or(state.release)
         } else {
             let selected = state.projects.iter().filter(|(name, _)| self.selects(name));
-            let selected: BTreeSet<u64> =
-                selected.map(|(_, project)| project.back_to.unwrap_or(project.release)).collect();
+            let present = |(name, project): (&String, &ProjectState)| match state.unsettled.get(name) {
+                Some(unsettled) => unsettled.run,
+                None => project.back_to.unwrap_or(project.release),
+            };
+            let selected: BTreeSet<u64> = selected.map(present).collect();
             match selected.into_iter().collect::<Vec<_>>().as_slice() {
                 [] => return Err(Error::usage("--project matches no project that is deployed")),
                 [one] => *one,

@@ -10,7 +10,7 @@ use super::Target;
 use super::host_only::learn;
 use crate::apply::engine::Compose;
 use crate::apply::stop::{Stop, StopRequest};
-use crate::apply::{BackTo, ContentSource, Settings, Task, apply};
+use crate::apply::{BackTo, ContentSource, Settings, Task, apply, way_back};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
@@ -267,6 +267,36 @@ impl Session<'_> {
             .help("make room on the host's disk, and run the command again"))
     }
 
+    /// Enters a run that was cut off into the history, unless this run changes nothing. Returns a note about it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or the records on the host cannot be read or written.
+    pub(super) async fn enter_cut_off(
+        &self,
+        driver: &Driver,
+        deployed: &mut Deployed,
+    ) -> Result<Option<Diagnostic>> {
+        if self.options.dry_run { Ok(None) } else { way_back::enter_cut_off(driver, deployed).await }
+    }
+
+    /// Finds where a failure leads back to, for projects that an earlier run has left halfway.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or the records on the host cannot be read.
+    pub(super) async fn plan_ways_back(
+        &self,
+        driver: &Driver,
+        deployed: &mut Deployed,
+        work: &mut HostWork,
+    ) -> Result<()> {
+        if self.options.dry_run || self.options.no_restart {
+            return Ok(());
+        }
+        way_back::plan_ways_back(driver, deployed, work).await
+    }
+
     /// Does what there is to do, or ends with the plan of a dry run.
     pub async fn finish(&self, prepared: Prepared) -> Reached {
         let Prepared { driver, deployed, work, newest, back_to, content } = prepared;
@@ -288,6 +318,7 @@ impl Session<'_> {
             at: (self.options.clock)(),
             actor: identity.actor.clone(),
             run_url: identity.run_url.clone(),
+            host_options: self.target.options.clone(),
         };
         let task = Task {
             work: &work,

@@ -79,7 +79,7 @@ pub async fn status(
         ProjectStatus {
             name: name.clone(),
             path: project.dir.to_string(),
-            release: Some(project.release),
+            release: Some(project.release).filter(|release| *release > 0),
             commit: project.commit.clone(),
             left: project.held.as_ref().map(|held| held.release),
             drift: drift.map(ToString::to_string).collect(),

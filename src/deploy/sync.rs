@@ -83,16 +83,19 @@ impl Sync<'_> {
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
         probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;
+        let cut_off = session.enter_cut_off(&driver, &mut deployed).await?;
         // Containers may run from another folder, the root may belong to another repository: either is said
         // before anything is planned.
         deployed.elsewhere = elsewhere(&driver, &session.target.root, &wanted, &deployed).await?;
         let judged = self.judge_repository(session.target, &wanted, &deployed, &own)?;
         let mut work = self.plan(session, &tree, &wanted, &deployed)?;
+        work.notes.extend(cut_off);
         self.record_repository(judged, &own, &deployed, &mut work);
         if !work.is_idle() {
             work.notes.extend(plan::differs_from_commit(&wanted));
         }
         let newest = self.judge_age(&wanted, &deployed, &mut work)?;
+        session.plan_ways_back(&driver, &mut deployed, &mut work).await?;
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
     }
 

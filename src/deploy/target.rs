@@ -13,6 +13,8 @@ use crate::host::{Local, Ssh, SshOptions, Transport};
 pub struct Target {
     /// Its name in plans and messages.
     pub name: String,
+    /// The options that name it on a command line: `--host web`.
+    pub options: String,
     /// Its address.
     pub address: HostAddress,
     /// The root, absolute.
@@ -67,6 +69,7 @@ impl Target {
         if asked.is_empty() && config.hosts.is_empty() {
             return Ok(vec![Self {
                 name: "any".to_owned(),
+                options: String::new(),
                 address: HostAddress::Local { root: None },
                 root: root_or(root, None)?,
                 projects: ProjectGlobs::default(),
@@ -83,6 +86,7 @@ impl Target {
         };
         Ok(Self {
             name: host.name.clone(),
+            options: options(&host.name, root),
             address: host.address.clone(),
             root: root_or(root, Some(own))?,
             projects: host.projects.clone(),
@@ -101,6 +105,7 @@ impl Target {
         };
         Ok(Self {
             name,
+            options: options(text, root),
             root: root_or(root, own.as_ref())?,
             address,
             projects: ProjectGlobs::default(),
@@ -134,6 +139,14 @@ impl Target {
             })),
         }
     }
+}
+
+/// The options that name a host on a command line.
+fn options(host: &str, root: Option<&str>) -> String {
+    let quoted =
+        |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
+    let root = root.map(|root| format!(" --root {}", quoted(root))).unwrap_or_default();
+    format!("--host {}{root}", quoted(host))
 }
 
 fn root_or(root: Option<&str>, otherwise: Option<&HostRoot>) -> Result<String> {

@@ -135,6 +135,7 @@ pub(super) fn records(events: Vec<DriverEvent>, wants: &BTreeMap<String, Manifes
     let mut lists: Vec<List> = Vec::new();
     for event in events {
         match event {
+            DriverEvent::Note { text } => deployed.note = Some(text),
             DriverEvent::State { state } => {
                 has_state = true;
                 match read_state(state)? {

@@ -66,10 +66,14 @@ pub enum Command {
     Swap(String),
     /// Undoes the swap of a unit, also half of one.
     Restore(String),
+    /// Brings back the last version of a unit that was well, instead of the one before its swap.
+    RestoreWell(String),
     /// Replaces the state, one line of JSON.
     State(String),
     /// Appends to the history, one line of JSON.
     History(String),
+    /// Notes the run that is under way, one line of JSON, or, if that is empty, that it has ended.
+    Note(String),
     /// Runs `docker compose` in a project's folder.
     Compose {
         /// The folder below the root.
@@ -132,6 +136,8 @@ pub enum Command {
     Finish {
         /// Number of releases that stay.
         keep: u32,
+        /// Releases that stay, however old they are.
+        stay: Vec<u64>,
     },
 }
 
@@ -229,8 +235,8 @@ impl Command {
             Self::Stage { .. } | Self::StageKept(_) => "the upload".to_owned(),
             Self::Candidate(unit) => format!("the check of {unit}"),
             Self::Swap(unit) => format!("the files of {unit}"),
-            Self::Restore(unit) => format!("the rollback of the files of {unit}"),
-            Self::State(_) | Self::History(_) | Self::Release(_) => "the records".to_owned(),
+            Self::Restore(unit) | Self::RestoreWell(unit) => format!("the rollback of the files of {unit}"),
+            Self::State(_) | Self::History(_) | Self::Note(_) | Self::Release(_) => "the records".to_owned(),
             Self::Releases | Self::Snapshot(_) => "the releases".to_owned(),
             Self::Compose { dir, argv, .. } => format!("`docker compose {}` in {dir}", verb(argv)),
             Self::Hook { dir, .. } => format!("a hook of {dir}"),
@@ -283,6 +289,11 @@ impl Command {
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),
             Self::Swap(unit) => push(&mut text, ["swap", unit]),
             Self::Restore(unit) => push(&mut text, ["restore", unit]),
+            Self::RestoreWell(unit) => push(&mut text, ["restore", unit, "well-"]),
+            Self::Note(json) => {
+                text.push_str("note");
+                data = Some(format!("{json}\n"));
+            }
             Self::State(json) => {
                 text.push_str("state");
                 data = Some(format!("{json}\n"));
@@ -326,7 +337,13 @@ impl Command {
                 };
                 data = Some(wants.iter().map(line).collect());
             }
-            Self::Finish { keep } => push(&mut text, ["finish", &keep.to_string()]),
+            Self::Finish { keep, stay } => {
+                let words: Vec<String> = stay.iter().map(u64::to_string).collect();
+                push(
+                    &mut text,
+                    ["finish", &keep.to_string()].into_iter().chain(words.iter().map(String::as_str)),
+                );
+            }
         }
         if let Some(data) = data {
             let data = data + "end\n";
@@ -400,6 +417,11 @@ pub enum DriverEvent {
     State {
         /// The content of `state.json`.
         state: serde_json::Value,
+    },
+    /// The note of a run that has the lock or was cut off.
+    Note {
+        /// The content of `run.json`.
+        text: String,
     },
     /// The manifest of this unit is the wanted one.
     Same {

@@ -25,8 +25,22 @@ pub struct Release {
     /// The release that it restored, if it is a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<u64>,
+    /// Whether the run was cut off, so that no release has this number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
     /// Each project that changed, with its result.
     pub projects: BTreeMap<String, ReleasedProject>,
+}
+
+/// Note of a run that is under way. If the next run finds it, this one was cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunNote {
+    /// The line to enter for it; each project has the result that it has if it is left halfway.
+    #[serde(flatten)]
+    pub line: Release,
+    /// The projects of which the host had nothing before.
+    #[serde(default)]
+    pub absent: Vec<String>,
 }
 
 /// Project in a release.
@@ -60,7 +74,7 @@ mod tests {
     fn a_line_without_newer_keys_is_read_and_half_a_line_is_not() {
         let line = r#"{"release":2,"commit":null,"at":"2026-01-01T00:00:00Z","actor":"ann","run_url":null,"projects":{"blog":{"change":"changed","result":"rolled_back"}}}"#;
         let release = Release::from_line(line).unwrap();
-        assert_eq!((release.release, release.back_to), (2, None));
+        assert_eq!((release.release, release.back_to, release.cut_off), (2, None, false));
         assert_eq!(release.projects["blog"].result, ProjectResult::RolledBack);
         assert_eq!(serde_json::to_string(&release).unwrap(), line);
         assert_eq!(Release::from_line(&line[..40]), None);

@@ -87,6 +87,9 @@ pub struct ProjectOutcome {
     pub kept: Vec<String>,
     /// The result.
     pub result: ProjectResult,
+    /// The release whose version it has again, if that is not the version from before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
     /// Causes of its failure; empty if it succeeded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,

@@ -298,6 +298,7 @@ impl Planner<'_> {
                 standings,
                 images: Vec::new(),
                 makes_way: Vec::new(),
+                way_back: None,
             });
         }
         for (name, recorded) in &self.gone {
@@ -316,6 +317,7 @@ impl Planner<'_> {
                 standings: BTreeMap::new(),
                 images: Vec::new(),
                 makes_way: Vec::new(),
+                way_back: None,
             });
         }
         works.extend(self.absent.iter().map(|name| self.absent(name)));
@@ -550,7 +552,7 @@ impl Planner<'_> {
             dir: project.model.dir.clone(),
             path: project.path.clone(),
             project: project.model.name.clone(),
-            release: self.deployed.state.release + 1,
+            release: self.deployed.state.next_release(),
             commit: self.wanted.commit.clone(),
             back_to: None,
             held: None,
@@ -700,6 +702,7 @@ impl Planner<'_> {
             images: Vec::new(),
             standings: BTreeMap::new(),
             makes_way: Vec::new(),
+            way_back: None,
         }
     }
 

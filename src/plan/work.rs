@@ -55,6 +55,8 @@ pub struct ProjectWork {
     pub images: Vec<(String, String)>,
     /// Containers that hold a name or a port which its new containers need. They are stopped before those come up.
     pub makes_way: Vec<MakesWay>,
+    /// Where a failure leads back to; `None`: to what was there before the run.
+    pub way_back: Option<WayBack>,
 }
 
 /// Container that makes way for a new one of another service. It is started again if the new one cannot come.
@@ -81,6 +83,47 @@ impl MakesWay {
     #[must_use]
     pub fn parked(&self) -> String {
         format!("{}_{}", self.id, self.name)
+    }
+}
+
+/// Where a failure leads back to if an earlier run has left the project halfway.
+#[derive(Debug, Clone)]
+pub struct WayBack {
+    /// The last release in which the project was well; `None`: it was in none.
+    pub release: Option<u64>,
+    /// What that release has of it; `None`: nothing.
+    pub version: Option<WellVersion>,
+    /// Why there is no way back.
+    pub obstacle: Option<String>,
+}
+
+/// Version of a project that was well.
+#[derive(Debug, Clone)]
+pub struct WellVersion {
+    /// Its record.
+    pub state: ProjectState,
+    /// Its files.
+    pub manifest: Manifest,
+    /// The images that its services ran.
+    pub images: Vec<ServiceImage>,
+}
+
+/// Image that a service ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceImage {
+    /// The service.
+    pub service: String,
+    /// The id of the image.
+    pub id: String,
+    /// Its name in the definition.
+    pub name: String,
+}
+
+impl WayBack {
+    /// The manifest that it leads to.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        self.version.as_ref().map(|version| version.manifest.clone()).unwrap_or_default()
     }
 }
 

@@ -253,6 +253,7 @@ pub(super) fn done(project: ProjectPlan, result: ProjectResult, each: ActionResu
         running: Vec::new(),
         kept: Vec::new(),
         result,
+        back_to: None,
         problems: project.problems,
         logs: Vec::new(),
     }
@@ -558,6 +559,7 @@ pub(super) fn history() -> History {
             actor: Some("ann".to_owned()),
             run_url: (release == 3).then(|| "https://github.com/ann/side/actions/runs/7".to_owned()),
             back_to,
+            cut_off: false,
             projects: [
                 ("blog", ProjectChange::Changed, ProjectResult::Done),
                 ("shop", ProjectChange::Added, result),

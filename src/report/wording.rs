@@ -8,7 +8,7 @@ use crate::images::gate::GateState;
 use crate::images::gate::checks::Standing;
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::queries::if_host_variables;
-use crate::outcome::{ActionResult, HostOutcome, ProjectResult};
+use crate::outcome::{ActionResult, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{
     self, Action, ActionKind, DefinitionChange, FileChange, FileChangeKind, Lack, NewPart, ProjectChange,
     Reason, Relation,
@@ -252,7 +252,13 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
     }
     let with = |result| -> Vec<_> {
         let found = host.projects.iter().filter(|project| project.result == result);
-        found.map(|project| name(&project.name)).collect()
+        let shown = |project: &ProjectOutcome| match project.back_to {
+            Some(release) if host.release != Some(release) => {
+                format!("{} (to release {release})", name(&project.name))
+            }
+            _ => name(&project.name).to_string(),
+        };
+        found.map(shown).collect()
     };
     let (unknown, back) = (with(ProjectResult::Unknown), with(ProjectResult::RolledBack));
     let (done, untouched) = (with(ProjectResult::Done), with(ProjectResult::NothingChanged));
@@ -264,7 +270,11 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
         return format!("stopped in the middle ({}): run ghdeploy sync to finish", interrupted.join(", "));
     }
     let release = host.release.map(|release| format!("release {release}"));
-    if done.is_empty() && !back.is_empty() {
+    let is_back_to_another = |project: &ProjectOutcome| {
+        project.result == ProjectResult::RolledBack
+            && project.back_to.is_some_and(|release| host.release != Some(release))
+    };
+    if done.is_empty() && !back.is_empty() && !host.projects.iter().any(is_back_to_another) {
         return match release {
             Some(release) => format!("rolled back to {release}"),
             None => "rolled back; nothing is deployed".to_owned(),

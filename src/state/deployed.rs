@@ -61,8 +61,36 @@ pub struct State {
     /// The repository that it was deployed from.
     #[serde(default, skip_serializing_if = "RepositoryMarks::is_empty")]
     pub repository: RepositoryMarks,
+    /// The number of the last run that was cut off. It is used up, although it names no release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<u64>,
+    /// Projects that a run has left halfway, or whose services have not acted on their files yet, by name. No
+    /// release that is made meanwhile has them as they should be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unsettled: BTreeMap<String, Unsettled>,
     /// The deployed projects, by name.
     pub projects: BTreeMap<String, ProjectState>,
+}
+
+/// Project that is not as any release has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// The number of the run that left it so.
+    pub run: u64,
+    /// The last release in which it was well; `None`: no such release is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub well: Option<u64>,
+    /// Whether the host had nothing of it before: no record, no file and no container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_absent: bool,
+}
+
+impl State {
+    /// The number of the next run that changes anything.
+    #[must_use]
+    pub fn next_release(&self) -> u64 {
+        self.release.max(self.cut_off.unwrap_or_default()) + 1
+    }
 }
 
 impl Default for State {
@@ -75,6 +103,8 @@ impl Default for State {
             newest: None,
             back_to: None,
             repository: RepositoryMarks::default(),
+            cut_off: None,
+            unsettled: BTreeMap::new(),
             projects: BTreeMap::new(),
         }
     }
@@ -98,7 +128,7 @@ pub struct ProjectState {
     pub path: String,
     /// Compose's project name.
     pub project: String,
-    /// The release that changed it last.
+    /// The release that changed it last; 0 while it is being deployed for the first time.
     pub release: u64,
     /// The commit of that release.
     pub commit: Option<String>,
@@ -224,6 +254,8 @@ pub struct Deployed {
     pub pending: BTreeMap<String, Manifest>,
     /// Records that are damaged.
     pub damaged: Vec<Damage>,
+    /// The note of a run that has the lock or was cut off, as it was written.
+    pub note: Option<String>,
     /// Findings that deviate from the manifests, and those that were asked for.
     pub found: BTreeMap<RootPath, Found>,
     /// The containers of every Compose project.

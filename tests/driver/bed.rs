@@ -301,7 +301,23 @@ impl Bed {
         wanted: &Tree,
         staged: &Staged,
     ) -> Result<(), ghdeploy::base::error::Error> {
-        let packed = packed(unit, wanted, staged);
+        self.send_unit(driver, packed(unit, wanted, staged), wanted).await
+    }
+
+    /// Uploads the changes that bring the host to `wanted`, from where a failure leads to `well`.
+    pub(crate) async fn stage_with_way_back(&self, driver: &Driver, unit: &str, wanted: &Tree, well: &Tree) {
+        let staged = self.plan(driver, unit, wanted, &[]).await;
+        let mut packed = packed(unit, wanted, &staged);
+        packed.lead_back(&manifest(wanted), &manifest(well));
+        self.send_unit(driver, packed, wanted).await.unwrap();
+    }
+
+    async fn send_unit(
+        &self,
+        driver: &Driver,
+        packed: Unit,
+        wanted: &Tree,
+    ) -> Result<(), ghdeploy::base::error::Error> {
         let from = tempfile::tempdir().unwrap();
         let mut sources: BTreeMap<RootPath, Source> = BTreeMap::new();
         for (number, (path, node)) in wanted.iter().enumerate() {
@@ -340,7 +356,7 @@ impl Bed {
     }
 
     pub(crate) async fn finish(&self, driver: Driver) {
-        expect_ok(&driver.call(&Command::Finish { keep: 10 }).await.unwrap());
+        expect_ok(&driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await.unwrap());
         driver.end().await;
         self.settle().await;
     }

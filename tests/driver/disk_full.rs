@@ -142,7 +142,7 @@ under_every_shell! {
             let back = driver.call(&Command::Restore("blog".to_owned())).await.unwrap();
             assert!(back.is_ok(), "with room for {room}: {back:?}");
             assert_eq!(bed.live(), old(), "with room for {room}");
-            expect_ok(&driver.call(&Command::Finish { keep: 10 }).await.unwrap());
+            expect_ok(&driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await.unwrap());
             driver.end().await;
             bed.settle().await;
             bed.expect_deployed("blog", &old()).await;
@@ -211,7 +211,7 @@ under_every_shell! {
             fs::remove_dir_all(bed.state("stage")).unwrap();
             fs::remove_dir_all(bed.state("objects")).unwrap();
             disk.fill_but(room);
-            expect_ok(&driver.call(&Command::Finish { keep: 10 }).await.unwrap());
+            expect_ok(&driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await.unwrap());
             driver.end().await;
             bed.settle().await;
             disk.make_room();

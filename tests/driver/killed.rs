@@ -183,7 +183,7 @@ under_shells_with_tools! {
             bed.stage(&driver, "blog", &wanted, &[]).await;
             expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
             aim(&bed, at, "before");
-            let _ = driver.call(&Command::Finish { keep: 10 }).await;
+            let _ = driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await;
             driver.end().await;
             bed.settle().await;
             aim(&bed, 0, "never");

@@ -22,3 +22,4 @@ mod releases;
 mod stops;
 mod swaps;
 mod uploads;
+mod way_back;

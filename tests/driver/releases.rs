@@ -21,7 +21,7 @@ async fn release(bed: &Bed, number: u64, wanted: &Tree, keep: u32) {
     let line = format!(r#"{{"release":{number}}}"#);
     expect_ok(&driver.call(&Command::History(line)).await.unwrap());
     expect_ok(&driver.call(&Command::Release(number)).await.unwrap());
-    expect_ok(&driver.call(&Command::Finish { keep }).await.unwrap());
+    expect_ok(&driver.call(&Command::Finish { keep, stay: Vec::new() }).await.unwrap());
     driver.end().await;
     bed.settle().await;
 }
@@ -174,7 +174,7 @@ under_every_shell! {
         // A link is not a manifest and is ignored. A list that cannot be read is not ignored.
         bed.wrap("stat", "case \"$*\" in *'%i %n'*) exit 1 ;; esac\nexec \"$real\" \"$@\"");
         let driver = bed.opened().await;
-        let _ = driver.call(&Command::Finish { keep: 1 }).await.unwrap();
+        let _ = driver.call(&Command::Finish { keep: 1, stay: Vec::new() }).await.unwrap();
         driver.end().await;
         bed.settle().await;
         assert_eq!(count(), before);
@@ -191,13 +191,13 @@ under_every_shell! {
         fs::remove_file(&file).unwrap();
         fs::write(&file, &manifest[..40]).unwrap();
         let driver = bed.opened().await;
-        expect_ok(&driver.call(&Command::Finish { keep: 2 }).await.unwrap());
+        expect_ok(&driver.call(&Command::Finish { keep: 2, stay: Vec::new() }).await.unwrap());
         driver.end().await;
         bed.settle().await;
         assert_eq!(count(), before);
         fs::write(&file, manifest).unwrap();
         let driver = bed.opened().await;
-        expect_ok(&driver.call(&Command::Finish { keep: 1 }).await.unwrap());
+        expect_ok(&driver.call(&Command::Finish { keep: 1, stay: Vec::new() }).await.unwrap());
         driver.end().await;
         bed.settle().await;
         assert!(count() < before);

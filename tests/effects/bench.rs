@@ -90,6 +90,7 @@ impl Projects {
         };
         let target = Target {
             name: "web".to_owned(),
+            options: "--host web".to_owned(),
             address: HostAddress::Local { root: None },
             root: ROOT.to_owned(),
             projects: ProjectGlobs::default(),

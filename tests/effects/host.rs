@@ -42,6 +42,8 @@ pub(crate) struct Host {
     pub(crate) pending: BTreeMap<String, String>,
     pub(crate) state: Option<Value>,
     pub(crate) history: Vec<Value>,
+    /// The note of the run that is under way.
+    pub(crate) note: Option<Value>,
     pub(crate) containers: Vec<Container>,
     pub(crate) objects: BTreeSet<Digest>,
     /// Content that came with the upload, to be kept.
@@ -112,6 +114,7 @@ impl Host {
             },
             ["swap", unit] => self.swap(unit, half),
             ["restore", unit] => self.restore(unit),
+            ["restore", unit, "well-"] => self.restore_well(unit),
             // It is replaced as a whole or not at all.
             ["state", ..] if half => refused("No space left on device"),
             ["state", ..] => {
@@ -129,11 +132,21 @@ impl Host {
                 self.releases.insert(number.parse().unwrap(), kept);
                 ok()
             }
-            ["finish", keep] => {
+            ["note"] => {
+                self.note = list
+                    .first()
+                    .filter(|line| !line.is_empty())
+                    .map(|line| serde_json::from_str(line).unwrap());
+                ok()
+            }
+            ["releases"] => self.tell_releases(),
+            ["snapshot", number] => self.tell_snapshot(number.parse().unwrap()),
+            ["finish", keep, stay @ ..] => {
                 self.stage.clear();
-                while self.releases.len() > keep.parse().unwrap() {
-                    self.releases.pop_first();
-                }
+                let old = self.releases.len().saturating_sub(keep.parse().unwrap());
+                let old: Vec<u64> = self.releases.keys().copied().take(old).collect();
+                self.releases
+                    .retain(|number, _| !old.contains(number) || stay.contains(&&*number.to_string()));
                 ok()
             }
             _ if self.has_no_docker => refused("sh: docker: not found"),
@@ -176,6 +189,7 @@ impl Host {
 
     fn facts(&self, wants: &[String], containers: bool) -> Answer {
         let mut events = Vec::new();
+        events.extend(self.note.iter().map(|note| json!({"event": "note", "text": note.to_string()})));
         events.extend(self.state.iter().map(|state| json!({"event": "state", "state": state})));
         for (which, manifests) in [("manifest", &self.manifests), ("pending", &self.pending)] {
             for (unit, text) in manifests {
@@ -322,6 +336,40 @@ impl Host {
             Some(text) if !text.is_empty() => drop(self.manifests.insert(unit.to_owned(), text)),
             _ => drop(self.manifests.remove(unit)),
         }
+    }
+
+    /// Brings back the version that was well.
+    fn restore_well(&mut self, unit: &str) -> Answer {
+        let Some(stage) = self.stage.get(unit).cloned() else { return refused("nothing is staged") };
+        let list = |name: &str| listed(&stage.lists[name]).0;
+        if let Some((path, _)) =
+            list("well-undo").iter().find(|(_, entry)| !self.objects.contains(&entry.digest))
+        {
+            return refused(&format!("no longer on the host: {path}"));
+        }
+        for path in list("well-added").keys() {
+            self.files.remove(path);
+        }
+        self.files.extend(list("well-undo"));
+        self.pending.insert(unit.to_owned(), stage.lists["well-old"].clone());
+        self.record(unit);
+        ok()
+    }
+
+    fn tell_releases(&self) -> Answer {
+        let lines = self.history.iter().map(|line| json!({"event": "history", "text": line.to_string()}));
+        let kept = self.releases.keys().map(|number| json!({"event": "kept", "text": number.to_string()}));
+        (lines.chain(kept).collect(), 0)
+    }
+
+    fn tell_snapshot(&self, number: u64) -> Answer {
+        let Some((state, manifests)) = self.releases.get(&number) else { return (Vec::new(), 1) };
+        let mut events = vec![json!({"event": "state", "state": state})];
+        for (unit, text) in manifests {
+            events.push(json!({"event": "manifest", "unit": unit}));
+            events.extend(text.lines().map(|line| json!({"event": "entry", "text": line})));
+        }
+        (events, 0)
     }
 
     fn restore(&mut self, unit: &str) -> Answer {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
 mod bench;
+mod cut_off;
 mod docker;
 mod every_step;
 mod host;

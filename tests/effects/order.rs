@@ -37,6 +37,7 @@ fn succeeded(repo: &Projects, run: &Run) {
 fn a_first_sync() {
     insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -47,8 +48,9 @@ fn a_first_sync() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -92,6 +94,7 @@ fn a_mounted_file() {
     repo.write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     docker compose version
     swap blog
@@ -100,8 +103,9 @@ fn a_mounted_file() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -114,10 +118,12 @@ fn a_file_that_no_service_reads() {
     repo.write("blog/README.md", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
+    note
     swap blog
     state
-    history
     release
+    history
+    note
     finish
     ");
 }
@@ -129,6 +135,7 @@ fn a_definition() {
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -139,8 +146,9 @@ fn a_definition() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -153,6 +161,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -165,8 +174,9 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -182,6 +192,7 @@ fn an_image_that_is_built() {
     repo.write("app/image/Dockerfile", "FROM b\n");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     docker compose version
     swap app
@@ -191,8 +202,9 @@ fn an_image_that_is_built() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:2
     "#);
@@ -206,6 +218,7 @@ fn inline_content() {
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -216,8 +229,9 @@ fn inline_content() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -230,6 +244,7 @@ fn a_removed_service() {
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -238,8 +253,9 @@ fn a_removed_service() {
     remove blog worker
     state
     state
-    history
     release
+    history
+    note
     finish
     ");
 }
@@ -252,6 +268,7 @@ fn a_signal_and_a_command() {
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     docker compose version
     swap blog
@@ -261,8 +278,9 @@ fn a_signal_and_a_command() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -276,10 +294,12 @@ fn a_change_that_a_service_watches_needs_no_docker() {
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     upload
+    note
     swap blog
     state
-    history
     release
+    history
+    note
     finish
     ");
 }
@@ -296,6 +316,7 @@ fn a_project_that_is_pruned() {
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
     insta::assert_snapshot!(run.commands.join("\n"), @"
     upload
+    note
     containers
     state
     shop: down
@@ -304,8 +325,9 @@ fn a_project_that_is_pruned() {
     docker volume ls -q --filter label=com.docker.compose.project=shop
     list shop
     state
-    history
     release
+    history
+    note
     finish
     ");
 }
@@ -327,6 +349,7 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     repo.write("shared/tz", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     docker compose version
     docker compose version
@@ -348,8 +371,9 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -361,6 +385,7 @@ fn force_recreates_once() {
     let host = repo.deployed();
     insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
     upload
+    note
     containers
     docker compose version
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
@@ -369,8 +394,9 @@ fn force_recreates_once() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -384,6 +410,7 @@ fn an_owed_restart_needs_no_upload() {
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
     insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r#"
     upload
+    note
     containers
     docker compose version
     state
@@ -391,8 +418,9 @@ fn an_owed_restart_needs_no_upload() {
     containers
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
@@ -433,6 +461,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     ]);
     insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -449,8 +478,9 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     blog: hook exec -T web warm up
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:1
     "#);
@@ -459,6 +489,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
         .write("blog/compose.yml", &HOOKED.replace("image: d", "image: d2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     upload
+    note
     containers
     candidate blog
     blog (candidate): config -q
@@ -473,8 +504,9 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     blog: hook exec -T web warm up
     state
     state
-    history
     release
+    history
+    note
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:2
     "#);

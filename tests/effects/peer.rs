@@ -124,7 +124,7 @@ impl Peer {
                 continue;
             }
             let mut list = Vec::new();
-            if ["facts", "host_only", "probe", "state", "history"].contains(&words[0]) {
+            if ["facts", "host_only", "probe", "state", "history", "note"].contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));
@@ -204,7 +204,7 @@ fn shown(words: &[&str]) -> String {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }
         ["hook", dir, _, _, "--ansi", "never", argv @ ..] => format!("{dir}: hook {}", argv.join(" ")),
-        ["release" | "finish", _] => words[0].to_owned(),
+        ["release" | "finish", ..] => words[0].to_owned(),
         words => words.join(" "),
     }
 }

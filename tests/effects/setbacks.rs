@@ -25,6 +25,7 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     assert_eq!(run.actions("blog"), [("restart web".to_owned(), ActionResult::Failed)]);
     insta::assert_snapshot!(run.commands.join("\n"), @"
     upload
+    note
     containers
     docker compose version
     swap blog
@@ -40,6 +41,7 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     blog: restart --no-deps web
     containers
     state
+    note
     finish
     ");
     assert_eq!(
@@ -131,7 +133,9 @@ fn a_failed_rollback_needs_a_look() {
     repo.write("blog/x", "bad");
     let plain = repo.sync(&before, Ask::default());
     let back = plain.at("restore blog");
-    for at in back..plain.commands.len() - 1 {
+    let end = plain.commands.len() - 2;
+    assert_eq!(plain.commands[end..], ["note", "finish"]);
+    for at in back..end {
         for fault in [Fault::Refused, Fault::CutBefore, Fault::CutAfter] {
             let run = repo.sync(&before, Ask { faults: [Some((at, fault)), None], ..Ask::default() });
             if plain.commands[at].starts_with("docker tag") && fault == Fault::Refused {

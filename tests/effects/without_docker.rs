@@ -39,7 +39,21 @@ fn a_restart_that_was_left_out_stays_owed() {
     let host = repo.deployed();
     repo.write("blog/x", "2");
     let run = repo.sync(&host, FILES_ONLY);
-    assert_eq!(run.commands, ["upload", "swap blog", "state", "history", "release", "finish"]);
+    assert_eq!(
+        run.commands,
+        [
+            "upload",
+            "note",
+            "swap blog",
+            "releases",
+            "snapshot 1",
+            "state",
+            "release",
+            "history",
+            "note",
+            "finish"
+        ]
+    );
     let services = |host: &Host| host.state.as_ref().unwrap()["projects"]["blog"]["services"].clone();
     assert_eq!(services(&run.host), services(&host));
     let again = repo.sync(&run.host, FILES_ONLY);

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, privileged, stdout_of};
+use crate::bed::{Bed, privileged};
 use crate::support::random::Random;
 use crate::world::World;
 
@@ -12,6 +12,8 @@ use crate::world::World;
 pub(crate) enum Kill {
     /// The client, after N milliseconds.
     Client(u64),
+    /// The client gets SIGHUP after N milliseconds, as from a terminal that closes.
+    Hangup(u64),
     /// The ssh that holds the connection, after N milliseconds.
     Master(u64),
     /// The process of sshd that serves the connection, after N milliseconds.
@@ -46,10 +48,11 @@ const TOOLS: [&str; 17] = [
 impl Kill {
     pub(crate) fn any(random: &mut Random, world: &World) -> Self {
         let millis = |random: &mut Random, end| random.below(end) as u64;
-        match random.below(8) {
+        match random.below(9) {
             0 => Self::Client(millis(random, 2500)),
             1 => Self::Master(millis(random, 2000)),
             2 => Self::Session(millis(random, 2000)),
+            8 => Self::Hangup(millis(random, 2500)),
             3 | 4 => Self::Compose(millis(random, 700)),
             _ => Self::Tool { at: 1 + random.below(world.calls.max(20)), after: random.below(2) == 0 },
         }
@@ -109,6 +112,12 @@ pub(crate) fn sync(bed: &Bed, kill: &Kill) -> bool {
             let _ = sync.kill();
             !is_late
         }
+        Kill::Hangup(millis) => {
+            std::thread::sleep(Duration::from_millis(*millis));
+            let is_late = sync.try_wait().unwrap().is_some();
+            !is_late
+                && Command::new("kill").args(["-HUP", &sync.id().to_string()]).status().unwrap().success()
+        }
         Kill::Master(millis) => {
             std::thread::sleep(Duration::from_millis(*millis));
             let socket = bed.path("tmp/ghd-").display().to_string();
@@ -123,7 +132,7 @@ pub(crate) fn sync(bed: &Bed, kill: &Kill) -> bool {
     };
     end(&mut sync);
     let killed = killed || bed.path("was-killed").exists();
-    settle(bed);
+    // The next run starts at once, whatever is left of this one.
     aim(bed, None);
     killed
 }
@@ -139,13 +148,5 @@ fn end(sync: &mut Child) {
     while sync.try_wait().unwrap().is_none() {
         assert!(begin.elapsed() < Duration::from_secs(100), "the client does not end");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits until the last process of the run has released the lock.
-fn settle(bed: &Bed) {
-    let lock = bed.root(".ghdeploy/lock");
-    if lock.exists() {
-        stdout_of(Command::new("flock").args(["-w", "60"]).arg(lock).arg("true"));
     }
 }

@@ -1,5 +1,6 @@
 //! Kills real syncs, against a real sshd and a real Compose, at random points and in random processes. After
-//! the next sync the host must match: files, containers, processes, the lock.
+//! the next sync, which starts at once, the host must match: files, containers, processes, the lock. If the
+//! version was a bad one, the host must be what it was before.
 //!
 //! `FAULTS_RUNS` is the number of killed syncs (24), `FAULTS_SEED` selects other ones. A failure prints the
 //! seed that repeats it. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
@@ -63,17 +64,33 @@ fn bed_of_faults(seed: u64, runs: usize) -> Score {
     let mut score = Score::default();
     for run in 0..runs {
         let kill = Kill::any(&mut random, &world);
-        let wanted = world.wanted.change(&mut random);
+        let is_bad = random.below(3) == 0;
+        let wanted = if is_bad { world.wanted.bad(&mut random) } else { world.wanted.change(&mut random) };
         let before = std::mem::replace(&mut world.wanted, wanted);
         world.write();
         let killed = world.killed(&kill);
         score.runs += 1;
         score.kills += usize::from(killed);
+        let mut wrong = Vec::new();
+        if is_bad {
+            // The next sync wants the same bad version or another one, and may be killed itself.
+            if random.below(3) == 0 {
+                let again = Kill::any(&mut random, &world);
+                score.runs += 1;
+                score.kills += usize::from(world.killed(&again));
+            }
+            if random.below(2) == 0 {
+                world.wanted = before.bad(&mut random);
+                world.write();
+            }
+            wrong.extend(world.fail_back(&before));
+        }
         // The next sync wants the same, something newer, or the state before.
         let next = match random.below(3) {
-            0 => "the same",
+            0 if !is_bad => "the same",
             1 => {
-                world.wanted = world.wanted.change(&mut random);
+                let from = if is_bad { &before } else { &world.wanted };
+                world.wanted = from.change(&mut random);
                 "a newer one"
             }
             _ => {
@@ -82,8 +99,10 @@ fn bed_of_faults(seed: u64, runs: usize) -> Score {
             }
         };
         world.write();
-        let wrong = world.converge();
-        let place = format!("FAULTS_SEED={} bed {seed} run {run}: {kill:?}, then {next}", seed / 1000);
+        wrong.extend(world.converge());
+        let what = if is_bad { "a bad version" } else { "a good version" };
+        let place =
+            format!("FAULTS_SEED={} bed {seed} run {run}: {what}, {kill:?}, then {next}", seed / 1000);
         score.violations.extend(wrong.into_iter().map(|what| format!("{place}: {what}")));
     }
     score

@@ -22,14 +22,36 @@ pub(crate) struct Wanted {
     extra: Option<usize>,
     /// The project `blog`, if it exists.
     blog: Option<usize>,
+    /// What breaks `app`, if anything does.
+    bad: Option<Bad>,
+}
+
+/// What makes a version of `app` fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// `worker` ends at once, by its definition.
+    Definition,
+    /// `web` ends at once, by the content of a file that it mounts.
+    Content,
 }
 
 impl Wanted {
     /// Another state, with at least one difference.
     pub(crate) fn change(&self, random: &mut Random) -> Self {
+        self.change_of(random, 7)
+    }
+
+    /// A version of `app` that fails, and that may change something else of it as well.
+    pub(crate) fn bad(&self, random: &mut Random) -> Self {
+        let bad = Some(if random.below(2) == 0 { Bad::Definition } else { Bad::Content });
+        Self { bad, ..self.change_of(random, 6) }
+    }
+
+    /// The same without the last of these kinds of changes.
+    fn change_of(&self, random: &mut Random, kinds: usize) -> Self {
         let mut wanted = self.clone();
         for _ in 0..=random.below(3) {
-            match random.below(7) {
+            match random.below(kinds) {
                 0 => wanted.conf += 1,
                 1 => wanted.sig += 1,
                 2 => wanted.shared += 1,
@@ -64,7 +86,8 @@ impl World {
     pub(crate) fn new(test: &str) -> Self {
         let bed = Bed::new(test);
         bed.write("ghdeploy.yml", "health: {stable_for: 0s, timeout: 60s}\nkeep: 2\n");
-        let wanted = Wanted { conf: 0, sig: 0, shared: 0, many: 0, mode: 0, extra: None, blog: None };
+        let wanted =
+            Wanted { conf: 0, sig: 0, shared: 0, many: 0, mode: 0, extra: None, blog: None, bad: None };
         let mut world = Self { bed, wanted, calls: 0 };
         world.write();
         world.bed.call(["sync"]).run().exits(0);
@@ -86,13 +109,18 @@ impl World {
             "app",
             &format!(
                 "services:
-  web: {{<<: *s, volumes: ['./web.conf:/web.conf:ro', '../shared/tz:/tz:ro', './many:/many:ro']}}
+  web:
+    <<: *s
+    volumes: ['./web.conf:/web.conf:ro', '../shared/tz:/tz:ro', './many:/many:ro']
+    command: [sh, -c, 'read -r first rest </web.conf && [ $$first != bad ] && exec sleep 100000']
   sig: {{<<: *s, volumes: ['./sig.conf:/sig.conf:ro'], x-ghdeploy: {{on-change: {{exec: [cp, /sig.conf, /tmp/seen]}}}}}}
-  worker: {{<<: *s, environment: {{MODE: 'mode {}'}}, volumes: [/rows]}}",
-                wanted.mode
+  worker: {{<<: *s, environment: {{MODE: 'mode {}'}}, volumes: [/rows]{}}}",
+                wanted.mode,
+                if wanted.bad == Some(Bad::Definition) { ", command: 'false'" } else { "" },
             ),
         );
-        bed.write("services/app/web.conf", content(wanted.conf))
+        let first = if wanted.bad == Some(Bad::Content) { "bad\n" } else { "" };
+        bed.write("services/app/web.conf", first.to_owned() + &content(wanted.conf))
             .write("services/app/sig.conf", content(wanted.sig));
         bed.write("services/shared/tz", content(wanted.shared));
         for file in 0..MANY {
@@ -132,6 +160,45 @@ impl World {
             wrong.push(format!("there is still something to do: {}", idle.all()));
         }
         wrong
+    }
+
+    /// Syncs a version that fails after `good` was deployed, and returns what is wrong afterwards: the host is what
+    /// it was and says so with the right number, or says which command leads there.
+    pub(crate) fn fail_back(&mut self, good: &Wanted) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let sync = self.sync();
+        let text = sync.all();
+        let numbers = self.numbers();
+        let well = numbers.iter().find(|(_, is_cut_off)| !is_cut_off).map_or(0, |(number, _)| *number);
+        match sync.code {
+            Some(5) if text.contains(&format!("rolled back to release {well}\n")) => {}
+            Some(6) => match command_in(&text) {
+                Some(args) => {
+                    let back =
+                        self.bed.call(["rollback"]).args([&*args.0, &*args.1, &*args.2, &*args.3]).run();
+                    if back.code != Some(0) {
+                        wrong.push(format!("the command fails: {text}\n{}", back.all()));
+                    }
+                }
+                None => wrong.push(format!("no command: {text}")),
+            },
+            _ => wrong.push(format!("release {well} did not come back: {text}")),
+        }
+        // The repository is not what the host is to have.
+        let bad = std::mem::replace(&mut self.wanted, good.clone());
+        self.write();
+        wrong.extend(self.differences());
+        self.wanted = bad;
+        self.write();
+        wrong
+    }
+
+    /// The numbers in the history, newest first, and whether each run was cut off.
+    fn numbers(&self) -> Vec<(u64, bool)> {
+        let history = self.bed.call(["history", "--format", "json"]).run();
+        let history: serde_json::Value = serde_json::from_str(&history.stdout).unwrap();
+        let lines = history["hosts"][0]["releases"].as_array().unwrap();
+        lines.iter().map(|line| (line["release"].as_u64().unwrap(), line["cut_off"] == true)).collect()
     }
 
     fn sync(&self) -> Output {
@@ -213,7 +280,24 @@ impl World {
         let objects = list(".ghdeploy/objects");
         is(&format!("{objects} objects"), objects < 40);
         let releases = list(".ghdeploy/releases");
-        is(&format!("{releases} releases"), releases <= 2);
+        is(&format!("{releases} releases"), releases <= 3);
+        is("a run is noted", !bed.root(".ghdeploy/run.json").exists());
+        let numbers = self.numbers();
+        is(
+            &format!("numbers of the history: {numbers:?}"),
+            numbers.windows(2).all(|pair| pair[0].0 > pair[1].0),
+        );
+        let last = numbers.iter().find(|(_, is_cut_off)| !is_cut_off).map(|(number, _)| *number);
+        let status = bed.call(["status", "--format", "json"]).run();
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+        is("status names another release", status["hosts"][0]["release"].as_u64() == last);
         wrong
     }
+}
+
+/// Arguments of the rollback that a message tells to run.
+fn command_in(text: &str) -> Option<(String, String, String, String)> {
+    let (_, command) = text.split_once("run `ghdeploy rollback ")?;
+    let mut words = command.split('`').next()?.split(' ').map(str::to_owned);
+    Some((words.next()?, words.next()?, words.next()?, words.next()?))
 }

@@ -129,6 +129,7 @@ fn up(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container])
         Up::Changed => &["--quiet-pull"],
         Up::Recreate => &["--force-recreate"],
         Up::Previous => &["--no-build", "--pull", "never"],
+        Up::Return => &["--no-build", "--pull", "never", "--force-recreate"],
         Up::Missing | Up::Needed => &[],
     };
     let none = BTreeMap::new();

@@ -11,6 +11,7 @@ facts() {
   hash_manifests
   is_clean & clean=$!
   [ "$1" = files ] || list_containers
+  [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"
   set +f
   for file in "$data/manifest"/* "$data/pending"/*; do

@@ -40,8 +40,8 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       if [ "$1" = hash ]; then print "$value" | probe_new
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
-    state | history) take "$1" || continue; run "write_$command" "$value" ;;
-    candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$1" ;;
+    state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
+    candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$@" ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
     compose) dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
@@ -54,7 +54,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       snapshot "$1"; answer 0 ;;
     content) take "$2" || continue
       print "$value" | content "$1"; answer 0 ;;
-    finish) wait; jobs=; answer 0; rm -rf "$data/stage"; collect "$1"; seal ;;
+    finish) wait; jobs=; answer 0; rm -rf "$data/stage"; collect "$@"; seal ;;
     *) fail command "$command"; answer 2 ;;
   esac
 done

@@ -6,6 +6,12 @@ write_state() {
   file=$data/state.json
   print_line "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"
 }
+# write_note JSON: notes the run that is under way, or, if JSON is empty, that it has ended.
+write_note() {
+  file=$data/run.json
+  if [ -z "$1" ]; then rm -f "$file"
+  else print_line "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"; fi
+}
 write_history() {
   file=$data/history.jsonl
   # A line that was cut off by a full disk has no end.
@@ -43,18 +49,22 @@ release() (
 # link FILE… FOLDER: the same files in another folder. None of them is ever written to.
 link() { ln -- "$@" 2>/dev/null || cp -p -- "$@"; }
 
-# collect KEEP: removes all releases but the last KEEP, and the objects to which no kept release and no
-# recorded or pending manifest refers. A list that is damaged or cannot be read might refer to any object, so
-# then all of them stay. This takes no room: the disk may be full.
+# collect KEEP RELEASE…: removes all releases but the last KEEP and those RELEASEs, and the objects to which
+# no kept release and no recorded or pending manifest refers. A list that is damaged or cannot be read might
+# refer to any object, so then all of them stay. This takes no room: the disk may be full.
 collect() (
   cd "$data" && [ -d releases ] || exit 0
   set +f
-  for dir in releases/*; do print "${dir##*/}"; done | awk -v keep="$1" '
+  for dir in releases/*; do print "${dir##*/}"; done | awk -v keep="$1" -v stay="$*" '
     /^[0-9]+$/ {
       all[++n] = $0 + 0
       for (i = n; i > 1 && all[i - 1] < all[i]; i--) { swap = all[i]; all[i] = all[i - 1]; all[i - 1] = swap }
     }
-    END { for (i = keep + 1; i <= n; i++) print "releases/" all[i] }' | xargs -r rm -rf --
+    END {
+      words = split(stay, word, " ")
+      for (i = 2; i <= words; i++) stays[word[i] + 0]
+      for (i = keep + 1; i <= n; i++) if (!(all[i] in stays)) print "releases/" all[i]
+    }' | xargs -r rm -rf --
   lists=$(find . '(' -path ./objects -o -path ./stage ')' -prune -o \
     -type f '(' -path '*/manifest/*' -o -path '*/pending/*' -o -name kept ')' -print) || exit 1
   [ -n "$lists" ] || exit 0

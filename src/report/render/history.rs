@@ -61,7 +61,11 @@ fn text_of_release(w: &mut dyn Write, past: &PastRelease, style: Style) -> io::R
     for part in std::iter::once(at).chain(actor).chain(id).chain(back) {
         write!(w, "  {part}")?;
     }
-    let gone = if past.is_kept { "" } else { "  (no longer kept)" };
+    let gone = match (release.cut_off, past.is_kept) {
+        (true, _) => "  (cut off)",
+        (false, true) => "",
+        (false, false) => "  (no longer kept)",
+    };
     writeln!(w, "{}", style.ink(Ink::Faint, gone))?;
     let projects = past_projects(release, |project| name(project).into_owned());
     if !projects.is_empty() {
@@ -87,7 +91,11 @@ fn markdown_of_release(w: &mut dyn Write, past: &PastRelease) -> io::Result<()> 
         cell(release.actor.as_deref()),
         cell(id.as_deref()),
         listed(&projects),
-        if past.is_kept { "yes" } else { "no" },
+        match (release.cut_off, past.is_kept) {
+            (true, _) => "cut off",
+            (false, true) => "yes",
+            (false, false) => "no",
+        },
     )
 }
 

@@ -267,6 +267,8 @@ impl Planner<'_> {
         }
         let mut before = before(&self.wanted.projects);
         let (names, mut notes) = order(&mut before, &|name| place(&self.wanted.projects, name));
+        let absent = self.wanted.unusable.iter().filter(|file| file.why.is_absent());
+        let absent: BTreeSet<&RootPath> = absent.map(|file| &file.path).collect();
         let mut works: Vec<ProjectWork> = Vec::new();
         for project in
             names.iter().filter_map(|name| self.selected.iter().find(|project| project.name == *name))
@@ -279,7 +281,12 @@ impl Planner<'_> {
             notes.extend(self.inactive(project));
             let is_invalidated = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
-            let files: Vec<FileChange> = own.into_iter().chain(shared).collect();
+            // What is not there of the commit is not removed, although its project is blocked anyway.
+            let lacks = |file: &FileChange| {
+                let mut above = std::iter::successors(Some(file.at.clone()), RootPath::parent);
+                file.after.is_none() && above.any(|path| absent.contains(&path))
+            };
+            let files: Vec<FileChange> = own.into_iter().chain(shared).filter(|file| !lacks(file)).collect();
             let after = before.get(name).into_iter().flatten().cloned().collect();
             let state = self.state(project, services);
             if !files.is_empty() || !actions.is_empty() {

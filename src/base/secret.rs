@@ -4,8 +4,10 @@
 //! [`Secret::reveal`], which is easy to search for.
 
 use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// Text that neither `Debug` nor `Display` shows.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -22,6 +24,39 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// Variables of a workflow run that hold tokens.
+const TOKENS: [&str; 6] = [
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+];
+
+/// The variables that the configuration names.
+static NAMED: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Notes the environment variables that the configuration names as secret. Later calls change nothing.
+pub fn note_secret_variables(names: Vec<String>) {
+    let _ = NAMED.set(names);
+}
+
+/// Those of these environment variables that hold secrets of this program. A program that it starts has no
+/// use for them, and other processes of the same user can read the environment of that program.
+pub fn secret_variables(names: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_secret = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        // GitHub's runner passes the inputs of an action as INPUT_*.
+        name.starts_with("GHDEPLOY_")
+            || name.starts_with("INPUT_")
+            || name.to_ascii_uppercase().contains("WEBHOOK")
+            || TOKENS.contains(&&*name)
+            || NAMED.get().is_some_and(|named| named.iter().any(|other| *other == name))
+    };
+    names.filter(|name| is_secret(name)).collect()
 }
 
 impl FromStr for Secret {
@@ -47,6 +82,26 @@ impl fmt::Display for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_that_hold_secrets_are_recognised() {
+        note_secret_variables(vec!["DEPLOY_ADDRESS".to_owned()]);
+        let names = [
+            "GHDEPLOY_SSH_KEY",
+            "PATH",
+            "GITHUB_TOKEN",
+            "SLACK_WEBHOOK_URL",
+            "AWS_PROFILE",
+            "DEPLOY_ADDRESS",
+            "GITHUB_SHA",
+            "INPUT_SSH-KEY",
+        ];
+        let found = secret_variables(names.iter().map(OsString::from));
+        assert_eq!(
+            found,
+            ["GHDEPLOY_SSH_KEY", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL", "DEPLOY_ADDRESS", "INPUT_SSH-KEY"]
+        );
+    }
 
     #[test]
     fn a_secret_is_not_shown() {

@@ -16,6 +16,7 @@ use super::gate::{Decision, built, decide, mismatch};
 use super::publish::Shown;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
+use crate::base::secret::secret_variables;
 use crate::compose::model::{ProjectSettings, ReadMethod};
 use crate::images::builds::{Builds, ImageOutcome, ImageResult};
 use crate::images::gate::Verdict;
@@ -27,6 +28,7 @@ use crate::state::wanted::{self, WantedProject};
 use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
+use crate::tree::regular;
 
 /// Largest verdict that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -189,6 +191,18 @@ fn bake(
     let sha = marks.sha;
     let target = target(&outcome.service);
     let mut command = Command::new("docker");
+    // The cache on GitHub needs the one token, and a compose file may name another as the secret of a build.
+    let texts: Vec<Vec<u8>> = project
+        .compose_files
+        .iter()
+        .filter_map(|file| regular::read(&context.dir.join(file), MAX_BYTES).ok())
+        .collect();
+    for variable in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
+        let is_named = |text: &Vec<u8>| String::from_utf8_lossy(text).contains(&*variable.to_string_lossy());
+        if variable != "ACTIONS_RUNTIME_TOKEN" && !texts.iter().any(is_named) {
+            command.env_remove(variable);
+        }
+    }
     command.args(["buildx", "bake", "--progress", "plain", "--metadata-file"]).arg(metadata);
     for file in &project.compose_files {
         let path = context.dir.join(file);

@@ -18,6 +18,7 @@ use crate::outcome::event::Silent;
 use crate::report::escape::name;
 use crate::report::progress::Progress;
 use crate::report::{Format, Style};
+use crate::tree::regular;
 
 /// Name of the configuration when `--config` names none.
 pub(super) const CONFIG: &str = "ghdeploy.yml";
@@ -196,7 +197,13 @@ pub(super) fn selection(select: &SelectArgs) -> Result<Option<ProjectGlobs>> {
     ProjectGlobs::new(&globs).map(Some).map_err(|(_, why)| Error::usage(format!("--project: {why}")))
 }
 
+/// Largest source of which a line is shown, in bytes.
+const MAX_SOURCE: u64 = 1 << 20;
+
 /// The text of a file of the repository, to show the line that a message is about.
 pub(super) fn source(dir: &Path, path: &str) -> Option<String> {
-    std::fs::read_to_string(dir.join(path)).ok()
+    if regular::leads_out(dir, path.as_ref()) {
+        return None;
+    }
+    String::from_utf8(regular::read(&dir.join(path), MAX_SOURCE).ok()?).ok()
 }

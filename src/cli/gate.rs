@@ -22,6 +22,7 @@ use crate::images::gate::junit::{MAX_BYTES, Report};
 use crate::images::gate::{Evidence, GateState, Reports, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
+use crate::tree::regular;
 
 /// First and longest pause between two requests to GitHub.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
@@ -224,7 +225,7 @@ fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
         if size > MAX_BYTES as u64 {
             return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
         }
-        Report::read(&std::fs::read(&full).map_err(|error| format!("{error}"))?)
+        Report::read(&regular::read(&full, MAX_BYTES as u64).map_err(|error| format!("{error}"))?)
     };
     found
         .into_iter()

@@ -28,11 +28,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::base::error::{Error, Exit, Result};
-use crate::config::Config;
+use crate::base::secret::note_secret_variables;
+use crate::config::{Config, MAX_BYTES};
 use crate::github;
 use crate::host::credentials::Credentials;
 use crate::report::progress::Progress;
 use crate::report::{Style, diagnostic};
+use crate::tree::regular;
 
 pub use args::Args;
 use args::CommandArgs;
@@ -86,6 +88,8 @@ fn refused(error: &Error) -> ExitCode {
 
 fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
     let config = read_config(&args)?;
+    let named = [&config.notify.slack, &config.notify.webhook];
+    note_secret_variables(named.into_iter().flatten().cloned().collect());
     let format = args.format();
     let progress = match (args.quiet, std::io::stderr().is_terminal()) {
         (true, _) => Progress::Quiet,
@@ -141,7 +145,11 @@ fn read_config(args: &Args) -> Result<Config> {
         Some(path) => (path.display().to_string(), dir.join(path)),
         None => (CONFIG.to_owned(), dir.join(CONFIG)),
     };
-    match std::fs::read_to_string(&path) {
+    if regular::leads_out(&dir, &path) {
+        return Err(Error::usage(format!("{shown} is a link that leads out of the repository"))
+            .help("put the file itself there, or name another one with --config"));
+    }
+    match regular::read(&path, MAX_BYTES as u64).and_then(text_of) {
         Ok(text) => Config::from_yaml(&text, &shown).map_err(Error::invalid),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
             Ok(Config::default())
@@ -149,6 +157,11 @@ fn read_config(args: &Args) -> Result<Config> {
         Err(error) => Err(Error::usage(format!("{shown} cannot be read: {error}"))
             .help("--config names a file, relative to the folder of the repository")),
     }
+}
+
+fn text_of(bytes: Vec<u8>) -> std::io::Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the file is not UTF-8"))
 }
 
 /// Keeps the memory of this process out of core dumps, and from other processes of the same user.

@@ -22,7 +22,7 @@ use locate::{KeyStep, locate};
 use raw::{Raw, RawHost, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
-const MAX_BYTES: usize = 64 << 10;
+pub const MAX_BYTES: usize = 64 << 10;
 
 /// Number of problems that are reported for one file.
 const MAX_PROBLEMS: usize = 100;

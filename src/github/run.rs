@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::trigger::Trigger;
 use crate::base::secret::Secret;
+use crate::tree::regular;
 
 /// Workflow run, described by [the runner's
 /// variables](https://docs.github.com/actions/reference/workflows-and-actions/variables).
@@ -108,11 +109,14 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Largest payload of an event, in bytes. GitHub's own limit is 25 MiB.
+const MAX_EVENT: u64 = 32 << 20;
+
 fn event(name: &str, path: Option<&Path>) -> Result<Trigger, String> {
     let Some(path) = path else { return Trigger::read(name, &Value::Null) };
-    let text = std::fs::read_to_string(path)
+    let text = regular::read(path, MAX_EVENT)
         .map_err(|error| format!("the event of the run cannot be read: {error}"))?;
-    let payload = serde_json::from_str(&text)
+    let payload = serde_json::from_slice(&text)
         .map_err(|error| format!("the event of the run is not JSON: line {}", error.line()))?;
     Trigger::read(name, &payload)
 }

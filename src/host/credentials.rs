@@ -5,15 +5,16 @@
 //! ends.
 
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::key;
-use super::ssh::short_directory;
+use super::ssh::{PrivateDirectory, short_directory};
 use crate::base::error::{Error, Exit, Result};
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, secret_variables};
 
 /// Credentials as the user passed them.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +40,7 @@ pub struct Credentials {
     pub notes: Vec<String>,
     agent: Option<Agent>,
     /// Holds the agent's socket, the configuration that names it, and the host keys; no secret.
-    _directory: Option<tempfile::TempDir>,
+    _directory: Option<PrivateDirectory>,
 }
 
 /// An `ssh-agent` that holds one key.
@@ -81,7 +82,8 @@ impl Credentials {
             .map_err(|error| Error::unforeseen(format!("failed to make a temporary directory: {error}")))?;
         let put = |name: &str, text: &str| {
             let path = directory.path().join(name);
-            std::fs::write(&path, text).map(|()| path).map_err(|error| {
+            let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            file.and_then(|mut file| file.write_all(text.as_bytes())).map(|()| path).map_err(|error| {
                 Error::unforeseen(format!("failed to write into the temporary directory: {error}"))
             })
         };
@@ -142,14 +144,17 @@ impl Agent {
                 .help("install the OpenSSH client, or pass the key as a file")
         };
         // Its own process group: Ctrl-C reaches only this process, which needs the agent until it exits.
-        let holder = Command::new("ssh-agent")
+        let mut command = Command::new("ssh-agent");
+        for name in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
+            command.env_remove(name);
+        }
+        let holder = command
             .arg("-a")
             .arg(socket)
             .arg("cat")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .env_remove("GHDEPLOY_SSH_KEY")
             .process_group(0)
             .spawn()
             .map_err(|error| missing("ssh-agent", &error))?;
@@ -186,11 +191,13 @@ impl Agent {
 
     fn ssh_add(&self) -> Command {
         let mut command = Command::new("ssh-add");
+        for name in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
+            command.env_remove(name);
+        }
         command
             .env("SSH_AUTH_SOCK", &self.socket)
             .env("SSH_ASKPASS_REQUIRE", "never")
             .env_remove("SSH_ASKPASS")
-            .env_remove("GHDEPLOY_SSH_KEY")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);

@@ -3,17 +3,21 @@
 //! Owns how `ssh` is called and what its errors mean. Host keys are checked strictly.
 
 use std::future::Future;
-use std::num::NonZeroUsize;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use openssh::{Session, Stdio};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::transport::{Remote, Starting, Transport};
 use crate::base::error::{Error, Exit};
+use crate::base::secret::secret_variables;
+use crate::tree::regular;
 
 /// Options of a connection. The user's `~/.ssh/config` decides what is `None`.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +43,7 @@ pub struct Ssh {
     options: SshOptions,
     session: OnceCell<Arc<Session>>,
     /// Holds the control socket; removed when the connection is closed.
-    directory: Mutex<Option<tempfile::TempDir>>,
+    directory: Mutex<Option<PrivateDirectory>>,
 }
 
 impl std::fmt::Debug for Ssh {
@@ -72,35 +76,68 @@ impl Ssh {
                 format!("failed to make a directory for ssh's control socket: {error}"),
             )
         })?;
-        let mut builder = SessionBuilder::default();
-        builder
-            .known_hosts_check(if options.accept_new_host_key { KnownHosts::Add } else { KnownHosts::Strict })
-            .control_directory(directory.path())
-            // The driver's session lasts from the login to the end, so the master is never idle during a run.
-            // After a client that was killed it exits within these seconds.
-            .control_persist(ControlPersist::IdleFor(NonZeroUsize::MIN.saturating_add(9)))
-            .connect_timeout(Duration::from_secs(20))
-            .server_alive_interval(Duration::from_secs(15));
-        if let Some(user) = &options.user {
-            builder.user(user.clone());
+        let log = directory.path().join("log");
+        let mut master = self.master(directory.path(), &log);
+        let mut master = master.spawn().map_err(|error| explain(options, &error.to_string()))?;
+        let group = master.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        // It goes to the background once the login is complete.
+        let status = match tokio::time::timeout(LOGIN_LIMIT, master.wait()).await {
+            Ok(status) => status.map_err(|error| explain(options, &error.to_string()))?,
+            Err(_) => {
+                // What it has started, such as a ProxyCommand, ends with it.
+                if let Some(group) = group {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                return Err(not_logged_in(options));
+            }
+        };
+        if !status.success() {
+            let words = regular::read_start(&log, MAX_LOG).unwrap_or_default();
+            return Err(explain(options, said(&String::from_utf8_lossy(&words))));
         }
-        if let Some(port) = options.port {
-            builder.port(port);
-        }
-        if let Some(key) = &options.key {
-            builder.keyfile(key);
-        }
-        if let Some(known_hosts) = &options.known_hosts {
-            builder.user_known_hosts_file(known_hosts);
-        }
-        if let Some(config) = &options.config {
-            builder.config_file(config);
-        }
-        let session =
-            builder.connect_mux(&options.destination).await.map_err(|error| self.explain(&error))?;
+        let session = Session::resume_mux(directory.path().join("master").into(), None);
         *self.directory.lock().await = Some(directory);
         tracing::debug!(destination = options.destination, "connected");
         Ok(Arc::new(session))
+    }
+
+    /// The command of an ssh that logs in, listens on a control socket in `directory`, and goes to the
+    /// background. Its environment, which other processes of the user can read, holds no secret of ours.
+    fn master(&self, directory: &Path, log: &Path) -> tokio::process::Command {
+        let options = &self.options;
+        let mut command = tokio::process::Command::new("ssh");
+        for name in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
+            command.env_remove(name);
+        }
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::null()).process_group(0);
+        command.arg("-E").arg(log).arg("-S").arg(directory.join("master")).args(["-M", "-f", "-N"]);
+        // The driver's session lasts from the login to the end, so the master is never idle during a run.
+        // After a client that was killed it exits within these seconds.
+        command.args(["-o", "ControlPersist=10s", "-o", "BatchMode=yes"]);
+        let checking = if options.accept_new_host_key { "accept-new" } else { "yes" };
+        command.arg("-o").arg(format!("StrictHostKeyChecking={checking}"));
+        command.args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"]);
+        if let Some(port) = options.port {
+            command.arg("-p").arg(port.to_string());
+        }
+        if let Some(user) = &options.user {
+            command.arg("-l").arg(user);
+        }
+        if let Some(key) = &options.key {
+            // Only this key.
+            command.args(["-o", "IdentitiesOnly=yes"]).arg("-i").arg(key);
+        }
+        if let Some(config) = &options.config {
+            command.arg("-F").arg(config);
+        }
+        if let Some(known_hosts) = &options.known_hosts {
+            let mut option = std::ffi::OsString::from("UserKnownHostsFile=");
+            option.push(known_hosts);
+            command.arg("-o").arg(option);
+        }
+        command.arg("--").arg(&options.destination);
+        command
     }
 
     fn explain(&self, error: &openssh::Error) -> Error {
@@ -112,6 +149,33 @@ impl Ssh {
         }
         explain(&self.options, &words)
     }
+}
+
+/// Longest time for a login, with all jump hosts. ssh's own time-out ends with the greeting of the server.
+const LOGIN_LIMIT: Duration = Duration::from_secs(90);
+
+/// Longest time in which the connection starts a command, and in which it closes.
+const SPAWN_LIMIT: Duration = Duration::from_secs(60);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most that is read of what ssh says, in bytes. A server may send any banner.
+const MAX_LOG: u64 = 64 << 10;
+
+/// The part of ssh's messages that says why it failed.
+fn said(words: &str) -> &str {
+    let words = words.trim();
+    let words = words.strip_prefix("ssh: ").unwrap_or(words);
+    if words.starts_with("Warning: Permanently added ") {
+        return words.split_once('\n').map_or("", |(_, rest)| rest.trim());
+    }
+    words
+}
+
+fn not_logged_in(options: &SshOptions) -> Error {
+    let host = &options.destination;
+    let secs = LOGIN_LIMIT.as_secs();
+    Error::new(Exit::Unreachable, format!("{host} did not complete the login within {secs} s"))
+        .help(format!("try `ssh -v {host} true` by hand: the server, a jump host or a ProxyCommand hangs"))
 }
 
 /// Parts of ssh's messages after which a retry may succeed: the server restarts, or has too many logins at a
@@ -205,23 +269,55 @@ fn first_line(words: &str) -> &str {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@')).unwrap_or(words)
 }
 
+/// A new directory that only this user can enter, and that no other run touches while this one lives.
+#[derive(Debug)]
+pub(super) struct PrivateDirectory {
+    directory: tempfile::TempDir,
+    /// Locked for as long as this process lives.
+    _lock: std::fs::File,
+}
+
+impl PrivateDirectory {
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn new_in(parent: &Path) -> std::io::Result<Self> {
+        let private = std::fs::Permissions::from_mode(0o700);
+        let directory =
+            tempfile::Builder::new().prefix(PREFIX).permissions(private.clone()).tempdir_in(parent)?;
+        // Whatever the umask is.
+        std::fs::set_permissions(directory.path(), private)?;
+        let lock = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(directory.path().join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { directory, _lock: lock })
+    }
+}
+
 /// Makes a directory for sockets whose path leaves room for the name of a control socket: the path of a Unix
-/// socket has at most 108 bytes on Linux, and ssh and openssh need 47 of them.
-pub(super) fn short_directory() -> std::io::Result<tempfile::TempDir> {
+/// socket has at most 108 bytes on Linux, and ssh needs 27 of them.
+pub(super) fn short_directory() -> std::io::Result<PrivateDirectory> {
     let default = std::env::temp_dir();
     let parent = if default.as_os_str().len() <= 40 { default } else { PathBuf::from("/tmp") };
     sweep(&parent);
-    tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)
+    PrivateDirectory::new_in(&parent)
 }
 
 /// First letters of the names of these directories.
 const PREFIX: &str = "ghd-";
 
+/// Name of the file in such a directory that a living run has locked.
+const LOCK: &str = "lock";
+
 /// Age from which a directory counts as left over: longer than any login takes.
 const LEFT_OVER_AFTER: Duration = Duration::from_secs(600);
 
-/// Removes the directories of runs that were killed. A directory whose master answers is in use. Those of
-/// other users cannot be removed, and do not matter.
+/// Removes the directories of runs that were killed: nobody holds their lock. No socket in them is asked, for
+/// what listens there may hang. Those of other users cannot be removed, and do not matter.
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
@@ -233,13 +329,9 @@ fn sweep(parent: &Path) {
         if !is_ours || !entry.metadata().is_ok_and(|meta| is_left_over(&meta)) {
             continue;
         }
-        let sockets = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
-        let has_master = sockets
-            .flat_map(|socket| {
-                std::fs::read_dir(socket.path()).into_iter().flatten().flatten().chain([socket])
-            })
-            .any(|socket| std::os::unix::net::UnixStream::connect(socket.path()).is_ok());
-        if !has_master && std::fs::remove_dir_all(entry.path()).is_ok() {
+        let is_held = regular::open(&entry.path().join(LOCK))
+            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err());
+        if !is_held && std::fs::remove_dir_all(entry.path()).is_ok() {
             tracing::debug!(path = %entry.path().display(), "removed the directory of a killed run");
         }
     }
@@ -250,13 +342,19 @@ impl Transport for Ssh {
         Box::pin(async {
             let session = self.connect().await?;
             let command = format!("exec sh -c '{}' ghdeploy", super::BOOTSTRAP);
-            let mut child = Session::to_raw_command(Arc::clone(session), command)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .await
-                .map_err(|error| self.explain(&error))?;
+            let mut command = Session::to_raw_command(Arc::clone(session), command);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = match tokio::time::timeout(SPAWN_LIMIT, command.spawn()).await {
+                Ok(child) => child.map_err(|error| self.explain(&error))?,
+                Err(_) => {
+                    let host = &self.options.destination;
+                    let secs = SPAWN_LIMIT.as_secs();
+                    let message = format!("{host} did not start a command within {secs} s of the login");
+                    return Err(
+                        Error::new(Exit::Unreachable, message).help(format!("try `ssh {host} true` by hand"))
+                    );
+                }
+            };
             let (Some(stdin), Some(stdout), Some(stderr)) =
                 (child.stdin().take(), child.stdout().take(), child.stderr().take())
             else {
@@ -280,9 +378,8 @@ impl Transport for Ssh {
             if let Some(session) = self.session.get() {
                 // Commands that are about to exit still hold the session; ssh waits for them itself.
                 let master = Session::resume_mux(session.control_socket().into(), None);
-                if let Err(error) = master.close().await {
-                    tracing::debug!(%error, "the ssh master had exited already");
-                }
+                let closed = tokio::time::timeout(CLOSE_LIMIT, master.close()).await;
+                tracing::debug!(?closed, "asked the ssh master to exit");
             }
             drop(directory);
         })
@@ -309,13 +406,21 @@ mod tests {
             dir
         };
         let (left, fresh, other) = (make("ghd-left", true), make("ghd-fresh", false), make("other", true));
-        let used = make("ghd-used", false);
-        let _master = std::os::unix::net::UnixListener::bind(used.join("inner/master")).unwrap();
-        assert!(Command::new("touch").args(["-d", "1 hour ago"]).arg(&used).status().unwrap().success());
+        let used = PrivateDirectory::new_in(temp.path()).unwrap();
+        assert_eq!(used.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let age = |path: &Path| {
+            assert!(Command::new("touch").args(["-d", "1 hour ago"]).arg(path).status().unwrap().success());
+        };
+        age(used.path());
+        // A master that never answers, and a lock that cannot be opened without waiting.
+        let hangs = make("ghd-hangs", false);
+        let _listener = std::os::unix::net::UnixListener::bind(hangs.join("inner/master")).unwrap();
+        assert!(Command::new("mkfifo").arg(hangs.join(LOCK)).status().unwrap().success());
+        age(&hangs);
         std::os::unix::fs::symlink(&other, temp.path().join("ghd-link")).unwrap();
         sweep(temp.path());
-        assert!(!left.exists());
-        for stays in [fresh, other.join("inner/log"), used, temp.path().join("ghd-link")] {
+        assert!(!left.exists() && !hangs.exists());
+        for stays in [fresh, other.join("inner/log"), used.path().to_owned(), temp.path().join("ghd-link")] {
             assert!(stays.exists(), "{}", stays.display());
         }
     }

@@ -1,9 +1,10 @@
 //! The source line that a message is about, without secrets.
 //!
 //! Of env files nothing is shown: a line of theirs may be a part of a value that has several, and then nothing in
-//! it tells. Only YAML files are shown. Even they contain values that must not reach a log. A value is shown only if its name
-//! looks neither like an environment variable nor like a secret, and the value looks neither like a key nor
-//! like a token. A hidden value is shown as `***`, whatever its length.
+//! it tells. Only YAML files are shown. Even they contain values that must not reach a log. A value is shown only
+//! if its name looks neither like an environment variable nor like a secret, and the value looks neither like a
+//! key nor like a token. Nothing below `notify:` is shown, and no path of a webhook. A hidden value is shown as
+//! `***`, whatever its length.
 
 use super::Sources;
 use super::escape::is_unseen;
@@ -28,11 +29,19 @@ pub(super) struct Excerpt {
 pub(super) struct Excerpts<'a> {
     sources: Sources<'a>,
     last: Option<(String, Vec<String>)>,
+    /// The line that was shown last, with its number: many messages may be about one long line.
+    line: Option<(usize, Line)>,
+}
+
+/// A line and its characters that must not be shown.
+struct Line {
+    chars: Vec<char>,
+    hidden: Vec<bool>,
 }
 
 impl<'a> Excerpts<'a> {
     pub(super) fn new(sources: Sources<'a>) -> Self {
-        Self { sources, last: None }
+        Self { sources, last: None, line: None }
     }
 
     /// Returns the line at `at`; `None` if the source or the line does not exist.
@@ -43,9 +52,19 @@ impl<'a> Excerpts<'a> {
         if self.last.as_ref().is_none_or(|(path, _)| *path != at.path) {
             let text = (self.sources)(&at.path).filter(|text| text.len() <= MAX_SOURCE).unwrap_or_default();
             self.last = Some((at.path.clone(), text.lines().map(str::to_owned).collect()));
+            self.line = None;
         }
         let (_, lines) = self.last.as_ref()?;
-        Some(excerpt(lines.get(at.line.checked_sub(1)?)?, at.column))
+        let number = at.line.checked_sub(1)?;
+        if self.line.as_ref().is_none_or(|(shown, _)| *shown != number) {
+            let mut line = Line::new(lines.get(number)?);
+            if is_address_list(lines, number) {
+                line.hide_values();
+            }
+            self.line = Some((number, line));
+        }
+        let (_, line) = self.line.as_ref()?;
+        Some(line.excerpt(at.column))
     }
 }
 
@@ -55,9 +74,38 @@ fn is_shown(path: &str) -> bool {
     (file.ends_with(".yml") || file.ends_with(".yaml")) && !file.starts_with(".env")
 }
 
-fn excerpt(line: &str, column: usize) -> Excerpt {
-    let chars: Vec<char> = line.trim_end().chars().collect();
-    let hidden = hidden(&chars);
+/// Whether a line belongs to `notify:` of ghdeploy.yml, where an address that is a secret may stand by mistake.
+fn is_address_list(lines: &[String], number: usize) -> bool {
+    let is_key =
+        |line: &&String| line.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '#' | '-' | '}'));
+    let section = lines[..=number].iter().rev().find(is_key);
+    section.is_some_and(|line| line.trim_start_matches(['"', '\'', '{', ' ']).starts_with("notify"))
+}
+
+impl Line {
+    fn new(line: &str) -> Self {
+        let chars: Vec<char> = line.trim_end().chars().collect();
+        let hidden = hidden(&chars);
+        Self { chars, hidden }
+    }
+
+    /// Hides all but the first key.
+    fn hide_values(&mut self) {
+        let is_end = |at: &usize| {
+            self.chars[*at] == ':' && self.chars.get(at + 1).is_none_or(|next| next.is_whitespace())
+        };
+        let key = (0..self.chars.len()).find(is_end).map_or(0, |at| at + 1);
+        let value = (key..self.chars.len()).find(|at| !self.chars[*at].is_whitespace());
+        let value = value.unwrap_or(self.chars.len());
+        self.hidden[value..].fill(true);
+    }
+
+    fn excerpt(&self, column: usize) -> Excerpt {
+        excerpt(&self.chars, &self.hidden, column)
+    }
+}
+
+fn excerpt(chars: &[char], hidden: &[bool], column: usize) -> Excerpt {
     let place = column.saturating_sub(1).min(chars.len());
     let start = place.saturating_sub(WIDTH / 2);
     let mut shown = String::new();
@@ -93,11 +141,16 @@ fn hidden(line: &[char]) -> Vec<bool> {
             ':' => line.get(at + 1).is_none_or(|next| next.is_whitespace()),
             c => c.is_whitespace(),
         };
+        if !named {
+            continue;
+        }
         let key = word_before(line, at);
         let flag = c.is_whitespace() && !key.starts_with('-');
-        if named && !flag && is_private(&key) && !is_variable(&line[at + 1..]) {
+        if !flag && is_private(&key) && !is_variable(&line[at + 1..]) {
             let value = (at + 1..line.len()).find(|&at| !line[at].is_whitespace());
             hide(value.unwrap_or(line.len()), line.len());
+            // All that follows is hidden.
+            break;
         }
     }
     for (from, to) in words(line) {
@@ -106,12 +159,22 @@ fn hidden(line: &[char]) -> Vec<bool> {
             hide(from, to);
         }
     }
+    let mut word_end = 0;
     for at in 0..line.len() {
         if line[at..].starts_with(&[':', '/', '/']) {
             let end = (at + 3..line.len()).find(|&at| line[at] == '/' || line[at].is_whitespace());
             let end = end.unwrap_or(line.len());
             if let Some(host) = (at + 3..end).rev().find(|&at| line[at] == '@') {
                 hide(at + 3, host);
+            }
+            if at >= word_end {
+                let is_end = |&at: &usize| line[at].is_whitespace() || "\"',}]".contains(line[at]);
+                word_end = (at..line.len()).find(is_end).unwrap_or(line.len());
+                let address: String = line[at..word_end].iter().collect::<String>().to_ascii_lowercase();
+                // The path of a webhook is its password.
+                if address.contains("hook") || address.contains('?') {
+                    hide(end.min(word_end), word_end);
+                }
             }
         }
     }
@@ -140,7 +203,10 @@ fn is_private(name: &str) -> bool {
 
 /// Whether a value is only the name of a variable: `${DB_PASSWORD}`.
 fn is_variable(value: &[char]) -> bool {
-    let value: String = value.iter().filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'')).collect();
+    // No name of a variable is longer, and a line may be.
+    const MAX_CHARS: usize = 200;
+    let value: String =
+        value.iter().filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'')).take(MAX_CHARS).collect();
     let Some(name) = value.strip_prefix('$') else { return false };
     let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -182,6 +248,46 @@ mod tests {
 
     fn shown(line: &str) -> String {
         excerpt(line, 1).line
+    }
+
+    fn excerpt(line: &str, column: usize) -> Excerpt {
+        Line::new(line).excerpt(column)
+    }
+
+    #[test]
+    fn addresses_of_webhooks_are_not_shown() {
+        let text = "services: x\nnotify:\n  slack: https://example.com/T0/B0/secret # secret\n  - secret\n  start: false\nhosts: {web: {url: https://example.com/a}}\n";
+        let sources = |_: &str| Some(text.to_owned());
+        let mut excerpts = Excerpts::new(&sources);
+        let mut at = |line| {
+            let place = Location { path: "ghdeploy.yml".to_owned(), line, column: 1 };
+            excerpts.at(&place).unwrap().line
+        };
+        assert_eq!([at(3), at(4), at(5)], ["  slack: ***", "  ***", "  start: ***"]);
+        assert_eq!([at(2), at(6)], ["notify:", "hosts: {web: {url: https://example.com/a}}"]);
+        let one = |_: &str| Some("{notify: {slack: secret}}".to_owned());
+        let place = Location { path: "ghdeploy.yml".to_owned(), line: 1, column: 5 };
+        assert_eq!(Excerpts::new(&one).at(&place).unwrap().line, "{notify: ***");
+        for (line, safe) in [
+            ("  url: https://hooks.slack.com/services/T0/B0/secret", "  url: https://hooks.slack.com***"),
+            ("  url: 'https://me:secret@example.com/x?key=secret'", "  url: 'https://***@example.com***'"),
+        ] {
+            assert_eq!(shown(line), safe);
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_looked_at_once() {
+        // Each of these took minutes when the work grew with the square of the length.
+        for part in ["A= ", "A=$B ", "x", "://", "://a?", "A: ${B}c ", " "] {
+            let line = part.repeat((1 << 18) / part.len());
+            let sources = |_: &str| Some(line.clone());
+            let mut excerpts = Excerpts::new(&sources);
+            for column in 0..2_000 {
+                let place = Location { path: "ghdeploy.yml".to_owned(), line: 1, column: column * 500 };
+                assert!(excerpts.at(&place).unwrap().line.len() <= WIDTH + 3);
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod links;
 mod models;
 mod projects;
 mod read;
+pub mod regular;
 pub mod release;
 mod settings;
 

@@ -209,6 +209,47 @@ fn a_key_given_as_text_is_used_for_jump_hosts_too() {
     assert_eq!(bed.sshd.logins_and_commands().0, 2);
 }
 
+/// The environments of all processes below a directory that belongs to the test, by its name in them.
+fn environments(of: &str) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let text = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if text.contains(of) {
+            all.push_str(&text);
+        }
+    }
+    all
+}
+
+#[test]
+fn no_child_has_a_secret_in_its_environment() {
+    let bed = Bed::new("environ");
+    bed.compose("app", "services:\n  web: {<<: *s}");
+    bed.write("ghdeploy.yml", "health: {stable_for: 0s}\nnotify: {webhook: DEPLOY_ADDRESS}\n");
+    bed.commit();
+    let held = bed.hold("docker", "");
+    let key = std::fs::read_to_string(bed.sshd.client_key()).unwrap();
+    let mut command = bed.call(["sync"]).key_variable(&key).command();
+    command.env("GITHUB_TOKEN", "token-hunter2").env("DEPLOY_ADDRESS", "http://127.0.0.1:9/address-hunter2");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    held.wait();
+    let seen = environments(&bed.path("tmp").display().to_string());
+    let body = key.lines().nth(1).unwrap();
+    assert!(seen.contains("TMPDIR="), "ssh and its agent have been seen");
+    for secret in [body, "hunter2"] {
+        assert!(!seen.contains(secret), "a child has a secret in its environment");
+    }
+    for entry in std::fs::read_dir(bed.path("tmp")).unwrap().flatten() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions()) & 0o777;
+        assert_eq!(mode, 0o700, "{}", entry.path().display());
+    }
+    held.release();
+    run.wait().unwrap();
+    bed.settle();
+}
+
 #[test]
 fn the_agent_of_a_key_given_as_text_ends_with_a_killed_run() {
     let bed = Bed::new("keykill");

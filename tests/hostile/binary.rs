@@ -162,6 +162,81 @@ fn names_that_a_shell_would_run_are_not_run() {
 }
 
 #[test]
+fn a_configuration_that_is_no_file_of_the_repository_is_refused() {
+    let cases: [(Change, &str); 5] = [
+        (
+            |bed| symlink("/etc/passwd", bed.path("ghdeploy.yml")).unwrap(),
+            "ghdeploy.yml is a link that leads out of the repository",
+        ),
+        (
+            |bed| symlink("/dev/zero", bed.path("ghdeploy.yml")).unwrap(),
+            "ghdeploy.yml is a link that leads out of the repository",
+        ),
+        (
+            |bed| assert!(Command::new("mkfifo").arg(bed.path("ghdeploy.yml")).status().unwrap().success()),
+            "ghdeploy.yml cannot be read: it is a named pipe, not a file",
+        ),
+        (
+            |bed| drop(UnixListener::bind(bed.path("ghdeploy.yml")).unwrap()),
+            "ghdeploy.yml cannot be read: it is a socket, not a file",
+        ),
+        (
+            |bed| File::create(bed.path("ghdeploy.yml")).unwrap().set_len(5 << 30).unwrap(),
+            "the file is larger than 64 KiB: it has 5120 MiB",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let bed = Bed::new();
+        fs::remove_file(bed.path("ghdeploy.yml")).unwrap();
+        change(&bed);
+        bed.run(&["check"]).exits(2).prints(wanted).never_prints("root:");
+    }
+    let bed = Bed::new();
+    fs::rename(bed.path("ghdeploy.yml"), bed.path("services/real.yml")).unwrap();
+    symlink("services/real.yml", bed.path("ghdeploy.yml")).unwrap();
+    bed.check(0, "no problems");
+}
+
+#[test]
+fn an_ignore_file_that_is_large_or_no_file_does_not_decide() {
+    let bed = Bed::new();
+    File::create(bed.blog(".gitignore")).unwrap().set_len(5 << 30).unwrap();
+    bed.check(2, "`services/blog/.gitignore` is larger than 1 MiB");
+    fs::remove_file(bed.blog(".gitignore")).unwrap();
+    assert!(Command::new("mkfifo").arg(bed.blog(".gitignore")).status().unwrap().success());
+    symlink("/dev/zero", bed.blog(".dockerignore")).unwrap();
+    bed.run(&["check"]).prints("`services/blog/.gitignore` is a named pipe, which cannot be deployed");
+}
+
+#[test]
+fn long_lines_are_shown_in_linear_time() {
+    for part in ["A= ", "A=$B ", "x", "://hook"] {
+        let bed = Bed::new();
+        let long = part.repeat(60_000 / part.len());
+        bed.write("ghdeploy.yml", format!("services: services\nunknown: \"{long}\"\n"));
+        bed.check(2, "unknown key `unknown`");
+        bed.write("ghdeploy.yml", "services: services\n");
+        bed.write("services/blog/compose.yml", format!("services:\n  web:\n    image: a:1\n    {long}: 1\n"));
+        bed.run(&["check"]).never_prints(SECRET);
+    }
+}
+
+#[test]
+fn the_address_of_a_webhook_in_the_configuration_is_not_shown() {
+    let bed = Bed::new();
+    for text in [
+        format!("services: services\nnotify:\n  slack: https://hooks.slack.com/services/T0/B0/{SECRET}\n"),
+        format!("services: services\nnotify: {{slack: 'https://example.com/{SECRET}', x: {SECRET}}}\n"),
+        format!("services: services\nnotify: {{webhook: [{SECRET}]}}\n"),
+        format!("services: services\nnotfy: {{webhook: 'https://example.com/hooks/{SECRET}'}}\n"),
+        format!("services: services\nhosts: {{web: {{ssh: 'ssh://me:{SECRET}@h/x', rot: a}}}}\n"),
+    ] {
+        bed.write("ghdeploy.yml", &text);
+        bed.run(&["check"]).exits(2).prints("ghdeploy.yml").never_prints(SECRET);
+    }
+}
+
+#[test]
 fn an_exploding_configuration_is_refused() {
     let list = |i: usize| format!("x{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","));
     let bomb: String = (1..12).map(list).collect();

@@ -19,13 +19,13 @@ use walkdir::{DirEntry, WalkDir};
 use super::filter::{Filter, FilterVerdict, IGNORE_FILE, Scope};
 use super::git::work_tree::WorkTree;
 use super::git::{not_a_folder, not_utf8, target_not_utf8, wrong_patterns};
-use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble, hash};
+use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble, hash, regular};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Result;
 use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::base::patterns::Patterns;
-use crate::compose::{Files, NodeKind};
+use crate::compose::{Files, MAX_BYTES, NodeKind};
 use crate::config::FileRules;
 use crate::config::layout::Layout;
 use crate::state::unusable::{Unusable, UnusableFile};
@@ -110,7 +110,8 @@ impl Files for DiskTree {
 
     fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
         let Some((_, node)) = self.tree.file(path)? else { return Ok(None) };
-        match fs::read(self.base.join(&node.repo_path)) {
+        // One byte more shows the reader that a file is too large.
+        match regular::read_start(&self.base.join(&node.repo_path), MAX_BYTES as u64 + 1) {
             Ok(content) => Ok(Some(content.into())),
             Err(err) => Err(format!("`{}` cannot be read: {err}", node.repo_path)),
         }
@@ -150,6 +151,9 @@ impl Snapshot for DiskTree {
         &self.changes
     }
 }
+
+/// Largest ignore file, in bytes. Each of its lines costs time for each file.
+const MAX_IGNORE_FILE: u64 = 1 << 20;
 
 /// Walk through the working directory.
 struct Walk<'a> {
@@ -237,7 +241,8 @@ impl Walk<'_> {
         let mut scope = Scope::top(self.filter, self.inside.len());
         if let Some(work_tree) = work_tree {
             let exclude = work_tree.common_dir.join("info/exclude");
-            scope.add_git(Patterns::parse(&text_of(&exclude)).0, 0);
+            let text = self.ignore_file(&exclude, ".git/info/exclude");
+            scope.add_git(Patterns::parse(&text).0, 0);
         }
         let way = format!("{}{prefix}", self.inside);
         let mut start = 0;
@@ -259,14 +264,28 @@ impl Walk<'_> {
         scope
     }
 
+    /// Text of an ignore file. As in git, an unreadable one excludes nothing. One that is too large is refused,
+    /// because without it a file might be deployed that must not be.
+    fn ignore_file(&mut self, path: &Path, shown: &str) -> String {
+        let bytes = regular::read_start(path, MAX_IGNORE_FILE + 1).unwrap_or_default();
+        if bytes.len() as u64 > MAX_IGNORE_FILE {
+            let message = format!("`{shown}` is larger than {} MiB", MAX_IGNORE_FILE >> 20);
+            let help = "shorten it: a pattern can stand for many files";
+            self.trouble.fatal.push(Diagnostic::error(message, None).help(help));
+            return String::new();
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Adds the ignore files of a folder. Its path from the top ends with a slash unless it is empty.
     fn add_ignore_files(&mut self, scope: &mut Scope, dir: &str, git: Option<&Path>, own: Option<&Path>) {
         if let Some(path) = git {
-            scope.add_git(Patterns::parse(&text_of(path)).0, dir.len());
+            let text = self.ignore_file(path, &format!("{dir}{GIT_IGNORE}"));
+            scope.add_git(Patterns::parse(&text).0, dir.len());
         }
         if let Some(path) = own {
-            let (patterns, wrong) = Patterns::parse(&text_of(path));
             let shown = format!("{}{IGNORE_FILE}", dir.strip_prefix(self.inside).unwrap_or(dir));
+            let (patterns, wrong) = Patterns::parse(&self.ignore_file(path, &shown));
             self.trouble.fatal.extend(wrong_patterns(&shown, wrong));
             scope.add_own(patterns, dir.len());
         }
@@ -511,11 +530,6 @@ impl Walk<'_> {
 /// Part of a path below a fixed prefix.
 fn below<'p>(repo_path: &'p str, prefix: &str) -> &'p str {
     repo_path[prefix.len()..].trim_start_matches('/')
-}
-
-/// Text of an ignore file. As in git, an unreadable one excludes nothing.
-fn text_of(path: &Path) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn unlistable(dir: &str, err: &io::Error) -> Diagnostic {

@@ -178,5 +178,6 @@ fn words(failed: GitError) -> String {
         }
         GitError::Missing => "there is no `git` command".to_owned(),
         GitError::Io(error) => error.to_string(),
+        GitError::TimedOut(limit) => format!("git did not end within {} s", limit.as_secs()),
     }
 }

@@ -3,8 +3,9 @@
 //! Owns where its top and its git directory are, without starting git: most folders hold no ignored file, and
 //! for those no process is needed. An edge: it reads the filesystem.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::tree::regular;
 
 /// Git work tree, and the place of a folder in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +27,9 @@ impl WorkTree {
         if !inside.is_empty() {
             inside.push('/');
         }
-        let common_dir = match fs::read_to_string(git_dir.join("commondir")) {
-            Ok(common) => git_dir.join(common.trim_end()),
-            Err(_) => git_dir,
+        let common_dir = match text_of(&git_dir.join("commondir")) {
+            Some(common) => git_dir.join(common.trim_end()),
+            None => git_dir,
         };
         Some(Self { top: top.to_owned(), inside, common_dir })
     }
@@ -39,12 +40,17 @@ impl WorkTree {
     }
 }
 
+/// Text of a file of git that holds a path; `None` if there is none.
+fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(regular::read(path, 64 << 10).ok()?).ok()
+}
+
 /// Git directory of the work tree at `top`: `.git`, or the directory that a file of that name points to.
 fn git_dir(top: &Path) -> Option<PathBuf> {
     let git = top.join(".git");
-    let git_dir = match fs::read_to_string(&git) {
-        Ok(text) => top.join(text.strip_prefix("gitdir: ")?.trim_end()),
-        Err(_) => git,
+    let git_dir = match text_of(&git) {
+        Some(text) => top.join(text.strip_prefix("gitdir: ")?.trim_end()),
+        None => git,
     };
     git_dir.join("HEAD").symlink_metadata().is_ok().then_some(git_dir)
 }

@@ -42,6 +42,7 @@ impl ProjectRun<'_> {
             docker.before().await?;
             self.check_sources(wanted).await?;
             self.check_others(wanted).await?;
+            self.check_resources(wanted).await?;
         }
         if !is_redefined {
             if !self.acts() {

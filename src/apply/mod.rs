@@ -21,6 +21,7 @@ mod images;
 mod project;
 mod pull;
 mod records;
+mod resources;
 mod run;
 mod shared;
 pub mod stage;

@@ -33,6 +33,8 @@ pub struct Project {
     pub owned_networks: Vec<String>,
     /// Names of networks (as Docker sees them) that must exist before it starts (`external: true`).
     pub external_networks: Vec<String>,
+    /// The volumes that active services use, and their networks that are external or have settings.
+    pub resources: Vec<Resource>,
     /// The top-level `x-ghdeploy`.
     pub settings: ProjectSettings,
     /// Errors and warnings. A project with an error must not be deployed.
@@ -57,6 +59,24 @@ impl Project {
             && is_yaml
             && !self.definition_files.iter().any(|file| file.path == *path)
     }
+}
+
+/// Network or volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// `network` or `volume`.
+    pub kind: &'static str,
+    /// Its key in the compose file.
+    pub key: String,
+    /// Its name in Docker.
+    pub name: String,
+    /// Whether it must exist (`external: true`).
+    pub is_external: bool,
+    /// Its settings: `driver`, `driver_opts.o`, `labels.x`, `subnet`, `internal`, `attachable`, `enable_ipv6`.
+    /// `None`: only the host knows the value.
+    pub settings: Vec<(String, Option<String>)>,
+    /// Its location.
+    pub at: Option<Location>,
 }
 
 /// File that the model of a project is made of.

@@ -11,10 +11,11 @@ use super::discover;
 use super::hooks;
 use super::load::{Loader, Model};
 use super::merge;
-use super::model::{Project, Service};
+use super::model::{Project, Resource, Service};
 use super::service::{self, ProjectScope};
 use super::settings;
-use super::yaml::{Map, Node};
+use super::words::MountType;
+use super::yaml::{Map, Node, Value};
 
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
@@ -49,6 +50,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     let settings = settings::project(&mut context, model.settings.as_ref());
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
     hooks::check(&mut context, &settings.hooks, &names);
+    let resources = resources(&context, &found.name, &model, &services);
     let (owned_networks, external_networks) = networks(&found.name, &model, &services);
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();
@@ -67,6 +69,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         services,
         owned_networks,
         external_networks,
+        resources,
         settings,
         diagnostics: context.diagnostics,
     }
@@ -149,6 +152,70 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut LoadCo
         }
         chain.push(next);
     }
+}
+
+/// Returns the volumes that active services use, and their networks that are external or have settings.
+fn resources(
+    context: &LoadContext<'_>,
+    project: &str,
+    model: &Model,
+    services: &BTreeMap<String, Service>,
+) -> Vec<Resource> {
+    let mut used: BTreeSet<(&'static str, &str)> = BTreeSet::new();
+    let is_active = |name: &str| services.get(name).is_some_and(|service| service.active);
+    for (_, definition) in model.services.iter().filter(|(name, _)| is_active(name)) {
+        used.extend(service::network_keys(&definition.body).into_iter().map(|key| ("network", key)));
+        let mounts = definition.body.get("volumes").and_then(|entry| entry.node.as_list()).unwrap_or(&[]);
+        let named =
+            mounts.iter().filter_map(Node::as_map).filter(|mount| MountType::of(mount) == MountType::Volume);
+        let sources = named.filter_map(|mount| mount.get("source").and_then(|entry| entry.node.as_str()));
+        used.extend(sources.map(|key| ("volume", key)));
+    }
+    let mut resources = Vec::new();
+    for (kind, key) in used {
+        let entries = if kind == "network" { &model.networks } else { &model.volumes };
+        let Some((_, entry)) = entries.get_key_value(key) else { continue };
+        let node = &entry.node;
+        let is_external = service::is_external(node);
+        let settings = if is_external { Vec::new() } else { resource_settings(node) };
+        if kind == "network" && !is_external && settings.is_empty() {
+            continue;
+        }
+        resources.push(Resource {
+            kind,
+            key: key.to_owned(),
+            name: service::docker_name_of(project, key, node),
+            is_external,
+            settings,
+            at: Some(context.location(entry.at)),
+        });
+    }
+    resources
+}
+
+/// Returns the settings of a network or volume that Docker can be asked for.
+fn resource_settings(node: &Node) -> Vec<(String, Option<String>)> {
+    let text = |node: &Node| match &node.value {
+        Value::Text(text) => Some((text.unknown.is_empty()).then(|| text.text.to_string())),
+        _ => None,
+    };
+    let mut settings = Vec::new();
+    for key in ["driver", "internal", "attachable", "enable_ipv6"] {
+        if let Some(value) = node.get(key).and_then(text) {
+            settings.push((key.to_owned(), value));
+        }
+    }
+    for map in ["driver_opts", "labels"] {
+        for (key, entry) in node.get(map).and_then(Node::as_map).into_iter().flatten() {
+            if let Some(value) = text(&entry.node) {
+                settings.push((format!("{map}.{key}"), value));
+            }
+        }
+    }
+    let pools = node.get("ipam").and_then(|ipam| ipam.get("config")).and_then(Node::as_list).unwrap_or(&[]);
+    let subnets = pools.iter().filter_map(|pool| pool.get("subnet").and_then(text));
+    settings.extend(subnets.map(|subnet| ("subnet".to_owned(), subnet)));
+    settings
 }
 
 /// Returns the names of the networks that active services create, and of the external ones that they need.

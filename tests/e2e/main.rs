@@ -41,6 +41,7 @@ mod reactions;
 mod readme;
 mod registry;
 mod reports;
+mod resources;
 mod rollback;
 mod runner;
 mod secrets;

@@ -1,0 +1,219 @@
+//! Networks and volumes on the host, compared with their definitions before anything changes.
+//!
+//! Docker changes neither a network nor a volume, and Compose leaves one that exists as it is, without a word. A
+//! deploy that asks for another one would be told as done, and the host would keep the old one for ever.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::run::ProjectRun;
+use crate::base::diagnostic::Diagnostic;
+use crate::compose::model::Resource;
+use crate::state::wanted::WantedProject;
+
+/// The form of [`FoundResource`], as `docker volume inspect` fills it in.
+const VOLUME_FORMAT: &str = r#"{"name":{{json .Name}},"driver":{{json .Driver}},"options":{{json .Options}},"labels":{{json .Labels}}}"#;
+
+/// The same for `docker network inspect`.
+const NETWORK_FORMAT: &str = r#"{"name":{{json .Name}},"driver":{{json .Driver}},"options":{{json .Options}},"labels":{{json .Labels}},"internal":{{json .Internal}},"attachable":{{json .Attachable}},"enable_ipv6":{{json .EnableIPv6}},"pools":{{json .IPAM.Config}}}"#;
+
+/// Network or volume that exists.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FoundResource {
+    name: String,
+    driver: String,
+    options: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
+    internal: bool,
+    attachable: bool,
+    enable_ipv6: bool,
+    pools: Option<Vec<Pool>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pool {
+    #[serde(rename = "Subnet")]
+    subnet: String,
+}
+
+impl ProjectRun<'_> {
+    /// Checks that external networks and volumes exist, and that the others are as their definitions want them.
+    pub(super) async fn check_resources(&self, wanted: &WantedProject) -> Result<(), Failure> {
+        let mut problems = Vec::new();
+        for (kind, format) in [("network", NETWORK_FORMAT), ("volume", VOLUME_FORMAT)] {
+            // A name with a variable is known on the host only.
+            let all = wanted.model.resources.iter();
+            let asked: Vec<&Resource> =
+                all.filter(|one| one.kind == kind && !one.name.contains("${")).collect();
+            if asked.is_empty() {
+                continue;
+            }
+            let names = asked.iter().map(|one| one.name.as_str());
+            let argv: Vec<&str> = [kind, "inspect", "--format", format].into_iter().chain(names).collect();
+            let reply = self.host.docker.run(&argv).await?;
+            let found: Vec<FoundResource> =
+                reply.output.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let is_answer = reply.is_ok()
+                || reply.output.iter().any(|line| {
+                    let line = line.to_lowercase();
+                    line.contains("no such") || line.contains("not found")
+                });
+            for one in asked {
+                match found.iter().find(|found| found.name == one.name) {
+                    Some(found) if !one.is_external => {
+                        let differing = differing(one, found);
+                        if !differing.is_empty() {
+                            problems.push(self.is_other(one, &differing));
+                        }
+                    }
+                    Some(_) => {}
+                    None if one.is_external && !reply.is_ok() && is_answer && !self.is_made_before(one) => {
+                        problems.push(is_missing(one));
+                    }
+                    None => {}
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+    }
+
+    /// Whether another project of this run makes it; such a project goes first.
+    fn is_made_before(&self, one: &Resource) -> bool {
+        let others = self.host.task.work.projects.iter().filter(|work| work.name() != self.work.name());
+        others.filter_map(|work| work.wanted.as_ref()).any(|other| {
+            let model = &other.model;
+            one.kind == "network" && model.owned_networks.contains(&one.name)
+                || model
+                    .resources
+                    .iter()
+                    .any(|own| own.kind == one.kind && own.name == one.name && !own.is_external)
+        })
+    }
+
+    fn is_other(&self, one: &Resource, differing: &[String]) -> Diagnostic {
+        let Resource { kind, key, name, at, .. } = one;
+        let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
+        let message = format!(
+            "{kind} `{key}` exists on the host with another configuration, and Docker cannot change it: {} differs",
+            differing.join(", ")
+        );
+        let help = if *kind == "network" {
+            format!(
+                "make way for the new one, on the host: cd {folder} && docker compose down && docker network rm {name}; then sync again"
+            )
+        } else {
+            format!(
+                "its data is in the old volume. Keep that definition, or give the new one another `name:` and copy the \
+                 data over; or, if the data may go, on the host: cd {folder} && docker compose down && docker volume rm {name}"
+            )
+        };
+        Diagnostic::error(message, at.clone()).help(help)
+    }
+}
+
+fn is_missing(one: &Resource) -> Diagnostic {
+    let Resource { kind, key, name, at, .. } = one;
+    let message = format!("the external {kind} `{key}` does not exist on the host");
+    Diagnostic::error(message, at.clone()).help(format!("create it on the host: docker {kind} create {name}"))
+}
+
+/// The settings by which what exists differs from its definition. Their values may be secret.
+fn differing(one: &Resource, found: &FoundResource) -> Vec<String> {
+    let none = BTreeMap::new();
+    let options = found.options.as_ref().unwrap_or(&none);
+    let labels = found.labels.as_ref().unwrap_or(&none);
+    let mut differing: Vec<String> = Vec::new();
+    let is = |key: &str, value: &str| match key.split_once('.') {
+        Some(("driver_opts", option)) => options.get(option).is_some_and(|there| there == value),
+        Some(("labels", label)) => labels.get(label).is_some_and(|there| there == value),
+        _ => match key {
+            "driver" => found.driver == value,
+            "internal" => found.internal.to_string() == value,
+            "attachable" => found.attachable.to_string() == value,
+            "enable_ipv6" => found.enable_ipv6.to_string() == value,
+            "subnet" => found.pools.iter().flatten().any(|pool| pool.subnet == value),
+            _ => true,
+        },
+    };
+    for (key, value) in &one.settings {
+        if value.as_deref().is_some_and(|value| !is(key, value)) && !differing.contains(key) {
+            differing.push(key.clone());
+        }
+    }
+    let sets = |key: &str| one.settings.iter().any(|(own, _)| own == key);
+    if one.kind == "volume" {
+        if !sets("driver") && found.driver != "local" {
+            differing.push("driver".to_owned());
+        }
+        let gone = options.keys().map(|option| format!("driver_opts.{option}"));
+        differing.extend(gone.filter(|option| !sets(option)));
+    } else {
+        // Docker adds options and subnets of its own.
+        for (key, is_set) in [("internal", found.internal), ("attachable", found.attachable)] {
+            if is_set && !sets(key) {
+                differing.push(key.to_owned());
+            }
+        }
+    }
+    differing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(kind: &'static str, settings: &[(&str, Option<&str>)]) -> Resource {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)));
+        let (key, name) = ("data".to_owned(), "blog_data".to_owned());
+        Resource { kind, key, name, is_external: false, settings: settings.collect(), at: None }
+    }
+
+    fn found(json: &str) -> FoundResource {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_differs_of_a_volume_is_named_by_its_keys() {
+        let local = r#"{"name":"blog_data","driver":"local","options":{"type":"nfs","o":"addr=10.0.0.1"},"labels":{"com.docker.compose.project":"blog"}}"#;
+        for (settings, wanted) in [
+            (&[("driver_opts.type", Some("nfs")), ("driver_opts.o", Some("addr=10.0.0.1"))][..], &[][..]),
+            (
+                &[("driver_opts.type", Some("nfs")), ("driver_opts.o", Some("addr=10.0.0.2"))],
+                &["driver_opts.o"],
+            ),
+            (&[("driver_opts.type", Some("nfs")), ("driver_opts.o", None)], &[]),
+            (&[("driver_opts.type", Some("nfs"))], &["driver_opts.o"]),
+            (
+                &[("driver_opts.type", Some("nfs")), ("driver_opts.o", None), ("driver", Some("x"))],
+                &["driver"],
+            ),
+            (
+                &[("driver_opts.type", Some("nfs")), ("driver_opts.o", None), ("labels.backup", Some("yes"))],
+                &["labels.backup"],
+            ),
+        ] {
+            assert_eq!(differing(&resource("volume", settings), &found(local)), wanted, "{settings:?}");
+        }
+        assert_eq!(
+            differing(&resource("volume", &[]), &found(r#"{"driver":"local","options":null}"#)),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn what_differs_of_a_network_is_named_by_its_keys() {
+        let bridge = r#"{"name":"n","driver":"bridge","options":{"com.docker.network.enable_ipv4":"true"},"labels":{},"internal":true,"pools":[{"Subnet":"10.1.0.0/24","Gateway":"10.1.0.1"}]}"#;
+        for (settings, wanted) in [
+            (&[("subnet", Some("10.1.0.0/24")), ("internal", Some("true"))][..], &[][..]),
+            (&[("subnet", Some("10.2.0.0/24"))], &["subnet", "internal"]),
+            (&[("driver", Some("macvlan")), ("internal", None)], &["driver"]),
+            (&[("enable_ipv6", Some("true")), ("internal", None)], &["enable_ipv6"]),
+        ] {
+            assert_eq!(differing(&resource("network", settings), &found(bridge)), wanted, "{settings:?}");
+        }
+    }
+}

@@ -99,7 +99,8 @@ folders() {
   print "$value" | sed '/^$/d' | while IFS= read -r line; do
     parse_path
     if (cd -P -- "$path" && pwd -P) 2>/dev/null; then continue; fi
-    while [ ! -e "$path" ]; do path=$(dirname -- "$path"); done
-    if [ -d "$path" ] && [ ! -x "$path" ]; then print +; else print -; fi
+    at=$path
+    while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done
+    if [ -d "$at" ] && [ ! -x "$at" ]; then print +; else print -; fi
   done | report output
 }

@@ -113,7 +113,8 @@ copy_object() {
   object "$6" && make_folder "${file%/*}" || return 1
   case $4 in
     [lL]) value=$(cat -- "$from" && printf .) && ln -s -- "${value%.}" "$file" ;;
-    *) out=$(cp ${3:+"$3"} -- "$from" "$file" 2>&1) || place_link "$from" "$file" || { print "$out"; return 1; }
+    *) out=$(cp ${3:+"$3"} -- "$from" "$file" 2>&1) || place_link "$from" "$file" ||
+        { print "$out"; return 1; }
       "$2" "$5" "$file" ;;
   esac
 }

@@ -12,7 +12,8 @@ swap() {
   umask 022
   { [ ! -s "$staged/delete" ] || delete <"$staged/delete"; } &&
     sweep <"$staged/sweep" && is_vacant <"$staged/added" && each_in write_staged <"$staged/in_place" &&
-    { [ ! -s "$staged/put" ] || { inherit files undo put && place "$staged/files" .; }; } && record "$1" new || return 1
+    { [ ! -s "$staged/put" ] || { inherit files undo put && place "$staged/files" .; }; } &&
+    record "$1" new || return 1
   printf '' >"$staged/complete" || :
 }
 
@@ -48,8 +49,8 @@ keep() {
 }
 # is_kept SHA256: whether there is such an object, and its content is as its name says.
 is_kept() { object "$1" && [ "$(sha256sum <"$from")" = "$1  -" ]; }
-# keep_by_link SHA256 FILE: for a full disk, which has no room for a copy. A file that will be written in place
-# needs one. `out` is why there is none.
+# keep_by_link SHA256 FILE: for a full disk, which has no room for a copy. A file that will be written in
+# place needs one. `out` is why there is none.
 keep_by_link() {
   rm -f -- "$data/objects/$1"
   if grep -qxF -- "$line" "$staged/undo_in_place" || ! ln -- "$2" "$staged/kept/$1" 2>/dev/null; then
@@ -95,7 +96,8 @@ rename() { [ ! -d "$2" ] && mv -f -- "$1" "$2"; }
 
 # inherit FOLDER BEFORE AFTER: gives the staged files in FOLDER, which are those of the list AFTER, the owner,
 # the mode and, where cp can, the labels of those that they replace, which are in the list BEFORE: a container
-# may have made a file its own. Only the executable bit is that of the list, unless the file is or was private.
+# may have made a file its own. Only the executable bit is that of the list, unless the file is or was
+# private.
 inherit() {
   ready=$staged/$1
   replaced=$(awk '
@@ -134,7 +136,8 @@ copy_owner() {
     [ ! -f "$file" ] || { chown -- "${line% *}" "$file"; chmod -- "${line#* }" "$file"; } 2>/dev/null || :
   done
 }
-# fit_inherited KIND MODE SHA256 PATH NAME: sets the executable bit of the staged file; all of a MODE with "!".
+# fit_inherited KIND MODE SHA256 PATH NAME: sets the executable bit of the staged file; all of a MODE with
+# "!".
 fit_inherited() {
   file=$ready/$4
   [ -f "$file" ] || return 0

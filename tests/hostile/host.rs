@@ -4,10 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ghdeploy::base::error::{Error, Exit};
-use ghdeploy::host::{Command, ComposeFolder, Driver, Remote, Starting, Transport};
+use ghdeploy::host::{Command, ComposeFolder, Driver, Notices, Remote, Starting, Transport};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::time::Instant;
 
 /// What a host does with its ends of the streams.
 type Script = Box<dyn Fn(Ends) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -48,6 +50,18 @@ impl Ends {
             tokio::task::yield_now().await;
         }
     }
+
+    /// Answers heartbeats, and nothing else.
+    async fn answer_heartbeats(&mut self) {
+        let mut line = String::new();
+        while self.stdin.read_line(&mut line).await.unwrap_or(0) > 0 {
+            if line.ends_with("0 heartbeat\n") && !self.send("{\"id\":0,\"event\":\"done\",\"rc\":0}\n").await
+            {
+                return;
+            }
+            line.clear();
+        }
+    }
 }
 
 /// A host that follows a script.
@@ -63,12 +77,14 @@ impl Evil {
         Self { script: Box::new(move |ends| Box::pin(script(ends))), sent: Arc::default() }
     }
 
-    /// Calls a command on this host, and returns the error.
-    async fn call(&self, command: &Command) -> Error {
-        let driver = Driver::start(self).await.unwrap();
+    /// Calls a command on this host. Returns the error, the notices, and how long it took.
+    async fn call(&self, command: &Command) -> (Error, Vec<String>, Duration) {
+        let begin = Instant::now();
+        let notices = Notices::default();
+        let driver = Driver::start_with(self, notices.clone()).await.unwrap();
         let error = driver.call(command).await.unwrap_err();
         driver.end().await;
-        error
+        (error, std::iter::from_fn(|| notices.take()).collect(), begin.elapsed())
     }
 
     /// Bytes that were sent, of which a buffer may still hold some.
@@ -107,6 +123,10 @@ fn pull() -> Command {
     }
 }
 
+fn lock(wait_secs: u64) -> Command {
+    Command::OpenToWrite { root: "/srv".to_owned(), wait_secs, holder: "{}".to_owned() }
+}
+
 #[track_caller]
 fn says(error: &Error, text: &str) {
     assert_eq!(error.exit, Exit::Unreachable);
@@ -122,7 +142,7 @@ async fn a_line_without_end_is_given_up() {
         host.start().await;
         host.flood(&"x".repeat(64 << 10)).await;
     });
-    says(&evil.call(&pull()).await, "the host sends a line without end");
+    says(&evil.call(&pull()).await.0, "the host sends a line without end");
     assert!(evil.sent() < 66 * MIB, "{}", evil.sent());
 }
 
@@ -130,7 +150,7 @@ async fn a_line_without_end_is_given_up() {
 async fn login_files_that_print_without_end_are_given_up() {
     for text in ["x", "welcome\n"] {
         let evil = Evil::new(move |mut host| async move { host.flood(&text.repeat(8 << 10)).await });
-        says(&evil.call(&pull()).await, "the login files on the host print without end");
+        says(&evil.call(&pull()).await.0, "the login files on the host print without end");
         assert!(evil.sent() < 2 * MIB, "{}", evil.sent());
     }
 }
@@ -146,7 +166,7 @@ async fn events_without_end_are_given_up() {
         }
     });
     let wants = Command::Facts { wants: Vec::new(), containers: false };
-    says(&evil.call(&wants).await, "the host sends an answer without end");
+    says(&evil.call(&wants).await.0, "the host sends an answer without end");
     assert!(evil.sent() < 66 * MIB, "{}", evil.sent());
 }
 
@@ -162,7 +182,7 @@ async fn answers_to_commands_that_were_never_sent_are_given_up() {
             host.start().await;
             host.flood(&line.repeat(1000)).await;
         });
-        says(&evil.call(&pull()).await, "the host sends something else than answers");
+        says(&evil.call(&pull()).await.0, "the host sends something else than answers");
         assert!(evil.sent() < 18 * MIB, "{line}: {}", evil.sent());
     }
 }
@@ -174,7 +194,80 @@ async fn an_endless_stderr_is_read_but_not_kept() {
             let _ = host.stderr.write_all("no line break ".repeat(2000).as_bytes()).await;
         }
     });
-    let error = evil.call(&pull()).await;
+    let (error, ..) = evil.call(&pull()).await;
     says(&error, "the connection to the host was lost");
     assert!(error.diagnostics[0].help.as_ref().unwrap().len() < 70_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_driver_is_noticed_and_then_given_up() {
+    let evil = Evil::new(|mut host| async move {
+        host.start().await;
+        std::future::pending::<()>().await;
+    });
+    let (error, notices, took) = evil.call(&pull()).await;
+    says(&error, "no answer from the host for 120 s, while waiting for `docker compose pull` in blog");
+    assert_eq!(
+        notices,
+        [
+            "no answer from the host for 20 s, still waiting for `docker compose pull` in blog",
+            "no answer from the host for 80 s, still waiting for `docker compose pull` in blog",
+        ]
+    );
+    assert!(took < Duration::from_secs(150), "{took:?}");
+    // The driver itself is at this step and answers no heartbeat.
+    let (error, _, took) = evil.call(&Command::Swap("blog".to_owned())).await;
+    says(&error, "no answer from the host for 600 s, while waiting for the files of blog");
+    assert!(took < Duration::from_secs(650), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_takes_no_input_is_given_up() {
+    let evil = Evil::new(|mut host| async move {
+        host.start().await;
+        std::future::pending::<()>().await;
+    });
+    let argv = vec!["x".repeat(1 << 20)];
+    let command = Command::Compose { dir: "blog".to_owned(), folder: ComposeFolder::Live, argv };
+    says(&evil.call(&command).await.0, "no answer from the host for 120 s, while waiting for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_never_ends_is_given_up() {
+    let evil = Evil::new(|mut host| async move {
+        host.start().await;
+        host.answer_heartbeats().await;
+    });
+    let (error, notices, took) = evil.call(&pull()).await;
+    says(&error, "timed out after 120 min waiting for `docker compose pull` in blog");
+    assert!(notices.is_empty(), "heartbeats are answered: {notices:?}");
+    assert!(took < Duration::from_secs(2 * 3600 + 60), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_lock_ends_whatever_the_host_says() {
+    let evil = Evil::new(|mut host| async move {
+        host.start().await;
+        while host.send("{\"id\":1,\"event\":\"waiting\"}\n").await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let (error, _, took) = evil.call(&lock(300)).await;
+    says(&error, "timed out after 7 min waiting for the lock");
+    assert!(took < Duration::from_secs(440), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn login_files_that_never_end_are_noticed_and_then_given_up() {
+    let evil = Evil::new(|mut host| async move {
+        host.send("welcome\n").await;
+        std::future::pending::<()>().await;
+    });
+    let (error, notices, took) = evil.call(&lock(300)).await;
+    says(
+        &error,
+        "the login files on the host did not end within 60 s, or they read stdin, after printing 8 bytes",
+    );
+    assert_eq!(notices, ["no answer from the host for 20 s, still waiting for its login files to end"]);
+    assert!(took < Duration::from_secs(70), "{took:?}");
 }

@@ -135,6 +135,9 @@ pub(super) async fn last_well(
     kept.sort_unstable();
     while let Some(release) = kept.pop().filter(|_| !names.is_empty()) {
         let Some(past) = snapshot(driver, release).await? else { continue };
+        if !past.0.damaged.is_empty() {
+            continue;
+        }
         let past = Arc::new(past);
         let state: &State = &past.0.state;
         names.retain(|name| {

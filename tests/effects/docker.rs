@@ -138,7 +138,7 @@ impl Host {
             };
             let Container { id, project, service, .. } = container;
             let text = format!(
-                "{id}\t{project}-{service}-1\t{project}\t{service}\t1\tFalse\t{state}\t{status}\t\tx\tnet\t/srv"
+                "{id}\t{project}-{service}-1\t{project}\t{service}\t1\tFalse\t{state}\t{status}\t\tx\tnet\t"
             );
             json!({"event": "listed", "text": text})
         };

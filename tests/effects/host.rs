@@ -367,7 +367,8 @@ impl Host {
         let mut events = vec![json!({"event": "state", "state": state})];
         for (unit, text) in manifests {
             events.push(json!({"event": "manifest", "unit": unit}));
-            events.extend(text.lines().map(|line| json!({"event": "entry", "text": line})));
+            let lines = text.lines().chain(["\\end"]);
+            events.extend(lines.map(|line| json!({"event": "entry", "text": line})));
         }
         (events, 0)
     }

@@ -105,7 +105,9 @@ containers() {
   format='{"id":'$id',"event":"container","container":{"health":'
   format=$format'{{with .State.Health}}{{json .Status}}{{else}}null{{end}}'
   # Only numbers: a test may hold a secret.
+  # shellcheck disable=SC2016 # a variable of Docker's template
   format=$format',"probe":{{with .State.Health}}{{$last := "null"}}{{range .Log}}'
+  # shellcheck disable=SC2016 # the same
   format=$format'{{$last = .ExitCode}}{{end}}{{$last}}{{else}}null{{end}}'
   format=$format',"healthcheck":{{with .Config.Healthcheck}}{"interval":{{json .Interval}},"timeout":'
   format=$format'{{json .Timeout}},"start_period":{{json .StartPeriod}},"retries":{{json .Retries}}}'

@@ -457,7 +457,7 @@ mod tests {
         let (_, events) = after(text.into_bytes()).await;
         let left_out = DriverEvent::Output { text: "(a line of 16 MiB, left out)".to_owned() };
         assert_eq!(events, [left_out, DriverEvent::Done { rc: 0 }]);
-        let text = format!("MARK\n{{\"id\":1,\"event\":\"state\",\"state\":\"{long}\"}}\n{}", done(1));
+        let text = format!("MARK\n{{\"id\":1,\"event\":\"found\",\"text\":\"{long}\"}}\n{}", done(1));
         let (_, events) = after(text.into_bytes()).await;
         assert_eq!(
             events,

@@ -2,7 +2,7 @@
 //!
 //! Docker restarts what ends against its restart policy, also when the host starts. So a container of the policies
 //! `always` and `unless-stopped` that has ended was stopped by somebody, unless Docker failed to start it. Measured
-//! with Docker 20.10 and 28.5.
+//! with Docker 20.10.
 
 use super::Lack;
 use crate::compose::model::RestartPolicy;
@@ -175,7 +175,7 @@ mod tests {
         ListedContainer { inspected: Some(inspected), ..container("exited", status) }
     }
 
-    /// What Docker 20.10 and 28.5 report after the deed in the first column.
+    /// What Docker 20.10 reports after the event in the first column.
     #[test]
     fn how_a_container_has_ended_follows_from_its_policy_and_error() {
         let exited = |code: i64| format!("Exited ({code}) 3 hours ago");

@@ -236,6 +236,7 @@ fn diff_shows_differing_content_but_no_secret() {
         bed.write(&format!("services/app/{name}"), "two\n");
     }
     std::fs::remove_file(bed.repo("services/app/gone")).unwrap();
+    bed.commit();
     let all = bed.call(["diff", "--exit-code"]).run().exits(10).never_prints("hunter2");
     for shown in [
         "! services/app/web.conf  (drift: changed on the host)\n--- host/services/app/web.conf\n+++ repository/services/app/web.conf\n@@ -1,2 +1,2 @@\n user nginx;\n-\tlisten 81;\n+\tlisten 80;\n",

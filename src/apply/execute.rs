@@ -208,13 +208,13 @@ impl ProjectRun<'_> {
         for call in &calls {
             let reply = self.make(call).await?;
             if !reply.is_ok() {
-                return Err(self.hook_failure(hook, &reply));
+                return Err(self.hook_failure(hook, call, &reply));
             }
         }
         Ok(())
     }
 
-    fn hook_failure(&self, hook: &Hook, reply: &Reply) -> Failure {
+    fn hook_failure(&self, hook: &Hook, call: &Call, reply: &Reply) -> Failure {
         let why = match (reply.rc, hook.kind) {
             (TIMED_OUT, HookKind::Run) => format!("it timed out after {} s", hook.timeout_secs),
             (TIMED_OUT, HookKind::Exec) => {
@@ -229,6 +229,9 @@ impl ProjectRun<'_> {
             Some(_) => "its last lines are shown below",
         };
         let mut failure = Failure::new(Diagnostic::error(message, Some(hook.at.clone())).help(help));
+        if lines.is_none() && reply.output.iter().any(|line| is_of_docker(line)) {
+            failure.problems.push(self.explain(call, &reply.output));
+        }
         failure.logs.extend(lines);
         failure
     }

@@ -124,7 +124,7 @@ fn a_container_with_the_name_of_a_hooks_container_is_left_alone() {
     compose(&bed, "one", &run("true"));
     let name = format!("{}-app.web.hook", bed.id);
     stdout_of(Command::new("docker").args(["create", "--name", &name, "ghdeploy-test/busybox:1"]));
-    bed.sync([]).exits(5).prints("is already in use by container");
+    bed.sync([]).exits(5).prints("another container has the name");
     stdout_of(Command::new("docker").args(["rm", &name]));
     bed.sync([]).exits(0);
 }

@@ -6,7 +6,7 @@ use crate::bed::observe::{differences, fates};
 use crate::bed::{Bed, stdout_of};
 
 #[test]
-fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_docker() {
+fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_one_list_of_containers() {
     let bed = Bed::new("idle");
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro', '../shared/tz:/tz:ro']}");
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
@@ -14,11 +14,12 @@ fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_never_calls_doc
     bed.sync([]).exits(0);
     let (containers, root, calls, sshd) =
         (bed.containers(), bed.listing("root"), bed.docker_calls(), bed.sshd.logins_and_commands());
+    let lists = bed.docker_lists();
     // A fresh checkout has new times.
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
     assert_eq!(bed.sshd.logins_and_commands(), (sshd.0 + 1, sshd.1 + 1));
-    assert_eq!(bed.docker_calls(), calls);
+    assert_eq!((bed.docker_calls(), bed.docker_lists()), (calls, lists + 1));
     assert_eq!(bed.containers(), containers);
     assert_eq!(differences(&root, &bed.listing("root")), [""; 0]);
 }

@@ -122,10 +122,24 @@ impl Bed {
         std::fs::remove_file(self.path("bin/docker")).unwrap();
     }
 
-    /// Arguments of the calls of the host's `docker` so far.
+    /// Arguments of the calls of the host's `docker` so far, except for the list of containers that comes with
+    /// the facts.
     pub(crate) fn docker_calls(&self) -> Vec<String> {
+        self.docker_log().into_iter().filter(|call| !is_list(call)).collect()
+    }
+
+    /// Number of lists of containers so far that came with the facts.
+    pub(crate) fn docker_lists(&self) -> usize {
+        self.docker_log().iter().filter(|call| is_list(call)).count()
+    }
+
+    fn docker_log(&self) -> Vec<String> {
         std::fs::read_to_string(self.path("docker.log")).unwrap().lines().map(str::to_owned).collect()
     }
+}
+
+fn is_list(call: &str) -> bool {
+    call.starts_with("ps -a --filter label=com.docker.compose.project --format ")
 }
 
 /// Fills a folder with links to the tools.

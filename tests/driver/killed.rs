@@ -173,6 +173,42 @@ under_shells_with_tools! {
         enumerate(&bed, true).await;
     }
 
+    async fn at_any_step_of_the_way_back(bed: Bed) {
+        bed.put(&unmanaged());
+        bed.sync("blog", &old()).await;
+        let start = bed.beside("start");
+        copy(&bed.root, &start);
+        arm(&bed);
+        let stride = if bed.shell == Shell::Dash { 1 } else { 7 };
+        for how in ["before", "half"] {
+            for at in (1..).step_by(stride) {
+                copy(&start, &bed.root);
+                aim(&bed, 0, "never");
+                // A run that was cut off has left another version.
+                let driver = bed.opened().await;
+                bed.stage(&driver, "blog", &targets()[2], &[]).await;
+                expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+                drop(driver);
+                bed.settle().await;
+                let driver = bed.opened().await;
+                bed.stage_with_way_back(&driver, "blog", &new(), &old()).await;
+                expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+                aim(&bed, at, how);
+                let reply = driver.call(&Command::RestoreWell("blog".to_owned())).await;
+                aim(&bed, 0, "never");
+                drop(driver);
+                if let Ok(reply) = reply {
+                    assert!(reply.is_ok() && at > 15, "{reply:?} {at}");
+                    bed.settle().await;
+                    let expected: Tree = unmanaged().into_iter().chain(old()).collect();
+                    assert_eq!(bed.live(), expected);
+                    break;
+                }
+                converge(&bed, &targets()[at % 3]).await;
+            }
+        }
+    }
+
     async fn while_it_writes_the_listing(bed: Bed) {
         bed.sync("blog", &old()).await;
         arm(&bed);

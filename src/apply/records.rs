@@ -66,7 +66,7 @@ impl<'a> Records<'a> {
         self.write_or_revert(project, recorded, false).await
     }
 
-    /// Does the same for a project that is well again, or gone.
+    /// Records a project that is healthy again, or not deployed any more; it is no longer unsettled.
     pub(super) async fn settle(&self, project: &str, recorded: Option<ProjectState>) -> Result<()> {
         self.write_or_revert(project, recorded, true).await
     }

@@ -1,8 +1,8 @@
 //! Texts that may be shown: those that stand in the compose files of a project, as they were written.
 //!
 //! A message of Docker or Compose quotes values that come from the host's `.env`. Whether a quoted text is such
-//! a value cannot be seen in it. But what stands in the repository is known to whoever reads the messages, so
-//! exactly that may be shown.
+//! a value cannot be seen in it. But every reader of the messages can see the repository, so
+//! exactly what occurs there may be shown.
 
 use std::collections::BTreeSet;
 

@@ -297,13 +297,13 @@ fn host_settings(
     match dotenv::parse(&bytes, &[environment, before]) {
         Ok(read) => {
             for (name, value) in read.variables.iter() {
-                let Some(unknown) = value.unknown.first() else {
+                if value.unknown.is_empty() {
                     known.set(name, value.clone());
                     continue;
-                };
+                }
+                // What looks like the name of a variable may be a part of a value.
                 let host = context.on_host(at).unwrap_or_default();
-                let message =
-                    format!("`{name}` in {host} on the host depends on `{unknown}`, whose value stays there");
+                let message = format!("`{name}` in {host} on the host depends on values that stay there");
                 context.note(Diagnostic::error(message, None).help(format!("write `{name}` out")));
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::elsewhere::elsewhere;
-use super::host_only::settle;
+use super::host_only::{learn, settle};
 use super::repository::{OwnRepository, RunRepository, judge};
 use super::session::wants;
 use super::{Prepared, Reached, Session, Target, Worktree};
@@ -14,11 +14,11 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
-use crate::host::Transport;
-use crate::host::facts::probe_new;
+use crate::host::facts::{host_only, probe_new};
+use crate::host::{Driver, Transport};
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostWork, PlanOptions};
-use crate::state::deployed::{Commit, Deployed};
+use crate::state::deployed::{Commit, Deployed, ProjectState, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::repository::{Kinship, RepositoryMarks};
 use crate::state::wanted::Wanted;
@@ -83,6 +83,7 @@ impl Sync<'_> {
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
         probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;
+        self.learn_of_leaving(&driver, &wanted, &mut deployed).await?;
         let cut_off = session.enter_cut_off(&driver, &mut deployed).await?;
         // Containers may run from another folder, the root may belong to another repository: either is said
         // before anything is planned.
@@ -127,6 +128,36 @@ impl Sync<'_> {
         Ok(plan::host(&session.target.name, wanted, deployed, &options, &|path| tree.shown(path)))
     }
 
+    /// The projects that have left the repository and that this run takes down.
+    fn leaving<'d>(
+        &self,
+        wanted: &Wanted,
+        deployed: &'d Deployed,
+    ) -> impl Iterator<Item = (&'d str, &'d ProjectState)> {
+        let is_wanted = |name: &str| wanted.projects.iter().any(|project| project.name == name);
+        let all = deployed.state.projects.iter().map(|(name, state)| (name.as_str(), state));
+        all.filter(move |(name, _)| self.prune && self.selects(name) && !is_wanted(name))
+    }
+
+    /// Asks for compose files that only the host has in the folders of projects that are taken down.
+    async fn learn_of_leaving(
+        &self,
+        driver: &Driver,
+        wanted: &Wanted,
+        deployed: &mut Deployed,
+    ) -> Result<()> {
+        let mut question = HostOnlyQuestion::default();
+        for (name, state) in self.leaving(wanted, deployed) {
+            if let Some(manifest) = deployed.manifests.get(&unit(name)) {
+                question.extend(HostOnlyQuestion::of_folder(&state.dir, manifest));
+            }
+        }
+        if !question.is_empty() {
+            learn(deployed, host_only(driver, &question).await?);
+        }
+        Ok(())
+    }
+
     /// Refuses a root of another repository. Returns whether it is the same, and a note.
     fn judge_repository(
         &self,
@@ -139,10 +170,7 @@ impl Sync<'_> {
             return Ok((Kinship::Same, None));
         }
         let kinship = own.kinship(deployed);
-        let is_wanted = |name: &str| wanted.projects.iter().any(|project| project.name == name);
-        let names = deployed.state.projects.keys().map(String::as_str);
-        let leaving: Vec<&str> =
-            names.filter(|name| self.prune && self.selects(name) && !is_wanted(name)).collect();
+        let leaving: Vec<&str> = self.leaving(wanted, deployed).map(|(name, _)| name).collect();
         let owner = &deployed.state.repository;
         Ok((kinship, judge(kinship, &own.marks, owner, &target.root, &leaving)?))
     }

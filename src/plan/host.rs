@@ -659,8 +659,16 @@ impl Planner<'_> {
             }
         }
         // What is behind a link is not removed, nor is anything else of the project then.
-        let problems = problems::conflicts(&files, self.deployed, BTreeMap::new());
-        let note = (!self.options.prune).then(|| problems::gone(recorded, self.options.origin));
+        let mut problems = problems::conflicts(&files, self.deployed, BTreeMap::new());
+        if !actions.is_empty() {
+            let own = unit(name);
+            let rivals =
+                self.deployed.host_only.rivals_in(&recorded.dir, |path| self.deployed.manages(&own, path));
+            problems
+                .extend(rivals.map(|(path, _)| problems::decides_what_goes(&(self.shown)(path), recorded)));
+        }
+        let note = (!self.options.prune)
+            .then(|| problems::gone(recorded, self.options.origin, self.wanted.others.contains(name)));
         let (name, path) = (name.to_owned(), recorded.path.clone());
         let plan = ProjectPlan {
             name,

@@ -111,6 +111,18 @@ pub(super) fn rivals_by_path(
     rivals.map(problem).collect()
 }
 
+/// A compose file that only the host has is in the folder of a project that is to be taken down.
+pub(super) fn decides_what_goes(path: &str, recorded: &ProjectState) -> Diagnostic {
+    let message = format!(
+        "the host has an unmanaged {path}, which would decide what is taken down, so {} is left alone",
+        recorded.path
+    );
+    Diagnostic::error(message, None).help(format!(
+        "remove or rename it on the host and run sync again; or take the project down there: docker compose -p {} down",
+        recorded.project
+    ))
+}
+
 /// Containers of a project were started in another folder, where its data may be.
 #[must_use]
 pub fn elsewhere(elsewhere: &Elsewhere, project: &WantedProject) -> Diagnostic {
@@ -203,16 +215,18 @@ pub(super) fn drift(files: usize) -> Option<Diagnostic> {
 }
 
 /// A project has left the repository, and `prune` is off.
-pub(super) fn gone(recorded: &ProjectState, origin: Origin) -> Diagnostic {
+pub(super) fn gone(recorded: &ProjectState, origin: Origin, runs_elsewhere: bool) -> Diagnostic {
     if origin != Origin::Repository {
         let message = format!("{} was not in {origin} and stays as it is on the host", recorded.path);
         return Diagnostic::warning(message, None);
     }
-    Diagnostic::warning(
-        format!("{} is no longer in the repository and stays as it is on the host", recorded.path),
-        None,
-    )
-    .help("--prune takes it down: its managed files go, its volumes and all other files stay")
+    let what = if runs_elsewhere {
+        "belongs to another host now and stays as it is on this one"
+    } else {
+        "is no longer in the repository and stays as it is on the host"
+    };
+    Diagnostic::warning(format!("{} {what}", recorded.path), None)
+        .help("--prune takes it down: its managed files go, its volumes and all other files stay")
 }
 
 /// The wanted tree differs from its commit.

@@ -125,16 +125,29 @@ impl HostOnly {
         &'a self,
         project: &'a Project,
     ) -> impl Iterator<Item = (&'a RootPath, Option<&'a RootPath>)> {
-        let kinds = [&FILES[..], &OVERRIDES[..]].into_iter().filter(|_| !project.are_named);
-        kinds.filter_map(move |names| {
+        let own = &project.compose_files;
+        let rivals = self.rivals_in(&project.dir, |path| own.contains(path));
+        rivals.filter(|_| !project.are_named).map(move |(rival, names)| {
+            let is_of_kind = |file: &&RootPath| names.contains(&file.file_name());
+            (rival, own.iter().find(is_of_kind))
+        })
+    }
+
+    /// The compose files that only the host has and that Compose would read in a folder, each with the default
+    /// names of its kind. `is_own` tells the files that ghdeploy manages.
+    pub fn rivals_in<'a>(
+        &'a self,
+        dir: &'a RootPath,
+        is_own: impl Fn(&RootPath) -> bool + 'a,
+    ) -> impl Iterator<Item = (&'a RootPath, &'static [&'static str])> {
+        [&FILES[..], &OVERRIDES[..]].into_iter().filter_map(move |names| {
             for name in names {
-                let path = project.dir.join(name).ok()?;
-                if project.compose_files.contains(&path) {
+                let path = dir.join(name).ok()?;
+                if is_own(&path) {
                     return None;
                 }
                 if let Some(rival) = self.compose_files.get(&path) {
-                    let is_of_kind = |file: &&RootPath| names.contains(&file.file_name());
-                    return Some((rival, project.compose_files.iter().find(is_of_kind)));
+                    return Some((rival, names));
                 }
             }
             None

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::host_only::{compose_names, dotenvs, named_env_files};
-use super::wanted::{Wanted, WantedProject};
+use super::wanted::Wanted;
+use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 
 /// Question about what only the host has.
@@ -23,7 +24,8 @@ impl HostOnlyQuestion {
     pub fn of(wanted: &Wanted) -> Self {
         let mut question = Self::default();
         for project in &wanted.projects {
-            question.folders.insert(project.model.dir.clone(), names_in_tree(project));
+            let names = names_in_tree(&project.model.dir, &project.manifest);
+            question.folders.insert(project.model.dir.clone(), names);
             for path in dotenvs(&project.model) {
                 question.env_files.insert(path.to_string(), true);
             }
@@ -32,6 +34,13 @@ impl HostOnlyQuestion {
             }
         }
         question
+    }
+
+    /// The question about the compose files in a folder.
+    #[must_use]
+    pub fn of_folder(dir: &RootPath, manifest: &Manifest) -> Self {
+        let folders = BTreeMap::from([(dir.clone(), names_in_tree(dir, manifest))]);
+        Self { folders, ..Self::default() }
     }
 
     /// What this question asks and `asked` has not.
@@ -56,8 +65,7 @@ impl HostOnlyQuestion {
 }
 
 /// The default names of compose files that the tree has in the folder of a project.
-fn names_in_tree(project: &WantedProject) -> Vec<usize> {
-    let has =
-        |name: &str| project.model.dir.join(name).is_ok_and(|path| project.manifest.get(&path).is_some());
+fn names_in_tree(dir: &RootPath, manifest: &Manifest) -> Vec<usize> {
+    let has = |name: &str| dir.join(name).is_ok_and(|path| manifest.get(&path).is_some());
     compose_names().enumerate().filter(|(_, name)| has(name)).map(|(index, _)| index).collect()
 }

@@ -31,6 +31,8 @@ pub struct Wanted {
     pub unusable: Vec<UnusableFile>,
     /// The projects, sorted by name.
     pub projects: Vec<Arc<WantedProject>>,
+    /// Names of the projects that run on other hosts.
+    pub others: BTreeSet<String>,
     /// The files outside the projects' folders that projects read.
     pub shared: Manifest,
 }

@@ -52,11 +52,10 @@ pub fn read_again(
     let absent = absent_projects(tree, layout, &dirs);
     let absent: Vec<AbsentProject> =
         absent.into_iter().filter(|project| runs(&project.name, &ProjectSettings::default())).collect();
-    let loaded: Vec<(&ProjectDir, Project)> = dirs
-        .iter()
-        .zip(models(cache, tree, &dirs, root))
-        .filter(|(dir, model)| runs(&dir.name, &model.settings))
-        .collect();
+    let models = models(cache, tree, &dirs, root);
+    let (loaded, others): (Vec<(&ProjectDir, Project)>, Vec<_>) =
+        dirs.iter().zip(models).partition(|(dir, model)| runs(&dir.name, &model.settings));
+    let others = others.into_iter().map(|(dir, _)| dir.name.clone()).collect();
     let mut files: BTreeMap<&RootPath, Vec<&RootPath>> =
         loaded.iter().map(|(dir, _)| (&dir.dir, Vec::new())).collect();
     // What is there of a project whose compose file is not belongs to none.
@@ -127,7 +126,7 @@ pub fn read_again(
     let projects = loaded.iter().map(project).map(Arc::new).collect();
     let changes = tree.changes().to_vec();
     let commit = tree.commit().map(|hash| label(hash, !changes.is_empty()));
-    Ok(Wanted { commit, changes, absent, unusable, projects, shared })
+    Ok(Wanted { commit, changes, absent, unusable, projects, others, shared })
 }
 
 /// The projects whose compose file is in the commit and not there. Whether a submodule is one is not known.

@@ -53,6 +53,18 @@ fn a_compose_file_of_the_host_stops_its_project_until_the_repository_wins() {
     // Compose does not read this one.
     put(&bed, "app/docker-compose.yml", "services: {web: {image: other}}\n");
     bed.call(["sync"]).run().exits(0).prints("nothing to do");
+
+    // A project that leaves is not taken down by a compose file that ghdeploy does not know.
+    put(&bed, "app/compose.yaml", &own);
+    std::fs::remove_dir_all(bed.repo("services/app")).unwrap();
+    let before = bed.containers();
+    let said = "the host has an unmanaged services/app/compose.yaml, which would decide what is taken down, so services/app is left alone";
+    bed.sync(["--prune"]).exits(5).prints(said).prints("docker compose -p");
+    assert!(bed.root("app/compose.yml").exists());
+    assert_eq!(fates(&before, &bed.containers()), [].into());
+    bed.remove_guarded("app/compose.yaml");
+    bed.sync(["--prune"]).exits(0);
+    assert_eq!(names(&bed.containers()), ["blog/web"]);
 }
 
 #[test]

@@ -253,4 +253,12 @@ fn a_project_that_is_gone_is_reported_with_where_it_was_looked_for() {
     };
     assert!(notes(Origin::Repository).contains("no longer in the repository"));
     assert!(notes(Origin::Release(3)).contains("not in release 3"), "{}", notes(Origin::Release(3)));
+
+    // It may have moved to another host.
+    repo.write("shop/compose.yml", compose);
+    let work = repo.plan_of(&repo.wanted_where(&|name| name != "shop"), &host, |_| {});
+    assert_eq!(
+        work.notes[0].message,
+        "services/shop belongs to another host now and stays as it is on this one"
+    );
 }

@@ -102,6 +102,25 @@ fn a_compose_file_of_the_host_is_no_conflict_where_compose_file_names_others() {
 }
 
 #[test]
+fn a_compose_file_of_the_host_keeps_its_project_from_being_pruned() {
+    for (ours, theirs, is_read) in [
+        ("compose.yml", "compose.yaml", true),
+        ("compose.yml", "compose.override.yml", true),
+        ("compose.yml", "docker-compose.yml", false),
+    ] {
+        let repo = Projects::new(&[(&format!("blog/{ours}"), COMPOSE), ("shop/compose.yml", COMPOSE)]);
+        let host = with_rival(repo.deployed(), &format!("blog/{theirs}"), found("theirs"));
+        repo.remove(&format!("blog/{ours}"));
+        let work = repo.plan_with(&host, |asked| asked.prune = true);
+        let problems = project(&work, "blog").problems.iter().map(|problem| problem.message.clone());
+        let said = format!(
+            "the host has an unmanaged services/blog/{theirs}, which would decide what is taken down, so services/blog is left alone"
+        );
+        assert_eq!(problems.collect::<Vec<_>>(), if is_read { vec![said] } else { vec![] }, "{theirs}");
+    }
+}
+
+#[test]
 fn a_managed_compose_file_that_the_repository_drops_is_no_conflict() {
     let repo = Projects::new(&[("blog/compose.yaml", COMPOSE)]);
     let host = repo.deployed();
@@ -202,7 +221,7 @@ fn settings_that_cannot_be_followed_are_errors_that_name_the_file_on_the_host() 
         ),
         (
             "COMPOSE_PROFILES=${WHICH}\n",
-            "`COMPOSE_PROFILES` in /srv/services/blog/.env on the host depends on `WHICH`, whose value stays there",
+            "`COMPOSE_PROFILES` in /srv/services/blog/.env on the host depends on values that stay there",
         ),
         ("COMPOSE_FILE='\n", "/srv/services/blog/.env on the host: unterminated quoted value"),
         (

@@ -15,7 +15,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::config::Health;
-use crate::host::facts::{facts, facts_with_containers, holder_in_words, host_only, open};
+use crate::host::facts::{facts_and_host_only, holder_in_words, open};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport};
 use crate::outcome::event::{Event, Observer};
@@ -227,19 +227,12 @@ impl Session<'_> {
         wants: &BTreeMap<String, Manifest>,
         question: &HostOnlyQuestion,
     ) -> Result<Deployed> {
-        let asking = async {
-            if self.options.no_restart {
-                facts(driver, wants).await
-            } else {
-                facts_with_containers(driver, wants).await
-            }
-        };
-        let (opened, asked, host_only) =
-            tokio::join!(self.open(driver, access), asking, host_only(driver, question));
+        let asking = facts_and_host_only(driver, wants, question, !self.options.no_restart);
+        let (opened, asked) = tokio::join!(self.open(driver, access), asking);
         opened?;
-        let mut deployed = asked?;
+        let (mut deployed, host_only) = asked?;
         mend(driver, &mut deployed).await?;
-        learn(&mut deployed, host_only?);
+        learn(&mut deployed, host_only);
         Ok(deployed)
     }
 

@@ -74,7 +74,7 @@ pub fn holder_in_words(holder: &serde_json::Value) -> String {
 ///
 /// When the connection is lost, or the records on the host cannot be read.
 pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
-    ask(driver, wants, false).await
+    Ok(facts_and_host_only(driver, wants, &HostOnlyQuestion::default(), false).await?.0)
 }
 
 /// Asks for the same as [`facts`], and for the containers. If Docker does not list them, the facts say so.
@@ -83,23 +83,34 @@ pub async fn facts(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Resul
 ///
 /// As [`facts`].
 pub async fn facts_with_containers(driver: &Driver, wants: &BTreeMap<String, Manifest>) -> Result<Deployed> {
-    ask(driver, wants, true).await
+    Ok(facts_and_host_only(driver, wants, &HostOnlyQuestion::default(), true).await?.0)
 }
 
-async fn ask(driver: &Driver, wants: &BTreeMap<String, Manifest>, containers: bool) -> Result<Deployed> {
+/// Asks for the same as [`facts`], for what only the host has, and perhaps for the containers.
+///
+/// # Errors
+///
+/// As [`facts`] and [`host_only`].
+pub async fn facts_and_host_only(
+    driver: &Driver,
+    wants: &BTreeMap<String, Manifest>,
+    question: &HostOnlyQuestion,
+    containers: bool,
+) -> Result<(Deployed, HostOnlyAnswer)> {
     let command = Command::Facts {
         containers,
         wants: wants
             .iter()
             .map(|(unit, manifest)| (unit.clone(), manifest.digest().as_str().to_owned()))
             .collect(),
+        question: question.clone(),
     };
     let reply = driver.call(&command).await?;
     if !reply.is_ok() {
         return Err(broken("the records"));
     }
-    let containers = listed(&reply);
-    Ok(Deployed { containers, ..records(reply.events, wants)? })
+    let (containers, host_only) = (listed(&reply), read_host_only(&reply, question)?);
+    Ok((Deployed { containers, ..records(reply.events, wants)? }, host_only))
 }
 
 /// The containers that a reply lists.
@@ -334,12 +345,19 @@ pub async fn host_only(driver: &Driver, question: &HostOnlyQuestion) -> Result<H
     if question.is_empty() {
         return Ok(HostOnlyAnswer::default());
     }
-    let reply = driver.call(&Command::HostOnly(question.clone())).await?;
+    read_host_only(&driver.call(&Command::HostOnly(question.clone())).await?, question)
+}
+
+fn read_host_only(reply: &Reply, question: &HostOnlyQuestion) -> Result<HostOnlyAnswer> {
     let lost = || Error::unforeseen("the host's answer about env files cannot be parsed");
     if !reply.is_ok() {
         return Err(lost());
     }
-    let mut answer = HostOnlyAnswer { found: found(&reply), ..HostOnlyAnswer::default() };
+    let found = reply.events.iter().filter_map(|event| match event {
+        DriverEvent::ComposeFile { text } => read_found(text),
+        _ => None,
+    });
+    let mut answer = HostOnlyAnswer { found: found.collect(), ..HostOnlyAnswer::default() };
     let known = &mut answer.host_only;
     known.compose_files = answer.found.iter().map(|(path, _)| path.clone()).collect();
     let mut settings: BTreeMap<RootPath, Vec<u8>> = BTreeMap::new();

@@ -33,12 +33,14 @@ pub enum Command {
         holder: String,
     },
     /// Reports the state, the manifests that differ from these digests, the files that deviate from the
-    /// manifests, and perhaps the containers.
+    /// manifests, what [`Command::HostOnly`] reports, and perhaps the containers.
     Facts {
         /// Whether the containers of every project are listed, too.
         containers: bool,
         /// Unit and digest of its wanted manifest.
         wants: Vec<(String, String)>,
+        /// What is asked about what only the host has.
+        question: HostOnlyQuestion,
     },
     /// Reports what lies at these paths, with digests or (`hash: false`) without.
     Probe {
@@ -260,9 +262,11 @@ impl Command {
             Self::OpenToWrite { root, wait_secs, holder } => {
                 push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root]);
             }
-            Self::Facts { containers, wants } => {
+            Self::Facts { containers, wants, question } => {
                 push(&mut text, ["facts", if *containers { "containers" } else { "files" }]);
-                data = Some(wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n")).collect());
+                let wants = wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n"));
+                data =
+                    Some(wants.chain(["?\n".to_owned()]).chain(question_lines(question)).collect::<String>());
             }
             Self::Probe { hash, units, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
@@ -271,15 +275,7 @@ impl Command {
             }
             Self::HostOnly(question) => {
                 text.push_str("host_only");
-                let folder = |(dir, names): (&RootPath, &Vec<usize>)| {
-                    let names: String = names.iter().map(ToString::to_string).collect();
-                    format!("c{names} {}\n", path_line(dir.as_str()))
-                };
-                let env_file = |(path, has_settings): (&String, &bool)| {
-                    format!("{} {}\n", if *has_settings { "s" } else { "d" }, path_line(path))
-                };
-                let folders = question.folders.iter().map(folder);
-                data = Some(folders.chain(question.env_files.iter().map(env_file)).collect());
+                data = Some(question_lines(question).collect());
             }
             Self::Folders(paths) => {
                 text.push_str("folders");
@@ -352,6 +348,18 @@ impl Command {
         text.push('\n');
         text.into_bytes()
     }
+}
+
+/// The lines that ask about what only a host has.
+fn question_lines(question: &HostOnlyQuestion) -> impl Iterator<Item = String> {
+    let folder = |(dir, names): (&RootPath, &Vec<usize>)| {
+        let names: String = names.iter().map(ToString::to_string).collect();
+        format!("c{names} {}\n", path_line(dir.as_str()))
+    };
+    let env_file = |(path, has_settings): (&String, &bool)| {
+        format!("{} {}\n", if *has_settings { "s" } else { "d" }, path_line(path))
+    };
+    question.folders.iter().map(folder).chain(question.env_files.iter().map(env_file))
 }
 
 fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {
@@ -446,6 +454,12 @@ pub enum DriverEvent {
     /// The file or whatever else lies at a path that deviates or was asked for.
     Found {
         /// In the text form of manifests, with more kinds than `f` and `l`.
+        text: String,
+    },
+    /// A compose file of a default name that the tree lacks.
+    #[serde(rename = "compose")]
+    ComposeFile {
+        /// As in [`DriverEvent::Found`].
         text: String,
     },
     /// A container as `docker ps` lists it.

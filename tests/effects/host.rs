@@ -94,16 +94,13 @@ impl Host {
     pub(crate) fn obey(&mut self, words: &[&str], list: &[String], half: bool) -> Answer {
         match words {
             ["open", ..] => ok(),
-            ["facts", what, ..] => self.facts(list, *what == "containers"),
-            ["host_only"] => {
-                let mut events = vec![json!({"event": "env", "text": "k 01234567"})];
-                for line in list.iter().filter(|line| !line.starts_with('c')) {
-                    let path = line.rsplit_once(' ').unwrap().1;
-                    let digest = self.env_files.get(path).map_or("-", String::as_str);
-                    events.push(json!({"event": "env", "text": format!("d {digest}")}));
-                }
-                (events, 0)
+            ["facts", what, ..] => {
+                let middle = list.iter().position(|line| line == "?").unwrap();
+                let (mut events, rc) = self.facts(&list[..middle], *what == "containers");
+                events.extend(self.host_only(&list[middle + 1..]));
+                (events, rc)
             }
+            ["host_only"] => (self.host_only(list), 0),
             ["probe", how] => self.probe(*how == "hash", list),
             ["candidate", unit] => match self.arrived(unit) {
                 Ok(()) => {
@@ -185,6 +182,16 @@ impl Host {
             }
             words => refused(&format!("unknown command {words:?}")),
         }
+    }
+
+    fn host_only(&self, question: &[String]) -> Vec<Value> {
+        let env_files = question.iter().filter(|line| !line.starts_with('c'));
+        let digests = env_files.map(|line| {
+            let path = line.rsplit_once(' ').unwrap().1;
+            let digest = self.env_files.get(path).map_or("-", String::as_str);
+            json!({"event": "env", "text": format!("d {digest}")})
+        });
+        [json!({"event": "env", "text": "k 01234567"})].into_iter().chain(digests).collect()
     }
 
     fn facts(&self, wants: &[String], containers: bool) -> Answer {

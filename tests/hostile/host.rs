@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ghdeploy::base::error::{Error, Exit};
 use ghdeploy::host::{Command, ComposeFolder, Driver, Notices, Remote, Starting, Transport};
+use ghdeploy::state::question::HostOnlyQuestion;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::Instant;
 
@@ -165,7 +166,8 @@ async fn events_without_end_are_given_up() {
             host.flood(&entry).await;
         }
     });
-    let wants = Command::Facts { wants: Vec::new(), containers: false };
+    let wants =
+        Command::Facts { wants: Vec::new(), containers: false, question: HostOnlyQuestion::default() };
     says(&evil.call(&wants).await.0, "the host sends an answer without end");
     assert!(evil.sent() < 66 * MIB, "{}", evil.sent());
 }

@@ -66,10 +66,9 @@ within() {
   [ $rc != 137 ] || return 124
   return $rc
 }
-# list_containers: reports the containers of every project, each as "ID NAME PROJECT SERVICE NUMBER ONEOFF
-# STATE STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs. Of those that have ended, and those without a
-# network of their own, it also reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR". At the end comes
-# the status of `docker`: 0 if these are all containers, 124 if it did not answer in time.
+# list_containers: prints the containers of every project, each as "ID NAME PROJECT SERVICE NUMBER ONEOFF STATE
+# STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs, after an empty line. Then comes "= STATUS": 0 if these
+# are all containers, 124 if Docker did not answer in time.
 list_containers() {
   format='{{.ID}}\t{{.Names}}'
   for field in project service container-number oneoff; do
@@ -77,8 +76,15 @@ list_containers() {
   done
   format=$format'\t{{.State}}\t{{.Status}}\t{{.Ports}}\t{{.Image}}\t{{.Networks}}'
   format=$format'\t{{.Label "'$label.project.working_dir'"}}'
-  out=$(within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null); rc=$?
-  if [ $rc != 0 ]; then output "$out"
+  print ''
+  within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null
+  print "= $?"
+}
+# report_containers LIST STATUS: reports what list_containers has printed. Of the containers that have ended, and
+# of those without a network of their own, it also reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
+report_containers() {
+  out=${1#"$nl"}
+  if [ "$2" != 0 ]; then output "$out"
   elif [ -n "$out" ]; then
     print "$out" | report listed
     # A container that Docker failed to start has no exit status 0.
@@ -86,9 +92,9 @@ list_containers() {
       NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
     [ -z "$ids" ] || inspect_listed "$ids"
   fi
-  event docker "\"rc\":$rc"
+  event docker "\"rc\":$2"
 }
-# inspect_listed IDS: reports more about containers; see list_containers.
+# inspect_listed IDS: reports more about containers; see report_containers.
 inspect_listed() {
   format='{{.Id}}	{{with .HostConfig}}{{.RestartPolicy.Name}}	{{.RestartPolicy.MaximumRetryCount}}'
   format=$format'	{{$.RestartCount}}	{{.NetworkMode}}	{{.PidMode}}	{{.IpcMode}}{{end}}'

@@ -1,16 +1,26 @@
 # shellcheck shell=sh
 # Facts: what is deployed, and what lies at the paths that a client asks for.
 
-# facts containers|files BYTES, followed by lines "UNIT SHA256": reports the state; for each unit "same", if
-# its manifest has that digest, or else its manifest; pending manifests; the files that deviate; and the
-# containers, if those are asked for. Docker answers while the files are compared.
+# facts containers|files BYTES, followed by lines "UNIT SHA256", a line "?", and the lines of host_only: reports
+# the state; for each unit "same", if its manifest has that digest, or else its manifest; pending manifests;
+# the files that deviate; what host_only reports; and the containers, if those are asked for. While Docker
+# answers, the rest is looked at.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
   take "$2" || return 1
-  wants=$nl$value$nl units=$value pending=
+  value=$nl$value$nl
+  asked=${value#*"$nl?$nl"} wants=${value%%"$nl?$nl"*}$nl
+  units=$wants pending=
   hash_manifests
   is_clean & clean=$!
-  [ "$1" = files ] || list_containers
+  [ -z "$asked" ] || make_key
+  if [ "$1" = files ]; then report_host_only "$(print "$asked" | look_at_host_only)"
+  else
+    out=$(list_containers | { value=$(print "$asked" | look_at_host_only); cat; print "$value"; })
+    said=${out##*"$nl= "} rc=${said%%"$nl"*}
+    report_host_only "${said#"$rc"}"
+    report_containers "${out%"$nl= $said"}" "$rc"
+  fi
   [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"
   set +f

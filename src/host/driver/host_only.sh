@@ -16,12 +16,19 @@ compose.override.yml compose.override.yaml docker-compose.override.yml docker-co
 # first digest, "k NAME" names the key.
 host_only() {
   take "$1" || return 1
-  # Only who holds the lock makes a key.
+  make_key
+  report_host_only "$(print "$value" | look_at_host_only)"
+}
+# make_key: makes the key, if there is none. Only who holds the lock does.
+make_key() {
   [ -z "$locked" ] || [ -s "$data/key" ] ||
     { dd if=/dev/urandom bs=32 count=1 status=none | hex >"$data/key.new" &&
       flush "$data/key.new" && mv -f "$data/key.new" "$data/key"; } 2>/dev/null || :
+}
+# look_at_host_only < lines of host_only: prints what is reported about them; compose files as "c MANIFEST-LINE".
+look_at_host_only() {
   key=
-  out=$(while IFS= read -r line; do
+  while IFS= read -r line; do
     what=${line%% *} line=${line#* }
     parse_path
     case $what in
@@ -29,13 +36,14 @@ host_only() {
       c*) print_compose_files "${what#c}" "${path:+$path/}" "${name:+$name/}" ;;
       *) print_env_file "$what" ;;
     esac
-  done <<.
-$value
-.
-  )
+  done
+}
+# report_host_only TEXT: reports what look_at_host_only has printed.
+report_host_only() {
+  out=${1#"$nl"}
   case $nl$out in
     *"${nl}c "*)
-      print "$out" | sed -n 's/^c //p' | report found
+      print "$out" | sed -n 's/^c //p' | report compose
       out=$(print "$out" | sed '/^c /d') ;;
   esac
   [ -z "$out" ] || print "$out" | report env

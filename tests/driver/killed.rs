@@ -104,6 +104,16 @@ async fn at_some_time(bed: &Bed, rollback: bool) {
     }
 }
 
+/// The ways in which a step ends, and the first step that does. Of two steps, one is cut off before it begins and
+/// the next one in its middle.
+const WAYS: [(usize, &str); 2] = [(1, "before"), (2, "half")];
+
+/// Number of steps from one that is cut off to the next one that is cut off in the same way. Dash goes through all
+/// steps. The other shells do the same steps in the same order, so a sample is enough.
+fn stride(bed: &Bed) -> usize {
+    if bed.shell == Shell::Dash { 2 } else { 14 }
+}
+
 /// Kills the driver at every step of a swap or of a rollback, and lets the next run converge.
 async fn enumerate(bed: &Bed, rollback: bool) {
     bed.put(&unmanaged());
@@ -111,11 +121,8 @@ async fn enumerate(bed: &Bed, rollback: bool) {
     let start = bed.beside("start");
     copy(&bed.root, &start);
     arm(bed);
-    // Dash goes through all steps. The other shells do the same steps in the same order, so a sample is
-    // enough.
-    let stride = if bed.shell == Shell::Dash { 1 } else { 7 };
-    for how in ["before", "half"] {
-        for at in (1..).step_by(stride) {
+    for (first, how) in WAYS {
+        for at in (first..).step_by(stride(bed)) {
             copy(&start, &bed.root);
             aim(bed, 0, "never");
             let driver = bed.opened().await;
@@ -179,9 +186,8 @@ under_shells_with_tools! {
         let start = bed.beside("start");
         copy(&bed.root, &start);
         arm(&bed);
-        let stride = if bed.shell == Shell::Dash { 1 } else { 7 };
-        for how in ["before", "half"] {
-            for at in (1..).step_by(stride) {
+        for (first, how) in WAYS {
+            for at in (first..).step_by(stride(&bed)) {
                 copy(&start, &bed.root);
                 aim(&bed, 0, "never");
                 // A run that was cut off has left another version.

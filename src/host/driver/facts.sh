@@ -17,9 +17,10 @@ facts() {
   if [ "$1" = files ]; then report_host_only "$(print "$asked" | look_at_host_only)"
   else
     out=$(list_containers | { value=$(print "$asked" | look_at_host_only); cat; print "$value"; })
-    said=${out##*"$nl= "} rc=${said%%"$nl"*}
+    said=${out##*"$nl= "} all=${out%"$nl= "*}
+    rc=${said%%"$nl"*}
+    report_containers "$all" "$rc"
     report_host_only "${said#"$rc"}"
-    report_containers "${out%"$nl= $said"}" "$rc"
   fi
   [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"

@@ -1,11 +1,18 @@
 #!/bin/sh
 # Finds the ghdeploy binary for exactly this version of the action and writes its path to the output `binary`:
 #
+#   get.sh           finds it, or builds it
+#   get.sh find      finds it; if it has to be built, writes the outputs `path` and `key`, by which GitHub's cache
+#                    may have a binary that was built before
+#
+# It is the first of these:
+#
 #   1. GHDEPLOY_BINARY, if it is set: a path, or a name on PATH;
 #   2. the release of this version, if .github/action/sha256sums has its digest;
 #   3. a build of the sources next to this script.
 #
-# A downloaded or built binary stays in the runner's tool cache, which self-hosted runners keep between runs.
+# A downloaded or built binary stays in the runner's tool cache, which self-hosted runners keep between runs. After a
+# build, the output `built` is true.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -69,7 +76,14 @@ sources=$(cd "$top" && find Cargo.toml Cargo.lock src -type f | LC_ALL=C sort | 
   printf '%s %s\n' "$(sha256 <"$file")" "$file"
 done | sha256)
 home=$cache/ghdeploy/$version-$sources
-if [ ! -x "$home/ghdeploy" ]; then
+# Another system's C library may have been restored with the cache.
+if ! "$home/ghdeploy" --version >/dev/null 2>&1; then
+  if [ "${1:-}" = find ]; then
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null | tr ' ' -) || libc=''
+    echo "path=$home" >>"$GITHUB_OUTPUT"
+    echo "key=ghdeploy-$version-$(uname -s)-$(uname -m)-${libc:-other}-$sources" >>"$GITHUB_OUTPUT"
+    exit 0
+  fi
   command -v cargo >/dev/null ||
     die "ghdeploy $version has no release for $(uname -s) $(uname -m), and cargo is not installed: install Rust, or set GHDEPLOY_BINARY"
   echo "::group::building ghdeploy $version"
@@ -78,5 +92,6 @@ if [ ! -x "$home/ghdeploy" ]; then
   mkdir -p "$home"
   cp "$cache/ghdeploy/target/release/ghdeploy" "$home/new.$$"
   mv -f "$home/new.$$" "$home/ghdeploy"
+  echo "built=true" >>"$GITHUB_OUTPUT"
 fi
 found "$home/ghdeploy" "built from the action's sources"

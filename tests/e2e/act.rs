@@ -81,7 +81,12 @@ impl Workflows {
         }
         act.args(["--env", &format!("GITHUB_API_URL={}", self.github.api())]);
         act.args(["--env", concat!("GHDEPLOY_BINARY=", env!("CARGO_BIN_EXE_ghdeploy"))]);
-        act.arg("--local-repository").arg(format!("{}={}", published(), bed.path("action").display()));
+        act.arg("--local-repository").arg(format!(
+            "{}={}",
+            pinned("ghdeploy/ghdeploy"),
+            bed.path("action").display()
+        ));
+        cache(bed, &mut act);
         act
     }
 
@@ -145,18 +150,48 @@ fn export(to: &Path) {
     }
 }
 
-/// Name of the action in the workflows: `ghdeploy/ghdeploy@SHA`.
-fn published() -> String {
-    let text = std::fs::read_to_string(Path::new(TOP).join(".github/workflows/deploy.yml")).unwrap();
-    let at = text.find("ghdeploy/ghdeploy@").unwrap();
-    text[at..].split_whitespace().next().unwrap().to_owned()
+/// An action as the workflows and the action name it: `OWNER/NAME@SHA`.
+fn pinned(action: &str) -> String {
+    let mut texts = walkdir::WalkDir::new(Path::new(TOP).join(".github/workflows"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.path().to_owned())
+        .chain([Path::new(TOP).join("action.yml")])
+        .filter_map(|path| std::fs::read_to_string(path).ok());
+    let name = format!("{action}@");
+    let found = texts.find_map(|text| {
+        let at = text.find(&name)?;
+        text[at..].split_whitespace().next().map(str::to_owned)
+    });
+    found.unwrap_or_else(|| panic!("nothing uses {action}"))
+}
+
+/// Replaces GitHub's cache by a folder of the test. act fetches an action even if its step is skipped.
+fn cache(bed: &Bed, act: &mut Command) {
+    let (dir, store) = (bed.path("actions/cache"), bed.path("cached"));
+    std::fs::create_dir_all(&store).unwrap();
+    for (name, does) in [
+        ("restore", "if [ -e \"$STORE/$KEY\" ]; then mkdir -p \"$FILE\"; cp \"$STORE/$KEY/\"* \"$FILE\"; fi"),
+        ("save", "cp -r \"$FILE\" \"$STORE/$KEY\""),
+    ] {
+        let action = format!(
+            "name: x\ndescription: x\ninputs:\n  path: {{required: true}}\n  key: {{required: true}}\nruns:\n  using: composite\n  steps:\n    - shell: sh\n      env: {{FILE: '${{{{ inputs.path }}}}', KEY: '${{{{ inputs.key }}}}', STORE: '{}'}}\n      run: {does}\n",
+            store.display()
+        );
+        std::fs::create_dir_all(dir.join(name)).unwrap();
+        std::fs::write(dir.join(name).join("action.yml"), action).unwrap();
+    }
+    let (_, commit) =
+        pinned("actions/cache/restore").split_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    act.arg("--local-repository").arg(format!("actions/cache@{commit}={}", dir.display()));
 }
 
 /// A job that uses the action of the repository and keeps its outputs.
 fn job(on: &str, bed: &Bed, with: &str) -> String {
     let kept = bed.path("outputs.json");
+    let checkout = pinned("actions/checkout");
     format!(
-        "on: {on}\njobs:\n  x:\n    runs-on: ubuntu-24.04\n    outputs: {{projects: '${{{{ steps.x.outputs.projects }}}}', changed: '${{{{ steps.x.outputs.changed }}}}'}}\n    steps:\n      - uses: actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8\n      - uses: ./\n        id: x\n        with: {with}\n      - if: always()\n        env: {{OUTPUTS: '${{{{ toJSON(steps.x.outputs) }}}}'}}\n        run: printf '%s' \"$OUTPUTS\" >'{}'\n",
+        "on: {on}\njobs:\n  x:\n    runs-on: ubuntu-24.04\n    outputs: {{projects: '${{{{ steps.x.outputs.projects }}}}', changed: '${{{{ steps.x.outputs.changed }}}}'}}\n    steps:\n      - uses: {checkout}\n      - uses: ./\n        id: x\n        with: {with}\n      - if: always()\n        env: {{OUTPUTS: '${{{{ toJSON(steps.x.outputs) }}}}'}}\n        run: printf '%s' \"$OUTPUTS\" >'{}'\n",
         kept.display()
     )
 }
@@ -285,26 +320,25 @@ fn a_pull_request_gets_its_plan_as_a_comment_and_in_the_summary() {
 
 /// GitHub's actions for artifacts, and what replaces them here: its servers are a folder.
 const ARTIFACTS: [(&str, &str); 2] = [
-    ("actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02", "cp \"$FILE\" \"$STORE\""),
-    (
-        "actions/download-artifact@634f93cb2916e3fdff6788551b99b062d0335ce0",
-        "mkdir -p \"$FILE\" && cp \"$STORE\"/* \"$FILE\"",
-    ),
+    ("actions/upload-artifact", "cp $FILE \"$STORE\""),
+    ("actions/download-artifact", "mkdir -p \"$FILE\" && cp \"$STORE\"/* \"$FILE\""),
 ];
 
+/// Replaces one of GitHub's actions. `does` finds its input `path` in `$FILE`, and a folder of the test in `$STORE`.
 fn artifacts(bed: &Bed, name: &str, does: &str, act: &mut Command) {
-    let (dir, store) = (bed.path(name.split('@').next().unwrap()), bed.path("handed-over"));
+    let (dir, store) = (bed.path(name), bed.path("handed-over"));
     std::fs::create_dir_all(&store).unwrap();
     std::fs::create_dir_all(&dir).unwrap();
-    let inputs = ["name", "path", "retention-days", "run-id", "github-token"]
-        .map(|input| format!("  {input}: {{required: false}}\n"));
+    let inputs =
+        ["name", "path", "retention-days", "run-id", "github-token", "merge-multiple", "if-no-files-found"]
+            .map(|input| format!("  {input}: {{required: false}}\n"));
     let action = format!(
         "name: x\ndescription: x\ninputs:\n{}runs:\n  using: composite\n  steps:\n    - shell: sh\n      env: {{FILE: '${{{{ inputs.path }}}}', STORE: '{}'}}\n      run: {does}\n",
         inputs.concat(),
         store.display()
     );
     std::fs::write(dir.join("action.yml"), action).unwrap();
-    act.arg("--local-repository").arg(format!("{name}={}", dir.display()));
+    act.arg("--local-repository").arg(format!("{}={}", pinned(name), dir.display()));
 }
 
 #[test]

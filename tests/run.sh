@@ -24,7 +24,7 @@ fmt         formatting (cargo fmt --check)
 clippy      lints, warnings are errors (cargo clippy)
 deny        licences and sources of the dependencies (cargo deny)
 shellcheck  every shell script
-actionlint  the workflows, and the one that the README tells users to copy
+actionlint  the workflows, and those that the README tells users to copy
 zizmor      the security of the action and of the workflows
 examples    each folder of services/, as Compose reads it
 
@@ -34,6 +34,11 @@ e2e         the binary, against a real sshd, Docker Engine and Compose; the work
 faults      syncs that are killed at random points
 demo        tests/demo.sh
 '
+# Not among all: its answer changes without a commit, and it fetches RustSec's database. A scheduled workflow runs it.
+# shellcheck disable=SC2016  # a table, not code
+OTHERS='
+advisories  dependencies with known vulnerabilities, unmaintained or withdrawn ones (cargo deny)
+'
 
 # The integration tests (tests/NAME.rs and tests/NAME/main.rs) that are not part of `test`.
 COMPOSE_SUITES='compose_differential replay'
@@ -42,8 +47,9 @@ ENGINE_SUITES='e2e faults'
 gate_needs() { # GATE: the items of tests/setup.sh
   case $1 in
     fmt)      echo rustfmt ;;
+    advisories) echo deny ;;
     examples) echo compose ;;
-    test)     echo rust tools busybox shells ssh ;;
+    test)     echo rust tools busybox shells ssh act ;;
     compose)  echo rust tools compose ;;
     e2e)      echo test ;;
     faults)   echo demo ;;
@@ -58,6 +64,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 gate_fmt()    { cargo fmt --check; }
 gate_clippy() { cargo clippy --all-targets --locked -- -D warnings; }
 gate_deny()   { cargo deny --locked --config .cargo/deny.toml check licenses bans sources; }
+gate_advisories() { cargo deny --locked --config .cargo/deny.toml check advisories; }
 
 shell_files() { # by name, or by their first line
   local file first
@@ -92,25 +99,28 @@ gate_shellcheck() {
   shellcheck -x -a "$WORK/driver.sh"
 }
 
-readme_workflow() { # writes it where the linters look for workflows, and prints the directory
+readme_workflows() { # writes them where the linters look for workflows, and prints the directory
   local to=$WORK/readme/.github/workflows
   mkdir -p "$to"
-  awk '/^```/ { if (text ~ /\njobs:/) printf "%s", text; text = ""; on = ($0 == "```yaml"); next } on { text = text $0 "\n" }' \
-    README.md >"$to/deploy.yml"
-  [ -s "$to/deploy.yml" ] || die "the README has no workflow to copy"
+  awk -v to="$to" '/^```/ {
+      if (text ~ /\njobs:/) printf "%s", text >(to "/" ++count ".yml")
+      text = ""; inside = ($0 == "```yaml"); next
+    }
+    inside { text = text $0 "\n" }' README.md
+  [ "$(find "$to" -type f | wc -l)" -ge 4 ] || die "the README lacks workflows to copy: one with a job, and one for each workflow to call"
   echo "$WORK/readme"
 }
 
 gate_actionlint() {
   local readme
-  readme=$(readme_workflow)
+  readme=$(readme_workflows)
   actionlint
   (cd "$readme" && actionlint)
 }
 
 gate_zizmor() {
   local readme
-  readme=$(readme_workflow)
+  readme=$(readme_workflows)
   zizmor --offline --no-progress --pedantic action.yml .github/workflows .github/dependabot.yml "$readme/.github/workflows"
 }
 
@@ -179,7 +189,7 @@ gate_demo() { # with the binary of the tests, if there are any: another build ta
 
 names() { awk 'NF { print $1 }' <<<"$GATES"; }
 group() { awk -v RS= -v paragraph="$1" 'NR == paragraph' <<<"$GATES" | awk '{ print $1 }'; }
-list()  { sed '/^$/d; s/^/  /' <<<"$GATES"; }
+list()  { sed '/^$/d; s/^/  /' <<<"$GATES$OTHERS"; }
 
 CHOSEN=()
 for argument; do
@@ -189,7 +199,7 @@ for argument; do
     lints)     mapfile -t -O ${#CHOSEN[@]} CHOSEN < <(group 1) ;;
     suites)    mapfile -t -O ${#CHOSEN[@]} CHOSEN < <(group 2) ;;
     *)
-      names | grep -x -e "$argument" >/dev/null ||
+      { names; GATES=$OTHERS names; } | grep -x -e "$argument" >/dev/null ||
         { printf 'there is no gate named %s; the gates are:\n' "$argument"; list; exit 2; } >&2
       CHOSEN+=("$argument") ;;
   esac

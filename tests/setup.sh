@@ -111,6 +111,7 @@ find_missing() {
     need curl            curl
     need procps          pgrep
     need util-linux      flock
+    need jq              jq                         # the release script reads JSON with it
   fi
   if wants ssh; then
     need openssh-client  ssh
@@ -133,7 +134,6 @@ find_missing() {
   fi
   if wants network; then
     need rsync    rsync
-    need jq       jq
     need iproute2 ip
   fi
   if wants registry; then need docker-registry docker-registry; fi

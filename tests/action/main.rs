@@ -5,6 +5,7 @@
 
 mod inputs;
 mod pins;
+mod release;
 
 use std::fs;
 use std::path::{Path, PathBuf};

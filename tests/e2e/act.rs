@@ -81,11 +81,9 @@ impl Workflows {
         }
         act.args(["--env", &format!("GITHUB_API_URL={}", self.github.api())]);
         act.args(["--env", concat!("GHDEPLOY_BINARY=", env!("CARGO_BIN_EXE_ghdeploy"))]);
-        act.arg("--local-repository").arg(format!(
-            "{}={}",
-            pinned("ghdeploy/ghdeploy"),
-            bed.path("action").display()
-        ));
+        for action in BTreeSet::from([pinned("ghdeploy/ghdeploy"), callable()]) {
+            act.arg("--local-repository").arg(format!("{action}={}", bed.path("action").display()));
+        }
         cache(bed, &mut act);
         act
     }
@@ -143,7 +141,7 @@ impl Workflows {
 
 /// Copies the action as a runner has it after a checkout.
 fn export(to: &Path) {
-    for file in ["action.yml", ".github/action", "Cargo.toml"] {
+    for file in ["action.yml", ".github/action", ".github/workflows", "Cargo.toml"] {
         let to = to.join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         stdout_of(Command::new("cp").arg("-r").arg(Path::new(TOP).join(file)).arg(to));
@@ -164,6 +162,13 @@ fn pinned(action: &str) -> String {
         text[at..].split_whitespace().next().map(str::to_owned)
     });
     found.unwrap_or_else(|| panic!("nothing uses {action}"))
+}
+
+/// The commit of this repository whose workflows the README calls: `OWNER/NAME@SHA`.
+fn callable() -> String {
+    let block = crate::readme::block("yaml", "/.github/workflows/deploy.yml@");
+    let commit = block.split("deploy.yml@").nth(1).unwrap().split_whitespace().next().unwrap();
+    format!("ghdeploy/ghdeploy@{commit}")
 }
 
 /// Replaces GitHub's cache by a folder of the test. act fetches an action even if its step is skipped.
@@ -588,8 +593,11 @@ fn failed_skipped_or_missing_tests_leave_no_image_and_no_deploy() {
         .prints("the jobs that this one needs: `test` failure");
     none("a test fails");
     let workflow = std::fs::read_to_string(bed.repo(".github/workflows/build.yml")).unwrap();
-    let skipped =
-        workflow.replacen("    if: github.repository != 'ghdeploy/ghdeploy'\n", "    if: false\n", 1);
+    let skipped = workflow.replacen(
+        "    if: github.repository != 'ghdeploy/ghdeploy' && !inputs.needs\n",
+        "    if: false\n",
+        1,
+    );
     bed.write(".github/workflows/build.yml", skipped).write("Makefile", "test:\n\t@echo all well\n");
     bed.commit();
     push(&workflows, &registry, NOTHING_BEFORE).exits(1).prints("`test` skipped");
@@ -608,4 +616,103 @@ fn failed_skipped_or_missing_tests_leave_no_image_and_no_deploy() {
     workflows.github.state().checks = vec![check("success")];
     push(&workflows, &registry, NOTHING_BEFORE).exits(0).prints("1 image built");
     assert_eq!(registry.tags("ann/app").len(), 3);
+}
+
+/// A repository whose workflows call those of this one, as the README says.
+fn calling(test: &str, workflow: &str) -> Workflows {
+    let workflows = Workflows::new(test);
+    let bed = &workflows.bed;
+    std::fs::remove_dir_all(bed.repo(".github/workflows")).unwrap();
+    let caller = crate::readme::block("yaml", &format!("/.github/workflows/{workflow}.yml@"));
+    bed.write(&format!(".github/workflows/{workflow}.yml"), caller);
+    bed.commit();
+    workflows
+}
+
+#[test]
+fn eight_lines_deploy_and_their_inputs_are_obeyed() {
+    let workflows = calling("actcall", "deploy");
+    let bed = &workflows.bed;
+    let path = ".github/workflows/deploy.yml";
+    let caller = std::fs::read_to_string(bed.repo(path)).unwrap();
+    assert_eq!(caller.lines().count(), 8, "{caller}");
+    let push = || workflows.run(workflows.act("push", &json!({"ref": "refs/heads/main"})).args(["-W", path]));
+    push().exits(0).prints("2 projects done");
+    assert_eq!(bed.containers().len(), 3);
+    assert_eq!(workflows.github.state().deployments[0]["environment"], "web");
+    bed.write("services/blog/web.conf", "two");
+    bed.write("services/shop/new", "x");
+    let secrets = "    secrets: {SSH_KEY";
+    let with = |inputs: &str| {
+        bed.write(path, caller.replacen(secrets, &format!("    with: {{{inputs}}}\n{secrets}"), 1));
+        bed.commit();
+    };
+    with("dry-run: true");
+    push().exits(0).prints("restart");
+    assert_eq!(bed.on_host("blog/web.conf"), "one");
+    with("project: blog, force: true, args: '--lock-wait 1m --parallel 1'");
+    push().exits(0).prints("1 project done");
+    assert_eq!((bed.on_host("blog/web.conf").as_str(), bed.root("shop/new").exists()), ("two", false));
+    with("rollback-to: previous");
+    push().exits(0).prints("back to release");
+    assert_eq!(bed.on_host("blog/web.conf"), "one");
+    // An input that a rollback has no use for is not ignored.
+    with("rollback-to: previous, force: true");
+    push().exits(1).prints("the input `force` has no effect on this command, only on: sync");
+}
+
+#[test]
+fn eight_lines_plan_a_pull_request() {
+    let workflows = calling("actcallplan", "plan");
+    let bed = &workflows.bed;
+    let base = workflows.head();
+    bed.git(&["checkout", "-q", "-b", "topic"]);
+    bed.write("services/blog/web.conf", "two");
+    bed.commit();
+    let head = workflows.head();
+    bed.git(&["checkout", "-q", "main"]);
+    bed.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+    workflows.github.state().heads.insert(7, head.clone());
+    let repo = json!({"id": 1, "full_name": REPOSITORY});
+    let payload = json!({"pull_request": {"number": 7, "base": {"sha": base, "repo": repo}, "head": {"sha": head, "repo": repo}}});
+    let mut act = workflows.act("pull_request", &payload);
+    act.args(["-W", ".github/workflows/plan.yml"]);
+    for (name, does) in ARTIFACTS {
+        artifacts(bed, name, does, &mut act);
+    }
+    workflows.run(&mut act).exits(0).prints("commented on #7");
+    assert!(workflows.github.state().bodies(7)[0].contains("| `blog` | changed, 1 file | restart `web` |"));
+}
+
+#[test]
+fn a_called_build_judges_its_own_tests_or_the_jobs_of_its_caller() {
+    let (workflows, registry) = (calling("actcallbuild", "build"), Registry::start());
+    let bed = &workflows.bed;
+    let path = ".github/workflows/build.yml";
+    let caller = std::fs::read_to_string(bed.repo(path)).unwrap();
+    chain(&workflows, &registry, "@echo all well");
+    plugins(bed);
+    bed.write(path, &caller);
+    bed.commit();
+    push(&workflows, &registry, NOTHING_BEFORE).exits(0).prints("1 image built").prints("3 projects done");
+    // Jobs of the caller instead: after a failed one, the gate is closed and nothing is deployed.
+    let own = |tests: &str| {
+        let job = format!("jobs:\n  unit:\n    runs-on: ubuntu-24.04\n    steps: [{{run: {tests}}}]\n");
+        let needs =
+            "    needs: unit\n    if: ${{ !cancelled() }}\n    with: {needs: '${{ toJSON(needs) }}'}\n";
+        bed.write(
+            path,
+            caller.replacen("jobs:\n", &job, 1).replacen("    with: {test: make test}\n", needs, 1),
+        );
+        bed.write("services/app/page", tests);
+        bed.commit();
+    };
+    let tags = registry.tags("ann/app");
+    let before = workflows.head();
+    own("exit 1");
+    push(&workflows, &registry, &before).exits(1).prints("`unit` failure");
+    assert_eq!((registry.tags("ann/app"), bed.inside("app/web", &["cat", "/page"]).as_str()), (tags, "one"));
+    own("exit 0");
+    push(&workflows, &registry, &before).exits(0).prints("1 image built");
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "exit 0");
 }

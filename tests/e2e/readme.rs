@@ -32,7 +32,7 @@ fn blocks(language: &str) -> Vec<String> {
     blocks
 }
 
-fn block(language: &str, words: &str) -> String {
+pub(crate) fn block(language: &str, words: &str) -> String {
     let found: Vec<String> = blocks(language).into_iter().filter(|block| block.contains(words)).collect();
     let [block] = <[String; 1]>::try_from(found).unwrap();
     block

@@ -8,6 +8,7 @@
 #   release.sh publish DIR    tags and publishes what is in DIR, then moves the tags vMAJOR and vMAJOR.MINOR. With
 #                             DRY_RUN=true it says what it would push and publish
 #   release.sh pin REVISION   commits that the workflows and the README name this commit of the action
+#   release.sh readme         gives the README the versions of other actions that the workflows have
 #   release.sh pins           fails unless they name what the last release made, or before the first one this action
 #
 # Version and changelog are those of the checked-out commit. `check` and `publish` need gh with a token that may read
@@ -191,6 +192,14 @@ pin() {
   pins
 }
 
+readme() {
+  local action commit version
+  sed -nE 's|.*uses: (actions/[a-z-]+)@([0-9a-f]+) # (v[0-9.]+).*|\1 \2 \3|p' .github/workflows/*.yml | sort -u |
+    while read -r action commit version; do
+      sed -i -E "s|(uses: $action)@[0-9a-f]+ # v[0-9.]+|\1@$commit # $version|" README.md
+    done
+}
+
 pins() {
   local action commit version workflows
   action=$(named '' README.md .github/workflows/*.yml)
@@ -224,7 +233,7 @@ clean() {
 trap clean EXIT
 
 case ${1:-} in
-  check|notes|pins) [ $# = 1 ] && "$1" ;;
+  check|notes|readme|pins) [ $# = 1 ] && "$1" ;;
   assemble|publish|pin) [ $# = 2 ] && "$1" "$2" ;;
   *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
 esac

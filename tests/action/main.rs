@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod binary;
 mod inputs;
+mod lab;
 mod pins;
 mod release;
 

@@ -3,208 +3,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::{TOP, program, read};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-const TARGETS: [&str; 4] = [
-    "x86_64-unknown-linux-musl",
-    "aarch64-unknown-linux-musl",
-    "x86_64-apple-darwin",
-    "aarch64-apple-darwin",
-];
-
-/// Answers with what the test has put beside it, and notes what would change something.
-const GH: &str = r#"#!/bin/sh
-lab=$(dirname "$(dirname "$0")")
-case "$1 $2" in
-  'api '*) echo "$2" >"$lab/asked"; cat "$lab/runs.json" ;;
-  'release view') cat "$lab/release.json" 2>/dev/null || exit 1 ;;
-  'release create') shift 2; echo "release create $*" >>"$lab/done"
-    for file; do case $file in *.tar.gz|*.json|SHA256SUMS|*.md) cp "$file" "$lab/assets" ;; esac; done ;;
-  *) echo "$*" >>"$lab/done" ;;
-esac
-"#;
-
-/// Compiles in no time; everything else is cargo's own.
-const CARGO: &str = r#"#!/bin/sh
-case $1 in
-  build)
-    while [ "$1" != --target ]; do shift; done
-    mkdir -p "$CARGO_TARGET_DIR/$2/release"
-    printf '#!/bin/sh\necho "ghdeploy for %s"\n' "$2" >"$CARGO_TARGET_DIR/$2/release/ghdeploy"
-    chmod 755 "$CARGO_TARGET_DIR/$2/release/ghdeploy" ;;
-  *) exec "$REAL_CARGO" "$@" ;;
-esac
-"#;
-
-/// A clone of this repository with a changelog for its version, on main, and pushed.
-struct Lab(TempDir);
+use crate::lab::{GH, Lab, TARGETS, VERSION, all};
+use crate::{program, read};
 
 impl Lab {
-    fn new() -> Self {
-        let lab = Self(tempfile::tempdir().unwrap());
-        let top = lab.path("repo");
-        fs::create_dir_all(lab.path("assets")).unwrap();
-        for entry in [
-            ".cargo",
-            ".github",
-            "CHANGELOG.md",
-            "Cargo.lock",
-            "Cargo.toml",
-            "LICENSE-APACHE",
-            "LICENSE-MIT",
-            "README.md",
-            "action.yml",
-            "src",
-        ] {
-            fs::create_dir_all(&top).unwrap();
-            let copied = Command::new("cp").arg("-r").arg(Path::new(TOP).join(entry)).arg(&top).status();
-            assert!(copied.unwrap().success());
-        }
-        let changes = read("CHANGELOG.md");
-        let heading = format!("## {VERSION}");
-        if !changes.lines().any(|line| line == heading) {
-            lab.write("CHANGELOG.md", &changes.replace("## Unreleased", &heading));
-        }
-        lab.git(&["init", "-q", "-b", "main"]);
-        lab.git(&["init", "-q", "--bare", "-b", "main", &lab.path("origin").display().to_string()]);
-        lab.git(&["remote", "add", "origin", &lab.path("origin").display().to_string()]);
-        program(lab.path("bin/gh"), GH);
-        program(lab.path("bin/cargo"), CARGO);
-        for tool in ["rustup", "musl-gcc"] {
-            program(lab.path(&format!("bin/{tool}")), "#!/bin/sh\n");
-        }
-        lab.commit();
-        lab.ci(&[("completed", "success")]);
-        lab
+    /// Runs release.yml.
+    fn workflow(&self, inputs: &Value) -> Output {
+        let _ = fs::remove_dir_all(self.path("store"));
+        self.act("workflow_dispatch", "release.yml", &json!({"inputs": inputs})).output().unwrap()
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path("repo").join(name), text).unwrap();
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path("repo").join(name)).unwrap()
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let mut git = Command::new("git");
-        git.current_dir(self.path("repo")).args(["-c", "user.name=ann", "-c", "user.email=ann@example.com"]);
-        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let output = git.args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// Commits everything and pushes it.
-    fn commit(&self) -> String {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-qm", "x", "--allow-empty"]);
-        self.git(&["push", "-q", "origin", "main"]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    /// Runs of CI at the current commit, oldest first: status and conclusion.
-    fn ci(&self, runs: &[(&str, &str)]) {
-        let head = self.git(&["rev-parse", "HEAD"]);
-        let runs = runs.iter().enumerate().map(|(number, (status, conclusion))| {
-            json!({"run_number": number, "head_sha": head, "event": "push", "status": status, "conclusion": conclusion})
-        });
-        // GitHub lists the newest first.
-        let runs: Vec<Value> = runs.rev().collect();
-        self.answer(&json!({"workflow_runs": runs}));
-    }
-
-    fn answer(&self, runs: &Value) {
-        fs::write(self.path("runs.json"), runs.to_string()).unwrap();
-    }
-
-    /// A script of the repository.
-    fn command(&self, script: &str, arguments: &[&str]) -> Command {
-        self.program(&self.path("repo").join(script).display().to_string(), arguments)
-    }
-
-    fn program(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        let home = std::env::var_os("HOME").unwrap_or_default();
-        command
-            .args(arguments)
-            .current_dir(self.path("repo"))
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", &home);
-        for name in ["CARGO_HOME", "RUSTUP_HOME"] {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
-        command.env("CARGO_TARGET_DIR", self.path("target")).env("REAL_CARGO", env!("CARGO"));
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        for name in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{name}_NAME"), "ann")
-                .env(format!("GIT_{name}_EMAIL"), "ann@example.com");
-        }
-        command
-    }
-
-    fn release(&self, arguments: &[&str]) -> Output {
-        self.command(".github/release.sh", arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn passes(&self, arguments: &[&str]) -> String {
-        let output = self.release(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", all(&output));
-        all(&output)
-    }
-
-    /// Asserts that the script refuses for this reason.
-    #[track_caller]
-    fn refuses(&self, arguments: &[&str], reason: &str) {
-        let output = self.release(arguments);
-        assert_eq!(output.status.code(), Some(1), "{}", all(&output));
-        assert!(all(&output).contains(reason), "{}", all(&output));
-    }
-
-    /// Builds the archives of all targets the way the workflow does, and assembles them.
-    fn assembled(&self) -> String {
-        let _ = fs::remove_dir_all(self.path("out"));
-        let out = self.path("out").display().to_string();
-        for target in TARGETS {
-            let output = self.command(".github/action/archive.sh", &[target, &out]).output().unwrap();
-            assert!(output.status.success(), "{}", all(&output));
-        }
-        self.passes(&["assemble", &out]);
-        out
-    }
-
-    /// Tags at the origin, with their commits.
-    fn tags(&self) -> Vec<(String, String)> {
-        let tags = self.git(&["ls-remote", "--tags", "origin"]);
-        let tags = tags.lines().map(|line| line.split_once('\t').unwrap());
-        tags.map(|(commit, name)| (name.trim_start_matches("refs/tags/").to_owned(), commit.to_owned()))
-            .collect()
-    }
-
-    fn done(&self) -> Vec<String> {
-        let done = fs::read_to_string(self.path("done")).unwrap_or_default();
-        done.lines().map(|line| line.split(" --").next().unwrap().to_owned()).collect()
-    }
-}
-
-fn all(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
 #[test]
@@ -588,65 +400,6 @@ fn every_target_is_built_released_and_asked_for() {
     assert_eq!(asked, targets);
 }
 
-/// Replaces actions of GitHub, whose servers are folders of the test. `$INPUT` of a step is an input.
-const ACTIONS: [(&str, &[&str], &str); 3] = [
-    (
-        "actions/upload-artifact",
-        &["name", "path", "if-no-files-found"],
-        "mkdir \"$STORE/$NAME\" && cp $PATHS \"$STORE/$NAME\"",
-    ),
-    (
-        "actions/download-artifact",
-        &["name", "path", "pattern", "merge-multiple"],
-        "mkdir -p \"$PATHS\" && cp \"$STORE\"/${PATTERN:-$NAME}/* \"$PATHS\"",
-    ),
-    (
-        "actions/attest",
-        &["subject-path", "sbom-path"],
-        "for file in $SUBJECT; do echo \"${file##*/} ${SBOM##*/}\" >>\"$STORE/attested\"; done; test -z \"$SBOM\" || test -s \"$SBOM\"",
-    ),
-];
-
-impl Lab {
-    /// Runs release.yml.
-    fn workflow(&self, inputs: &Value) -> Output {
-        let event = self.path("event.json");
-        fs::write(&event, json!({"inputs": inputs}).to_string()).unwrap();
-        let mut act = self.program("act", &["workflow_dispatch", "-W", ".github/workflows/release.yml"]);
-        act.args(["--no-cache-server", "--eventpath"]).arg(event).args(["--defaultbranch", "main"]);
-        for runner in ["ubuntu-24.04", "ubuntu-24.04-arm", "macos-15"] {
-            act.args(["--platform", &format!("{runner}=-self-hosted")]);
-        }
-        act.env("XDG_CACHE_HOME", self.path("act"))
-            .env("GITHUB_TOKEN", "ghs_x")
-            .args(["--secret", "GITHUB_TOKEN"]);
-        for name in ["CARGO_TARGET_DIR", "REAL_CARGO", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"] {
-            let value = act.get_envs().find(|(variable, _)| *variable == name).unwrap().1.unwrap().to_owned();
-            act.arg("--env").arg(format!("{name}={}", value.to_str().unwrap()));
-        }
-        let store = self.path("store");
-        let _ = fs::remove_dir_all(&store);
-        fs::create_dir_all(&store).unwrap();
-        let workflow = read(".github/workflows/release.yml");
-        for (action, inputs, does) in ACTIONS {
-            let pin = workflow
-                .split("uses: ")
-                .find_map(|rest| rest.split(' ').next().filter(|pin| pin.starts_with(action)));
-            let dir = self.path(action);
-            fs::create_dir_all(&dir).unwrap();
-            let declared: String =
-                inputs.iter().map(|input| format!("  {input}: {{required: false}}\n")).collect();
-            let text = format!(
-                "name: x\ndescription: x\ninputs:\n{declared}runs:\n  using: composite\n  steps:\n    - shell: sh\n      env:\n        STORE: '{}'\n        NAME: ${{{{ inputs.name }}}}\n        PATHS: ${{{{ inputs.path }}}}\n        PATTERN: ${{{{ inputs.pattern }}}}\n        SUBJECT: ${{{{ inputs.subject-path }}}}\n        SBOM: ${{{{ inputs.sbom-path }}}}\n      run: '{does}'\n",
-                store.display()
-            );
-            fs::write(dir.join("action.yml"), text).unwrap();
-            act.arg("--local-repository").arg(format!("{}={}", pin.unwrap(), dir.display()));
-        }
-        act.output().unwrap()
-    }
-}
-
 #[test]
 fn the_workflow_builds_assembles_attests_and_publishes() {
     let lab = Lab::new();
@@ -674,4 +427,20 @@ fn the_workflow_builds_assembles_attests_and_publishes() {
         assert!(attested.contains(&format!("{archive} \n")), "{attested}");
         assert!(attested.contains(&format!("{archive} ghdeploy-{VERSION}.cdx.json\n")), "{attested}");
     }
+}
+
+#[test]
+fn the_readme_follows_the_workflows() {
+    let lab = Lab::new();
+    let commit = "a".repeat(40);
+    let pin = lab.text("README.md");
+    let pin = pin.split("uses: actions/checkout@").nth(1).unwrap().lines().next().unwrap();
+    for entry in fs::read_dir(lab.path("repo/.github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(pin, &format!("{commit} # v8.1.0"))).unwrap();
+    }
+    lab.passes(&["readme"]);
+    assert!(lab.text("README.md").contains(&format!("uses: actions/checkout@{commit} # v8.1.0\n")));
+    assert!(!lab.text("README.md").contains(pin));
 }

@@ -181,8 +181,9 @@ fn help(arguments: &[&str]) -> String {
 fn all_commands() -> Vec<String> {
     let help = help(&["--help"]);
     let rows = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names =
-        rows.take_while(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
+    // A line that is indented further goes on with the one before it.
+    let rows = rows.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    let names = rows.filter_map(|line| line.split_whitespace().next());
     let names: Vec<String> = names.filter(|name| *name != "help").map(str::to_owned).collect();
     assert!(names.len() > 10, "{names:?}");
     names
@@ -200,5 +201,42 @@ fn each_output_of_the_program_is_an_output_of_the_action() {
     for name in declared {
         let value = action()["outputs"][name.as_str()]["value"].clone();
         assert_eq!(value.as_str(), Some(format!("${{{{ steps.run.outputs.{name} }}}}").as_str()));
+    }
+}
+
+#[test]
+fn the_readme_says_which_permissions_each_command_needs() {
+    let readme = read("README.md");
+    let rows = readme.lines().skip_while(|line| *line != "| command | permissions |").skip(2);
+    let rows =
+        rows.take_while(|line| line.starts_with('|')).map(|row| row.split('|').nth(1).unwrap().to_owned());
+    let named: BTreeSet<String> = rows
+        .flat_map(|cell| {
+            cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(named, all_commands().into_iter().collect());
+}
+
+#[test]
+fn callers_in_the_readme_grant_what_the_called_workflows_ask_for() {
+    for name in ["build", "deploy", "plan"] {
+        let readme = read("README.md");
+        let call = readme.split(&format!("/.github/workflows/{name}.yml@")).nth(1).unwrap();
+        let line = call.lines().find_map(|line| line.trim().strip_prefix("permissions: ")).unwrap();
+        let granted: Value = serde_yaml::from_str(line).unwrap();
+        let called: Value = serde_yaml::from_str(&read(&format!(".github/workflows/{name}.yml"))).unwrap();
+        let mut asked = BTreeSet::new();
+        for (job, text) in called["jobs"].as_mapping().unwrap() {
+            for (permission, level) in text["permissions"].as_mapping().unwrap() {
+                asked.insert(permission.as_str().unwrap().to_owned());
+                let has = granted[permission].as_str().unwrap_or("none");
+                assert!(
+                    has == "write" || has == level.as_str().unwrap(),
+                    "{name}: {job:?} asks for {permission:?}"
+                );
+            }
+        }
+        assert_eq!(keys(&granted), asked, "{name}: nobody asks for the rest");
     }
 }

@@ -78,7 +78,7 @@ impl Ssh {
         })?;
         let log = directory.path().join("log");
         let mut master = self.master(directory.path(), &log);
-        let mut master = master.spawn().map_err(|error| explain(options, &error.to_string()))?;
+        let mut master = master.spawn().map_err(|error| not_started(&error))?;
         let group = master.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         // It goes to the background once the login is complete.
         let status = match tokio::time::timeout(LOGIN_LIMIT, master.wait()).await {
@@ -92,8 +92,11 @@ impl Ssh {
             }
         };
         if !status.success() {
-            let words = regular::read_start(&log, MAX_LOG).unwrap_or_default();
-            return Err(explain(options, said(&String::from_utf8_lossy(&words))));
+            return Err(match regular::read_start(&log, MAX_LOG) {
+                Ok(words) => explain(options, said(&String::from_utf8_lossy(&words))),
+                // It opens its log once it has read its options.
+                Err(_) => does_not_run(status).await,
+            });
         }
         let session = Session::resume_mux(directory.path().join("master").into(), None);
         *self.directory.lock().await = Some(directory);
@@ -102,15 +105,11 @@ impl Ssh {
     }
 
     /// The command of an ssh that logs in, listens on a control socket in `directory`, and goes to the
-    /// background. Its environment, which other processes of the user can read, holds no secret of ours.
+    /// background.
     fn master(&self, directory: &Path, log: &Path) -> tokio::process::Command {
         let options = &self.options;
-        let mut command = tokio::process::Command::new("ssh");
-        for name in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
-            command.env_remove(name);
-        }
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::null()).process_group(0);
+        let mut command = ssh();
+        command.process_group(0);
         command.arg("-E").arg(log).arg("-S").arg(directory.join("master")).args(["-M", "-f", "-N"]);
         // The driver's session lasts from the login to the end, so the master is never idle during a run.
         // After a client that was killed it exits within these seconds.
@@ -151,6 +150,17 @@ impl Ssh {
     }
 }
 
+/// An ssh without streams. Its environment, which other processes of the user can read, holds no secret of ours.
+fn ssh() -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("ssh");
+    for name in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
+        command.env_remove(name);
+    }
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::null()).kill_on_drop(true);
+    command
+}
+
 /// Longest time for a login, with all jump hosts. ssh's own time-out ends with the greeting of the server.
 const LOGIN_LIMIT: Duration = Duration::from_secs(90);
 
@@ -169,6 +179,39 @@ fn said(words: &str) -> &str {
         return words.split_once('\n').map_or("", |(_, rest)| rest.trim());
     }
     words
+}
+
+/// Error about an ssh that did not start.
+fn not_started(error: &std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Error::new(Exit::Unreachable, "ssh is not installed on this machine")
+            .help("install the OpenSSH client (openssh-client)");
+    }
+    Error::new(Exit::Unreachable, format!("failed to start ssh: {error}")).help("try `ssh -V` by hand")
+}
+
+/// Longest time in which ssh shows its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// Error about an ssh that exits before it reads its options, and so before it opens its log. It does the same
+/// when it is asked for its version, and says why on its stderr.
+async fn does_not_run(status: std::process::ExitStatus) -> Error {
+    let mut version = ssh();
+    version.arg("-V").stderr(std::process::Stdio::piped());
+    let asked = tokio::time::timeout(VERSION_LIMIT, version.output()).await;
+    let failed = asked.ok().and_then(Result::ok).filter(|asked| !asked.status.success());
+    let words = failed.map(|asked| String::from_utf8_lossy(&asked.stderr).into_owned()).unwrap_or_default();
+    match words.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(words) if words.contains("No user exists for uid") => {
+            Error::new(Exit::Unreachable, format!("ssh does not run as this user: {words}")).help(
+                "ssh needs a line for the user in /etc/passwd. In a container job, remove `--user` from `options`, or make the line in a step before: echo \"runner:x:$(id -u):$(id -g)::/tmp:/bin/sh\" >>/etc/passwd (as root, when the image is built)",
+            )
+        }
+        Some(words) => Error::new(Exit::Unreachable, format!("ssh does not run on this machine: {words}"))
+            .help("`ssh -V` by hand shows the same"),
+        None => Error::new(Exit::Unreachable, format!("ssh ended without a word ({status})"))
+            .help("try `ssh -V` by hand"),
+    }
 }
 
 fn not_logged_in(options: &SshOptions) -> Error {
@@ -245,8 +288,6 @@ fn explain(options: &SshOptions, ssh_message: &str) -> Error {
             format!("ssh does not accept its configuration: {}", first_line(ssh_message)),
             "correct the line that it names".to_owned(),
         )
-    } else if says("No such file or directory") && says("os error 2") {
-        ("ssh is not installed on this machine".to_owned(), "install the OpenSSH client".to_owned())
     } else {
         (
             format!("failed to connect to {host}: {}", first_line(ssh_message)),

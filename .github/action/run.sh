@@ -3,6 +3,9 @@
 # shell reads them, and nothing splits them into words.
 #
 # The private key goes to stdin, so that it is in the environment of no process that ghdeploy starts.
+#
+# `none`, the default of the inputs for secrets, says that they were not given. One that was given and is empty is passed
+# on as it is, and ghdeploy reports it: the secret does not exist, or GitHub withholds it from this run.
 set -eu
 
 refuse() {
@@ -35,7 +38,19 @@ option force FORCE sync
 put() { printf '%s\n' "$1"; }
 case $(command -v printf) in /*) put() { print -r -- "$1"; } ;; esac
 
-if [ -n "${SSH_KEY:-}" ]; then
+is_blank() {
+  case $1 in *[![:space:]]*) return 1 ;; esac
+}
+case ${KNOWN_HOSTS-none} in
+  none) ;;
+  *)
+    if ! is_blank "$KNOWN_HOSTS"; then GHDEPLOY_KNOWN_HOSTS=$KNOWN_HOSTS; fi
+    export "GHDEPLOY_KNOWN_HOSTS=${GHDEPLOY_KNOWN_HOSTS:-}" ;;
+esac
+
+if [ "${SSH_KEY-none}" = none ]; then
+  exec </dev/null
+elif ! is_blank "$SSH_KEY"; then
   # Through a named pipe, whose content is on no disk. A here-document is a temporary file in mksh and older bash.
   # A pipeline would leave this shell between the runner and ghdeploy, and it passes no signal on.
   if pipe=$(mktemp -d "${RUNNER_TEMP:-/tmp}/ghdeploy.XXXXXX") && mkfifo -m 600 "$pipe/key"; then
@@ -50,8 +65,9 @@ if [ -n "${SSH_KEY:-}" ]; then
   export GHDEPLOY_SSH_KEY
 else
   exec </dev/null
+  export "GHDEPLOY_SSH_KEY=${GHDEPLOY_SSH_KEY:-}"
 fi
-unset SSH_KEY INPUT_SSH_KEY INPUT_GITHUB_TOKEN
+unset SSH_KEY KNOWN_HOSTS INPUT_SSH_KEY INPUT_GITHUB_TOKEN
 
 # Replaces this shell, so that the signal of a cancelled run reaches ghdeploy directly.
 exec "$BINARY" "$COMMAND"

@@ -200,7 +200,8 @@ fn each_output_of_the_program_is_an_output_of_the_action() {
     assert_eq!(written, declared);
     for name in declared {
         let value = action()["outputs"][name.as_str()]["value"].clone();
-        assert_eq!(value.as_str(), Some(format!("${{{{ steps.run.outputs.{name} }}}}").as_str()));
+        // `result` and `gate` go on: a step that was killed has written nothing.
+        assert!(value.as_str().unwrap().starts_with(&format!("${{{{ steps.run.outputs.{name} ")));
     }
 }
 

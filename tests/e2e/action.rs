@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use crate::bed::{privileged, stdout_of};
+
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -81,16 +83,82 @@ impl Action {
         command.output().unwrap()
     }
 
+    /// A folder with these programs, each a script of `sh`, before all others on PATH.
+    fn with_programs(&self, programs: &[(&str, &str)]) -> String {
+        let bin = self.programs("programs", programs);
+        format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
+    }
+
+    /// A folder with these programs and a few of this machine's.
+    fn with_few_programs(&self, programs: &[(&str, &str)]) -> String {
+        let bin = self.programs("few", programs);
+        for tool in FEW {
+            let found = Command::new("sh").args(["-c", "command -v \"$0\"", tool]).output().unwrap();
+            symlink(String::from_utf8(found.stdout).unwrap().trim(), bin.join(tool)).unwrap();
+        }
+        bin.display().to_string()
+    }
+
+    fn programs(&self, folder: &str, programs: &[(&str, &str)]) -> PathBuf {
+        let bin = self.path(folder);
+        let _ = fs::remove_dir_all(&bin);
+        fs::create_dir(&bin).unwrap();
+        for (name, does) in programs {
+            fs::write(bin.join(name), format!("#!/bin/sh\n{does}\n")).unwrap();
+            fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bin
+    }
+
+    /// The only file of the tool cache with this name.
+    fn cached(&self, name: &str) -> PathBuf {
+        let all = walkdir::WalkDir::new(self.path("cache/ghdeploy")).into_iter().flatten();
+        let is_it = |entry: &walkdir::DirEntry| {
+            entry.file_type().is_file()
+                && entry.file_name() == name
+                && !entry.path().components().any(|part| part.as_os_str() == "target")
+        };
+        let found: Vec<PathBuf> = all.filter(is_it).map(walkdir::DirEntry::into_path).collect();
+        <[PathBuf; 1]>::try_from(found).unwrap()[0].clone()
+    }
+
     /// Version that the binary prints that the action found.
     fn found(&self) -> String {
         let output = fs::read_to_string(self.path("output")).unwrap();
-        let binary = output.strip_prefix("binary=").unwrap().trim_end();
+        let binary = output.lines().find_map(|line| line.strip_prefix("binary=")).unwrap();
         String::from_utf8(Command::new(binary).arg("--version").output().unwrap().stdout)
             .unwrap()
             .trim()
             .to_owned()
     }
 }
+
+/// What a small image has.
+const FEW: [&str; 19] = [
+    "sh",
+    "env",
+    "dirname",
+    "sed",
+    "head",
+    "uname",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "cp",
+    "rm",
+    "find",
+    "sort",
+    "sha256sum",
+    "cut",
+    "cat",
+    "tar",
+    "gzip",
+    "id",
+];
+
+/// A cargo that makes a program that prints `built`.
+const CARGO: &str = "while [ $# -gt 0 ]; do [ \"$1\" != --target-dir ] || to=$2/release; shift; done
+mkdir -p \"$to\"; printf '#!/bin/sh\\necho built\\n' >\"$to/ghdeploy\"; chmod +x \"$to/ghdeploy\"";
 
 fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
@@ -167,19 +235,111 @@ fn without_a_release_the_action_builds_its_own_sources() {
     // error.
     let output = action.get(&["sh"], &[]);
     assert!(output.status.success() && !printed(&output).contains("building"), "{}", printed(&output));
-    let bin = action.path("bin");
-    fs::create_dir_all(&bin).unwrap();
-    for tool in ["sh", "dirname", "sed", "head", "uname", "mkdir", "find", "sort", "sha256sum", "cut", "cat"]
-    {
-        let found = Command::new("sh").args(["-c", "command -v \"$0\"", tool]).output().unwrap();
-        symlink(String::from_utf8(found.stdout).unwrap().trim(), bin.join(tool)).unwrap();
-    }
     fs::remove_dir_all(action.path("cache")).unwrap();
-    let output = action.get(&["sh"], &[("PATH", &bin.display().to_string())]);
+    let output = action.get(&["sh"], &[("PATH", &action.with_few_programs(&[]))]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         printed(&output).contains("cargo is not installed: install Rust, or set GHDEPLOY_BINARY"),
         "{}",
         printed(&output)
     );
+}
+
+#[test]
+fn a_small_image_downloads_with_wget_or_is_told_what_it_lacks() {
+    let action = Action::new();
+    action.trust(&action.release("good"));
+    let output = action.get(&["sh"], &[("PATH", &action.with_few_programs(&[]))]);
+    let words = "::error::neither curl nor wget is installed on this runner: install one of them";
+    assert!(printed(&output).contains(words) && output.status.code() == Some(1), "{}", printed(&output));
+    assert!(!action.path("output").exists());
+    let wget = "while [ $# -gt 1 ]; do [ \"$1\" != -O ] || to=$2; shift; done; cat \"${1#file://}\" >\"$to\"";
+    let output = action.get(&["sh"], &[("PATH", &action.with_few_programs(&[("wget", wget)]))]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert_eq!(action.found(), "good");
+}
+
+#[test]
+fn an_archive_that_another_job_has_changed_is_downloaded_again() {
+    let action = Action::new();
+    let digest = action.release("good");
+    action.trust(&digest);
+    assert!(action.get(&["sh"], &[]).status.success());
+    fs::write(action.cached(&format!("{digest}.tar.gz")), "evil").unwrap();
+    let output = action.get(&["sh"], &[]);
+    assert!(output.status.success() && printed(&output).contains("downloading"), "{}", printed(&output));
+    assert_eq!(action.found(), "good");
+}
+
+#[test]
+fn a_tool_cache_that_cannot_be_written_is_replaced_by_the_folder_of_the_job() {
+    let action = Action::new();
+    action.trust(&action.release("good"));
+    fs::create_dir_all(action.path("cache")).unwrap();
+    // Even root cannot make a folder there.
+    fs::write(action.path("cache/ghdeploy"), "").unwrap();
+    let output = action.get(&["sh"], &[]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert_eq!(action.found(), "good");
+    let temp = format!("binary={}/", action.path("temp").display());
+    assert!(fs::read_to_string(action.path("output")).unwrap().starts_with(&temp));
+}
+
+#[test]
+fn a_cached_build_runs_only_if_it_is_of_this_user_and_of_this_machine() {
+    let action = Action::new();
+    let path = action.with_programs(&[("cargo", CARGO), ("cc", "exit 0")]);
+    let get = || {
+        let output = action.get(&["sh"], &[("PATH", &path)]);
+        assert!(output.status.success(), "{}", printed(&output));
+        (action.found(), printed(&output).contains("::group::building"))
+    };
+    assert_eq!(get(), ("built".to_owned(), true));
+    assert_eq!(get(), ("built".to_owned(), false));
+    // A program of another processor.
+    fs::write(action.cached("ghdeploy"), b"\x7fELF\x02\x01\x01 of another machine").unwrap();
+    assert_eq!(get(), ("built".to_owned(), true));
+    // A program that another user has put there.
+    let evil = action.cached("ghdeploy");
+    fs::write(&evil, "#!/bin/sh\necho evil\n").unwrap();
+    let folder = evil.parent().unwrap();
+    stdout_of(privileged(["chown", "-R", "nobody"]).arg(folder));
+    assert_eq!(get(), ("built".to_owned(), true));
+    stdout_of(privileged(["rm", "-r"]).arg(folder));
+}
+
+#[test]
+fn a_build_that_fails_ends_its_group_and_says_so() {
+    let action = Action::new();
+    let path = action.with_programs(&[("cargo", "echo no default toolchain; exit 101"), ("cc", "exit 0")]);
+    let output = action.get(&["sh"], &[("PATH", &path)]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = printed(&output);
+    let ended = text.find("no default toolchain\n::endgroup::\n").unwrap();
+    let told = text.find(" cannot be built here (cargo exited with 101;").unwrap();
+    assert!(ended < told && text.contains("\n::error::ghdeploy "), "{text}");
+    assert!(!action.path("output").exists());
+    let output = action.get(&["sh"], &[("PATH", &action.with_few_programs(&[("cargo", CARGO)]))]);
+    assert!(printed(&output).contains("a build needs a C compiler"), "{}", printed(&output));
+}
+
+#[test]
+fn a_windows_runner_is_refused_before_anything_is_built() {
+    let action = Action::new();
+    let windows = "case $1 in -s) echo MINGW64_NT-10.0-26100;; *) echo x86_64;; esac";
+    let path = action.with_programs(&[("uname", windows), ("cargo", CARGO)]);
+    let output = action.get(&["sh"], &[("PATH", &path), ("GHDEPLOY_BINARY", "sh")]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = printed(&output);
+    assert!(text.starts_with("::error::ghdeploy does not run on Windows: use a Linux runner"), "{text}");
+    assert!(!action.path("cache").exists());
+}
+
+#[test]
+fn a_given_binary_that_does_not_run_here_is_reported() {
+    let action = Action::new();
+    let path = action.with_programs(&[("mine", "exit 126")]);
+    let output = action.get(&["sh"], &[("GHDEPLOY_BINARY", "mine"), ("PATH", &path)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).contains("names a program that does not run here"), "{}", printed(&output));
 }

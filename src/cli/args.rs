@@ -1,5 +1,5 @@
 //! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`. An empty variable counts as not given,
-//! because that is how an Action passes an input that is not set.
+//! because that is how an Action passes an input that is not set. [`super::secrets`] has the exceptions.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -373,7 +373,7 @@ pub(super) fn typed() -> Result<Vec<OsString>> {
 
 /// An option that was given and is not empty.
 fn given(option: Option<&String>) -> Option<&str> {
-    option.map(String::as_str).filter(|text| !text.is_empty())
+    option.map(String::as_str).filter(|text| !text.trim().is_empty())
 }
 
 impl Args {
@@ -400,6 +400,24 @@ impl Args {
         self.host.iter().flat_map(|hosts| hosts.lines()).map(str::trim).filter(|host| !host.is_empty())
     }
 
+    /// Whether hosts were given and are empty.
+    #[must_use]
+    pub fn is_host_empty(&self) -> bool {
+        !self.host.is_empty() && self.hosts().next().is_none()
+    }
+
+    /// Whether a private key was given and is empty.
+    #[must_use]
+    pub fn is_key_empty(&self) -> bool {
+        self.ssh_key.as_ref().is_some_and(|key| key.reveal().trim().is_empty())
+    }
+
+    /// Whether host keys were given and are empty.
+    #[must_use]
+    pub fn are_known_hosts_empty(&self) -> bool {
+        self.known_hosts.as_ref().is_some_and(|keys| keys.trim().is_empty())
+    }
+
     /// The root, if one was given.
     #[must_use]
     pub fn root(&self) -> Option<&str> {
@@ -410,7 +428,7 @@ impl Args {
     #[must_use]
     pub fn credentials(&self) -> GivenCredentials {
         GivenCredentials {
-            key: self.ssh_key.clone().filter(|key| !key.reveal().is_empty()),
+            key: self.ssh_key.clone().filter(|_| !self.is_key_empty()),
             known_hosts: given(self.known_hosts.as_ref()).map(str::to_owned),
             config: given(self.ssh_config.as_ref()).map(PathBuf::from),
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::args::CommentArgs;
 use super::context::Context;
+use super::secrets::no_token;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
@@ -32,8 +33,8 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
     let repository = run.repository.as_ref();
     let repository = repository.ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
     let token = run.token.as_ref().ok_or_else(|| {
-        Error::usage("no token to write a comment with")
-            .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: pull-requests: write` for the job")
+        let help = "set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: pull-requests: write` for the job";
+        no_token(run, "write a comment", help)
     })?;
     let plan = match args.file() {
         Some(file) => read(file)?,

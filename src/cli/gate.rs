@@ -14,6 +14,7 @@ use super::args::GateArgs;
 use super::context::Context;
 use super::plan::plan_of_images;
 use super::publish::Shown;
+use super::secrets::no_token;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::checks::checks;
 use crate::github::client::{ApiError, Client};
@@ -252,8 +253,8 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)
             .help("require reports instead: --junit; or set GITHUB_REPOSITORY and GITHUB_TOKEN")
     })?;
     let token = run.token.as_ref().ok_or_else(|| {
-        Error::usage("no token to read checks with")
-            .help("set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: {checks: read, statuses: read}` for the job")
+        let help = "set GHDEPLOY_GITHUB_TOKEN: ${{ github.token }}, and `permissions: {checks: read, statuses: read}` for the job";
+        no_token(run, "read checks", help)
     })?;
     let repository =
         run.repository.clone().ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;

@@ -18,6 +18,7 @@ mod notify;
 mod plan;
 mod publish;
 mod rollback;
+mod secrets;
 mod signals;
 mod status;
 mod sync;
@@ -98,6 +99,9 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     };
     let style = Style { colour: colours(&std::io::stdout()), groups: workflow.is_some(), ..stderr };
     let credentials = if args.command.needs_host() {
+        if let Some(run) = &workflow {
+            secrets::refuse_empty(&args, &config, run)?;
+        }
         Credentials::new(&args.credentials())?
     } else {
         Credentials::default()

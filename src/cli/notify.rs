@@ -7,11 +7,12 @@ use crate::outcome::Outcome;
 use crate::report::notification::RunDetails;
 
 impl Context {
-    /// Starts the notifier of this run. Must be called inside of a runtime.
+    /// Starts the notifier of this run, and reports first what it cannot use. Must be called inside of a
+    /// runtime.
     pub(super) fn notifier(&self) -> Notifier {
         let identity = self.identity();
         let hosts = self.config.hosts.iter();
-        Notifier::new(NotifierSettings {
+        let (notifier, warnings) = Notifier::new(NotifierSettings {
             notify: &self.config.notify,
             github: self.config.github,
             urls: hosts.filter_map(|host| Some((host.name.clone(), host.url.clone()?))).collect(),
@@ -21,7 +22,9 @@ impl Context {
                 actor: identity.actor,
                 run_url: identity.run_url,
             },
-        })
+        });
+        self.warn(&warnings);
+        notifier
     }
 
     /// Waits until the notifications of an outcome are sent, unless an immediate stop is requested, and shows

@@ -21,7 +21,7 @@ use crate::outcome::{Outcome, ProjectResult};
 use crate::plan::{ImageToBuild, Plan};
 use crate::report::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
-use crate::report::{Checked, Format, Render, failure_as_markdown, render};
+use crate::report::{Checked, Format, Render, diagnostic, failure_as_markdown, render};
 
 /// A result to publish.
 #[derive(Clone, Copy)]
@@ -57,6 +57,18 @@ impl Context {
         }
         publication.put_out(&results);
         Ok(())
+    }
+
+    /// Writes warnings to stderr, and in a workflow run as annotations too.
+    pub(super) fn warn(&self, warnings: &[Diagnostic]) {
+        if !self.args.quiet {
+            let stderr = &mut std::io::stderr().lock();
+            let _ = diagnostic::diagnostics(stderr, warnings, &|path| self.source(path), self.stderr);
+        }
+        if let Some(run) = &self.workflow {
+            let publication = Publication { run, dir: &self.dir, quiet: self.args.quiet };
+            publication.annotate(&warnings.iter().collect::<Vec<_>>());
+        }
     }
 
     fn render(&self, shown: Shown<'_>, format: Format, w: &mut dyn Write) -> std::io::Result<()> {

@@ -22,6 +22,10 @@ pub struct WorkflowRun {
     pub api: String,
     /// The token for the API, if one was given.
     pub token: Option<Secret>,
+    /// Whether a token was given and is empty.
+    pub is_token_empty: bool,
+    /// The name of the event that started the run, such as `pull_request`.
+    pub event: Option<String>,
     /// The event that started the run; an error if the runner's record of it cannot be read.
     pub trigger: Result<Trigger, String>,
     /// The number of the run, the same for all its attempts.
@@ -46,7 +50,8 @@ impl WorkflowRun {
     /// Returns the run around this process; `None` outside of GitHub's runner.
     #[must_use]
     pub fn here() -> Option<Self> {
-        (variable("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| Self::of(variable))
+        let run = Self::of(variable);
+        (variable("GITHUB_ACTIONS").as_deref() == Some("true")).then_some(run)
     }
 
     /// Returns a substitute for a run outside of a workflow, if `GITHUB_REPOSITORY` names a repository.
@@ -56,17 +61,26 @@ impl WorkflowRun {
         run.repository.is_some().then_some(run)
     }
 
-    fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+    fn of(given: impl Fn(&str) -> Option<String>) -> Self {
+        // An empty variable counts as not set.
+        let variable = |name: &str| given(name).filter(|value| !value.is_empty());
         let number = |name: &str| variable(name).and_then(|text| text.parse().ok());
         let path = |name: &str| variable(name).map(PathBuf::from);
         let name = variable("GITHUB_EVENT_NAME").unwrap_or_default();
+        // Some stores of secrets add a newline.
+        let token = |name: &str| given(name).map(|token| token.trim().to_owned());
+        let tokens = [token("GHDEPLOY_GITHUB_TOKEN"), token("GITHUB_TOKEN")];
+        let is_token_given = tokens.iter().any(Option::is_some);
+        let token = tokens.into_iter().flatten().find(|token| !token.is_empty());
         Self {
             repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
             repository_number: number("GITHUB_REPOSITORY_ID").filter(|number| *number > 0),
             server: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
-            token: variable("GHDEPLOY_GITHUB_TOKEN").or_else(|| variable("GITHUB_TOKEN")).map(Secret::new),
+            is_token_empty: is_token_given && token.is_none(),
+            token: token.map(Secret::new),
             trigger: event(&name, path("GITHUB_EVENT_PATH").as_deref()),
+            event: variable("GITHUB_EVENT_NAME"),
             id: number("GITHUB_RUN_ID").unwrap_or(0),
             attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),
             actor: variable("GITHUB_ACTOR"),
@@ -75,6 +89,36 @@ impl WorkflowRun {
             outputs: path("GITHUB_OUTPUT"),
             summary: path("GITHUB_STEP_SUMMARY"),
             is_debug: variable("RUNNER_DEBUG").as_deref() == Some("1"),
+        }
+    }
+
+    /// Likely reason why a secret is empty in this run, with what to do about it.
+    #[must_use]
+    pub fn reason_for_empty_secrets(&self) -> &'static str {
+        let event = self.event.as_deref().unwrap_or_default();
+        match &self.trigger {
+            Ok(Trigger::PullRequest(pull)) if pull.is_fork && !pull.is_target => FORK,
+            _ if self.actor.as_deref() == Some(DEPENDABOT) && DEPENDABOT_EVENTS.contains(&event) => {
+                "GitHub gives runs that Dependabot has started only the secrets under Settings, Secrets and variables, Dependabot: add it there, or skip the job with `if: github.actor != 'dependabot[bot]'`"
+            }
+            // Without its payload, nothing tells whether it comes from a fork.
+            Err(_) if event.starts_with("pull_request") && event != "pull_request_target" => FORK,
+            _ => {
+                "check the spelling of the secret's name. A job gets the secrets of an environment only with `environment:`, and a reusable workflow only those that its caller passes (`secrets: inherit`); one of an organization must be shared with this repository"
+            }
+        }
+    }
+
+    /// Whether GitHub gives this run a token that may only read: it is for a pull request from a fork, or
+    /// Dependabot has started it.
+    #[must_use]
+    pub fn is_read_only(&self) -> Option<&'static str> {
+        match &self.trigger {
+            Ok(Trigger::PullRequest(pull)) if pull.is_fork && !pull.is_target => {
+                Some("the pull request comes from a fork, whose runs may not write")
+            }
+            _ if self.actor.as_deref() == Some(DEPENDABOT) => Some("runs of Dependabot may not write"),
+            _ => None,
         }
     }
 
@@ -104,9 +148,28 @@ impl WorkflowRun {
     }
 }
 
-/// Reads an environment variable; an empty one counts as not set.
+/// The account of Dependabot.
+const DEPENDABOT: &str = "dependabot[bot]";
+
+/// The events whose runs get [Dependabot's
+/// secrets](https://docs.github.com/code-security/dependabot/troubleshooting-dependabot/troubleshooting-dependabot-on-github-actions)
+/// instead of the repository's, if Dependabot has caused them.
+const DEPENDABOT_EVENTS: [&str; 8] = [
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_target",
+    "push",
+    "create",
+    "deployment",
+    "deployment_status",
+];
+
+const FORK: &str = "GitHub gives runs for pull requests from forks no secrets: skip the job for them with `if: github.event.pull_request.head.repo.full_name == github.repository`, or deploy on `push`. `plan`, `check` and `gate` need none";
+
+/// Reads an environment variable.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok()
 }
 
 /// Largest payload of an event, in bytes. GitHub's own limit is 25 MiB.
@@ -160,6 +223,50 @@ mod tests {
         ]);
         assert_eq!(here.url().unwrap(), "https://git.example.com/ann/side/actions/runs/118");
         assert!(!format!("{here:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_reason_for_an_empty_secret_is_that_of_the_run() {
+        let of = |event: &str, actor: &str| {
+            let run = run(&[("GITHUB_EVENT_NAME", event), ("GITHUB_ACTOR", actor)]);
+            run.reason_for_empty_secrets().split(':').next().unwrap()
+        };
+        let dependabot = "GitHub gives runs that Dependabot has started only the secrets under Settings, Secrets and variables, Dependabot";
+        let fork = "GitHub gives runs for pull requests from forks no secrets";
+        let spelling = "check the spelling of the secret's name. A job gets the secrets of an environment only with `environment";
+        assert_eq!(of("pull_request", DEPENDABOT), dependabot);
+        assert_eq!(of("push", DEPENDABOT), dependabot);
+        assert_eq!(of("workflow_dispatch", DEPENDABOT), spelling);
+        assert_eq!(of("pull_request", "ann"), fork);
+        assert_eq!(of("pull_request_target", "ann"), spelling);
+        assert_eq!(of("push", "ann"), spelling);
+        let pull = |head: u64, event: &str| {
+            let sha = "a".repeat(40);
+            let side = |id: u64| serde_json::json!({"sha": sha, "repo": {"id": id}});
+            let payload =
+                serde_json::json!({"pull_request": {"number": 7, "base": side(1), "head": side(head)}});
+            WorkflowRun { trigger: Trigger::read(event, &payload), ..run(&[("GITHUB_EVENT_NAME", event)]) }
+        };
+        let why = |run: WorkflowRun| run.reason_for_empty_secrets().split(':').next().unwrap();
+        assert_eq!(why(pull(2, "pull_request")), fork);
+        assert_eq!(why(pull(1, "pull_request")), spelling);
+        assert_eq!(why(pull(2, "pull_request_target")), spelling);
+        assert!(pull(2, "pull_request").is_read_only().is_some());
+        assert_eq!(pull(2, "pull_request_target").is_read_only(), None);
+    }
+
+    #[test]
+    fn a_token_that_is_given_and_empty_is_known() {
+        let of = |variables: &[(&str, &str)]| {
+            let run = run(variables);
+            (run.token.map(|token| token.reveal().to_owned()), run.is_token_empty)
+        };
+        assert_eq!(of(&[]), (None, false));
+        assert_eq!(of(&[("GHDEPLOY_GITHUB_TOKEN", " \n")]), (None, true));
+        assert_eq!(
+            of(&[("GHDEPLOY_GITHUB_TOKEN", ""), ("GITHUB_TOKEN", "x\n")]),
+            (Some("x".to_owned()), false)
+        );
     }
 
     #[test]

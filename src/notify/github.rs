@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Channel, Started, TIMEOUT};
 use crate::base::commit::hash;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Exit;
 use crate::config;
 use crate::github::WorkflowRun;
@@ -30,15 +31,21 @@ impl GitHubChannel {
     ///
     /// # Errors
     ///
-    /// A note when the client cannot be built.
+    /// A warning when the token was given and is empty, or the client cannot be built.
     pub(super) fn new(
         workflow: Option<&WorkflowRun>,
         config: config::GitHub,
         urls: BTreeMap<String, String>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, Diagnostic> {
         let Some(run) = workflow.filter(|_| config.deployments || config.statuses) else { return Ok(None) };
+        if run.is_token_empty {
+            let message = "no deployment and no commit status on GitHub: `github-token` is empty";
+            return Err(Diagnostic::warning(message, None).help(run.reason_for_empty_secrets()));
+        }
         let (Some(token), Some(repository)) = (&run.token, &run.repository) else { return Ok(None) };
-        let client = Client::new(&run.api, token, TIMEOUT / 2).map_err(|failure| failure.to_string())?;
+        let client = Client::new(&run.api, token, TIMEOUT / 2).map_err(|failure| {
+            Diagnostic::warning(format!("no deployment and no commit status on GitHub: {failure}"), None)
+        })?;
         let deployments = Deployments { client, repository: repository.clone(), log_url: run.url() };
         Ok(Some(Self { deployments: Some(deployments), config, urls, started: BTreeMap::new() }))
     }

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Exit;
 use crate::config;
 use crate::github::WorkflowRun;
@@ -73,12 +74,14 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts the task. Must be called inside of a runtime.
+    /// Starts the task; returns warnings about channels that are configured and cannot be used. Must be called
+    /// inside of a runtime.
     #[must_use]
-    pub fn new(settings: NotifierSettings<'_>) -> Self {
+    pub fn new(settings: NotifierSettings<'_>) -> (Self, Vec<Diagnostic>) {
         let (messages, mut received) = unbounded_channel();
-        let (mut channels, mut notes) = channels(settings);
+        let (mut channels, warnings) = channels(settings);
         let task = tokio::spawn(async move {
+            let mut notes = Vec::new();
             while let Some(message) = received.recv().await {
                 for channel in &mut channels {
                     notes.extend(match &message {
@@ -89,7 +92,7 @@ impl Notifier {
             }
             notes
         });
-        Self { messages, task }
+        (Self { messages, task }, warnings)
     }
 
     /// Returns an observer that passes every event on to `inner`.
@@ -116,30 +119,29 @@ impl Notifier {
     }
 }
 
-/// The channels that are configured, with notes about those that cannot be used.
-fn channels(settings: NotifierSettings<'_>) -> (Vec<Box<dyn Channel>>, Vec<String>) {
+/// The channels that are configured, with warnings about those that cannot be used.
+fn channels(settings: NotifierSettings<'_>) -> (Vec<Box<dyn Channel>>, Vec<Diagnostic>) {
     let NotifierSettings { notify, github, urls, workflow, details } = settings;
     let mut channels: Vec<Box<dyn Channel>> = Vec::new();
-    let mut notes = Vec::new();
+    let mut warnings = Vec::new();
     match GitHubChannel::new(workflow, github, urls) {
         Ok(Some(github)) => channels.push(Box::new(github)),
         Ok(None) => {}
-        Err(note) => notes.push(note),
+        Err(warning) => warnings.push(warning),
     }
-    let is_workflow = workflow.is_some();
-    match webhook::address("Slack", notify.slack.as_deref(), is_workflow) {
+    match webhook::address("Slack", notify.slack.as_deref(), workflow) {
         Ok(Some(address)) => {
             channels.push(Box::new(Slack { address, details: details.clone(), start: notify.start }));
         }
         Ok(None) => {}
-        Err(note) => notes.push(note),
+        Err(warning) => warnings.push(warning),
     }
-    match webhook::address("webhook", notify.webhook.as_deref(), is_workflow) {
+    match webhook::address("webhook", notify.webhook.as_deref(), workflow) {
         Ok(Some(address)) => channels.push(Box::new(Webhook { address, details, start: notify.start })),
         Ok(None) => {}
-        Err(note) => notes.push(note),
+        Err(warning) => warnings.push(warning),
     }
-    (channels, notes)
+    (channels, warnings)
 }
 
 /// Whether people want to know of an outcome: it failed, or something changed.

@@ -5,8 +5,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::{Channel, Started, TIMEOUT, is_news};
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::Exit;
 use crate::base::secret::Secret;
+use crate::github::WorkflowRun;
 use crate::github::http::{self, Answer};
 use crate::outcome::Outcome;
 use crate::report::notification::{RunDetails, webhook};
@@ -23,25 +25,33 @@ pub(super) struct Address {
 ///
 /// # Errors
 ///
-/// A note when a workflow run lacks the variable, or it holds no URL.
+/// A warning when a workflow run lacks the variable, or it holds no URL.
 pub(super) fn address(
     kind: &'static str,
     variable: Option<&str>,
-    is_workflow: bool,
-) -> Result<Option<Address>, String> {
+    workflow: Option<&WorkflowRun>,
+) -> Result<Option<Address>, Diagnostic> {
     let Some(variable) = variable else { return Ok(None) };
-    let Some(url) = std::env::var(variable).ok().filter(|url| !url.trim().is_empty()) else {
-        return match is_workflow {
-            true => Err(format!("no {kind} notification: the variable {variable} is not set")),
-            false => Ok(None),
+    let missing = |why: &str| {
+        Diagnostic::warning(format!("no {kind} notification: the variable {variable} {why}"), None)
+    };
+    let given = std::env::var(variable).ok();
+    let Some(url) = given.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
+        return match workflow {
+            Some(run) if given.is_some() => Err(missing("is empty").help(run.reason_for_empty_secrets())),
+            Some(_) => {
+                let help =
+                    format!("set it in `env:` of the job: `{variable}: ${{{{ secrets.{variable} }}}}`");
+                Err(missing("is not set").help(help))
+            }
+            None => Ok(None),
         };
     };
-    let url = url.trim();
-    if is_workflow {
+    if workflow.is_some() {
         let _ = mask(&mut std::io::stderr().lock(), url);
     }
     if !url.starts_with("https://") && !url.starts_with("http://") {
-        return Err(format!("no {kind} notification: the variable {variable} does not hold a URL"));
+        return Err(missing("does not hold a URL"));
     }
     Ok(Some(Address { kind, url: Secret::new(url) }))
 }

@@ -62,6 +62,11 @@ impl Workflows {
 
     /// `act` for an event, in a clean environment.
     pub(crate) fn act(&self, event: &str, payload: &Value) -> Command {
+        self.act_with(event, payload, &["SSH_KEY", "KNOWN_HOSTS", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL"])
+    }
+
+    /// `act` for an event, in a clean environment, with these secrets. Any other secret is empty.
+    fn act_with(&self, event: &str, payload: &Value, secrets: &[&str]) -> Command {
         let bed = &self.bed;
         std::fs::write(bed.path("event.json"), payload.to_string()).unwrap();
         std::fs::create_dir_all(bed.path("act")).unwrap();
@@ -76,7 +81,7 @@ impl Workflows {
         // All users see the arguments of act, so secrets are in its environment.
         act.env("SSH_KEY", &self.key).env("KNOWN_HOSTS", known_hosts).env("GITHUB_TOKEN", TOKEN);
         act.env("SLACK_WEBHOOK_URL", self.github.hook("hunter2hunter2"));
-        for secret in ["SSH_KEY", "KNOWN_HOSTS", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL"] {
+        for secret in secrets {
             act.args(["--secret", secret]);
         }
         act.args(["--env", &format!("GITHUB_API_URL={}", self.github.api())]);
@@ -502,6 +507,28 @@ fn a_damaged_key_is_reported_without_showing_it() {
         .run(workflows.act("push", &json!({})).args(["-W", ".github/workflows/deploy.yml"]))
         .exits(1)
         .prints("the private key is cut off");
+}
+
+#[test]
+fn an_empty_secret_stops_the_deploy_as_that() {
+    let workflows = Workflows::new("actempty");
+    let push = |secrets: &[&str]| {
+        let mut act = workflows.act_with("push", &json!({}), secrets);
+        act.args(["-W", ".github/workflows/deploy.yml"]);
+        workflows.run(&mut act)
+    };
+    push(&["GITHUB_TOKEN", "KNOWN_HOSTS", "SLACK_WEBHOOK_URL"])
+        .exits(1)
+        .prints("`ssh-key` is empty: its secret does not exist, or this run does not get it")
+        .prints("check the spelling of the secret's name");
+    push(&["GITHUB_TOKEN"]).exits(1).prints("`ssh-key` and `known-hosts` are empty");
+    assert!(!workflows.bed.root("blog/compose.yml").exists());
+    assert_eq!(workflows.bed.sshd.logins_and_commands().0, 0);
+    // An address that nobody set costs the notification alone.
+    push(&["GITHUB_TOKEN", "SSH_KEY", "KNOWN_HOSTS"])
+        .exits(0)
+        .prints("no Slack notification: the variable SLACK_WEBHOOK_URL is empty");
+    assert!(workflows.bed.root("blog/compose.yml").exists());
 }
 
 /// Adds the workflow of tests, gate, images and deploy. `tests` is the command of the tests.

@@ -17,6 +17,7 @@ mod containers;
 mod content;
 mod definitions;
 mod edits;
+mod empty_secrets;
 mod files;
 mod gates;
 mod github;

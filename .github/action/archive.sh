@@ -10,9 +10,10 @@ out=$(cd "$2" && pwd)
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 rustup target add "$target"
 case $target in
-  *-musl) command -v musl-gcc >/dev/null || { sudo apt-get update -qq && sudo apt-get install -qq -y musl-tools; } ;;
+  *-musl) command -v musl-gcc >/dev/null || { as_root apt-get update -qq && as_root apt-get install -qq -y musl-tools; } ;;
 esac
 cargo build --release --locked --bin ghdeploy --target "$target"
 

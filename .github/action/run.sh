@@ -53,12 +53,13 @@ if [ "${SSH_KEY-none}" = none ]; then
 elif ! is_blank "$SSH_KEY"; then
   # Through a named pipe, whose content is on no disk. A here-document is a temporary file in mksh and older bash.
   # A pipeline would leave this shell between the runner and ghdeploy, and it passes no signal on.
-  if pipe=$(mktemp -d "${RUNNER_TEMP:-/tmp}/ghdeploy.XXXXXX") && mkfifo -m 600 "$pipe/key"; then
+  if pipe=$(mktemp -d "${RUNNER_TEMP:-/tmp}/ghdeploy.XXXXXX" 2>/dev/null) && mkfifo -m 600 "$pipe/key" 2>/dev/null; then
     put "$SSH_KEY" >"$pipe/key" &
     exec <"$pipe/key"
     rm -rf "$pipe"
     GHDEPLOY_SSH_KEY=-
   else # where there are no named pipes
+    rm -rf "$pipe"
     exec </dev/null
     GHDEPLOY_SSH_KEY=$SSH_KEY
   fi

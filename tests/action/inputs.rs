@@ -62,9 +62,14 @@ fn the_key_is_on_no_disk_and_in_no_environment_under_any_shell() {
 #[test]
 fn without_named_pipes_the_key_is_a_variable_of_the_program_alone() {
     let runner = Runner::new("stat -L -c %F /proc/self/fd/0; printf '%s' \"$GHDEPLOY_SSH_KEY\"");
-    program(runner.path("bin/mkfifo"), "#!/bin/sh\nexit 1\n");
+    program(runner.path("bin/mkfifo"), "#!/bin/sh\necho no >&2\nexit 1\n");
     let output = runner.run(&["dash"], &[("COMMAND", "sync"), ("SSH_KEY", KEY)]);
-    assert_eq!(text(&output.stdout), format!("character special file\n{KEY}"), "{}", text(&output.stderr));
+    let wanted = format!("character special file\n{KEY}");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (wanted.clone(), String::new()));
+    assert_eq!(fs::read_dir(runner.path("temp")).unwrap().count(), 0);
+    // Nor a folder of the job.
+    let inputs = [("COMMAND", "sync"), ("SSH_KEY", KEY), ("RUNNER_TEMP", "/nowhere")];
+    assert_eq!(text(&runner.run(&["dash"], &inputs).stdout), wanted);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_yaml::Value;
+
 use crate::{files, read};
 
 /// The first major version of each of GitHub's actions that runs on Node 24. [Runners lose Node 20 in September
@@ -81,4 +83,35 @@ fn the_workflows_and_the_readme_name_what_the_last_release_made() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Between two releases, the workflows run the last one: an input that only main has would be ignored, with a
+/// warning.
+#[test]
+fn the_workflows_pass_only_inputs_that_the_pinned_action_has() {
+    let inputs = |action: &str| {
+        let action: Value = serde_yaml::from_str(action).unwrap();
+        let inputs = action["inputs"].as_mapping().unwrap().keys();
+        inputs.map(|name| name.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    let mut steps = 0;
+    for path in files(".github/workflows") {
+        let workflow: Value = serde_yaml::from_str(&read(&path)).unwrap();
+        for (_, job) in workflow["jobs"].as_mapping().unwrap() {
+            for step in job["steps"].as_sequence().into_iter().flatten() {
+                let uses = step["uses"].as_str().unwrap_or_default();
+                let Some(commit) = uses.strip_prefix("ghdeploy/ghdeploy@") else { continue };
+                let show = ["-C", crate::TOP, "show", &format!("{commit}:action.yml")];
+                let shown = std::process::Command::new("git").args(show).output().unwrap();
+                assert!(shown.status.success(), "{path}: {uses} is not in this clone");
+                let has = inputs(&String::from_utf8(shown.stdout).unwrap());
+                for input in step["with"].as_mapping().into_iter().flat_map(|with| with.keys()) {
+                    let input = input.as_str().unwrap();
+                    assert!(has.contains(input), "{path}: `{input}` is no input of the action at {commit}");
+                }
+                steps += 1;
+            }
+        }
+    }
+    assert!(steps > 3);
 }

@@ -20,7 +20,8 @@ pub enum Exit {
     Usage = 2,
     /// The gate is closed: a requirement for the commit is not proven.
     GateClosed = 3,
-    /// The host was not reached, lacks something, or its lock was not acquired in time.
+    /// The host was not reached, lacks something, or its lock was not acquired in time; or GitHub was not reached
+    /// or limits its calls.
     Unreachable = 4,
     /// A deploy failed; the host is as it was before.
     RolledBack = 5,

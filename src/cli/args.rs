@@ -20,7 +20,7 @@ Exit codes:
   1   a bug or an unforeseen failure, or an image was not built
   2   usage or configuration: the command line, ghdeploy.yml or a compose file
   3   the gate is closed: something required of the commit is not proven
-  4   a host was not reached, lacks something, or is locked by another run for too long
+  4   a host or GitHub was not reached, or a host lacks something or is locked for too long
   5   a deploy failed or was stopped; the host is as it was before
   6   a deploy failed or was stopped in the middle; look at the host: run ghdeploy status
   10  with --exit-code: there is something to do
@@ -110,6 +110,21 @@ pub(super) enum CommandArgs {
 }
 
 impl CommandArgs {
+    /// Whether it decides on images.
+    pub(super) fn judges(&self) -> bool {
+        matches!(self, Self::Gate(_) | Self::Build(_))
+    }
+
+    /// Whether it changes hosts. It handles signals itself then.
+    pub(super) fn changes_hosts(&self) -> bool {
+        matches!(self, Self::Sync(_) | Self::Rollback(_))
+    }
+
+    /// Whether it only shows something, so that a workflow run gets no outputs but the result.
+    pub(super) fn only_shows(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Diff(_) | Self::History | Self::Explain(_) | Self::Doctor)
+    }
+
     /// Whether it connects to hosts.
     pub(super) fn needs_host(&self) -> bool {
         !matches!(
@@ -362,13 +377,38 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
 pub(super) fn typed() -> Result<Vec<OsString>> {
     let mut typed: Vec<OsString> = std::env::args_os().collect();
     if let Ok(more) = std::env::var("GHDEPLOY_ARGS") {
-        let more = shlex::split(&more).ok_or_else(|| {
+        let more = words(&more).ok_or_else(|| {
             Error::usage("GHDEPLOY_ARGS has a quote that is not closed")
                 .help("it is split into words the way a shell does; the action's input `args` goes there")
         })?;
         typed.extend(more.into_iter().map(OsString::from));
     }
     Ok(typed)
+}
+
+/// Splits a text into words the way a shell does, which first joins lines that end with a backslash.
+fn words(text: &str) -> Option<Vec<String>> {
+    let (mut joined, mut quote) = (String::new(), None);
+    // A text that was written in a browser has Windows line ends.
+    let text = text.replace("\r\n", "\n");
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => match rest.next() {
+                Some('\n') => {}
+                next => joined.extend(std::iter::once('\\').chain(next)),
+            },
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                joined.push(c);
+            }
+            _ => {
+                quote = quote.filter(|quote| *quote != c);
+                joined.push(c);
+            }
+        }
+    }
+    shlex::split(&joined)
 }
 
 /// An option that was given and is not empty.
@@ -521,13 +561,18 @@ mod tests {
 
     #[test]
     fn options_that_come_as_one_text_are_split_as_a_shell_would() {
-        let words = |text| shlex::split(text);
         assert_eq!(
             words("--project 'a b' --force\n--prune").unwrap(),
             ["--project", "a b", "--force", "--prune"]
         );
         assert_eq!(words("$(touch x) ; y").unwrap(), ["$(touch", "x)", ";", "y"]);
         assert_eq!(words("--project 'a"), None);
+        assert_eq!(
+            words("--base x \\\n  --project\\\r\n wiki").unwrap(),
+            ["--base", "x", "--project", "wiki"]
+        );
+        assert_eq!(words("'a\\\nb' \"c\\\nd\" e\\\\ f\\'").unwrap(), ["a\\\nb", "cd", "e\\", "f'"]);
+        assert_eq!(words("--prune # a comment's\n--force").unwrap(), ["--prune", "--force"]);
     }
 
     #[test]

@@ -8,18 +8,20 @@ use serde_json::Value;
 use super::args::CommentArgs;
 use super::context::Context;
 use super::secrets::no_token;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
 use crate::github::comment::{CommentPlace, CommentText, Posted};
 use crate::github::pulls;
+use crate::github::refusal::RefusalCause;
 use crate::github::trigger::{PullRequestTrigger, Trigger};
 use crate::plan::{Plan, VERSION};
 use crate::report::comment::{Frame, comment, outdated};
 use crate::report::marker::Marker;
 
 /// Time that one call may wait for rate limits.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Largest plan that is read, in bytes: some ten thousand changes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -40,7 +42,7 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
         Some(file) => read(file)?,
         None => super::plan::plan(context, &args.plan)?,
     };
-    let client = Client::new(&run.api, token, PATIENCE).map_err(unforeseen)?;
+    let client = Client::new(&run.api, token, PATIENCE).map_err(|failure| failed(&failure))?;
     let pull = match pull_request(&client, repository, run, args, &plan).await {
         Ok(pull) => pull?,
         Err(failure) => return refused(context, run, args, &plan, &failure),
@@ -131,7 +133,8 @@ async fn pull_request(
     })
 }
 
-/// Handles a refused comment: its plan goes to the job summary, with the reason.
+/// Handles a comment that was not written: its plan goes to the job summary, with the reason. A refusal is not a
+/// failure, because the plan is shown all the same.
 fn refused(
     context: &Context,
     run: &WorkflowRun,
@@ -139,26 +142,36 @@ fn refused(
     plan: &Plan,
     failure: &ApiError,
 ) -> Result<Exit> {
-    let ApiError::Refused { status: 401 | 403 | 404, .. } = failure else {
-        return Err(unforeseen(failure.clone()));
+    let read_only = match failure {
+        ApiError::Refused { cause: RefusalCause::LacksPermission { .. }, .. } => run.is_read_only(),
+        _ => None,
     };
-    let why = match &run.trigger {
-        Ok(Trigger::PullRequest(pull)) if pull.is_fork => {
-            "the pull request comes from a fork, whose runs may not write"
-        }
-        _ if run.actor.as_deref() == Some("dependabot[bot]") => "runs of Dependabot may not write",
-        _ => "the job needs `permissions: pull-requests: write`",
-    };
+    let mut why = Diagnostic::warning(format!("no comment was written: {failure}"), None);
+    why.help = read_only.map(str::to_owned).or_else(|| failure.advice("pull-requests: write"));
     // A plan that a step of this job has made is in the summary already.
     let is_shown = args.file().is_some() && matches!(run.trigger, Ok(Trigger::PullRequest(_)));
-    super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(plan), why);
-    context.say(&format!("no comment was written ({failure}): {why}. The plan is in the job summary"));
+    super::publish::instead_of_a_comment(run, &context.dir, (!is_shown).then_some(plan), &why);
+    if !matches!(failure, ApiError::Refused { status: 401 | 403 | 404 | 410, .. }) {
+        return Err(failed(failure));
+    }
+    if read_only.is_some() {
+        // Each pull request of a fork would have the same warning.
+        context.say(&format!(
+            "{}. {}. The plan is in the job summary",
+            why.message,
+            why.help.unwrap_or_default()
+        ));
+    } else {
+        context.warn(&[why]);
+        context.say("the plan is in the job summary");
+    }
     Ok(Exit::Done)
 }
 
-fn unforeseen(failure: ApiError) -> Error {
-    Error::new(Exit::Unforeseen, format!("no comment was written: {failure}"))
-        .help("run the job again; the plan itself is in the log and in the job summary")
+fn failed(failure: &ApiError) -> Error {
+    let exit = if failure.is_unreachable() { Exit::Unreachable } else { Exit::Unforeseen };
+    Error::new(exit, format!("no comment was written: {failure}"))
+        .help("run the job again; the plan itself is in the job summary")
 }
 
 /// Key of a comment. Each configuration of a repository, and each selection, has a comment of its own.

@@ -263,12 +263,12 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)
 }
 
 fn refused(failure: &ApiError) -> Error {
-    match failure {
-        ApiError::Refused { status: 401 | 403 | 404 | 422, .. } => Error::usage(format!(
-            "the checks cannot be read: {failure}"
-        ))
-        .help("the job needs `permissions: {checks: read, statuses: read}`, and the commit must be pushed"),
-        failure => Error::new(Exit::Unreachable, format!("the checks cannot be read: {failure}"))
-            .help("nothing is proven, so the gate stays closed; run the job again"),
+    let message = format!("the checks cannot be read: {failure}");
+    if failure.is_unreachable() {
+        return Error::new(Exit::Unreachable, message)
+            .help("nothing is proven, so the gate stays closed; run the job again");
     }
+    let advice = failure.advice("{checks: read, statuses: read}");
+    let help = advice.unwrap_or_else(|| "check that the commit is pushed".to_owned());
+    Error::usage(message).help(help)
 }

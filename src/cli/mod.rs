@@ -22,8 +22,11 @@ mod secrets;
 mod signals;
 mod status;
 mod sync;
+mod usage;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,46 +48,76 @@ use context::{CONFIG, Context, source};
 #[must_use]
 pub fn main() -> ExitCode {
     seal();
+    let workflow = github::WorkflowRun::here();
     let typed = match args::typed() {
         Ok(typed) => typed,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&error, workflow.as_ref(), &[]),
     };
     if typed.iter().any(|arg| arg.to_string_lossy().contains("PRIVATE KEY-----")) {
         let error = Error::usage("there is a private key on the command line, where all users of this machine can see it")
             .help("treat it as leaked and make a new one; pass that in GHDEPLOY_SSH_KEY, or on stdin with `--ssh-key -`");
-        return refused(&error);
+        return refused(&error, workflow.as_ref(), &typed);
     }
-    let args = match Args::try_parse_from(typed) {
+    let args = match Args::try_parse_from(&typed) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are results, not errors.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
-            return ExitCode::from(exit.code());
+            // Help and version are results, not errors.
+            if !error.use_stderr() {
+                return ExitCode::from(Exit::Done.code());
+            }
+            let error = usage::error(&error);
+            if let Some(run) = &workflow {
+                publish::failure(run, Path::new("."), &error, usage::judges(&typed));
+            }
+            return ExitCode::from(error.exit.code());
         }
     };
-    let workflow = github::WorkflowRun::here();
     let verbose = args.verbose > 0 || workflow.as_ref().is_some_and(|run| run.is_debug);
     let stderr = Style { colour: colours(&std::io::stderr()), verbose, groups: false };
     start_tracing(&args, stderr);
     let dir = args.directory();
-    match run(args, stderr, workflow.clone()) {
+    let (judges, changes_hosts) = (args.command.judges(), args.command.changes_hosts());
+    if let Some(run) = workflow.clone().filter(|_| !changes_hosts) {
+        let dir = dir.clone();
+        signals::on_cancellation(move || publish::cancelled(&run, &dir, judges));
+    }
+    match unless_it_panics(changes_hosts, || run(args, stderr, workflow.clone())) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             let sources = |path: &str| source(&dir, path);
             let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &sources, stderr);
             if let Some(run) = &workflow {
-                publish::failure(run, &dir, &error);
+                publish::failure(run, &dir, &error, judges);
             }
             ExitCode::from(error.exit.code())
         }
     }
 }
 
-/// Ends with an error in the command line.
-fn refused(error: &Error) -> ExitCode {
+/// Ends with an error in the command line, whose words are `typed`.
+fn refused(error: &Error, workflow: Option<&github::WorkflowRun>, typed: &[OsString]) -> ExitCode {
     let _ = diagnostic::error(&mut std::io::stderr().lock(), error, &|_| None, Style::default());
+    if let Some(run) = workflow {
+        publish::failure(run, Path::new("."), error, usage::judges(typed));
+    }
     ExitCode::from(error.exit.code())
+}
+
+/// Does the work of a command. A panic is a failure like any other, so that a workflow run is told of it, and its
+/// exit code is one that is documented.
+///
+/// # Errors
+///
+/// Those of `work`, and a bug.
+fn unless_it_panics(changes_hosts: bool, work: impl FnOnce() -> Result<Exit>) -> Result<Exit> {
+    let Ok(result) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) else {
+        let exit = if changes_hosts { Exit::NeedsLook } else { Exit::Unforeseen };
+        let state = if changes_hosts { "; `ghdeploy status` shows the state of the hosts" } else { "" };
+        return Err(Error::new(exit, "a bug in ghdeploy: it has panicked")
+            .help(format!("report the lines above at https://github.com/ghdeploy/ghdeploy/issues{state}")));
+    };
+    result
 }
 
 fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
@@ -113,7 +146,7 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     for note in &context.credentials.notes {
         context.say(note);
     }
-    match &context.args.command {
+    let exit = match &context.args.command {
         CommandArgs::Check => check::run(&context),
         CommandArgs::Plan(options) => plan::run(&context, options),
         CommandArgs::Gate(options) => block_on(gate::run(&context, options)),
@@ -126,7 +159,11 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         CommandArgs::History => block_on(history::run(&context)),
         CommandArgs::Rollback(options) => block_on(rollback::run(&context, options)),
         CommandArgs::Doctor => block_on(doctor::run(&context)),
+    }?;
+    if let Some(run) = context.workflow.as_ref().filter(|_| context.args.command.only_shows()) {
+        publish::done(run, &context.dir, exit);
     }
+    Ok(exit)
 }
 
 fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
@@ -197,4 +234,18 @@ fn start_tracing(args: &Args, style: Style) {
         .with_writer(std::io::stderr)
         .with_ansi(style.colour)
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_with_a_documented_exit_code() {
+        let panics =
+            |changes_hosts: bool| unless_it_panics(changes_hosts, || panic!("a test of panics")).unwrap_err();
+        assert_eq!((panics(false).exit, panics(true).exit), (Exit::Unforeseen, Exit::NeedsLook));
+        assert!(panics(true).diagnostics[0].help.as_ref().unwrap().contains("ghdeploy status"));
+        assert_eq!(unless_it_panics(true, || Ok(Exit::Pending)).unwrap(), Exit::Pending);
+    }
 }

@@ -21,7 +21,9 @@ use crate::outcome::{Outcome, ProjectResult};
 use crate::plan::{ImageToBuild, Plan};
 use crate::report::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
-use crate::report::{Checked, Format, Render, diagnostic, failure_as_markdown, render};
+use crate::report::{
+    Checked, Format, Render, diagnostic, failure_as_markdown, no_comment_as_markdown, render,
+};
 
 /// A result to publish.
 #[derive(Clone, Copy)]
@@ -83,25 +85,38 @@ impl Context {
     }
 }
 
-/// Publishes a failure that has no other result.
-pub(super) fn failure(run: &WorkflowRun, dir: &Path, error: &Error) {
+/// Publishes a failure that has no other result. `judges` is whether the command decides on images: its gate is
+/// closed then.
+pub(super) fn failure(run: &WorkflowRun, dir: &Path, error: &Error, judges: bool) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
     let rendered = failure_as_markdown(&mut markdown, error, &|path| source(dir, path));
     publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
     publication.annotate(&error.diagnostics.iter().collect::<Vec<_>>());
-    publication.put_out(&[Output { name: "result", value: word(error.exit).to_owned() }]);
+    publication.put_out(&ended(word(error.exit), judges));
+}
+
+/// Publishes the result of a command that has no other outputs.
+pub(super) fn done(run: &WorkflowRun, dir: &Path, exit: Exit) {
+    Publication { run, dir, quiet: false }.put_out(&ended(word(exit), false));
+}
+
+/// Publishes that the run was cancelled.
+pub(super) fn cancelled(run: &WorkflowRun, dir: &Path, judges: bool) {
+    Publication { run, dir, quiet: false }.put_out(&ended("cancelled", judges));
+}
+
+fn ended(result: &str, judges: bool) -> Vec<Output> {
+    let gate = judges.then(|| Output { name: "gate", value: gate(GateState::Closed).to_owned() });
+    std::iter::once(Output { name: "result", value: result.to_owned() }).chain(gate).collect()
 }
 
 /// Writes to the summary what cannot be a comment, with the reason.
-pub(super) fn instead_of_a_comment(run: &WorkflowRun, dir: &Path, plan: Option<&Plan>, why: &str) {
+pub(super) fn instead_of_a_comment(run: &WorkflowRun, dir: &Path, plan: Option<&Plan>, why: &Diagnostic) {
     let publication = Publication { run, dir, quiet: false };
     let mut markdown = Vec::new();
-    let rendered = plan.map_or(Ok(()), |plan| plan.markdown(&mut markdown));
-    let text = String::from_utf8_lossy(&markdown);
-    publication.summarise(
-        rendered.map(|()| format!("{text}This is not a comment on the pull request, for {why}.\n")),
-    );
+    let rendered = no_comment_as_markdown(&mut markdown, plan, why);
+    publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
 }
 
 /// The output `result` of a run that ends this way, if nothing else is known.
@@ -239,7 +254,10 @@ impl Shown<'_> {
         results.push(Output { name: "projects", value: names.to_string() });
         results.push(Output { name: "matrix", value: matrix.to_string() });
         match self {
-            Self::Outcome(outcome) => results.push(Output { name: "release", value: release(outcome) }),
+            Self::Outcome(outcome) => {
+                results.push(Output { name: "release", value: release(outcome) });
+                results.push(Output { name: "owed", value: outcome.owed().to_string() });
+            }
             Self::Verdict(verdict, _) => {
                 results.push(Output { name: "gate", value: gate(verdict.gate).to_owned() });
             }

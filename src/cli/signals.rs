@@ -1,8 +1,10 @@
-//! Signals: the first one stops a run gracefully.
+//! Signals: the first one stops a run gracefully, or at once if it changes no host.
 //!
 //! GitHub cancels a job with SIGINT, 7.5 s later with SIGTERM, and 2.5 s later with SIGKILL. So the first
 //! signal ends a run after the step under way, and the second one immediately. A terminal that closes, or an ssh
 //! session that ends, sends SIGHUP: it is handled like the others, or it would cut the run off.
+
+use std::io::Write as _;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +36,36 @@ pub(super) fn listen() -> Stop {
         std::future::pending::<()>().await;
     });
     stop
+}
+
+/// Exit code after a cancellation: that of a shell whose command SIGINT has ended.
+const CANCELLED: i32 = 130;
+
+/// Calls `last` and exits on the first SIGINT or SIGTERM, for commands that change no host: they have nothing to
+/// finish.
+pub(super) fn on_cancellation(last: impl FnOnce() + Send + 'static) {
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let wait = async move {
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
+        let _ = ready.send(());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        last();
+        let _ = writeln!(std::io::stderr().lock(), "cancelled");
+        #[expect(clippy::exit, reason = "the other thread is in the middle of its work")]
+        std::process::exit(CANCELLED);
+    };
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(wait);
+        }
+    });
+    // Without handlers a signal just kills the process.
+    let _ = is_ready.recv();
 }
 
 /// Whether a process ignores SIGHUP, by its `/proc/PID/status`.

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::base::secret::Secret;
 use crate::github::http::{self, Answer};
+use crate::github::refusal::RefusalCause;
 
 /// Items per page, GitHub's maximum.
 const PAGE: usize = 100;
@@ -25,6 +26,8 @@ const MAX_PAGES: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Client {
     octocrab: Octocrab,
+    /// The token, to keep it out of messages.
+    token: Secret,
     /// Time that one call may wait for rate limits, in all.
     patience: Duration,
 }
@@ -39,11 +42,17 @@ pub enum ApiError {
         status: u16,
         /// GitHub's message.
         message: String,
+        /// The reason, as far as the answer tells.
+        cause: RefusalCause,
     },
-    /// The rate limit is used up for longer than a call may wait.
-    #[error("GitHub's rate limit is used up for {for_secs} s")]
+    /// A limit lasts longer than a call may wait.
+    #[error("GitHub says {status}: {message}; the limit lasts for {for_secs} s more")]
     Limited {
-        /// The time until it is full again, in seconds.
+        /// The status.
+        status: u16,
+        /// GitHub's message.
+        message: String,
+        /// The time until the next attempt makes sense, in seconds.
         for_secs: u64,
     },
     /// GitHub was not reached, or something else answered.
@@ -55,6 +64,21 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Whether GitHub was not reached, could not answer, or limits its calls: nothing is wrong with the call.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Limited { .. })
+    }
+
+    /// What to do about it. `permission` is what the call needs: `pull-requests: write`.
+    #[must_use]
+    pub fn advice(&self, permission: &str) -> Option<String> {
+        match self {
+            Self::Refused { cause, .. } => cause.advice(permission),
+            _ => None,
+        }
+    }
+
     /// Whether a later call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -117,7 +141,7 @@ impl Client {
         let octocrab = builder
             .build_with_reqwest(http::client().map_err(ApiError::Unreachable)?)
             .map_err(|_| ApiError::Unreachable("its client cannot be built".to_owned()))?;
-        Ok(Self { octocrab, patience })
+        Ok(Self { octocrab, token: token.clone(), patience })
     }
 
     /// Reads something.
@@ -210,12 +234,23 @@ impl Client {
             tracing::debug!(?verb, route, %error, "a call of the API failed");
             let Some(pause) = answer.pause(tries) else { return Err(error) };
             if answer.is_limited() && pause > left {
-                return Err(ApiError::Limited { for_secs: pause.as_secs() });
+                return Err(match error {
+                    ApiError::Refused { status, message, .. } => {
+                        ApiError::Limited { status, message, for_secs: pause.as_secs().max(1) }
+                    }
+                    error => error,
+                });
             }
             left = left.saturating_sub(pause);
             tokio::time::sleep(pause).await;
             tries += 1;
         }
+    }
+
+    /// A message without the token. GitHub does not repeat it, but what stands in GitHub's place might.
+    fn without_token(&self, message: &str) -> String {
+        let token = self.token.reveal();
+        if token.len() < SHORTEST_TOKEN { message.to_owned() } else { message.replace(token, "***") }
     }
 
     async fn once(&self, verb: Verb, route: &str, body: Option<&Value>) -> Result<Page, (Answer, ApiError)> {
@@ -248,11 +283,40 @@ impl Client {
                 Err(_) => Err(lost("the answer is not JSON".to_owned())),
             };
         }
-        let message = parsed.ok().and_then(|body| body.get("message")?.as_str().map(str::to_owned));
-        let message: String = message.unwrap_or_else(|| head.status.to_string()).chars().take(300).collect();
-        let is_secondary = message.contains("secondary rate limit");
-        let answer = Answer { status: Some(status), retry_after, limited_for, is_secondary };
-        Err((answer, ApiError::Refused { status, message }))
+        let message = parsed.ok().as_ref().and_then(message_of).unwrap_or_else(|| head.status.to_string());
+        let message: String = self.without_token(&message).chars().take(300).collect();
+        let answer = Answer { status: Some(status), retry_after, limited_for, is_limit: is_limit(&message) };
+        let cause = RefusalCause::read(status, &message, header("x-accepted-github-permissions"));
+        Err((answer, ApiError::Refused { status, message, cause }))
+    }
+}
+
+/// Shortest token that is looked for in messages. Nobody has a shorter one.
+const SHORTEST_TOKEN: usize = 4;
+
+/// Whether a message names a limit: the primary or the [secondary](
+/// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api) one, or the abuse detection of an older
+/// Enterprise Server.
+fn is_limit(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("rate limit") || message.contains("abuse detection")
+}
+
+/// GitHub's message, with its details: `Validation Failed: body is too long`.
+fn message_of(body: &Value) -> Option<String> {
+    let message = body.get("message")?.as_str()?;
+    let detail = |error: &Value| match (error.as_str(), error["message"].as_str()) {
+        (Some(text), _) | (None, Some(text)) => Some(text.to_owned()),
+        (None, None) => {
+            let words = ["resource", "field", "code"].into_iter().filter_map(|name| error[name].as_str());
+            Some(words.collect::<Vec<_>>().join(" ")).filter(|words| !words.is_empty())
+        }
+    };
+    let details: Vec<String> = body["errors"].as_array().into_iter().flatten().filter_map(detail).collect();
+    if details.is_empty() {
+        Some(message.to_owned())
+    } else {
+        Some(format!("{message}: {}", details.join("; ")))
     }
 }
 
@@ -271,4 +335,39 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         inner = source;
     }
     inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_message_has_its_details() {
+        let of = |body: Value| message_of(&body);
+        assert_eq!(of(json!({"message": "Not Found"})).as_deref(), Some("Not Found"));
+        let errors = json!([{"resource": "Issue", "code": "custom", "field": "body", "message": "body is too long"},
+            {"resource": "Status", "code": "missing_field", "field": "state"}, "No commit found"]);
+        assert_eq!(
+            of(json!({"message": "Validation Failed", "errors": errors})).as_deref(),
+            Some("Validation Failed: body is too long; Status state missing_field; No commit found")
+        );
+        assert_eq!(of(json!({"error": "x"})), None);
+        assert_eq!(of(json!("x")), None);
+    }
+
+    #[test]
+    fn limits_are_told_from_other_refusals() {
+        for (message, is) in [
+            ("API rate limit exceeded for installation ID 1.", true),
+            (
+                "You have exceeded a secondary rate limit and have been temporarily blocked from content creation.",
+                true,
+            ),
+            ("You have triggered an abuse detection mechanism. Please wait a few minutes.", true),
+            ("Resource not accessible by integration", false),
+        ] {
+            assert_eq!(is_limit(message), is, "{message}");
+        }
+    }
 }

@@ -28,6 +28,17 @@ pub struct Deployments {
     pub log_url: Option<String>,
 }
 
+/// Ending of a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// What was wanted runs.
+    Success,
+    /// The files are in place, and the next deploy owes what makes them run.
+    Owed,
+    /// It failed.
+    Failure,
+}
+
 /// The subject of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -60,7 +71,8 @@ impl Deployments {
         Ok(id)
     }
 
-    /// Records the result. After a success the deployments before it become inactive.
+    /// Records the ending. After a success the deployments before it become inactive; one that is owed waits, and
+    /// those before it stay what runs.
     ///
     /// # Errors
     ///
@@ -69,12 +81,16 @@ impl Deployments {
         &self,
         id: u64,
         subject: Subject<'_>,
-        is_success: bool,
+        ending: Ending,
         description: &str,
     ) -> Result<(), ApiError> {
-        let state = if is_success { DeploymentState::Success } else { DeploymentState::Failure };
+        let state = match ending {
+            Ending::Success => DeploymentState::Success,
+            Ending::Owed => DeploymentState::Pending,
+            Ending::Failure => DeploymentState::Failure,
+        };
         self.set(id, state, description, subject.url).await?;
-        if !is_success {
+        if ending != Ending::Success {
             return Ok(());
         }
         let route = self.route(&format!(
@@ -102,11 +118,15 @@ impl Deployments {
     pub async fn commit(
         &self,
         subject: Subject<'_>,
-        is_success: bool,
+        ending: Ending,
         description: &str,
     ) -> Result<(), ApiError> {
         let status = NewCommitStatus {
-            state: if is_success { StatusState::Success } else { StatusState::Failure },
+            state: match ending {
+                Ending::Success => StatusState::Success,
+                Ending::Owed => StatusState::Pending,
+                Ending::Failure => StatusState::Failure,
+            },
             context: format!("ghdeploy/{}", subject.environment),
             description,
             target_url: self.log_url.as_deref(),

@@ -11,9 +11,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pauses before the next attempt after a failure that may pass.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Time that GitHub asks callers to wait after its secondary limit, if it names none
+/// Time that GitHub asks callers to wait after a limit, if it names none
 /// ([best practices](https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api)).
-const SECONDARY: Duration = Duration::from_secs(60);
+const UNNAMED: Duration = Duration::from_secs(60);
+
+/// Longest pause before another attempt during a limit, if the limit itself asks for less.
+const LONGEST: Duration = Duration::from_secs(32);
 
 /// Creates a client.
 ///
@@ -40,8 +43,8 @@ pub struct Answer {
     pub retry_after: Option<u64>,
     /// Seconds until the rate limit resets, if it is used up.
     pub limited_for: Option<u64>,
-    /// Whether the answer mentions GitHub's secondary rate limit.
-    pub is_secondary: bool,
+    /// Whether its words name a limit.
+    pub is_limit: bool,
 }
 
 impl Answer {
@@ -52,12 +55,16 @@ impl Answer {
         refused && (self.status == Some(429) || self.asks().is_some())
     }
 
-    /// Pause before the next attempt, after `tries` retries; `None` if it would fail again.
+    /// Pause before the next attempt, after `tries` retries; `None` if it would fail again. A limit may be
+    /// waited for at any length: the pauses become longer, and the caller decides when to give up.
     #[must_use]
     pub fn pause(&self, tries: usize) -> Option<Duration> {
+        if self.is_limited() {
+            let least = PAUSES[0] / 4 * 2u32.saturating_pow(u32::try_from(tries).unwrap_or(u32::MAX));
+            return Some(self.asks().unwrap_or(PAUSES[0]).max(least.min(LONGEST)));
+        }
         let pause = PAUSES.get(tries).copied()?;
         match self.status {
-            Some(403 | 429) if self.is_limited() => Some(self.asks().unwrap_or(pause).max(pause / 4)),
             None | Some(408 | 500..) => Some(self.retry_after.map_or(pause, Duration::from_secs)),
             _ => None,
         }
@@ -65,7 +72,7 @@ impl Answer {
 
     fn asks(&self) -> Option<Duration> {
         let asked = self.retry_after.or(self.limited_for).map(Duration::from_secs);
-        asked.or_else(|| self.is_secondary.then_some(SECONDARY))
+        asked.or_else(|| self.is_limit.then_some(UNNAMED))
     }
 }
 
@@ -100,7 +107,7 @@ mod tests {
         for status in [301, 400, 401, 403, 404, 409, 410, 422] {
             assert_eq!(pause(of(Some(status)), 0), None, "{status}");
         }
-        assert_eq!(pause(of(Some(429)), 1), Some(2000));
+        assert_eq!(pause(of(Some(429)), 1), Some(1000));
     }
 
     #[test]
@@ -111,8 +118,12 @@ mod tests {
         let after =
             Answer { status: Some(429), retry_after: Some(7), limited_for: Some(3000), ..Answer::default() };
         assert_eq!(pause(after, 0), Some(7_000));
-        let secondary = Answer { status: Some(403), is_secondary: true, ..Answer::default() };
+        let secondary = Answer { status: Some(403), is_limit: true, ..Answer::default() };
         assert_eq!(pause(secondary, 2), Some(60_000));
+        // However often it asks for less, the pauses become longer.
+        let often = Answer { status: Some(403), retry_after: Some(0), ..Answer::default() };
+        let pauses: Vec<_> = [0, 1, 2, 5, 40].into_iter().map(|tries| pause(often, tries)).collect();
+        assert_eq!(pauses, [Some(250), Some(500), Some(1000), Some(8000), Some(32_000)]);
         assert!(!Answer { status: Some(403), ..Answer::default() }.is_limited());
         assert!(!Answer { status: Some(404), retry_after: Some(1), ..Answer::default() }.is_limited());
     }

@@ -1,7 +1,7 @@
 //! The workflow run around this process, and GitHub's API.
 //!
 //! Owns the event that started a run, and every call of the API. [`crate::report`] owns the texts of comments
-//! and statuses. An edge, except for [`trigger`].
+//! and statuses. An edge, except for [`refusal`] and [`trigger`].
 
 pub mod checks;
 pub mod client;
@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod http;
 mod models;
 pub mod pulls;
+pub mod refusal;
 mod run;
 pub mod trigger;
 

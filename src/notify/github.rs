@@ -12,7 +12,7 @@ use crate::base::error::Exit;
 use crate::config;
 use crate::github::WorkflowRun;
 use crate::github::client::{ApiError, Client};
-use crate::github::deployment::{Deployments, Subject};
+use crate::github::deployment::{Deployments, Ending, Subject};
 use crate::outcome::Outcome;
 use crate::report::notification::status_description;
 
@@ -76,16 +76,21 @@ impl GitHubChannel {
         let mut notes = Vec::new();
         let (Some(deployments), Some(commit)) = (&self.deployments, &outcome.commit) else { return notes };
         for host in &outcome.hosts {
-            let (is_success, text) = (host.exit() == Exit::Done, status_description(host));
+            let ending = match (host.exit(), host.owed()) {
+                (Exit::Done, 0) => Ending::Success,
+                (Exit::Done, _) => Ending::Owed,
+                _ => Ending::Failure,
+            };
+            let text = status_description(host);
             let url = self.urls.get(&host.name).map(String::as_str);
             let subject = Subject { environment: &host.name, url, commit };
             if let Some(id) = self.started.get(&host.name)
-                && let Err(failure) = deployments.end(*id, subject, is_success, &text).await
+                && let Err(failure) = deployments.end(*id, subject, ending, &text).await
             {
                 notes.push(missing("end of the deployment", "deployments", &failure));
             }
             if self.config.statuses
-                && let Err(failure) = deployments.commit(subject, is_success, &text).await
+                && let Err(failure) = deployments.commit(subject, ending, &text).await
             {
                 notes.push(missing("commit status", "statuses", &failure));
             }
@@ -106,10 +111,10 @@ impl Channel for GitHubChannel {
 
 /// A note about a record that GitHub did not accept, with what to do about it.
 fn missing(record: &str, permission: &str, failure: &ApiError) -> String {
-    match failure {
-        ApiError::Refused { status: 401 | 403 | 404, .. } => format!(
-            "no {record} on GitHub ({failure}): give the job `permissions: {permission}: write`, or set `github: {{{permission}: false}}` in ghdeploy.yml"
+    match failure.advice(&format!("{permission}: write")) {
+        Some(advice) => format!(
+            "no {record} on GitHub ({failure}): {advice}; or set `github: {{{permission}: false}}` in ghdeploy.yml"
         ),
-        failure => format!("no {record} on GitHub: {failure}"),
+        None => format!("no {record} on GitHub: {failure}"),
     }
 }

@@ -14,6 +14,9 @@ use crate::outcome::Outcome;
 use crate::report::notification::{RunDetails, webhook};
 use crate::report::workflow::mask;
 
+/// Most attempts after the first one.
+const RETRIES: usize = 3;
+
 /// The address of a webhook, which is a secret.
 pub(super) struct Address {
     /// What it is for: `Slack`, `webhook`.
@@ -79,7 +82,7 @@ impl Address {
                 Err(error) => (Answer::default(), http::words(error)),
             };
             match answer.pause(tries) {
-                Some(pause) if pause < TIMEOUT / 3 => tokio::time::sleep(pause).await,
+                Some(pause) if tries < RETRIES && pause < TIMEOUT / 3 => tokio::time::sleep(pause).await,
                 _ => return failed(why),
             }
             tries += 1;

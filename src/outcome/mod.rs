@@ -12,7 +12,7 @@ use crate::base::commit::label;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, HostState};
 use crate::compose::model::Hook;
-use crate::plan::{Action, FileChange, ImageToBuild, ProjectChange};
+use crate::plan::{Action, ActionKind, FileChange, ImageToBuild, ProjectChange};
 
 /// Result of a plan on every host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -179,6 +179,12 @@ impl Outcome {
         self.commit.as_deref().map(|hash| label(hash, self.dirty))
     }
 
+    /// Number of actions that this run has left to the next one.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.hosts.iter().map(HostOutcome::owed).sum()
+    }
+
     /// Exit code: that of the worst host.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -187,6 +193,15 @@ impl Outcome {
 }
 
 impl HostOutcome {
+    /// Number of actions that this run has left to the next one, as `--no-restart` does.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        let done = self.projects.iter().filter(|project| project.result == ProjectResult::Done);
+        let is_owed =
+            |done: &&ActionOutcome| done.result == ActionResult::Owed && done.action.kind != ActionKind::None;
+        done.flat_map(|project| &project.actions).filter(is_owed).count()
+    }
+
     /// Exit code of this host.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -25,7 +25,7 @@ pub mod workflow;
 #[cfg(test)]
 mod samples;
 
-pub use render::{Checked, Format, Render, failure_as_markdown, render};
+pub use render::{Checked, Format, Render, failure_as_markdown, no_comment_as_markdown, render};
 pub use style::Style;
 pub use wording::note as cause_in_words;
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::outcome::{HostOutcome, Outcome, ProjectOutcome, ProjectResult};
+use crate::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
 use crate::plan::VERSION;
 
 use super::escape::name;
@@ -80,7 +80,8 @@ pub fn slack_finished(run: &RunDetails, outcome: &Outcome) -> Value {
 }
 
 /// Builds the document for a webhook: `{"version": 1, "event": "succeeded", …}`. `outcome` has the same form
-/// as everywhere, but without log lines of containers. The start of a deploy has none.
+/// as everywhere, but without log lines of containers; `owed` is the number of its actions that are still owed.
+/// The start of a deploy has neither.
 #[must_use]
 pub fn webhook(event: &str, run: &RunDetails, hosts: &[String], outcome: Option<&Outcome>) -> Value {
     let mut plain = outcome.cloned();
@@ -95,15 +96,22 @@ pub fn webhook(event: &str, run: &RunDetails, hosts: &[String], outcome: Option<
         "actor": run.actor,
         "run_url": run.run_url,
         "hosts": hosts,
+        "owed": outcome.map(Outcome::owed),
         "outcome": plain,
     })
 }
 
 fn project(project: &ProjectOutcome) -> String {
-    let amounts = Tally::amounts_of(&project.files, project.actions.iter().map(|done| &done.action));
+    let with = |result| project.actions.iter().filter(move |done| done.result == result);
+    let amounts = Tally::amounts_of(&project.files, with(ActionResult::Done).map(|done| &done.action));
+    let owed = Tally::amounts_of(&[], with(ActionResult::Owed).map(|done| &done.action));
     let mut line = format!("{} {}", code(&project.name), project_result(project.result));
-    if project.result == ProjectResult::Done && !amounts.is_empty() {
-        line = format!("{line}: {amounts}");
+    if project.result == ProjectResult::Done {
+        for (separator, amounts) in [(": ", amounts), ("; still owed: ", owed)] {
+            if !amounts.is_empty() {
+                line = format!("{line}{separator}{amounts}");
+            }
+        }
     }
     for problem in &project.problems {
         let place = problem.at.as_ref().map(|at| format!(" ({})", code(&format!("{}:{}", at.path, at.line))));
@@ -177,6 +185,7 @@ fn shortened(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::ActionKind;
     use crate::report::samples;
 
     fn run() -> RunDetails {
@@ -267,6 +276,27 @@ mod tests {
           "text": "web: deploy failed in part, 1 project done"
         }
         "#);
+    }
+
+    #[test]
+    fn what_is_owed_is_not_reported_as_done() {
+        let mut host = samples::successful();
+        for done in host.projects.iter_mut().flat_map(|project| &mut project.actions) {
+            if done.action.kind != ActionKind::None {
+                done.result = ActionResult::Owed;
+            }
+        }
+        let outcome = samples::outcome_of(vec![host.clone()]);
+        let message = slack_finished(&run(), &outcome);
+        assert_eq!(message["text"], "web: 3 projects done, 6 actions still owed");
+        insta::assert_snapshot!(message["blocks"][1]["text"]["text"].as_str().unwrap(), @"
+            `traefik` done: 3 files; still owed: 1 signal, 1 exec, 1 removed
+            `blog` done: 2 files; still owed: 1 up, 1 restart
+            `shop` done: 12 files; still owed: 1 up
+            _release 42_
+            ");
+        assert_eq!(webhook("succeeded", &run(), &["web".to_owned()], Some(&outcome))["owed"], 6);
+        insta::assert_snapshot!(status_description(&host), @"3 projects done: 17 files; 6 actions still owed; 2 unchanged");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Tally {
     kinds: BTreeMap<usize, usize>,
     /// Projects and hosts that cannot be or were not deployed.
     failing: usize,
+    /// Actions that the next run has to carry out.
+    owed: usize,
     /// Other counts, in words.
     others: Vec<String>,
     /// Projects that do not change.
@@ -75,7 +77,7 @@ impl Tally {
     /// Counts the results of an outcome.
     pub(super) fn of_outcome(outcome: &Outcome) -> Self {
         let mut tally = Self::default();
-        let (mut back, mut untouched, mut unknown, mut stopped, mut owed) = (0, 0, 0, 0, 0);
+        let (mut back, mut untouched, mut unknown, mut stopped) = (0, 0, 0, 0);
         for host in &outcome.hosts {
             let mut files = BTreeSet::new();
             for project in &host.projects {
@@ -85,9 +87,8 @@ impl Tally {
                         tally.changing += 1;
                         files.extend(project.files.iter().map(path));
                         for done in &project.actions {
-                            match done.result {
-                                ActionResult::Done => tally.add(&done.action.kind),
-                                _ => owed += 1,
+                            if done.result == ActionResult::Done {
+                                tally.add(&done.action.kind);
                             }
                         }
                     }
@@ -108,9 +109,8 @@ impl Tally {
         tally.other(stopped, "stopped in the middle");
         tally.other(back, "failed and rolled back");
         tally.other(untouched, "failed with nothing changed");
-        if owed > 0 {
-            tally.others.push(format!("{} still owed", count(owed, "action")));
-        }
+        tally.owed = outcome.owed();
+        tally.others.extend(tally.still_owed());
         tally
     }
 
@@ -150,11 +150,12 @@ impl Tally {
 
     /// Heading of an outcome.
     pub(super) fn past_heading(&self) -> String {
-        match self.failing {
+        let heading = match self.failing {
             0 => self.past(),
             _ if self.changing == 0 => "deploy failed".to_owned(),
             _ => format!("deploy failed in part, {}", self.past()),
-        }
+        };
+        std::iter::once(heading).chain(self.still_owed()).collect::<Vec<_>>().join(", ")
     }
 
     /// Summary and counts in one line: `2 projects change: 3 files, 1 restart; 22 unchanged`.
@@ -181,6 +182,11 @@ impl Tally {
     pub(super) fn rest(&self) -> Vec<String> {
         let unchanged = (self.unchanged > 0).then(|| format!("{} unchanged", self.unchanged));
         self.others.iter().cloned().chain(unchanged).collect()
+    }
+
+    /// `1 action still owed`.
+    fn still_owed(&self) -> Option<String> {
+        (self.owed > 0).then(|| format!("{} still owed", count(self.owed, "action")))
     }
 
     fn add(&mut self, kind: &ActionKind) {

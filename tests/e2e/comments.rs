@@ -224,11 +224,86 @@ fn a_rate_limit_that_lasts_too_long_is_reported() {
     let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
     pr.github.refuse("GET /repos/ann/side/pulls/7", refusal);
     let output = run(&mut pr.pull());
-    assert_eq!(output.code, Some(1), "{output:?}");
-    assert!(
-        output.stderr.contains("error: no comment was written: GitHub's rate limit is used up for 3600 s"),
-        "{output:?}"
+    let words = "error: no comment was written: GitHub says 429: You have exceeded a secondary rate limit; the limit lasts for 3600 s more";
+    output.exits(4).prints(words).never_prints("permissions:");
+    assert_eq!(pr.output("result"), "unreachable");
+    // The plan is not lost.
+    assert!(pr.summary().contains("| `shop` | changed, 1 file |"), "{}", pr.summary());
+}
+
+#[test]
+fn an_old_servers_abuse_detection_is_a_limit() {
+    let pr = PullRequest::new();
+    let message =
+        "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again.";
+    let refusal = Refusal::new(403, message).header("retry-after", "600");
+    pr.github.refuse("POST /repos/ann/side/issues/7/comments", refusal);
+    run(&mut pr.pull())
+        .exits(4)
+        .prints(message)
+        .prints("the limit lasts for 600 s more")
+        .never_prints("permissions:");
+}
+
+#[test]
+fn each_refusal_is_told_in_githubs_own_words_with_what_helps_against_it() {
+    let pr = PullRequest::new();
+    let not_accessible = "Resource not accessible by integration";
+    for (status, message, help) in [
+        (403, "Unable to create comment because issue is locked.", "unlock the conversation"),
+        (
+            403,
+            "Although you appear to have the correct authorization credentials, the `ann` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.",
+            "IP allow list, or use a runner",
+        ),
+        (
+            403,
+            "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.",
+            "single sign-on",
+        ),
+        (401, "Bad credentials", "the token is wrong or has expired"),
+        (404, "Not Found", "the token may not see it"),
+        (403, "Sorry. Your account was suspended.", ""),
+        (
+            403,
+            not_accessible,
+            "`permissions: pull-requests: write`; a token of your own needs the same (GitHub accepts `issues: write` or `pull-requests: write`)",
+        ),
+    ] {
+        let refusal = Refusal::new(status, message);
+        let refusal = refusal.header("x-accepted-github-permissions", "issues=write; pull_requests=write");
+        pr.github.refuse("POST /repos/ann/side/issues/7/comments", refusal);
+        std::fs::write(pr.beside("summary"), "").unwrap();
+        let output = run(&mut pr.pull()).exits(0);
+        let words = format!("no comment was written: GitHub says {status}: {message}");
+        let output =
+            output.prints(&format!("warning: {words}")).prints(&format!("::warning::{words}")).prints(help);
+        assert_eq!(
+            output.contains("permissions:"),
+            message == not_accessible || status == 404,
+            "{}",
+            output.all()
+        );
+        assert!(pr.summary().contains(&words) && pr.summary().contains(help), "{}", pr.summary());
+        assert!(pr.summary().contains("| `shop` | changed, 1 file |"), "{}", pr.summary());
+    }
+    // Only the lack of a permission is the fork's.
+    let fork = json!({"pull_request": {"number": PULL, "base": {"sha": pr.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
+        "head": {"sha": pr.head, "repo": {"id": 2}}}});
+    pr.github.refuse("POST /", Refusal::new(403, "Unable to create comment because issue is locked."));
+    run(&mut pr.event("pull_request", &fork)).exits(0).prints("is locked").never_prints("fork");
+}
+
+#[test]
+fn a_refusal_of_the_comment_itself_is_an_error_with_its_details_and_without_the_token() {
+    let pr = PullRequest::new();
+    pr.github.refuse(
+        "POST /",
+        Refusal::new(422, concat!("Validation Failed for ghs_hunter2hunter2", "hunter2hunter2hunter2")),
     );
+    let output = run(&mut pr.pull()).exits(1);
+    output.prints("error: no comment was written: GitHub says 422: Validation Failed for ***");
+    assert_eq!(pr.output("result"), "failed");
 }
 
 #[test]
@@ -236,15 +311,13 @@ fn without_permission_to_write_the_plan_is_in_the_summary_with_the_reason() {
     let pr = PullRequest::new();
     pr.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
     succeeds(&mut pr.pull(), "the job needs `permissions: pull-requests: write`");
+    assert!(pr.summary().contains("This is not a comment on the pull request:"), "{}", pr.summary());
     assert!(pr.summary().contains("| `shop` | changed, 1 file |"), "{}", pr.summary());
     let fork = json!({"pull_request": {"number": PULL, "base": {"sha": pr.git(&["rev-parse", "HEAD^1"]), "repo": {"id": 1}},
         "head": {"sha": pr.head, "repo": {"id": 2}}}});
     pr.github.refuse("POST /", Refusal::new(403, "Resource not accessible by integration"));
     succeeds(&mut pr.event("pull_request", &fork), "comes from a fork, whose runs may not write");
-    assert!(
-        pr.summary()
-            .contains("This is not a comment on the pull request, for the pull request comes from a fork")
-    );
+    assert!(pr.summary().contains("help: the pull request comes from a fork, whose runs may not write"));
     assert_eq!(pr.bodies(), [""; 0]);
 }
 

@@ -179,7 +179,19 @@ fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_keeps_the
     run(&mut command).exits(4).prints("nothing is proven, so the gate stays closed");
     let limited = Refusal::new(429, "slow down").header("retry-after", "7200");
     runner.github.refuse("GET /", limited);
-    runner.gate(&[]).exits(4).prints("rate limit is used up for 7200 s");
+    runner.gate(&[]).exits(4).prints("GitHub says 429: slow down; the limit lasts for 7200 s more");
+    assert_eq!(
+        (runner.output("result"), runner.output("gate")),
+        ("unreachable".to_owned(), "closed".to_owned())
+    );
+    // One that asks for little and stays is no lack of a permission either.
+    for _ in 0..2 {
+        let words =
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        runner.github.refuse("GET /", Refusal::new(403, words).header("retry-after", "1"));
+    }
+    let stays = runner.gate(&["--timeout", "1s"]).exits(4).never_prints("permissions");
+    stays.prints("You have exceeded a secondary rate limit.");
 }
 
 #[test]

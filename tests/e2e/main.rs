@@ -18,6 +18,7 @@ mod content;
 mod definitions;
 mod edits;
 mod empty_secrets;
+mod endings;
 mod files;
 mod gates;
 mod github;

@@ -167,7 +167,7 @@ fn a_failed_notification_is_noted_and_fails_nothing() {
     github.refuse("POST /hook/other", Refusal::new(500, "oops"));
     run(&bed, &github, &["sync"])
         .exits(0)
-        .prints("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): give the job `permissions: deployments: write`")
+        .prints("note: no deployment on GitHub (GitHub says 403: Resource not accessible by integration): the job needs `permissions: deployments: write`")
         .prints("note: no commit status on GitHub (GitHub says 403")
         .prints("note: no Slack notification: the server answered 404");
     assert_eq!(notifications(&github).len(), 2, "what passes is tried again");

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use super::style::Style;
 
 pub use check::Checked;
-pub use failure::failure_as_markdown;
+pub use failure::{failure_as_markdown, no_comment_as_markdown};
 
 /// The form in which a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

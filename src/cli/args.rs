@@ -176,12 +176,14 @@ pub(super) struct GateArgs {
     /// Keep the gate closed if there is a check of this name at all; may be repeated [default: gate.forbid]
     #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
     pub(super) forbid: Vec<String>,
-    /// Require that all tests in these JUnit reports passed, and that there is one; may be repeated;
-    /// `{project}` stands for each project's name [default: gate.junit]
+    /// Require that all tests in these JUnit reports passed, and that there is one: globs, separated by commas,
+    /// from this folder or absolute; a folder stands for the `.xml` files below; `{project}` for each project's
+    /// name [default: gate.junit]
     #[arg(long, env = "GHDEPLOY_JUNIT", hide_env = true, value_name = "GLOB")]
     pub(super) junit: Vec<String>,
-    /// Require that all jobs in this JSON succeeded: the `needs` context of the job
-    #[arg(long, env = "GHDEPLOY_NEEDS", hide_env = true, value_name = "JSON")]
+    /// Require that all of these jobs succeeded: the `needs` context of the job as JSON, or a list of results;
+    /// `@FILE` and `-` (stdin) take what is longer than an argument may be
+    #[arg(long, env = "GHDEPLOY_NEEDS", hide_env = true, value_name = "RESULTS")]
     needs: Option<String>,
     /// Require that at least this many tests ran in the reports of each glob [default: gate.min_tests, or 1]
     #[arg(long, env = "GHDEPLOY_MIN_TESTS", hide_env = true, value_name = "NUMBER", value_parser = min_tests)]
@@ -493,7 +495,7 @@ impl GateArgs {
         given(self.sha.as_ref())
     }
 
-    /// The `needs` context. Given and empty differs from not given: then nothing is known of the jobs.
+    /// The results of the jobs. Given and empty differs from not given: then nothing is known of the jobs.
     pub(super) fn needs(&self) -> Option<&str> {
         self.needs.as_deref()
     }

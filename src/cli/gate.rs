@@ -3,33 +3,27 @@
 //! Owns where the evidence comes from and how long it is waited for. What it proves is decided by
 //! [`crate::images::gate`].
 
-use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use globset::GlobBuilder;
-use walkdir::WalkDir;
 
 use super::args::GateArgs;
 use super::context::Context;
 use super::plan::plan_of_images;
 use super::publish::Shown;
+use super::reports::{Since, listed, reports};
 use super::secrets::no_token;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::checks::checks;
 use crate::github::client::{ApiError, Client};
 use crate::github::trigger::{Trigger, is_sha};
-use crate::images::gate::junit::{MAX_BYTES, Report};
-use crate::images::gate::{Evidence, GateState, Reports, Rules, Verdict, judge};
+use crate::images::gate::{Evidence, GateState, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 use crate::tree::regular;
 
 /// First and longest pause between two requests to GitHub.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
-
-/// Most reports that are read. A glob with more matches too much.
-const MAX_REPORTS: usize = 10_000;
 
 pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
     let Decision { verdict, plan } = decide(context, args).await?;
@@ -57,9 +51,10 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     let sha = sha(context, args, head.as_deref())?;
     let plan = repository.as_ref().map(|_| plan_of_images(context, &args.plan)).transpose()?;
     let projects: Vec<String> = plan.iter().flat_map(built).collect();
+    let since = Since::new(repository.as_ref(), head.as_deref(), context.github.as_ref());
     let mut evidence = Evidence {
-        reports: reports(&context.dir, &rules.reports(&projects))?,
-        needs: args.needs().map(str::to_owned),
+        reports: reports(&context.dir, &rules.reports(&projects), &since)?,
+        needs: results_of_jobs(args.needs())?,
         mismatch: repository
             .as_ref()
             .zip(sha.as_deref())
@@ -143,7 +138,11 @@ fn rules(context: &Context, args: &GateArgs) -> Rules {
     Rules {
         checks: or(&args.check, &config.checks),
         forbid: or(&args.forbid, &config.forbid),
-        junit: or(&args.junit, &config.junit),
+        junit: or(&args.junit, &config.junit)
+            .iter()
+            .flat_map(|globs| listed(globs))
+            .map(str::to_owned)
+            .collect(),
         needs: args.needs().is_some() || config.needs,
         min_tests: args.min_tests.unwrap_or(config.min_tests),
     }
@@ -187,63 +186,27 @@ pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) ->
     }
 }
 
-/// Reads the reports below a folder that match the globs.
-fn reports(dir: &Path, globs: &[String]) -> Result<Vec<Reports>> {
-    if globs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut found: BTreeMap<&str, Vec<String>> =
-        globs.iter().map(|glob| (glob.as_str(), Vec::new())).collect();
-    let mut matchers = Vec::new();
-    for glob in globs {
-        let plain = glob.trim_start_matches("./");
-        let matcher = GlobBuilder::new(plain).literal_separator(true).build();
-        let matcher =
-            matcher.map_err(|error| Error::usage(format!("`{glob}` is no glob: {}", error.kind())))?;
-        matchers.push((glob.as_str(), matcher.compile_matcher()));
-    }
-    let is_git = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name() == ".git";
-    let walk = WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(|entry| !is_git(entry));
-    for entry in walk {
-        // An unreadable folder might contain a report of a failure.
-        let entry =
-            entry.map_err(|error| Error::usage(format!("the reports cannot be looked for: {error}")))?;
-        let Ok(below) = entry.path().strip_prefix(dir) else { continue };
-        if entry.file_type().is_dir() {
-            continue;
+/// Largest file with the results of jobs, in bytes.
+const MAX_NEEDS: u64 = 64 << 20;
+
+/// Reads the results of the jobs that this one needs: the text itself, or, because an argument and a variable have
+/// at most 128 KiB, `@FILE` or `-` for stdin.
+fn results_of_jobs(given: Option<&str>) -> Result<Option<String>> {
+    let Some(given) = given else { return Ok(None) };
+    let (name, read) = match given.trim().strip_prefix('@') {
+        Some(file) => (file, regular::read(Path::new(file), MAX_NEEDS)),
+        None if given.trim() == "-" => {
+            let mut text = Vec::new();
+            ("stdin", std::io::stdin().take(MAX_NEEDS).read_to_end(&mut text).map(|_| text))
         }
-        for (glob, matcher) in &matchers {
-            if matcher.is_match(below)
-                && let Some(files) = found.get_mut(glob)
-            {
-                files.push(below.to_string_lossy().into_owned());
-            }
-        }
-    }
-    let read = |path: &String| {
-        let full = dir.join(path);
-        let size = std::fs::metadata(&full).map_err(|error| format!("{error}"))?.len();
-        if size > MAX_BYTES as u64 {
-            return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
-        }
-        Report::read(&regular::read(&full, MAX_BYTES as u64).map_err(|error| format!("{error}"))?)
+        None => return Ok(Some(given.to_owned())),
     };
-    found
-        .into_iter()
-        .map(|(glob, files)| {
-            if files.len() > MAX_REPORTS {
-                return Err(Error::usage(format!("`{glob}` matches more than {MAX_REPORTS} files")));
-            }
-            let files = files
-                .into_iter()
-                .map(|path| {
-                    let report = read(&path);
-                    (path, report)
-                })
-                .collect();
-            Ok(Reports { glob: glob.to_owned(), files })
-        })
-        .collect()
+    let wrong = |why: String| {
+        Error::usage(format!("{name} does not hold the results of jobs: {why}"))
+            .help("write `${{ toJSON(needs) }}` there, or pass a list: --needs '${{ join(needs.*.result) }}'")
+    };
+    let text = read.map_err(|error| wrong(error.to_string()))?;
+    String::from_utf8(text).map(Some).map_err(|_| wrong("it is not UTF-8".to_owned()))
 }
 
 /// Returns the client of the API, the repository, and the number of this run.

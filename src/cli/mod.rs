@@ -17,6 +17,7 @@ mod history;
 mod notify;
 mod plan;
 mod publish;
+mod reports;
 mod rollback;
 mod secrets;
 mod signals;

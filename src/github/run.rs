@@ -1,6 +1,7 @@
 //! The workflow run that this process is part of.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -28,6 +29,10 @@ pub struct WorkflowRun {
     pub event: Option<String>,
     /// The event that started the run; an error if the runner's record of it cannot be read.
     pub trigger: Result<Trigger, String>,
+    /// The time of the event, in seconds since 1970, or an earlier one; `None` if its record has none.
+    pub event_time: Option<i64>,
+    /// When the runner began this job, by its own clock: it writes the record of the event then.
+    pub job_began: Option<SystemTime>,
     /// The number of the run, the same for all its attempts.
     pub id: u64,
     /// The attempt, counted from 1.
@@ -72,6 +77,8 @@ impl WorkflowRun {
         let tokens = [token("GHDEPLOY_GITHUB_TOKEN"), token("GITHUB_TOKEN")];
         let is_token_given = tokens.iter().any(Option::is_some);
         let token = tokens.into_iter().flatten().find(|token| !token.is_empty());
+        let record = path("GITHUB_EVENT_PATH");
+        let payload = record.as_deref().map_or(Ok(Value::Null), payload);
         Self {
             repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
             repository_number: number("GITHUB_REPOSITORY_ID").filter(|number| *number > 0),
@@ -79,8 +86,10 @@ impl WorkflowRun {
             api: variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
             is_token_empty: is_token_given && token.is_none(),
             token: token.map(Secret::new),
-            trigger: event(&name, path("GITHUB_EVENT_PATH").as_deref()),
             event: variable("GITHUB_EVENT_NAME"),
+            event_time: payload.as_ref().ok().and_then(time),
+            job_began: record.and_then(|record| record.metadata().ok()?.modified().ok()),
+            trigger: payload.and_then(|payload| Trigger::read(&name, &payload)),
             id: number("GITHUB_RUN_ID").unwrap_or(0),
             attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),
             actor: variable("GITHUB_ACTOR"),
@@ -175,13 +184,28 @@ fn variable(name: &str) -> Option<String> {
 /// Largest payload of an event, in bytes. GitHub's own limit is 25 MiB.
 const MAX_EVENT: u64 = 32 << 20;
 
-fn event(name: &str, path: Option<&Path>) -> Result<Trigger, String> {
-    let Some(path) = path else { return Trigger::read(name, &Value::Null) };
+/// Reads the runner's record of the event.
+fn payload(path: &Path) -> Result<Value, String> {
     let text = regular::read(path, MAX_EVENT)
         .map_err(|error| format!("the event of the run cannot be read: {error}"))?;
-    let payload = serde_json::from_slice(&text)
-        .map_err(|error| format!("the event of the run is not JSON: line {}", error.line()))?;
-    Trigger::read(name, &payload)
+    serde_json::from_slice(&text)
+        .map_err(|error| format!("the event of the run is not JSON: line {}", error.line()))
+}
+
+/// Returns a time that is not after the beginning of the run, in seconds since 1970, as GitHub's clock shows it: of
+/// the last push that the event knows of, or of the run that a `workflow_run` is about.
+fn time(payload: &Value) -> Option<i64> {
+    // Tests of that run are older than its end, and thus may be older than a push.
+    let about = payload.get("workflow_run");
+    let found = match about {
+        Some(run) => run.get("run_started_at"),
+        None => payload.pointer("/repository/pushed_at"),
+    };
+    // A number in a push, a text in other events.
+    match found? {
+        Value::String(text) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
+        number => number.as_i64(),
+    }
 }
 
 /// Whether a text is `owner/name`, safe for a path of the API.
@@ -197,6 +221,25 @@ fn is_repository(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_time_of_an_event_is_that_of_its_push_or_of_the_run_before() {
+        for (payload, seconds) in [
+            (json!({"repository": {"pushed_at": 1_700_000_000}}), Some(1_700_000_000)),
+            (json!({"repository": {"pushed_at": "2023-11-14T22:13:20Z"}}), Some(1_700_000_000)),
+            (
+                json!({"workflow_run": {"run_started_at": "2023-11-14T22:13:20Z"}, "repository": {"pushed_at": 1_800_000_000}}),
+                Some(1_700_000_000),
+            ),
+            (json!({"workflow_run": {}, "repository": {"pushed_at": 1_800_000_000}}), None),
+            (json!({"repository": {"pushed_at": null}}), None),
+            (json!({"repository": {"pushed_at": "yesterday"}}), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(time(&payload), seconds, "{payload}");
+        }
+    }
 
     fn run(variables: &[(&str, &str)]) -> WorkflowRun {
         WorkflowRun::of(|name| {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::github::{REPOSITORY, Refusal};
 use crate::runner::{Runner, run};
-use crate::support::program::Output;
+use crate::support::program::{self, Output};
 
 impl Runner {
     /// A repository with two projects that have images.
@@ -270,6 +270,105 @@ fn every_report_that_the_glob_matches_is_read() {
     std::os::unix::fs::symlink("nowhere", runner.path("junit-b.xml")).unwrap();
     runner.gate(&[]).exits(3).prints("`junit-b.xml` cannot be read");
     runner.gate(&["--junit", "[x"]).exits(2).prints("`[x` is no glob");
+}
+
+#[test]
+fn reports_are_found_behind_links_and_outside_of_the_folder() {
+    let runner = Runner::with_images("keep: 3\n");
+    let good = "<testsuite><testcase name='a'/></testsuite>";
+    let bad = "<testsuite><testcase name='a'><failure/></testcase></testsuite>";
+    // Bazel links its output folder.
+    std::fs::create_dir_all(runner.beside("bazel/pkg")).unwrap();
+    std::fs::write(runner.beside("bazel/pkg/test.xml"), good).unwrap();
+    std::os::unix::fs::symlink(runner.beside("bazel"), runner.path("bazel-testlogs")).unwrap();
+    runner.gate(&["--junit", "bazel-testlogs/**/test.xml"]).exits(0).prints("1 tests passed");
+    runner.write("out/test.xml", good);
+    runner.gate(&["--junit", "**/test.xml"]).exits(0).prints("2 tests passed");
+    std::fs::write(runner.beside("bazel/pkg/test.xml"), bad).unwrap();
+    runner
+        .gate(&["--junit", "**/test.xml"])
+        .exits(3)
+        .prints("`bazel-testlogs/pkg/test.xml` has 1 that failed: a");
+    // Absolute paths, paths upwards, folders and lists.
+    let absolute = runner.path("out/test.xml");
+    for list in
+        [absolute.to_str().unwrap(), "out", "out/", "services/../out/test.xml", "out/test.xml,out/*.xml"]
+    {
+        runner.gate(&["--junit", list]).exits(0).prints("1 tests passed");
+    }
+    std::fs::write(runner.beside("beside.xml"), good).unwrap();
+    runner.gate(&["--junit", "../beside.xml"]).exits(0).prints("1 tests passed");
+    runner
+        .gate(&["--junit", "out/test.xml,none.xml"])
+        .exits(3)
+        .prints("tests in `none.xml`: no file matches");
+    runner.gate(&["--junit", "../bazel"]).exits(3).prints("`../bazel/pkg/test.xml` has 1 that failed");
+}
+
+#[test]
+fn a_report_that_no_test_of_this_run_has_written_proves_nothing() {
+    let runner = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
+    let good = "<testsuite><testcase name='a'/></testsuite>";
+    runner.write("tests/junit-sample.xml", good);
+    runner.git(&["add", "-f", "tests/junit-sample.xml"]);
+    runner.git(&["commit", "-q", "-m", "fixture"]);
+    runner
+        .gate(&[])
+        .exits(3)
+        .prints("`tests/junit-sample.xml` is part of the commit: no test of this run has written it");
+    // A fixture of another checkout is one, too.
+    let other = runner.path("other");
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("junit.xml"), good).unwrap();
+    for args in [&["init", "-q"][..], &["add", "-f", "junit.xml"], &["commit", "-q", "-m", "x"]] {
+        runner.git(&[&["-C", other.to_str().unwrap()], args].concat());
+    }
+    runner.gate(&[]).exits(3).prints("`other/junit.xml` and 1 more is part of the commit");
+    runner.write("junit.xml", good);
+    runner.gate(&[]).exits(0).prints("1 tests passed");
+    // One that is older than the commit, or than the push.
+    let date: i64 = runner.git(&["show", "-s", "--format=%ct", "HEAD"]).trim().parse().unwrap();
+    let age = |seconds: i64| {
+        let time =
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(date + seconds).unwrap());
+        let file = std::fs::File::options().write(true).open(runner.path("junit.xml")).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    age(-3 * 86_400);
+    runner
+        .gate(&[])
+        .exits(3)
+        .prints("`junit.xml` is no result of this commit: it was written 3 days before the commit");
+    age(60);
+    runner.gate(&[]).exits(0).prints("1 tests passed");
+    let pushed = json!({"before": runner.head(), "repository": {"pushed_at": date + 3_600}});
+    run(&mut runner.event("push", &pushed, &["gate"]))
+        .exits(3)
+        .prints("it was written 59m before the event that started this run");
+}
+
+#[test]
+fn results_of_jobs_may_be_longer_than_an_argument() {
+    let runner = Runner::with_images("keep: 3\n");
+    let long = "x".repeat(200 << 10);
+    let needs = |result: &str| {
+        json!({"test": {"result": "success", "outputs": {"log": long}}, "lint": {"result": result}})
+            .to_string()
+    };
+    let file = runner.beside("needs.json");
+    let given = format!("@{}", file.display());
+    std::fs::write(&file, needs("success")).unwrap();
+    runner.gate(&["--needs", &given]).exits(0).prints("gate open");
+    let mut command = runner.event("workflow_dispatch", &json!({}), &["gate", "--needs", "-"]);
+    program::feed(&mut command, &needs("success")).exits(0).prints("gate open");
+    std::fs::write(&file, needs("skipped")).unwrap();
+    runner.gate(&["--needs", &given]).exits(3).prints("`lint` skipped");
+    std::fs::write(&file, "").unwrap();
+    runner.gate(&["--needs", &given]).exits(3).prints("their results are missing");
+    runner.gate(&["--needs", "@nowhere"]).exits(2).prints("nowhere does not hold the results of jobs");
+    // Or a list of the results alone.
+    runner.gate(&["--needs", "success,success"]).exits(0).prints("gate open");
+    runner.gate(&["--needs", "success,cancelled"]).exits(3).prints("`job 2` cancelled");
 }
 
 #[test]

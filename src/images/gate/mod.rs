@@ -6,15 +6,17 @@
 
 pub mod checks;
 pub mod junit;
+mod needs;
+pub mod reports;
 
 use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use checks::{Check, Conclusion, Standing};
-use junit::{Report, Totals};
+use checks::{Check, Standing};
+use junit::Totals;
+use reports::Reports;
 
 /// Version of the JSON form of a verdict.
 pub const VERSION: u32 = 1;
@@ -44,19 +46,10 @@ pub struct Evidence {
     pub running: BTreeSet<u64>,
     /// The reports that match each glob of the rules, with `{project}` filled in.
     pub reports: Vec<Reports>,
-    /// The `needs` context of the job, as JSON.
+    /// The results of the jobs that this one needs: the `needs` context as JSON, or a list of results.
     pub needs: Option<String>,
     /// The reason why the checked-out files are not the tested commit; `None` if they are.
     pub mismatch: Option<String>,
-}
-
-/// Reports that match a glob.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reports {
-    /// The glob.
-    pub glob: String,
-    /// Each file with its content, or the reason why it cannot be read.
-    pub files: Vec<(String, Result<Report, String>)>,
 }
 
 /// State of the gate.
@@ -180,10 +173,10 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
             .junit
             .iter()
             .filter(|rule| !of(rule))
-            .map(|glob| tests(glob, rules.min_tests, &evidence.reports)),
+            .map(|glob| reports::tests(glob, rules.min_tests, &evidence.reports)),
     );
     if rules.needs {
-        requirements.push(needs(evidence.needs.as_deref()));
+        requirements.push(needs::needs(evidence.needs.as_deref()));
     }
     let common = is_proven(&requirements);
     let projects: Vec<ProjectVerdict> = projects
@@ -198,7 +191,7 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
                 .junit
                 .iter()
                 .filter(of)
-                .map(|rule| tests(&filled(rule, name), rules.min_tests, &evidence.reports));
+                .map(|rule| reports::tests(&filled(rule, name), rules.min_tests, &evidence.reports));
             let requirements: Vec<Requirement> = checks.chain(reports).collect();
             let gate = gate(common && is_proven(&requirements));
             ProjectVerdict { name: name.clone(), gate, requirements }
@@ -329,106 +322,6 @@ fn forbidden(glob: &str, checks: &[Check]) -> Requirement {
         why,
         found: found.into_iter().map(Check::found).collect(),
     }
-}
-
-fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement {
-    let wants = format!("tests in `{glob}`");
-    let files = all
-        .iter()
-        .find(|reports| reports.glob == glob)
-        .map(|reports| reports.files.as_slice())
-        .unwrap_or_default();
-    if files.is_empty() {
-        return failed(&wants, "no file matches");
-    }
-    let totals = files
-        .iter()
-        .filter_map(|(_, report)| report.as_ref().ok())
-        .map(|report| report.totals)
-        .sum::<Totals>();
-    let mut wrong: Vec<String> = files.iter().filter_map(|(path, report)| fault(path, report)).collect();
-    let ran = totals.tests - totals.skipped;
-    if wrong.is_empty() && ran < min_tests {
-        wrong.push(format!("{ran} tests ran, and at least {min_tests} must"));
-    }
-    let (standing, why) = match wrong.is_empty() {
-        true if totals.skipped == 0 => (Standing::Proven, format!("{ran} tests passed")),
-        true => (Standing::Proven, format!("{ran} tests passed, {} were skipped", totals.skipped)),
-        false => {
-            let more = wrong.len().saturating_sub(5);
-            wrong.truncate(5);
-            let more = if more > 0 { format!("; and {more} more files") } else { String::new() };
-            (Standing::Failed, wrong.join("; ") + &more)
-        }
-    };
-    let found = files.iter().map(|(path, report)| match report {
-        Err(why) => {
-            Finding { name: path.clone(), says: format!("unreadable: {why}"), at: None, totals: None }
-        }
-        Ok(report) => {
-            let notes = report.notes.iter().take(3).map(|note| format!("; {note}"));
-            let says = report.totals.to_string() + &notes.collect::<String>();
-            Finding { name: path.clone(), says, at: None, totals: Some(report.totals) }
-        }
-    });
-    Requirement { wants, standing, why, found: found.collect() }
-}
-
-/// The reason why a report is no proof.
-fn fault(path: &str, report: &Result<Report, String>) -> Option<String> {
-    match report {
-        Err(why) => Some(format!("`{path}` cannot be read: {why}")),
-        Ok(report) if report.totals.failures + report.totals.errors > 0 => {
-            let number = report.totals.failures + report.totals.errors;
-            Some(format!("`{path}` has {number} that failed: {}", report.failing.join(", ")))
-        }
-        Ok(report) if report.claims_failures => Some(format!("`{path}`: {}", report.notes.join("; "))),
-        Ok(report) if report.totals.tests == 0 => Some(format!("`{path}` has no test")),
-        Ok(report) if report.ran() == 0 => Some(format!("`{path}` has no test that ran")),
-        // A report can fail to be a proof for another reason.
-        Ok(report) => (!report.is_proof()).then(|| format!("`{path}` proves nothing")),
-    }
-}
-
-/// The `needs` context: `{"test": {"result": "success", "outputs": {}}}`.
-fn needs(text: Option<&str>) -> Requirement {
-    let wants = "the jobs that this one needs";
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-        return failed(wants, "their results are missing");
-    };
-    let jobs = match serde_json::from_str::<Map<String, Value>>(text) {
-        Ok(jobs) => jobs,
-        Err(error) => {
-            return failed(wants, &format!("their results are not the JSON of the `needs` context: {error}"));
-        }
-    };
-    if jobs.is_empty() {
-        return failed(wants, "there is none");
-    }
-    let result = |job: &Value| {
-        let word = job.get("result").and_then(|word| Conclusion::deserialize(word).ok());
-        word.unwrap_or_else(|| Conclusion::Other("unknown".to_owned()))
-    };
-    let bad: Vec<String> = jobs
-        .iter()
-        .map(|(name, job)| (name, result(job)))
-        .filter(|(_, result)| *result != Conclusion::Success)
-        .map(|(name, result)| format!("`{name}` {result}"))
-        .collect();
-    let found = jobs
-        .iter()
-        .map(|(name, job)| Finding {
-            name: name.clone(),
-            says: result(job).to_string(),
-            at: None,
-            totals: None,
-        })
-        .collect();
-    let (standing, why) = match bad.is_empty() {
-        true => (Standing::Proven, "success".to_owned()),
-        false => (Standing::Failed, bad.join(", ")),
-    };
-    Requirement { wants: wants.to_owned(), standing, why, found }
 }
 
 #[cfg(test)]

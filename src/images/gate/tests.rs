@@ -1,3 +1,6 @@
+use super::checks::Conclusion;
+use super::junit::Report;
+use super::reports::{Content, ReportFile};
 use super::*;
 use proptest::prelude::*;
 
@@ -199,14 +202,17 @@ fn jobs_that_are_needed_must_all_have_succeeded() {
     }
 }
 
+fn file((number, read): (usize, Result<Report, String>)) -> ReportFile {
+    ReportFile { path: format!("{number}.xml"), content: read.into() }
+}
+
 #[test]
 fn reports_must_be_there_readable_and_green() {
     let report = |text: &str| Report::read(text.as_bytes());
     let good = || report("<testsuite><testcase name='a'/><testcase name='b'/></testsuite>");
     let with = |files: Vec<Result<Report, String>>, min_tests: u64| {
         let rules = Rules { junit: vec!["*.xml".to_owned()], min_tests, ..Rules::default() };
-        let files =
-            files.into_iter().enumerate().map(|(number, report)| (format!("{number}.xml"), report)).collect();
+        let files = files.into_iter().enumerate().map(file).collect();
         let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
         judge(Some(SHA), &rules, &Evidence { reports, ..Evidence::default() }, &[])
     };
@@ -324,8 +330,7 @@ fn of_many_checks_that_failed_five_are_named() {
 /// What is required of reports with this content, of which so many tests must have run.
 fn reported(files: &[&str], min_tests: u64) -> Requirement {
     let rules = Rules { junit: vec!["*.xml".to_owned()], min_tests, ..Rules::default() };
-    let read = |(number, text): (usize, &&str)| (format!("{number}.xml"), Report::read(text.as_bytes()));
-    let files = files.iter().enumerate().map(read).collect();
+    let files = files.iter().map(|text| Report::read(text.as_bytes())).enumerate().map(file).collect();
     let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
     judge(Some(SHA), &rules, &Evidence { reports, ..Evidence::default() }, &[]).requirements.remove(0)
 }
@@ -354,6 +359,14 @@ fn why_a_report_is_no_proof_is_said_for_each() {
             "`0.xml`: the report claims 2 failures and 0 errors that no case has",
         ),
         ("<testsuite><testcase><skipped/></testcase></testsuite>", "`0.xml` has no test that ran"),
+        (
+            "<testsuite><testcase name='a'/><testcase name='b' classname='c' status='undefined'/></testsuite>",
+            "`0.xml` has 1 that did not clearly pass: c b (status=\"undefined\")",
+        ),
+        (
+            "<testsuite name='s' tests='15515'><testcase name='a'/></testsuite>",
+            "`0.xml` is not complete: suite s claims 15515 tests and lists 1",
+        ),
     ] {
         let said = reported(&[text], 1);
         assert!(said.standing == Standing::Failed && said.why.starts_with(why), "{} is not {why}", said.why);
@@ -367,17 +380,17 @@ fn why_a_report_is_no_proof_is_said_for_each() {
 
 #[test]
 fn the_numbers_of_reports_add_up_and_are_shown_where_there_are_any() {
-    let totals = |of: [u64; 6]| {
-        let [tests, passed, failures, errors, skipped, flaky] = of;
-        Totals { tests, passed, failures, errors, skipped, flaky }
+    let totals = |of: [u64; 7]| {
+        let [tests, passed, failures, errors, skipped, flaky, unclear] = of;
+        Totals { tests, passed, failures, errors, skipped, flaky, unclear }
     };
-    let sum: Totals = [totals([21, 1, 2, 3, 4, 5]), totals([30, 6, 7, 8, 9, 10])].into_iter().sum();
-    assert_eq!(sum, totals([51, 7, 9, 11, 13, 15]));
+    let sum: Totals = [totals([21, 1, 2, 3, 4, 5, 6]), totals([30, 6, 7, 8, 9, 10, 11])].into_iter().sum();
+    assert_eq!(sum, totals([51, 7, 9, 11, 13, 15, 17]));
     assert_eq!(
         sum.to_string(),
-        "7 passed, 9 failed, 11 broke down, 13 skipped, 15 of them only when run again"
+        "7 passed, 9 failed, 11 broke down, 17 not understood, 13 skipped, 15 of them only when run again"
     );
-    assert_eq!(totals([3, 2, 0, 0, 1, 0]).to_string(), "2 passed, 1 skipped");
+    assert_eq!(totals([3, 2, 0, 0, 1, 0, 0]).to_string(), "2 passed, 1 skipped");
 }
 
 #[test]
@@ -418,5 +431,80 @@ fn a_report_that_only_claims_to_be_in_utf_16_is_read() {
     for name in ["utf-16", "UTF-16BE"] {
         let text = format!("<?xml version='1.0' encoding='{name}'?><testsuite><testcase/></testsuite>");
         assert!(Report::read(text.as_bytes()).unwrap().is_proof(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_result_of_this_run_proves_nothing() {
+    let good = || Content::from(Report::read(b"<testsuite><testcase name='a'/></testsuite>"));
+    let old = || Content::Old("it was written 3 days before the commit".to_owned());
+    let of = |contents: Vec<Content>| {
+        let file = |(number, content)| ReportFile { path: format!("{number}.xml"), content };
+        let files = contents.into_iter().enumerate().map(file).collect();
+        let reports = vec![Reports { glob: "*.xml".to_owned(), files }];
+        reports::tests("*.xml", 1, &reports)
+    };
+    // A committed file is left out, whatever it contains.
+    let committed = of(vec![Content::Committed]);
+    assert_eq!(
+        (committed.standing, committed.why.as_str()),
+        (Standing::Failed, "`0.xml` is part of the commit: no test of this run has written it")
+    );
+    let two = of(vec![Content::Committed, Content::Committed]);
+    assert_eq!(two.why, "`0.xml` and 1 more is part of the commit: no test of this run has written it");
+    let beside = of(vec![Content::Committed, good()]);
+    assert_eq!((beside.standing, beside.why.as_str()), (Standing::Proven, "1 tests passed"));
+    assert_eq!(beside.found[0].says, "not counted: it is part of the commit");
+    // An old one may be what a test that has not run would have replaced.
+    let stale = of(vec![good(), old()]);
+    assert_eq!(
+        (stale.standing, stale.why.as_str()),
+        (
+            Standing::Failed,
+            "`1.xml` is no result of this commit: it was written 3 days before the commit; run its tests again, or remove it before they run"
+        )
+    );
+}
+
+#[test]
+fn results_of_jobs_may_come_as_a_list() {
+    let of = |text: &str| {
+        let needs = needs::needs(Some(text));
+        (needs.standing == Standing::Proven, needs.why, needs.found.len())
+    };
+    let open = |text: &str, jobs: usize| assert_eq!(of(text), (true, "success".to_owned(), jobs), "{text}");
+    open("success", 1);
+    open("success,success", 2);
+    open(" success, success\nsuccess ", 3);
+    open("success success", 2);
+    open(r#"["success", "success"]"#, 2);
+    open(r#"[{"result": "success", "outputs": {"a": "failure"}}]"#, 1);
+    open(r#""success""#, 1);
+    for (text, why) in [
+        ("success,skipped", "`job 2` skipped"),
+        ("success,", "`job 2` unknown"),
+        (",", "`job 1` unknown, `job 2` unknown"),
+        ("success,,success", "`job 2` unknown"),
+        ("Success", "`job 1` Success"),
+        ("successful", "`job 1` successful"),
+        ("success;success", "`job 1` success;success"),
+        ("success failure", "`job 2` failure"),
+        ("null", "`job 1` null"),
+        ("true", "`job 1` true"),
+        ("[]", "there is none"),
+        ("{}", "there is none"),
+        (r#"["success", null]"#, "`job 2` unknown"),
+        (r#"["success", true]"#, "`job 2` unknown"),
+        (r#"["success", {"outputs": {"result": "success"}}]"#, "`job 2` unknown"),
+        (r#"["success", ["success"]]"#, "`job 2` unknown"),
+        (r#"["success", ""]"#, "`job 2` unknown"),
+        (r#"{"a": "success"}"#, "`a` unknown"),
+        ("", "their results are missing"),
+    ] {
+        let (is_open, said, _) = of(text);
+        assert!(!is_open && said == why, "{text}: {said}");
+    }
+    for text in [r#"["success""#, r#"{"a": {"result": "success"}"#, "\"success", r#"["success"] x"#] {
+        assert!(of(text).1.starts_with("their results are neither the JSON"), "{text}: {}", of(text).1);
     }
 }

@@ -1,5 +1,9 @@
 //! Commits of a repository: how they are related, and how missing ones are fetched.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::Repository;
@@ -108,6 +112,17 @@ impl Repository {
     pub fn is_modified(&self) -> Result<bool, String> {
         let shown = run(git(&self.dir).args(["status", "--porcelain", "--untracked-files=no"]));
         shown.map(|shown| !shown.is_empty()).map_err(words)
+    }
+
+    /// Paths of the files that git tracks in the work tree, from the folder of the repository.
+    ///
+    /// # Errors
+    ///
+    /// The message of git.
+    pub fn tracked(&self) -> Result<Vec<PathBuf>, String> {
+        let shown = run(git(&self.dir).args(["ls-files", "-z", "--cached"])).map_err(words)?;
+        let paths = shown.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
     }
 
     /// Whether the clone has a commit; `commit` is its full name.

@@ -1,0 +1,510 @@
+//! Files that a glob names.
+//!
+//! Owns which folders are read: only those that the glob can reach. Links to folders are followed, because build
+//! tools link their output folders; each folder is read once for the same part of a glob, so that no circle of
+//! links is without an end. A failing report must not be missed: what cannot be searched is returned, too.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// Most folders that are read for a glob.
+const MAX_FOLDERS: usize = 200_000;
+
+/// Most files that a glob may name.
+const MAX_FILES: usize = 10_000;
+
+/// Most globs that the braces of one may stand for.
+const MAX_ALTERNATIVES: usize = 1_000;
+
+/// Reports in a folder.
+const BELOW: &str = "**/*.xml";
+
+/// Result of a search.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The files, and whatever else is no folder.
+    pub(super) files: Vec<PathBuf>,
+    /// What cannot be searched, with the reason.
+    pub(super) closed: Vec<(PathBuf, String)>,
+}
+
+/// Part of a glob between two slashes.
+#[derive(Debug, Clone)]
+enum Part {
+    Name(String),
+    Glob(GlobMatcher),
+    /// `**`: any number of folders.
+    Any,
+}
+
+struct Search<'a> {
+    dir: &'a Path,
+    found: Found,
+    /// Files that were found, by device and inode: several links may lead to one.
+    files: HashSet<(u64, u64)>,
+    /// Folders that were read, by device and inode, each with the alternative of the glob and the number of its
+    /// parts that were left.
+    folders: HashSet<(u64, u64, usize, usize)>,
+    /// The alternative of the glob, by its number.
+    alternative: usize,
+    /// Whether a file counts that the whole alternative matches.
+    takes_files: bool,
+    /// Whether a folder that it matches stands for the reports below.
+    takes_folders: bool,
+}
+
+/// Searches for the files that a glob names. It starts in `dir` or, with a slash in front, at the root. A folder
+/// that it names stands for all `.xml` files below, unless its last part is only `*` or `**`.
+///
+/// # Errors
+///
+/// The reason why it is no glob, or matches too much.
+pub(super) fn search(dir: &Path, glob: &str) -> Result<Found, String> {
+    // Checks the whole, for a message about the whole.
+    GlobBuilder::new(glob)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))?;
+    let mut search = Search {
+        dir,
+        found: Found::default(),
+        files: HashSet::new(),
+        folders: HashSet::new(),
+        alternative: 0,
+        takes_files: true,
+        takes_folders: true,
+    };
+    let too_many = |what: String| format!("`{glob}` matches too much: {what}; name a narrower glob");
+    let alternatives = alternatives(glob);
+    if alternatives.len() > MAX_ALTERNATIVES {
+        return Err(too_many(format!("more than {MAX_ALTERNATIVES} alternatives")));
+    }
+    // A name that looks like a glob is a name first.
+    if !is_plain(glob) && search.full(Path::new(glob)).symlink_metadata().is_ok() {
+        search.whole(Path::new(glob)).map_err(too_many)?;
+    }
+    for (number, mut alternative) in alternatives.into_iter().enumerate() {
+        if alternative.ends_with("**/") {
+            alternative.push_str(BELOW);
+        }
+        let parts = parts(&alternative).map_err(|error| format!("`{glob}` is no glob: {error}"))?;
+        let last = alternative.rsplit('/').next().unwrap_or_default();
+        search.alternative = number + 1;
+        search.takes_files = !last.is_empty() || parts.is_empty();
+        search.takes_folders = !matches!(last, "*" | "**");
+        let start = if alternative.starts_with('/') { "/" } else { "" };
+        search.step(Path::new(start), &parts).map_err(too_many)?;
+    }
+    Ok(search.found)
+}
+
+/// Parts of a glob without braces.
+fn parts(glob: &str) -> Result<Vec<Part>, String> {
+    let part = |text: &str| -> Result<Part, String> {
+        Ok(match text {
+            "**" => Part::Any,
+            text if is_plain(text) => Part::Name(text.to_owned()),
+            text => {
+                let glob = GlobBuilder::new(text).literal_separator(true).build();
+                Part::Glob(glob.map_err(|error| error.kind().to_string())?.compile_matcher())
+            }
+        })
+    };
+    let mut parts =
+        glob.split('/').filter(|text| !matches!(*text, "" | ".")).map(part).collect::<Result<Vec<_>, _>>()?;
+    parts.dedup_by(|one, other| matches!((one, other), (Part::Any, Part::Any)));
+    Ok(parts)
+}
+
+/// Whether nothing in a text has a meaning in a glob.
+fn is_plain(text: &str) -> bool {
+    !text.contains(['*', '?', '[', ']', '{', '}', '\\'])
+}
+
+/// Globs without braces that a glob stands for.
+fn alternatives(glob: &str) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut open = vec![glob.to_owned()];
+    while let Some(glob) = open.pop() {
+        match first_braces(&glob) {
+            None => done.push(glob),
+            Some((start, commas, end)) => {
+                let edges: Vec<usize> =
+                    std::iter::once(start).chain(commas).chain(std::iter::once(end)).collect();
+                let inner = edges.windows(2).map(|pair| &glob[pair[0] + 1..pair[1]]);
+                open.extend(inner.map(|inner| format!("{}{inner}{}", &glob[..start], &glob[end + 1..])));
+            }
+        }
+        if done.len() + open.len() > MAX_ALTERNATIVES {
+            break;
+        }
+    }
+    // Those that were not looked at are still counted.
+    done.extend(open);
+    done.sort();
+    done.dedup();
+    done
+}
+
+/// The first braces of a glob: where they begin, their own commas, and where they end.
+fn first_braces(glob: &str) -> Option<(usize, Vec<usize>, usize)> {
+    let (mut start, mut commas, mut depth) = (None, Vec::new(), 0_usize);
+    for (at, token) in tokens(glob) {
+        match token {
+            '{' => {
+                start = start.or(Some(at));
+                depth += 1;
+            }
+            ',' if depth == 1 => commas.push(at),
+            '}' if depth == 1 => return Some((start?, commas, at)),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Splits a list of globs at its commas, except for those in braces and in brackets.
+pub(in crate::cli) fn listed(globs: &str) -> Vec<&str> {
+    let (mut listed, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, token) in tokens(globs) {
+        match token {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                listed.push(&globs[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    listed.push(&globs[start..]);
+    listed.into_iter().map(str::trim).filter(|glob| !glob.is_empty()).collect()
+}
+
+/// The characters of a glob that are neither escaped nor in brackets, with their positions.
+fn tokens(glob: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut characters = glob.char_indices().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, character) = characters.next()?;
+            match character {
+                '\\' => drop(characters.next()),
+                '[' => {
+                    // `[]a]` and `[!]a]` contain a bracket.
+                    let closing = glob[at + 1..].char_indices().find(|(from, c)| {
+                        *c == ']' && !matches!(&glob[at + 1..at + 1 + from], "" | "!" | "^")
+                    });
+                    if let Some((from, _)) = closing {
+                        while characters.peek().is_some_and(|(next, _)| *next <= at + 1 + from) {
+                            characters.next();
+                        }
+                    }
+                }
+                character => return Some((at, character)),
+            }
+        }
+    })
+}
+
+impl Search<'_> {
+    /// Follows the remaining parts of a glob from a folder.
+    fn step(&mut self, at: &Path, parts: &[Part]) -> Result<(), String> {
+        let Some((part, rest)) = parts.split_first() else { return self.whole(at) };
+        match part {
+            Part::Name(name) => {
+                let next = at.join(name);
+                match (rest.is_empty(), self.is_folder(&next)) {
+                    (true, _) => self.whole(&next),
+                    (false, true) => self.step(&next, rest),
+                    (false, false) => Ok(()),
+                }
+            }
+            Part::Glob(glob) => {
+                for name in self.names(at, parts)? {
+                    let next = at.join(&name);
+                    if !glob.is_match(&name) {
+                        continue;
+                    }
+                    if rest.is_empty() {
+                        self.whole(&next)?;
+                    } else if self.is_folder(&next) {
+                        self.step(&next, rest)?;
+                    }
+                }
+                Ok(())
+            }
+            Part::Any => {
+                let names = self.names(at, parts)?;
+                if !rest.is_empty() && !names.is_empty() {
+                    self.step(at, rest)?;
+                }
+                for name in names {
+                    let next = at.join(&name);
+                    if self.is_folder(&next) {
+                        self.step(&next, parts)?;
+                    } else if rest.is_empty() {
+                        self.whole(&next)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what the whole glob matches.
+    fn whole(&mut self, at: &Path) -> Result<(), String> {
+        let full = self.full(at);
+        match full.symlink_metadata() {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(error) => {
+                self.close(at, &error);
+                return Ok(());
+            }
+        }
+        if self.is_folder(at) {
+            if self.takes_folders {
+                let before = (self.alternative, self.takes_files, self.takes_folders);
+                (self.alternative, self.takes_files, self.takes_folders) = (usize::MAX, true, false);
+                let result = self.step(at, &parts(BELOW)?);
+                (self.alternative, self.takes_files, self.takes_folders) = before;
+                return result;
+            }
+            return Ok(());
+        }
+        // A link that leads nowhere is a report that cannot be read.
+        let is_new = full.metadata().map_or(true, |data| self.files.insert(identity(&data)));
+        if self.takes_files && is_new && !self.found.closed.iter().any(|(closed, _)| closed == at) {
+            self.found.files.push(at.to_owned());
+        }
+        if self.found.files.len() > MAX_FILES { Err(format!("more than {MAX_FILES} files")) } else { Ok(()) }
+    }
+
+    /// Names in a folder, in order; none if it was read before for the same parts of the glob. The folder of git is
+    /// left out.
+    fn names(&mut self, at: &Path, parts: &[Part]) -> Result<Vec<PathBuf>, String> {
+        let full = self.full(at);
+        let read = full.metadata().and_then(|data| Ok((data, full.read_dir()?)));
+        let (data, entries) = match read {
+            Ok(read) => read,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => {
+                self.close(at, &error);
+                return Ok(Vec::new());
+            }
+        };
+        let (device, inode) = identity(&data);
+        if !self.folders.insert((device, inode, self.alternative, parts.len())) {
+            return Ok(Vec::new());
+        }
+        if self.folders.len() > MAX_FOLDERS {
+            return Err(format!("more than {MAX_FOLDERS} folders"));
+        }
+        let mut names = Vec::new();
+        for entry in entries {
+            match entry {
+                Ok(entry) if entry.file_name() != ".git" => names.push(PathBuf::from(entry.file_name())),
+                Ok(_) => {}
+                Err(error) => self.close(at, &error),
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether a path leads to a folder. What is behind a folder that cannot be entered is not known.
+    fn is_folder(&mut self, at: &Path) -> bool {
+        match self.full(at).metadata() {
+            Ok(data) => data.is_dir(),
+            Err(error) => {
+                if error.kind() == ErrorKind::PermissionDenied {
+                    self.close(at, &error);
+                }
+                false
+            }
+        }
+    }
+
+    fn close(&mut self, at: &Path, error: &std::io::Error) {
+        let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        if !self.found.closed.iter().any(|(closed, _)| closed == at) {
+            self.found.closed.push((at.to_owned(), error.to_string()));
+        }
+    }
+
+    fn full(&self, at: &Path) -> PathBuf {
+        self.dir.join(at)
+    }
+}
+
+fn identity(data: &Metadata) -> (u64, u64) {
+    (data.dev(), data.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    struct Dir(tempfile::TempDir);
+
+    impl Dir {
+        fn new(files: &[&str]) -> Self {
+            let this = Self(tempfile::tempdir().unwrap());
+            for file in files {
+                let path = this.path(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "").unwrap();
+            }
+            this
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn found(&self, glob: &str) -> Vec<String> {
+            let found = search(self.0.path(), glob).unwrap();
+            assert_eq!(found.closed, []);
+            found.files.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn globs_are_followed_part_by_part() {
+        let dir = Dir::new(&[
+            "a.xml",
+            "b.txt",
+            "x/a.xml",
+            "x/y/a.xml",
+            "x/y/.hidden.xml",
+            ".git/a.xml",
+            "z/a.xml/b.xml",
+        ]);
+        for (glob, files) in [
+            ("a.xml", &["a.xml"][..]),
+            ("./a.xml", &["a.xml"]),
+            ("x//a.xml", &["x/a.xml"]),
+            ("*.xml", &["a.xml"]),
+            ("*", &["a.xml", "b.txt"]),
+            ("x/*", &["x/a.xml"]),
+            ("**/a.xml", &["a.xml", "x/a.xml", "x/y/a.xml", "z/a.xml/b.xml"]),
+            ("x/**/a.xml", &["x/a.xml", "x/y/a.xml"]),
+            ("x/**", &["x/a.xml", "x/y/.hidden.xml", "x/y/a.xml"]),
+            ("**/**/y/*", &["x/y/.hidden.xml", "x/y/a.xml"]),
+            ("{a.xml,x/*.xml}", &["a.xml", "x/a.xml"]),
+            ("{a,{b,c}}.{xml,txt}", &["a.xml", "b.txt"]),
+            ("[ab].*", &["a.xml", "b.txt"]),
+            ("none.xml", &[]),
+            ("a.xml/", &[]),
+            ("a.xml/*", &[]),
+            ("x/../a.xml", &["x/../a.xml"]),
+        ] {
+            assert_eq!(dir.found(glob), files, "{glob}");
+        }
+    }
+
+    #[test]
+    fn a_folder_stands_for_the_reports_below_it() {
+        let dir = Dir::new(&["r/a.xml", "r/b.txt", "r/deep/c.xml", "m/one/r/d.xml", "m/two/r/e.xml"]);
+        for glob in ["r", "r/", "./r", "r/**/"] {
+            assert_eq!(dir.found(glob), ["r/a.xml", "r/deep/c.xml"], "{glob}");
+        }
+        for glob in ["m/*/r", "m/*/r/", "m/**/r"] {
+            assert_eq!(dir.found(glob), ["m/one/r/d.xml", "m/two/r/e.xml"], "{glob}");
+        }
+        assert_eq!(dir.found("r/*"), ["r/a.xml", "r/b.txt"]);
+        assert_eq!(dir.found(".").len(), 4);
+    }
+
+    #[test]
+    fn a_glob_may_lead_out_of_the_folder() {
+        let dir = Dir::new(&["a.xml", "in/b.xml"]);
+        let top = dir.0.path().to_str().unwrap();
+        let inside = dir.path("in");
+        let found = |glob: &str| search(&inside, glob).unwrap().files;
+        assert_eq!(found("../a.xml"), [PathBuf::from("../a.xml")]);
+        assert_eq!(found("../*.xml"), [PathBuf::from("../a.xml")]);
+        assert_eq!(found(&format!("{top}/*.xml")), [dir.path("a.xml")]);
+        assert_eq!(found(&format!("{top}/in/b.xml")), [dir.path("in/b.xml")]);
+        assert_eq!(found(&format!("{top}/in")), [dir.path("in/b.xml")]);
+    }
+
+    #[test]
+    fn links_to_folders_are_followed_and_circles_have_an_end() {
+        let dir = Dir::new(&["out/pkg/test.xml", "in/x.xml"]);
+        symlink(dir.path("out"), dir.path("in/link")).unwrap();
+        symlink(dir.path("in"), dir.path("out/pkg/back")).unwrap();
+        symlink("self", dir.path("in/self")).unwrap();
+        symlink("../nowhere", dir.path("in/lost.xml")).unwrap();
+        let inside = dir.path("in");
+        let found = |glob: &str| {
+            let found = search(&inside, glob).unwrap();
+            let mut files: Vec<String> =
+                found.files.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+            files.sort();
+            files
+        };
+        assert_eq!(found("link/**/test.xml"), ["link/pkg/test.xml"]);
+        // A link that leads nowhere is a report that cannot be read.
+        assert_eq!(found("**/*.xml"), ["link/pkg/test.xml", "lost.xml", "x.xml"]);
+        // Two links to one report are one report.
+        symlink(dir.path("out"), dir.path("in/other")).unwrap();
+        assert_eq!(found("*/pkg/test.xml"), ["link/pkg/test.xml"]);
+    }
+
+    #[test]
+    fn what_cannot_be_searched_is_returned_if_the_glob_leads_there() {
+        let dir = Dir::new(&["a.xml", "in/b.xml"]);
+        symlink("circle", dir.path("circle")).unwrap();
+        let closed = |dir: &Path, glob: &str| search(dir, glob).unwrap().closed;
+        assert_eq!(closed(&dir.path("circle"), "**/*.xml").len(), 1);
+        assert_eq!(closed(&dir.path("circle"), "../*.xml"), []);
+        assert_eq!(closed(dir.0.path(), &"x".repeat(300)).len(), 1);
+        assert_eq!(closed(dir.0.path(), "in/*.xml"), []);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_glob_is_found() {
+        let dir = Dir::new(&["a[1].xml", "a1.xml", "b{c}.xml"]);
+        assert_eq!(dir.found("a[1].xml"), ["a[1].xml", "a1.xml"]);
+        assert_eq!(dir.found("b{c}.xml"), ["b{c}.xml"]);
+        assert_eq!(dir.found("a[[]1].xml"), ["a[1].xml"]);
+    }
+
+    #[test]
+    fn what_is_no_glob_or_too_much_is_refused() {
+        let dir = Dir::new(&[]);
+        let error = |glob: &str| search(dir.0.path(), glob).unwrap_err();
+        assert!(error("[x").starts_with("`[x` is no glob: "));
+        assert!(error("{a,b").starts_with("`{a,b` is no glob: "));
+        assert!(error(&"{a,b}".repeat(40)).contains("more than 1000 alternatives"));
+        assert_eq!(dir.found(&"x".repeat(200)), [""; 0]);
+    }
+
+    #[test]
+    fn a_list_is_split_at_its_own_commas() {
+        for (list, globs) in [
+            ("a.xml", &["a.xml"][..]),
+            ("a.xml,b/*.xml", &["a.xml", "b/*.xml"]),
+            (" a.xml , ,b.xml,", &["a.xml", "b.xml"]),
+            ("{a,b}.xml,c.xml", &["{a,b}.xml", "c.xml"]),
+            ("a[,]b.xml", &["a[,]b.xml"]),
+            ("a[]{,]b,c", &["a[]{,]b", "c"]),
+            ("a\\,b.xml", &["a\\,b.xml"]),
+            ("", &[]),
+        ] {
+            assert_eq!(listed(list), globs, "{list}");
+        }
+    }
+}

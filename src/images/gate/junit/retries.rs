@@ -1,0 +1,53 @@
+//! Tests that were run again and are listed once for each run.
+//!
+//! Owns which cases are runs of one test. Gradle (unless it merges them), gotestsum and others list each run as a
+//! case of its own, and two tests of one name look alike. So only what a retry leaves behind counts as one: runs
+//! that all failed, and one at the end that passed. Pure.
+
+use std::collections::HashMap;
+
+use roxmltree::Node;
+
+use super::case::Outcome;
+
+/// Attributes that differ between two tests of one name. `line` may be that of the failure, but two tests have
+/// different ones.
+const IDENTITY: &[&str] = &["file", "filepath", "line", "package", "value_param", "type_param"];
+
+/// Returns the cases of a suite that count: of a test that failed and passed when it was run again, its last run,
+/// as [`Outcome::Flaky`]; of any other test, every case.
+pub(super) fn settled<'a, 'i>(cases: Vec<(Node<'a, 'i>, Outcome)>) -> Vec<(Node<'a, 'i>, Outcome)> {
+    let mut groups: HashMap<[Option<&str>; 3], Vec<usize>> = HashMap::new();
+    for (index, (case, _)) in cases.iter().enumerate() {
+        let key = ["name", "classname", "class"].map(|name| case.attribute(name));
+        if key[0].is_some_and(|name| !name.trim().is_empty()) {
+            groups.entry(key).or_default().push(index);
+        }
+    }
+    let mut keeps = vec![true; cases.len()];
+    let mut flaky = vec![false; cases.len()];
+    for runs in groups.values().filter(|runs| runs.len() > 1) {
+        let Some((last, earlier)) = runs.split_last() else { continue };
+        let is_retry = cases[*last].1.is_passed()
+            && earlier.iter().all(|run| {
+                let (case, outcome) = &cases[*run];
+                matches!(outcome, Outcome::Failure | Outcome::Error) && may_be_one(*case, cases[*last].0)
+            });
+        if is_retry {
+            earlier.iter().for_each(|run| keeps[*run] = false);
+            flaky[*last] = true;
+        }
+    }
+    let marked = cases.into_iter().zip(keeps.into_iter().zip(flaky));
+    marked
+        .filter(|(_, (keeps, _))| *keeps)
+        .map(|((case, outcome), (_, flaky))| (case, if flaky { Outcome::Flaky } else { outcome }))
+        .collect()
+}
+
+fn may_be_one(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {
+    IDENTITY.iter().all(|name| match (one.attribute(*name), other.attribute(*name)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    })
+}

@@ -177,8 +177,8 @@ pub(super) struct GateArgs {
     #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
     pub(super) forbid: Vec<String>,
     /// Require that all tests in these JUnit reports passed, and that there is one: globs, separated by commas,
-    /// from this folder or absolute; a folder stands for the `.xml` files below; `{project}` for each project's
-    /// name [default: gate.junit]
+    /// from this folder or absolute; a folder stands for the `.xml` files below, `{project}` for each project's
+    /// name, and `!` leaves out what it matches [default: gate.junit]
     #[arg(long, env = "GHDEPLOY_JUNIT", hide_env = true, value_name = "GLOB")]
     pub(super) junit: Vec<String>,
     /// Require that all of these jobs succeeded: the `needs` context of the job as JSON, or a list of results;

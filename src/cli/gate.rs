@@ -53,7 +53,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     let projects: Vec<String> = plan.iter().flat_map(built).collect();
     let since = Since::new(repository.as_ref(), head.as_deref(), context.github.as_ref());
     let mut evidence = Evidence {
-        reports: reports(&context.dir, &rules.reports(&projects), &since)?,
+        reports: reports(&context.dir, &rules.reports(&projects), &report_globs(context, args).1, &since)?,
         needs: results_of_jobs(args.needs())?,
         mismatch: repository
             .as_ref()
@@ -126,26 +126,30 @@ pub(super) fn built(plan: &Plan) -> Vec<String> {
 
 fn rules(context: &Context, args: &GateArgs) -> Rules {
     let config = &context.config.gate;
-    let or = |given: &[String], otherwise: &[String]| {
-        let given: Vec<String> = given
-            .iter()
-            .flat_map(|globs| globs.lines())
-            .map(|glob| glob.trim().to_owned())
-            .filter(|glob| !glob.is_empty())
-            .collect();
-        if given.is_empty() { otherwise.to_vec() } else { given }
-    };
     Rules {
-        checks: or(&args.check, &config.checks),
-        forbid: or(&args.forbid, &config.forbid),
-        junit: or(&args.junit, &config.junit)
-            .iter()
-            .flat_map(|globs| listed(globs))
-            .map(str::to_owned)
-            .collect(),
+        checks: given_or(&args.check, &config.checks),
+        forbid: given_or(&args.forbid, &config.forbid),
+        junit: report_globs(context, args).0,
         needs: args.needs().is_some() || config.needs,
         min_tests: args.min_tests.unwrap_or(config.min_tests),
     }
+}
+
+/// The lines of an option, or else the configured ones.
+fn given_or(given: &[String], otherwise: &[String]) -> Vec<String> {
+    let lines = given.iter().flat_map(|lines| lines.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let given: Vec<String> = lines.map(str::to_owned).collect();
+    if given.is_empty() { otherwise.to_vec() } else { given }
+}
+
+/// Globs for reports, and, with a `!` in front, for what is left out.
+fn report_globs(context: &Context, args: &GateArgs) -> (Vec<String>, Vec<String>) {
+    let globs = given_or(&args.junit, &context.config.gate.junit);
+    let (out, globs): (Vec<&str>, Vec<&str>) =
+        globs.iter().flat_map(|globs| listed(globs)).partition(|glob| glob.starts_with('!'));
+    let owned =
+        |globs: Vec<&str>| globs.into_iter().map(|glob| glob.trim_start_matches('!').to_owned()).collect();
+    (owned(globs), owned(out))
 }
 
 /// Returns the commit whose checks count.

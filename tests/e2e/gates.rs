@@ -296,6 +296,13 @@ fn reports_are_found_behind_links_and_outside_of_the_folder() {
     {
         runner.gate(&["--junit", list]).exits(0).prints("1 tests passed");
     }
+    // What is left out closes nothing.
+    runner.write("node_modules/x/test.xml", bad);
+    runner
+        .gate(&["--junit", "out,node_modules"])
+        .exits(3)
+        .prints("`node_modules/x/test.xml` has 1 that failed");
+    runner.gate(&["--junit", "**/test.xml,!bazel-*,!**/node_modules"]).exits(0).prints("1 tests passed");
     std::fs::write(runner.beside("beside.xml"), good).unwrap();
     runner.gate(&["--junit", "../beside.xml"]).exits(0).prints("1 tests passed");
     runner

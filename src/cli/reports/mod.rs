@@ -18,7 +18,7 @@ use crate::images::gate::reports::{Content, ReportFile, Reports};
 use crate::tree::git::Repository;
 use crate::tree::regular;
 pub(super) use search::listed;
-use search::search;
+use search::{Excluded, search};
 
 /// How far the clocks of two machines may differ.
 const CLOCKS: Duration = Duration::from_secs(10);
@@ -76,12 +76,18 @@ impl Since {
     }
 }
 
-/// Reads the reports that the globs name, starting in `dir`.
+/// Reads the reports that the globs name, starting in `dir`, without those that one of the globs in `excluded` names.
 ///
 /// # Errors
 ///
 /// When a glob is none, or matches too much.
-pub(super) fn reports(dir: &Path, globs: &[String], since: &Since) -> Result<Vec<Reports>> {
+pub(super) fn reports(
+    dir: &Path,
+    globs: &[String],
+    excluded: &[String],
+    since: &Since,
+) -> Result<Vec<Reports>> {
+    let excluded = Excluded::new(excluded).map_err(Error::usage)?;
     let mut committed = Committed::default();
     let mut read = |path: &Path| {
         let full = dir.join(path);
@@ -96,7 +102,7 @@ pub(super) fn reports(dir: &Path, globs: &[String], since: &Since) -> Result<Vec
     globs.sort();
     globs.dedup();
     let of = |glob: &String| {
-        let found = search(dir, glob).map_err(Error::usage)?;
+        let found = search(dir, glob, &excluded).map_err(Error::usage)?;
         let closed = found.closed.iter().map(|(path, why)| ReportFile {
             path: shown(path),
             content: Content::Unreadable(format!(

@@ -42,8 +42,34 @@ enum Part {
     Any,
 }
 
+/// Files and folders that are left out.
+#[derive(Debug, Default)]
+pub(super) struct Excluded(Vec<GlobMatcher>);
+
+impl Excluded {
+    /// Compiles the globs.
+    ///
+    /// # Errors
+    ///
+    /// The reason why one is no glob.
+    pub(super) fn new(globs: &[String]) -> Result<Self, String> {
+        let compiled = |glob: &String| {
+            let plain = glob.trim_start_matches("./").trim_end_matches('/');
+            let compiled = GlobBuilder::new(plain).literal_separator(true).build();
+            Ok(compiled.map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))?.compile_matcher())
+        };
+        globs.iter().map(compiled).collect::<Result<Vec<_>, String>>().map(Self)
+    }
+
+    /// Whether a path, or a folder on the way to it, is left out.
+    fn has(&self, path: &Path) -> bool {
+        self.0.iter().any(|glob| path.ancestors().any(|part| glob.is_match(part)))
+    }
+}
+
 struct Search<'a> {
     dir: &'a Path,
+    excluded: &'a Excluded,
     found: Found,
     /// Files that were found, by device and inode: several links may lead to one.
     files: HashSet<(u64, u64)>,
@@ -64,7 +90,7 @@ struct Search<'a> {
 /// # Errors
 ///
 /// The reason why it is no glob, or matches too much.
-pub(super) fn search(dir: &Path, glob: &str) -> Result<Found, String> {
+pub(super) fn search(dir: &Path, glob: &str, excluded: &Excluded) -> Result<Found, String> {
     // Checks the whole, for a message about the whole.
     GlobBuilder::new(glob)
         .literal_separator(true)
@@ -72,6 +98,7 @@ pub(super) fn search(dir: &Path, glob: &str) -> Result<Found, String> {
         .map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))?;
     let mut search = Search {
         dir,
+        excluded,
         found: Found::default(),
         files: HashSet::new(),
         folders: HashSet::new(),
@@ -215,6 +242,9 @@ fn tokens(glob: &str) -> impl Iterator<Item = (usize, char)> {
 impl Search<'_> {
     /// Follows the remaining parts of a glob from a folder.
     fn step(&mut self, at: &Path, parts: &[Part]) -> Result<(), String> {
+        if self.excluded.has(at) {
+            return Ok(());
+        }
         let Some((part, rest)) = parts.split_first() else { return self.whole(at) };
         match part {
             Part::Name(name) => {
@@ -259,6 +289,9 @@ impl Search<'_> {
 
     /// Takes what the whole glob matches.
     fn whole(&mut self, at: &Path) -> Result<(), String> {
+        if self.excluded.has(at) {
+            return Ok(());
+        }
         let full = self.full(at);
         match full.symlink_metadata() {
             Ok(_) => {}
@@ -336,6 +369,9 @@ impl Search<'_> {
     }
 
     fn close(&mut self, at: &Path, error: &std::io::Error) {
+        if self.excluded.has(at) {
+            return;
+        }
         let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
         if !self.found.closed.iter().any(|(closed, _)| closed == at) {
             self.found.closed.push((at.to_owned(), error.to_string()));
@@ -374,7 +410,7 @@ mod tests {
         }
 
         fn found(&self, glob: &str) -> Vec<String> {
-            let found = search(self.0.path(), glob).unwrap();
+            let found = search(self.0.path(), glob, &Excluded::default()).unwrap();
             assert_eq!(found.closed, []);
             found.files.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
         }
@@ -428,11 +464,26 @@ mod tests {
     }
 
     #[test]
+    fn files_and_folders_can_be_left_out() {
+        let dir = Dir::new(&["a.xml", "x/node_modules/y/a.xml", "x/b.xml", "x/old/a.xml"]);
+        let found = |globs: &[&str]| {
+            let globs: Vec<String> = globs.iter().map(|glob| (*glob).to_owned()).collect();
+            let found = search(dir.0.path(), "**/*.xml", &Excluded::new(&globs).unwrap()).unwrap();
+            found.files.iter().map(|path| path.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&["**/node_modules"]), ["a.xml", "x/b.xml", "x/old/a.xml"]);
+        assert_eq!(found(&["**/node_modules/**", "x/old/"]), ["a.xml", "x/b.xml"]);
+        assert_eq!(found(&["./a.xml", "x/[no]*"]), ["x/b.xml"]);
+        assert_eq!(found(&["a"]).len(), 4);
+        assert!(Excluded::new(&["[x".to_owned()]).unwrap_err().starts_with("`[x` is no glob"));
+    }
+
+    #[test]
     fn a_glob_may_lead_out_of_the_folder() {
         let dir = Dir::new(&["a.xml", "in/b.xml"]);
         let top = dir.0.path().to_str().unwrap();
         let inside = dir.path("in");
-        let found = |glob: &str| search(&inside, glob).unwrap().files;
+        let found = |glob: &str| search(&inside, glob, &Excluded::default()).unwrap().files;
         assert_eq!(found("../a.xml"), [PathBuf::from("../a.xml")]);
         assert_eq!(found("../*.xml"), [PathBuf::from("../a.xml")]);
         assert_eq!(found(&format!("{top}/*.xml")), [dir.path("a.xml")]);
@@ -449,7 +500,7 @@ mod tests {
         symlink("../nowhere", dir.path("in/lost.xml")).unwrap();
         let inside = dir.path("in");
         let found = |glob: &str| {
-            let found = search(&inside, glob).unwrap();
+            let found = search(&inside, glob, &Excluded::default()).unwrap();
             let mut files: Vec<String> =
                 found.files.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
             files.sort();
@@ -467,7 +518,7 @@ mod tests {
     fn what_cannot_be_searched_is_returned_if_the_glob_leads_there() {
         let dir = Dir::new(&["a.xml", "in/b.xml"]);
         symlink("circle", dir.path("circle")).unwrap();
-        let closed = |dir: &Path, glob: &str| search(dir, glob).unwrap().closed;
+        let closed = |dir: &Path, glob: &str| search(dir, glob, &Excluded::default()).unwrap().closed;
         assert_eq!(closed(&dir.path("circle"), "**/*.xml").len(), 1);
         assert_eq!(closed(&dir.path("circle"), "../*.xml"), []);
         assert_eq!(closed(dir.0.path(), &"x".repeat(300)).len(), 1);
@@ -485,7 +536,7 @@ mod tests {
     #[test]
     fn what_is_no_glob_or_too_much_is_refused() {
         let dir = Dir::new(&[]);
-        let error = |glob: &str| search(dir.0.path(), glob).unwrap_err();
+        let error = |glob: &str| search(dir.0.path(), glob, &Excluded::default()).unwrap_err();
         assert!(error("[x").starts_with("`[x` is no glob: "));
         assert!(error("{a,b").starts_with("`{a,b` is no glob: "));
         assert!(error(&"{a,b}".repeat(40)).contains("more than 1000 alternatives"));

@@ -49,6 +49,7 @@ const HARMLESS: &[&str] = &[
     "requirements",
     "performance",
     "measurements",
+    "benchmark",
 ];
 
 /// Elements of a test that passed.
@@ -69,9 +70,9 @@ const ERROR: &[&str] = &["error", "errored"];
 const RESULTS: &[&str] = &["status", "result", "outcome", "state", "verdict"];
 
 /// Words of a test that passed, in small letters, without spaces and hyphens. `run` and `completed` are those of
-/// googletest, CTest and Catch2, `fixed` is Jenkins'.
+/// googletest, CTest and Catch2, `fixed` is Jenkins', `bpass` is Qt's.
 const PASSED_WORDS: &[&str] =
-    &["passed", "pass", "success", "successful", "succeeded", "ok", "run", "completed", "fixed"];
+    &["passed", "pass", "success", "successful", "succeeded", "ok", "run", "completed", "fixed", "bpass"];
 
 /// Words of a test that was not run. A test that was expected to fail, and did, counts among them.
 const SKIPPED_WORDS: &[&str] = &[

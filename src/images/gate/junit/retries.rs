@@ -9,10 +9,25 @@ use std::collections::HashMap;
 use roxmltree::Node;
 
 use super::case::Outcome;
+use super::is_named;
 
-/// Attributes that differ between two tests of one name. `line` may be that of the failure, but two tests have
+/// Attributes that differ between two tests of one name, as properties do. `line` may be that of the failure, but two tests have
 /// different ones.
 const IDENTITY: &[&str] = &["file", "filepath", "line", "package", "value_param", "type_param"];
+
+/// Parts of the names of properties that differ between two runs of one test. `repetition` is Xcode's.
+const OF_A_RUN: &[&str] = &[
+    "repetition",
+    "retry",
+    "attempt",
+    "rerun",
+    "time",
+    "duration",
+    "attachment",
+    "screenshot",
+    "trace",
+    "log",
+];
 
 /// Returns the cases of a suite that count: of a test that failed and passed when it was run again, its last run,
 /// as [`Outcome::Flaky`]; of any other test, every case.
@@ -46,8 +61,16 @@ pub(super) fn settled<'a, 'i>(cases: Vec<(Node<'a, 'i>, Outcome)>) -> Vec<(Node<
 }
 
 fn may_be_one(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {
-    IDENTITY.iter().all(|name| match (one.attribute(*name), other.attribute(*name)) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
-    })
+    let agree = |one: Option<&str>, other: Option<&str>| one.is_none() || other.is_none() || one == other;
+    let others: HashMap<&str, &str> = properties(other).collect();
+    IDENTITY.iter().all(|name| agree(one.attribute(*name), other.attribute(*name)))
+        && properties(one).all(|(name, value)| agree(Some(value), others.get(name).copied()))
+}
+
+/// Properties of a case that do not belong to one of its runs.
+fn properties<'a>(case: Node<'a, '_>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    case.descendants()
+        .filter(|node| is_named(*node, "property"))
+        .filter_map(|property| Some((property.attribute("name")?, property.attribute("value")?)))
+        .filter(|(name, _)| !OF_A_RUN.iter().any(|part| name.to_ascii_lowercase().contains(part)))
 }

@@ -337,6 +337,14 @@ fn of_runs_that_are_listed_one_by_one_the_last_counts_if_they_are_a_retry() {
         assert!(!of(&[first, &format!("<testcase name='t' {differs}/>")]).is_proof(), "{differs}");
     }
     assert!(!of(&["<testcase><failure/></testcase>", "<testcase/>"]).is_proof(), "no name is no test");
+    // Xcode's repetitions, and two arguments of one test.
+    let with = |name: &str, value: &str, inner: &str| {
+        format!(
+            "<testcase name='t'>{inner}<properties><property name='{name}' value='{value}'/></properties></testcase>"
+        )
+    };
+    let differ = |name: &str| of(&[&with(name, "1", "<failure/>"), &with(name, "2", "")]).is_proof();
+    assert!(differ("repetition") && differ("Retry attempt") && !differ("argument"));
     // Runs of another suite, or of another file, are other tests.
     let two =
         read(&format!("<testsuites><testsuite>{FAIL}</testsuite><testsuite>{PASS}</testsuite></testsuites>"));
@@ -358,6 +366,7 @@ fn a_report_that_lists_fewer_tests_than_it_claims_is_cut_off() {
     assert!(!of("tests='15515'", "<testcase name='a'/>").is_proof());
     assert!(!of("tests='2' skipped='0'", "<testcase name='a'/>").is_proof());
     assert!(of("tests='1'", "<testcase name='a'/>").is_proof());
+    assert!(!read("<testsuites tests='2'><testcase name='a'/></testsuites>").is_proof());
     // What was not run may be counted without being listed (Rust's own test runner).
     assert!(of("tests='3' skipped='2'", "<testcase name='a'/>").is_proof());
     let one_skipped = "<testcase name='a'/><testcase name='b'><skipped/></testcase>";
@@ -367,7 +376,24 @@ fn a_report_that_lists_fewer_tests_than_it_claims_is_cut_off() {
     assert!(of("tests='900' hostname='tbd'", "<testcase name='a' status='run'/>").is_proof());
     assert!(of("tests='900'", "<testcase name='a' status='run'/>").is_proof());
     assert!(!of("tests='900' disabled='0'", "<testcase name='a' status='run'/>").is_proof());
+    assert!(of("tests='26' hostname='tbd'", "<testcase name='a' classname='global'/>").is_proof());
+    for asserts in ["assertions='3'", "tests='3'", "asserts='3'"] {
+        let cases = format!("<testcase name='a' {asserts}/><testcase name='b' {asserts}/>");
+        assert!(of("tests='6'", &cases).is_proof() && !of("tests='7'", &cases).is_proof(), "{asserts}");
+    }
     assert!(of("name='pytest' tests='5'", "<testcase name='a'/>").is_proof());
     assert!(!of("name='pytest' tests='15515'", "<testcase name='a'/>").is_proof());
     assert!(!of("name='pytest' tests='5'", "").is_proof());
+}
+
+#[test]
+fn messages_of_qt_are_no_errors() {
+    let of = |version: &str, errors: u8, failures: u8| {
+        read(&format!(
+            "<testsuite errors='{errors}' failures='{failures}' tests='1'><properties><property name='QTestVersion' value='{version}'/></properties><testcase name='a' result='pass'/></testsuite>"
+        ))
+        .is_proof()
+    };
+    assert!(of("5.15.2", 3, 0) && of("6.5.0", 0, 0));
+    assert!(!of("6.5.0", 3, 0) && !of("5.15.2", 0, 1));
 }

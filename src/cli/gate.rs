@@ -193,8 +193,8 @@ pub(super) fn mismatch(repository: &Repository, context: &Context, sha: &str) ->
 /// Largest file with the results of jobs, in bytes.
 const MAX_NEEDS: u64 = 64 << 20;
 
-/// Reads the results of the jobs that this one needs: the text itself, or, because an argument and a variable have
-/// at most 128 KiB, `@FILE` or `-` for stdin.
+/// Reads the results of the jobs that this one needs: the text itself, or, because an argument and a variable
+/// have at most 128 KiB, `@FILE` or `-` for stdin.
 fn results_of_jobs(given: Option<&str>) -> Result<Option<String>> {
     let Some(given) = given else { return Ok(None) };
     let (name, read) = match given.trim().strip_prefix('@') {

@@ -192,8 +192,8 @@ fn payload(path: &Path) -> Result<Value, String> {
         .map_err(|error| format!("the event of the run is not JSON: line {}", error.line()))
 }
 
-/// Returns a time that is not after the beginning of the run, in seconds since 1970, as GitHub's clock shows it: of
-/// the last push that the event knows of, or of the run that a `workflow_run` is about.
+/// Returns a time that is not after the beginning of the run, in seconds since 1970, as GitHub's clock shows
+/// it: of the last push that the event knows of, or of the run that a `workflow_run` is about.
 fn time(payload: &Value) -> Option<i64> {
     // Tests of that run are older than its end, and thus may be older than a push.
     let about = payload.get("workflow_run");

@@ -31,6 +31,8 @@ const EXPECTED: &[(&str, Says)] = &[
     // It does not compile: there is no case, and the total says so.
     ("gotestsum-broken", (0, 0, 0, 0, false)),
     ("gotestsum-good", (3, 0, 0, 1, true)),
+    // One test failed and passed when it was run again. Both runs are listed.
+    ("gotestsum-rerun", (3, 0, 0, 1, true)),
     ("gtest-bad", (6, 1, 0, 2, false)),
     ("gtest-good", (5, 0, 0, 2, true)),
     ("gtest-none", (0, 0, 0, 0, false)),
@@ -62,10 +64,17 @@ const EXPECTED: &[(&str, Says)] = &[
     ("pytest-mixed", (6, 1, 2, 2, false)),
     ("pytest-none", (0, 0, 0, 0, false)),
     ("pytest-skips", (1, 0, 0, 1, false)),
+    // The total counts subtests, too.
+    ("pytest-subtests", (2, 0, 0, 0, true)),
     ("robot-bad", (2, 1, 0, 0, false)),
     ("robot-good", (2, 0, 0, 1, true)),
+    // One test passed only on its second run; the totals are those of that run.
+    ("surefire-flaky", (6, 0, 0, 2, true)),
+    ("surefire-testng", (5, 1, 0, 1, false)),
     ("tapxunit-bad", (1, 1, 0, 0, false)),
     ("tapxunit-good", (1, 0, 0, 0, true)),
+    // Two runs of a test with different data have one name, and so have a run that failed and its retry.
+    ("testng-bad", (6, 1, 0, 2, false)),
     ("vitest-bad", (2, 1, 0, 0, false)),
     ("vitest-good", (3, 0, 0, 2, true)),
     ("xmlrunner-bad", (3, 1, 2, 0, false)),

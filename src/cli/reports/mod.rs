@@ -1,9 +1,10 @@
 //! JUnit reports on disk: which files the globs name, and which of them are results of this run.
 //!
-//! Owns the reading. A file that is part of a commit was written by no test. One that is older than the commit, or
-//! than the event that started the workflow run, was written for another commit. What the rest proves is decided by
-//! [`crate::images::gate`].
+//! Owns the reading. A file that is part of a commit was written by no test. One that is older than the
+//! commit, or than the event that started the workflow run, was written for another commit. What the rest
+//! proves is decided by [`crate::images::gate`].
 
+mod globs;
 mod search;
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +18,7 @@ use crate::images::gate::junit::{MAX_BYTES, Report};
 use crate::images::gate::reports::{Content, ReportFile, Reports};
 use crate::tree::git::Repository;
 use crate::tree::regular;
-pub(super) use search::listed;
+pub(super) use globs::listed;
 use search::{Excluded, search};
 
 /// How far the clocks of two machines may differ.
@@ -31,8 +32,8 @@ const STEP: Duration = Duration::from_secs(2);
 pub(super) struct Since {
     /// The latest of the commit and the event, and what it is.
     begin: Option<(SystemTime, &'static str)>,
-    /// When this job began, by the clock of this machine: what was written since then is a result of this run,
-    /// whatever the other clocks show.
+    /// When this job began, by the clock of this machine: what was written since then is a result of this
+    /// run, whatever the other clocks show.
     job: Option<SystemTime>,
 }
 
@@ -76,7 +77,7 @@ impl Since {
     }
 }
 
-/// Reads the reports that the globs name, starting in `dir`, without those that one of the globs in `excluded` names.
+/// Reads the reports that the globs name, starting in `dir`, without those that a glob in `excluded` names.
 ///
 /// # Errors
 ///
@@ -132,8 +133,8 @@ fn content(full: &Path, since: &Since) -> std::result::Result<Content, String> {
     Ok(Report::read(&regular::read(full, MAX_BYTES as u64).map_err(words)?).into())
 }
 
-/// Files that are part of a commit, of each work tree that a report lies in: a submodule and a second checkout have
-/// fixtures, too.
+/// Files that are part of a commit, of each work tree that a report lies in: a submodule and a second
+/// checkout have fixtures, too.
 #[derive(Default)]
 struct Committed {
     /// The top of the work tree around a folder; `None` if there is none.

@@ -1,8 +1,9 @@
 //! Files that a glob names.
 //!
-//! Owns which folders are read: only those that the glob can reach. Links to folders are followed, because build
-//! tools link their output folders; each folder is read once for the same part of a glob, so that no circle of
-//! links is without an end. A failing report must not be missed: what cannot be searched is returned, too.
+//! Owns which folders are read: only those that the glob can reach. Links to folders are followed, because
+//! build tools link their output folders; each folder is read once for the same part of a glob, so that no
+//! circle of links is without an end. A failing report must not be missed: what cannot be searched is
+//! returned, too.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -12,14 +13,13 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::globs::{MAX_ALTERNATIVES, alternatives, is_plain};
+
 /// Most folders that are read for a glob.
 const MAX_FOLDERS: usize = 200_000;
 
 /// Most files that a glob may name.
 const MAX_FILES: usize = 10_000;
-
-/// Most globs that the braces of one may stand for.
-const MAX_ALTERNATIVES: usize = 1_000;
 
 /// Reports in a folder.
 const BELOW: &str = "**/*.xml";
@@ -73,8 +73,8 @@ struct Search<'a> {
     found: Found,
     /// Files that were found, by device and inode: several links may lead to one.
     files: HashSet<(u64, u64)>,
-    /// Folders that were read, by device and inode, each with the alternative of the glob and the number of its
-    /// parts that were left.
+    /// Folders that were read, by device and inode, each with the alternative of the glob and the number of
+    /// its parts that were left.
     folders: HashSet<(u64, u64, usize, usize)>,
     /// The alternative of the glob, by its number.
     alternative: usize,
@@ -84,8 +84,8 @@ struct Search<'a> {
     takes_folders: bool,
 }
 
-/// Searches for the files that a glob names. It starts in `dir` or, with a slash in front, at the root. A folder
-/// that it names stands for all `.xml` files below, unless its last part is only `*` or `**`.
+/// Searches for the files that a glob names. It starts in `dir` or, with a slash in front, at the root. A
+/// folder that it names stands for all `.xml` files below, unless its last part is only `*` or `**`.
 ///
 /// # Errors
 ///
@@ -146,97 +146,6 @@ fn parts(glob: &str) -> Result<Vec<Part>, String> {
         glob.split('/').filter(|text| !matches!(*text, "" | ".")).map(part).collect::<Result<Vec<_>, _>>()?;
     parts.dedup_by(|one, other| matches!((one, other), (Part::Any, Part::Any)));
     Ok(parts)
-}
-
-/// Whether nothing in a text has a meaning in a glob.
-fn is_plain(text: &str) -> bool {
-    !text.contains(['*', '?', '[', ']', '{', '}', '\\'])
-}
-
-/// Globs without braces that a glob stands for.
-fn alternatives(glob: &str) -> Vec<String> {
-    let mut done = Vec::new();
-    let mut open = vec![glob.to_owned()];
-    while let Some(glob) = open.pop() {
-        match first_braces(&glob) {
-            None => done.push(glob),
-            Some((start, commas, end)) => {
-                let edges: Vec<usize> =
-                    std::iter::once(start).chain(commas).chain(std::iter::once(end)).collect();
-                let inner = edges.windows(2).map(|pair| &glob[pair[0] + 1..pair[1]]);
-                open.extend(inner.map(|inner| format!("{}{inner}{}", &glob[..start], &glob[end + 1..])));
-            }
-        }
-        if done.len() + open.len() > MAX_ALTERNATIVES {
-            break;
-        }
-    }
-    // Those that were not looked at are still counted.
-    done.extend(open);
-    done.sort();
-    done.dedup();
-    done
-}
-
-/// The first braces of a glob: where they begin, their own commas, and where they end.
-fn first_braces(glob: &str) -> Option<(usize, Vec<usize>, usize)> {
-    let (mut start, mut commas, mut depth) = (None, Vec::new(), 0_usize);
-    for (at, token) in tokens(glob) {
-        match token {
-            '{' => {
-                start = start.or(Some(at));
-                depth += 1;
-            }
-            ',' if depth == 1 => commas.push(at),
-            '}' if depth == 1 => return Some((start?, commas, at)),
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Splits a list of globs at its commas, except for those in braces and in brackets.
-pub(in crate::cli) fn listed(globs: &str) -> Vec<&str> {
-    let (mut listed, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    for (at, token) in tokens(globs) {
-        match token {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                listed.push(&globs[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    listed.push(&globs[start..]);
-    listed.into_iter().map(str::trim).filter(|glob| !glob.is_empty()).collect()
-}
-
-/// The characters of a glob that are neither escaped nor in brackets, with their positions.
-fn tokens(glob: &str) -> impl Iterator<Item = (usize, char)> {
-    let mut characters = glob.char_indices().peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let (at, character) = characters.next()?;
-            match character {
-                '\\' => drop(characters.next()),
-                '[' => {
-                    // `[]a]` and `[!]a]` contain a bracket.
-                    let closing = glob[at + 1..].char_indices().find(|(from, c)| {
-                        *c == ']' && !matches!(&glob[at + 1..at + 1 + from], "" | "!" | "^")
-                    });
-                    if let Some((from, _)) = closing {
-                        while characters.peek().is_some_and(|(next, _)| *next <= at + 1 + from) {
-                            characters.next();
-                        }
-                    }
-                }
-                character => return Some((at, character)),
-            }
-        }
-    })
 }
 
 impl Search<'_> {
@@ -321,8 +230,8 @@ impl Search<'_> {
         if self.found.files.len() > MAX_FILES { Err(format!("more than {MAX_FILES} files")) } else { Ok(()) }
     }
 
-    /// Names in a folder, in order; none if it was read before for the same parts of the glob. The folder of git is
-    /// left out.
+    /// Names in a folder, in order and links last, so that what is not behind a link is known by its own
+    /// path. None if the folder was read before for the same parts of the glob. That of git is left out.
     fn names(&mut self, at: &Path, parts: &[Part]) -> Result<Vec<PathBuf>, String> {
         let full = self.full(at);
         let read = full.metadata().and_then(|data| Ok((data, full.read_dir()?)));
@@ -346,13 +255,16 @@ impl Search<'_> {
         let mut names = Vec::new();
         for entry in entries {
             match entry {
-                Ok(entry) if entry.file_name() != ".git" => names.push(PathBuf::from(entry.file_name())),
+                Ok(entry) if entry.file_name() != ".git" => {
+                    let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                    names.push((is_link, PathBuf::from(entry.file_name())));
+                }
                 Ok(_) => {}
                 Err(error) => self.close(at, &error),
             }
         }
         names.sort();
-        Ok(names)
+        Ok(names.into_iter().map(|(_, name)| name).collect())
     }
 
     /// Whether a path leads to a folder. What is behind a folder that cannot be entered is not known.
@@ -541,21 +453,5 @@ mod tests {
         assert!(error("{a,b").starts_with("`{a,b` is no glob: "));
         assert!(error(&"{a,b}".repeat(40)).contains("more than 1000 alternatives"));
         assert_eq!(dir.found(&"x".repeat(200)), [""; 0]);
-    }
-
-    #[test]
-    fn a_list_is_split_at_its_own_commas() {
-        for (list, globs) in [
-            ("a.xml", &["a.xml"][..]),
-            ("a.xml,b/*.xml", &["a.xml", "b/*.xml"]),
-            (" a.xml , ,b.xml,", &["a.xml", "b.xml"]),
-            ("{a,b}.xml,c.xml", &["{a,b}.xml", "c.xml"]),
-            ("a[,]b.xml", &["a[,]b.xml"]),
-            ("a[]{,]b,c", &["a[]{,]b", "c"]),
-            ("a\\,b.xml", &["a\\,b.xml"]),
-            ("", &[]),
-        ] {
-            assert_eq!(listed(list), globs, "{list}");
-        }
     }
 }

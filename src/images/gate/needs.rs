@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::checks::{Conclusion, Standing};
 use super::{Finding, Requirement, failed};
 
-/// Judges the results of the jobs: the `needs` context (`{"test": {"result": "success", "outputs": {}}}`), a JSON
-/// list of its values or results, or the results as words, separated by commas or spaces.
+/// Judges the results of the jobs: the `needs` context (`{"test": {"result": "success", "outputs": {}}}`), a
+/// JSON list of its values or results, or the results as words, separated by commas or spaces.
 pub(super) fn needs(text: Option<&str>) -> Requirement {
     let wants = "the jobs that this one needs";
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {

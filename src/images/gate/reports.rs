@@ -31,7 +31,8 @@ pub enum Content {
     Report(Report),
     /// It cannot be read; the reason as a fragment.
     Unreadable(String),
-    /// It is older than what it should prove; how much as a fragment: `it was written 3 days before the commit`.
+    /// It is older than what it should prove; how much as a fragment: `it was written 3 days before the
+    /// commit`.
     Old(String),
     /// It is part of the commit, so no test of this run has written it.
     Committed,

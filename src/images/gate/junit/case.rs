@@ -1,7 +1,7 @@
 //! One test case: whether it passed.
 //!
-//! Owns the words of the producers. A case passed only if everything in it is known to say so or to say nothing
-//! about its result. An unknown element or an unknown word is never taken for a pass. Pure.
+//! Owns the words of the producers. A case passed only if everything in it is known to say so or to say
+//! nothing about its result. An unknown element or an unknown word is never taken for a pass. Pure.
 
 use roxmltree::Node;
 
@@ -69,8 +69,8 @@ const ERROR: &[&str] = &["error", "errored"];
 /// googletest, behave, Ginkgo, Katalon and others.
 const RESULTS: &[&str] = &["status", "result", "outcome", "state", "verdict"];
 
-/// Words of a test that passed, in small letters, without spaces and hyphens. `run` and `completed` are those of
-/// googletest, CTest and Catch2, `fixed` is Jenkins', `bpass` is Qt's.
+/// Words of a test that passed, in small letters, without spaces and hyphens. `run` and `completed` are those
+/// of googletest, CTest and Catch2, `fixed` is Jenkins', `bpass` is Qt's.
 const PASSED_WORDS: &[&str] =
     &["passed", "pass", "success", "successful", "succeeded", "ok", "run", "completed", "fixed", "bpass"];
 
@@ -91,8 +91,8 @@ const SKIPPED_WORDS: &[&str] = &[
     "xfailed",
 ];
 
-/// Words of a test that was not run if an element says so, too: behave's for what a dry run leaves out, JUnit 5's
-/// for a failed assumption.
+/// Words of a test that was not run if an element says so, too: behave's for what a dry run leaves out, JUnit
+/// 5's for a failed assumption.
 const MARKED_WORDS: &[&str] = &["untested", "aborted", "inconclusive"];
 
 const FAILURE_WORDS: &[&str] =
@@ -229,12 +229,12 @@ fn is_lost(case: Node<'_, '_>, child: Node<'_, '_>) -> bool {
         return false;
     }
     let reason = child.attribute("message").unwrap_or_default().trim();
-    // nose2 marks a test as skipped that was expected to fail and passed. Other producers name the type of a skip,
-    // so that no reason of a person is taken for this one.
+    // nose2 marks a test as skipped that was expected to fail and passed. Other producers name the type of a
+    // skip, so that no reason of a person is taken for this one.
     let is_unexpected = reason == "test passes unexpectedly" && child.attribute("type").is_none();
-    // CTest marks a test as skipped, and fails, if its program is missing or its fixture failed. An intended skip
-    // has a reason that begins with SKIP_. googletest and absl have the same status, beside a `result`; and CTest
-    // alone writes the name twice.
+    // CTest marks a test as skipped, and fails, if its program is missing or its fixture failed. An intended
+    // skip has a reason that begins with SKIP_. googletest and absl have the same status, beside a `result`;
+    // and CTest alone writes the name twice.
     let is_of_ctest = case.attribute("result").is_none()
         && case.attribute("classname").is_none_or(|class| Some(class) == case.attribute("name"));
     let is_not_run = case.attribute("status").is_some_and(|status| status.eq_ignore_ascii_case("notrun"));

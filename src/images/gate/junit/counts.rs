@@ -1,7 +1,7 @@
 //! Producers whose totals count something other than cases.
 //!
-//! Owns by which marks they are recognised. For all others, a report that claims more tests than it lists is cut
-//! off, and one that claims errors has them. Pure.
+//! Owns by which marks they are recognised. For all others, a report that claims more tests than it lists is
+//! cut off, and one that claims errors has them. Pure.
 
 use roxmltree::Node;
 
@@ -19,8 +19,8 @@ pub(super) fn counts_more_than_cases(suite: Node<'_, '_>, claimed: u64, listed: 
             || (is_of_pytest(suite) && claimed / listed <= SUBTESTS))
 }
 
-/// Whether the errors that a suite claims are messages, as those of Qt up to version 5. A fatal one ends the program
-/// before it writes a report.
+/// Whether the errors that a suite claims are messages, as those of Qt up to version 5. A fatal one ends the
+/// program before it writes a report.
 pub(super) fn counts_messages_as_errors(suite: Node<'_, '_>) -> bool {
     suite.descendants().filter(|node| is_named(*node, "property")).any(|property| {
         property.attribute("name") == Some("QTestVersion")
@@ -28,8 +28,8 @@ pub(super) fn counts_messages_as_errors(suite: Node<'_, '_>) -> bool {
     })
 }
 
-/// Whether the claim is exactly what the cases assert: older Nightwatch and `QUnit` count assertions, and say for
-/// each case how many.
+/// Whether the claim is exactly what the cases assert: older Nightwatch and `QUnit` count assertions, and say
+/// for each case how many.
 fn is_sum_of_assertions(suite: Node<'_, '_>, claimed: u64) -> bool {
     ["assertions", "asserts", "tests"].iter().any(|name| {
         let numbers = cases(suite)

@@ -2,8 +2,8 @@
 //!
 //! Owns what a report proves: how many tests ran, and whether all of them passed. There is no binding schema,
 //! only [what most producers have in common](https://github.com/testmoapp/junitxml): suites at any depth that
-//! contain cases. A case passed only if everything in it is understood and says so ([`case`]). A report is read
-//! as a whole or rejected; a rejected one proves nothing. Pure.
+//! contain cases. A case passed only if everything in it is understood and says so ([`case`]). A report is
+//! read as a whole or rejected; a rejected one proves nothing. Pure.
 
 mod case;
 mod counts;
@@ -164,7 +164,7 @@ impl Report {
                 name => unclear.push(format!("<{name}>")),
             }
         }
-        for (case, outcome) in retries::settled(cases) {
+        for (case, outcome) in retries::settled(suite, cases) {
             listed.left += u64::from(outcome.is_bad());
             self.case(case, &outcome);
         }

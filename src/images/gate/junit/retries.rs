@@ -1,8 +1,9 @@
 //! Tests that were run again and are listed once for each run.
 //!
-//! Owns which cases are runs of one test. Gradle (unless it merges them), gotestsum and others list each run as a
-//! case of its own, and two tests of one name look alike. So only what a retry leaves behind counts as one: runs
-//! that all failed, and one at the end that passed. Pure.
+//! Owns which cases are runs of one test. Gradle (unless it merges them), gotestsum, Xcode and others list
+//! each run as a case of its own, and two tests of one name look alike. So only what a retry leaves behind
+//! counts as one: runs that all failed, and one at the end that passed, in a suite where no test went on
+//! after it had passed. Pure.
 
 use std::collections::HashMap;
 
@@ -11,8 +12,8 @@ use roxmltree::Node;
 use super::case::Outcome;
 use super::is_named;
 
-/// Attributes that differ between two tests of one name, as properties do. `line` may be that of the failure, but two tests have
-/// different ones.
+/// Attributes that differ between two tests of one name, as properties do. `line` may be that of the failure,
+/// but two tests have different ones.
 const IDENTITY: &[&str] = &["file", "filepath", "line", "package", "value_param", "type_param"];
 
 /// Parts of the names of properties that differ between two runs of one test. `repetition` is Xcode's.
@@ -29,15 +30,28 @@ const OF_A_RUN: &[&str] = &[
     "log",
 ];
 
-/// Returns the cases of a suite that count: of a test that failed and passed when it was run again, its last run,
-/// as [`Outcome::Flaky`]; of any other test, every case.
-pub(super) fn settled<'a, 'i>(cases: Vec<(Node<'a, 'i>, Outcome)>) -> Vec<(Node<'a, 'i>, Outcome)> {
+/// Names of suites whose producers never list a run that was repeated: two cases of one name are two tests.
+const NAMES_OF_OTHERS: &[&str] = &["Mocha Tests", "jest tests", "vitest tests"];
+
+/// Returns the cases of a suite that count: of a test that failed and passed when it was run again, its last
+/// run, as [`Outcome::Flaky`]; of any other test, every case.
+pub(super) fn settled<'a, 'i>(
+    suite: Node<'a, 'i>,
+    cases: Vec<(Node<'a, 'i>, Outcome)>,
+) -> Vec<(Node<'a, 'i>, Outcome)> {
     let mut groups: HashMap<[Option<&str>; 3], Vec<usize>> = HashMap::new();
     for (index, (case, _)) in cases.iter().enumerate() {
         let key = ["name", "classname", "class"].map(|name| case.attribute(name));
         if key[0].is_some_and(|name| !name.trim().is_empty()) {
             groups.entry(key).or_default().push(index);
         }
+    }
+    let goes_on = |runs: &Vec<usize>| {
+        let earlier = runs.split_last().map_or(&[][..], |(_, earlier)| earlier);
+        earlier.iter().any(|run| cases[*run].1.is_passed())
+    };
+    if marks_retries(suite) || groups.values().any(goes_on) {
+        return cases;
     }
     let mut keeps = vec![true; cases.len()];
     let mut flaky = vec![false; cases.len()];
@@ -58,6 +72,23 @@ pub(super) fn settled<'a, 'i>(cases: Vec<(Node<'a, 'i>, Outcome)>) -> Vec<(Node<
         .filter(|(_, (keeps, _))| *keeps)
         .map(|((case, outcome), (_, flaky))| (case, if flaky { Outcome::Flaky } else { outcome }))
         .collect()
+}
+
+/// Whether the producer of a suite has other words for a test that was run again. Surefire merges its runs,
+/// and TestNG calls those before the last one skipped.
+fn marks_retries(suite: Node<'_, '_>) -> bool {
+    let has_schema = |node: Node<'_, '_>| {
+        node.attributes().any(|attribute| {
+            attribute.name() == "noNamespaceSchemaLocation" && attribute.value().contains("surefire")
+        })
+    };
+    let is_of_testng = |node: Node<'_, '_>| {
+        node.is_comment() && node.text().is_some_and(|text| text.contains("org.testng.reporters"))
+    };
+    suite.document().root().children().any(is_of_testng)
+        || suite.ancestors().any(|above| {
+            has_schema(above) || above.attribute("name").is_some_and(|name| NAMES_OF_OTHERS.contains(&name))
+        })
 }
 
 fn may_be_one(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {

@@ -7,7 +7,7 @@ use super::context::Context;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::github::WorkflowRun;
-use crate::github::trigger::{PullRequestTrigger, Trigger};
+use crate::github::trigger::{Merge, PullRequestTrigger, Trigger};
 use crate::tree::git::{Depth, Login, Repository};
 
 /// Base of a plan.
@@ -30,10 +30,10 @@ pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Re
     let finder = Finder { run, repository };
     match &run.trigger {
         Err(error) => Ok(unknown(error, Some("--base names the revision to compare with"))),
-        Ok(Trigger::Push { before: Some(before) }) => {
+        Ok(Trigger::Push { before: Some(before), .. }) => {
             Ok(finder.known(before, "what the branch was at before this push"))
         }
-        Ok(Trigger::Push { before: None }) => {
+        Ok(Trigger::Push { before: None, .. }) => {
             Ok(unknown("this is the first push of a branch, or a tag", None))
         }
         Ok(Trigger::MergeGroup { base, .. }) => Ok(finder.known(base, "the base of the merge group")),
@@ -73,6 +73,9 @@ impl Finder<'_> {
 
     /// The base of what the pull request changes once it is merged.
     fn of_pull_request(&self, pull: &PullRequestTrigger, head: &str) -> Result<Base> {
+        if let Some(merge) = pull.merged_as(head) {
+            return Ok(self.of_merge(pull, merge));
+        }
         let parents = self.repository.parents(head).unwrap_or_default();
         // actions/checkout checks out the merge that GitHub has tried. Its first parent is the branch.
         if let [onto, merged] = parents.as_slice()
@@ -104,6 +107,47 @@ impl Finder<'_> {
             }
             (None, Ok(())) => unknown("the pull request has no commit in common with its base", None),
         })
+    }
+
+    /// The base of what the merge of a pull request brought to its base branch: like the push of that merge, what
+    /// the branch was at before it.
+    fn of_merge(&self, pull: &PullRequestTrigger, merge: &Merge) -> Base {
+        const WHAT: &str = "what the branch was at before the merge";
+        let parents = |commit: &str| self.repository.parents(commit).unwrap_or_default();
+        let Some(mut base) = parents(&merge.commit).into_iter().next() else {
+            return unknown("the merge has no commit before it", None);
+        };
+        // A rebase has put every commit of the pull request on the branch, so the parent of the last one is
+        // only the one before it.
+        if merge.commits > 1 && self.is_rebased(pull, merge) {
+            let depth = Depth::Last(merge.commits.saturating_add(1));
+            if self.repository.is_shallow()
+                && let Err(why) = self.repository.fetch(&[&merge.commit], depth, self.login())
+            {
+                return unknown(&format!("{WHAT} cannot be fetched ({why})"), Some(DEEPER));
+            }
+            for _ in 1..merge.commits {
+                let Some(before) = parents(&base).into_iter().next() else {
+                    return unknown(&format!("{WHAT} is not in this clone"), Some(DEEPER));
+                };
+                base = before;
+            }
+        }
+        self.known(&base, WHAT)
+    }
+
+    /// Whether the commits of a pull request were rebased: then author and message of the last one are those of
+    /// its newest commit. If that cannot be fetched, they count as rebased, because then nothing is missed.
+    fn is_rebased(&self, pull: &PullRequestTrigger, merge: &Merge) -> bool {
+        let of = |commit: &str| self.repository.authored(commit);
+        if self.repository.parents(&merge.commit).is_some_and(|parents| parents.len() > 1) {
+            return false;
+        }
+        let _ = self.had(&pull.head);
+        match (of(&pull.head), of(&merge.commit)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
     }
 
     /// Makes sure that the clone holds a commit.

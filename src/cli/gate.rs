@@ -162,6 +162,10 @@ fn sha(context: &Context, args: &GateArgs, head: Option<&str>) -> Result<Option<
     }
     let event = context.github.as_ref().map(|run| &run.trigger);
     Ok(match event {
+        // The merge itself is tested like a push.
+        Some(Ok(Trigger::PullRequest(pull))) if head.is_some_and(|head| pull.merged_as(head).is_some()) => {
+            head.map(str::to_owned)
+        }
         // The checks of a pull request are those of its newest commit, not of the checked-out merge.
         Some(Ok(Trigger::PullRequest(pull))) => Some(pull.head.clone()),
         Some(Ok(Trigger::WorkflowRun { head, .. } | Trigger::MergeGroup { head, .. })) => Some(head.clone()),

@@ -33,6 +33,10 @@ pub struct WorkflowRun {
     pub event_time: Option<i64>,
     /// When the runner began this job, by its own clock: it writes the record of the event then.
     pub job_began: Option<SystemTime>,
+    /// The ref of the run, such as `refs/heads/main`.
+    pub git_ref: Option<String>,
+    /// The default branch of the repository, if the event names it.
+    pub default_branch: Option<String>,
     /// The number of the run, the same for all its attempts.
     pub id: u64,
     /// The attempt, counted from 1.
@@ -79,6 +83,8 @@ impl WorkflowRun {
         let token = tokens.into_iter().flatten().find(|token| !token.is_empty());
         let record = path("GITHUB_EVENT_PATH");
         let payload = record.as_deref().map_or(Ok(Value::Null), payload);
+        let default_branch =
+            payload.as_ref().ok().and_then(|payload| payload.pointer("/repository/default_branch")?.as_str());
         Self {
             repository: variable("GITHUB_REPOSITORY").filter(|text| is_repository(text)),
             repository_number: number("GITHUB_REPOSITORY_ID").filter(|number| *number > 0),
@@ -89,6 +95,8 @@ impl WorkflowRun {
             event: variable("GITHUB_EVENT_NAME"),
             event_time: payload.as_ref().ok().and_then(time),
             job_began: record.and_then(|record| record.metadata().ok()?.modified().ok()),
+            git_ref: variable("GITHUB_REF"),
+            default_branch: default_branch.map(str::to_owned),
             trigger: payload.and_then(|payload| Trigger::read(&name, &payload)),
             id: number("GITHUB_RUN_ID").unwrap_or(0),
             attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),

@@ -14,6 +14,8 @@ pub enum Trigger {
     Push {
         /// The commit of the ref before; `None` if the ref is new.
         before: Option<String>,
+        /// The ref, such as `refs/heads/main`; `None` if the event does not name it.
+        to: Option<String>,
     },
     /// A merge queue tests a commit.
     MergeGroup {
@@ -51,6 +53,53 @@ pub struct PullRequestTrigger {
     pub is_fork: bool,
     /// Whether the run works on the base branch (`pull_request_target`).
     pub is_target: bool,
+    /// Its merge; `None` if it is not merged.
+    pub merge: Option<Merge>,
+}
+
+/// Merge of a pull request, by a merge commit, a squash or a rebase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merge {
+    /// The commit that its base branch got: the merge or squash, or the last of the rebased commits.
+    pub commit: String,
+    /// The number of commits of the pull request.
+    pub commits: usize,
+    /// The base branch; `None` if the event does not name it.
+    pub branch: Option<String>,
+}
+
+impl PullRequestTrigger {
+    /// Its merge, if `head` is the commit that the base branch got by it. Such a run is about that branch, as
+    /// after a push.
+    #[must_use]
+    pub fn merged_as(&self, head: &str) -> Option<&Merge> {
+        self.merge.as_ref().filter(|merge| merge.commit == head)
+    }
+}
+
+/// Branch that a commit is on, by what the event of the run says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnBranch {
+    /// A branch of the repository.
+    Branch(String),
+    /// No branch of the repository; in words, such as ``the tag `v1` ``.
+    Other(String),
+    /// The event does not say.
+    Unknown,
+}
+
+impl OnBranch {
+    /// Reads a ref, such as `refs/heads/main`.
+    fn of_ref(name: Option<&str>) -> Self {
+        let Some(name) = name else { return Self::Unknown };
+        if let Some(branch) = name.strip_prefix("refs/heads/") {
+            return Self::Branch(branch.to_owned());
+        }
+        Self::Other(match name.strip_prefix("refs/tags/") {
+            Some(tag) => format!("the tag `{tag}`"),
+            None => format!("`{name}`"),
+        })
+    }
 }
 
 /// Branch that a workflow ran for, as GitHub's record of the run names it.
@@ -63,6 +112,33 @@ pub struct HeadBranch {
 }
 
 impl Trigger {
+    /// The branch that `head`, the checked-out commit, is on. `run_ref` is the ref of the run (`GITHUB_REF`),
+    /// `repository` is `owner/name`.
+    #[must_use]
+    pub fn branch_of(&self, head: &str, run_ref: Option<&str>, repository: Option<&str>) -> OnBranch {
+        match self {
+            Self::PullRequest(pull) => match pull.merged_as(head) {
+                Some(merge) => merge.branch.clone().map_or(OnBranch::Unknown, OnBranch::Branch),
+                None => OnBranch::Other(format!("the pull request #{}", pull.number)),
+            },
+            Self::Push { to, .. } => OnBranch::of_ref(to.as_deref().or(run_ref)),
+            Self::MergeGroup { .. } => OnBranch::Other("a merge queue".to_owned()),
+            Self::WorkflowRun { event, .. } if event.starts_with("pull_request") => {
+                OnBranch::Other("a pull request".to_owned())
+            }
+            Self::WorkflowRun { branch, .. } => match branch {
+                Some(HeadBranch { repository: of, name: Some(name) })
+                    if repository.is_none_or(|own| own.eq_ignore_ascii_case(of)) =>
+                {
+                    OnBranch::Branch(name.clone())
+                }
+                Some(HeadBranch { repository: of, name: Some(_) }) => OnBranch::Other(format!("`{of}`")),
+                _ => OnBranch::Other("a branch that was deleted".to_owned()),
+            },
+            Self::Other { .. } => OnBranch::of_ref(run_ref),
+        }
+    }
+
     /// Reads an event of this name.
     ///
     /// # Errors
@@ -86,11 +162,13 @@ impl Trigger {
                     // A deleted fork has no repository.
                     is_fork: repository("head").filter(|id| !id.is_null()) != repository("base"),
                     is_target: name == "pull_request_target",
+                    merge: merge(payload),
                 })
             }
             "push" => {
                 let before = payload.get("before").and_then(Value::as_str).unwrap_or_default();
-                Self::Push { before: is_sha(before).then(|| before.to_owned()) }
+                let to = payload.get("ref").and_then(Value::as_str).map(str::to_owned);
+                Self::Push { before: is_sha(before).then(|| before.to_owned()), to }
             }
             "merge_group" => {
                 Self::MergeGroup { base: sha("/merge_group/base_sha")?, head: sha("/merge_group/head_sha")? }
@@ -109,6 +187,20 @@ impl Trigger {
             _ => Self::Other { name: name.to_owned() },
         })
     }
+}
+
+/// The merge in the event of a pull request. An open one has a `merge_commit_sha`, too: the merge that GitHub
+/// has tried.
+fn merge(payload: &Value) -> Option<Merge> {
+    let pull = payload.get("pull_request")?;
+    let commit = pull.get("merge_commit_sha").and_then(Value::as_str).filter(|text| is_sha(text))?;
+    let commits = pull.get("commits").and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+    let branch = pull.pointer("/base/ref").and_then(Value::as_str);
+    (pull.get("merged") == Some(&Value::Bool(true))).then(|| Merge {
+        commit: commit.to_owned(),
+        commits: commits.unwrap_or(1).max(1),
+        branch: branch.map(str::to_owned),
+    })
 }
 
 /// Formats `/pull_request/head/sha` as `pull_request.head.sha`.
@@ -140,10 +232,58 @@ mod tests {
     #[test]
     fn a_push_has_the_commit_before_it_unless_the_ref_is_new() {
         let push = |before: &str| Trigger::read("push", &json!({"before": before, "after": B})).unwrap();
-        assert_eq!(push(A), Trigger::Push { before: Some(A.to_owned()) });
-        assert_eq!(push(ZEROS), Trigger::Push { before: None });
-        assert_eq!(push("--upload-pack=x"), Trigger::Push { before: None });
-        assert_eq!(Trigger::read("push", &json!({})).unwrap(), Trigger::Push { before: None });
+        assert_eq!(push(A), Trigger::Push { before: Some(A.to_owned()), to: None });
+        assert_eq!(push(ZEROS), Trigger::Push { before: None, to: None });
+        assert_eq!(push("--upload-pack=x"), Trigger::Push { before: None, to: None });
+        assert_eq!(Trigger::read("push", &json!({})).unwrap(), Trigger::Push { before: None, to: None });
+    }
+
+    #[test]
+    fn the_merge_of_a_pull_request_counts_only_once_it_is_merged() {
+        let merge = |merged: bool| {
+            let mut payload = pull(&json!({"id": 1}));
+            payload["pull_request"]["merge_commit_sha"] = json!(A);
+            payload["pull_request"]["merged"] = json!(merged);
+            payload["pull_request"]["commits"] = json!(3);
+            payload["pull_request"]["base"]["ref"] = json!("main");
+            match Trigger::read("pull_request", &payload).unwrap() {
+                Trigger::PullRequest(pull) => pull,
+                other => panic!("{other:?}"),
+            }
+        };
+        let expected = Merge { commit: A.to_owned(), commits: 3, branch: Some("main".to_owned()) };
+        assert_eq!((merge(true).merged_as(A), merge(true).merged_as(B)), (Some(&expected), None));
+        assert_eq!(merge(false).merged_as(A), None);
+    }
+
+    #[test]
+    fn the_branch_of_a_commit_is_the_one_that_the_event_names() {
+        let on = |name: &str, payload: &Value, run_ref: Option<&str>| {
+            Trigger::read(name, payload).unwrap().branch_of(A, run_ref, Some("Ann/side"))
+        };
+        let branch = |name: &str| OnBranch::Branch(name.to_owned());
+        let other = |words: &str| OnBranch::Other(words.to_owned());
+        assert_eq!(on("push", &json!({"ref": "refs/heads/x/y"}), Some("refs/heads/main")), branch("x/y"));
+        assert_eq!(on("push", &json!({"ref": "refs/tags/v1"}), None), other("the tag `v1`"));
+        assert_eq!(on("push", &json!({}), None), OnBranch::Unknown);
+        assert_eq!(on("schedule", &json!({}), Some("refs/heads/main")), branch("main"));
+        assert_eq!(on("x", &json!({}), Some("refs/pull/7/merge")), other("`refs/pull/7/merge`"));
+        let mut payload = pull(&json!({"id": 1}));
+        assert_eq!(on("pull_request", &payload, Some("refs/heads/main")), other("the pull request #7"));
+        payload["pull_request"]["merged"] = json!(true);
+        payload["pull_request"]["merge_commit_sha"] = json!(A);
+        payload["pull_request"]["base"]["ref"] = json!("main");
+        assert_eq!(on("pull_request_target", &payload, None), branch("main"));
+        let queue = json!({"merge_group": {"base_sha": A, "head_sha": B}});
+        assert_eq!(on("merge_group", &queue, Some("refs/heads/main")), other("a merge queue"));
+        let run = |event: &str, of: &Value| {
+            let run = json!({"head_sha": B, "event": event, "head_branch": "topic", "head_repository": of});
+            on("workflow_run", &json!({"workflow_run": run}), Some("refs/heads/main"))
+        };
+        assert_eq!(run("push", &json!({"full_name": "ann/side"})), branch("topic"));
+        assert_eq!(run("push", &json!({"full_name": "bob/side"})), other("`bob/side`"));
+        assert_eq!(run("push", &Value::Null), other("a branch that was deleted"));
+        assert_eq!(run("pull_request", &json!({"full_name": "ann/side"})), other("a pull request"));
     }
 
     #[test]

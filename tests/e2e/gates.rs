@@ -244,6 +244,31 @@ fn the_gate_judges_the_commit_of_the_event_which_must_be_checked_out() {
 }
 
 #[test]
+fn the_merge_of_a_pull_request_is_judged_like_a_push() {
+    let runner = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
+    let base = runner.head();
+    runner.git(&["checkout", "-q", "-b", "topic"]);
+    runner.write("services/blog/app/x", "x");
+    runner.commit();
+    let head = runner.head();
+    runner.git(&["checkout", "-q", "main"]);
+    runner.git(&["merge", "-q", "--squash", "topic"]);
+    runner.git(&["commit", "-q", "-m", "topic (#7)"]);
+    let merge = runner.head();
+    let closed = json!({"action": "closed", "pull_request": {"number": 7, "merged": true, "merge_commit_sha": merge,
+        "base": {"sha": base, "ref": "main", "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 1}}}});
+    let gate = |args: &[&str]| run(&mut runner.event("pull_request", &closed, &[&["gate"], args].concat()));
+    // The tests of the pull request were those of another commit.
+    runner.github.state().checks = vec![check_run(&head, "test", "success")];
+    gate(&[]).exits(3).prints("no check has this name");
+    runner.github.state().checks = vec![check_run(&merge, "test", "success")];
+    gate(&[]).exits(0).prints(&format!("gate open for commit {}: 1 of 1 project", &merge[..10]));
+    assert_eq!(runner.output("projects"), r#"["blog"]"#);
+    let matrix: Value = serde_json::from_str(&runner.output("matrix")).unwrap();
+    assert!(matrix["include"][0]["tags"].as_str().unwrap().ends_with(":latest"), "{matrix}");
+}
+
+#[test]
 fn every_report_that_the_glob_matches_is_read() {
     let runner = Runner::with_images("gate: {junit: ['**/junit*.xml']}\n");
     let good = "<testsuite><testcase name='a'/></testsuite>";

@@ -159,6 +159,69 @@ fn a_pull_request_shows_only_what_its_merge_would_change() {
     origin.checkout(&merge, 1).changes("pull_request", &pull(&old, &topic), "shop");
 }
 
+/// The event of a pull request of two commits that was merged as `commit`.
+fn merged(base: &str, head: &str, commit: &str) -> Value {
+    let mut event = pull(base, head);
+    event["action"] = json!("closed");
+    event["pull_request"]["merged"] = json!(true);
+    event["pull_request"]["commits"] = json!(2);
+    event["pull_request"]["merge_commit_sha"] = json!(commit);
+    event
+}
+
+#[test]
+fn a_merged_pull_request_compares_with_the_branch_before_the_merge() {
+    let origin = Origin::new();
+    let repo = &origin.repo;
+    let (base, onto) = (origin.sha("main~1"), origin.sha("main"));
+    repo.git(&["checkout", "-q", "topic"]);
+    repo.write("services/wiki/compose.yml", "services:\n  web: {image: 'a:2'}\n").commit();
+    let head = origin.sha("topic");
+    repo.git(&["update-ref", "refs/pull/7/head", &head]);
+    // Each way to merge leaves the branch at a commit that is neither the pull request nor its test merge.
+    let at_main = |how: &[&[&str]]| {
+        repo.git(&["checkout", "-q", "--detach", "main"]);
+        how.iter().for_each(|args| drop(repo.git(args)));
+        let commit = origin.sha("HEAD");
+        repo.git(&["update-ref", &format!("refs/heads/kept-{commit}"), &commit]);
+        commit
+    };
+    let squash = at_main(&[&["merge", "-q", "--squash", "topic"], &["commit", "-q", "-m", "two (#7)"]]);
+    let rebase = at_main(&[&["cherry-pick", "topic~1", "topic"]]);
+    let merge = at_main(&[&["merge", "-q", "--no-ff", "-m", "merge", "topic"]]);
+    for commit in [&squash, &rebase, &merge] {
+        for depth in [0, 1] {
+            let here = origin.checkout(commit, depth);
+            for event in ["pull_request", "pull_request_target"] {
+                here.changes(event, &merged(&base, &head, commit), "shop wiki");
+            }
+        }
+    }
+    // The last of the rebased commits has changed `wiki` alone.
+    assert_ne!(origin.sha(&format!("{rebase}~1")), onto);
+    // It is not merged, or another commit is checked out.
+    let mut open = merged(&base, &head, &squash);
+    open["pull_request"]["merged"] = json!(false);
+    for event in [open, merged(&base, &head, &merge)] {
+        let (code, changed, output) = origin.checkout(&squash, 1).plan("pull_request", &event);
+        assert_eq!((code, &*changed), (Some(2), ""));
+        assert!(output.contains("neither the pull request nor its merge is checked out"), "{output}");
+    }
+}
+
+#[test]
+fn a_rebase_of_commits_that_are_gone_misses_none_of_them() {
+    let origin = Origin::new();
+    let repo = &origin.repo;
+    repo.git(&["checkout", "-q", "--detach", "main"]);
+    repo.write("services/shop/compose.yml", "services:\n  web: {image: 'a:3'}\n").commit();
+    repo.write("services/wiki/compose.yml", "services:\n  web: {image: 'a:3'}\n").commit();
+    let (commit, gone) = (origin.sha("HEAD"), "1234567890123456789012345678901234567890");
+    repo.git(&["branch", "kept"]);
+    let here = origin.checkout(&commit, 1);
+    here.changes("pull_request", &merged(&origin.sha("main"), gone, &commit), "shop wiki");
+}
+
 #[test]
 fn a_pull_request_that_is_not_checked_out_is_an_error() {
     let origin = Origin::new();

@@ -16,6 +16,8 @@ use crate::base::secret::Secret;
 pub enum Depth {
     /// The named commits.
     Named,
+    /// So many commits, counted back from each of the named ones.
+    Last(usize),
     /// The named commits and everything before them.
     All,
 }
@@ -92,6 +94,16 @@ impl Repository {
         Some(header.filter_map(|line| line.strip_prefix("parent ")).map(str::to_owned).collect())
     }
 
+    /// Author with date, and message of a commit; `commit` is its full name. `None` if the clone lacks it.
+    #[must_use]
+    pub fn authored(&self, commit: &str) -> Option<String> {
+        let object = self.objects.find(commit).ok()?.filter(Object::is_commit)?;
+        let text = String::from_utf8_lossy(&object.content).into_owned();
+        let (header, message) = text.split_once("\n\n")?;
+        let author = header.lines().find(|line| line.starts_with("author "))?;
+        Some(format!("{author}\n\n{}", message.trim_end()))
+    }
+
     /// The merge base of two commits; both are full names. `None` if the clone cannot tell.
     #[must_use]
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
@@ -141,10 +153,8 @@ impl Repository {
         if !commits.iter().all(|commit| is_name(commit)) {
             return Err("that is no name of a commit".to_owned());
         }
-        let fetch = |login: Option<&Login<'_>>| {
-            let mut command = git(&self.dir);
+        self.ask_origin(login, &|command| {
             // Gives up on a server that is silent for half a minute.
-            command.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"]);
             command.args([
                 "fetch",
                 "--quiet",
@@ -155,10 +165,53 @@ impl Repository {
             match depth {
                 // A depth would make a complete clone shallow.
                 Depth::Named if self.is_shallow() => command.arg("--depth=1"),
+                Depth::Last(commits) if self.is_shallow() => command.arg(format!("--depth={commits}")),
                 Depth::All if self.is_shallow() => command.arg("--unshallow"),
-                _ => &mut command,
+                _ => &mut *command,
             };
-            command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes").args(["origin", "--"]).args(commits);
+            command.args(["origin", "--"]).args(commits);
+        })
+        .map(|_| ())
+    }
+
+    /// The newest commit of a branch at `origin`, with the name of the branch; of the default branch if none is
+    /// named. First with the clone's own credentials, then with a token.
+    ///
+    /// # Errors
+    ///
+    /// The message of git, which never holds the token, or that there is no such branch.
+    pub fn newest_at_origin(
+        &self,
+        branch: Option<&str>,
+        login: Option<Login<'_>>,
+    ) -> Result<(Option<String>, String), String> {
+        let wanted = branch.map_or_else(|| "HEAD".to_owned(), |branch| format!("refs/heads/{branch}"));
+        let listed = self.ask_origin(login, &|command| {
+            command.args(["ls-remote", "--symref", "--quiet", "origin", &wanted]);
+        })?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let (mut name, mut commit) = (branch.map(str::to_owned), None);
+        for (value, of) in listed.lines().filter_map(|line| line.split_once('\t')) {
+            match value.strip_prefix("ref: refs/heads/") {
+                Some(default) if of == "HEAD" => name = Some(default.to_owned()),
+                None if of == wanted && is_name(value) => commit = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        commit.map(|commit| (name, commit)).ok_or_else(|| "it has no such branch".to_owned())
+    }
+
+    /// Runs a command of git that asks `origin`, first with the clone's own credentials, then with a token.
+    fn ask_origin(
+        &self,
+        login: Option<Login<'_>>,
+        arguments: &dyn Fn(&mut std::process::Command),
+    ) -> Result<Vec<u8>, String> {
+        let ask = |login: Option<&Login<'_>>| {
+            let mut command = git(&self.dir);
+            command.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"]);
+            command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=20");
+            arguments(&mut command);
             if let Some(Login { server, token }) = login {
                 // Through the environment: every user of this machine can see arguments.
                 let header = BASE64_STANDARD.encode(format!("x-access-token:{}", token.reveal()));
@@ -169,18 +222,54 @@ impl Repository {
             }
             run(&mut command)
         };
-        let failed = match fetch(None) {
-            Ok(_) => return Ok(()),
+        let failed = match ask(None) {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let failed = match login {
-            Some(login) => match fetch(Some(&login)) {
-                Ok(_) => return Ok(()),
+            Some(login) => match ask(Some(&login)) {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             },
             None => failed,
         };
         Err(words(failed))
+    }
+
+    /// The branch that is checked out.
+    #[must_use]
+    pub fn branch(&self) -> Option<String> {
+        self.symbolic("HEAD", "refs/heads/")
+    }
+
+    /// The default branch, as far as the clone shows it: that of `origin`, the only branch, or `main` or `master`.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        if let Some(branch) = self.symbolic("refs/remotes/origin/HEAD", "refs/remotes/origin/") {
+            return Some(branch);
+        }
+        let shown = run(git(&self.dir).args(["for-each-ref", "--format=%(refname)", "refs/heads"])).ok()?;
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let names: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("refs/heads/")).collect();
+        let usual = ["main", "master"].into_iter().find(|usual| names.contains(usual));
+        match names.as_slice() {
+            [only] => Some((*only).to_owned()),
+            _ => usual.map(str::to_owned),
+        }
+    }
+
+    /// The newest commit of a branch in this clone: of the branch itself, or of what `origin` had at the last fetch.
+    #[must_use]
+    pub fn newest_here(&self, branch: &str) -> Option<String> {
+        let of = |name: String| self.objects.find(&name).ok()?.filter(Object::is_commit);
+        let found = of(format!("refs/heads/{branch}^{{commit}}"))
+            .or_else(|| of(format!("refs/remotes/origin/{branch}^{{commit}}")))?;
+        Some(found.name)
+    }
+
+    fn symbolic(&self, name: &str, prefix: &str) -> Option<String> {
+        let shown = run(git(&self.dir).args(["symbolic-ref", "--quiet", name])).ok()?;
+        Some(String::from_utf8(shown).ok()?.trim().strip_prefix(prefix)?.to_owned())
     }
 }
 

@@ -21,8 +21,9 @@ esac"#;
 }
 
 fn line(id: &str, service: &str, state: &str, status: &str, networks: &str) -> String {
+    let event = if state == "running" && !networks.is_empty() { "listed" } else { "other" };
     format!(
-        "{id}\tblog-{service}-1\tblog\t{service}\t1\tFalse\t{state}\t{status}\t\tweb:1\t{networks}\t/srv/\"a b\"\n"
+        "@{event} {id}\tblog-{service}-1\tblog\t{service}\t1\tFalse\t{state}\t{status}\t\tweb:1\t{networks}\t/srv/\"a b\"\n"
     )
 }
 

@@ -66,11 +66,12 @@ within() {
   [ $rc != 137 ] || return 124
   return $rc
 }
-# list_containers: prints the containers of every project, each as "ID NAME PROJECT SERVICE NUMBER ONEOFF STATE
-# STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs, after an empty line. Then comes "= STATUS": 0 if these
-# are all containers, 124 if Docker did not answer in time.
+# list_containers: prints an event for each container of any project, "ID NAME PROJECT SERVICE NUMBER ONEOFF
+# STATE STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs: "@listed" for those that run in networks of
+# their own, "@other" for all others. At the end comes "= STATUS": 0 if these are all containers, 124 if
+# Docker did not answer in time.
 list_containers() {
-  format='{{.ID}}\t{{.Names}}'
+  format='{{if and (eq .State "running") .Networks}}@listed{{else}}@other{{end}} {{.ID}}\t{{.Names}}'
   for field in project service container-number oneoff; do
     format=$format'\t{{.Label "'$label.$field'"}}'
   done
@@ -80,27 +81,18 @@ list_containers() {
   within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null
   print "= $?"
 }
-# report_containers LIST STATUS: reports what list_containers has printed. Of the containers that have ended, and
-# of those without a network of their own, it also reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
-report_containers() {
-  out=${1#"$nl"}
-  if [ "$2" != 0 ]; then output "$out"
-  elif [ -n "$out" ]; then
-    print "$out" | report listed
-    # A container that Docker failed to start has no exit status 0.
-    ids=$(print "$out" | awk -F '\t' '
-      NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
-    [ -z "$ids" ] || inspect_listed "$ids"
-  fi
-  event docker "\"rc\":$2"
-}
-# inspect_listed IDS: reports more about containers; see report_containers.
-inspect_listed() {
+# report_inspected LIST: of the containers that have ended, and of those without a network of their own,
+# reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
+report_inspected() {
+  # A container that Docker failed to start has no exit status 0.
+  ids=$(print "$1" | sed -n 's/^@other //p' | awk -F '\t' '
+    NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
+  [ -n "$ids" ] || return 0
   format='{{.Id}}	{{with .HostConfig}}{{.RestartPolicy.Name}}	{{.RestartPolicy.MaximumRetryCount}}'
   format=$format'	{{$.RestartCount}}	{{.NetworkMode}}	{{.PidMode}}	{{.IpcMode}}{{end}}'
   format=$format'	{{.State.Error}}'
   # shellcheck disable=SC2086 # a list of ids
-  out=$(within 15 inspect "$format" $1 2>/dev/null </dev/null)
+  out=$(within 15 inspect "$format" $ids 2>/dev/null </dev/null)
   [ -z "$out" ] || print "$out" | report inspected
 }
 # containers: prints an event for each container of any project, without its environment. A container that

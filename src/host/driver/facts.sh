@@ -1,10 +1,10 @@
 # shellcheck shell=sh
 # Facts: what is deployed, and what lies at the paths that a client asks for.
 
-# facts containers|files BYTES, followed by lines "UNIT SHA256", a line "?", and the lines of host_only: reports
-# the state; for each unit "same", if its manifest has that digest, or else its manifest; pending manifests;
-# the files that deviate; what host_only reports; and the containers, if those are asked for. While Docker
-# answers, the rest is looked at.
+# facts containers|files BYTES, followed by lines "UNIT SHA256", a line "?", and the lines of host_only:
+# reports the state; for each unit "same", if its manifest has that digest, or else its manifest; pending
+# manifests; the files that deviate; what host_only reports; and the containers, if those are asked for. While
+# Docker answers, the rest is looked at.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
   take "$2" || return 1
@@ -14,13 +14,15 @@ facts() {
   hash_manifests
   is_clean & clean=$!
   [ -z "$asked" ] || make_key
-  if [ "$1" = files ]; then report_host_only "$(print "$asked" | look_at_host_only)"
+  if [ "$1" = files ]; then print "$asked" | look_at_host_only | report_named
   else
     out=$(list_containers | { value=$(print "$asked" | look_at_host_only); cat; print "$value"; })
-    said=${out##*"$nl= "} all=${out%"$nl= "*}
+    said=${out##*"$nl= "} out=${out%"$nl= "*}
     rc=${said%%"$nl"*}
-    report_containers "$all" "$rc"
-    report_host_only "${said#"$rc"}"
+    if [ "$rc" != 0 ]; then output "${out#"$nl"}"; out=; fi
+    print "$out" "$said" | sed 's/^@other /@listed /' | report_named
+    case $out in *"$nl@other "*) report_inspected "$out" ;; esac
+    event docker "\"rc\":$rc"
   fi
   [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"

@@ -17,7 +17,7 @@ compose.override.yml compose.override.yaml docker-compose.override.yml docker-co
 host_only() {
   take "$1" || return 1
   make_key
-  report_host_only "$(print "$value" | look_at_host_only)"
+  print "$value" | look_at_host_only | report_named
 }
 # make_key: makes the key, if there is none. Only who holds the lock does.
 make_key() {
@@ -25,7 +25,7 @@ make_key() {
     { dd if=/dev/urandom bs=32 count=1 status=none | hex >"$data/key.new" &&
       flush "$data/key.new" && mv -f "$data/key.new" "$data/key"; } 2>/dev/null || :
 }
-# look_at_host_only < lines of host_only: prints what is reported about them; compose files as "c MANIFEST-LINE".
+# look_at_host_only < lines of host_only: prints the events about them.
 look_at_host_only() {
   key=
   while IFS= read -r line; do
@@ -38,46 +38,37 @@ look_at_host_only() {
     esac
   done
 }
-# report_host_only TEXT: reports what look_at_host_only has printed.
-report_host_only() {
-  out=${1#"$nl"}
-  case $nl$out in
-    *"${nl}c "*)
-      print "$out" | sed -n 's/^c //p' | report compose
-      out=$(print "$out" | sed '/^c /d') ;;
-  esac
-  [ -z "$out" ] || print "$out" | report env
-}
 # print_compose_files INDICES FOLDER/ NAME/
 print_compose_files() {
   number=0
   for entry in $compose_names; do
     case $1 in *$number*) ;; *)
-      [ ! -e "$root/$2$entry" ] || { look "$2$entry" "$3$entry"; print "c $found"; } ;;
+      [ ! -e "$root/$2$entry" ] || { look "$2$entry" "$3$entry"; print "@compose $found"; } ;;
     esac
     number=$((number + 1))
   done
 }
-# print_env_file s|d: prints what is reported about the one at $path.
+# print_env_file s|d: prints the events about the one at $path.
 print_env_file() {
   # shellcheck disable=SC2088 # a literal tilde is meant
   case $path in '~/'*) path=${HOME-}/${path#??} ;; /*) ;; *) path=$root/$path ;; esac
-  if [ ! -e "$path" ] && [ ! -L "$path" ]; then print 'd -'; return; fi
-  if [ ! -f "$path" ] || [ ! -r "$path" ]; then print 'd +'; return; fi
+  if [ ! -e "$path" ] && [ ! -L "$path" ]; then print '@env d -'; return; fi
+  if [ ! -f "$path" ] || [ ! -r "$path" ]; then print '@env d +'; return; fi
   [ -n "$key" ] || name_key
-  if [ "$key" = - ]; then print 'd +'; else print "d $(digest_of "$data/key" "$path" "$data/key")"; fi
+  [ "$key" != - ] && value=$(digest_of "$data/key" "$path" "$data/key") || value=+
+  print "@env d $value"
   [ "$1" = d ] || settings <"$path"
 }
 # name_key: sets key to the name of the key, and prints it; "-": there is none that can be read.
 name_key() {
   key=-
   [ ! -s "$data/key" ] || [ ! -r "$data/key" ] || key=$(digest_of "$data/key")
-  print "k $key"
+  print "@env k $key"
 }
 # digest_of FILE…: the start of the digest of their content.
 digest_of() { printf '%.32s\n' "$(cat -- "$@" | sha256sum)"; }
-# settings < env file: a line "v NAME=VALUE" for each assignment of one of Compose's own variables that decide
-# what a project is, with the value as it is written. A value that goes on in the next line is cut off.
+# settings < env file: an event for each assignment of one of Compose's own variables that decide what a
+# project is, with the value as it is written. A value that goes on in the next line is cut off.
 settings() {
   awk '
     function end(text, mark, i, c) {
@@ -96,7 +87,7 @@ settings() {
       if (mark != "\"" && mark != "\047") sub(/([ \t]+#.*|[ \t]+)$/, "", value)
       else if (last = end(substr(value, 2), mark)) value = substr(value, 1, last + 1)
       else { open = mark; value = mark }
-      if (name ~ /^COMPOSE_(FILE|PATH_SEPARATOR|PROFILES|PROJECT_NAME)$/) print "v " name "=" value
+      if (name ~ /^COMPOSE_(FILE|PATH_SEPARATOR|PROFILES|PROJECT_NAME)$/) print "@env v " name "=" value
     }'
 }
 

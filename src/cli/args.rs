@@ -169,12 +169,13 @@ pub(super) struct CommentArgs {
 /// Options of `gate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct GateArgs {
-    /// Require that all checks and commit statuses of these names succeeded, and that there is one; may be
-    /// repeated; `{project}` stands for each project's name [default: gate.checks]
-    #[arg(long, env = "GHDEPLOY_CHECK", hide_env = true, value_name = "GLOB")]
+    /// Require that every check and commit status of this name, or matching this glob, succeeded, and that there
+    /// is one; may be repeated; `{project}` stands for each project's name [default: gate.checks]
+    #[arg(long, env = "GHDEPLOY_CHECK", hide_env = true, value_name = "NAME")]
     pub(super) check: Vec<String>,
-    /// Keep the gate closed if there is a check of this name at all; may be repeated [default: gate.forbid]
-    #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "GLOB")]
+    /// Keep the gate closed if there is a check of this name, or one that matches this glob; may be repeated
+    /// [default: gate.forbid]
+    #[arg(long, env = "GHDEPLOY_FORBID", hide_env = true, value_name = "NAME")]
     pub(super) forbid: Vec<String>,
     /// Require that all tests in these JUnit reports passed, and that there is one: globs, separated by commas,
     /// from this folder or absolute; a folder stands for the `.xml` files below, `{project}` for each project's

@@ -14,9 +14,12 @@ use super::publish::Shown;
 use super::reports::{Since, listed, reports};
 use super::secrets::no_token;
 use crate::base::error::{Error, Exit, Result};
-use crate::github::checks::checks;
+use crate::github::ThisJob;
+use crate::github::checks::ChecksReader;
 use crate::github::client::{ApiError, Client};
 use crate::github::trigger::{Trigger, is_sha};
+use crate::github::workflow::jobs_to_come;
+use crate::images::gate::checks::JobToCome;
 use crate::images::gate::{Evidence, GateState, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
@@ -24,6 +27,9 @@ use crate::tree::regular;
 
 /// First and longest pause between two requests to GitHub.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// Largest file of a workflow that is read, in bytes. GitHub's own limit is 512 KiB.
+const MAX_WORKFLOW: u64 = 1 << 20;
 
 pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
     let Decision { verdict, plan } = decide(context, args).await?;
@@ -71,15 +77,22 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
     };
     let timeout = args.timeout.unwrap_or(context.config.gate.timeout);
     let end = Instant::now() + timeout;
-    let (client, name, own_run) = client(context, timeout)?;
+    let (client, name, this) = client(context, timeout)?;
+    evidence.to_come = to_come(context);
+    let mut reader = ChecksReader::new(&client, &name, sha, &this);
     let mut pause = PAUSES.0;
     let mut said = String::new();
+    let mut was_settled = false;
     loop {
-        let looked = checks(&client, &name, sha, own_run).await;
+        let looked = reader.read().await;
         let left = end.saturating_duration_since(Instant::now());
         match looked {
             Ok(found) => {
+                // Two looks must agree, because a workflow can be about to start.
+                evidence.is_settled = found.is_settled && was_settled;
+                was_settled = found.is_settled;
                 (evidence.checks, evidence.running) = (found.checks, found.running);
+                evidence.unread = found.unread;
                 let verdict = judge(&evidence);
                 if !verdict.may_change() || left.is_zero() {
                     return Ok(Decision { verdict, plan });
@@ -217,8 +230,8 @@ fn results_of_jobs(given: Option<&str>) -> Result<Option<String>> {
     String::from_utf8(text).map(Some).map_err(|_| wrong("it is not UTF-8".to_owned()))
 }
 
-/// Returns the client of the API, the repository, and the number of this run.
-fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)> {
+/// Returns the client of the API, the repository, and the job that asks.
+fn client(context: &Context, patience: Duration) -> Result<(Client, String, ThisJob)> {
     let run = context.github.as_ref().ok_or_else(|| {
         Error::usage("checks need a workflow run, and this is none")
             .help("require reports instead: --junit; or set GITHUB_REPOSITORY and GITHUB_TOKEN")
@@ -230,7 +243,17 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, u64)
     let repository =
         run.repository.clone().ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
     let client = Client::with_cache(&run.api, token, patience).map_err(|failure| refused(&failure))?;
-    Ok((client, repository, run.id))
+    Ok((client, repository, run.this.clone()))
+}
+
+/// Returns the jobs of this run that do not exist yet. Their file is that of the checked-out commit.
+fn to_come(context: &Context) -> Vec<JobToCome> {
+    let found = context.github.as_ref().and_then(|run| {
+        let file = run.workspace.as_ref()?.join(run.workflow.as_ref()?);
+        let text = regular::read(&file, MAX_WORKFLOW).ok()?;
+        Some(jobs_to_come(&String::from_utf8_lossy(&text), run.this.job.as_ref()?))
+    });
+    found.unwrap_or_default()
 }
 
 fn refused(failure: &ApiError) -> Error {

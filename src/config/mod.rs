@@ -114,9 +114,9 @@ impl Default for Health {
 /// Requirements for building an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateConfig {
-    /// Globs for names of check runs and commit statuses; `{project}` in one stands for the project.
+    /// Names of check runs and commit statuses, or globs for them; `{project}` in one stands for the project.
     pub checks: Vec<String>,
-    /// Globs for names of checks that must not exist.
+    /// Names of checks that must not exist, or globs for them.
     pub forbid: Vec<String>,
     /// Globs for JUnit XML files.
     pub junit: Vec<String>,
@@ -224,8 +224,9 @@ impl ConfigReader<'_> {
             self.problem(&["keep"], None, "at least 1 release must be kept, the one that runs");
         }
         let gate = GateConfig {
-            checks: self.globs("checks", raw.gate.checks),
-            forbid: self.globs("forbid", raw.gate.forbid),
+            // The name of a check can look like a broken glob: `test [3.12`.
+            checks: raw.gate.checks.map(|texts| texts.items).unwrap_or_default(),
+            forbid: raw.gate.forbid.map(|texts| texts.items).unwrap_or_default(),
             junit: self.globs("junit", raw.gate.junit),
             needs: raw.gate.needs,
             require_tested: raw.gate.require_tested,

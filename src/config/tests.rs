@@ -150,7 +150,7 @@ sync:
   ignore: ["[a"]
   include: "x\ny"
 health: {timeout: 90, stable_for: soon}
-gate: {checks: ["[z"], timeout: 1y}
+gate: {junit: ["[z"], timeout: 1y}
 notify: {slack: "https://hooks.slack.com/services/T0/B0/secret"}
 keep: 0
 "#
@@ -168,8 +168,8 @@ keep: 0
     ghdeploy.yml:12:12: sync.include: a pattern is one line; write a list of patterns
     ghdeploy.yml:13:19: health.timeout: `90` has no unit; write `90s` for seconds or `90m` for minutes
     ghdeploy.yml:13:35: health.stable_for: `soon` is not a duration; write it like `90s`, `5m` or `1m30s`
-    ghdeploy.yml:14:17: gate.checks: `[z` is not a glob: unclosed character class; missing ']'
-    ghdeploy.yml:14:33: gate.timeout: `1y` is not a duration; write it like `90s`, `5m` or `1m30s`
+    ghdeploy.yml:14:16: gate.junit: `[z` is not a glob: unclosed character class; missing ']'
+    ghdeploy.yml:14:32: gate.timeout: `1y` is not a duration; write it like `90s`, `5m` or `1m30s`
     ghdeploy.yml:15:17: notify.slack: expected the name of an environment variable, never its value
     ghdeploy.yml:16:7: keep: at least 1 release must be kept, the one that runs
     "

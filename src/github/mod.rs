@@ -13,5 +13,6 @@ pub mod pulls;
 pub mod refusal;
 mod run;
 pub mod trigger;
+pub mod workflow;
 
-pub use run::WorkflowRun;
+pub use run::{ThisJob, WorkflowRun};

@@ -18,6 +18,9 @@ pub(super) struct CheckRun {
     pub(super) html_url: Option<String>,
     pub(super) details_url: Option<String>,
     pub(super) check_suite: Option<SuiteId>,
+    pub(super) external_id: Option<String>,
+    pub(super) started_at: Option<String>,
+    pub(super) completed_at: Option<String>,
 }
 
 /// The app that made a check run.
@@ -38,6 +41,36 @@ pub(super) struct SuiteId {
 pub(super) struct CheckSuite {
     pub(super) id: u64,
     pub(super) status: Option<CheckStatus>,
+    pub(super) app: Option<App>,
+    pub(super) created_at: Option<String>,
+    pub(super) updated_at: Option<String>,
+}
+
+/// A [run of a workflow](https://docs.github.com/rest/actions/workflow-runs).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ActionsRun {
+    pub(super) id: u64,
+    /// The workflow's name, or its path.
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) event: String,
+    pub(super) status: Option<CheckStatus>,
+    pub(super) check_suite_id: Option<u64>,
+    pub(super) run_attempt: Option<u64>,
+    /// When its latest attempt started.
+    pub(super) run_started_at: Option<String>,
+    pub(super) workflow_id: Option<u64>,
+    /// Its branch or tag.
+    pub(super) head_branch: Option<String>,
+    pub(super) head_repository: Option<RepositoryRef>,
+    /// The pull requests of its branch; none if that is in a fork.
+    pub(super) pull_requests: Option<Vec<PullRequestNumber>>,
+}
+
+/// A reference to a pull request.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PullRequestNumber {
+    pub(super) number: u64,
 }
 
 /// Progress of a check run or a check suite.

@@ -39,6 +39,10 @@ pub struct WorkflowRun {
     pub default_branch: Option<String>,
     /// The number of the run, the same for all its attempts.
     pub id: u64,
+    /// The job that this process is part of.
+    pub this: ThisJob,
+    /// The file of the workflow, relative to the top of the repository.
+    pub workflow: Option<String>,
     /// The attempt, counted from 1.
     pub attempt: u64,
     /// The user or account that started it.
@@ -53,6 +57,17 @@ pub struct WorkflowRun {
     pub summary: Option<PathBuf>,
     /// Whether debug logging is enabled.
     pub is_debug: bool,
+}
+
+/// Job that this process is part of, as far as it can be told apart from others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThisJob {
+    /// The number of its run; 0 outside of a workflow.
+    pub run: u64,
+    /// Its key below `jobs:` in the workflow. A name that the workflow gives to it is not known.
+    pub job: Option<String>,
+    /// The number of its check run, which the action passes on.
+    pub check_run: Option<u64>,
 }
 
 impl WorkflowRun {
@@ -99,6 +114,13 @@ impl WorkflowRun {
             default_branch: default_branch.map(str::to_owned),
             trigger: payload.and_then(|payload| Trigger::read(&name, &payload)),
             id: number("GITHUB_RUN_ID").unwrap_or(0),
+            workflow: variable("GITHUB_WORKFLOW_REF")
+                .and_then(|of| workflow_file(&of, &variable("GITHUB_REPOSITORY")?)),
+            this: ThisJob {
+                run: number("GITHUB_RUN_ID").unwrap_or(0),
+                job: variable("GITHUB_JOB"),
+                check_run: number("GHDEPLOY_CHECK_RUN").filter(|number| *number > 0),
+            },
             attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1),
             actor: variable("GITHUB_ACTOR"),
             workspace: path("GITHUB_WORKSPACE"),
@@ -216,6 +238,13 @@ fn time(payload: &Value) -> Option<i64> {
     }
 }
 
+/// Returns the path in `owner/name/.github/workflows/ci.yml@refs/heads/main`, if that is in this repository.
+fn workflow_file(of: &str, repository: &str) -> Option<String> {
+    let (path, _) = of.strip_prefix(repository)?.strip_prefix('/')?.split_once('@')?;
+    let name = path.strip_prefix(".github/workflows/")?;
+    (!name.contains('/')).then(|| path.to_owned())
+}
+
 /// Whether a text is `owner/name`, safe for a path of the API.
 fn is_repository(text: &str) -> bool {
     let is_name = |name: &str| {
@@ -318,6 +347,24 @@ mod tests {
             of(&[("GHDEPLOY_GITHUB_TOKEN", ""), ("GITHUB_TOKEN", "x\n")]),
             (Some("x".to_owned()), false)
         );
+    }
+
+    #[test]
+    fn the_file_of_a_workflow_is_in_its_own_repository() {
+        let of = |text: &str| workflow_file(text, "ann/side");
+        assert_eq!(
+            of("ann/side/.github/workflows/ci.yml@refs/heads/a@b").as_deref(),
+            Some(".github/workflows/ci.yml")
+        );
+        for other in [
+            "bob/side/.github/workflows/ci.yml@refs/heads/main",
+            "ann/side2/.github/workflows/ci.yml@refs/heads/main",
+            "ann/side/.github/workflows/../../etc/passwd@refs/heads/main",
+            "ann/side/ci.yml@main",
+            "",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Workflows {
         self
     }
 
-    fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.bed.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
@@ -532,7 +532,7 @@ fn an_empty_secret_stops_the_deploy_as_that() {
 }
 
 /// Adds the workflow of tests, gate, images and deploy. `tests` is the command of the tests.
-fn chain(workflows: &Workflows, registry: &Registry, tests: &str) {
+pub(crate) fn chain(workflows: &Workflows, registry: &Registry, tests: &str) {
     let bed = &workflows.bed;
     let config = std::fs::read_to_string(bed.repo("ghdeploy.yml")).unwrap();
     bed.write("ghdeploy.yml", format!("{config}gate: {{require_tested: true, timeout: 2s}}\n"));
@@ -549,7 +549,7 @@ fn chain(workflows: &Workflows, registry: &Registry, tests: &str) {
 }
 
 /// Runs that workflow by a push.
-fn push(workflows: &Workflows, registry: &Registry, before: &str) -> Output {
+pub(crate) fn push(workflows: &Workflows, registry: &Registry, before: &str) -> Output {
     let mut act = workflows.act("push", &json!({"before": before}));
     act.args(["-W", ".github/workflows/build.yml", "--var", &format!("REGISTRY={}", registry.address())]);
     // A configuration of Docker for this test alone.
@@ -558,7 +558,7 @@ fn push(workflows: &Workflows, registry: &Registry, before: &str) -> Output {
     workflows.run(&mut act)
 }
 
-const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000";
+pub(crate) const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000";
 
 #[test]
 fn tested_code_is_built_and_the_built_image_is_what_runs() {
@@ -601,7 +601,7 @@ fn tested_code_is_built_and_the_built_image_is_what_runs() {
 }
 
 /// Makes the folder of this test's Docker configuration.
-fn plugins(bed: &Bed) {
+pub(crate) fn plugins(bed: &Bed) {
     std::fs::create_dir_all(bed.path("docker-config")).unwrap();
 }
 

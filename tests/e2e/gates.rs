@@ -46,7 +46,25 @@ fn check_run(sha: &str, name: &str, conclusion: &str) -> Value {
     let (status, conclusion) =
         if conclusion == "pending" { ("in_progress", Value::Null) } else { ("completed", json!(conclusion)) };
     json!({"id": id, "name": name, "head_sha": sha, "status": status, "conclusion": conclusion, "check_suite": {"id": 5},
-        "html_url": format!("https://github.com/{REPOSITORY}/actions/runs/99/job/{id}")})
+        "app": null, "html_url": format!("https://github.com/{REPOSITORY}/actions/runs/99/job/{id}")})
+}
+
+/// A job of a run of a workflow, which is the suite ten times its number. An attempt takes 50 seconds.
+pub(crate) fn job(run: u64, attempt: u32, sha: &str, name: &str, conclusion: &str) -> Value {
+    let mut job = check_run(sha, name, conclusion);
+    let id = job["id"].clone();
+    job["html_url"] = json!(format!("https://github.com/{REPOSITORY}/actions/runs/{run}/job/{id}"));
+    job["check_suite"]["id"] = json!(run * 10);
+    job["started_at"] = json!(format!("2026-01-01T00:{attempt:02}:00Z"));
+    job["completed_at"] =
+        if conclusion == "pending" { Value::Null } else { json!(format!("2026-01-01T00:{attempt:02}:50Z")) };
+    job
+}
+
+/// A run of a workflow of this name.
+fn workflow(run: u64, sha: &str, name: &str, event: &str) -> Value {
+    json!({"id": run, "head_sha": sha, "name": name, "event": event, "status": "completed", "check_suite_id": run * 10,
+        "head_branch": "main", "run_attempt": 1, "run_started_at": "2026-01-01T00:00:00Z"})
 }
 
 #[test]
@@ -447,4 +465,110 @@ fn outside_a_workflow_only_reports_can_prove() {
     let mut command = runner.event("", &json!({}), &["gate", "--check", "test"]);
     command.env_remove("GITHUB_ACTIONS");
     run(&mut command).exits(0).prints("gate open");
+}
+
+#[test]
+fn every_job_of_a_name_must_succeed_and_only_a_re_run_replaces_its_result() {
+    let runner = Runner::with_images("gate: {checks: [test], timeout: 1s}\n");
+    let head = runner.head();
+    let of = |run: u64, attempt: u32, says: &str| job(run, attempt, &head, "test", says);
+    runner.github.state().checks = vec![of(97, 1, "failure"), of(98, 1, "success")];
+    runner.gate(&[]).exits(3).prints(&format!(
+        "check `test`: `test` failure; another `test` succeeded, but each of them must: re-run the one that did not\n             test: failure  https://github.com/{REPOSITORY}/actions/runs/97/job/"
+    ));
+    runner.github.state().checks.push(of(97, 2, "pending"));
+    runner.gate(&[]).exits(3).prints("`test` pending");
+    runner.github.state().checks.pop();
+    runner.github.state().checks.push(of(97, 2, "success"));
+    runner.gate(&[]).exits(0).prints("gate open");
+    // Two jobs of one name in one run: GitHub's own list of the latest shows one of them.
+    runner.github.state().checks = vec![of(97, 1, "failure"), of(97, 1, "success")];
+    runner.gate(&[]).exits(3).prints("`test` failure");
+    // A newer run for the same branch replaces an older one, a run by hand does not.
+    let runs = |event: &str| vec![workflow(97, &head, "unit", event), workflow(98, &head, "unit", event)];
+    runner.github.state().checks = vec![of(97, 1, "cancelled"), of(98, 1, "success")];
+    runner.github.state().workflows = runs("push");
+    runner.gate(&[]).exits(0).prints("gate open");
+    runner.github.state().workflows = runs("workflow_dispatch");
+    runner.gate(&[]).exits(3).prints("`test` cancelled");
+    // A re-run that is under way has not created the job yet.
+    let mut again = workflow(97, &head, "unit", "push");
+    (again["status"], again["run_attempt"]) = (json!("in_progress"), json!(2));
+    again["run_started_at"] = json!("2026-01-01T00:02:00Z");
+    runner.github.state().checks = vec![of(97, 1, "failure")];
+    runner.github.state().workflows = vec![again];
+    runner.gate(&[]).exits(3).prints("`test` pending: it was failure, and is running again");
+}
+
+#[test]
+fn names_that_look_like_globs_are_names() {
+    let runner = Runner::with_images("gate: {checks: ['test [12]', 'build [linux'], timeout: 1s}\n");
+    let checks = |says: &str| {
+        runner.put(&[("test 1", "success"), ("test [12]", says), ("build [linux", "success")]);
+    };
+    checks("failure");
+    runner.gate(&[]).exits(3).prints("check `test [12]`: `test [12]` failure");
+    checks("success");
+    runner.gate(&[]).exits(0).prints("gate open");
+    runner.gate(&["--forbid", "build [linux"]).exits(3).prints("there is `build [linux` success");
+}
+
+#[test]
+fn the_gate_does_not_wait_for_its_own_run() {
+    // With this timeout, a gate that waits does not end in time.
+    let runner = Runner::with_images("gate: {checks: ['*'], timeout: 1h}\n");
+    let head = runner.head();
+    let own = |name: &str, says: &str| job(118, 1, &head, name, says);
+    runner.github.state().running = vec![1180];
+    runner.github.state().checks = vec![job(97, 1, &head, "test", "success"), own("gate", "pending")];
+    runner.github.state().contexts = vec![(head.clone(), "ghdeploy/web".to_owned(), "failure".to_owned())];
+    runner.gate(&[]).exits(0).prints("gate open");
+    runner.github.state().checks.push(own("lint", "success"));
+    runner.gate(&[]).exits(3).prints("check `*`: it matches `lint`, a job of this very run");
+    runner.gate(&["--check", "lint"]).exits(0).prints("gate open");
+    runner
+        .gate(&["--check", "gate"])
+        .exits(3)
+        .prints("check `gate`: this is the job that asks, and it cannot wait for itself");
+    // So does a job that this run has not created yet.
+    runner.github.state().checks.pop();
+    let workflow = "jobs: {unit: {}, gate: {}, e2e: {name: 'e2e (${{ matrix.os }})', needs: unit}}";
+    runner.write(".github/workflows/ci.yml", workflow);
+    runner.commit();
+    let sha = runner.head();
+    runner.github.state().checks.iter_mut().for_each(|check| check["head_sha"] = json!(sha));
+    let mut command = runner.event("workflow_dispatch", &json!({}), &["gate"]);
+    command.env("GITHUB_JOB", "gate");
+    command.env("GITHUB_WORKFLOW_REF", format!("{REPOSITORY}/.github/workflows/ci.yml@refs/heads/main"));
+    run(&mut command).exits(3).prints("check `*`: it matches `e2e (…`, a job of this very run");
+    let head = sha;
+    let own = |name: &str, says: &str| job(118, 1, &head, name, says);
+    // The action passes on which of several jobs it is.
+    runner.github.state().checks.push(own("e2e", "pending"));
+    let number = runner.github.state().checks[1]["id"].to_string();
+    let mut command = runner.event("workflow_dispatch", &json!({}), &["gate", "--check", "gate"]);
+    run(command.env("GHDEPLOY_CHECK_RUN", number)).exits(3).prints("this is the job that asks");
+}
+
+#[test]
+fn a_name_as_the_page_shows_it_is_found_or_answered_with_those_that_exist() {
+    let runner = Runner::with_images("gate: {checks: ['CI / test (push)'], timeout: 1h}\n");
+    let head = runner.head();
+    let looks = || runner.github.requests().iter().filter(|request| request.contains("/statuses")).count();
+    runner.github.state().checks =
+        vec![job(97, 1, &head, "test", "success"), job(98, 1, &head, "test", "failure")];
+    runner.github.state().workflows =
+        vec![workflow(97, &head, "CI", "push"), workflow(98, &head, "CI", "pull_request")];
+    runner.gate(&[]).exits(0).prints("gate open");
+    runner.gate(&["--check", "CI / test (pull_request)"]).exits(3).prints("`test` failure");
+    // Without the permission for it, the names of workflows are not known. It is asked for once.
+    let forbidden = Refusal::new(403, "Resource not accessible by integration");
+    runner.github.refuse(&format!("GET /repos/{REPOSITORY}/actions/runs"), forbidden);
+    let before = looks();
+    runner.gate(&[]).exits(3).prints(
+        "check `CI / test (push)`: no check has this name, and none is still to come; this commit has `test`; \
+         write `test`, or allow `actions: read`",
+    );
+    assert_eq!(looks() - before, 2, "all suites are complete");
+    runner.gate(&["--check", "e2e / test (push)"]).exits(3).prints("did you mean `CI / test");
 }

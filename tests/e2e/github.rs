@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) checks: Vec<Value>,
     /// Check suites that are still running.
     pub(crate) running: Vec<u64>,
+    /// Runs of workflows, each with the fields that differ from the minimal answer.
+    pub(crate) workflows: Vec<Value>,
     /// Commit statuses of others: commit, context, state.
     pub(crate) contexts: Vec<(String, String, String)>,
     /// Number of answers with status 304.
@@ -342,7 +344,7 @@ fn respond(
             let one = sample("200")["check_suites"][0].clone();
             let of = |id: u64, status: &str| {
                 let mut suite = one.clone();
-                merge(&mut suite, &json!({"id": id, "status": status}));
+                merge(&mut suite, &json!({"id": id, "status": status, "app": null}));
                 suite
             };
             let running = state.running.clone();
@@ -360,15 +362,42 @@ fn respond(
         ("GET", "/commits/{ref}/check-runs") => {
             let one = sample("200")["check_runs"][0].clone();
             let of = state.checks.iter().filter(|check| check["head_sha"] == found["ref"]);
-            let all: Vec<Value> = of
+            let mut all: Vec<Value> = of
                 .map(|check| {
                     let mut run = one.clone();
                     merge(&mut run, check);
                     run
                 })
                 .collect();
+            if query.get("filter") != Some(&"all") {
+                // The newest of each name and suite.
+                let newest = all.clone();
+                all.retain(|run| {
+                    let is_newer = |other: &Value| {
+                        ["name", "check_suite"].iter().all(|field| other[field] == run[field])
+                            && other["id"].as_u64() > run["id"].as_u64()
+                    };
+                    !newest.iter().any(is_newer)
+                });
+            }
             let (items, headers) = page(&all, state.page, query);
             (200, headers, json!({"total_count": all.len(), "check_runs": items}))
+        }
+        ("GET", "/actions/runs") => {
+            let one = sample("200")["workflow_runs"][0].clone();
+            let of = state
+                .workflows
+                .iter()
+                .filter(|run| Some(run["head_sha"].as_str().unwrap()) == query.get("head_sha").copied());
+            let all: Vec<Value> = of
+                .map(|workflow| {
+                    let mut run = one.clone();
+                    merge(&mut run, workflow);
+                    run
+                })
+                .collect();
+            let (items, headers) = page(&all, state.page, query);
+            (200, headers, json!({"total_count": all.len(), "workflow_runs": items}))
         }
         ("GET", "/commits/{ref}/statuses") => {
             let one = sample("200")[0].clone();

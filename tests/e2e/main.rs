@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
 mod act;
+mod act_gate;
 mod action;
 mod ages;
 #[path = "../support/bed/mod.rs"]

@@ -28,6 +28,7 @@ CALLS = [
     ("get", f"{REPO}/commits/{{ref}}/check-suites"),
     ("get", f"{REPO}/commits/{{ref}}/check-runs"),
     ("get", f"{REPO}/commits/{{ref}}/statuses"),
+    ("get", f"{REPO}/actions/runs"),
 ]
 DROPPED = {"description", "example", "examples", "externalDocs", "deprecated", "title", "discriminator"}
 

@@ -38,8 +38,15 @@ pub(crate) const LAYERS: &[(&str, Sort)] = &[
 ];
 
 /// Pure modules in folders that are not pure. They import no impure part of their own folder either.
-const PURE_PARTS: &[&str] =
-    &["github::trigger", "host::key", "apply::engine", "apply::health", "apply::steps", "apply::words"];
+const PURE_PARTS: &[&str] = &[
+    "github::trigger",
+    "github::workflow",
+    "host::key",
+    "apply::engine",
+    "apply::health",
+    "apply::steps",
+    "apply::words",
+];
 
 /// Modules that draw on the terminal, in a folder that is pure otherwise.
 const IMPURE_PARTS: &[&str] = &["report::progress"];

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
-use checks::{Check, Standing};
+use checks::{Check, JobToCome, OWN_STATUSES, Relation, Standing};
 use junit::Totals;
 use reports::Reports;
 
@@ -24,10 +24,10 @@ pub const VERSION: u32 = 1;
 /// Requirements of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Globs for names of check runs and commit statuses that must be present and successful; `{project}`
-    /// stands for each project's own name.
+    /// Names of check runs and commit statuses that must be present and successful, or globs for them;
+    /// `{project}` stands for each project's own name.
     pub checks: Vec<String>,
-    /// Globs for names of checks that must not exist.
+    /// Names of checks that must not exist, or globs for them.
     pub forbid: Vec<String>,
     /// Globs for JUnit reports; `{project}` stands for each project's own name.
     pub junit: Vec<String>,
@@ -44,6 +44,12 @@ pub struct Evidence {
     pub checks: Vec<Check>,
     /// The suites that may still get more checks.
     pub running: BTreeSet<u64>,
+    /// Whether nothing indicates that the commit will get more checks.
+    pub is_settled: bool,
+    /// The jobs of the run that judges which do not exist yet and do not wait for the job that judges.
+    pub to_come: Vec<JobToCome>,
+    /// The reason why not all checks of the commit are known; `None` if they are.
+    pub unread: Option<String>,
     /// The reports that match each glob of the rules, with `{project}` filled in.
     pub reports: Vec<Reports>,
     /// The results of the jobs that this one needs: the `needs` context as JSON, or a list of results.
@@ -166,7 +172,11 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
     if let Some(mismatch) = &evidence.mismatch {
         requirements.push(failed("the checked-out commit is the tested one", mismatch));
     }
-    requirements.extend(rules.checks.iter().filter(|rule| !of(rule)).map(|glob| check(glob, glob, evidence)));
+    if let Some(unread) = &evidence.unread {
+        requirements.push(failed("all checks of the commit are known", unread));
+    }
+    let checks = rules.checks.iter().filter(|rule| !of(rule));
+    requirements.extend(checks.map(|rule| check(&Pattern::new(rule, rule), evidence)));
     requirements.extend(rules.forbid.iter().map(|glob| forbidden(glob, &evidence.checks)));
     requirements.extend(
         rules
@@ -182,11 +192,9 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
     let projects: Vec<ProjectVerdict> = projects
         .iter()
         .map(|name| {
-            let checks = rules
-                .checks
-                .iter()
-                .filter(of)
-                .map(|rule| check(&filled(rule, name), &rule.replace(PROJECT, name), evidence));
+            let checks = rules.checks.iter().filter(of).map(|rule| {
+                check(&Pattern::new(&rule.replace(PROJECT, name), &filled(rule, name)), evidence)
+            });
             let reports = rules
                 .junit
                 .iter()
@@ -257,67 +265,192 @@ impl Verdict {
     }
 }
 
-/// Compiles a glob of names. A slash in the name of a check is an ordinary character.
-fn matcher(glob: &str) -> Option<GlobMatcher> {
-    GlobBuilder::new(glob).build().ok().map(|glob| glob.compile_matcher())
+/// A name in a rule. If no check has it, it is a glob.
+struct Pattern {
+    text: String,
+    /// `None`: it can only be a name.
+    glob: Option<GlobMatcher>,
 }
 
-fn matching<'a>(glob: &str, checks: &'a [Check]) -> Vec<&'a Check> {
-    let Some(matcher) = matcher(glob) else { return Vec::new() };
-    checks.iter().filter(|check| matcher.is_match(&check.name)).collect()
+impl Pattern {
+    /// The text of a rule, and its form as a glob, which differs where names of projects are escaped. A slash
+    /// in the name of a check is an ordinary character.
+    fn new(text: &str, glob: &str) -> Self {
+        let glob = GlobBuilder::new(glob.trim()).build().ok().map(|glob| glob.compile_matcher());
+        Self { text: text.trim().to_owned(), glob }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.glob.as_ref().is_some_and(|glob| glob.is_match(name.trim()))
+    }
+
+    /// Returns the checks of this name, and whether that is the name in full.
+    fn find<'a>(&self, checks: &'a [Check]) -> (Vec<&'a Check>, bool) {
+        let tests = || checks.iter().filter(|check| !check.is_own_status());
+        let called: Vec<&Check> = tests().filter(|check| check.is_called(&self.text)).collect();
+        if !called.is_empty() {
+            return (called, true);
+        }
+        let by_name: Vec<&Check> = tests().filter(|check| self.matches(&check.name)).collect();
+        if !by_name.is_empty() {
+            return (by_name, false);
+        }
+        (tests().filter(|check| self.matches_shown(check)).collect(), false)
+    }
+
+    fn matches_shown(&self, check: &Check) -> bool {
+        check.shown().is_some_and(|shown| shown.iter().any(|name| self.matches(name)))
+    }
+
+    /// Whether it can match a job that does not exist yet.
+    fn may_match(&self, job: &JobToCome) -> bool {
+        if job.is_whole {
+            return self.text == job.name || self.matches(&job.name);
+        }
+        let special = ['*', '?', '[', '{', '\\'];
+        let start = self.text.split(special).next().unwrap_or_default();
+        self.is_open_ended() && (job.name.starts_with(start) || start.starts_with(&job.name))
+    }
+
+    /// Whether it is rather the name of a check that does not exist yet: `test [3.12, linux]`.
+    fn looks_like_a_name(&self) -> bool {
+        self.text.contains('[') || (self.text.contains('{') && !self.text.contains(','))
+    }
+
+    /// Whether it can match more than one name.
+    fn is_open_ended(&self) -> bool {
+        self.text.contains(['*', '?', '[', '{'])
+    }
 }
 
-fn check(glob: &str, shown: &str, evidence: &Evidence) -> Requirement {
-    let found = checks::latest(matching(glob, &evidence.checks));
-    let bad: Vec<&Check> =
-        found.iter().filter(|check| check.standing() == Standing::Failed).copied().collect();
-    let pending: Vec<&Check> =
-        found.iter().filter(|check| check.standing() == Standing::Pending).copied().collect();
-    let (standing, why) = if found.is_empty() {
-        (Standing::Pending, "no check has this name".to_owned())
-    } else if !bad.is_empty() {
-        (Standing::Failed, said(&bad))
+fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
+    let (found, is_name) = pattern.find(&evidence.checks);
+    let (own, others): (Vec<&Check>, Vec<&Check>) =
+        found.into_iter().partition(|check| check.relation == Relation::SameJob);
+    let found = checks::latest(others);
+    let of = |standing: Standing| -> Vec<&Check> {
+        found.iter().filter(|check| check.standing() == standing).copied().collect()
+    };
+    let (bad, pending) = (of(Standing::Failed), of(Standing::Pending));
+    let is_glob = !is_name && pattern.is_open_ended();
+    let sibling = found.iter().find(|check| is_glob && check.relation == Relation::SameRun);
+    let to_come = evidence.to_come.iter().find(|job| is_glob && pattern.may_match(job));
+    let (standing, why) = if !bad.is_empty() {
+        (Standing::Failed, said_of_failed(&bad, &found))
+    } else if let Some(name) = sibling.map(|check| check.name.clone()).or(to_come.map(JobToCome::shown)) {
+        let why = format!(
+            "it matches `{name}`, a job of this very run, and jobs that this run has not created yet cannot be waited \
+             for: require jobs of this run by `--needs`, or by their names in full",
+        );
+        (Standing::Failed, why)
+    } else if found.is_empty() {
+        absent(pattern, is_name && !own.is_empty(), evidence)
     } else if !pending.is_empty() {
         (Standing::Pending, said(&pending))
-    } else if let Some(check) = found.iter().find(|check| {
-        is_open_ended(shown) && check.suite.is_some_and(|suite| evidence.running.contains(&suite))
-    }) {
+    } else if let Some(check) = found
+        .iter()
+        .find(|check| is_glob && check.suite.is_some_and(|suite| evidence.running.contains(&suite)))
+    {
         (Standing::Pending, format!("the suite of `{}` is still running and may add more checks", check.name))
+    } else if is_glob && pattern.looks_like_a_name() && !evidence.running.is_empty() {
+        let why = "a workflow is still running and may add a check of exactly this name";
+        (Standing::Pending, why.to_owned())
     } else {
         (Standing::Proven, "success".to_owned())
     };
     Requirement {
-        wants: format!("check `{shown}`"),
+        wants: format!("check `{}`", pattern.text),
         standing,
         why,
         found: found.into_iter().map(Check::found).collect(),
     }
 }
 
-/// Whether a glob may match more than one name.
-fn is_open_ended(glob: &str) -> bool {
-    glob.contains(['*', '?', '[', '{'])
+/// Judges a name that no check has, apart from the job that asks.
+fn absent(pattern: &Pattern, is_own_job: bool, evidence: &Evidence) -> (Standing, String) {
+    if is_own_job {
+        return (Standing::Failed, "this is the job that asks, and it cannot wait for itself".to_owned());
+    }
+    if evidence.checks.iter().any(|check| check.is_own_status() && check.name == pattern.text) {
+        let why = "this status is ghdeploy's own; it shows a deploy and proves no test";
+        return (Standing::Failed, why.to_owned());
+    }
+    let others = || {
+        let is_other = |check: &&Check| !check.is_own_status() && check.relation != Relation::SameJob;
+        evidence.checks.iter().filter(is_other)
+    };
+    let names: BTreeSet<&str> = others().map(|check| check.name.trim()).collect();
+    let mut why = "no check has this name".to_owned();
+    if evidence.is_settled {
+        why += ", and none is still to come";
+    }
+    if !names.is_empty() {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        why += "; this commit has ";
+        why += &listed(&names, NAMES);
+    }
+    // GitHub's pages show the workflow before a name and the event after it.
+    let stem = pattern.text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")).map(|(stem, _)| stem);
+    let is_meant = |check: &&Check| {
+        let ending = format!(" / {}", check.name.trim());
+        pattern.text.ends_with(&ending) || stem.is_some_and(|stem| stem.ends_with(&ending))
+    };
+    if let Some(meant) = others().filter(is_meant).max_by_key(|check| check.name.len()) {
+        why += &match meant.shown() {
+            Some([shown, _]) => format!("; did you mean `{shown}`?"),
+            None => format!(
+                "; write `{}`, or allow `actions: read`, without which workflow and event are not known",
+                meant.name.trim()
+            ),
+        };
+    }
+    (if evidence.is_settled { Standing::Failed } else { Standing::Pending }, why)
+}
+
+/// Most checks that a reason names.
+const NAMES: usize = 12;
+
+/// Joins words, the first ones of many.
+fn listed(words: &[String], most: usize) -> String {
+    let all = words.iter().take(most).cloned().collect::<Vec<_>>().join(", ");
+    if words.len() > most { format!("{all} and {} more", words.len() - most) } else { all }
+}
+
+/// Explains failed checks, of which another one of the same name may have succeeded.
+fn said_of_failed(bad: &[&Check], found: &[&Check]) -> String {
+    let is_proven =
+        |name: &str| found.iter().any(|check| check.name == name && check.standing() == Standing::Proven);
+    let twin = bad.iter().find(|check| check.is_run && is_proven(&check.name));
+    let note = twin.map(|twin| {
+        format!("; another `{}` succeeded, but each of them must: re-run the one that did not", twin.name)
+    });
+    said(bad) + &note.unwrap_or_default()
 }
 
 /// `test (2) skipped, lint failure`.
 fn said(checks: &[&Check]) -> String {
-    let all = checks
-        .iter()
-        .take(5)
-        .map(|check| format!("`{}` {}", check.name, check.says()))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if checks.len() > 5 { format!("{all} and {} more", checks.len() - 5) } else { all }
+    let words: Vec<String> =
+        checks.iter().map(|check| format!("`{}` {}", check.name, check.says())).collect();
+    listed(&words, 5)
 }
 
-fn forbidden(glob: &str, checks: &[Check]) -> Requirement {
-    let found = checks::latest(matching(glob, checks));
+fn forbidden(rule: &str, checks: &[Check]) -> Requirement {
+    let pattern = Pattern::new(rule, rule);
+    // A status of ghdeploy's own counts only if the rule is about such statuses.
+    let counts = |check: &&Check| {
+        check.relation != Relation::SameJob
+            && (!check.is_own_status() || pattern.text.starts_with(OWN_STATUSES))
+    };
+    let is_named = |check: &&Check| {
+        check.is_called(&pattern.text) || pattern.matches(&check.name) || pattern.matches_shown(check)
+    };
+    let found = checks::latest(checks.iter().filter(counts).filter(is_named).collect());
     let (standing, why) = match found.is_empty() {
         true => (Standing::Proven, "there is none".to_owned()),
         false => (Standing::Failed, format!("there is {}", said(&found))),
     };
     Requirement {
-        wants: format!("no check `{glob}`"),
+        wants: format!("no check `{}`", pattern.text),
         standing,
         why,
         found: found.into_iter().map(Check::found).collect(),

@@ -1,4 +1,4 @@
-use super::checks::Conclusion;
+use super::checks::{Conclusion, Workflow};
 use super::junit::Report;
 use super::reports::{Content, ReportFile};
 use super::*;
@@ -14,8 +14,8 @@ fn run(name: &str, id: u64, conclusion: &str) -> Check {
         app: "github-actions".to_owned(),
         id,
         conclusion,
-        url: None,
         suite: Some(1),
+        ..Check::default()
     }
 }
 
@@ -266,34 +266,459 @@ fn a_verdict_opens_for_its_own_commit_and_projects_alone() {
     assert_eq!(again, open);
 }
 
-proptest! {
-    #[test]
-    fn the_gate_is_open_only_if_all_that_is_required_succeeded_and_none_of_it_is_anything_else(
-        runs in proptest::collection::vec((0usize..4, 0usize..2, 0u64..6, 0usize..5), 0..10),
-        required in proptest::collection::vec(0usize..5, 0..3),
-    ) {
-        let names = ["a", "b", "test (1)", "test (2)"];
-        let conclusions = ["success", "success", "failure", "skipped", "pending"];
-        let checks: Vec<Check> = runs.iter().enumerate().map(|(place, (name, app, id, conclusion))| {
-            let mut check = run(names[*name], id * 100 + place as u64, conclusions[*conclusion]);
-            check.app = ["x", "y"][*app].to_owned();
-            check
-        }).collect();
-        let globs: Vec<&str> = required.iter().map(|which| ["a", "b", "test*", "*", "c"][*which]).collect();
-        let gate = verdict(&globs, checks.clone()).gate;
-        let matches = |glob: &str, name: &str| match glob { "*" => true, "test*" => name.starts_with("test"), glob => glob == name };
-        // Each name of each app: nothing pending, and the newest a success.
-        let is_good = |name: &str, app: &str| {
-            let of: Vec<&Check> = checks.iter().filter(|check| check.name == name && check.app == app).collect();
-            of.iter().all(|check| check.conclusion.is_some())
-                && of.iter().max_by_key(|check| check.id).is_none_or(|check| check.conclusion == Some(Conclusion::Success))
+/// Job of a generated suite: its name, and its result in each attempt; `None` if the attempt does not run it
+/// again.
+type Job = (usize, [Option<usize>; 3]);
+
+/// Generated suite: its jobs, whether it is still running, and whether its workflow is known, and with it the
+/// series that its run belongs to.
+type Suite = (Vec<Job>, bool, Option<Option<usize>>);
+
+const NAMES: [&str; 6] = ["a", "b", "test 1", "test 2", "test [12]", "build"];
+const RESULTS: [&str; 6] = ["success", "neutral", "cancelled", "failure", "skipped", "pending"];
+
+/// The suite of the run that judges.
+const OWN: u64 = 3;
+
+fn suites() -> impl Strategy<Value = Vec<Suite>> {
+    // Mostly successes, so that many a gate opens.
+    let result = || proptest::sample::select(vec![0usize, 0, 0, 0, 0, 0, 3, 3, 4, 5]);
+    let again = || proptest::option::weighted(0.3, result());
+    let job = (0usize..5, result(), again(), again());
+    let job = job.prop_map(|(name, first, second, third)| (name, [Some(first), second, third]));
+    let workflow = proptest::option::weighted(0.8, proptest::option::weighted(0.8, 0usize..2));
+    let is_running = proptest::bool::weighted(0.2);
+    proptest::collection::vec((proptest::collection::vec(job, 0..4), is_running, workflow), 4)
+}
+
+/// What is true of a job: its name, its suite, how it ended last, and whether it is about to run again.
+struct Fact {
+    name: &'static str,
+    suite: u64,
+    says: &'static str,
+    is_again: bool,
+    shown: Option<String>,
+    series: Option<usize>,
+}
+
+/// Returns the check runs that GitHub lists for suites, and what is true of their jobs. A suite is run again
+/// only after it has ended. Jobs of one attempt start together.
+fn history(suites: &[Suite], has_marks: bool) -> (Vec<Check>, Vec<Fact>, BTreeSet<u64>) {
+    let (mut checks, mut facts, mut running) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let ends = |jobs: &[Job], attempt: usize| jobs.iter().any(|(_, results)| results[attempt] == Some(5));
+    let last_of = |jobs: &[Job]| {
+        let attempts = (1..=3).find(|attempt| ends(jobs, attempt - 1)).unwrap_or(3);
+        let used = |attempt: usize| jobs.iter().any(|(_, results)| results[attempt].is_some());
+        (0..attempts).rev().find(|attempt| used(*attempt)).unwrap_or(0)
+    };
+    let runs = |(jobs, is_running, _): &Suite| *is_running || ends(jobs, last_of(jobs));
+    for (suite, generated) in (0u64..).zip(suites) {
+        let (jobs, _, known) = generated;
+        let (last, is_running, series) = (last_of(jobs), runs(generated), known.flatten());
+        if is_running && suite != OWN {
+            running.insert(suite);
+        }
+        let is_newer = |(other, of): (u64, &Suite)| {
+            other > suite && other != OWN && runs(of) && of.2.flatten() == series
         };
-        let expected = !globs.is_empty() && globs.iter().all(|glob| {
-            let found: Vec<&Check> = checks.iter().filter(|check| matches(glob, &check.name)).collect();
-            !found.is_empty() && found.iter().all(|check| is_good(&check.name, &check.app))
-        });
-        prop_assert_eq!(gate == Open, expected, "{:?} {:?}", globs, checks);
+        let is_followed = series.is_some() && (0u64..).zip(suites).any(is_newer);
+        let at = |attempt: usize| 1000 * i64::try_from(attempt).unwrap();
+        let workflow = Workflow {
+            run: suite,
+            name: series.map_or(format!("W{suite}"), |series| format!("S{series}")),
+            event: "push".to_owned(),
+            series: series.map(|series| series.to_string()),
+            is_followed,
+            is_first_attempt: last == 0,
+            restarted: (is_running && last > 0 && suite != OWN).then(|| at(last)),
+        };
+        let workflow = known.is_some().then_some(workflow);
+        for (attempt, place) in
+            (0..=last).flat_map(|attempt| (0..jobs.len()).map(move |place| (attempt, place)))
+        {
+            let (name, results) = &jobs[place];
+            let Some(result) = results[attempt] else { continue };
+            let id = suite * 100 + u64::try_from(attempt * 10 + place).unwrap();
+            checks.push(Check {
+                suite: Some(suite),
+                mark: has_marks.then(|| place.to_string()),
+                started: Some(at(attempt)),
+                completed: (result != 5).then(|| at(attempt) + 10 + i64::try_from(place).unwrap()),
+                workflow: workflow.clone(),
+                relation: if suite == OWN { Relation::SameRun } else { Relation::Other },
+                ..run(NAMES[*name], id, RESULTS[result])
+            });
+        }
+        for (name, results) in jobs {
+            let attempt = (0..=last).rev().find(|attempt| results[*attempt].is_some()).unwrap();
+            facts.push(Fact {
+                name: NAMES[*name],
+                suite,
+                says: RESULTS[results[attempt].unwrap()],
+                is_again: is_followed
+                    || (attempt < last && workflow.as_ref().is_some_and(|run| run.restarted.is_some())),
+                shown: workflow.as_ref().map(|run| format!("{} / {} (push)", run.name, NAMES[*name])),
+                series,
+            });
+        }
     }
+    // What the newest run of a series has replaces what older ones have.
+    let newest: Vec<(&str, usize, u64)> =
+        facts.iter().filter_map(|fact: &Fact| Some((fact.name, fact.series?, fact.suite))).collect();
+    facts.retain(|fact| {
+        let is_newer = |(name, series, suite): &(&str, usize, u64)| {
+            *name == fact.name && Some(*series) == fact.series && *suite > fact.suite
+        };
+        !newest.iter().any(is_newer)
+    });
+    // The job that judges is in progress all the while.
+    let own = Check { suite: Some(OWN), relation: Relation::SameJob, ..run("build", 1, "pending") };
+    checks.push(own);
+    (checks, facts, running)
+}
+
+/// Whether a requirement is proven by what is true.
+fn is_true(rule: &str, facts: &[Fact], running: &BTreeSet<u64>) -> bool {
+    let glob = |name: &str| match rule {
+        "*" => true,
+        "test*" => name.starts_with("test"),
+        "test [12]" => name == "test 1" || name == "test 2",
+        _ => false,
+    };
+    let mut of: Vec<&Fact> =
+        facts.iter().filter(|fact| fact.name == rule || fact.shown.as_deref() == Some(rule)).collect();
+    let is_name = !of.is_empty();
+    if !is_name {
+        of = facts.iter().filter(|fact| glob(fact.name)).collect();
+    }
+    let may_grow = |fact: &&Fact| fact.suite == OWN || running.contains(&fact.suite);
+    let may_be_a_name_to_come = rule == "test [12]" && !running.is_empty();
+    !of.is_empty()
+        && of.iter().all(|fact| fact.says == "success" && !fact.is_again)
+        && (is_name || !(of.iter().any(may_grow) || may_be_a_name_to_come))
+}
+
+const RULES: [&str; 9] = ["a", "b", "test 1", "test [12]", "test*", "*", "c", "S1 / a (push)", "build"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+
+    /// Each job of each suite counts with the result of its last attempt, and with no other.
+    #[test]
+    fn the_gate_is_open_only_if_the_last_attempt_of_each_required_job_in_each_suite_succeeded(
+        suites in suites(),
+        required in proptest::collection::vec(0usize..9, 0..2),
+        has_marks in any::<bool>(),
+        order in any::<u64>(),
+    ) {
+        let (mut checks, facts, running) = history(&suites, has_marks);
+        // GitHub promises no order.
+        checks.sort_by_key(|check| check.id.wrapping_add(1).wrapping_mul(order | 1));
+        let rules = rules(&required.iter().map(|rule| RULES[*rule]).collect::<Vec<_>>());
+        let evidence = Evidence { checks, running, ..Evidence::default() };
+        let verdict = judge(Some(SHA), &rules, &evidence, &[]);
+        let expected = !rules.checks.is_empty()
+            && rules.checks.iter().all(|rule| is_true(rule, &facts, &evidence.running));
+        // Without marks, the later attempt of one of two jobs that have the same name and suite can be
+        // either's.
+        let is_ambiguous = !has_marks && facts.iter().enumerate().any(|(place, fact)| {
+            facts[..place].iter().any(|other| (other.name, other.suite) == (fact.name, fact.suite))
+        });
+        if is_ambiguous {
+            prop_assert!(verdict.gate == Closed || expected, "{:?} {:#?}", rules.checks, evidence);
+        } else {
+            prop_assert_eq!(verdict.gate == Open, expected, "{:?} {:#?}", rules.checks, evidence);
+        }
+    }
+
+    /// Of statuses, the newest of each context counts, and none that ghdeploy set.
+    #[test]
+    fn the_newest_status_of_each_context_counts(
+        statuses in proptest::collection::vec((0usize..4, proptest::sample::select(vec![0usize, 0, 0, 3, 5])), 0..8),
+    ) {
+        let contexts = ["ci/a", "ci/b", "ghdeploy/web", "ghdeploy/db"];
+        let checks: Vec<Check> = (0u64..)
+            .zip(&statuses)
+            .map(|(id, (context, state))| Check {
+                is_run: false,
+                suite: None,
+                app: "status".to_owned(),
+                ..run(contexts[*context], id, RESULTS[*state])
+            })
+            .collect();
+        let last = |context: &str| checks.iter().rev().find(|check| check.name == context).map(Check::standing);
+        let of = [last("ci/a"), last("ci/b")];
+        let expected = of.iter().flatten().all(|standing| *standing == Standing::Proven)
+            && of.iter().any(Option::is_some);
+        prop_assert_eq!(verdict(&["*"], checks.clone()).gate == Open, expected);
+        prop_assert_eq!(verdict(&["ghdeploy/web"], checks).gate, Closed);
+    }
+}
+
+#[test]
+fn a_job_of_another_workflow_is_no_older_run_of_the_same_test() {
+    let of = |suite: u64, id: u64, says: &str| Check { suite: Some(suite), ..run("test", id, says) };
+    let failed = verdict(&["test"], vec![of(2, 200, "success"), of(1, 100, "failure")]);
+    assert_eq!(gates(&failed).0, Closed);
+    assert!(!failed.may_change());
+    assert_eq!(
+        failed.requirements[0].why,
+        "`test` failure; another `test` succeeded, but each of them must: re-run the one that did not"
+    );
+    assert_eq!(verdict(&["test"], vec![of(2, 200, "success"), of(1, 100, "skipped")]).gate, Closed);
+    assert_eq!(verdict(&["test"], vec![of(2, 200, "success"), of(1, 100, "success")]).gate, Open);
+    // A re-run is in the same suite.
+    assert_eq!(
+        verdict(&["test"], vec![of(2, 200, "success"), of(1, 100, "failure"), of(1, 300, "success")]).gate,
+        Open
+    );
+}
+
+#[test]
+fn jobs_of_one_name_in_one_workflow_are_told_apart_by_their_times() {
+    let leg = |id: u64, says: &str, started: i64, completed: i64| Check {
+        started: Some(started),
+        completed: Some(completed),
+        ..run("test", id, says)
+    };
+    assert_eq!(verdict(&["test"], vec![leg(1, "failure", 0, 50), leg(2, "success", 1, 60)]).gate, Closed);
+    // Both were run again, or one was.
+    let both = vec![
+        leg(1, "failure", 0, 50),
+        leg(2, "success", 1, 60),
+        leg(3, "success", 100, 150),
+        leg(4, "success", 100, 160),
+    ];
+    assert_eq!(verdict(&["test"], both.clone()).gate, Open);
+    assert_eq!(verdict(&["test"], both[..3].to_vec()).gate, Closed, "nothing tells which one");
+    let mut marked = both[..3].to_vec();
+    for (check, mark) in marked.iter_mut().zip(["x", "y", "x"]) {
+        check.mark = Some(mark.to_owned());
+    }
+    assert_eq!(verdict(&["test"], marked).gate, Open);
+    // An attempt that lists a job without running it again.
+    let copied = vec![leg(1, "failure", 0, 50), leg(5, "failure", 0, 50), leg(9, "success", 100, 150)];
+    assert_eq!(verdict(&["test"], copied).gate, Open);
+    // One after the other, in the only attempt there was.
+    let mut only = vec![leg(1, "failure", 0, 50), leg(2, "success", 60, 70)];
+    assert_eq!(verdict(&["test"], only.clone()).gate, Open, "nothing tells them from two attempts");
+    let workflow = Workflow { is_first_attempt: true, ..Workflow::default() };
+    only.iter_mut().for_each(|check| check.workflow = Some(workflow.clone()));
+    assert_eq!(verdict(&["test"], only).gate, Closed);
+}
+
+#[test]
+fn results_that_a_re_run_is_about_to_replace_are_waited_for() {
+    let workflow = Workflow { restarted: Some(100), ..Workflow::default() };
+    for before in ["failure", "success"] {
+        let old = Check { started: Some(50), workflow: Some(workflow.clone()), ..run("test", 1, before) };
+        let waits = verdict(&["test"], vec![old.clone()]);
+        assert_eq!((waits.gate, waits.may_change()), (Closed, true), "{before}");
+        assert_eq!(
+            waits.requirements[0].why,
+            format!("`test` pending: it was {before}, and is running again")
+        );
+        let new = Check { started: Some(101), workflow: Some(workflow.clone()), ..run("test", 2, "success") };
+        assert_eq!(verdict(&["test"], vec![old, new]).gate, Open);
+    }
+}
+
+#[test]
+fn a_name_is_a_name_before_it_is_a_glob() {
+    for name in [
+        "build [linux]",
+        "test (3.12, [a, b])",
+        "CI / test {node}",
+        "test {a,b}",
+        "really?",
+        "a\\b",
+        "test [3.12",
+        "${{ matrix.name }}",
+        "lint (*.rs)",
+        "🧪 unit / linux",
+    ] {
+        assert_eq!(verdict(&[name], vec![run(name, 1, "success")]).gate, Open, "{name}");
+        assert_eq!(verdict(&[name], vec![run(name, 1, "failure")]).gate, Closed, "{name}");
+        let forbids = Rules { forbid: vec![name.to_owned()], ..rules(&["ok"]) };
+        let checks = vec![run("ok", 1, "success"), run(name, 2, "success")];
+        assert_eq!(
+            judge(Some(SHA), &forbids, &Evidence { checks, ..Evidence::default() }, &[]).gate,
+            Closed,
+            "{name}"
+        );
+    }
+    let both = |literal: &str| vec![run("test 1", 1, "success"), run("test [12]", 2, literal)];
+    assert_eq!(verdict(&["test [12]"], both("failure")).gate, Closed);
+    assert_eq!(verdict(&["test [12]"], both("success")).gate, Open);
+    // It is a glob if no check has the name, and none may get it.
+    let evidence = |running: &[u64]| Evidence {
+        checks: vec![run("test 1", 1, "success")],
+        running: running.iter().copied().collect(),
+        ..Evidence::default()
+    };
+    assert_eq!(judge(Some(SHA), &rules(&["test [12]"]), &evidence(&[]), &[]).gate, Open);
+    let waits = judge(Some(SHA), &rules(&["test [12]"]), &evidence(&[7]), &[]);
+    assert_eq!((waits.gate, waits.may_change()), (Closed, true));
+    // Spaces around a name cannot be seen.
+    assert_eq!(verdict(&["test "], vec![run("test", 1, "success")]).gate, Open);
+    assert_eq!(verdict(&["test"], vec![run("test ", 1, "success")]).gate, Open);
+}
+
+#[test]
+fn a_name_as_the_page_shows_it_means_that_workflow() {
+    let of = |workflow: &str, event: &str, id: u64, says: &str| Check {
+        suite: Some(id),
+        workflow: Some(Workflow {
+            name: workflow.to_owned(),
+            event: event.to_owned(),
+            ..Workflow::default()
+        }),
+        ..run("test", id, says)
+    };
+    let checks = || {
+        vec![
+            of("CI", "push", 1, "success"),
+            of("CI", "pull_request", 2, "failure"),
+            of("e2e", "push", 3, "success"),
+        ]
+    };
+    for (name, gate) in [
+        ("CI / test (push)", Open),
+        ("CI / test (pull_request)", Closed),
+        ("CI / test", Closed),
+        ("e2e / test", Open),
+        ("e2e / *", Open),
+        ("* / test (push)", Open),
+        ("CI / *", Closed),
+        ("test", Closed),
+    ] {
+        assert_eq!(verdict(&[name], checks()).gate, gate, "{name}");
+    }
+    // A job of a reusable workflow has such a name itself. Both count.
+    let mut both = vec![of("CI", "push", 1, "success"), run("CI / test", 9, "failure")];
+    assert_eq!(verdict(&["CI / test"], both.clone()).gate, Closed);
+    both[0].conclusion = Some(Conclusion::Failure);
+    both[1].conclusion = Some(Conclusion::Success);
+    assert_eq!(verdict(&["CI / test"], both).gate, Closed);
+}
+
+#[test]
+fn a_name_that_no_check_has_is_answered_with_those_that_exist() {
+    let judged = |rule: &str, names: &[&str], is_settled: bool| {
+        let checks = (1u64..).zip(names).map(|(id, name)| run(name, id, "success")).collect();
+        let evidence = Evidence { checks, is_settled, ..Evidence::default() };
+        let verdict = judge(Some(SHA), &rules(&[rule]), &evidence, &[]);
+        (verdict.may_change(), verdict.requirements[0].why.clone())
+    };
+    assert_eq!(judged("test", &[], false), (true, "no check has this name".to_owned()));
+    assert_eq!(
+        judged("tests", &["test", "lint", "test"], false),
+        (true, "no check has this name; this commit has `lint`, `test`".to_owned())
+    );
+    assert_eq!(
+        judged("CI / test (push)", &["test", "lint"], true),
+        (
+            false,
+            "no check has this name, and none is still to come; this commit has `lint`, `test`; write `test`, or allow \
+             `actions: read`, without which workflow and event are not known"
+                .to_owned()
+        )
+    );
+    let many: Vec<String> = (0..30).map(|number| format!("n{number:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(judged("x*", &many, true).1.ends_with("`n11` and 18 more"));
+}
+
+#[test]
+fn the_gate_never_waits_for_itself_nor_for_a_deploy() {
+    let own = |relation: Relation, name: &str, says: &str| Check { relation, ..run(name, 2, says) };
+    let of = |rule: &str, checks: Vec<Check>| {
+        let verdict = verdict(&[rule], checks);
+        (verdict.gate, verdict.may_change())
+    };
+    let test = || Check { suite: Some(7), ..run("test", 1, "success") };
+    let this = || own(Relation::SameJob, "gate", "pending");
+    assert_eq!(of("*", vec![test(), this()]), (Open, false));
+    assert_eq!(of("gate", vec![test(), this()]), (Closed, false));
+    // A job of this name in another workflow counts.
+    let gate = |says: &str| Check { suite: Some(8), ..run("gate", 3, says) };
+    assert_eq!(of("gate", vec![this(), gate("success")]), (Open, false));
+    assert_eq!(of("gate", vec![this(), gate("pending")]), (Closed, true));
+    // A job of this run counts by its name, and not by a glob, because of those that are still to come.
+    let sibling = |says: &str| own(Relation::SameRun, "test (1)", says);
+    assert_eq!(of("test*", vec![sibling("success"), this()]), (Closed, false));
+    assert_eq!(of("test (1)", vec![sibling("success"), this()]), (Open, false));
+    assert_eq!(of("test (1)", vec![sibling("pending"), this()]), (Closed, true));
+    let why = verdict(&["*"], vec![sibling("success"), this()]).requirements[0].why.clone();
+    assert!(
+        why.starts_with("it matches `test (1)`, a job of this very run") && why.contains("`--needs`"),
+        "{why}"
+    );
+    let status = |says: &str| Check { is_run: false, suite: None, ..run("ghdeploy/web", 4, says) };
+    assert_eq!(of("*", vec![test(), status("failure")]), (Open, false));
+    assert_eq!(of("*", vec![status("success")]), (Closed, true));
+    assert_eq!(of("ghdeploy/web", vec![status("success")]), (Closed, false));
+    let forbids = |rule: &str| {
+        let rules = Rules { forbid: vec![rule.to_owned()], ..rules(&["test"]) };
+        let checks = vec![test(), this(), status("failure")];
+        judge(Some(SHA), &rules, &Evidence { checks, ..Evidence::default() }, &[]).gate
+    };
+    assert_eq!([forbids("g*"), forbids("ghdeploy/*"), forbids("ghdeploy/web")], [Open, Closed, Closed]);
+}
+
+#[test]
+fn a_glob_does_not_open_before_a_job_of_this_run_that_is_still_to_come() {
+    let with = |rule: &str, name: &str, is_whole: bool| {
+        let evidence = Evidence {
+            checks: vec![run("test 1", 1, "success")],
+            to_come: vec![JobToCome { name: name.to_owned(), is_whole }],
+            ..Evidence::default()
+        };
+        let verdict = judge(Some(SHA), &rules(&[rule]), &evidence, &[]);
+        assert!(!verdict.may_change());
+        verdict.gate
+    };
+    assert_eq!(with("test*", "test 2", true), Closed);
+    assert_eq!(with("test [12]", "test [12]", true), Closed);
+    assert_eq!(with("test*", "lint", true), Open);
+    assert_eq!(with("test*", "te", false), Closed);
+    assert_eq!(with("test*", "test (", false), Closed);
+    assert_eq!(with("test*", "", false), Closed, "its name is not known");
+    assert_eq!(with("test*", "lint (", false), Open);
+    assert_eq!(with("test 1", "test 1", true), Open, "a name in full does not wait");
+}
+
+#[test]
+fn a_newer_run_that_does_the_same_replaces_results() {
+    let of = |run_number: u64, says: &str, is_followed: bool| Check {
+        suite: Some(run_number),
+        workflow: Some(Workflow {
+            run: run_number,
+            series: Some("ci push main".to_owned()),
+            is_followed,
+            ..Workflow::default()
+        }),
+        ..run("test", run_number, says)
+    };
+    assert_eq!(verdict(&["test"], vec![of(1, "cancelled", false), of(2, "success", false)]).gate, Open);
+    assert_eq!(verdict(&["test"], vec![of(2, "failure", false), of(1, "success", false)]).gate, Closed);
+    // A newer one that has not created the job yet is waited for.
+    for says in ["failure", "success"] {
+        let waits = verdict(&["test"], vec![of(1, says, true)]);
+        assert_eq!((waits.gate, waits.may_change()), (Closed, true));
+    }
+    assert_eq!(verdict(&["test"], vec![of(1, "failure", true), of(2, "success", false)]).gate, Open);
+}
+
+#[test]
+fn checks_that_are_not_all_known_prove_nothing() {
+    let evidence = Evidence {
+        checks: vec![run("test", 1, "success")],
+        unread: Some("it has 1001 suites".to_owned()),
+        ..Evidence::default()
+    };
+    let verdict = judge(Some(SHA), &rules(&["test"]), &evidence, &[]);
+    assert_eq!((verdict.gate, verdict.may_change()), (Closed, false));
 }
 
 #[test]

@@ -92,6 +92,7 @@ pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decisio
                 evidence.is_settled = found.is_settled && was_settled;
                 was_settled = found.is_settled;
                 (evidence.checks, evidence.running) = (found.checks, found.running);
+                evidence.has_broken_workflow = found.has_broken_workflow;
                 evidence.unread = found.unread;
                 let verdict = judge(&evidence);
                 if !verdict.may_change() || left.is_zero() {

@@ -33,6 +33,8 @@ pub struct Checks {
     pub running: BTreeSet<u64>,
     /// Whether nothing indicates that the commit will get more checks.
     pub is_settled: bool,
+    /// Whether a workflow could not start, for example because its file is invalid. It has no checks then.
+    pub has_broken_workflow: bool,
     /// The reason why not all checks are known; `None` if they are.
     pub unread: Option<String>,
 }
@@ -147,8 +149,10 @@ impl Answers {
                     .flatten()
                     .any(|time| is_fresh(seconds(time.as_deref())))
             });
+        let has_broken_workflow =
+            suites.iter().any(|suite| suite.conclusion == Some(Conclusion::StartupFailure));
         let running = running.into_iter().map(|suite| suite.id).collect();
-        Checks { checks, running, is_settled, unread: None }
+        Checks { checks, running, is_settled, has_broken_workflow, unread: None }
     }
 }
 
@@ -446,6 +450,16 @@ mod tests {
             (workflow.name.as_str(), workflow.event.as_str(), workflow.is_first_attempt),
             ("CI", "push", true)
         );
+    }
+
+    #[test]
+    fn a_workflow_that_could_not_start_is_noticed() {
+        let of = |conclusion: &str| {
+            let mut suite = suite(70, "completed", ACTIONS, -900);
+            suite["conclusion"] = json!(conclusion);
+            combined(json!([suite]), json!([]), json!([]), &ThisJob::default()).has_broken_workflow
+        };
+        assert_eq!([of("startup_failure"), of("failure"), of("success")], [true, false, false]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) struct SuiteId {
 pub(super) struct CheckSuite {
     pub(super) id: u64,
     pub(super) status: Option<CheckStatus>,
+    pub(super) conclusion: Option<Conclusion>,
     pub(super) app: Option<App>,
     pub(super) created_at: Option<String>,
     pub(super) updated_at: Option<String>,

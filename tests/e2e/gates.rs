@@ -520,7 +520,9 @@ fn the_gate_does_not_wait_for_its_own_run() {
     let head = runner.head();
     let own = |name: &str, says: &str| job(118, 1, &head, name, says);
     runner.github.state().running = vec![1180];
-    runner.github.state().checks = vec![job(97, 1, &head, "test", "success"), own("gate", "pending")];
+    // Its first attempt closed. This is the second one.
+    let first = job(118, 0, &head, "gate", "failure");
+    runner.github.state().checks = vec![job(97, 1, &head, "test", "success"), own("gate", "pending"), first];
     runner.github.state().contexts = vec![(head.clone(), "ghdeploy/web".to_owned(), "failure".to_owned())];
     runner.gate(&[]).exits(0).prints("gate open");
     runner.github.state().checks.push(own("lint", "success"));

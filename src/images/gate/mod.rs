@@ -48,6 +48,8 @@ pub struct Evidence {
     pub is_settled: bool,
     /// The jobs of the run that judges which do not exist yet and do not wait for the job that judges.
     pub to_come: Vec<JobToCome>,
+    /// Whether a workflow could not start, and so has no checks.
+    pub has_broken_workflow: bool,
     /// The reason why not all checks of the commit are known; `None` if they are.
     pub unread: Option<String>,
     /// The reports that match each glob of the rules, with `{project}` filled in.
@@ -325,9 +327,9 @@ impl Pattern {
 
 fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
     let (found, is_name) = pattern.find(&evidence.checks);
-    let (own, others): (Vec<&Check>, Vec<&Check>) =
-        found.into_iter().partition(|check| check.relation == Relation::SameJob);
-    let found = checks::latest(others);
+    // The job that asks replaces its own earlier attempt before it is left out.
+    let (own, found): (Vec<&Check>, Vec<&Check>) =
+        checks::latest(found).into_iter().partition(|check| check.relation == Relation::SameJob);
     let of = |standing: Standing| -> Vec<&Check> {
         found.iter().filter(|check| check.standing() == standing).copied().collect()
     };
@@ -355,6 +357,10 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
     } else if is_glob && pattern.looks_like_a_name() && !evidence.running.is_empty() {
         let why = "a workflow is still running and may add a check of exactly this name";
         (Standing::Pending, why.to_owned())
+    } else if is_glob && evidence.has_broken_workflow {
+        let why = "a workflow of this commit could not start, so checks that match may be missing: mend its file, or \
+                   require checks by their names in full";
+        (Standing::Failed, why.to_owned())
     } else {
         (Standing::Proven, "success".to_owned())
     };
@@ -437,14 +443,12 @@ fn said(checks: &[&Check]) -> String {
 fn forbidden(rule: &str, checks: &[Check]) -> Requirement {
     let pattern = Pattern::new(rule, rule);
     // A status of ghdeploy's own counts only if the rule is about such statuses.
-    let counts = |check: &&Check| {
-        check.relation != Relation::SameJob
-            && (!check.is_own_status() || pattern.text.starts_with(OWN_STATUSES))
-    };
+    let counts = |check: &&Check| !check.is_own_status() || pattern.text.starts_with(OWN_STATUSES);
     let is_named = |check: &&Check| {
         check.is_called(&pattern.text) || pattern.matches(&check.name) || pattern.matches_shown(check)
     };
-    let found = checks::latest(checks.iter().filter(counts).filter(is_named).collect());
+    let mut found = checks::latest(checks.iter().filter(counts).filter(is_named).collect());
+    found.retain(|check| check.relation != Relation::SameJob);
     let (standing, why) = match found.is_empty() {
         true => (Standing::Proven, "there is none".to_owned()),
         false => (Standing::Failed, format!("there is {}", said(&found))),

@@ -644,6 +644,10 @@ fn the_gate_never_waits_for_itself_nor_for_a_deploy() {
     let gate = |says: &str| Check { suite: Some(8), ..run("gate", 3, says) };
     assert_eq!(of("gate", vec![this(), gate("success")]), (Open, false));
     assert_eq!(of("gate", vec![this(), gate("pending")]), (Closed, true));
+    // Its own earlier attempt, which closed, is replaced by this one.
+    let earlier = || Check { relation: Relation::SameRun, ..run("gate", 1, "failure") };
+    assert_eq!(of("*", vec![earlier(), test(), this()]), (Open, false));
+    assert_eq!(of("gate", vec![earlier(), this()]), (Closed, false));
     // A job of this run counts by its name, and not by a glob, because of those that are still to come.
     let sibling = |says: &str| own(Relation::SameRun, "test (1)", says);
     assert_eq!(of("test*", vec![sibling("success"), this()]), (Closed, false));
@@ -708,6 +712,17 @@ fn a_newer_run_that_does_the_same_replaces_results() {
         assert_eq!((waits.gate, waits.may_change()), (Closed, true));
     }
     assert_eq!(verdict(&["test"], vec![of(1, "failure", true), of(2, "success", false)]).gate, Open);
+}
+
+#[test]
+fn a_glob_does_not_open_beside_a_workflow_that_could_not_start() {
+    let evidence = Evidence {
+        checks: vec![run("test 1", 1, "success")],
+        has_broken_workflow: true,
+        ..Evidence::default()
+    };
+    let of = |rule: &str| judge(Some(SHA), &rules(&[rule]), &evidence, &[]).gate;
+    assert_eq!([of("test*"), of("test 1")], [Closed, Open]);
 }
 
 #[test]

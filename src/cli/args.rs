@@ -211,12 +211,17 @@ pub(super) struct BuildArgs {
     /// Build for these platforms, such as linux/amd64,linux/arm64
     #[arg(long, env = "GHDEPLOY_PLATFORM", hide_env = true, value_name = "LIST")]
     pub(super) platform: Vec<String>,
-    /// Take layers from this cache, in the form that `docker buildx` takes, such as type=gha; may be repeated
+    /// Take layers from this cache, in the form that `docker buildx` takes, such as type=registry,ref=IMAGE;
+    /// may be repeated
     #[arg(long, env = "GHDEPLOY_CACHE_FROM", hide_env = true, value_name = "CACHE")]
     pub(super) cache_from: Vec<String>,
     /// Put layers into this cache; may be repeated
     #[arg(long, env = "GHDEPLOY_CACHE_TO", hide_env = true, value_name = "CACHE")]
     pub(super) cache_to: Vec<String>,
+    /// Move `latest` and the tag in `image:` to this commit, even if it is not the newest of the default
+    /// branch
+    #[arg(long, env = "GHDEPLOY_ALLOW_OLDER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) allow_older: bool,
     /// Use this verdict, which `gate --format json` wrote for this very commit [default: judge again]
     #[arg(long, env = "GHDEPLOY_VERDICT", hide_env = true, value_name = "FILE")]
     verdict: Option<String>,

@@ -109,8 +109,8 @@ impl Finder<'_> {
         })
     }
 
-    /// The base of what the merge of a pull request brought to its base branch: like the push of that merge, what
-    /// the branch was at before it.
+    /// The base of what the merge of a pull request brought to its base branch: like the push of that merge,
+    /// what the branch was at before it.
     fn of_merge(&self, pull: &PullRequestTrigger, merge: &Merge) -> Base {
         const WHAT: &str = "what the branch was at before the merge";
         let parents = |commit: &str| self.repository.parents(commit).unwrap_or_default();
@@ -136,8 +136,9 @@ impl Finder<'_> {
         self.known(&base, WHAT)
     }
 
-    /// Whether the commits of a pull request were rebased: then author and message of the last one are those of
-    /// its newest commit. If that cannot be fetched, they count as rebased, because then nothing is missed.
+    /// Whether the commits of a pull request were rebased: then author and message of the last one are those
+    /// of its newest commit. If that cannot be fetched, they count as rebased, because then nothing is
+    /// missed.
     fn is_rebased(&self, pull: &PullRequestTrigger, merge: &Merge) -> bool {
         let of = |commit: &str| self.repository.authored(commit);
         if self.repository.parents(&merge.commit).is_some_and(|parents| parents.len() > 1) {

@@ -1,34 +1,28 @@
 //! `build`: builds the images of changed projects whose gate is open.
-//!
-//! Owns how `docker buildx bake` is called. It reads the compose files by itself; what is added are tags,
-//! labels and where the result goes. Logins are Docker's own.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use serde_json::Value;
+use std::process::Stdio;
 
 use super::args::BuildArgs;
+use super::bake::{Bake, Buildx, move_tags, refuse_missing_cache};
 use super::context::Context;
-use super::gate::{Decision, built, decide, mismatch};
+use super::gate::{Decision, blocked, built, decide, mismatch};
 use super::publish::Shown;
+use super::tags::{Inputs, Place, Tags, inputs};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::base::secret::secret_variables;
 use crate::compose::model::{ProjectSettings, ReadMethod};
 use crate::images::builds::{Builds, ImageOutcome, ImageResult};
 use crate::images::gate::Verdict;
 use crate::images::reference;
-use crate::plan::{Plan, ProjectPlan};
+use crate::plan::{ImageToBuild, Plan, ProjectPlan};
 use crate::report::escape::name;
 use crate::state::unusable::listed;
-use crate::state::wanted::{self, WantedProject};
+use crate::state::wanted::WantedProject;
 use crate::tree;
 use crate::tree::disk::DiskTree;
 use crate::tree::git::Repository;
-use crate::tree::regular;
 
 /// Largest verdict that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -37,6 +31,7 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
     if args.push && args.load {
         return Err(Error::usage("--push and --load exclude each other"));
     }
+    refuse_missing_cache(args)?;
     let (verdict, plan) = match args.verdict() {
         Some(file) => (read(file)?, super::plan::plan_of_images(context, &args.gate.plan)?),
         None => {
@@ -47,13 +42,15 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
     let sha = plan.commit.clone().ok_or_else(|| Error::usage("the checked-out files are not a commit"))?;
     let tested = verdict.sha.clone().unwrap_or_default();
     let mut verdict = verdict;
+    verdict.blocked = blocked(&plan);
     if args.verdict().is_some()
         && let Some(why) = mismatch(&Repository::open(&context.dir)?, context, &tested)
     {
         // A verdict decides about no other commit.
         verdict.refuse(&why);
     }
-    let (inputs, differences) = inputs(context)?;
+    let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
+    let (inputs, differences) = (inputs(context, &tree)?, differences(context, &tree)?);
     // Its tests have proven the commit, and nothing else.
     for project in projects(&plan) {
         for why in differences.get(&project.name).into_iter().flatten() {
@@ -61,13 +58,17 @@ pub(super) async fn run(context: &Context, args: &BuildArgs) -> Result<Exit> {
         }
     }
     let mut images = Vec::new();
+    let mut builder =
+        Builder { context, args, inputs, tags: Tags::new(context, &sha)?, buildx: None, sha: &sha };
     for project in projects(&plan) {
         let is_open = verdict.opens(&project.name, &tested);
-        let built = match is_open {
-            true => build(context, args, project, &sha, &inputs)?,
-            false => not_built(context, project, &sha, ImageResult::Closed),
-        };
-        images.extend(built);
+        for image in &project.images {
+            let mut outcome = not_built(context, project, image, &sha);
+            if is_open {
+                builder.build(project, image, &mut outcome).await?;
+            }
+            images.push(outcome);
+        }
     }
     let builds = Builds { sha, images, verdict };
     let exit = exit(&builds, &built(&plan));
@@ -83,17 +84,17 @@ fn exit(builds: &Builds, wanted: &[String]) -> Exit {
         || (wanted.is_empty() && builds.verdict.gate != crate::images::gate::GateState::Open)
     {
         Exit::GateClosed
-    } else {
+    } else if builds.verdict.blocked.is_empty() {
         Exit::Done
+    } else {
+        Exit::Usage
     }
 }
 
 /// Returns the projects with images to build, each once.
 fn projects(plan: &Plan) -> Vec<&ProjectPlan> {
     let mut found: Vec<&ProjectPlan> = Vec::new();
-    for project in
-        plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.images.is_empty())
-    {
+    for project in plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| project.builds()) {
         if !found.iter().any(|known| known.name == project.name) {
             found.push(project);
         }
@@ -114,168 +115,146 @@ fn read(file: &str) -> Result<Verdict> {
     serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
 
-/// Returns the images of a project with a result, before any is built.
-fn not_built(context: &Context, project: &ProjectPlan, sha: &str, result: ImageResult) -> Vec<ImageOutcome> {
-    let registry = context.registry();
+/// Returns an image before it is built.
+fn not_built(context: &Context, project: &ProjectPlan, image: &ImageToBuild, sha: &str) -> ImageOutcome {
     let is_alone = project.images.len() == 1;
-    let outcome = |built: &crate::plan::ImageToBuild| {
-        let name =
-            reference::name(built.image.as_deref(), &registry, &project.name, &built.service, is_alone);
-        let tags = reference::tags(&name, built.image.as_deref(), sha);
-        ImageOutcome {
-            project: project.name.clone(),
-            service: built.service.clone(),
-            image: name,
-            tags,
-            digest: None,
-            result,
-        }
-    };
-    project.images.iter().map(outcome).collect()
+    let (own, registry) = (image.image.as_deref(), context.registry());
+    let name = reference::name(own, &registry, &project.name, &image.service, is_alone);
+    ImageOutcome {
+        project: project.name.clone(),
+        service: image.service.clone(),
+        tags: vec![reference::commit_tag(&name, sha)],
+        unmoved: Vec::new(),
+        image: name,
+        digest: None,
+        result: ImageResult::Closed,
+    }
 }
 
-/// Builds the images of one project one by one. A failure does not stop the others.
-fn build(
-    context: &Context,
-    args: &BuildArgs,
-    project: &ProjectPlan,
-    sha: &str,
-    inputs: &Inputs,
-) -> Result<Vec<ImageOutcome>> {
-    let mut outcomes = not_built(context, project, sha, ImageResult::Failed);
-    let folder = context.dir.join(&project.path);
-    for outcome in &mut outcomes {
+/// Builds images one by one. A failure does not stop the others.
+struct Builder<'a> {
+    context: &'a Context,
+    args: &'a BuildArgs,
+    inputs: Inputs,
+    tags: Tags<'a>,
+    /// The installed buildx, once it was asked.
+    buildx: Option<Buildx>,
+    sha: &'a str,
+}
+
+impl Builder<'_> {
+    async fn build(
+        &mut self,
+        project: &ProjectPlan,
+        image: &ImageToBuild,
+        outcome: &mut ImageOutcome,
+    ) -> Result<()> {
         let title = format!("{} {}", outcome.project, outcome.service);
-        context.say(&format!("building {title}"));
+        self.context.say(&format!("building {title}"));
+        outcome.result = match self.built(project, image, outcome).await? {
+            Ok(()) => ImageResult::Built,
+            Err(why) => {
+                let mut stderr = std::io::stderr().lock();
+                let _ = writeln!(stderr, "error: the image of {} was not built{}", name(&title), name(&why));
+                ImageResult::Failed
+            }
+        };
+        for stays in &outcome.unmoved {
+            self.context.say(&format!("{} stays where it is: {}", stays.tag, stays.why));
+        }
+        Ok(())
+    }
+
+    /// Builds an image. The inner error says why that failed, if docker has not said it already.
+    async fn built(
+        &mut self,
+        project: &ProjectPlan,
+        image: &ImageToBuild,
+        outcome: &mut ImageOutcome,
+    ) -> Result<Result<(), String>> {
+        if reference::has_capitals(&outcome.image) {
+            return Ok(Err(format!(": `{}` has a capital letter, and registries take none", outcome.image)));
+        }
+        let buildx = match self.buildx {
+            Some(buildx) => buildx,
+            None => *self.buildx.insert(Buildx::find()?),
+        };
+        let shared = reference::shared_tags(&outcome.image, image.image.as_deref());
+        let key = (outcome.project.clone(), outcome.service.clone());
+        let inputs = self.inputs.get(&key).cloned();
+        let place = if self.args.push { Place::Registry } else { Place::Engine };
+        // At a registry, shared tags move at the end, so that what another run has pushed in the meantime
+        // counts.
+        let moves_later = self.args.push && buildx.moves_tags;
+        if !moves_later {
+            self.separate(outcome, &shared, place, inputs.as_ref()).await;
+        }
         let metadata = tempfile::NamedTempFile::new()
             .map_err(|error| Error::unforeseen(format!("failed to make a temporary file: {error}")))?;
-        let marks = Marks { sha, inputs: inputs.get(&(outcome.project.clone(), outcome.service.clone())) };
-        let mut command = bake(context, args, project, outcome, &marks, metadata.path());
-        let status = command
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            // stdout carries only the result.
-            .stdout(Stdio::from(std::io::stderr()))
-            .status()
-            .map_err(|error| {
-                Error::usage(format!("failed to start docker: {error}")).help("install Docker with buildx")
-            })?;
+        let (context, args, sha) = (self.context, self.args, self.sha);
+        let bake = Bake { context, args, project, outcome, sha, inputs: inputs.as_ref() };
+        let tags: Vec<&str> = outcome.tags.iter().map(String::as_str).collect();
+        let mut command = match bake.command(buildx, &tags, metadata.path()) {
+            Ok(command) => command,
+            Err(why) => return Ok(Err(format!(": {why}"))),
+        };
+        // stdout carries only the result.
+        let status = command.stdout(Stdio::from(std::io::stderr())).status();
+        let status = status.map_err(|error| Error::usage(format!("failed to start docker: {error}")))?;
         if !status.success() {
-            let _ = writeln!(std::io::stderr().lock(), "error: the image of {} was not built", name(&title));
-            continue;
+            return Ok(Err(String::new()));
         }
-        outcome.result = ImageResult::Built;
-        outcome.digest = digest(metadata.path(), &outcome.service);
+        let digest = bake.digest(metadata.path());
+        outcome.digest.clone_from(&digest);
         // A pushed image has a digest. Without it, the image cannot be identified.
-        if args.push && outcome.digest.is_none() {
-            outcome.result = ImageResult::Failed;
-            let _ = writeln!(
-                std::io::stderr().lock(),
-                "error: buildx does not report the digest of {}",
-                name(&title)
-            );
+        let Some(digest) = digest.filter(|_| args.push) else {
+            return Ok(if args.push {
+                Err(": buildx does not report its digest".to_owned())
+            } else {
+                Ok(())
+            });
+        };
+        if moves_later {
+            let before = outcome.tags.len();
+            self.separate(outcome, &shared, place, inputs.as_ref()).await;
+            let moved = outcome.tags.split_off(before);
+            if !moved.is_empty() && !move_tags(&moved, &format!("{}@{digest}", outcome.image)) {
+                return Ok(Err(format!(" completely: its tags {} were not moved", moved.join(", "))));
+            }
+            outcome.tags.extend(moved);
         }
+        Ok(Ok(()))
     }
-    Ok(outcomes)
-}
 
-/// Command `docker buildx bake` for one image.
-fn bake(
-    context: &Context,
-    args: &BuildArgs,
-    project: &ProjectPlan,
-    outcome: &ImageOutcome,
-    marks: &Marks<'_>,
-    metadata: &Path,
-) -> Command {
-    let sha = marks.sha;
-    let target = target(&outcome.service);
-    let mut command = Command::new("docker");
-    // The cache on GitHub needs the one token, and a compose file may name another as the secret of a build.
-    let texts: Vec<Vec<u8>> = project
-        .compose_files
-        .iter()
-        .filter_map(|file| regular::read(&context.dir.join(file), MAX_BYTES).ok())
-        .collect();
-    for variable in secret_variables(std::env::vars_os().map(|(name, _)| name)) {
-        let is_named = |text: &Vec<u8>| String::from_utf8_lossy(text).contains(&*variable.to_string_lossy());
-        if variable != "ACTIONS_RUNTIME_TOKEN" && !texts.iter().any(is_named) {
-            command.env_remove(variable);
+    /// Adds the shared tags that move to an image to its tags, and notes the others.
+    async fn separate(
+        &mut self,
+        outcome: &mut ImageOutcome,
+        shared: &[String],
+        place: Place,
+        inputs: Option<&String>,
+    ) {
+        if self.args.allow_older {
+            outcome.tags.extend(shared.iter().cloned());
+            return;
         }
+        let image = (outcome.project.as_str(), outcome.service.as_str());
+        let (moved, unmoved) = self.tags.separate(image, shared, place, inputs).await;
+        outcome.tags.extend(moved);
+        outcome.unmoved = unmoved;
     }
-    command.args(["buildx", "bake", "--progress", "plain", "--metadata-file"]).arg(metadata);
-    for file in &project.compose_files {
-        let path = context.dir.join(file);
-        command.arg("--file").arg(std::path::absolute(&path).unwrap_or(path));
-    }
-    let mut set = |key: &str, value: &str| {
-        command.arg("--set").arg(format!("{target}.{key}={value}"));
-    };
-    for tag in &outcome.tags {
-        set("tags", tag);
-    }
-    // https://github.com/opencontainers/image-spec/blob/main/annotations.md
-    let run = context.github.as_ref();
-    let source = run.and_then(|run| Some(format!("{}/{}", run.server, run.repository.as_ref()?)));
-    let created = crate::deploy::now();
-    let version = format!("sha-{}", &sha[..12.min(sha.len())]);
-    let own = |name: &str| format!("org.opencontainers.image.{name}");
-    let labels = [
-        (reference::REVISION.to_owned(), Some(sha)),
-        (reference::INPUTS.to_owned(), marks.inputs.map(String::as_str)),
-        (own("source"), source.as_deref()),
-        (own("created"), Some(&*created)),
-        (own("version"), Some(&*version)),
-    ];
-    for (label, value) in labels {
-        if let Some(value) = value {
-            set(&format!("labels.{label}"), value);
-        }
-    }
-    for (key, values) in
-        [("platform", &args.platform), ("cache-from", &args.cache_from), ("cache-to", &args.cache_to)]
-    {
-        for value in
-            values.iter().flat_map(|values| values.lines()).map(str::trim).filter(|value| !value.is_empty())
-        {
-            set(key, value);
-        }
-    }
-    if args.push {
-        command.arg("--push");
-    }
-    if args.load {
-        command.arg("--load");
-    }
-    command.arg(target);
-    command
 }
-
-/// Labels that identify the source of an image.
-struct Marks<'a> {
-    /// The commit.
-    sha: &'a str,
-    /// The digest of everything that it is built from.
-    inputs: Option<&'a String>,
-}
-
-/// Digests of everything that images are built from, by project and service. By them, a host recognises the
-/// images.
-type Inputs = BTreeMap<(String, String), String>;
 
 /// Why the images of a project would not be those of the commit, by project.
 type Differences = BTreeMap<String, Vec<String>>;
 
-/// What images are built from, and what of it is not as the commit has it.
-fn inputs(context: &Context) -> Result<(Inputs, Differences)> {
+/// What images are built from and is not as the commit has it.
+fn differences(context: &Context, tree: &DiskTree) -> Result<Differences> {
     let config = &context.config;
-    let tree = DiskTree::open(&context.dir, &config.services, &config.sync)?;
-    let (mut inputs, mut differences) = (Inputs::new(), Differences::new());
+    let mut differences = Differences::new();
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = tree::read(&tree, &config.services, &target.root, &runs)?;
-        let manifests = wanted.projects.iter().map(|project| &project.manifest);
-        let files = wanted::union(manifests.chain([&wanted.shared]));
+        let wanted = tree::read(tree, &config.services, &target.root, &runs)?;
         for project in &wanted.projects {
             let changed = wanted.changes.iter().filter(|path| {
                 let path = config.services.root_path(path);
@@ -288,14 +267,9 @@ fn inputs(context: &Context) -> Result<(Inputs, Differences)> {
             });
             let unusable = project.refused.iter().map(|problem| problem.message.clone());
             differences.insert(project.name.clone(), why.into_iter().chain(unusable).collect());
-            for (name, service) in &project.model.services {
-                if let Some(digest) = wanted::service_state(&project.model, service, &files).build {
-                    inputs.insert((project.name.clone(), name.clone()), digest);
-                }
-            }
         }
     }
-    Ok((inputs, differences))
+    Ok(differences)
 }
 
 /// Whether an image of the project depends on the file at a path below the root.
@@ -305,17 +279,4 @@ fn is_built_from(project: &WantedProject, path: &RootPath) -> bool {
         services().flat_map(|service| &service.reads).filter(|read| read.how == ReadMethod::Build);
     reads.any(|read| path.is_within(&read.path))
         || services().next().is_some() && project.model.definition_files.iter().any(|file| file.path == *path)
-}
-
-/// Name of bake's target for a service
-/// ([its own rule](https://github.com/docker/buildx/blob/master/bake/compose.go)).
-fn target(service: &str) -> String {
-    service.replace('.', "_")
-}
-
-fn digest(metadata: &Path, service: &str) -> Option<String> {
-    let text = std::fs::read_to_string(metadata).ok()?;
-    let metadata: Value = serde_json::from_str(&text).ok()?;
-    let digest = metadata.get(target(service))?.get("containerimage.digest")?.as_str()?;
-    digest.starts_with("sha256:").then(|| digest.to_owned())
 }

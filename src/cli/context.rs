@@ -1,5 +1,7 @@
 //! RunOptions, configuration and surroundings that every command works with.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub(super) struct Context {
     pub(super) workflow: Option<github::WorkflowRun>,
     /// The same, or a repository that was named by hand, for calls to GitHub.
     pub(super) github: Option<github::WorkflowRun>,
+    /// Projects and services whose shared tags the matrix may name, once that was found out.
+    pub(super) movable: OnceCell<BTreeSet<(String, String)>>,
 }
 
 impl Context {
@@ -177,10 +181,12 @@ impl Context {
 
     /// Where images without a name of their own go.
     pub(super) fn registry(&self) -> String {
-        let repository = self.github.as_ref().and_then(|run| run.repository.clone());
+        let run = self.github.as_ref();
+        let (server, repository) =
+            run.map_or(("", None), |run| (run.server.as_str(), run.repository.as_deref()));
         let own = std::env::var("GHDEPLOY_REGISTRY").ok().filter(|registry| !registry.is_empty());
         own.or_else(|| self.config.registry.clone())
-            .unwrap_or_else(|| reference::registry(repository.as_deref().unwrap_or("local")))
+            .unwrap_or_else(|| reference::registry(server, repository.unwrap_or("local")))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::github::client::{ApiError, Client};
 use crate::github::trigger::{Trigger, is_sha};
 use crate::github::workflow::jobs_to_come;
 use crate::images::gate::checks::JobToCome;
-use crate::images::gate::{Evidence, GateState, Rules, Verdict, judge};
+use crate::images::gate::{BlockedProject, Evidence, GateState, Rules, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 use crate::tree::regular;
@@ -33,7 +33,14 @@ const MAX_WORKFLOW: u64 = 1 << 20;
 
 pub(super) async fn run(context: &Context, args: &GateArgs) -> Result<Exit> {
     let Decision { verdict, plan } = decide(context, args).await?;
-    let exit = if verdict.gate == GateState::Open { Exit::Done } else { Exit::GateClosed };
+    let exit = match (verdict.gate, verdict.blocked.is_empty()) {
+        (GateState::Closed, _) => Exit::GateClosed,
+        (GateState::Open, false) => Exit::Usage,
+        (GateState::Open, true) => Exit::Done,
+    };
+    if let Some(plan) = &plan {
+        context.find_movable(plan).await;
+    }
     context.publish(Shown::Verdict(&verdict, plan.as_ref()), exit)?;
     Ok(exit)
 }
@@ -51,6 +58,12 @@ pub(super) struct Decision {
 ///
 /// When an option or the configuration is wrong, or GitHub is not reached or refuses.
 pub(super) async fn decide(context: &Context, args: &GateArgs) -> Result<Decision> {
+    let mut decision = judged(context, args).await?;
+    decision.verdict.blocked = decision.plan.as_ref().map(blocked).unwrap_or_default();
+    Ok(decision)
+}
+
+async fn judged(context: &Context, args: &GateArgs) -> Result<Decision> {
     let rules = rules(context, args);
     let repository = Repository::open(&context.dir).ok();
     let head = repository.as_ref().and_then(|repository| repository.commit("HEAD").ok());
@@ -125,17 +138,26 @@ fn pending(verdict: &Verdict) -> String {
         .join("; ")
 }
 
-/// Projects with images to build, in the order of the plan.
+/// Projects with images to build, in the order of the plan. No image of a blocked project is built.
 pub(super) fn built(plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for project in
-        plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.images.is_empty())
-    {
+    for project in plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| project.builds()) {
         if !names.contains(&project.name) {
             names.push(project.name.clone());
         }
     }
     names
+}
+
+/// Projects that cannot be deployed, each once.
+pub(super) fn blocked(plan: &Plan) -> Vec<BlockedProject> {
+    let mut found: Vec<BlockedProject> = Vec::new();
+    for project in plan.hosts.iter().flat_map(|host| &host.projects) {
+        if !project.problems.is_empty() && !found.iter().any(|known| known.name == project.name) {
+            found.push(BlockedProject { name: project.name.clone(), problems: project.problems.clone() });
+        }
+    }
+    found
 }
 
 fn rules(context: &Context, args: &GateArgs) -> Rules {

@@ -4,6 +4,7 @@
 //! diagnostics to stderr.
 
 mod args;
+mod bake;
 mod base;
 mod build;
 mod check;
@@ -23,6 +24,7 @@ mod secrets;
 mod signals;
 mod status;
 mod sync;
+mod tags;
 mod usage;
 
 use std::ffi::OsString;
@@ -142,14 +144,26 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     };
     let dir = args.directory();
     let github = workflow.clone().or_else(github::WorkflowRun::by_hand);
-    let context =
-        Context { dir, args, config, credentials, format, style, stderr, progress, workflow, github };
+    let movable = std::cell::OnceCell::new();
+    let context = Context {
+        dir,
+        args,
+        config,
+        credentials,
+        format,
+        style,
+        stderr,
+        progress,
+        workflow,
+        github,
+        movable,
+    };
     for note in &context.credentials.notes {
         context.say(note);
     }
     let exit = match &context.args.command {
         CommandArgs::Check => check::run(&context),
-        CommandArgs::Plan(options) => plan::run(&context, options),
+        CommandArgs::Plan(options) => block_on(plan::run(&context, options)),
         CommandArgs::Gate(options) => block_on(gate::run(&context, options)),
         CommandArgs::Build(options) => block_on(build::run(&context, options)),
         CommandArgs::Comment(options) => block_on(comment::run(&context, options)),

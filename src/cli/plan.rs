@@ -14,8 +14,9 @@ use crate::tree;
 use crate::tree::Snapshot;
 use crate::tree::git::Repository;
 
-pub(super) fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
+pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let plan = plan(context, args)?;
+    context.find_movable(&plan).await;
     let exit = plan.exit(args.select.exit_code);
     context.publish(Shown::Plan(&plan), exit)?;
     Ok(exit)

@@ -6,24 +6,28 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::{Context, source};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
-use crate::images::builds::{Builds, ImageResult};
+use crate::images::builds::{Builds, ImageOutcome, ImageResult};
 use crate::images::gate::checks::Standing;
 use crate::images::gate::{GateState, Verdict};
 use crate::images::reference;
 use crate::outcome::queries::CheckReport;
 use crate::outcome::{Outcome, ProjectResult};
-use crate::plan::{ImageToBuild, Plan};
+use crate::plan::{ImageToBuild, Plan, ProjectPlan};
 use crate::report::fit::{self, SUMMARY};
 use crate::report::workflow::{Output, annotations, outputs};
 use crate::report::{
     Checked, Format, Render, diagnostic, failure_as_markdown, no_comment_as_markdown, render,
 };
+
+/// Most jobs of a matrix
+/// ([GitHub's limit](https://docs.github.com/actions/reference/limits)).
+const MAX_JOBS: usize = 256;
 
 /// A result to publish.
 #[derive(Clone, Copy)]
@@ -50,7 +54,17 @@ impl Context {
         let rendered = self.render(shown, Format::Markdown, &mut markdown);
         publication.summarise(rendered.map(|()| String::from_utf8_lossy(&markdown).into_owned()));
         publication.annotate(&shown.diagnostics().iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        let mut results = shown.outputs(&self.registry());
+        let matrix = self.matrix(shown, run);
+        if matrix.len() > MAX_JOBS {
+            let message = format!(
+                "the matrix has {} images, and GitHub runs at most {MAX_JOBS} jobs of one",
+                matrix.len()
+            );
+            let warning = Diagnostic::warning(message, None)
+                .help("select projects with `--project`, or let `ghdeploy build` build them in one job");
+            publication.annotate(&[&warning]);
+        }
+        let mut results = shown.outputs(&matrix);
         results.push(Output { name: "result", value: shown.word(exit).to_owned() });
         if let Some(document) =
             publication.keep(shown.document(), |file| self.render(shown, Format::Json, file))
@@ -71,6 +85,54 @@ impl Context {
             let publication = Publication { run, dir: &self.dir, quiet: self.args.quiet };
             publication.annotate(&warnings.iter().collect::<Vec<_>>());
         }
+    }
+
+    /// The images to build, each as a job of a matrix. Paths start from the workspace, because that is where
+    /// the jobs check out the repository.
+    fn matrix(&self, shown: Shown<'_>, run: &WorkflowRun) -> Vec<Value> {
+        let (registry, folder) = (self.registry(), run.folder(&self.dir));
+        let from_top = |path: &str| match (folder.is_empty(), path) {
+            (true, _) => path.to_owned(),
+            (false, "" | ".") => folder.clone(),
+            (false, path) => format!("{folder}/{path}"),
+        };
+        let of = |project: &str, path: &str, image: &ImageToBuild, is_alone: bool| {
+            let own = image.image.as_deref();
+            let name = reference::name(own, &registry, project, &image.service, is_alone);
+            let context = match image.of.is_remote {
+                true => image.of.context.clone(),
+                false => from_top(&image.of.context),
+            };
+            json!({
+                "project": project, "path": from_top(path), "service": image.service, "context": context,
+                "dockerfile": image.of.dockerfile.as_deref().map(from_top), "target": image.of.target,
+                "image": name, "tags": self.tags_in_matrix(shown, project, image, &name).join(","),
+            })
+        };
+        let projects = shown.projects();
+        let jobs = projects.iter().flat_map(|(project, path, images)| {
+            images.iter().map(move |image| (project, path, image, images.len() == 1))
+        });
+        distinct(jobs.map(|(project, path, image, is_alone)| of(project, path, image, is_alone)))
+    }
+
+    /// The tags that the job of an image may set.
+    fn tags_in_matrix(
+        &self,
+        shown: Shown<'_>,
+        project: &str,
+        image: &ImageToBuild,
+        name: &str,
+    ) -> Vec<String> {
+        if let Shown::Builds(builds, _) = shown {
+            let is_it = |built: &&ImageOutcome| built.project == project && built.service == image.service;
+            return builds.images.iter().find(is_it).map(|built| built.tags.clone()).unwrap_or_default();
+        }
+        let Some(commit) = shown.commit() else { return Vec::new() };
+        let key = (project.to_owned(), image.service.clone());
+        let moves = self.movable.get().is_some_and(|movable| movable.contains(&key));
+        let shared = if moves { reference::shared_tags(name, image.image.as_deref()) } else { Vec::new() };
+        std::iter::once(reference::commit_tag(name, commit)).chain(shared).collect()
     }
 
     fn render(&self, shown: Shown<'_>, format: Format, w: &mut dyn Write) -> std::io::Result<()> {
@@ -147,8 +209,13 @@ impl Shown<'_> {
     /// Its messages.
     fn diagnostics(&self) -> Vec<Cow<'_, Diagnostic>> {
         let found: Vec<&Diagnostic> = match self {
-            Self::Verdict(verdict, _) => return closed(verdict).into_iter().map(Cow::Owned).collect(),
-            Self::Builds(builds, _) => return failed(builds).into_iter().map(Cow::Owned).collect(),
+            Self::Verdict(verdict, _) => {
+                return with_blocked(closed(verdict), verdict).into_iter().map(Cow::Owned).collect();
+            }
+            Self::Builds(builds, _) => {
+                let found = with_blocked(failed(builds), &builds.verdict);
+                return found.into_iter().map(Cow::Owned).collect();
+            }
             Self::Plan(plan) => {
                 let problems = plan.hosts.iter().flat_map(|host| &host.projects);
                 let problems = problems.flat_map(|project| &project.problems);
@@ -179,6 +246,7 @@ impl Shown<'_> {
             Self::Outcome(outcome) if is_well && !outcome.hosts.iter().any(|host| host.changed) => {
                 "unchanged"
             }
+            Self::Verdict(..) | Self::Builds(..) if exit == Exit::Usage => "blocked",
             Self::Verdict(verdict, _) => gate(verdict.gate),
             _ => word(exit),
         }
@@ -226,7 +294,7 @@ impl Shown<'_> {
     }
 
     /// The other outputs.
-    fn outputs(&self, registry: &str) -> Vec<Output> {
+    fn outputs(&self, matrix: &[Value]) -> Vec<Output> {
         let mut results = Vec::new();
         let changed = match self {
             Self::Plan(plan) => Some(!plan.is_empty()),
@@ -235,18 +303,7 @@ impl Shown<'_> {
             Self::Check(_) => return results,
         };
         let projects = self.projects();
-        let images = projects.iter().flat_map(|(project, path, images)| {
-            images.iter().map(move |built| {
-                let own = built.image.as_deref();
-                let name = reference::name(own, registry, project, &built.service, images.len() == 1);
-                let tags = self.commit().map(|commit| reference::tags(&name, own, commit)).unwrap_or_default();
-                json!({
-                    "project": project, "path": path, "service": built.service, "context": built.of.context,
-                    "dockerfile": built.of.dockerfile, "target": built.of.target, "image": name, "tags": tags.join(","),
-                })
-            })
-        });
-        let matrix = json!({"include": distinct(images)});
+        let matrix = json!({"include": matrix});
         let names = json!(distinct(projects.iter().map(|(project, ..)| *project)));
         if let Some(changed) = changed {
             results.push(Output { name: "changed", value: changed.to_string() });
@@ -318,10 +375,18 @@ fn failed(builds: &Builds) -> Vec<Diagnostic> {
     failed.chain(if is_closed { closed(&builds.verdict) } else { Vec::new() }).collect()
 }
 
-/// The projects of a plan that have something to do.
+/// Messages about a verdict, and about the projects that are blocked.
+fn with_blocked(mut found: Vec<Diagnostic>, verdict: &Verdict) -> Vec<Diagnostic> {
+    found.extend(verdict.blocked.iter().flat_map(|project| &project.problems).cloned());
+    found
+}
+
+/// The projects of a plan that have something to do, each with its folder and the images to build.
 fn of_plan(plan: &Plan) -> Vec<(&str, &str, &[ImageToBuild])> {
     let of = plan.hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.is_empty());
-    of.map(|project| (&*project.name, &*project.path, &*project.images)).collect()
+    let images = |project: &'_ ProjectPlan| project.builds();
+    of.map(|project| (&*project.name, &*project.path, if images(project) { &*project.images } else { &[] }))
+        .collect()
 }
 
 /// Each item once, in the order of its first occurrence.

@@ -84,6 +84,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     plans.extend(outcome.hosts.into_iter().map(plan_of));
     let plan = Plan { version: VERSION, commit: outcome.commit, dirty, base: None, hosts: plans };
     let exit = if failed == Exit::Done { plan.exit(args.select.exit_code) } else { failed };
+    context.find_movable(&plan).await;
     context.publish(Shown::Plan(&plan), exit)?;
     Ok(exit)
 }

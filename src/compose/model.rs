@@ -336,6 +336,9 @@ pub enum SharedPart {
 pub struct BuiltOf {
     /// The folder of the build context, or a remote address.
     pub context: String,
+    /// Whether the context is a remote address.
+    #[serde(skip)]
+    pub is_remote: bool,
     /// The Dockerfile; `None` if it is inline or in a remote context.
     pub dockerfile: Option<String>,
     /// The build stage (`target`).

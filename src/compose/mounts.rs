@@ -127,6 +127,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
         let shown = |path: &RootPath| self.context.files.shown(path);
         self.built_of = Some(BuiltOf {
             context: folder.as_ref().map_or_else(|| context.text.to_string(), shown),
+            is_remote: folder.is_none(),
             dockerfile: dockerfile.as_ref().filter(|_| build.get("dockerfile_inline").is_none()).map(shown),
             target: build.get("target").and_then(Node::as_str).map(str::to_owned),
         });

@@ -3,6 +3,7 @@
 //! Owns the event that started a run, and every call of the API. [`crate::report`] owns the texts of comments
 //! and statuses. An edge, except for [`refusal`] and [`trigger`].
 
+pub mod branches;
 pub mod checks;
 pub mod client;
 pub mod comment;

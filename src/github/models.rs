@@ -7,6 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::images::gate::checks::Conclusion;
 
+/// A [repository](https://docs.github.com/rest/repos/repos).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Repository {
+    pub(super) default_branch: String,
+}
+
+/// A [branch](https://docs.github.com/rest/branches/branches).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Branch {
+    pub(super) commit: BranchCommit,
+}
+
+/// The newest commit of a branch.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct BranchCommit {
+    pub(super) sha: String,
+}
+
 /// A [check run](https://docs.github.com/rest/checks/runs).
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct CheckRun {

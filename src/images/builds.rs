@@ -26,10 +26,22 @@ pub struct ImageOutcome {
     pub image: String,
     /// Its tags, each with its name in front.
     pub tags: Vec<String>,
+    /// The tags that it did not get, because they belong to another commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmoved: Vec<UnmovedTag>,
     /// Its digest, `sha256:…`; `None` if nothing was built or buildx does not report it.
     pub digest: Option<String>,
     /// The result.
     pub result: ImageResult,
+}
+
+/// Tag that stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnmovedTag {
+    /// The tag, with the image's name in front.
+    pub tag: String,
+    /// The reason.
+    pub why: String,
 }
 
 /// Result of building an image.

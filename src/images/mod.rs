@@ -1,6 +1,8 @@
 //! Images: their names, the gate that decides whether they may be built, and the results of builds.
 
+pub mod bake;
 pub mod builds;
 pub mod gate;
+pub mod moving;
 pub mod platform;
 pub mod reference;

@@ -41,12 +41,17 @@ pub fn name(image: Option<&str>, registry: &str, project: &str, service: &str, i
     format!("{}/{}", registry.trim_end_matches('/'), own.trim_matches(['.', '-', '_']))
 }
 
-/// Tags of an image that is built from a commit: one of the commit's own, `latest`, and the one in the
-/// compose file.
+/// Tag of an image that belongs to one commit and never moves.
 #[must_use]
-pub fn tags(name: &str, image: Option<&str>, sha: &str) -> Vec<String> {
+pub fn commit_tag(name: &str, sha: &str) -> String {
     let short: String = sha.chars().take(DIGITS).collect();
-    let mut tags = vec![format!("{name}:sha-{short}"), format!("{name}:latest")];
+    format!("{name}:sha-{short}")
+}
+
+/// Tags of an image that all commits share: `latest`, and the one in the compose file.
+#[must_use]
+pub fn shared_tags(name: &str, image: Option<&str>) -> Vec<String> {
+    let mut tags = vec![format!("{name}:latest")];
     if let Some(own) = image.and_then(|image| parts(image).1).map(|tag| format!("{name}:{tag}"))
         && !tags.contains(&own)
     {
@@ -55,10 +60,37 @@ pub fn tags(name: &str, image: Option<&str>, sha: &str) -> Vec<String> {
     tags
 }
 
-/// Registry of a repository `owner/name` on GitHub. Image names are in lowercase there.
+/// Registry of a repository `owner/name` on the server at an address: `ghcr.io` for GitHub itself, and
+/// [`containers.HOST`](https://docs.github.com/enterprise-server/packages/working-with-a-github-packages-registry/working-with-the-container-registry)
+/// for an Enterprise Server or a subdomain of ghe.com. Image names are in lowercase there.
 #[must_use]
-pub fn registry(repository: &str) -> String {
-    format!("ghcr.io/{}", repository.split('/').next().unwrap_or(repository).to_lowercase())
+pub fn registry(server: &str, repository: &str) -> String {
+    let owner = repository.split('/').next().unwrap_or(repository).to_lowercase();
+    let host = server.rsplit("://").next().unwrap_or_default();
+    let host = host.split(['/', ':']).next().unwrap_or_default().to_lowercase();
+    match host.as_str() {
+        "" | "github.com" | "www.github.com" => format!("ghcr.io/{owner}"),
+        host => format!("containers.{host}/{owner}"),
+    }
+}
+
+/// Whether the name of an image holds a capital letter, which no registry takes. The host of the registry,
+/// the tag and variables that are not known do not count.
+#[must_use]
+pub fn has_capitals(image: &str) -> bool {
+    let mut known = String::with_capacity(image.len());
+    let mut rest = image;
+    while let Some((before, after)) = rest.split_once("${") {
+        known.push_str(before);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    known.push_str(rest);
+    let name = parts(&known).0;
+    let path = match name.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host.eq_ignore_ascii_case("localhost") => path,
+        _ => name,
+    };
+    path.chars().any(char::is_uppercase)
 }
 
 #[cfg(test)]
@@ -84,14 +116,48 @@ mod tests {
         assert_eq!(name(Some("ghcr.io/ann/app:main"), "ghcr.io/x", "blog", "web", true), "ghcr.io/ann/app");
         assert_eq!(name(None, "ghcr.io/ann", "blog", "web", true), "ghcr.io/ann/blog");
         assert_eq!(name(None, "ghcr.io/ann/", "web/My Blog", "web", false), "ghcr.io/ann/my-blog-web");
-        assert_eq!(registry("Ann/Side"), "ghcr.io/ann");
+    }
+
+    #[test]
+    fn the_registry_is_that_of_the_server() {
+        for (server, expected) in [
+            ("https://github.com", "ghcr.io/ann"),
+            ("https://github.com/", "ghcr.io/ann"),
+            ("https://Git.Example.com:8443/", "containers.git.example.com/ann"),
+            ("https://acme.ghe.com", "containers.acme.ghe.com/ann"),
+            ("", "ghcr.io/ann"),
+        ] {
+            assert_eq!(registry(server, "Ann/Side"), expected, "{server}");
+        }
+    }
+
+    #[test]
+    fn capital_letters_count_in_the_path_of_a_name_only() {
+        for (image, has) in [
+            ("ghcr.io/Ann/app:main", true),
+            ("ghcr.io/ann/App", true),
+            ("App", true),
+            ("Ann/app:1", true),
+            ("ghcr.io/${OWNER}/App:1", true),
+            ("ghcr.io/ann/app:RC1", false),
+            ("ghcr.io/ann/app@sha256:AB", false),
+            ("GHCR.io/ann/app", false),
+            ("LOCALHOST/app", false),
+            ("127.0.0.1:5000/app:X", false),
+            ("ghcr.io/${OWNER}/app:${TAG}", false),
+            ("${IMAGE}", false),
+            ("app:${Tag", false),
+        ] {
+            assert_eq!(has_capitals(image), has, "{image}");
+        }
     }
 
     #[test]
     fn the_tag_of_the_compose_file_is_one_of_the_tags() {
         let sha = "0123456789abcdef0123456789abcdef01234567";
-        assert_eq!(tags("a/b", None, sha), ["a/b:sha-0123456789ab", "a/b:latest"]);
-        assert_eq!(tags("a/b", Some("a/b:main"), sha), ["a/b:sha-0123456789ab", "a/b:latest", "a/b:main"]);
-        assert_eq!(tags("a/b", Some("a/b:latest"), sha).len(), 2);
+        assert_eq!(commit_tag("a/b", sha), "a/b:sha-0123456789ab");
+        assert_eq!(shared_tags("a/b", None), ["a/b:latest"]);
+        assert_eq!(shared_tags("a/b", Some("a/b:main")), ["a/b:latest", "a/b:main"]);
+        assert_eq!(shared_tags("a/b", Some("a/b:latest")), ["a/b:latest"]);
     }
 }

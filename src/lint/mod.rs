@@ -5,6 +5,7 @@
 
 mod container_names;
 mod idle_hooks;
+mod image_names;
 mod image_tags;
 mod missing_files;
 mod published_ports;
@@ -21,6 +22,7 @@ use crate::state::wanted::WantedProject;
 const RULES: &[fn(&HostProjects<'_>) -> Vec<Diagnostic>] = &[
     container_names::check,
     idle_hooks::check,
+    image_names::check,
     image_tags::check,
     missing_files::check,
     published_ports::check,

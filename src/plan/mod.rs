@@ -460,4 +460,10 @@ impl ProjectPlan {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.actions.is_empty() && self.problems.is_empty()
     }
+
+    /// Whether images have to be built for it, and may be: of a project that cannot be deployed, none is.
+    #[must_use]
+    pub fn builds(&self) -> bool {
+        !self.images.is_empty() && self.problems.is_empty()
+    }
 }

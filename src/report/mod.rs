@@ -5,6 +5,7 @@
 //! messages and log lines come from repositories and hosts and are hostile. They pass through [`escape`]
 //! before they are written, so that they can neither move a cursor nor be a workflow command.
 
+mod blocked;
 pub mod comment;
 pub mod diagnostic;
 pub mod escape;

@@ -743,3 +743,47 @@ fn a_called_build_judges_its_own_tests_or_the_jobs_of_its_caller() {
     push(&workflows, &registry, &before).exits(0).prints("1 image built");
     assert_eq!(bed.inside("app/web", &["cat", "/page"]), "exit 0");
 }
+
+// Merged pull requests.
+
+#[test]
+fn a_squash_merge_is_tested_built_and_deployed_like_a_push() {
+    let (workflows, registry) = (Workflows::new("actsquash"), Registry::start());
+    let bed = &workflows.bed;
+    chain(&workflows, &registry, "@echo all well");
+    plugins(bed);
+    let on = "  push:\n    branches: [main]\n";
+    let workflow = std::fs::read_to_string(bed.repo(".github/workflows/build.yml")).unwrap();
+    assert!(workflow.contains(on), "{workflow}");
+    workflows.workflow("build.yml", &workflow.replace(on, "  pull_request:\n    types: [closed]\n"));
+    let base = workflows.head();
+    bed.git(&["checkout", "-q", "-b", "topic"]);
+    bed.write("services/app/page", "two");
+    bed.commit();
+    bed.write("services/app/page", "three");
+    bed.commit();
+    let head = workflows.head();
+    bed.git(&["checkout", "-q", "main"]);
+    bed.git(&["merge", "-q", "--squash", "topic"]);
+    bed.git(&["commit", "-q", "-m", "page three (#7)"]);
+    let merge = workflows.head();
+    let run = |merged: bool| {
+        let repo = json!({"id": 1, "full_name": REPOSITORY});
+        let payload = json!({"action": "closed", "number": 7, "repository": {"default_branch": "main"}, "pull_request": {
+            "number": 7, "merged": merged, "merge_commit_sha": merge, "commits": 2,
+            "base": {"sha": base, "ref": "main", "repo": repo}, "head": {"sha": head, "ref": "topic", "repo": repo}}});
+        let mut act = workflows.act("pull_request", &payload);
+        let config = bed.path("docker-config");
+        act.args(["-W", ".github/workflows/build.yml", "--var", &format!("REGISTRY={}", registry.address())]);
+        act.env("DOCKER_CONFIG", &config).args(["--env", &format!("DOCKER_CONFIG={}", config.display())]);
+        workflows.run(&mut act)
+    };
+    workflows.github.state().branches.insert("main".to_owned(), merge.clone());
+    run(true).exits(0).prints("1 image built").prints("3 projects done");
+    let short = format!("sha-{}", &merge[..12]);
+    assert_eq!(registry.tags("ann/app"), ["latest", "main", &short]);
+    assert_eq!(registry.label("ann/app", "latest", "org.opencontainers.image.revision"), merge);
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "three");
+    // Closed without a merge, the commit is none of the pull request's.
+    run(false).exits(1).prints("neither the pull request nor its merge is checked out");
+}

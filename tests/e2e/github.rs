@@ -30,6 +30,8 @@ pub(crate) struct GitHub {
 pub(crate) struct State {
     /// Comments of all issues: number of the issue, and the comment.
     pub(crate) comments: Vec<(u64, Value)>,
+    /// Newest commit of each branch; none: the repository is not found.
+    pub(crate) branches: BTreeMap<String, String>,
     /// Newest commit of each pull request.
     pub(crate) heads: BTreeMap<u64, String>,
     /// Repositories of the pull requests that come from a fork.
@@ -291,6 +293,17 @@ fn respond(
     match (method, template.trim_start_matches("/repos/{owner}/{repo}")) {
         // The answer that the token of a workflow gets.
         ("GET", "/user") => (403, Vec::new(), json!({"message": "Resource not accessible by integration"})),
+        ("GET", "") if !state.branches.is_empty() => {
+            let mut repository = sample("200");
+            repository["default_branch"] = json!("main");
+            (200, Vec::new(), repository)
+        }
+        ("GET", "/branches/{branch}") => {
+            let Some(newest) = state.branches.get(found["branch"]) else { return not_found() };
+            let mut branch = sample("200");
+            merge(&mut branch, &json!({"name": found["branch"], "commit": {"sha": newest}}));
+            (200, Vec::new(), branch)
+        }
         ("GET", "/pulls/{pull_number}") => {
             let Some(head) = state.heads.get(&number("pull_number")) else { return not_found() };
             let mut pull = sample("200");

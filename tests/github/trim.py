@@ -14,6 +14,8 @@ import sys
 REPO = "/repos/{owner}/{repo}"
 CALLS = [
     ("get", "/user"),
+    ("get", REPO),
+    ("get", f"{REPO}/branches/{{branch}}"),
     ("get", f"{REPO}/pulls/{{pull_number}}"),
     ("get", f"{REPO}/commits/{{commit_sha}}/pulls"),
     ("get", f"{REPO}/issues/{{issue_number}}/comments"),

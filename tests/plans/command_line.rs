@@ -171,6 +171,17 @@ fn check_names_the_line_and_fails() {
 }
 
 #[test]
+fn check_finds_capital_letters_in_names_of_images() {
+    let repo = repository();
+    let compose = "services:\n  web: {build: ., image: 'ghcr.io/Ann/app:Main'}\n  db: {image: 'ghcr.io/ann/db:V1'}\n  env: {image: '${HUB}/Side/app:1'}\n";
+    repo.write("services/blog/compose.yml", compose).write("services/blog/Dockerfile", "FROM x\n");
+    let output = ghdeploy(repo.top(), &["check"]).exits(2).stdout;
+    let message = "error: the name of the image `ghcr.io/Ann/app:Main` of service `web` has a capital letter";
+    assert!(output.contains(message) && output.contains("services/blog/compose.yml:2:"), "{output}");
+    assert!(output.contains("of service `env` has a capital letter") && !output.contains("`db`"), "{output}");
+}
+
+#[test]
 fn check_warns_of_valid_files_that_fail_when_deployed() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");

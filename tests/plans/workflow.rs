@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::program::{self, Output};
@@ -93,9 +93,15 @@ fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
     assert_eq!(matrix["include"].as_array().unwrap().len(), 1);
     let words = ["project", "path", "service", "context", "dockerfile", "image"]
         .map(|key| one[key].as_str().unwrap());
-    let wanted =
-        ["blog", "services/blog", "web", "services/blog", "services/blog/Dockerfile", "ghcr.io/local/blog"];
-    assert_eq!(words, wanted);
+    let wanted = [
+        "blog",
+        "sub/services/blog",
+        "web",
+        "sub/services/blog",
+        "sub/services/blog/Dockerfile",
+        "ghcr.io/local/blog",
+    ];
+    assert_eq!(words, wanted, "the paths start from the workspace");
     assert!(one["tags"].as_str().unwrap().starts_with("ghcr.io/local/blog:sha-"), "{one}");
     assert_eq!(get("result"), Some("planned"));
     let plan: Value = serde_json::from_str(&fs::read_to_string(get("plan").unwrap()).unwrap()).unwrap();
@@ -105,6 +111,83 @@ fn a_plan_leaves_its_outputs_a_summary_and_its_document() {
     assert!(log.contains("::endgroup::\n"), "{log}");
     // A document on stdout contains none of that.
     runner.run(&["plan", "--format", "json"]).exits(0).json();
+}
+
+/// The only image in the matrix.
+fn image(runner: &Runner) -> Value {
+    let matrix: Value = serde_json::from_str(&runner.outputs()["matrix"]).unwrap();
+    let images = matrix["include"].as_array().unwrap();
+    assert_eq!(images.len(), 1, "{matrix}");
+    images[0].clone()
+}
+
+#[test]
+fn a_matrix_names_remote_contexts_as_they_are_and_the_registry_of_its_server() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {build: 'https://example.com/x.git'}\n");
+    runner.repo.commit();
+    let mut command = runner.command(&["plan"]);
+    command.env("GITHUB_SERVER_URL", "https://git.example.com").env("GITHUB_REPOSITORY", "Ann/side");
+    program::run(&mut command).exits(0);
+    let image = image(&runner);
+    assert_eq!(
+        (&image["context"], &image["dockerfile"]),
+        (&"https://example.com/x.git".into(), &Value::Null)
+    );
+    assert_eq!(image["image"], "containers.git.example.com/ann/blog");
+    assert_eq!(image["path"], "sub/services/blog");
+}
+
+#[test]
+fn a_matrix_names_the_shared_tags_only_for_the_newest_commit_of_the_default_branch() {
+    let runner = Runner::new();
+    runner.write("services/blog/compose.yml", "services:\n  web: {build: ., image: 'x/blog:main'}\n");
+    runner.write("services/blog/Dockerfile", "FROM x\n");
+    runner.repo.commit();
+    let tags = |event: &str, payload: &Value, attempt: &str| {
+        let path = runner.dir.path().join("event.json");
+        fs::write(&path, payload.to_string()).unwrap();
+        let _ = fs::remove_file(runner.dir.path().join("output"));
+        let mut command = runner.command(&["plan"]);
+        command.env("GITHUB_EVENT_NAME", event).env("GITHUB_EVENT_PATH", path);
+        command.env("GITHUB_REF", "refs/heads/main").env("GITHUB_RUN_ATTEMPT", attempt);
+        program::run(&mut command).exits(0);
+        let tags = image(&runner)["tags"].as_str().unwrap().to_owned();
+        tags.split(',').map(|tag| tag.split_once(':').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let on = |branch: &str| json!({"ref": branch, "repository": {"default_branch": "main"}});
+    let own = format!("sha-{}", &runner.repo.sha("HEAD")[..12]);
+    assert_eq!(tags("push", &on("refs/heads/main"), "1"), [&own, "latest", "main"]);
+    assert_eq!(tags("workflow_dispatch", &json!({}), "1"), [&own, "latest", "main"]);
+    for (event, payload, attempt) in [
+        ("push", on("refs/heads/topic"), "1"),
+        ("push", on("refs/tags/v1"), "1"),
+        // Whether a re-run is about the newest commit, only a server could tell.
+        ("push", on("refs/heads/main"), "2"),
+    ] {
+        assert_eq!(tags(event, &payload, attempt), [&*own], "{payload}");
+    }
+    runner.write("services/blog/Dockerfile", "FROM y\n");
+    runner.repo.commit();
+    runner.repo.git(&["checkout", "-q", "HEAD~1"]);
+    assert_eq!(tags("workflow_dispatch", &json!({}), "1"), [&*own]);
+}
+
+#[test]
+fn a_matrix_of_more_jobs_than_github_runs_is_noted() {
+    let runner = Runner::new();
+    let add = |number: usize| {
+        runner.write(&format!("services/p{number}/compose.yml"), "services:\n  web: {build: .}\n");
+        runner.write(&format!("services/p{number}/Dockerfile"), "FROM x\n");
+    };
+    (0..256).for_each(add);
+    runner.repo.commit();
+    let note = "the matrix has 257 images, and GitHub runs at most 256 jobs of one";
+    runner.run(&["plan"]).exits(0).never_prints("jobs of one");
+    add(256);
+    runner.repo.commit();
+    let log = runner.run(&["plan"]).exits(0).stderr;
+    assert!(log.contains(&format!("::warning::{note}")), "{log}");
 }
 
 #[test]

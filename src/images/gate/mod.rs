@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
+use crate::base::diagnostic::Diagnostic;
 use checks::{Check, JobToCome, OWN_STATUSES, Relation, Standing};
 use junit::Totals;
 use reports::Reports;
@@ -111,6 +112,18 @@ pub struct Verdict {
     pub requirements: Vec<Requirement>,
     /// Each project with its own requirements.
     pub projects: Vec<ProjectVerdict>,
+    /// Projects that cannot be deployed, and of which no image is built, whatever the tests say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<BlockedProject>,
+}
+
+/// Project that cannot be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedProject {
+    /// The project.
+    pub name: String,
+    /// The reasons.
+    pub problems: Vec<Diagnostic>,
 }
 
 /// Decision on one project.
@@ -208,7 +221,8 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
         })
         .collect();
     let all = common && projects.iter().all(|project| project.gate == GateState::Open);
-    Verdict { version: VERSION, sha: sha.map(str::to_owned), gate: gate(all), requirements, projects }
+    let sha = sha.map(str::to_owned);
+    Verdict { version: VERSION, sha, gate: gate(all), requirements, projects, blocked: Vec::new() }
 }
 
 fn gate(is_proven: bool) -> GateState {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::images::builds::{Builds, ImageResult};
+use crate::report::blocked;
 use crate::report::escape::name;
 use crate::report::markdown::code;
 use crate::report::style::{Ink, Style};
@@ -29,9 +30,14 @@ impl Render for Builds {
             if let Some(digest) = &image.digest {
                 writeln!(w, "  {}", name(digest))?;
             }
+            for stays in &image.unmoved {
+                writeln!(w, "  not moved: {}: {}", name(&stays.tag), name(&stays.why))?;
+            }
         }
         if self.images.iter().any(|image| image.result == ImageResult::Closed) || self.images.is_empty() {
             self.verdict.text(w, style)?;
+        } else {
+            blocked::text(w, &self.verdict.blocked, style)?;
         }
         let with = |result| self.images.iter().filter(|image| image.result == result).count();
         let counts = [
@@ -39,11 +45,14 @@ impl Render for Builds {
             (ImageResult::Failed, "failed"),
             (ImageResult::Closed, "not started"),
         ];
+        let blocked = self.verdict.blocked.len();
+        let blocked = (blocked > 0).then(|| format!("{} blocked", count(blocked, "project")));
         let counts: Vec<String> = counts
             .into_iter()
             .map(|(result, word)| (with(result), word))
             .filter(|(number, _)| *number > 0)
             .map(|(number, word)| format!("{} {word}", count(number, "image")))
+            .chain(blocked)
             .collect();
         let said =
             if counts.is_empty() { "no image needs to be built".to_owned() } else { counts.join("; ") };
@@ -53,7 +62,9 @@ impl Render for Builds {
     fn markdown(&self, w: &mut dyn Write) -> io::Result<()> {
         let with = |result| self.images.iter().filter(|image| image.result == result).count();
         let (built, all) = (with(ImageResult::Built), self.images.len());
-        if all == 0 {
+        if all == 0 && !self.verdict.blocked.is_empty() {
+            writeln!(w, "### ghdeploy: no image built\n")?;
+        } else if all == 0 {
             writeln!(w, "### ghdeploy: no image needs to be built\n")?;
         } else {
             writeln!(w, "### ghdeploy: {built} of {all} images built from {}\n", code(&commit(&self.sha)))?;
@@ -73,10 +84,16 @@ impl Render for Builds {
             writeln!(w, "| {project} | {service} | {result} | {} | {digest} |", tags.join(" "))?;
         }
         writeln!(w)?;
-        if with(ImageResult::Closed) > 0 || all == 0 {
-            self.verdict.markdown(w)?;
+        for stays in self.images.iter().flat_map(|image| &image.unmoved) {
+            writeln!(w, "- {} was not moved: {}", code(&stays.tag), code(&stays.why))?;
         }
-        Ok(())
+        if self.images.iter().any(|image| !image.unmoved.is_empty()) {
+            writeln!(w)?;
+        }
+        if with(ImageResult::Closed) > 0 || all == 0 {
+            return self.verdict.markdown(w);
+        }
+        blocked::markdown(w, &self.verdict.blocked)
     }
 
     fn json(&self, w: &mut dyn Write) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::images::gate::checks::Standing;
 use crate::images::gate::{GateState, Requirement, Verdict};
+use crate::report::blocked;
 use crate::report::escape::name;
 use crate::report::markdown::{self, code, fold, unfold};
 use crate::report::style::{Ink, Style};
@@ -26,12 +27,18 @@ impl Render for Verdict {
             )?;
             project.requirements.iter().try_for_each(|shown| text_of_requirement(w, shown, style))?;
         }
+        blocked::text(w, &self.blocked, style)?;
         let of = self.sha.as_deref().map(|sha| format!(" for commit {}", commit(sha))).unwrap_or_default();
         write!(w, "gate {}{of}", style.ink(ink(self.gate), gate_word(self.gate)))?;
         let open = self.projects.iter().filter(|project| project.gate == GateState::Open).count();
+        let blocked = match self.blocked.len() {
+            0 => String::new(),
+            blocked => format!("; {} blocked", count(blocked, "project")),
+        };
         match self.projects.len() {
-            0 => writeln!(w, "; no image needs to be built"),
-            all => writeln!(w, ": {open} of {}", count(all, "project")),
+            0 if blocked.is_empty() => writeln!(w, "; no image needs to be built"),
+            0 => writeln!(w, "{blocked}"),
+            all => writeln!(w, ": {open} of {}{blocked}", count(all, "project")),
         }
     }
 
@@ -39,7 +46,8 @@ impl Render for Verdict {
         let of = self.sha.as_deref().map(|sha| format!(" for {}", code(&commit(sha)))).unwrap_or_default();
         writeln!(w, "### ghdeploy: gate {}{of}\n", gate_word(self.gate))?;
         markdown_of_requirements(w, self)?;
-        if self.projects.is_empty() {
+        blocked::markdown(w, &self.blocked)?;
+        if self.projects.is_empty() && self.blocked.is_empty() {
             writeln!(w, "No image needs to be built.\n")?;
         }
         unfold(w, "What was found", None)?;

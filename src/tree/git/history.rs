@@ -174,8 +174,8 @@ impl Repository {
         .map(|_| ())
     }
 
-    /// The newest commit of a branch at `origin`, with the name of the branch; of the default branch if none is
-    /// named. First with the clone's own credentials, then with a token.
+    /// The newest commit of a branch at `origin`, with the name of the branch; of the default branch if none
+    /// is named. First with the clone's own credentials, then with a token.
     ///
     /// # Errors
     ///
@@ -242,7 +242,8 @@ impl Repository {
         self.symbolic("HEAD", "refs/heads/")
     }
 
-    /// The default branch, as far as the clone shows it: that of `origin`, the only branch, or `main` or `master`.
+    /// The default branch, as far as the clone shows it: that of `origin`, the only branch, or `main` or
+    /// `master`.
     #[must_use]
     pub fn default_branch(&self) -> Option<String> {
         if let Some(branch) = self.symbolic("refs/remotes/origin/HEAD", "refs/remotes/origin/") {
@@ -258,7 +259,8 @@ impl Repository {
         }
     }
 
-    /// The newest commit of a branch in this clone: of the branch itself, or of what `origin` had at the last fetch.
+    /// The newest commit of a branch in this clone: of the branch itself, or of what `origin` had at the last
+    /// fetch.
     #[must_use]
     pub fn newest_here(&self, branch: &str) -> Option<String> {
         let of = |name: String| self.objects.find(&name).ok()?.filter(Object::is_commit);

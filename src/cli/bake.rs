@@ -3,6 +3,7 @@
 //! Bake reads the compose files by itself; what is added are tags, labels, where the result goes, and
 //! permission for exactly what the compose files name ([`crate::images::bake`]).
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -134,9 +135,10 @@ impl Bake<'_> {
     /// The words of bake if it cannot read the compose files.
     pub(super) fn command(&self, buildx: Buildx, tags: &[&str], metadata: &Path) -> Result<Command, String> {
         let mut print = self.bake(tags);
-        let printed = print.arg("--print").arg(self.target()).stderr(Stdio::inherit()).output();
+        let printed = print.arg("--print").arg(self.target()).output();
         let printed = printed.map_err(|error| format!("failed to start docker: {error}"))?;
         if !printed.status.success() {
+            let _ = std::io::stderr().lock().write_all(&printed.stderr);
             return Err("docker buildx bake cannot read its compose files".to_owned());
         }
         let accesses =

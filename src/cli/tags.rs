@@ -87,7 +87,8 @@ impl<'a> Tags<'a> {
             Ok(trigger) => trigger.branch_of(&self.head, run.git_ref.as_deref(), run.repository.as_deref()),
             Err(_) => OnBranch::Unknown,
         });
-        let named = run.and_then(|run| run.default_branch.clone());
+        let configured = self.context.config.branch.clone();
+        let named = configured.or_else(|| run.and_then(|run| run.default_branch.clone()));
         if let OnBranch::Other(elsewhere) = on {
             let newest = Err("it was not asked for".to_owned());
             return Position { branch: named, elsewhere: Some(elsewhere), newest };

@@ -42,6 +42,8 @@ pub struct Config {
     pub gate: GateConfig,
     /// `build.registry`: the registry and path of images that name none, such as `ghcr.io/ann`.
     pub registry: Option<String>,
+    /// `build.branch`: the branch whose newest commit gets the tags that servers pull; `None`: the default branch.
+    pub branch: Option<String>,
     /// `notify`: where notifications go.
     pub notify: Notify,
     /// `github`: what a workflow run reports to GitHub.
@@ -61,6 +63,7 @@ impl Default for Config {
             health: Health::default(),
             gate: GateConfig::default(),
             registry: None,
+            branch: None,
             notify: Notify::default(),
             github: GitHub::default(),
             prune: false,
@@ -243,6 +246,7 @@ impl ConfigReader<'_> {
             health,
             gate,
             registry: raw.build.registry.and_then(|registry| self.registry(registry)),
+            branch: raw.build.branch.and_then(|branch| self.branch(branch)),
             notify: Notify {
                 slack: raw.notify.slack.and_then(|name| self.variable("slack", name.0)),
                 webhook: raw.notify.webhook.and_then(|name| self.variable("webhook", name.0)),
@@ -381,6 +385,16 @@ impl ConfigReader<'_> {
             None,
             "expected a registry and a path in small letters, such as ghcr.io/ann",
         );
+        None
+    }
+
+    fn branch(&mut self, text: String) -> Option<String> {
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+        if !text.is_empty() && !text.starts_with(['-', '/']) && !text.contains("..") && !text.contains(is_odd)
+        {
+            return Some(text);
+        }
+        self.problem(&["build", "branch"], None, "expected the name of a branch, such as main");
         None
     }
 

@@ -83,9 +83,10 @@ pub(super) struct RawGitHub {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with `registry`")]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `registry` and `branch`")]
 pub(super) struct RawBuild {
     pub(super) registry: Option<String>,
+    pub(super) branch: Option<String>,
 }
 
 /// A text, or a list of them.

@@ -24,6 +24,7 @@ hosts:
 sync: {ignore: ["*.md"], include: [".env.production"]}
 health: {timeout: 1m30s, stable_for: 5s, log_lines: 50}
 gate: {checks: ["test*", "test ({project})"], junit: ["**/junit*.xml"], timeout: 30m}
+build: {registry: "ghcr.io/ann", branch: release/1.x}
 notify: {slack: SLACK_WEBHOOK_URL}
 prune: true
 keep: 3
@@ -51,6 +52,10 @@ keep: 3
     assert_eq!(config.sync.include, [".env.production"]);
     assert_eq!(config.health.timeout, Duration::from_secs(90));
     assert_eq!(config.gate.timeout, Duration::from_secs(1800));
+    assert_eq!(
+        (config.registry.as_deref(), config.branch.as_deref()),
+        (Some("ghcr.io/ann"), Some("release/1.x"))
+    );
     assert_eq!(config.notify.slack.as_deref(), Some("SLACK_WEBHOOK_URL"));
     assert_eq!((config.prune, config.keep, config.health.log_lines), (true, 3, 50));
 }
@@ -173,6 +178,18 @@ keep: 0
     ghdeploy.yml:15:17: notify.slack: expected the name of an environment variable, never its value
     ghdeploy.yml:16:7: keep: at least 1 release must be kept, the one that runs
     "
+    );
+}
+
+#[test]
+fn a_registry_is_in_small_letters_and_a_branch_is_one_name() {
+    insta::assert_snapshot!(
+        ["build: {registry: ghcr.io/Ann}\n", "build: {branch: --all}\n", "build: {branch: 'a b'}\n"].map(problems).concat(),
+        @"
+        ghdeploy.yml:1:19: build.registry: expected a registry and a path in small letters, such as ghcr.io/ann
+        ghdeploy.yml:1:17: build.branch: expected the name of a branch, such as main
+        ghdeploy.yml:1:17: build.branch: expected the name of a branch, such as main
+        "
     );
 }
 

@@ -167,6 +167,12 @@ fn a_matrix_names_the_shared_tags_only_for_the_newest_commit_of_the_default_bran
     ] {
         assert_eq!(tags(event, &payload, attempt), [&*own], "{payload}");
     }
+    // Another branch may be the one that is deployed.
+    runner.write("ghdeploy.yml", "build: {branch: production}\n");
+    assert_eq!(tags("push", &on("refs/heads/main"), "1"), [&*own]);
+    runner.repo.git(&["branch", "production"]);
+    assert_eq!(tags("push", &on("refs/heads/production"), "1"), [&own, "latest", "main"]);
+    runner.write("ghdeploy.yml", "");
     runner.write("services/blog/Dockerfile", "FROM y\n");
     runner.repo.commit();
     runner.repo.git(&["checkout", "-q", "HEAD~1"]);

@@ -6,6 +6,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
 use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
+use crate::images::reference;
 use crate::lint::{HostProjects, lint};
 use crate::outcome::queries::CheckReport;
 use crate::plan::{circles, same_name};
@@ -45,6 +46,12 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report.diagnostics.extend(circles(&wanted.projects));
         let host = HostProjects { projects: &wanted.projects, files: &tree, is_named: target.is_named };
         report.diagnostics.extend(lint(&host));
+    }
+    if reference::has_capitals(&context.registry()) {
+        let message = format!("the registry `{}` has a capital letter", context.registry());
+        report.diagnostics.push(Diagnostic::error(message, None).help(
+            "set `build.registry` or GHDEPLOY_REGISTRY in small letters: images without a name of their own go there",
+        ));
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");

@@ -263,3 +263,30 @@ fn an_event_without_a_base_counts_everything_as_added() {
     here.is_unknown("schedule", &json!({"schedule": "0 4 * * *"}), "a run by schedule");
     here.is_unknown("pull_request", &json!({}), "`pull_request.number` of the event is not a number");
 }
+
+#[test]
+fn a_shallow_clone_asks_its_origin_which_commit_is_the_newest() {
+    let origin = Origin::new();
+    let repo = &origin.repo;
+    repo.write("services/blog/compose.yml", "services:\n  web: {build: .}\n");
+    repo.write("services/blog/Dockerfile", "FROM x\n").commit();
+    let first = origin.sha("main");
+    repo.write("services/wiki/other", "x").commit();
+    let second = origin.sha("main");
+    let tags = |commit: &str| {
+        let here = origin.checkout(commit, 1);
+        let output = origin.dir.path().join("output");
+        let _ = std::fs::remove_file(&output);
+        let mut command = program::ghdeploy(here.repo.top(), origin.dir.path());
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "schedule");
+        command.env("GITHUB_REF", "refs/heads/main").env("GITHUB_RUN_ATTEMPT", "2");
+        command.env("GIT_ALLOW_PROTOCOL", "file").env("GITHUB_OUTPUT", &output);
+        program::run(command.arg("plan")).exits(0);
+        let output = std::fs::read_to_string(output).unwrap();
+        let (_, rest) = output.split_once("\"tags\":\"").unwrap();
+        rest.split('"').next().unwrap().split(',').count()
+    };
+    assert_eq!((tags(&first), tags(&second)), (2, 2), "the newest commit has the same image");
+    repo.write("services/blog/Dockerfile", "FROM y\n").commit();
+    assert_eq!((tags(&second), tags(&origin.sha("main"))), (1, 2));
+}

@@ -179,6 +179,12 @@ fn check_finds_capital_letters_in_names_of_images() {
     let message = "error: the name of the image `ghcr.io/Ann/app:Main` of service `web` has a capital letter";
     assert!(output.contains(message) && output.contains("services/blog/compose.yml:2:"), "{output}");
     assert!(output.contains("of service `env` has a capital letter") && !output.contains("`db`"), "{output}");
+    repo.write("services/blog/compose.yml", "services:\n  web: {build: .}\n");
+    ghdeploy(repo.top(), &["check"]).exits(0);
+    let mut command = program::ghdeploy(repo.top(), repo.top());
+    program::run(command.env("GHDEPLOY_REGISTRY", "ghcr.io/Ann").arg("check"))
+        .exits(2)
+        .prints("the registry `ghcr.io/Ann` has a capital letter");
 }
 
 #[test]

@@ -89,20 +89,27 @@ impl<'a> Tags<'a> {
         });
         let configured = self.context.config.branch.clone();
         let named = configured.or_else(|| run.and_then(|run| run.default_branch.clone()));
-        if let OnBranch::Other(elsewhere) = on {
+        let elsewhere = |branch: Option<&String>| match &on {
+            OnBranch::Other(elsewhere) => Some(elsewhere.clone()),
+            OnBranch::Branch(on) if branch.is_some_and(|branch| branch != on) => {
+                Some(format!("the branch `{on}`"))
+            }
+            _ => None,
+        };
+        if let Some(elsewhere) = elsewhere(named.as_ref()) {
             let newest = Err("it was not asked for".to_owned());
             return Position { branch: named, elsewhere: Some(elsewhere), newest };
         }
-        let (branch, newest) = self.newest(named).await;
-        let elsewhere = match (on, &branch) {
-            (OnBranch::Branch(on), Some(branch)) if on != *branch => Some(format!("the branch `{on}`")),
-            _ => None,
-        };
-        Position { branch, elsewhere, newest }
+        let (branch, newest) = self.newest(named, &on).await;
+        Position { elsewhere: elsewhere(branch.as_ref()), branch, newest }
     }
 
     /// The default branch and its newest commit.
-    async fn newest(&mut self, named: Option<String>) -> (Option<String>, Result<Newest, String>) {
+    async fn newest(
+        &mut self,
+        named: Option<String>,
+        on: &OnBranch,
+    ) -> (Option<String>, Result<Newest, String>) {
         let (branch, certain) = match self.asked(named.clone()).await {
             Ok((branch, commit)) => (branch, Some(commit)),
             Err(why) => {
@@ -119,22 +126,30 @@ impl<'a> Tags<'a> {
         let Some(commit) = certain.or_else(here).or_else(|| self.pushed()) else {
             return (branch, Err("neither its server nor this clone shows it".to_owned()));
         };
-        let is_built = commit == self.head || self.is_ahead(branch.as_deref(), &commit);
+        let is_built = commit == self.head || self.is_ahead(branch.as_deref(), on, &commit);
         (branch, Ok(Newest { commit, is_certain, is_built }))
     }
 
-    /// The commit that this run is about, if it was started by the push of that commit.
+    /// The commit that is built, if the push of it has started this run.
     fn pushed(&self) -> Option<String> {
         let run = self.context.workflow.as_ref()?;
-        matches!(run.trigger, Ok(Trigger::Push { .. })).then(|| self.head.clone())
+        let is_it =
+            matches!(&run.trigger, Ok(Trigger::Push { after: Some(after), .. }) if *after == self.head);
+        is_it.then(|| self.head.clone())
     }
 
-    /// Whether a person's own commits on the default branch are built, which its server does not have yet.
-    fn is_ahead(&self, branch: Option<&str>, newest: &str) -> bool {
-        self.context.workflow.is_none()
-            && branch.is_some()
-            && self.repository.branch().as_deref() == branch
-            && self.repository.is_ancestor(newest, &self.head) == Some(true)
+    /// Whether the commit was made from `newest` on the same branch. That is so for a person's own commits, which the
+    /// server does not have yet, and for a push that is so recent that GitHub still answers with the commit before it.
+    fn is_ahead(&self, branch: Option<&str>, on: &OnBranch, newest: &str) -> bool {
+        let Some(branch) = branch else { return false };
+        let Some(run) = &self.context.workflow else {
+            return self.repository.branch().as_deref() == Some(branch)
+                && self.repository.is_ancestor(newest, &self.head) == Some(true);
+        };
+        let is_next =
+            matches!(&run.trigger, Ok(Trigger::Push { before: Some(before), .. }) if before == newest);
+        // By the time of a re-run, the branch may have been reset.
+        run.attempt == 1 && *on == OnBranch::Branch(branch.to_owned()) && is_next && self.pushed().is_some()
     }
 
     /// The default branch and its newest commit, by what its server answers.

@@ -14,6 +14,8 @@ pub enum Trigger {
     Push {
         /// The commit of the ref before; `None` if the ref is new.
         before: Option<String>,
+        /// The commit of the ref now; `None` if the ref was removed.
+        after: Option<String>,
         /// The ref, such as `refs/heads/main`; `None` if the event does not name it.
         to: Option<String>,
     },
@@ -166,9 +168,9 @@ impl Trigger {
                 })
             }
             "push" => {
-                let before = payload.get("before").and_then(Value::as_str).unwrap_or_default();
-                let to = payload.get("ref").and_then(Value::as_str).map(str::to_owned);
-                Self::Push { before: is_sha(before).then(|| before.to_owned()), to }
+                let text = |name: &str| payload.get(name).and_then(Value::as_str).map(str::to_owned);
+                let commit = |name: &str| text(name).filter(|text| is_sha(text));
+                Self::Push { before: commit("before"), after: commit("after"), to: text("ref") }
             }
             "merge_group" => {
                 Self::MergeGroup { base: sha("/merge_group/base_sha")?, head: sha("/merge_group/head_sha")? }
@@ -229,13 +231,17 @@ mod tests {
         json!({"pull_request": {"number": 7, "base": {"sha": A, "repo": {"id": 1}}, "head": {"sha": B, "repo": head_repository}}})
     }
 
+    fn push_of(before: Option<&str>, after: Option<&str>) -> Trigger {
+        Trigger::Push { before: before.map(str::to_owned), after: after.map(str::to_owned), to: None }
+    }
+
     #[test]
     fn a_push_has_the_commit_before_it_unless_the_ref_is_new() {
         let push = |before: &str| Trigger::read("push", &json!({"before": before, "after": B})).unwrap();
-        assert_eq!(push(A), Trigger::Push { before: Some(A.to_owned()), to: None });
-        assert_eq!(push(ZEROS), Trigger::Push { before: None, to: None });
-        assert_eq!(push("--upload-pack=x"), Trigger::Push { before: None, to: None });
-        assert_eq!(Trigger::read("push", &json!({})).unwrap(), Trigger::Push { before: None, to: None });
+        assert_eq!(push(A), push_of(Some(A), Some(B)));
+        assert_eq!(push(ZEROS), push_of(None, Some(B)));
+        assert_eq!(push("--upload-pack=x"), push_of(None, Some(B)));
+        assert_eq!(Trigger::read("push", &json!({})).unwrap(), push_of(None, None));
     }
 
     #[test]

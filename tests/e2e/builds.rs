@@ -281,6 +281,22 @@ fn a_late_run_moves_shared_tags_if_no_newer_commit_has_changed_its_image() {
 }
 
 #[test]
+fn a_push_that_github_does_not_know_of_yet_moves_shared_tags_and_a_reset_branch_does_not() {
+    let registry = Registry::start();
+    let runner = with_registry(&registry);
+    let before = runner.head();
+    runner.newest(&before);
+    runner.write("services/app/page", "two");
+    runner.commit();
+    let push = json!({"ref": "refs/heads/main", "before": before, "after": runner.head(),
+        "repository": {"default_branch": "main"}});
+    build_app(&runner, "push", &push, "2", &[]).exits(0).prints("`main` has moved on to");
+    assert_eq!(registry.tags("ann/app").len(), 1);
+    build_app(&runner, "push", &push, "1", &[]).exits(0).never_prints("not moved");
+    assert_eq!(registry.tags("ann/app").len(), 3);
+}
+
+#[test]
 fn without_an_answer_of_github_the_registry_shows_whether_a_commit_is_older() {
     let registry = Registry::start();
     let runner = with_registry(&registry);

@@ -36,7 +36,7 @@ pub struct Check {
     pub url: Option<String>,
     /// The suite that it belongs to. A run of a workflow is a suite, and all attempts of it are the same one.
     pub suite: Option<u64>,
-    /// The app's own mark of it. For a job, GitHub derives it from the place of the job in its workflow.
+    /// The app's own mark of it, which can be the same for all runs of the same job.
     pub mark: Option<String>,
     /// When it started, in seconds since 1970.
     pub started: Option<i64>,
@@ -211,22 +211,21 @@ impl Check {
     /// Whether it is a later run of the same thing as `older`, and so replaces its result. They have the same
     /// name, app and suite.
     ///
-    /// One suite can have two jobs of one name, such as those of a matrix with a fixed name. Their marks
-    /// differ, and their times overlap or there is no other attempt. Where none of this is known, the newer
-    /// one replaces the older one, as on GitHub's pages.
+    /// One suite can have two jobs of one name, such as those of a matrix with a fixed name. Their times overlap, or
+    /// there is no other attempt. Where neither is known, the newer one replaces the older one, as on GitHub's
+    /// pages.
     fn replaces(&self, older: &Self) -> bool {
         if older.conclusion.is_none() {
             return false;
         }
-        let is_same_job = self.mark.is_some() && self.mark == older.mark;
         // A new attempt can list a job that it does not run once more.
         let is_copy = self.completed.is_some()
-            && (self.started, self.completed, &self.conclusion)
-                == (older.started, older.completed, &older.conclusion);
+            && (self.started, self.completed) == (older.started, older.completed)
+            && (&self.conclusion, &self.mark) == (&older.conclusion, &older.mark);
         let is_only_attempt = self.workflow.as_ref().is_some_and(|workflow| workflow.is_first_attempt);
         let overlaps =
             older.completed.zip(self.started).is_some_and(|(completed, started)| started < completed);
-        is_same_job || is_copy || !(is_only_attempt || overlaps)
+        is_copy || !(is_only_attempt || overlaps)
     }
 }
 

@@ -498,7 +498,11 @@ fn jobs_of_one_name_in_one_workflow_are_told_apart_by_their_times() {
     assert_eq!(verdict(&["test"], marked).gate, Open);
     // An attempt that lists a job without running it again.
     let copied = vec![leg(1, "failure", 0, 50), leg(5, "failure", 0, 50), leg(9, "success", 100, 150)];
-    assert_eq!(verdict(&["test"], copied).gate, Open);
+    assert_eq!(verdict(&["test"], copied.clone()).gate, Open);
+    let mut legs = copied;
+    legs[0].mark = Some("x".to_owned());
+    legs[1].mark = Some("y".to_owned());
+    assert_eq!(verdict(&["test"], legs).gate, Closed, "two that failed at the same moment, and one re-run");
     // One after the other, in the only attempt there was.
     let mut only = vec![leg(1, "failure", 0, 50), leg(2, "success", 60, 70)];
     assert_eq!(verdict(&["test"], only.clone()).gate, Open, "nothing tells them from two attempts");

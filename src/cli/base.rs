@@ -67,7 +67,7 @@ impl Finder<'_> {
     fn known(&self, commit: &str, what: &str) -> Base {
         match self.had(commit) {
             Ok(()) => found(commit.to_owned()),
-            Err(why) => unknown(&format!("{what}, {commit}, cannot be fetched ({why})"), Some(DEEPER)),
+            Err(why) => unknown(&format!("{what}, {commit}, cannot be fetched ({why})"), Some(self.advice())),
         }
     }
 
@@ -103,7 +103,8 @@ impl Finder<'_> {
         Ok(match (parted(), fetched) {
             (Some(base), Ok(())) => found(base),
             (_, Err(why)) => {
-                unknown(&format!("the merge base with {} cannot be fetched ({why})", pull.base), Some(DEEPER))
+                let message = format!("the merge base with {} cannot be fetched ({why})", pull.base);
+                unknown(&message, Some(self.advice()))
             }
             (None, Ok(())) => unknown("the pull request has no commit in common with its base", None),
         })
@@ -158,6 +159,14 @@ impl Finder<'_> {
         }
         self.repository.fetch(&[commit], Depth::Named, self.login())?;
         if self.repository.has(commit) { Ok(()) } else { Err("it was fetched and is not there".to_owned()) }
+    }
+
+    /// Advice about a commit that the clone lacks and that could not be fetched.
+    fn advice(&self) -> &'static str {
+        if self.run.is_token_empty {
+            return "set `fetch-depth: 0` for actions/checkout, or leave `github-token` out: it is empty";
+        }
+        DEEPER
     }
 
     fn login(&self) -> Option<Login<'_>> {

@@ -124,7 +124,10 @@ fn unless_it_panics(changes_hosts: bool, work: impl FnOnce() -> Result<Exit>) ->
 }
 
 fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
-    let config = read_config(&args)?;
+    let config = match &workflow {
+        Some(run) if args.command.needs_host() => secrets::refuse_empty(&args, read_config(&args), run)?,
+        _ => read_config(&args)?,
+    };
     let named = [&config.notify.slack, &config.notify.webhook];
     note_secret_variables(named.into_iter().flatten().cloned().collect());
     let format = args.format();
@@ -135,9 +138,6 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     };
     let style = Style { colour: colours(&std::io::stdout()), groups: workflow.is_some(), ..stderr };
     let credentials = if args.command.needs_host() {
-        if let Some(run) = &workflow {
-            secrets::refuse_empty(&args, &config, run)?;
-        }
         Credentials::new(&args.credentials())?
     } else {
         Credentials::default()

@@ -11,18 +11,21 @@ use crate::config::address::HostAddress;
 use crate::deploy::Target;
 use crate::github::WorkflowRun;
 
-/// Refuses a run over SSH whose key, host keys or hosts were given and are empty.
+/// Refuses a run over SSH whose key, host keys or hosts were given and are empty. `config` may be invalid; its
+/// errors come second.
 ///
 /// # Errors
 ///
 /// When one of them is, with the likely reason.
-pub(super) fn refuse_empty(args: &Args, config: &Config, run: &WorkflowRun) -> Result<()> {
-    let targets = Target::all(config, &args.hosts().collect::<Vec<_>>(), args.root());
+pub(super) fn refuse_empty(args: &Args, config: Result<Config>, run: &WorkflowRun) -> Result<Config> {
+    let asked: Vec<&str> = args.hosts().collect();
+    let known = config.as_ref().ok();
+    let targets = Target::all(known.unwrap_or(&Config::default()), &asked, args.root());
     let is_local = |target: &Target| matches!(target.address, HostAddress::Local { .. });
     if targets.as_ref().is_ok_and(|targets| targets.iter().all(is_local)) {
-        return Ok(());
+        return config;
     }
-    let lacks_hosts = config.hosts.is_empty() && args.is_host_empty();
+    let lacks_hosts = known.is_some_and(|config| config.hosts.is_empty()) && args.is_host_empty();
     let needs_host_keys = !args.accept_new_host_key;
     let empty: Vec<&str> = [
         ("`host`", lacks_hosts),
@@ -33,7 +36,7 @@ pub(super) fn refuse_empty(args: &Args, config: &Config, run: &WorkflowRun) -> R
     .filter_map(|(name, is_empty)| is_empty.then_some(name))
     .collect();
     let message = match empty.as_slice() {
-        [] => return Ok(()),
+        [] => return config,
         // An input `host` that is not given is empty as well.
         ["`host`"] => return Err(no_host(run)),
         [one] => format!("{one} is empty: its secret does not exist, or this run does not get it"),
@@ -42,7 +45,11 @@ pub(super) fn refuse_empty(args: &Args, config: &Config, run: &WorkflowRun) -> R
             first.join(", ")
         ),
     };
-    Err(Error::usage(message).help(run.reason_for_empty_secrets()))
+    let mut error = Error::usage(message).help(run.reason_for_empty_secrets());
+    if let Err(invalid) = config {
+        error.diagnostics.extend(invalid.diagnostics);
+    }
+    Err(error)
 }
 
 fn no_host(run: &WorkflowRun) -> Error {

@@ -46,7 +46,7 @@ pub enum ApiError {
         cause: RefusalCause,
     },
     /// A limit lasts longer than a call may wait.
-    #[error("GitHub says {status}: {message}; the limit lasts for {for_secs} s more")]
+    #[error("GitHub limits calls for {for_secs} s more and says {status}: {message}")]
     Limited {
         /// The status.
         status: u16,

@@ -229,6 +229,12 @@ pub(super) struct PullRequest {
     pub(super) base: PullRequestBase,
 }
 
+/// A pull request, as far as its newest commit goes.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct NewestCommit {
+    pub(super) head: PullRequestHead,
+}
+
 /// State of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

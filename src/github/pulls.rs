@@ -1,7 +1,7 @@
 //! Pull requests, as far as a comment needs them.
 
 use super::client::{ApiError, Client};
-use super::models::{PullRequest, PullRequestState};
+use super::models::{NewestCommit, PullRequest, PullRequestState};
 use super::trigger::HeadBranch;
 
 /// Newest commit of a pull request.
@@ -10,7 +10,7 @@ use super::trigger::HeadBranch;
 ///
 /// When GitHub refuses or is not reached.
 pub(super) async fn head(client: &Client, repository: &str, number: u64) -> Result<String, ApiError> {
-    let pull: PullRequest = client.get(&format!("/repos/{repository}/pulls/{number}")).await?;
+    let pull: NewestCommit = client.get(&format!("/repos/{repository}/pulls/{number}")).await?;
     Ok(pull.head.sha)
 }
 

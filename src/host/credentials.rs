@@ -140,8 +140,12 @@ fn configuration(socket: &Path, own: Option<&Path>) -> String {
 impl Agent {
     fn with(key: &Secret, socket: &Path) -> Result<Self> {
         let missing = |program: &str, error: &std::io::Error| {
-            Error::new(Exit::Usage, format!("failed to start {program}: {error}"))
-                .help("install the OpenSSH client, or pass the key as a file")
+            let message = match error.kind() {
+                std::io::ErrorKind::NotFound => format!("{program} is not installed on this machine"),
+                _ => format!("failed to start {program}: {error}"),
+            };
+            Error::new(Exit::Usage, message)
+                .help("install the OpenSSH client (openssh-client), or pass the key as a file")
         };
         // Its own process group: Ctrl-C reaches only this process, which needs the agent until it exits.
         let mut command = Command::new("ssh-agent");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use openssh::{Session, Stdio};
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::transport::{Remote, Starting, Transport};
@@ -203,9 +203,10 @@ async fn does_not_run(status: std::process::ExitStatus) -> Error {
     let words = failed.map(|asked| String::from_utf8_lossy(&asked.stderr).into_owned()).unwrap_or_default();
     match words.lines().map(str::trim).find(|line| !line.is_empty()) {
         Some(words) if words.contains("No user exists for uid") => {
-            Error::new(Exit::Unreachable, format!("ssh does not run as this user: {words}")).help(
-                "ssh needs a line for the user in /etc/passwd. In a container job, remove `--user` from `options`, or make the line in a step before: echo \"runner:x:$(id -u):$(id -g)::/tmp:/bin/sh\" >>/etc/passwd (as root, when the image is built)",
-            )
+            let (user, group) = (getuid().as_raw(), getgid().as_raw());
+            Error::new(Exit::Unreachable, format!("ssh does not run as this user: {words}")).help(format!(
+                "ssh needs an entry for the user in /etc/passwd. Remove `--user` from the `options` of the job's container, or add the entry to its image: RUN echo runner:x:{user}:{group}::/tmp:/bin/sh >>/etc/passwd"
+            ))
         }
         Some(words) => Error::new(Exit::Unreachable, format!("ssh does not run on this machine: {words}"))
             .help("`ssh -V` by hand shows the same"),

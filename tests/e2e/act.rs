@@ -531,6 +531,26 @@ fn an_empty_secret_stops_the_deploy_as_that() {
     assert!(workflows.bed.root("blog/compose.yml").exists());
 }
 
+#[test]
+fn a_run_that_never_began_has_the_result_failed_and_a_closed_gate() {
+    let workflows = Workflows::new("actnone");
+    let bed = &workflows.bed;
+    export(&bed.repo(""));
+    std::fs::remove_dir_all(bed.repo(".github/workflows")).unwrap();
+    workflows.workflow("x.yml", &job("push", bed, "{command: gate}"));
+    let mut act = workflows.act("push", &json!({}));
+    act.args(["--env", "GHDEPLOY_BINARY=/nowhere/ghdeploy"]);
+    workflows.run(&mut act).exits(1).prints("GHDEPLOY_BINARY names no program: /nowhere/ghdeploy");
+    let outputs: Value = serde_json::from_str(&workflows.read("outputs.json")).unwrap();
+    assert_eq!((&outputs["result"], &outputs["gate"]), (&json!("failed"), &json!("closed")));
+    // A command that shows something has a result of its own.
+    let local = format!("{{command: history, host: 'local:{}'}}", bed.path("elsewhere").display());
+    workflows.workflow("x.yml", &job("push", bed, &local));
+    workflows.run(&mut workflows.act("push", &json!({}))).exits(0);
+    let outputs: Value = serde_json::from_str(&workflows.read("outputs.json")).unwrap();
+    assert_eq!((&outputs["result"], &outputs["gate"]), (&json!("done"), &json!("")));
+}
+
 /// Adds the workflow of tests, gate, images and deploy. `tests` is the command of the tests.
 pub(crate) fn chain(workflows: &Workflows, registry: &Registry, tests: &str) {
     let bed = &workflows.bed;

@@ -224,7 +224,7 @@ fn a_rate_limit_that_lasts_too_long_is_reported() {
     let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
     pr.github.refuse("GET /repos/ann/side/pulls/7", refusal);
     let output = run(&mut pr.pull());
-    let words = "error: no comment was written: GitHub says 429: You have exceeded a secondary rate limit; the limit lasts for 3600 s more";
+    let words = "error: no comment was written: GitHub limits calls for 3600 s more and says 429: You have exceeded a secondary rate limit";
     output.exits(4).prints(words).never_prints("permissions:");
     assert_eq!(pr.output("result"), "unreachable");
     // The plan is not lost.
@@ -241,7 +241,7 @@ fn an_old_servers_abuse_detection_is_a_limit() {
     run(&mut pr.pull())
         .exits(4)
         .prints(message)
-        .prints("the limit lasts for 600 s more")
+        .prints("GitHub limits calls for 600 s more")
         .never_prints("permissions:");
 }
 

@@ -69,6 +69,19 @@ fn empty_inputs_are_the_first_error_with_the_likely_reason() {
 }
 
 #[test]
+fn empty_inputs_come_before_the_errors_of_the_configuration() {
+    let runner = runner();
+    runner.write("ghdeploy.yml", "nonsense: true\n");
+    let mut both = step(&runner, &["sh"], "push", "sync");
+    let output =
+        run(both.env("SSH_KEY", "").env("KNOWN_HOSTS", "")).exits(2).prints("unknown key `nonsense`");
+    assert!(output.stderr.starts_with("error: `ssh-key` and `known-hosts` are empty: "), "{}", output.all());
+    // Nothing of it matters to a command that needs no host.
+    let mut check = step(&runner, &["sh"], "push", "check");
+    run(check.env("SSH_KEY", "").env("KNOWN_HOSTS", "")).exits(2).never_prints("ssh-key");
+}
+
+#[test]
 fn inputs_that_were_not_given_leave_the_login_to_ssh() {
     let runner = runner();
     let known = runner.beside("known");

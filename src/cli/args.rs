@@ -24,6 +24,7 @@ Exit codes:
   5   a deploy failed or was stopped; the host is as it was before
   6   a deploy failed or was stopped in the middle; look at the host: run ghdeploy status
   10  with --exit-code: there is something to do
+  130 a workflow run was cancelled during a command that changes no host
 
 Every option is also read from the environment: --ssh-key from GHDEPLOY_SSH_KEY, and so on.
 GHDEPLOY_ARGS may hold more options, quoted as in a shell.";
@@ -479,6 +480,7 @@ impl Args {
             key: self.ssh_key.clone().filter(|_| !self.is_key_empty()),
             known_hosts: given(self.known_hosts.as_ref()).map(str::to_owned),
             config: given(self.ssh_config.as_ref()).map(PathBuf::from),
+            reason_if_empty: None,
         }
     }
 }

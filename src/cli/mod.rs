@@ -38,7 +38,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::secret::note_secret_variables;
 use crate::config::{Config, MAX_BYTES};
 use crate::github;
-use crate::host::credentials::Credentials;
+use crate::host::credentials::{Credentials, GivenCredentials};
 use crate::report::progress::Progress;
 use crate::report::{Style, diagnostic};
 use crate::tree::regular;
@@ -138,7 +138,8 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     };
     let style = Style { colour: colours(&std::io::stdout()), groups: workflow.is_some(), ..stderr };
     let credentials = if args.command.needs_host() {
-        Credentials::new(&args.credentials())?
+        let reason_if_empty = workflow.as_ref().map(github::WorkflowRun::reason_for_empty_secrets);
+        Credentials::new(&GivenCredentials { reason_if_empty, ..args.credentials() })?
     } else {
         Credentials::default()
     };

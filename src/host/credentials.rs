@@ -25,6 +25,8 @@ pub struct GivenCredentials {
     pub known_hosts: Option<String>,
     /// The configuration file instead of `~/.ssh/config`.
     pub config: Option<PathBuf>,
+    /// Likely reason why a key that is read from stdin is empty, with what to do about it.
+    pub reason_if_empty: Option<&'static str>,
 }
 
 /// Credentials in the forms that ssh takes. The user's own configuration decides what is `None`.
@@ -91,7 +93,10 @@ impl Credentials {
             this.known_hosts = Some(put("known_hosts", &format!("{}\n", text.replace('\r', "").trim()))?);
         }
         if let Some(text) = key {
-            let key = key::read(text.reveal()).map_err(|(what, help)| Error::usage(what).help(help))?;
+            let is_empty = text.reveal().trim().is_empty();
+            let reason = given.reason_if_empty.filter(|_| is_empty);
+            let key = key::read(text.reveal());
+            let key = key.map_err(|(what, help)| Error::usage(what).help(reason.unwrap_or(help)))?;
             this.notes = key.repairs.iter().map(|repair| format!("the private key {repair}")).collect();
             let agent = Agent::with(&key.text, &directory.path().join("agent"))?;
             this.config = Some(put("config", &configuration(&agent.socket, given.config.as_deref()))?);
@@ -242,7 +247,7 @@ mod tests {
         let given = GivenCredentials {
             key: Some(Secret::new("/nowhere/key")),
             known_hosts: Some("/nowhere/hosts".to_owned()),
-            config: None,
+            ..GivenCredentials::default()
         };
         let made = Credentials::new(&given).unwrap();
         assert_eq!(made.key.as_deref(), Some(Path::new("/nowhere/key")));

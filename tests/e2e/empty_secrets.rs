@@ -82,6 +82,14 @@ fn empty_inputs_come_before_the_errors_of_the_configuration() {
 }
 
 #[test]
+fn an_empty_key_on_stdin_is_reported_with_the_same_reason() {
+    let runner = runner();
+    let mut command = runner.event("push", &json!({}), &["history", "--ssh-key", "-"]);
+    let output = program::feed(command.env("GITHUB_ACTOR", "dependabot[bot]"), "\n").exits(2);
+    output.prints("error: the private key is empty").prints(DEPENDABOT);
+}
+
+#[test]
 fn inputs_that_were_not_given_leave_the_login_to_ssh() {
     let runner = runner();
     let known = runner.beside("known");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::context::{Context, source};
+use super::signals;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
@@ -188,6 +189,8 @@ fn word(exit: Exit) -> &'static str {
         Exit::Unforeseen => "failed",
         Exit::Usage => "invalid",
         Exit::GateClosed => "closed",
+        // Stopped before anything was changed.
+        Exit::Unreachable if signals::is_stopped() => "cancelled",
         Exit::Unreachable => "unreachable",
         Exit::RolledBack => "rolled_back",
         Exit::NeedsLook => "needs_look",

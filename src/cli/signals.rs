@@ -5,10 +5,19 @@
 //! session that ends, sends SIGHUP: it is handled like the others, or it would cut the run off.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::apply::stop::{Stop, StopRequest};
+
+/// Whether a signal has come to a run that handles them.
+static IS_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal has asked this run to stop.
+pub(super) fn is_stopped() -> bool {
+    IS_STOPPED.load(Ordering::Relaxed)
+}
 
 /// Handles SIGINT, SIGTERM and SIGHUP from now on.
 pub(super) fn listen() -> Stop {
@@ -30,6 +39,7 @@ pub(super) fn listen() -> Stop {
                 _ = terminate.recv() => {}
                 _ = hangup.recv(), if obeys_hangup => {}
             }
+            IS_STOPPED.store(true, Ordering::Relaxed);
             tracing::debug!(?request, "stop requested");
             sender.send_replace(request);
         }

@@ -154,7 +154,10 @@ impl Trigger {
                 .ok_or_else(|| format!("`{}` of the event is not a commit", field(pointer)))
         };
         Ok(match name {
-            "pull_request" | "pull_request_target" | "pull_request_review" => {
+            "pull_request"
+            | "pull_request_target"
+            | "pull_request_review"
+            | "pull_request_review_comment" => {
                 let number = payload.pointer("/pull_request/number").and_then(Value::as_u64);
                 let repository = |side: &str| payload.pointer(&format!("/pull_request/{side}/repo/id"));
                 Self::PullRequest(PullRequestTrigger {
@@ -302,6 +305,7 @@ mod tests {
         assert_eq!(read("pull_request", json!({"id": 2})), (7, true, false));
         assert_eq!(read("pull_request", Value::Null), (7, true, false));
         assert_eq!(read("pull_request_target", json!({"id": 1})), (7, false, true));
+        assert_eq!(read("pull_request_review_comment", json!({"id": 2})), (7, true, false));
     }
 
     #[test]

@@ -113,6 +113,22 @@ fn a_cancelled_gate_is_closed() {
 }
 
 #[test]
+fn a_sync_that_is_cancelled_before_it_changes_anything_is_cancelled() {
+    let runner = runner();
+    // A server that never says a word.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("deploy@127.0.0.1:{}", server.local_addr().unwrap().port());
+    let mut command = runner.event("push", &json!({}), &["sync", "--host", &host]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _connection = server.accept().unwrap();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let output = program::wait(child, "sync".to_owned(), Duration::from_secs(60));
+    output.exits(4).prints("stopped by a signal").prints("nothing was changed");
+    assert_eq!(ending(&runner).0, "cancelled");
+}
+
+#[test]
 fn a_command_that_only_shows_something_has_a_result() {
     let runner = runner();
     let local = format!("local:{}", runner.beside("root").display());

@@ -532,6 +532,26 @@ fn an_empty_secret_stops_the_deploy_as_that() {
 }
 
 #[test]
+fn a_chain_without_its_key_builds_what_is_tested_and_deploys_nothing() {
+    let (workflows, registry) = (Workflows::new("actnokey"), Registry::start());
+    let bed = &workflows.bed;
+    chain(&workflows, &registry, "@echo all well");
+    plugins(bed);
+    let act =
+        workflows.act_with("push", &json!({"before": NOTHING_BEFORE}), &["KNOWN_HOSTS", "GITHUB_TOKEN"]);
+    push_by(&workflows, &registry, act)
+        .exits(1)
+        .prints("1 image built")
+        .prints("error: `ssh-key` is empty: its secret does not exist, or this run does not get it");
+    assert_eq!(registry.tags("ann/app").len(), 3);
+    assert_eq!(bed.sshd.logins_and_commands().0, 0);
+    assert!(!bed.root("app/compose.yml").exists() && bed.containers().is_empty());
+    // With the secret, the next run deploys what was built.
+    push(&workflows, &registry, NOTHING_BEFORE).exits(0).prints("3 projects done");
+    assert_eq!(bed.inside("app/web", &["cat", "/page"]), "one");
+}
+
+#[test]
 fn a_run_that_never_began_has_the_result_failed_and_a_closed_gate() {
     let workflows = Workflows::new("actnone");
     let bed = &workflows.bed;
@@ -570,7 +590,11 @@ pub(crate) fn chain(workflows: &Workflows, registry: &Registry, tests: &str) {
 
 /// Runs that workflow by a push.
 pub(crate) fn push(workflows: &Workflows, registry: &Registry, before: &str) -> Output {
-    let mut act = workflows.act("push", &json!({"before": before}));
+    push_by(workflows, registry, workflows.act("push", &json!({"before": before})))
+}
+
+/// The same, by this call of act.
+fn push_by(workflows: &Workflows, registry: &Registry, mut act: Command) -> Output {
     act.args(["-W", ".github/workflows/build.yml", "--var", &format!("REGISTRY={}", registry.address())]);
     // A configuration of Docker for this test alone.
     act.env("DOCKER_CONFIG", workflows.bed.path("docker-config"));

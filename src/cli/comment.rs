@@ -43,6 +43,7 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
         None => super::plan::plan(context, &args.plan)?,
     };
     let client = Client::new(&run.api, token, PATIENCE).map_err(|failure| failed(&failure))?;
+    let client = client.noting(context.note());
     let pull = match pull_request(&client, repository, run, args, &plan).await {
         Ok(pull) => pull?,
         Err(failure) => return refused(context, run, args, &plan, &failure),
@@ -72,6 +73,9 @@ pub(super) async fn run(context: &Context, args: &CommentArgs) -> Result<Exit> {
         Err(failure) => return refused(context, run, args, &plan, &failure),
     };
     context.print(|out| writeln!(out, "{said}"))?;
+    if let Some(run) = &context.workflow {
+        super::publish::done(run, &context.dir, Exit::Done);
+    }
     Ok(Exit::Done)
 }
 

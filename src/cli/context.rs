@@ -62,9 +62,17 @@ impl Context {
 
     /// Writes a remark to stderr. A closed stderr is no failure.
     pub(super) fn say(&self, remark: &str) {
-        if !self.args.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
+        if let Some(note) = self.note() {
+            note(remark);
         }
+    }
+
+    /// Writes remarks to stderr; `None` if nobody wants them.
+    pub(super) fn note(&self) -> Option<fn(&str)> {
+        let note: fn(&str) = |remark| {
+            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
+        };
+        (!self.args.quiet).then_some(note)
     }
 
     /// The text of a file of the repository, to show the line that a message is about.

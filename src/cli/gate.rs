@@ -266,7 +266,7 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, This
     let repository =
         run.repository.clone().ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
     let client = Client::with_cache(&run.api, token, patience).map_err(|failure| refused(&failure))?;
-    Ok((client, repository, run.this.clone()))
+    Ok((client.noting(context.note()), repository, run.this.clone()))
 }
 
 /// Returns the jobs of this run that do not exist yet. Their file is that of the checked-out commit.

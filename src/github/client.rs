@@ -30,7 +30,12 @@ pub struct Client {
     token: Secret,
     /// Time that one call may wait for rate limits, in all.
     patience: Duration,
+    /// Takes notes about long waits.
+    note: Option<fn(&str)>,
 }
+
+/// Wait from which on it is worth a note.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Failure of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +146,13 @@ impl Client {
         let octocrab = builder
             .build_with_reqwest(http::client().map_err(ApiError::Unreachable)?)
             .map_err(|_| ApiError::Unreachable("its client cannot be built".to_owned()))?;
-        Ok(Self { octocrab, token: token.clone(), patience })
+        Ok(Self { octocrab, token: token.clone(), patience, note: None })
+    }
+
+    /// Passes notes about long waits on to `note`, if there is one.
+    #[must_use]
+    pub fn noting(self, note: Option<fn(&str)>) -> Self {
+        Self { note, ..self }
     }
 
     /// Reads something.
@@ -242,6 +253,9 @@ impl Client {
                 });
             }
             left = left.saturating_sub(pause);
+            if let Some(note) = self.note.filter(|_| pause >= LONG) {
+                note(&format!("waiting {} s for GitHub ({error})", pause.as_secs()));
+            }
             tokio::time::sleep(pause).await;
             tries += 1;
         }

@@ -81,6 +81,7 @@ fn succeeds(command: &mut Command, words: &str) {
 fn one_comment_is_written_and_then_kept_up_to_date() {
     let pr = PullRequest::new();
     succeeds(&mut pr.pull(), "commented on #7: https://github.com/ann/side/pull/7#issuecomment-101");
+    assert_eq!(pr.output("result"), "done");
     let [body] = <[String; 1]>::try_from(pr.bodies()).unwrap();
     assert!(
         body.contains("ghdeploy: 1 project changes")

@@ -202,6 +202,11 @@ fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_keeps_the
         (runner.output("result"), runner.output("gate")),
         ("unreachable".to_owned(), "closed".to_owned())
     );
+    // One that is waited for is noted, unless it is short.
+    let slow = Refusal::new(403, "You have exceeded a secondary rate limit.").header("retry-after", "11");
+    runner.github.refuse("GET /", slow);
+    let words = "note: waiting 11 s for GitHub (GitHub says 403: You have exceeded a secondary rate limit.)";
+    runner.gate(&[]).exits(0).prints(words);
     // One that asks for little and stays is no lack of a permission either.
     for _ in 0..2 {
         let words =

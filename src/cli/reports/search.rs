@@ -18,6 +18,9 @@ use super::globs::{MAX_ALTERNATIVES, alternatives, is_plain};
 /// Most folders that are read for a glob.
 const MAX_FOLDERS: usize = 200_000;
 
+/// Most places that are named as not searched. One of them closes the gate.
+const MAX_CLOSED: usize = 100;
+
 /// Most files that a glob may name.
 const MAX_FILES: usize = 10_000;
 
@@ -285,7 +288,8 @@ impl Search<'_> {
             return;
         }
         let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
-        if !self.found.closed.iter().any(|(closed, _)| closed == at) {
+        let closed = &self.found.closed;
+        if closed.len() < MAX_CLOSED && !closed.iter().any(|(closed, _)| closed == at) {
             self.found.closed.push((at.to_owned(), error.to_string()));
         }
     }

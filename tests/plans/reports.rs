@@ -12,6 +12,8 @@ use ghdeploy::images::gate::junit::Report;
 type Says = (u64, u64, u64, u64, bool);
 
 const EXPECTED: &[(&str, Says)] = &[
+    // Each subtest is a case.
+    ("absl-good", (10, 0, 0, 2, true)),
     ("ant-bad", (3, 1, 1, 0, false)),
     ("ant-good", (2, 0, 0, 1, true)),
     ("bats-bad", (2, 1, 0, 0, false)),
@@ -24,9 +26,13 @@ const EXPECTED: &[(&str, Says)] = &[
     // Each section is a case.
     ("catch2-bad", (4, 1, 1, 0, false)),
     ("catch2-good", (2, 0, 0, 0, true)),
+    // One step is undefined.
+    ("cucumberjs-bad", (4, 1, 0, 0, false)),
+    ("cucumberjs-good", (3, 0, 0, 0, true)),
     // One test has no program.
     ("ctest-bad", (5, 1, 1, 2, false)),
     ("ctest-good", (3, 0, 0, 2, true)),
+    ("ginkgo-good", (5, 0, 0, 2, true)),
     ("gotestsum-bad", (2, 2, 0, 0, false)),
     // It does not compile: there is no case, and the total says so.
     ("gotestsum-broken", (0, 0, 0, 0, false)),

@@ -130,8 +130,9 @@ fi
 sources=$(cd "$top" && find Cargo.toml Cargo.lock src -type f | LC_ALL=C sort | while IFS= read -r file; do
   printf '%s %s\n' "$(sha256 <"$file")" "$file"
 done | sha256)
-libc=
-for loader in /lib/ld-musl-*; do [ ! -e "$loader" ] || libc=musl; done
+# The loader of musl is also on a system with glibc that cross-compiles.
+libc=$(getconf GNU_LIBC_VERSION 2>/dev/null | tr ' ' -) || libc=
+[ -n "$libc" ] || for loader in /lib/ld-musl-*; do [ ! -e "$loader" ] || libc=musl; done
 name=$version-$sources-$system${libc:+-$libc}
 for cache in "$kept/ghdeploy" "$temp/ghdeploy"; do
   binary=$cache/$name/ghdeploy
@@ -144,7 +145,6 @@ for cache in "$kept/ghdeploy" "$temp/ghdeploy"; do
 done
 if [ "${1:-}" = find ]; then
   workspace "$name"
-  [ -n "$libc" ] || libc=$(getconf GNU_LIBC_VERSION 2>/dev/null | tr ' ' -) || libc=
   echo "path=$cache/$name" >>"$outputs"
   echo "key=ghdeploy-$version-$system-${libc:-other}-$sources" >>"$outputs"
   exit 0

@@ -8,11 +8,12 @@ use crate::{files, read};
 
 /// The first major version of each of GitHub's actions that runs on Node 24. [Runners lose Node 20 in September
 /// 2026](https://github.blog/changelog/2025-09-19-deprecation-of-node-20-on-github-actions-runners/).
-const NODE_24: [(&str, u32); 5] = [
+const NODE_24: [(&str, u32); 6] = [
     ("actions/attest", 3),
     ("actions/cache", 5),
     ("actions/checkout", 5),
     ("actions/download-artifact", 7),
+    ("actions/github-script", 8),
     ("actions/upload-artifact", 6),
 ];
 

@@ -463,6 +463,7 @@ pub enum DriverEvent {
         text: String,
     },
     /// A container as `docker ps` lists it.
+    #[serde(alias = "other")]
     Listed {
         /// The text form that [`read_listed`](crate::state::container::read_listed) reads.
         text: String,

@@ -81,9 +81,17 @@ list_containers() {
   within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null
   print "= $?"
 }
-# report_inspected LIST: of the containers that have ended, and of those without a network of their own,
-# reports "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
-report_inspected() {
+# report_containers STATUS LIST: reports what list_containers has printed. Of the containers that have ended,
+# and of those without a network of their own, also "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
+report_containers() {
+  if [ "$1" = 0 ]; then
+    print "$2" | report_named
+    case $2 in *"$nl@other "*) report_inspected "$2" ;; esac
+  else output "${2#"$nl"}"
+  fi
+  event docker "\"rc\":$1"
+}
+report_inspected() { # LIST
   # A container that Docker failed to start has no exit status 0.
   ids=$(print "$1" | sed -n 's/^@other //p' | awk -F '\t' '
     NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')

@@ -3,42 +3,28 @@
 
 # facts containers|files BYTES, followed by lines "UNIT SHA256", a line "?", and the lines of host_only:
 # reports the state; for each unit "same", if its manifest has that digest, or else its manifest; pending
-# manifests; the files that deviate; what host_only reports; and the containers, if those are asked for. While
-# Docker answers, the rest is looked at.
+# manifests; the files that deviate; what host_only reports; and the containers, if those are asked for.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
   take "$2" || return 1
   value=$nl$value$nl
   asked=${value#*"$nl?$nl"} wants=${value%%"$nl?$nl"*}$nl
-  units=$wants pending=
-  hash_manifests
-  is_clean & clean=$!
+  units=$wants
   [ -z "$asked" ] || make_key
-  if [ "$1" = files ]; then print "$asked" | look_at_host_only | report_named
+  if [ "$1" = files ]; then report_records; proven=$?
   else
-    out=$(list_containers | { value=$(print "$asked" | look_at_host_only); cat; print "$value"; })
-    said=${out##*"$nl= "} out=${out%"$nl= "*}
-    rc=${said%%"$nl"*}
-    if [ "$rc" != 0 ]; then output "${out#"$nl"}"; out=; fi
-    print "$out" "$said" | sed 's/^@other /@listed /' | report_named
-    case $out in *"$nl@other "*) report_inspected "$out" ;; esac
-    event docker "\"rc\":$rc"
+    # While Docker answers, the records are reported.
+    { out=$(list_containers | { report_records >&3; value=$?; cat; print "= $value"; }); } 3>&1
+    proven=${out##*"$nl= "} out=${out%"$nl= "*}
+    rc=${out##*"$nl= "} out=${out%"$nl= "*}
+    report_containers "$rc" "$out"
   fi
-  [ ! -e "$data/run.json" ] || report note <"$data/run.json"
-  [ ! -e "$data/state.json" ] || report_state "$data/state.json"
-  set +f
-  for file in "$data/manifest"/* "$data/pending"/*; do
-    [ -f "$file" ] || continue
-    unit=${file##*/} which=${file%/*} which=${which##*/}
-    if [ "$which" = manifest ]; then
-      value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
-      case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
-    else pending=1; fi
-    report_manifest "$which" "$file"
-  done
-  set -f
-  proven=''
-  if [ -z "$digests" ] || { wait "$clean" && wait "$rest"; }; then proven=1; fi
+  pending=$(set +f; for file in "$data/pending"/*; do [ ! -f "$file" ] || print "$file"; done)
+  case $proven in
+    2) ;;
+    0) wait "$rest" || proven= ;;
+    *) proven= ;;
+  esac
   [ -n "$pending" ] || [ -z "$proven" ] || return 0
   know_movable
   way=$(set +f; cat "$data/manifest"/* "$data/pending"/* 2>/dev/null | ways | links)
@@ -51,6 +37,28 @@ facts() {
   unsealed=1
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
   [ -z "$out" ] || print "$out" | report found
+}
+# report_records: reports the state, the manifests of units, and what host_only reports. The status is 0 if
+# the first half of the files is provably as it was deployed, and 2 if nothing is recorded.
+report_records() {
+  hash_manifests
+  is_clean & clean=$!
+  [ -z "$asked" ] || print "$asked" | look_at_host_only | report_named
+  [ ! -e "$data/run.json" ] || report note <"$data/run.json"
+  [ ! -e "$data/state.json" ] || report_state "$data/state.json"
+  set +f
+  for file in "$data/manifest"/* "$data/pending"/*; do
+    [ -f "$file" ] || continue
+    unit=${file##*/} which=${file%/*} which=${which##*/}
+    if [ "$which" = manifest ]; then
+      value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
+      case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
+    fi
+    report_manifest "$which" "$file"
+  done
+  set -f
+  [ -n "$digests" ] || return 2
+  wait "$clean" || return 1
 }
 # report_state FILE: reports a state. What is not JSON makes an event that is not JSON.
 report_state() { event state "\"state\":$(tr '\n' ' ' <"$1")"; }

@@ -16,6 +16,7 @@ use crate::report::Format;
 use crate::report::progress::observer;
 
 pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> {
+    let stop = signals::listen();
     let targets = context.targets()?;
     let [target] = targets.as_slice() else {
         return Err(Error::usage("a rollback works on one host: the releases of hosts differ")
@@ -28,7 +29,6 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     if let Some(notifier) = &notifier {
         observer = notifier.observing(observer);
     }
-    let stop = signals::listen();
     let session = Session {
         target,
         options: &options,

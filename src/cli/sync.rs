@@ -20,6 +20,7 @@ use crate::state::unusable::{listed, problems};
 use crate::tree::Snapshot as _;
 
 pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
+    let stop = signals::listen();
     let targets = context.targets()?;
     let worktree = context.worktree();
     if args.require_clean {
@@ -42,7 +43,6 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     if let Some(notifier) = &notifier {
         observer = notifier.observing(observer);
     }
-    let stop = signals::listen();
     let results = on_each(&targets, args.parallel, args.fail_fast, async |target| {
         let session = Session {
             target,

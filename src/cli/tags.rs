@@ -155,7 +155,8 @@ impl<'a> Tags<'a> {
     /// The default branch and its newest commit, by what its server answers.
     async fn asked(&mut self, named: Option<String>) -> Result<(Option<String>, String), String> {
         let run = self.context.github.as_ref();
-        let mut failed = None;
+        let is_token_empty = run.is_some_and(|run| run.is_token_empty);
+        let mut failed = is_token_empty.then(|| "`github-token` is empty".to_owned());
         if !self.is_silent
             && let Some(run) = run
             && let (Some(token), Some(repository)) = (&run.token, &run.repository)
@@ -172,7 +173,10 @@ impl<'a> Tags<'a> {
             match ask().await {
                 Ok((branch, newest)) if is_sha(&newest) => return Ok((Some(branch), newest)),
                 Ok(_) => failed = Some("GitHub's answer names no commit".to_owned()),
-                Err(failure) => failed = Some(failure.to_string()),
+                Err(failure) => {
+                    let advice = failure.advice("contents: read").map(|advice| format!(": {advice}"));
+                    failed = Some(format!("{failure}{}", advice.unwrap_or_default()));
+                }
             }
             self.is_silent = true;
         }

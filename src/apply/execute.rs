@@ -311,7 +311,7 @@ impl ProjectRun<'_> {
         let expected = |name: &'w String| {
             let service = model?.services.get(name)?;
             let (timeout, test) = (service.health_timeout, service.healthcheck_written.clone());
-            Some((name.as_str(), Expectation { timeout, test }))
+            Some((name.as_str(), Expectation { timeout, test, may_be_none: service.scale.is_none() }))
         };
         services.iter().filter_map(expected).collect()
     }

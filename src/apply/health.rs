@@ -46,6 +46,8 @@ pub struct Expectation {
     pub timeout: Option<Duration>,
     /// The test of its healthcheck, as it may be shown; `None`: the image has it.
     pub test: Option<String>,
+    /// Whether the host may scale it to no containers.
+    pub may_be_none: bool,
 }
 
 /// Watches the containers of some services until they are healthy.
@@ -109,7 +111,11 @@ impl<'a> HealthWatch<'a> {
     pub fn see(&mut self, containers: &[Container], now: Duration) -> HealthVerdict {
         let (mut unhealthy, mut waiting) = (Vec::new(), Vec::new());
         let own: Vec<&Container> = containers.iter().filter(self.concerns()).collect();
-        for service in self.services.iter().filter(|name| !own.iter().any(|own| own.service == **name)) {
+        let may_be_none = |name: &str| {
+            !self.must_complete && self.expected.get(name).is_some_and(|expected| expected.may_be_none)
+        };
+        let is_absent = |name: &&String| !own.iter().any(|own| own.service == **name) && !may_be_none(name);
+        for service in self.services.iter().filter(is_absent) {
             let why = "no container".to_owned();
             if now > self.limit(service, None) {
                 unhealthy.push(Unhealthy { service: service.clone(), container: String::new(), why });
@@ -339,6 +345,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_the_host_may_scale_to_zero_needs_no_container() {
+        let services = ["web".to_owned()];
+        let expected = Expectation { may_be_none: true, ..Expectation::default() };
+        let expecting = || BTreeMap::from([("web", expected.clone())]);
+        let mut watch = HealthWatch::new("blog", &services, Duration::ZERO, TIMEOUT).expecting(expecting());
+        assert_eq!(watch.see(&[], Duration::ZERO), HealthVerdict::Healthy);
+        let mut watch = HealthWatch::until_completed("blog", &services, TIMEOUT).expecting(expecting());
+        assert!(matches!(watch.see(&[], Duration::ZERO), HealthVerdict::Waiting(_)));
+    }
+
+    #[test]
     fn a_one_shot_is_watched_until_it_completes() {
         let services = ["web".to_owned()];
         let mut watch = HealthWatch::until_completed("blog", &services, TIMEOUT);
@@ -440,7 +457,7 @@ mod tests {
         let services = ["web".to_owned()];
         for secs in [20, 7_200] {
             let timeout = Some(Duration::from_secs(secs));
-            let expected = BTreeMap::from([("web", Expectation { timeout, test: None })]);
+            let expected = BTreeMap::from([("web", Expectation { timeout, ..Expectation::default() })]);
             let watch = HealthWatch::new("blog", &services, Duration::ZERO, TIMEOUT);
             let mut watch = watch.expecting(expected);
             let container = checked(180, None);
@@ -454,7 +471,7 @@ mod tests {
     fn a_failing_healthcheck_is_shown_with_its_test() {
         let services = ["web".to_owned()];
         let said = |container: Container, test: Option<&str>| {
-            let expected = Expectation { timeout: None, test: test.map(str::to_owned) };
+            let expected = Expectation { test: test.map(str::to_owned), ..Expectation::default() };
             let watch = HealthWatch::new("blog", &services, Duration::ZERO, TIMEOUT);
             let mut watch = watch.expecting(BTreeMap::from([("web", expected)]));
             match watch.see(&[container], Duration::from_secs(95)) {

@@ -103,7 +103,7 @@ impl ProjectRun<'_> {
         );
         let help = if *kind == "network" {
             format!(
-                "make way for the new one, on the host: cd {folder} && docker compose down && docker network rm {name}; then sync again"
+                "make way for the new one, on the host: cd {folder} && docker compose down, which removes the network if no other project uses it (docker network inspect {name} lists who does); then sync again"
             )
         } else {
             format!(

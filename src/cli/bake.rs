@@ -184,14 +184,19 @@ impl Bake<'_> {
             own.as_ref().is_some_and(|own| path.canonicalize().is_ok_and(|path| path.starts_with(own)))
         };
         let mut allowed = Vec::new();
-        for path in &accesses.written {
-            let full = folder.join(path);
-            // Bake asks for the folder that exists, so a new one would need all of the folder above it.
-            std::fs::create_dir_all(&full)
-                .map_err(|error| format!("the folder {path} of its cache cannot be made: {error}"))?;
-            if !is_inside(&full) {
-                allowed.push(format!("fs.write={}", full.display()));
+        for (paths, access) in [(&accesses.written, "fs.write"), (&accesses.cached, "fs.read")] {
+            for path in paths {
+                let full = folder.join(path);
+                // Bake asks for the folder that exists, so a new one would need all of the folder above it.
+                std::fs::create_dir_all(&full)
+                    .map_err(|error| format!("the folder {path} of its cache cannot be made: {error}"))?;
+                if !is_inside(&full) {
+                    allowed.push(format!("{access}={}", full.display()));
+                }
             }
+        }
+        if let Some(path) = accesses.read.iter().find(|path| !folder.join(path).exists()) {
+            return Err(format!("its compose file names {path}, which does not exist"));
         }
         let outside = accesses.read.iter().map(|path| folder.join(path)).filter(|path| !is_inside(path));
         allowed.extend(outside.map(|path| format!("fs.read={}", path.display())));

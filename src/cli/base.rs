@@ -89,8 +89,14 @@ impl Finder<'_> {
             } else {
                 "neither the pull request nor its merge is checked out"
             };
-            return Err(Error::usage(what)
-                .help("run the plan on `pull_request`, for which actions/checkout checks out the merge, or pass both --base and --head"));
+            let help = match &pull.merge {
+                Some(merge) => format!(
+                    "the branch has moved on since the merge: check out the merge itself (actions/checkout with `ref: {}`, which is `${{{{ github.event.pull_request.merge_commit_sha }}}}`), or pass both --base and --head",
+                    merge.commit
+                ),
+                None => "run the plan on `pull_request`, for which actions/checkout checks out the merge, or pass both --base and --head".to_owned(),
+            };
+            return Err(Error::usage(what).help(help));
         }
         let parted = || self.repository.merge_base(&pull.base, head);
         // In a shallow clone the merge base that git finds may be too old.

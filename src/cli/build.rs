@@ -155,7 +155,11 @@ impl Builder<'_> {
             Ok(()) => ImageResult::Built,
             Err(why) => {
                 let mut stderr = std::io::stderr().lock();
-                let _ = writeln!(stderr, "error: the image of {} was not built{}", name(&title), name(&why));
+                let (title, why) = (name(&title), name(&why));
+                let _ = match &*why {
+                    "" => writeln!(stderr, "error: the image of {title} was not built"),
+                    why => writeln!(stderr, "error: the image of {title} was not built: {why}"),
+                };
                 ImageResult::Failed
             }
         };
@@ -173,7 +177,7 @@ impl Builder<'_> {
         outcome: &mut ImageOutcome,
     ) -> Result<Result<(), String>> {
         if reference::has_capitals(&outcome.image) {
-            return Ok(Err(format!(": `{}` has a capital letter, and registries take none", outcome.image)));
+            return Ok(Err(format!("`{}` has a capital letter, and registries take none", outcome.image)));
         }
         let buildx = match self.buildx {
             Some(buildx) => buildx,
@@ -196,7 +200,7 @@ impl Builder<'_> {
         let tags: Vec<&str> = outcome.tags.iter().map(String::as_str).collect();
         let mut command = match bake.command(buildx, &tags, metadata.path()) {
             Ok(command) => command,
-            Err(why) => return Ok(Err(format!(": {why}"))),
+            Err(why) => return Ok(Err(why.to_string())),
         };
         // stdout carries only the result.
         let status = command.stdout(Stdio::from(std::io::stderr())).status();
@@ -208,18 +212,14 @@ impl Builder<'_> {
         outcome.digest.clone_from(&digest);
         // A pushed image has a digest. Without it, the image cannot be identified.
         let Some(digest) = digest.filter(|_| args.push) else {
-            return Ok(if args.push {
-                Err(": buildx does not report its digest".to_owned())
-            } else {
-                Ok(())
-            });
+            return Ok(if args.push { Err("buildx does not report its digest".to_owned()) } else { Ok(()) });
         };
         if moves_later {
             let before = outcome.tags.len();
             self.separate(outcome, &shared, place, inputs.as_ref()).await;
             let moved = outcome.tags.split_off(before);
             if !moved.is_empty() && !move_tags(&moved, &format!("{}@{digest}", outcome.image)) {
-                return Ok(Err(format!(" completely: its tags {} were not moved", moved.join(", "))));
+                return Ok(Err(format!("its tags {} were not moved", moved.join(", "))));
             }
             outcome.tags.extend(moved);
         }

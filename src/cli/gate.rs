@@ -19,8 +19,8 @@ use crate::github::checks::ChecksReader;
 use crate::github::client::{ApiError, Client};
 use crate::github::trigger::{Trigger, is_sha};
 use crate::github::workflow::jobs_to_come;
-use crate::images::gate::checks::JobToCome;
-use crate::images::gate::{BlockedProject, Evidence, GateState, Rules, Verdict, judge};
+use crate::images::gate::checks::{Check, Relation};
+use crate::images::gate::{BlockedProject, Evidence, GateState, Rules, ToCome, Verdict, judge};
 use crate::plan::Plan;
 use crate::tree::git::Repository;
 use crate::tree::regular;
@@ -91,7 +91,7 @@ async fn judged(context: &Context, args: &GateArgs) -> Result<Decision> {
     let timeout = args.timeout.unwrap_or(context.config.gate.timeout);
     let end = Instant::now() + timeout;
     let (client, name, this) = client(context, timeout)?;
-    evidence.to_come = to_come(context);
+    let workflow = own_workflow(context, repository.as_ref());
     let mut reader = ChecksReader::new(&client, &name, sha, &this);
     let mut pause = PAUSES.0;
     let mut said = String::new();
@@ -105,6 +105,7 @@ async fn judged(context: &Context, args: &GateArgs) -> Result<Decision> {
                 evidence.is_settled = found.is_settled && was_settled;
                 was_settled = found.is_settled;
                 (evidence.checks, evidence.running) = (found.checks, found.running);
+                evidence.to_come = to_come(context, workflow.as_ref(), &evidence.checks);
                 evidence.has_broken_workflow = found.has_broken_workflow;
                 evidence.unread = found.unread;
                 let verdict = judge(&evidence);
@@ -269,14 +270,29 @@ fn client(context: &Context, patience: Duration) -> Result<(Client, String, This
     Ok((client.noting(context.note()), repository, run.this.clone()))
 }
 
-/// Returns the jobs of this run that do not exist yet. Their file is that of the checked-out commit.
-fn to_come(context: &Context) -> Vec<JobToCome> {
-    let found = context.github.as_ref().and_then(|run| {
-        let file = run.workspace.as_ref()?.join(run.workflow.as_ref()?);
-        let text = regular::read(&file, MAX_WORKFLOW).ok()?;
-        Some(jobs_to_come(&String::from_utf8_lossy(&text), run.this.job.as_ref()?))
-    });
-    found.unwrap_or_default()
+/// Returns the file of the workflow that this run follows, as the checked-out commit has it, or the reason why it
+/// cannot be read. `None` outside of a workflow.
+fn own_workflow(context: &Context, repository: Option<&Repository>) -> Option<Result<String, String>> {
+    let run = context.github.as_ref()?;
+    let name = run.workflow.as_ref()?;
+    let in_commit = || repository?.content("HEAD", name);
+    let on_disk = || regular::read(&run.workspace.as_ref()?.join(name), MAX_WORKFLOW).ok();
+    Some(match on_disk().or_else(in_commit) {
+        Some(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        None => Err(format!("{name} is not in the checkout")),
+    })
+}
+
+/// Returns the jobs of this run that do not exist yet.
+fn to_come(context: &Context, workflow: Option<&Result<String, String>>, checks: &[Check]) -> ToCome {
+    let (Some(run), Some(workflow)) = (&context.github, workflow) else { return ToCome::default() };
+    let own = checks.iter().find(|check| check.relation == Relation::SameJob);
+    let key = run.this.job.as_deref();
+    ToCome(workflow.clone().and_then(|text| {
+        let file = run.workflow.as_deref().unwrap_or_default();
+        jobs_to_come(&text, key, own.map(|check| check.name.as_str()))
+            .ok_or_else(|| format!("this job is not found in {file}"))
+    }))
 }
 
 fn refused(failure: &ApiError) -> Error {
@@ -286,6 +302,12 @@ fn refused(failure: &ApiError) -> Error {
             .help("nothing is proven, so the gate stays closed; run the job again");
     }
     let advice = failure.advice("{checks: read, statuses: read}");
-    let help = advice.unwrap_or_else(|| "check that the commit is pushed".to_owned());
+    let help = match (advice, failure) {
+        (Some(advice), _) => advice,
+        (None, ApiError::Refused { status: 403, .. }) => {
+            "nothing is proven, so the gate stays closed until GitHub allows this".to_owned()
+        }
+        (None, _) => "check that the commit is pushed".to_owned(),
+    };
     Error::usage(message).help(help)
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, args: &StatusArgs) -> Result<Exit> {
     }));
     let status = Status { hosts: hosts.await };
     context.print(|out| render(&status, context.format, out, context.style))?;
-    Ok(if !status.hosts.iter().all(|host| host.problems.is_empty()) {
+    Ok(if status.hosts.iter().any(|host| host.is_unknown) {
         Exit::Unreachable
     } else if args.select.exit_code && !status.is_good() {
         Exit::Pending

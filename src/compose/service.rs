@@ -254,6 +254,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
     fn scale(&self) -> Option<u32> {
         let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
         match self.set("scale").or(replicas.filter(|node| !matches!(node.value, Value::Null))) {
+            Some(node) if self.context.asks_host(node) => None,
             Some(node) => scalar::number(certain(node)?)?.parse().ok(),
             None => Some(1),
         }

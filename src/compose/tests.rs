@@ -657,7 +657,7 @@ fn what_a_service_is_besides_its_definition() {
     assert!(of("deploy: {replicas: 0}").is_scaled_to_zero());
     let scale = |attributes: &str| of(attributes).scale;
     assert_eq!((scale("deploy: {replicas: 2}"), scale("scale: 3"), scale("")), (Some(2), Some(3), Some(1)));
-    assert_eq!((scale("scale: '${N}'"), scale("deploy: {replicas: '${N:-4}'}")), (None, Some(4)));
+    assert_eq!((scale("scale: '${N}'"), scale("deploy: {replicas: '${N:-4}'}")), (None, None));
     let policy = |attributes: &str| of(attributes).restart;
     assert_eq!(policy(""), Some(RestartPolicy::No));
     assert_eq!(policy("restart: 'no'"), Some(RestartPolicy::No));

@@ -57,8 +57,9 @@ pub async fn status(
         ),
         Err(_) => (BTreeMap::new(), Vec::new()),
     };
-    problems.extend(obstacles);
     problems.extend(deployed.damaged.iter().map(plan::damaged));
+    let is_unknown = !problems.is_empty();
+    problems.extend(obstacles);
     let state = &deployed.state;
     let selected =
         state.projects.iter().filter(|(name, _)| selection.is_none_or(|globs| globs.selects(name)));
@@ -102,6 +103,7 @@ pub async fn status(
         repository: state.repository.shown(),
         projects: projects.collect(),
         problems,
+        is_unknown,
     })
 }
 
@@ -117,6 +119,7 @@ pub fn unknown(target: &Target, error: Error) -> HostStatus {
         repository: None,
         projects: Vec::new(),
         problems: error.diagnostics,
+        is_unknown: true,
     }
 }
 

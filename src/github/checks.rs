@@ -137,7 +137,11 @@ impl Answers {
         let is_fresh = |time: Option<i64>| time.is_some() && !is_old(time, SETTLES_IN_SECS);
         let is_settled = running.is_empty()
             && idle.iter().all(|suite| is_old(seconds(suite.created_at.as_deref()), IDLE_AFTER_SECS))
-            && checks.iter().any(|check| check.relation != Relation::SameJob)
+            && (checks.iter().any(|check| check.relation != Relation::SameJob)
+                || (!suites.is_empty()
+                    && suites
+                        .iter()
+                        .all(|suite| is_old(seconds(suite.created_at.as_deref()), IDLE_AFTER_SECS))))
             && checks.iter().all(|check| {
                 check.relation == Relation::SameJob
                     || (check.standing() != Standing::Pending && !is_fresh(check.completed))

@@ -34,6 +34,7 @@ impl RefusalCause {
     pub fn read(status: u16, message: &str, accepted: Option<&str>) -> Self {
         let message = message.to_lowercase();
         let says = |words: &str| message.contains(words);
+        let is_said = |word: &str| message.split(|c: char| !c.is_alphanumeric()).any(|own| own == word);
         match status {
             401 => Self::BadToken,
             403 | 404 if says("not accessible by") || says("must have ") => {
@@ -41,7 +42,7 @@ impl RefusalCause {
             }
             403 if says("saml") || says("single sign-on") => Self::SingleSignOn,
             403 if says("ip allow list") => Self::IpAllowList,
-            403 if says("locked") => Self::Locked,
+            403 if is_said("locked") => Self::Locked,
             403 if says("archived") => Self::Archived,
             404 | 410 => Self::Missing,
             _ => Self::Other,
@@ -117,6 +118,8 @@ mod tests {
                 RefusalCause::IpAllowList,
             ),
             (403, "Unable to create comment because issue is locked.", RefusalCause::Locked),
+            (403, "Repository access blocked", RefusalCause::Other),
+            (403, "User is blocked", RefusalCause::Other),
             (403, "Repository was archived so is read-only.", RefusalCause::Archived),
             (403, "Sorry. Your account was suspended.", RefusalCause::Other),
             (404, "Not Found", RefusalCause::Missing),

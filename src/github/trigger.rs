@@ -121,10 +121,10 @@ impl Trigger {
         match self {
             Self::PullRequest(pull) => match pull.merged_as(head) {
                 Some(merge) => merge.branch.clone().map_or(OnBranch::Unknown, OnBranch::Branch),
-                None => OnBranch::Other(format!("the pull request #{}", pull.number)),
+                None => OnBranch::Other(format!("pull request #{}", pull.number)),
             },
             Self::Push { to, .. } => OnBranch::of_ref(to.as_deref().or(run_ref)),
-            Self::MergeGroup { .. } => OnBranch::Other("a merge queue".to_owned()),
+            Self::MergeGroup { .. } => OnBranch::Other("a run of a merge queue".to_owned()),
             Self::WorkflowRun { event, .. } if event.starts_with("pull_request") => {
                 OnBranch::Other("a pull request".to_owned())
             }
@@ -278,13 +278,13 @@ mod tests {
         assert_eq!(on("schedule", &json!({}), Some("refs/heads/main")), branch("main"));
         assert_eq!(on("x", &json!({}), Some("refs/pull/7/merge")), other("`refs/pull/7/merge`"));
         let mut payload = pull(&json!({"id": 1}));
-        assert_eq!(on("pull_request", &payload, Some("refs/heads/main")), other("the pull request #7"));
+        assert_eq!(on("pull_request", &payload, Some("refs/heads/main")), other("pull request #7"));
         payload["pull_request"]["merged"] = json!(true);
         payload["pull_request"]["merge_commit_sha"] = json!(A);
         payload["pull_request"]["base"]["ref"] = json!("main");
         assert_eq!(on("pull_request_target", &payload, None), branch("main"));
         let queue = json!({"merge_group": {"base_sha": A, "head_sha": B}});
-        assert_eq!(on("merge_group", &queue, Some("refs/heads/main")), other("a merge queue"));
+        assert_eq!(on("merge_group", &queue, Some("refs/heads/main")), other("a run of a merge queue"));
         let run = |event: &str, of: &Value| {
             let run = json!({"head_sha": B, "event": event, "head_branch": "topic", "head_repository": of});
             on("workflow_run", &json!({"workflow_run": run}), Some("refs/heads/main"))

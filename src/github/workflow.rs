@@ -9,25 +9,33 @@ use serde_yaml::Value;
 
 use crate::images::gate::checks::JobToCome;
 
-/// Returns the jobs of a workflow that may not exist while `this` job runs, and that do not wait for it. Jobs
-/// that `this` one waits for exist, and so do those that wait for nothing. A text that is no workflow with
-/// such a job has none.
+/// Returns the jobs of a workflow that may not exist while a job of it runs, and that do not wait for it. Jobs
+/// that this one waits for exist, and so do those that wait for nothing. `key` is the key of the job in its own
+/// workflow. In one that another workflow calls, that says nothing about the caller's file, but the name of the
+/// job's `check` begins with the job that calls. `None` if the text is no workflow with such a job.
 #[must_use]
-pub fn jobs_to_come(text: &str, this: &str) -> Vec<JobToCome> {
-    let Ok(workflow) = serde_yaml::from_str::<Value>(text) else { return Vec::new() };
-    let Some(jobs) = workflow.get("jobs").and_then(Value::as_mapping) else { return Vec::new() };
+pub fn jobs_to_come(text: &str, key: Option<&str>, check: Option<&str>) -> Option<Vec<JobToCome>> {
+    let workflow = serde_yaml::from_str::<Value>(text).ok()?;
+    let jobs = workflow.get("jobs")?.as_mapping()?;
     let jobs: BTreeMap<&str, &Value> =
         jobs.iter().filter_map(|(key, job)| Some((key.as_str()?, job))).collect();
-    if !jobs.contains_key(this) {
-        return Vec::new();
-    }
+    let caller = check.and_then(|check| Some(check.split_once(" / ")?.0)).and_then(|name| {
+        jobs.iter().find(|(key, job)| job.get("uses").is_some() && is_name_of(name, key, job))
+    });
+    let this = caller.map(|(key, _)| *key).or_else(|| key.filter(|key| jobs.contains_key(key)))?;
     let needs: BTreeMap<&str, BTreeSet<&str>> = jobs.iter().map(|(key, job)| (*key, needed(job))).collect();
     let before = ancestors(this, &needs);
-    jobs.iter()
-        .filter(|(key, _)| **key != this && !before.contains(**key))
+    let others = jobs.iter().filter(|(key, _)| **key != this && !before.contains(**key));
+    let to_come = others
         .filter(|(key, _)| !needs[**key].is_empty() && !ancestors(key, &needs).contains(this))
-        .map(|(key, job)| to_come(key, job))
-        .collect()
+        .map(|(key, job)| to_come(key, job));
+    Some(to_come.collect())
+}
+
+/// Whether the check of a job can have this name, which may end with the values of a matrix.
+fn is_name_of(name: &str, key: &str, job: &Value) -> bool {
+    let JobToCome { name: known, is_whole } = to_come(key, job);
+    name == known || (!is_whole && name.strip_prefix(&known).is_some_and(|rest| rest.starts_with(" (")))
 }
 
 /// The jobs that a job waits for directly.
@@ -80,22 +88,35 @@ jobs:
 
     #[test]
     fn jobs_that_neither_exist_nor_wait_for_this_one_are_to_come() {
-        let of = |this: &str| {
-            jobs_to_come(WORKFLOW, this).into_iter().map(|job| (job.name, job.is_whole)).collect::<Vec<_>>()
+        let of = |key: &str, check: Option<&str>| {
+            let jobs = jobs_to_come(WORKFLOW, Some(key), check)?;
+            Some(jobs.into_iter().map(|job| (job.name, job.is_whole)).collect::<Vec<_>>())
         };
         let job = |name: &str, is_whole: bool| (name.to_owned(), is_whole);
-        assert_eq!(of("gate"), [job("test (", false), job("test all", false), job("slow", true)]);
-        assert_eq!(of("deploy"), [job("test (", false), job("test all", false)]);
-        assert_eq!(of("no such job"), []);
+        let beside_gate = vec![job("test (", false), job("test all", false), job("slow", true)];
+        assert_eq!(of("gate", None), Some(beside_gate));
+        assert_eq!(of("deploy", Some("deploy")), Some(vec![job("test (", false), job("test all", false)]));
+        assert_eq!(of("no such job", Some("no such job")), None);
+    }
+
+    #[test]
+    fn a_called_workflow_is_the_job_that_calls_it() {
+        let slow = "jobs: {lint: {}, slow: {needs: lint}, images: {name: Images, needs: lint, uses: x, strategy: {}}}";
+        let of = |check: &str| jobs_to_come(slow, Some("build"), Some(check)).map(|jobs| jobs.len());
+        assert_eq!(of("Images / build"), Some(1));
+        assert_eq!(of("Images (a, b) / build"), Some(1));
+        assert_eq!(of("Image / build"), None);
+        assert_eq!(of("lint / build"), None, "a job that calls no workflow");
     }
 
     #[test]
     fn what_is_no_workflow_has_no_jobs() {
         for text in ["", "[]", "jobs: []", "jobs: {gate: }", "jobs: {gate: {needs: [gate]}}", "\t", "{"] {
-            assert_eq!(jobs_to_come(text, "gate"), [], "{text}");
+            let jobs = jobs_to_come(text, Some("gate"), None);
+            assert!(jobs.is_none_or(|jobs| jobs.is_empty() && text.contains("gate")), "{text}");
         }
         // A cycle is not followed forever.
-        let jobs = jobs_to_come("jobs: {gate: {}, a: {needs: b}, b: {needs: a}}", "gate");
-        assert_eq!(jobs.len(), 2);
+        let jobs = jobs_to_come("jobs: {gate: {}, a: {needs: b}, b: {needs: a}}", Some("gate"), None);
+        assert_eq!(jobs.unwrap().len(), 2);
     }
 }

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub struct Accesses {
     /// The paths that are read, relative to the working directory of bake.
     pub read: Vec<String>,
+    /// The folders that caches are read from. They may be missing.
+    pub cached: Vec<String>,
     /// The paths that are written.
     pub written: Vec<String>,
     /// Whether the ssh agent is used.
@@ -74,7 +76,7 @@ impl Accesses {
         for target in printed["target"].as_object().into_iter().flat_map(|targets| targets.values()) {
             found.add(target);
         }
-        for list in [&mut found.read, &mut found.written, &mut found.privileges] {
+        for list in [&mut found.read, &mut found.cached, &mut found.written, &mut found.privileges] {
             list.sort();
             list.dedup();
         }
@@ -101,7 +103,7 @@ impl Accesses {
         self.read.extend(contexts.filter_map(local).map(str::to_owned));
         for cache in list(&target["cache-from"]).map(|item| Cache { attributes: attributes(item) }) {
             let is_local = cache.get("type") == Some("local");
-            self.read.extend(cache.get("src").filter(|_| is_local).map(str::to_owned));
+            self.cached.extend(cache.get("src").filter(|_| is_local).map(str::to_owned));
             self.caches.push(cache);
         }
         for cache in list(&target["cache-to"]).map(|item| Cache { attributes: attributes(item) }) {
@@ -185,20 +187,12 @@ mod tests {
             "network": "host", "entitlements": ["network.host"],
         });
         let (old, new) = (of(&old), of(&new));
-        let read = [
-            "../../extra",
-            "../../lib",
-            "../../lib/../extra/D2",
-            "../../sec/s",
-            "../cache",
-            "../key",
-            "/other",
-        ];
+        let read = ["../../extra", "../../lib", "../../lib/../extra/D2", "../../sec/s", "../key", "/other"];
         assert_eq!(
-            (&old.read, &old.written),
-            (&read.map(str::to_owned).to_vec(), &vec!["../cache2".to_owned()])
+            (&old.read, &old.cached, &old.written),
+            (&read.map(str::to_owned).to_vec(), &vec!["../cache".to_owned()], &vec!["../cache2".to_owned()])
         );
-        assert_eq!((&new.read, &new.written), (&old.read, &old.written));
+        assert_eq!((&new.read, &new.cached, &new.written), (&old.read, &old.cached, &old.written));
         assert!(old.has_agent && new.has_agent);
         assert_eq!((old.privileges.len(), new.privileges.as_slice()), (0, &["network.host".to_owned()][..]));
         let github = |found: &[Cache]| found.iter().filter(|cache| cache.is_github()).count();

@@ -134,9 +134,12 @@ pub struct HostStatus {
     pub repository: Option<String>,
     /// Its projects by name.
     pub projects: Vec<ProjectStatus>,
-    /// Causes why something could not be read.
+    /// Causes why something could not be read, and what is in the way of a deployed project.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,
+    /// Whether something could not be read.
+    #[serde(skip)]
+    pub is_unknown: bool,
 }
 
 /// Release, drift, owed actions and containers of one project.

@@ -496,6 +496,7 @@ pub(super) fn status() -> Status {
         repository: Some("ann/side".to_owned()),
         projects: vec![blog],
         problems: Vec::new(),
+        is_unknown: false,
     };
     let db = HostStatus {
         name: "db".to_owned(),
@@ -506,6 +507,7 @@ pub(super) fn status() -> Status {
         repository: None,
         projects: Vec::new(),
         problems: vec![Diagnostic::error("failed to connect to db: connection refused", None)],
+        is_unknown: true,
     };
     Status { hosts: vec![web, db] }
 }

@@ -678,7 +678,7 @@ fn failed_skipped_or_missing_tests_leave_no_image_and_no_deploy() {
     bed.write(".github/workflows/build.yml", &workflow);
     bed.write("ghdeploy.yml", config.replace("timeout: 2s", "timeout: 2s, checks: ['e2e*']"));
     bed.commit();
-    push(&workflows, &registry, NOTHING_BEFORE).exits(1).prints("check `e2e*`: no check has this name");
+    push(&workflows, &registry, NOTHING_BEFORE).exits(1).prints("check `e2e*`: no check matches");
     none("a check is missing");
     let check = |conclusion: &str| json!({"id": 1, "name": "e2e (1)", "head_sha": workflows.head(), "status": "completed", "conclusion": conclusion, "check_suite": {"id": 5}});
     workflows.github.state().checks = vec![check("cancelled")];

@@ -251,10 +251,10 @@ fn shared_tags_move_only_to_the_newest_commit_of_the_default_branch() {
     let pull = json!({"pull_request": {"number": 7, "base": {"sha": second, "repo": {"id": 1}}, "head": {"sha": head, "repo": {"id": 1}}}});
     let queue = json!({"merge_group": {"base_sha": second, "head_sha": head}});
     for (event, payload, why) in [
-        ("pull_request", pull, "this is the pull request #7; only commits of"),
+        ("pull_request", pull, "this is pull request #7; only commits of"),
         ("push", pushed("refs/heads/topic"), "this is the branch `topic`; only commits of `main` move it"),
         ("push", pushed("refs/tags/v1"), "this is the tag `v1`; only commits of `main` move it"),
-        ("merge_group", queue, "this is a merge queue"),
+        ("merge_group", queue, "this is a run of a merge queue"),
         ("workflow_dispatch", json!({}), "has moved on to"),
     ] {
         build_app(&runner, event, &payload, "1", &[]).exits(0).prints(why);
@@ -387,12 +387,14 @@ fn recording_docker(runner: &Runner, printed: &Value) -> std::path::PathBuf {
 #[test]
 fn bake_is_allowed_exactly_what_the_compose_file_names() {
     let runner = Runner::with_images("");
-    runner.write("services/lib/f", "x");
+    for file in ["services/lib/f", "services/blog/app/Dockerfile", "key"] {
+        runner.write(file, "x");
+    }
     let printed = json!({"target": {
         "web": {"context": "../lib", "dockerfile": "../blog/app/Dockerfile", "contexts": {"a": "target:db", "own": "app"},
             "secret": [{"id": "s", "src": "../../key"}], "ssh": [{"id": "default"}],
             "cache-to": [{"type": "local", "dest": "../../cache"}], "entitlements": ["network.host"]},
-        "db": {"context": "/elsewhere"},
+        "db": {"context": "/usr"},
     }});
     let bin = recording_docker(&runner, &printed);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -404,9 +406,9 @@ fn bake_is_allowed_exactly_what_the_compose_file_names() {
     allowed.sort_unstable();
     let folder = runner.path("services/blog").display().to_string();
     let expected = [
-        "--allow=fs.read=/elsewhere".to_owned(),
         format!("--allow=fs.read={folder}/../../key"),
         format!("--allow=fs.read={folder}/../lib"),
+        "--allow=fs.read=/usr".to_owned(),
         format!("--allow=fs.write={folder}/../../cache"),
         "--allow=network.host".to_owned(),
         "--allow=ssh".to_owned(),

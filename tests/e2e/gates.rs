@@ -169,8 +169,7 @@ fn late_checks_are_waited_for_and_unchanged_answers_are_not_sent_again() {
         output.join().unwrap()
     });
     assert_eq!(output.code, Some(0), "{output:?}");
-    let reasons =
-        ["no check has this name", "`test (1)` pending", "is still running and may add more checks"];
+    let reasons = ["no check matches", "`test (1)` pending", "is still running and may add more checks"];
     for words in reasons {
         let waits =
             |line: &str| line.starts_with("note: waiting for check `test*` (") && line.contains(words);
@@ -329,7 +328,7 @@ fn reports_are_found_behind_links_and_outside_of_the_folder() {
     std::fs::create_dir_all(runner.beside("bazel/pkg")).unwrap();
     std::fs::write(runner.beside("bazel/pkg/test.xml"), good).unwrap();
     std::os::unix::fs::symlink(runner.beside("bazel"), runner.path("bazel-testlogs")).unwrap();
-    runner.gate(&["--junit", "bazel-testlogs/**/test.xml"]).exits(0).prints("1 tests passed");
+    runner.gate(&["--junit", "bazel-testlogs/**/test.xml"]).exits(0).prints("1 test passed");
     runner.write("out/test.xml", good);
     runner.gate(&["--junit", "**/test.xml"]).exits(0).prints("2 tests passed");
     std::fs::write(runner.beside("bazel/pkg/test.xml"), bad).unwrap();
@@ -342,7 +341,7 @@ fn reports_are_found_behind_links_and_outside_of_the_folder() {
     for list in
         [absolute.to_str().unwrap(), "out", "out/", "services/../out/test.xml", "out/test.xml,out/*.xml"]
     {
-        runner.gate(&["--junit", list]).exits(0).prints("1 tests passed");
+        runner.gate(&["--junit", list]).exits(0).prints("1 test passed");
     }
     // What is left out closes nothing.
     runner.write("node_modules/x/test.xml", bad);
@@ -350,9 +349,9 @@ fn reports_are_found_behind_links_and_outside_of_the_folder() {
         .gate(&["--junit", "out,node_modules"])
         .exits(3)
         .prints("`node_modules/x/test.xml` has 1 that failed");
-    runner.gate(&["--junit", "**/test.xml,!bazel-*,!**/node_modules"]).exits(0).prints("1 tests passed");
+    runner.gate(&["--junit", "**/test.xml,!bazel-*,!**/node_modules"]).exits(0).prints("1 test passed");
     std::fs::write(runner.beside("beside.xml"), good).unwrap();
-    runner.gate(&["--junit", "../beside.xml"]).exits(0).prints("1 tests passed");
+    runner.gate(&["--junit", "../beside.xml"]).exits(0).prints("1 test passed");
     runner
         .gate(&["--junit", "out/test.xml,none.xml"])
         .exits(3)
@@ -380,7 +379,7 @@ fn a_report_that_no_test_of_this_run_has_written_proves_nothing() {
     }
     runner.gate(&[]).exits(3).prints("`other/junit.xml` and 1 more is part of the commit");
     runner.write("junit.xml", good);
-    runner.gate(&[]).exits(0).prints("1 tests passed");
+    runner.gate(&[]).exits(0).prints("1 test passed");
     // One that is older than the commit, or than the push.
     let date: i64 = runner.git(&["show", "-s", "--format=%ct", "HEAD"]).trim().parse().unwrap();
     let age = |seconds: i64| {
@@ -395,7 +394,7 @@ fn a_report_that_no_test_of_this_run_has_written_proves_nothing() {
         .exits(3)
         .prints("`junit.xml` is no result of this commit: it was written 3 days before the commit");
     age(60);
-    runner.gate(&[]).exits(0).prints("1 tests passed");
+    runner.gate(&[]).exits(0).prints("1 test passed");
     let pushed = json!({"before": runner.head(), "repository": {"pushed_at": date + 3_600}});
     run(&mut runner.event("push", &pushed, &["gate"]))
         .exits(3)

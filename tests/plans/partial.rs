@@ -169,6 +169,23 @@ fn a_submodule_that_is_not_fetched_blocks_its_project() {
 }
 
 #[test]
+fn a_file_that_is_missing_in_a_submodule_blocks_its_project() {
+    let (repo, _module) = with_submodule("services/blog/theme", "index.html", "y");
+    let there = |wanted: &Wanted| {
+        let blog = wanted.projects.iter().find(|project| project.name == "blog").unwrap();
+        blog.refused.iter().map(|why| why.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(there(&wanted(&repo)), [""; 0]);
+    std::fs::remove_file(repo.path("services/blog/theme/index.html")).unwrap();
+    let deleted = there(&wanted(&repo));
+    assert!(deleted.len() == 1 && deleted[0].contains("services/blog/theme/index.html"), "{deleted:?}");
+    repo.git(&["-C", "services/blog/theme", "checkout", "-q", "--", "."]);
+    repo.git(&["-C", "services/blog/theme", "sparse-checkout", "set", "--no-cone", "nope"]);
+    let left_out = there(&wanted(&repo));
+    assert!(left_out.len() == 1 && left_out[0].contains("services/blog/theme/index.html"), "{left_out:?}");
+}
+
+#[test]
 fn a_project_in_a_submodule_that_is_not_fetched_is_not_gone() {
     let (repo, _module) = with_submodule("services/vend", "compose.yml", LONE);
     let before = wanted(&repo);

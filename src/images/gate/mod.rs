@@ -38,6 +38,16 @@ pub struct Rules {
     pub min_tests: u64,
 }
 
+/// Jobs that do not exist yet, or the reason why they are not known.
+#[derive(Debug, Clone)]
+pub struct ToCome(pub Result<Vec<JobToCome>, String>);
+
+impl Default for ToCome {
+    fn default() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
+
 /// Evidence that the gate judges.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -48,7 +58,7 @@ pub struct Evidence {
     /// Whether nothing indicates that the commit will get more checks.
     pub is_settled: bool,
     /// The jobs of the run that judges which do not exist yet and do not wait for the job that judges.
-    pub to_come: Vec<JobToCome>,
+    pub to_come: ToCome,
     /// Whether a workflow could not start, and so has no checks.
     pub has_broken_workflow: bool,
     /// The reason why not all checks of the commit are known; `None` if they are.
@@ -350,7 +360,7 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
     let (bad, pending) = (of(Standing::Failed), of(Standing::Pending));
     let is_glob = !is_name && pattern.is_open_ended();
     let sibling = found.iter().find(|check| is_glob && check.relation == Relation::SameRun);
-    let to_come = evidence.to_come.iter().find(|job| is_glob && pattern.may_match(job));
+    let to_come = evidence.to_come.0.iter().flatten().find(|job| is_glob && pattern.may_match(job));
     let (standing, why) = if !bad.is_empty() {
         (Standing::Failed, said_of_failed(&bad, &found))
     } else if let Some(name) = sibling.map(|check| check.name.clone()).or(to_come.map(JobToCome::shown)) {
@@ -359,8 +369,14 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
              for: require jobs of this run by `--needs`, or by their names in full",
         );
         (Standing::Failed, why)
+    } else if let (true, Err(why)) = (is_glob, &evidence.to_come.0) {
+        let why = format!(
+            "it may match jobs that this run has not created yet, and those are not known, because {why}: require \
+             jobs of this run by `--needs`, and others by their names in full",
+        );
+        (Standing::Failed, why)
     } else if found.is_empty() {
-        absent(pattern, is_name && !own.is_empty(), evidence)
+        absent(pattern, is_name, !own.is_empty(), evidence)
     } else if !pending.is_empty() {
         (Standing::Pending, said(&pending))
     } else if let Some(check) = found
@@ -387,8 +403,8 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
 }
 
 /// Judges a name that no check has, apart from the job that asks.
-fn absent(pattern: &Pattern, is_own_job: bool, evidence: &Evidence) -> (Standing, String) {
-    if is_own_job {
+fn absent(pattern: &Pattern, is_name: bool, is_own_job: bool, evidence: &Evidence) -> (Standing, String) {
+    if is_name && is_own_job {
         return (Standing::Failed, "this is the job that asks, and it cannot wait for itself".to_owned());
     }
     if evidence.checks.iter().any(|check| check.is_own_status() && check.name == pattern.text) {
@@ -400,9 +416,14 @@ fn absent(pattern: &Pattern, is_own_job: bool, evidence: &Evidence) -> (Standing
         evidence.checks.iter().filter(is_other)
     };
     let names: BTreeSet<&str> = others().map(|check| check.name.trim()).collect();
-    let mut why = "no check has this name".to_owned();
+    let mut why = match pattern.is_open_ended() {
+        _ if is_own_job => "only the job that asks matches, and it cannot wait for itself",
+        true => "no check matches",
+        false => "no check has this name",
+    }
+    .to_owned();
     if evidence.is_settled {
-        why += ", and none is still to come";
+        why += if is_own_job { "; none is still to come" } else { ", and none is still to come" };
     }
     if !names.is_empty() {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

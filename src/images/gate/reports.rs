@@ -121,11 +121,11 @@ pub(super) fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement 
         let path = &files[0].path;
         wrong.push(format!("`{path}`{more} is part of the commit: no test of this run has written it"));
     } else if wrong.is_empty() && ran < min_tests {
-        wrong.push(format!("{ran} tests ran, and at least {min_tests} must"));
+        wrong.push(format!("{} ran, and at least {min_tests} must", counted(ran)));
     }
     let (standing, why) = match wrong.is_empty() {
-        true if totals.skipped == 0 => (Standing::Proven, format!("{ran} tests passed")),
-        true => (Standing::Proven, format!("{ran} tests passed, {} were skipped", totals.skipped)),
+        true if totals.skipped == 0 => (Standing::Proven, format!("{} passed", counted(ran))),
+        true => (Standing::Proven, format!("{} passed, {} skipped", counted(ran), totals.skipped)),
         false => {
             let more = wrong.len().saturating_sub(5);
             wrong.truncate(5);
@@ -134,4 +134,9 @@ pub(super) fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement 
         }
     };
     Requirement { wants, standing, why, found: files.iter().map(ReportFile::found).collect() }
+}
+
+/// `1 test`, `12 tests`.
+fn counted(count: u64) -> String {
+    format!("{count} test{}", if count == 1 { "" } else { "s" })
 }

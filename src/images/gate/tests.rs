@@ -679,7 +679,7 @@ fn a_glob_does_not_open_before_a_job_of_this_run_that_is_still_to_come() {
     let with = |rule: &str, name: &str, is_whole: bool| {
         let evidence = Evidence {
             checks: vec![run("test 1", 1, "success")],
-            to_come: vec![JobToCome { name: name.to_owned(), is_whole }],
+            to_come: ToCome(Ok(vec![JobToCome { name: name.to_owned(), is_whole }])),
             ..Evidence::default()
         };
         let verdict = judge(Some(SHA), &rules(&[rule]), &evidence, &[]);
@@ -694,6 +694,31 @@ fn a_glob_does_not_open_before_a_job_of_this_run_that_is_still_to_come() {
     assert_eq!(with("test*", "", false), Closed, "its name is not known");
     assert_eq!(with("test*", "lint (", false), Open);
     assert_eq!(with("test 1", "test 1", true), Open, "a name in full does not wait");
+}
+
+#[test]
+fn a_glob_does_not_open_where_the_jobs_to_come_are_not_known() {
+    let to_come = ToCome(Err("this job is not found in ci.yml".to_owned()));
+    let evidence = Evidence { checks: vec![run("test 1", 1, "success")], to_come, ..Evidence::default() };
+    let verdict = |rule: &str| judge(Some(SHA), &rules(&[rule]), &evidence, &[]);
+    assert_eq!((verdict("test*").gate, verdict("test*").may_change()), (Closed, false));
+    let why = &verdict("test*").requirements[0].why;
+    assert!(why.contains("because this job is not found in ci.yml: require"), "{why}");
+    assert_eq!(verdict("test 1").gate, Open);
+}
+
+#[test]
+fn a_glob_that_matches_only_the_asking_job_waits_until_the_commit_is_settled() {
+    let own = Check { relation: Relation::SameJob, ..run("gate", 1, "success") };
+    let evidence = |is_settled| Evidence { checks: vec![own.clone()], is_settled, ..Evidence::default() };
+    let requirement =
+        |is_settled| judge(Some(SHA), &rules(&["*"]), &evidence(is_settled), &[]).requirements.remove(0);
+    assert_eq!(requirement(false).standing, Standing::Pending);
+    assert_eq!(requirement(true).standing, Standing::Failed);
+    assert_eq!(
+        requirement(true).why,
+        "only the job that asks matches, and it cannot wait for itself; none is still to come"
+    );
 }
 
 #[test]
@@ -783,7 +808,7 @@ fn reported(files: &[&str], min_tests: u64) -> Requirement {
 fn a_test_that_was_skipped_is_none_of_those_that_must_run() {
     let text = "<testsuite><testcase/><testcase/><testcase><skipped/></testcase></testsuite>";
     let enough = reported(&[text], 2);
-    assert_eq!((enough.standing, enough.why.as_str()), (Standing::Proven, "2 tests passed, 1 were skipped"));
+    assert_eq!((enough.standing, enough.why.as_str()), (Standing::Proven, "2 tests passed, 1 skipped"));
     let few = reported(&[text], 3);
     assert_eq!((few.standing, few.why.as_str()), (Standing::Failed, "2 tests ran, and at least 3 must"));
 }
@@ -897,7 +922,7 @@ fn what_is_no_result_of_this_run_proves_nothing() {
     let two = of(vec![Content::Committed, Content::Committed]);
     assert_eq!(two.why, "`0.xml` and 1 more is part of the commit: no test of this run has written it");
     let beside = of(vec![Content::Committed, good()]);
-    assert_eq!((beside.standing, beside.why.as_str()), (Standing::Proven, "1 tests passed"));
+    assert_eq!((beside.standing, beside.why.as_str()), (Standing::Proven, "1 test passed"));
     assert_eq!(beside.found[0].says, "not counted: it is part of the commit");
     // An old one may be what a test that has not run would have replaced.
     let stale = of(vec![good(), old()]);

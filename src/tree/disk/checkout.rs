@@ -1,8 +1,11 @@
 //! What git knows about the working directory: its commit, the files of the index, and what differs.
 //!
-//! Owns one `git status` and one `git ls-files`, which run while the directory is walked and files are hashed.
+//! Owns one `git status` and one `git ls-files`, which run while the directory is walked and files are hashed, and one
+//! more `git ls-files` for each submodule.
 //! An edge: it starts processes.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Child;
 
@@ -106,8 +109,23 @@ impl<'a> Checkout<'a> {
                 }
                 Some(Err(_)) | None => Vec::new(),
             };
-            let mut entries: Vec<IndexEntry> =
-                listing.split(|byte| *byte == 0).filter_map(IndexEntry::read).collect();
+            let mut entries = IndexEntry::read_all(&listing);
+            // A submodule that is checked out has an index of its own.
+            let mut submodules: Vec<Vec<u8>> = submodules_of(&entries);
+            while let Some(path) = submodules.pop() {
+                let top = self.dir.join(OsStr::from_bytes(&path));
+                if top.join(".git").symlink_metadata().is_err() {
+                    continue;
+                }
+                let listing = run(git(&top).args(["ls-files", "-s", "-t", "-z"]))
+                    .map_err(|err| err.into_error("list the files that git tracks", &top))?;
+                let mut own = IndexEntry::read_all(&listing);
+                for entry in &mut own {
+                    entry.path = [&path[..], b"/", &entry.path[..]].concat();
+                }
+                submodules.extend(submodules_of(&own));
+                entries.append(&mut own);
+            }
             entries.sort();
             self.entries = Some(entries);
         }
@@ -164,7 +182,16 @@ impl Drop for Checkout<'_> {
     }
 }
 
+fn submodules_of(entries: &[IndexEntry]) -> Vec<Vec<u8>> {
+    let submodules = entries.iter().filter(|entry| entry.kind == IndexKind::Submodule);
+    submodules.map(|entry| entry.path.clone()).collect()
+}
+
 impl IndexEntry {
+    fn read_all(listing: &[u8]) -> Vec<Self> {
+        listing.split(|byte| *byte == 0).filter_map(Self::read).collect()
+    }
+
     /// Reads `TAG MODE NAME STAGE<TAB>PATH`, a line of `git ls-files -s -t`.
     fn read(line: &[u8]) -> Option<Self> {
         let tab = line.iter().position(|byte| *byte == b'\t')?;

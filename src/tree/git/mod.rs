@@ -91,6 +91,17 @@ impl Repository {
         })
     }
 
+    /// The content of a file of a revision; `path` starts at the top of the repository.
+    #[must_use]
+    pub fn content(&self, rev: &str, path: &str) -> Option<Vec<u8>> {
+        if path.contains(char::is_control) {
+            return None;
+        }
+        let name = format!("{rev}:{path}");
+        let object = self.objects.find(&name).ok()??;
+        object.is_blob().then_some(object.content)
+    }
+
     /// The wanted files of a revision.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ pub(super) struct Object {
 }
 
 impl Object {
+    /// Whether it is the content of a file.
+    pub(super) fn is_blob(&self) -> bool {
+        self.kind == "blob"
+    }
+
     /// Whether it is a commit.
     pub(super) fn is_commit(&self) -> bool {
         self.kind == "commit"

@@ -1,10 +1,11 @@
 //! Real workflows that `act` runs with the real `action.yml`, a real sshd and Compose as the host, and a fake
-//! GitHub. GitHub.
+//! GitHub.
 //!
 //! They are the workflows of this repository, unchanged: users copy exactly what is tested here.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +28,17 @@ pub(crate) struct Workflows {
     pub(crate) github: GitHub,
     /// Private key for the action.
     pub(crate) key: String,
+}
+
+/// A folder with a `sh` for steps that stays for a moment when it has done its work: act loses what a step prints
+/// if its shell has gone before act reads it from the terminal.
+fn lingering_sh(bed: &Bed) -> PathBuf {
+    let dir = bed.path("shells");
+    std::fs::create_dir_all(&dir).unwrap();
+    let script = "#!/bin/bash\n[ \"$1\" = -e ] && [ $# = 2 ] || exec /bin/sh \"$@\"\nexec /bin/bash --posix -e -c 'trap \"sleep 0.3\" EXIT; . \"$0\"' \"$2\"\n";
+    std::fs::write(dir.join("sh"), script).unwrap();
+    std::fs::set_permissions(dir.join("sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    dir
 }
 
 impl Workflows {
@@ -72,7 +84,9 @@ impl Workflows {
         std::fs::create_dir_all(bed.path("act")).unwrap();
         let known_hosts = std::fs::read_to_string(bed.sshd.known_hosts()).unwrap();
         let mut act = Command::new("act");
-        act.current_dir(bed.path("repo")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", lingering_sh(bed).display());
+        act.current_dir(bed.path("repo")).env_clear().env("PATH", path);
         act.env("HOME", bed.path("home"))
             .env("XDG_CACHE_HOME", bed.path("act"))
             .env("TMPDIR", bed.path("tmp"));

@@ -67,7 +67,7 @@ impl Context {
         }
     }
 
-    /// Writes remarks to stderr; `None` if nobody wants them.
+    /// Writes remarks to stderr; `None` if they are turned off.
     pub(super) fn note(&self) -> Option<fn(&str)> {
         let note: fn(&str) = |remark| {
             let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));

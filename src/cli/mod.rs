@@ -107,8 +107,8 @@ fn refused(error: &Error, workflow: Option<&github::WorkflowRun>, typed: &[OsStr
     ExitCode::from(error.exit.code())
 }
 
-/// Does the work of a command. A panic is a failure like any other, so that a workflow run is told of it, and its
-/// exit code is one that is documented.
+/// Executes a command. A panic is reported like any other failure, with a documented exit code and an annotation
+/// in a workflow run.
 ///
 /// # Errors
 ///

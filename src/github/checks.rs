@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(relations(matrix(), &this(42, "e2e", None)), [SameRun, SameJob, SameRun]);
         // Two could be it. Neither is left out.
         assert_eq!(relations(matrix(), &this(42, "gate", None)), [SameRun; 3]);
-        // An older server has another address. The list of runs tells the suite.
+        // The addresses of an older server differ. There the suite comes from the list of runs.
         let mut old = job(42, 1, "gate", "in_progress");
         old["html_url"] = json!("https://github.test/ann/side/runs/1");
         let workflows = json!([{"id": 42, "name": "CI", "check_suite_id": 420}]);

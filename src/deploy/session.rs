@@ -182,7 +182,7 @@ impl Session<'_> {
     ///
     /// When the host is not reached or cannot run it.
     pub async fn start(&self, transport: &dyn Transport) -> Result<Driver> {
-        let driver = Driver::start_with(transport, self.notices.clone()).await?;
+        let driver = Driver::start_with(transport, !self.options.no_restart, self.notices.clone()).await?;
         self.report(|host| Event::Connected { host });
         Ok(driver)
     }

@@ -91,15 +91,20 @@ impl Driver {
     ///
     /// When the host cannot be reached; see [`Transport::start`].
     pub async fn start(transport: &dyn Transport) -> Result<Self, Error> {
-        Self::start_with(transport, Notices::default()).await
+        Self::start_with(transport, false, Notices::default()).await
     }
 
-    /// Does the same as [`Driver::start`], with notices about the connection.
+    /// Does the same as [`Driver::start`], with notices about the connection. With `lists_containers`, Docker is
+    /// asked for the containers at once, for a client that will ask for them.
     ///
     /// # Errors
     ///
     /// See there.
-    pub async fn start_with(transport: &dyn Transport, notices: Notices) -> Result<Self, Error> {
+    pub async fn start_with(
+        transport: &dyn Transport,
+        lists_containers: bool,
+        notices: Notices,
+    ) -> Result<Self, Error> {
         let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
         let mark = new_mark();
         let listener = Arc::new(Listener::new(mark.clone(), notices));
@@ -113,7 +118,7 @@ impl Driver {
                 tracing::debug!(?status, "driver ended");
             }
         });
-        let text = driver_text(&mark)
+        let text = driver_text(&mark, lists_containers)
             .map_err(|error| Error::unforeseen(format!("failed to compress the driver: {error}")))?;
         tracing::debug!(bytes = text.len(), "driver sent");
         let stdin = Arc::new(Mutex::new({

@@ -24,39 +24,70 @@ pub const DRIVER: &str = concat!(
     include_str!("driver/swap.sh"),
     include_str!("driver/restore.sh"),
     include_str!("driver/releases.sh"),
+    include_str!("driver/listing.sh"),
     include_str!("driver/docker.sh"),
     include_str!("driver/main.sh"),
 );
 
-/// Script that the shell on the host is given to execute: it reads the driver from its stdin, as
-/// [`driver_text`] has it.
+/// The part of the driver that lists containers.
+const LISTING: &str = include_str!("driver/listing.sh");
+
+/// Script that the shell on the host is given to execute: it reads a line of [`driver_text`] from its stdin, and
+/// executes it.
 ///
 /// The login shell of the user may be fish or csh, which quote differently from `sh`. Within single quotes
 /// this text holds nothing that any of them would change, and no word that is too long for csh. The driver
 /// itself would be both. A shell reads its stdin byte by byte, so the lines that it reads are short.
-pub const BOOTSTRAP: &str = r#"while IFS= read -r n; do case $n in "ghdeploy "*) break ;; esac; done; n=${n#* }; eval "$(dd bs=${n%% *} count=1 iflag=fullblock status=none | gzip -dc)""#;
+pub const BOOTSTRAP: &str =
+    r#"while IFS= read -r n; do case $n in "ghdeploy "*) break ;; esac; done; n=${n#* }; eval "${n#* * }""#;
 
 /// Empty lines before the driver. Login files that read a line or two of stdin get them instead of its start.
 const SPARE_LINES: &str = "\n\n\n\n";
 
-/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: a line `ghdeploy SIZE MARK`, and as many bytes of its code,
+/// Returns [`DRIVER`] as [`BOOTSTRAP`] reads it: a line `ghdeploy SIZE MARK CODE`, and as many bytes of its code,
 /// gzipped. The driver prints the mark when it starts: what comes before it on the stream was printed by the
 /// login files. Comments and indentation are for readers only and are not sent.
+///
+/// With `lists_containers`, `CODE` asks Docker for the containers before anything else, so that Docker works while
+/// the driver is unpacked and takes the lock. The driver is then a shell of its own, because a shell within a
+/// pipeline does not know its process id, and has the list in its file descriptor 4.
 ///
 /// # Errors
 ///
 /// When compressing fails.
-pub fn driver_text(mark: &str) -> std::io::Result<Vec<u8>> {
+pub fn driver_text(mark: &str, lists_containers: bool) -> std::io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    for line in DRIVER.lines().map(str::trim_start) {
-        if !line.is_empty() && !line.starts_with('#') {
-            writeln!(gzip, "{line}")?;
-        }
+    for line in sent(DRIVER) {
+        writeln!(gzip, "{line}")?;
     }
-    let code = gzip.finish()?;
-    let mut text = format!("{SPARE_LINES}ghdeploy {} {mark}\n", code.len()).into_bytes();
-    text.extend(code);
+    let driver = gzip.finish()?;
+    let size = driver.len();
+    let unpack = format!(r#"eval "$(dd bs={size} count=1 iflag=fullblock status=none | gzip -dc)""#);
+    let code = if lists_containers {
+        format!(
+            "{} exec 3<&0; list_containers 3<&- | sh -c '{unpack}' ghdeploy {mark} early 4<&0 <&3 3<&-",
+            in_one_line(LISTING)
+        )
+    } else {
+        format!("set -- {mark}; {unpack}")
+    };
+    let mut text = format!("{SPARE_LINES}ghdeploy {size} {mark} {code}\n").into_bytes();
+    text.extend(driver);
     Ok(text)
+}
+
+/// The lines of a part that are sent.
+fn sent(part: &str) -> impl Iterator<Item = &str> {
+    part.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The same in one line, for a part in which no command goes on in the next line.
+fn in_one_line(part: &str) -> String {
+    let with_end = |line: &str| {
+        let goes_on = line.ends_with('{') || line.ends_with(" do");
+        format!("{line}{}", if goes_on { " " } else { "; " })
+    };
+    sent(part).map(with_end).collect::<String>().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -81,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_text_stays_small() {
-        let bytes = driver_text("ghdeploy-0123456789abcdef").unwrap().len();
+        let bytes = driver_text("ghdeploy-0123456789abcdef", true).unwrap().len();
         assert!(
             bytes <= MAX_BYTES,
             "{bytes} bytes: save some, or measure what more of them cost (bench/sync.py)"

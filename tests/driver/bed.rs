@@ -11,7 +11,7 @@ use std::time::Duration;
 use ghdeploy::apply::stage::{Source, Unit, pack};
 use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::base::path::RootPath;
-use ghdeploy::host::{Command, Driver, Local, Reply, Upload, facts, upload};
+use ghdeploy::host::{Command, Driver, Local, Notices, Reply, Upload, facts, upload};
 use ghdeploy::plan::{FileChange, FileChangeKind};
 use ghdeploy::state::deployed::{Deployed, Found, has_content, is_same};
 
@@ -251,19 +251,32 @@ impl Bed {
         }
     }
 
+    /// Starts a driver for which Docker is asked for the containers before it arrives.
+    pub(crate) async fn listing(&self) -> Driver {
+        Driver::start_with(&self.local(), true, Notices::default()).await.unwrap()
+    }
+
     /// Starts a driver that holds the lock.
     pub(crate) async fn opened(&self) -> Driver {
         let driver = self.start().await;
-        facts::open(&driver, &self.open_to_write(), self.root.to_str().unwrap(), |_| {}).await.unwrap();
+        self.open_to_write_now(&driver).await;
         driver
+    }
+
+    pub(crate) async fn open_to_write_now(&self, driver: &Driver) {
+        facts::open(driver, &self.open_to_write(), self.root.to_str().unwrap(), |_| {}).await.unwrap();
     }
 
     /// Starts a driver that only reads.
     pub(crate) async fn opened_to_read(&self) -> Driver {
         let driver = self.start().await;
-        let root = self.root.to_str().unwrap().to_owned();
-        facts::open(&driver, &Command::OpenToRead { root: root.clone() }, &root, |_| {}).await.unwrap();
+        self.open_to_read(&driver).await;
         driver
+    }
+
+    pub(crate) async fn open_to_read(&self, driver: &Driver) {
+        let root = self.root.to_str().unwrap().to_owned();
+        facts::open(driver, &Command::OpenToRead { root: root.clone() }, &root, |_| {}).await.unwrap();
     }
 
     /// Asks for the facts that a plan for `wanted` needs.

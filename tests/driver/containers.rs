@@ -27,11 +27,33 @@ fn line(id: &str, service: &str, state: &str, status: &str, networks: &str) -> S
     )
 }
 
+/// The containers of a driver that asks for them, and of one for which they were asked before it arrived.
 async fn listed(bed: &Bed) -> Containers {
     let driver = bed.opened_to_read().await;
-    let facts = facts_with_containers(&driver, &BTreeMap::new()).await.unwrap();
+    let late = facts_with_containers(&driver, &BTreeMap::new()).await.unwrap().containers;
     driver.end().await;
-    facts.containers
+    let _ = fs::remove_file(bed.beside("asked"));
+    let driver = bed.listing().await;
+    bed.open_to_read(&driver).await;
+    let early = facts_with_containers(&driver, &BTreeMap::new()).await.unwrap().containers;
+    assert_eq!(early, late);
+    // It does not answer twice.
+    assert_eq!(facts_with_containers(&driver, &BTreeMap::new()).await.unwrap().containers, late);
+    driver.end().await;
+    if let Ok(asked) = fs::read_to_string(bed.beside("asked")) {
+        fs::write(bed.beside("asked"), &asked[..asked.len() / 2]).unwrap();
+    }
+    early
+}
+
+/// How often Docker was asked for the containers by a driver that takes the lock.
+async fn asked_to_write(bed: &Bed) -> usize {
+    let driver = bed.listing().await;
+    bed.open_to_write_now(&driver).await;
+    let facts = facts_with_containers(&driver, &BTreeMap::new()).await.unwrap();
+    assert_eq!(facts.containers.known().unwrap().len(), 1);
+    driver.end().await;
+    fs::read_to_string(bed.beside("asked")).unwrap().lines().count()
 }
 
 under_every_shell! {
@@ -73,6 +95,36 @@ under_every_shell! {
     async fn a_host_without_containers_has_a_known_number_of_them(bed: Bed) {
         docker(&bed, "", "");
         assert_eq!(listed(&bed).await, Containers::Known(Vec::new()));
+    }
+
+    async fn a_list_that_was_begun_before_the_driver_counts_unless_something_may_have_changed(bed: Bed) {
+        docker(&bed, &line("000000000001", "web", "running", "Up 3 hours", "blog_default"), "");
+        assert_eq!(asked_to_write(&bed).await, 1);
+        fs::remove_file(bed.beside("asked")).unwrap();
+        // A run that was cut off.
+        fs::write(bed.state("run.json"), "{}\n").unwrap();
+        assert_eq!(asked_to_write(&bed).await, 2);
+        fs::remove_file(bed.state("run.json")).unwrap();
+        fs::remove_file(bed.beside("asked")).unwrap();
+        // A run that holds the lock meanwhile.
+        let other = bed.opened().await;
+        let (asked, ()) = tokio::join!(asked_to_write(&bed), async {
+            while !bed.beside("asked").exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            other.end().await;
+        });
+        assert_eq!(asked, 2);
+    }
+
+    async fn a_list_that_is_longer_than_a_pipe_holds_arrives_whole(bed: Bed) {
+        let ps: String = (0..2000)
+            .map(|number| line(&format!("{number:012}"), "web", "running", "Up 3 hours", "blog_default"))
+            .collect();
+        assert!(ps.len() > 128 << 10);
+        docker(&bed, &ps, "");
+        assert_eq!(listed(&bed).await.known().unwrap().len(), 2000);
     }
 
     async fn a_docker_that_fails_leaves_the_containers_unknown(bed: Bed) {

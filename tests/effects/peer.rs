@@ -105,10 +105,13 @@ impl Peer {
             text.clear();
             input.read_line(&mut text).await.unwrap();
         }
-        let [size, mark] = text.split_whitespace().skip(1).collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let [size, mark, ..] = text.split_whitespace().skip(1).collect::<Vec<_>>()[..] else {
+            panic!("{text}")
+        };
+        let lists_containers = text.contains("list_containers");
         let code = behind(&mut input, size).await;
         assert!(
-            driver_text(mark).unwrap().ends_with(&[text.as_bytes(), &code].concat()),
+            driver_text(mark, lists_containers).unwrap().ends_with(&[text.as_bytes(), &code].concat()),
             "the driver comes first"
         );
         output.write_all(format!("\n{mark}\n").as_bytes()).await.unwrap();

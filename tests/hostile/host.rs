@@ -82,7 +82,7 @@ impl Evil {
     async fn call(&self, command: &Command) -> (Error, Vec<String>, Duration) {
         let begin = Instant::now();
         let notices = Notices::default();
-        let driver = Driver::start_with(self, notices.clone()).await.unwrap();
+        let driver = Driver::start_with(self, false, notices.clone()).await.unwrap();
         let error = driver.call(command).await.unwrap_err();
         driver.end().await;
         (error, std::iter::from_fn(|| notices.take()).collect(), begin.elapsed())

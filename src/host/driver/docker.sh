@@ -54,33 +54,9 @@ remove_service() {
   # shellcheck disable=SC2086 # a list of ids
   [ -z "$ids" ] || { docker stop $ids && docker rm $ids; } >/dev/null
 }
-# within SECONDS COMMAND…: runs it for at most so long. A Docker Engine that is unwell may never answer.
-within() {
-  seconds=$1; shift
-  "$@" & child=$!
-  # The timer does not hold the lock.
-  (sleep "$seconds" & trap 'kill $!; exit' TERM; wait $!; kill -9 "$child") >/dev/null 2>&1 9>&- & timer=$!
-  wait "$child"; rc=$?
-  kill "$timer" 2>/dev/null
-  # The status of a process that got signal 9.
-  [ $rc != 137 ] || return 124
-  return $rc
-}
-# list_containers: prints an event for each container of any project, "ID NAME PROJECT SERVICE NUMBER ONEOFF
-# STATE STATUS PORTS IMAGE NETWORKS FOLDER", separated by tabs: "@listed" for those that run in networks of
-# their own, "@other" for all others. At the end comes "= STATUS": 0 if these are all containers, 124 if
-# Docker did not answer in time.
-list_containers() {
-  format='{{if and (eq .State "running") .Networks}}@listed{{else}}@other{{end}} {{.ID}}\t{{.Names}}'
-  for field in project service container-number oneoff; do
-    format=$format'\t{{.Label "'$label.$field'"}}'
-  done
-  format=$format'\t{{.State}}\t{{.Status}}\t{{.Ports}}\t{{.Image}}\t{{.Networks}}'
-  format=$format'\t{{.Label "'$label.project.working_dir'"}}'
-  print ''
-  within 15 docker ps -a --filter "label=$label.project" --format "$format" 2>&1 </dev/null
-  print "= $?"
-}
+# listed_containers: the list. One that was begun before this driver is as good, unless something may have
+# changed since then.
+listed_containers() { if [ -n "$early" ]; then cat <&4; else list_containers; fi; }
 # report_containers STATUS LIST: reports what list_containers has printed. Of the containers that have ended,
 # and of those without a network of their own, also "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
 report_containers() {

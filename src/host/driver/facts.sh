@@ -14,8 +14,9 @@ facts() {
   if [ "$1" = files ]; then report_records; proven=$?
   else
     # While Docker answers, the records are reported.
-    { out=$(list_containers | { report_records >&3; value=$?; cat; print "= $value"; }); } 3>&1
+    { out=$(listed_containers | { report_records >&3; value=$?; cat; print "= $value"; }); } 3>&1
     proven=${out##*"$nl= "} out=${out%"$nl= "*}
+    [ -z "$early" ] || { early=; exec 4<&-; }
     rc=${out##*"$nl= "} out=${out%"$nl= "*}
     report_containers "$rc" "$out"
   fi

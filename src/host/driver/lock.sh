@@ -43,6 +43,8 @@ open_root() {
     sleep 1; waited=$((waited + 1))
   done
   locked=1
+  # Another run may have changed containers after the list was begun.
+  [ $((waited + tries)) = 0 ] && [ ! -e "$data/run.json" ] || early=
   print "$holder" 2>/dev/null >"$data/lock.json"
 }
 # is_unusable: whether one of our own files and folders has become something else. Sets out to which, and what

@@ -22,6 +22,7 @@
 #   variable  set by           meaning
 #   nl        start            a newline
 #   mark      start            the word by which the client recognises the driver
+#   early     start            not empty if fd 4 has a list of containers that counts
 #   label     start            the prefix of Compose's labels
 #   busy      main             not empty while a command is carried out
 #   ended     start (on TERM)  not empty once a stop was requested: no further command is read
@@ -55,8 +56,7 @@
 #   way       facts, seal      path lines of the links that are on the way to managed files
 #   from      object           the path of an object
 set -u -f
-# shellcheck disable=SC2154 # the line that src/host/script.rs has read
-mark=${n##* }
+mark=$1 early=${2-}
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
 # COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. src/host/local.rs has
 # the same list.

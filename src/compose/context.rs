@@ -91,15 +91,29 @@ impl<'a> LoadContext<'a> {
         self.sources.get(at.source as usize)?.on_host.as_deref()
     }
 
+    /// Whether a file was read that only the host has.
+    pub(super) fn follows_host(&self) -> bool {
+        self.sources.iter().any(|source| source.on_host.is_some())
+    }
+
     /// Reports an error.
     pub(super) fn error(&mut self, at: Mark, message: impl Into<String>) {
-        let message = message.into();
+        let diagnostic = self.error_at(at, message.into());
+        self.note(diagnostic);
+    }
+
+    /// Reports an error with advice.
+    pub(super) fn error_with(&mut self, at: Mark, message: impl Into<String>, help: &str) {
+        let diagnostic = self.error_at(at, message.into()).help(help);
+        self.note(diagnostic);
+    }
+
+    fn error_at(&self, at: Mark, message: String) -> Diagnostic {
         // No line of the repository is to blame for what a file of the host says.
-        let diagnostic = match self.on_host(at) {
+        match self.on_host(at) {
             Some(path) => Diagnostic::error(format!("{path} on the host: {message}"), None),
             None => Diagnostic::error(message, Some(self.location(at))),
-        };
-        self.note(diagnostic);
+        }
     }
 
     /// Reports a warning.

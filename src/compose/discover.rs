@@ -142,7 +142,10 @@ fn named_files(context: &mut LoadContext<'_>, at: Mark, list: &Variable, separat
         let text = Text { text: Rc::from(name), plain: false, unknown: Rc::from(unknown) };
         match context.resolve(&text, at) {
             ResolvedPath::Tree(path) => files.push(path),
-            ResolvedPath::Host(_) => context.error(at, "`COMPOSE_FILE` names a file that only the host has"),
+            ResolvedPath::Host(_) => {
+                let message = "`COMPOSE_FILE` names a file that only the host has";
+                context.error_with(at, message, "bring it into the repository, or leave it out");
+            }
             ResolvedPath::Invalid => {}
         }
     }

@@ -25,6 +25,8 @@ pub struct Project {
     pub compose_files: Vec<RootPath>,
     /// Whether `COMPOSE_FILE` names them. Otherwise they have Compose's default names.
     pub are_named: bool,
+    /// Whether a `.env` that only the host has decides with what it says to Compose.
+    pub follows_host: bool,
     /// The folder that relative paths start from. Compose labels its containers with it.
     pub working_dir: RootPath,
     /// The services by name, including those that no profile activates.

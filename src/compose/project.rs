@@ -52,6 +52,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     hooks::check(&mut context, &settings.hooks, &names);
     let resources = resources(&context, &found.name, &model, &services);
     let (owned_networks, external_networks) = networks(&found.name, &model, &services);
+    let follows_host = context.follows_host();
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();
     for (place, path) in found.files.iter().enumerate() {
@@ -64,6 +65,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         name_at: found.name_at,
         compose_files: found.files.clone(),
         are_named: found.named_at.is_some(),
+        follows_host,
         working_dir: found.base,
         definition_files,
         services,

@@ -8,6 +8,7 @@ mod elsewhere;
 pub mod history;
 mod host_only;
 mod hosts;
+mod kept;
 mod repository;
 pub mod rollback;
 mod session;

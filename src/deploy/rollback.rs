@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::elsewhere::elsewhere;
-use super::host_only::{Settings, learn, settle};
+use super::host_only::{learn, settle};
+use super::kept::{kept, shown};
 use super::session::wants;
 use super::{Prepared, Reached, Session};
 use crate::apply::BackTo;
@@ -20,7 +21,7 @@ use crate::compose::model::Service;
 use crate::config::globs::ProjectGlobs;
 use crate::host::facts::{facts, facts_with_containers, host_only, probe_new};
 use crate::host::mend::mend;
-use crate::host::releases::{KeptContent, ReleaseImage, contents, releases, snapshot};
+use crate::host::releases::{ReleaseImage, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
 use crate::outcome::history::before;
 use crate::plan::{
@@ -30,16 +31,6 @@ use crate::state::container::Container;
 use crate::state::deployed::{Damage, Deployed, Held, ProjectState, SHARED, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
-use crate::tree;
-use crate::tree::WithSettings;
-use crate::tree::release::{Contents, ReleaseTree};
-
-/// Size of the largest file that is read to understand a project, in bytes.
-const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
-
-/// How many files of projects may name further ones, each in another: Compose's `include` and `extends` are
-/// seldom nested at all.
-const MAX_ROUNDS: usize = 50;
 
 /// A rollback of one host.
 #[derive(Debug)]
@@ -93,12 +84,14 @@ impl Rollback {
         }
         let root = &session.target.root;
         let contents = Mutex::default();
-        let mut wanted = wanted(&driver, &past, root, &contents, None).await?;
+        let mut wanted = kept(&driver, &past, root, &contents, None).await?.map_err(|path| is_lost(&path))?;
         let question = HostOnlyQuestion::of(&wanted);
         learn(&mut deployed, host_only(&driver, &question).await?);
         let first = wanted.clone();
         let read = async |settings: &_| {
-            self::wanted(&driver, &past, root, &contents, Some((settings, &first))).await
+            kept(&driver, &past, root, &contents, Some((settings, &first)))
+                .await?
+                .map_err(|path| is_lost(&path))
         };
         wanted = settle(&driver, &mut deployed, question, wanted, read).await?;
         deployed.elsewhere = elsewhere(&driver, root, &wanted, &deployed).await?;
@@ -270,60 +263,10 @@ impl Moved<'_> {
     }
 }
 
-/// What that release wanted of the host. Its files are read as they are needed to know.
-/// `known` holds the content of files that were read before; `host` are the settings of the host, and what
-/// that release wanted without them.
-async fn wanted(
-    driver: &Driver,
-    past: &Deployed,
-    root: &str,
-    known: &Mutex<Contents>,
-    host: Option<(&Settings, &Wanted)>,
-) -> Result<Wanted> {
-    let mut known = known.lock().await;
-    for _ in 0..MAX_ROUNDS {
-        let missing = {
-            let tree = ReleaseTree::new(past, &known)?;
-            let wanted = match host {
-                None => tree::read(&tree, tree.layout(), root, &|_, _| true),
-                Some((settings, before)) => {
-                    let with = WithSettings::new(&tree, settings, before);
-                    tree::read(&with, tree.layout(), root, &|_, _| true)
-                }
-            };
-            let missing = tree.missing();
-            if missing.is_empty() {
-                return wanted;
-            }
-            missing
-        };
-        let wants = missing.iter().map(|(digest, path)| (Some(digest.clone()), path.clone())).collect();
-        let found = contents(driver, wants, MAX_BYTES).await?;
-        for ((digest, path), content) in missing.into_iter().zip(found) {
-            let KeptContent::Bytes(bytes) = content else {
-                let message = format!("the content that {path} had in that release is no longer on the host");
-                return Err(Error::new(Exit::RolledBack, message).help(
-                    "go back with the repository: check the commit out and run `ghdeploy sync --allow-older`",
-                ));
-            };
-            known.insert(digest, bytes);
-        }
-    }
-    Err(Error::unforeseen("the projects of that release name too many files, each in another"))
-}
-
-/// Where a path lies in the repository, as far as the records show.
-fn shown(past: &Deployed, deployed: &Deployed, path: &RootPath) -> String {
-    let all = past.state.projects.values().chain(deployed.state.projects.values());
-    let within =
-        |project: &ProjectState| Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?));
-    all.clone()
-        .find_map(within)
-        .or_else(|| {
-            let prefix = all.clone().find_map(|project| project.path.strip_suffix(project.dir.as_str()))?;
-            Some(format!("{prefix}{path}"))
-        })
-        .unwrap_or_else(|| path.to_string())
+fn is_lost(path: &RootPath) -> Error {
+    let message = format!("the content that {path} had in that release is no longer on the host");
+    Error::new(Exit::RolledBack, message)
+        .help("go back with the repository: check the commit out and run `ghdeploy sync --allow-older`")
 }
 
 fn is_damaged(release: u64, damage: &Damage) -> Error {

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::elsewhere::elsewhere;
 use super::host_only::{learn, settle};
+use super::kept::{kept, shown};
 use super::{Access, Session, Target, Worktree};
 use crate::base::diagnostic::Diagnostic;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::Files as _;
 use crate::config::globs::ProjectGlobs;
@@ -24,6 +27,7 @@ use crate::state::deployed::{Deployed, ProjectState, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::{Wanted, WantedProject};
 use crate::tree::disk::DiskTree;
+use crate::tree::release::Contents;
 
 /// The status of a host. `selection` are the projects that are shown; `None`: all.
 ///
@@ -41,28 +45,32 @@ pub async fn status(
     let mut deployed = facts_with_containers(&driver, &BTreeMap::new()).await?;
     mend(&driver, &mut deployed).await?;
     let wanted = wanted(session.target, worktree, &driver, &mut deployed).await;
+    let mut problems = Vec::new();
+    let mut seen = match &wanted {
+        Ok((tree, wanted)) => seen(session.target, tree, wanted, &deployed),
+        Err(_) => BTreeMap::new(),
+    };
+    let selects = |name: &String| selection.is_none_or(|globs| globs.selects(name));
+    let others = deployed.state.projects.keys().filter(|name| selects(name) && !seen.contains_key(*name));
+    let others: BTreeSet<String> = others.cloned().collect();
+    let untold = seen_on_host(session.target, &driver, &deployed, others, &mut seen).await?;
     // It knows when containers were started.
     let reply = driver.call(&Command::Containers).await?;
-    let mut problems = Vec::new();
     if (!reply.is_ok() || deployed.containers.known().is_none()) && !deployed.state.projects.is_empty() {
         let message = format!("Docker on the host does not list its containers: {}", reply.output.join("; "));
         problems.push(Diagnostic::error(message, None).help("run ghdeploy doctor"));
     }
     let inspected = reply.into_containers();
     driver.end().await;
-    let (seen, obstacles) = match &wanted {
-        Ok((tree, wanted)) => (
-            seen(session.target, tree, wanted, &deployed),
-            obstacles(wanted, &deployed, &|path| tree.shown(path)),
-        ),
-        Err(_) => (BTreeMap::new(), Vec::new()),
+    let obstacles = match &wanted {
+        Ok((tree, wanted)) => obstacles(wanted, &deployed, &|path| tree.shown(path)),
+        Err(_) => Vec::new(),
     };
     problems.extend(deployed.damaged.iter().map(plan::damaged));
     let is_unknown = !problems.is_empty();
-    problems.extend(obstacles);
+    problems.extend(obstacles.into_iter().chain(untold));
     let state = &deployed.state;
-    let selected =
-        state.projects.iter().filter(|(name, _)| selection.is_none_or(|globs| globs.selects(name)));
+    let selected = state.projects.iter().filter(|(name, _)| selects(name));
     let projects = selected.map(|(name, project)| {
         let manifest = deployed.manifests.get(&unit(name));
         let paths = manifest.into_iter().flat_map(|manifest| manifest.0.keys());
@@ -86,7 +94,7 @@ pub async fn status(
             drift: drift.map(ToString::to_string).collect(),
             owed: seen.map(|seen| seen.owed.clone()).unwrap_or_default(),
             services,
-            containers: shown(&own, &inspected),
+            containers: containers(&own, &inspected),
         }
     });
     let ago = |at: &String| {
@@ -124,7 +132,7 @@ pub fn unknown(target: &Target, error: Error) -> HostStatus {
 }
 
 /// The containers of a project, by service and number.
-fn shown(own: &[&ListedContainer], inspected: &[Container]) -> Vec<ContainerStatus> {
+fn containers(own: &[&ListedContainer], inspected: &[Container]) -> Vec<ContainerStatus> {
     let mut own = own.to_vec();
     own.sort_by_key(|container| (&container.service, container.number, &container.name));
     let shown = own.into_iter().map(|container| {
@@ -149,7 +157,7 @@ fn shown(own: &[&ListedContainer], inspected: &[Container]) -> Vec<ContainerStat
 
 /// The services of a project: those that are expected, and those that have a container all the same.
 fn services(project: &ProjectState, seen: Option<&Seen>, own: &[&ListedContainer]) -> Vec<ServiceStatus> {
-    // Without the tree that was deployed, the records say what is expected.
+    // Without the files that were deployed, the records say what is expected.
     let recorded = || {
         let expected = |(name, state): (&String, &crate::state::deployed::ServiceState)| {
             let expected = Expected { scale: state.scale, policy: None, is_one_shot: state.completed };
@@ -206,7 +214,7 @@ fn condition(expected: &Expected, standing: &Standing, own: &[&ListedContainer])
     own.iter().map(of).max().unwrap_or(ServiceCondition::Completed)
 }
 
-/// What only the tree that was deployed shows of a project.
+/// What the files that were deployed show of a project.
 #[derive(Debug, Default)]
 struct Seen {
     /// What earlier runs have left to do, and what the containers owe.
@@ -221,8 +229,18 @@ fn seen(target: &Target, tree: &DiskTree, wanted: &Wanted, deployed: &Deployed) 
         let mut own = wanted.projects.iter().filter(|project| project.name == name);
         own.any(|project| deployed.manifests.get(&unit(name)) == Some(&project.manifest))
     };
-    let options = PlanOptions::new(&is_same);
-    let work = plan::host(&target.name, wanted, deployed, &options, &|path| tree.shown(path));
+    compared(target, wanted, deployed, &is_same, &|path| tree.shown(path))
+}
+
+/// What a comparison of the selected projects with the records shows.
+fn compared(
+    target: &Target,
+    wanted: &Wanted,
+    deployed: &Deployed,
+    selects: &dyn Fn(&str) -> bool,
+    shown: &dyn Fn(&RootPath) -> String,
+) -> BTreeMap<String, Seen> {
+    let work = plan::host(&target.name, wanted, deployed, &PlanOptions::new(selects), shown);
     let of = |work: plan::ProjectWork| {
         let plan::ProjectWork { plan, wanted, standings, .. } = work;
         let actions = plan.actions.into_iter();
@@ -238,6 +256,91 @@ fn seen(target: &Target, tree: &DiskTree, wanted: &Wanted, deployed: &Deployed) 
         (plan.name, Seen { owed: owed.collect(), services: services.collect() })
     };
     work.projects.into_iter().filter(|work| work.wanted.is_some()).map(of).collect()
+}
+
+/// Adds what the files on the host show of the projects `names`, whose files the tree does not have as they are
+/// deployed. Returns what cannot be told.
+///
+/// # Errors
+///
+/// When the connection is lost.
+async fn seen_on_host(
+    target: &Target,
+    driver: &Driver,
+    deployed: &Deployed,
+    mut names: BTreeSet<String>,
+    seen: &mut BTreeMap<String, Seen>,
+) -> Result<Vec<Diagnostic>> {
+    let known = Mutex::default();
+    let mut problems = Vec::new();
+    let unknown = |project: &ProjectState, why: String| {
+        let message = format!("what the services of {} owe is not known: {why}", project.path);
+        Diagnostic::warning(message, None).help("`ghdeploy sync --dry-run` compares them with this tree")
+    };
+    while !names.is_empty() {
+        let mut own = deployed.clone();
+        own.state.projects.retain(|name, _| names.contains(name));
+        let lost = match on_host(target, driver, deployed, &own, &known).await {
+            Ok(Ok((wanted, deployed))) => {
+                let of = |path: &RootPath| shown(&own, &deployed, path);
+                seen.extend(compared(target, &wanted, &deployed, &|name| names.contains(name), &of));
+                break;
+            }
+            Err(error) if error.exit == Exit::Unreachable => return Err(error),
+            Err(error) => {
+                problems
+                    .extend(own.state.projects.values().map(|project| unknown(project, error.to_string())));
+                break;
+            }
+            Ok(Err(lost)) => lost,
+        };
+        let why = format!("{lost} is no longer on the host as it was deployed");
+        let reads = |project: &ProjectState| {
+            let outside = project.reads.iter().flatten();
+            lost.is_within(&project.dir) || outside.into_iter().any(|path| lost.is_within(path))
+        };
+        let (without, with): (Vec<_>, Vec<_>) =
+            own.state.projects.iter().partition(|(_, project)| reads(project));
+        // Each round knows at least one project less.
+        let without = if without.is_empty() { with } else { without };
+        for (name, project) in without {
+            names.remove(name);
+            problems.push(unknown(project, why.clone()));
+        }
+    }
+    Ok(problems)
+}
+
+/// What the projects in the records `own` wanted of the host, and what is known of the host then. The inner error
+/// is a file whose content is not known.
+async fn on_host(
+    target: &Target,
+    driver: &Driver,
+    deployed: &Deployed,
+    own: &Deployed,
+    known: &Mutex<Contents>,
+) -> Result<std::result::Result<(Wanted, Deployed), RootPath>> {
+    let first = match kept(driver, own, &target.root, known, None).await? {
+        Ok(wanted) => wanted,
+        Err(lost) => return Ok(Err(lost)),
+    };
+    let mut deployed = deployed.clone();
+    let question = HostOnlyQuestion::of(&first);
+    learn(&mut deployed, host_only(driver, &question).await?);
+    let lost = Mutex::default();
+    let read =
+        async |settings: &_| match kept(driver, own, &target.root, known, Some((settings, &first))).await? {
+            Ok(wanted) => Ok(wanted),
+            Err(path) => {
+                *lost.lock().await = Some(path);
+                Ok(first.clone())
+            }
+        };
+    let wanted = settle(driver, &mut deployed, question, first.clone(), read).await?;
+    Ok(match lost.into_inner() {
+        Some(path) => Err(path),
+        None => Ok((wanted, deployed)),
+    })
 }
 
 /// The tree and what it wants of the host, with the settings that the host has.
@@ -256,15 +359,18 @@ async fn wanted(
     Ok((tree, wanted))
 }
 
-/// What stands in the way of deployed projects: compose files that only the host has, containers that were
-/// started in another folder.
+/// What stands in the way of deployed projects: compose files that only the host has, a `.env` of the host that
+/// cannot be followed, containers that were started in another folder.
 fn obstacles(wanted: &Wanted, deployed: &Deployed, shown: &dyn Fn(&RootPath) -> String) -> Vec<Diagnostic> {
     let is_deployed = |name: &str| deployed.state.projects.contains_key(name);
     let projects = wanted.projects.iter().filter(|project| is_deployed(&project.name));
     let problems = |project: &Arc<WantedProject>| {
         let elsewhere = deployed.elsewhere.get(&project.name);
         let elsewhere = elsewhere.map(|elsewhere| plan::elsewhere(elsewhere, project));
-        plan::rivals(project, deployed, shown).into_iter().chain(elsewhere)
+        let own = project.model.diagnostics.iter().filter(|found| found.is_error());
+        let own = own.filter(|_| project.model.follows_host).cloned();
+        let rivals = plan::rivals(project, deployed, shown).into_iter();
+        rivals.chain(own).chain(elsewhere).collect::<Vec<Diagnostic>>()
     };
     projects.flat_map(problems).collect()
 }

@@ -579,7 +579,8 @@ impl Planner<'_> {
         let recorded = self.deployed.state.projects.get(&project.name);
         let is_idle = files.is_empty() && actions.is_empty();
         let mut problems: Vec<Diagnostic> = Vec::new();
-        if !is_idle || recorded.is_none() {
+        // Of a project that runs and has nothing to do, only the host can have changed: what its own `.env` says.
+        if !is_idle || recorded.is_none() || project.model.follows_host {
             problems.extend(project.model.diagnostics.iter().filter(|d| d.is_error()).cloned());
             problems.extend(problems::same_name(project, &self.wanted.projects));
         }

@@ -95,6 +95,18 @@ fn the_hosts_own_env_file_decides_as_it_does_for_compose() {
     let root = bed.root("");
     let said =
         format!("`COMPOSE_FILE` in {}app/.env on the host names services/app/local.yml", root.display());
+    // Also while nothing else changes; other projects go on.
+    bed.compose("blog", "services:\n  web: {<<: *s}");
+    bed.commit();
+    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&said);
+    bed.call(["sync"]).run().exits(5).prints(&said).ends_with("nothing was changed: app");
+    assert!(names(&bed.containers()).contains(&"blog/web"));
+    bed.call(["sync"]).run().exits(5).prints(&said);
+    bed.call(["status", "--exit-code"]).run().exits(10).prints(&said);
+    // One that is there, but not in the repository.
+    bed.guard("app/local.yml", "services: {web: {hostname: other}}\n");
+    bed.call(["sync"]).run().exits(5).prints(&said);
+    bed.remove_guarded("app/local.yml");
     bed.write("services/app/prod.conf", "3");
     bed.sync([]).exits(5).prints(&said);
     assert_eq!(bed.on_host("app/prod.conf"), "2");

@@ -69,11 +69,28 @@ fn no_restart_needs_no_docker_and_the_next_sync_does_exactly_what_is_owed() {
         ("two".to_owned(), "new".to_owned())
     );
     assert_eq!(bed.containers(), before);
+    // The records say so, whatever is checked out.
+    let owed = || bed.call(["status"]).run().exits(0).prints("owed: up worker").prints("owed: restart web");
+    owed();
+    bed.write("services/app/README.md", "newer");
+    owed();
+    std::fs::remove_file(bed.repo("services/app/compose.yml")).unwrap();
+    owed();
+    compose("two");
+    bed.write("services/app/README.md", "new");
     let change = bed.deploy();
     assert!(change.files.is_empty(), "{change:?}");
     assert_eq!(change.actions, ["up app/worker", "restart app/web"]);
     assert_eq!(bed.env("app/worker", "MODE"), "two");
     assert_eq!(bed.inside("app/web", &["cat", "/web.conf"]), "two");
+    bed.write("services/app/README.md", "newer");
+    let status = bed.call(["status"]).run().exits(0);
+    assert!(!status.all().contains("owed"), "{}", status.all());
+    // Without the files that were deployed, that is not known.
+    std::fs::remove_dir_all(bed.root(".ghdeploy/objects")).unwrap();
+    std::fs::write(bed.root("app/compose.yml"), "# changed\n").unwrap();
+    let said = "what the services of services/app owe is not known: app/compose.yml is no longer on the host as it was deployed";
+    bed.call(["status"]).run().exits(0).prints(said);
 }
 
 #[test]

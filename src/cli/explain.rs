@@ -7,8 +7,8 @@ use super::context::Context;
 use crate::base::diagnostic::Location;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::compose;
 use crate::compose::model::{Project, ReadMethod, Service};
+use crate::compose::{self, Alternative, Files as _};
 use crate::outcome::queries::{Explanation, Explanations, PathReader, Reading, if_host_variables};
 use crate::plan::ActionKind;
 use crate::report::render;
@@ -27,18 +27,75 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let path = repo_path(&context.dir, text)?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
         let at = context.config.services.root_path(&path);
-        let readers: Vec<PathReader> = at.iter().flat_map(|at| readers(&projects, at, &path)).collect();
+        let mut readers: Vec<PathReader> =
+            at.iter().flat_map(|at| self::readers(&projects, at, &path)).collect();
+        let alternatives = alternatives(&tree, &projects, &root, at.as_ref(), &dirs);
+        let note = at.as_ref().filter(|at| {
+            let may_be_named = |(_, project): &(&ProjectDir, Project)| project.may_be_named(at);
+            let is_one = |(_, alternative): &(&ProjectDir, Alternative)| alternative.file == **at;
+            readers.is_empty() && (projects.iter().any(may_be_named) || alternatives.iter().any(is_one))
+        });
+        let note = note.map(|_| "a host whose own .env names it in COMPOSE_FILE reads it".to_owned());
+        if let Some(at) = at.as_ref().filter(|_| note.is_none()) {
+            readers.extend(further_readers(&tree, &projects, alternatives, at, &path));
+        }
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
-        let note = at
-            .filter(|at| readers.is_empty() && projects.iter().any(|(_, project)| project.may_be_named(at)));
-        let note = note.map(|_| "a host whose own .env names it in COMPOSE_FILE reads it".to_owned());
         paths.push(Explanation { path, known, managed: synced, readers, note });
     }
     let explanations = Explanations { paths };
     context.print(|out| render(&explanations, context.format, out, context.style))?;
     Ok(Exit::Done)
+}
+
+/// The projects that would be with one more compose file. Only the project that the path is in may have such a
+/// file that reads it by a relative path of its own folder, and others by a path to a shared file.
+fn alternatives<'p>(
+    tree: &DiskTree,
+    projects: &[(&'p ProjectDir, Project)],
+    root: &str,
+    at: Option<&RootPath>,
+    dirs: &[ProjectDir],
+) -> Vec<(&'p ProjectDir, Alternative)> {
+    let Some(at) = at else { return Vec::new() };
+    let owned_by = owner(dirs, at);
+    let concerned = projects.iter().filter(|(dir, _)| owned_by.is_none_or(|owner| owner == *dir));
+    concerned
+        .flat_map(|(dir, project)| {
+            let below =
+                tree.nodes().keys().filter(|path| path.is_within(&dir.dir) && owner(dirs, path) == Some(dir));
+            compose::alternatives(tree, project, root, below).into_iter().map(|found| (*dir, found))
+        })
+        .collect()
+}
+
+/// The readers that a path has only on a host whose own `.env` names one more compose file.
+fn further_readers(
+    tree: &DiskTree,
+    projects: &[(&ProjectDir, Project)],
+    alternatives: Vec<(&ProjectDir, Alternative)>,
+    at: &RootPath,
+    shown: &str,
+) -> Vec<PathReader> {
+    let known = readers(projects, at, shown);
+    let mut all: Vec<PathReader> = Vec::new();
+    for (dir, Alternative { file, project }) in alternatives {
+        let if_named = format!("only on a host whose own .env names {} in COMPOSE_FILE", tree.shown(&file));
+        let more = readers(&[(dir, project)], at, shown);
+        let is_new = |reader: &PathReader| {
+            let is_same = |other: &PathReader| {
+                (&other.project, &other.service, other.how) == (&reader.project, &reader.service, reader.how)
+            };
+            reader.how != Reading::Definition && !known.iter().chain(&all).any(is_same)
+        };
+        let more: Vec<PathReader> = more.into_iter().filter(is_new).collect();
+        all.extend(more.into_iter().map(|reader| {
+            let detail = reader.detail.into_iter().chain([if_named.clone()]).collect::<Vec<_>>().join(", ");
+            PathReader { detail: Some(detail), ..reader }
+        }));
+    }
+    all
 }
 
 /// A path relative to the top of the repository, however the user typed it.

@@ -1,18 +1,25 @@
 //! `plan`: what would change between two revisions. Needs no host.
 
+use std::collections::BTreeSet;
+
 use super::args::PlanArgs;
 use super::base::{Base, base};
 use super::context::Context;
 use super::context::selection;
 use super::publish::Shown;
+use crate::base::commit::short;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
+use crate::base::path::RootPath;
 use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
+use crate::config::FileRules;
+use crate::config::layout::Layout;
 use crate::plan::{self, Plan, PlanOptions, VERSION};
 use crate::state::deployed::Deployed;
 use crate::tree;
 use crate::tree::Snapshot;
-use crate::tree::git::Repository;
+use crate::tree::git::{GitTree, Repository};
 
 pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit> {
     let plan = plan(context, args)?;
@@ -53,9 +60,8 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     let selection = selection(&args.select)?;
     let (layout, rules) = (&context.config.services, &context.config.sync);
     let Base { commit: base, note } = base;
-    let head = repository.tree(args.head(), layout, rules)?;
-    let base = base.map(|rev| repository.past_tree(&rev, layout, rules)).transpose()?;
-    let shown = |path: &crate::base::path::RootPath| crate::compose::Files::shown(&head, path);
+    let (head, base) = trees(repository, args.head(), base.as_deref(), layout, rules)?;
+    let shown = |path: &RootPath| crate::compose::Files::shown(&head, path);
     let mut hosts = Vec::new();
     let mut any = selection.is_none();
     for target in context.targets_or_any()? {
@@ -75,7 +81,8 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         let options = PlanOptions { prune: context.config.prune, ..PlanOptions::new(&selects) };
         let work = plan::host(&target.name, &wanted, &deployed, &options, &shown);
         let mut host = work.plan();
-        host.notes.extend(plan::left_to_hosts(&work));
+        host.notes.extend(plan::left_to_hosts(&work, &head, &target.root));
+        host.notes.extend(moved_submodules(&head, base.as_ref()));
         host.notes.extend(note.clone());
         any |= !host.projects.is_empty();
         hosts.push(host);
@@ -86,4 +93,55 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     let commit = |tree: &dyn Snapshot| tree.commit().map(str::to_owned);
     let base = base.as_ref().and_then(|base| commit(base));
     Ok(Plan { version: VERSION, commit: commit(&head), dirty: false, base, hosts })
+}
+
+/// The trees of two revisions. A submodule is looked into only if the files of both of its commits are here.
+fn trees(
+    repository: &Repository,
+    head: &str,
+    base: Option<&str>,
+    layout: &Layout,
+    rules: &FileRules,
+) -> Result<(GitTree, Option<GitTree>)> {
+    let mut closed = BTreeSet::new();
+    loop {
+        let head = repository.tree_without(head, layout, rules, &closed)?;
+        let base = base.map(|rev| repository.past_tree_without(rev, layout, rules, &closed)).transpose()?;
+        let all = head.submodules().values().chain(base.iter().flat_map(|base| base.submodules().values()));
+        let found: BTreeSet<String> = all.map(|submodule| submodule.repo_path.clone()).collect();
+        if found.is_subset(&closed) {
+            return Ok((head, base));
+        }
+        closed.extend(found);
+    }
+}
+
+/// Warnings about submodules that are at another commit, and whose files are not here to be compared.
+fn moved_submodules(head: &GitTree, base: Option<&GitTree>) -> Vec<Diagnostic> {
+    let Some(base) = base else { return Vec::new() };
+    let (new, old) = (head.submodules(), base.submodules());
+    let paths: BTreeSet<&RootPath> = new.keys().chain(old.keys()).collect();
+    let moved = paths.into_iter().filter_map(|path| {
+        let (now, before) = (new.get(path), old.get(path));
+        let (name, change) = match (before, now) {
+            (Some(before), Some(now)) if before.commit == now.commit => return None,
+            (Some(before), Some(now)) => {
+                let (from, to) = (short(&before.commit), short(&now.commit));
+                (&now.repo_path, format!("moves from commit {from} to {to}"))
+            }
+            (None, Some(now)) => (&now.repo_path, format!("comes, at commit {}", short(&now.commit))),
+            (Some(before), None) => (&before.repo_path, "goes".to_owned()),
+            (None, None) => return None,
+        };
+        Some((name, change))
+    });
+    let note = |(name, change): (&String, String)| {
+        let message = format!(
+            "the submodule {name} {change}, and its files are not here to be compared: each of them counts as changed"
+        );
+        Diagnostic::warning(message, None).help(format!(
+            "check it out with both commits: `submodules: true` and `fetch-depth: 0` for actions/checkout, or `git submodule update --init {name}`"
+        ))
+    };
+    moved.map(note).collect()
 }

@@ -6,6 +6,7 @@
 
 pub mod model;
 
+mod alternatives;
 mod cache;
 mod canonical;
 mod checks;
@@ -38,6 +39,7 @@ mod yaml;
 
 use std::sync::Arc;
 
+pub use alternatives::{Alternative, alternatives};
 pub use cache::ProjectCache;
 pub use discover::{FILES, OVERRIDES};
 pub use dockerignore::Ignored;

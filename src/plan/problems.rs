@@ -9,6 +9,7 @@ use crate::base::commit::{hash, short};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
+use crate::compose::{self, Files};
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
 use crate::state::unusable::listed;
@@ -137,20 +138,38 @@ pub fn elsewhere(elsewhere: &Elsewhere, project: &WantedProject) -> Diagnostic {
 }
 
 /// Notes on what a plan without a host does not know: a `.env` that only a host has may name compose files
-/// and activate profiles.
+/// and activate profiles. `files` is the wanted tree, and `root` the absolute root on the host.
 #[must_use]
-pub fn left_to_hosts(work: &HostWork) -> Vec<Diagnostic> {
+pub fn left_to_hosts(work: &HostWork, files: &dyn Files, root: &str) -> Vec<Diagnostic> {
     let mut notes = Vec::new();
-    for ProjectWork { plan, wanted, .. } in &work.projects {
+    for ProjectWork { plan, wanted, .. } in work.projects.iter().filter(|work| !work.plan.files.is_empty()) {
         let Some(wanted) = wanted.as_deref().filter(|wanted| wanted.model.has_host_env()) else { continue };
-        let named = plan.files.iter().filter(|file| wanted.model.may_be_named(&file.at));
-        notes.extend(named.map(|file| {
-            let message = format!(
-                "{} counts only on a host whose own .env names it in COMPOSE_FILE, which this plan does not know",
-                file.path
-            );
-            Diagnostic::warning(message, None)
-        }));
+        let alternatives = compose::alternatives(files, &wanted.model, root, wanted.manifest.0.keys());
+        let may_be_named = |path: &RootPath| {
+            wanted.model.may_be_named(path)
+                || alternatives.iter().any(|alternative| alternative.file == *path)
+        };
+        for file in &plan.files {
+            if may_be_named(&file.at) {
+                let message = format!(
+                    "{} counts only on a host whose own .env names it in COMPOSE_FILE, which this plan does not know",
+                    file.path
+                );
+                notes.push(Diagnostic::warning(message, None));
+                continue;
+            }
+            let names = alternatives.iter().filter_map(|alternative| {
+                let readers: Vec<&str> = alternative.further_readers(&wanted.model, &file.at).collect();
+                (!readers.is_empty()).then(|| (files.shown(&alternative.file), readers.join(", ")))
+            });
+            notes.extend(names.map(|(named, readers)| {
+                let message = format!(
+                    "{} is read by {readers} only on a host whose own .env names {named} in COMPOSE_FILE, which this plan does not know",
+                    file.path
+                );
+                Diagnostic::warning(message, None)
+            }));
+        }
         let redefines = |file: &FileChange| wanted.model.definition_files.iter().any(|d| d.path == file.at);
         let inactive: Vec<&str> = wanted
             .model

@@ -136,6 +136,11 @@ pub trait Snapshot: Files {
         Vec::new()
     }
 
+    /// Whether a path is in a submodule whose files are not known: its manifest entry stands for all of them.
+    fn is_closed(&self, _path: &RootPath) -> bool {
+        false
+    }
+
     /// Whether these files were deployed before, and checked then.
     fn was_deployed(&self) -> bool {
         false

@@ -90,6 +90,16 @@ pub fn read_again(
             shared.extend(within.filter(|below| below.is_within(path) && is_shared(below)));
         }
     }
+    // What a project reads of a submodule whose files are not known.
+    for (dir, model) in &loaded {
+        let reads = model.services.values().flat_map(|service| &service.reads).map(|read| &read.path);
+        for path in reads.filter(|path| !tree.nodes().contains_key(*path) && tree.is_closed(path)) {
+            match files.get_mut(&dir.dir).filter(|_| path.is_within(&dir.dir)) {
+                Some(own) => own.push(path),
+                None => drop(shared.insert(path)),
+            }
+        }
+    }
     // One call hashes everything in parallel.
     let all = tree.manifest(&mut files.values().flatten().chain(&shared).copied())?;
     let of = |paths: &mut dyn Iterator<Item = &&RootPath>| {

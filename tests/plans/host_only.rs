@@ -239,6 +239,25 @@ fn settings_that_cannot_be_followed_are_errors_that_name_the_file_on_the_host() 
 }
 
 #[test]
+fn settings_that_cannot_be_followed_stop_a_project_that_has_nothing_else_to_do() {
+    let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("shop/compose.yml", COMPOSE)]);
+    for (lines, is_followed) in [
+        ("COMPOSE_FILE=compose.yml\n", true),
+        ("COMPOSE_FILE=compose.yml:local.yml\n", false),
+        ("COMPOSE_FILE=/etc/local.yml\n", false),
+        ("COMPOSE_PROFILES=${WHICH}\n", false),
+        ("COMPOSE_PROJECT_NAME=shop\n", false),
+    ] {
+        let work = repo.plan_of(&wanted_with(&repo, lines), &repo.deployed(), |_| {});
+        assert_eq!(project(&work, "blog").problems.is_empty(), is_followed, "{lines}");
+        assert_eq!(project(&work, "shop").problems, [], "{lines}");
+    }
+    // What this version thinks of a tree that is deployed as it is stops nothing.
+    let broken = Projects::new(&[("blog/compose.yml", "services:\n  web: {image: a, imge: b}\n")]);
+    assert_eq!(plan_lines(&broken.plan(&broken.deployed())), [""; 0]);
+}
+
+#[test]
 fn an_env_file_in_the_repository_wins_over_the_settings_of_the_host() {
     let compose = "services:\n  web: {image: a}\n  batch: {image: b, profiles: [jobs]}\n";
     let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/.env", "A=1\n")]);
@@ -348,7 +367,7 @@ fn a_plan_without_a_host_says_what_the_hosts_own_env_file_may_decide() {
     let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/compose.prod.yml", COMPOSE)]);
     let host = repo.deployed();
     let notes = || -> Vec<String> {
-        let notes = ghdeploy::plan::left_to_hosts(&repo.plan(&host));
+        let notes = ghdeploy::plan::left_to_hosts(&repo.plan(&host), &repo.tree(), ROOT);
         notes.into_iter().map(|note| note.message).collect()
     };
     assert_eq!(notes(), [""; 0]);
@@ -360,6 +379,35 @@ fn a_plan_without_a_host_says_what_the_hosts_own_env_file_may_decide() {
     assert_eq!(notes(), [named, profile]);
     repo.write("blog/.env", "A=1\n");
     assert_eq!(notes(), [""; 0]);
+}
+
+#[test]
+fn a_plan_without_a_host_names_the_files_that_only_such_a_compose_file_reads() {
+    let prod = "services:\n  web: {volumes: ['./conf:/conf', './own:/own']}\n  extra: {image: b, env_file: [x.env]}\n";
+    let repo = Projects::new(&[
+        ("blog/compose.yml", "services:\n  web: {image: a, volumes: ['./conf:/conf']}\n"),
+        ("blog/env/prod.yml", prod),
+        ("blog/rules.yml", "groups: []\n"),
+        ("blog/conf", "1"),
+        ("blog/own", "1"),
+        ("blog/x.env", "A=1"),
+    ]);
+    repo.remove("blog/env/prod.yml").write("blog/prod.yml", prod);
+    let host = repo.deployed();
+    repo.write("blog/conf", "2")
+        .write("blog/own", "2")
+        .write("blog/x.env", "A=2")
+        .write("blog/rules.yml", "2");
+    let notes = ghdeploy::plan::left_to_hosts(&repo.plan(&host), &repo.tree(), ROOT);
+    let notes: Vec<String> = notes.into_iter().map(|note| note.message).collect();
+    let only = "only on a host whose own .env names services/blog/prod.yml in COMPOSE_FILE, which this plan does not know";
+    assert_eq!(
+        notes,
+        [
+            format!("services/blog/own is read by web {only}"),
+            format!("services/blog/x.env is read by extra {only}"),
+        ]
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod reports;
 mod rows;
 mod shared;
 mod steps;
+mod submodules;
 #[path = "../support/mod.rs"]
 mod support;
 mod tested;

@@ -8,16 +8,19 @@ mod history;
 mod objects;
 pub(crate) mod work_tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::mem::take;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filter::{Filter, IGNORE_FILE, Scope};
 use super::{Refused, Snapshot, Tree, TreeFile, TreeFileKind, Trouble};
+use crate::base::commit::short;
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::error::{Error, Result};
-use crate::base::manifest::{Digest, Entry, Manifest};
+use crate::base::manifest::{Digest, Entry, Kind, Manifest};
 use crate::base::path::RootPath;
 use crate::base::patterns::Patterns;
 use crate::compose::{Files, NodeKind};
@@ -35,6 +38,9 @@ const READ_AHEAD_BYTES: u64 = 64 << 10;
 /// Largest number of files that are read ahead.
 const READ_AHEAD: usize = 2_000;
 
+/// Mode of a submodule.
+const SUBMODULE: &str = "160000";
+
 /// Git repository, read by the `git` command.
 #[derive(Debug)]
 pub struct Repository {
@@ -51,7 +57,16 @@ pub struct GitTree {
     names: HashMap<RootPath, Digest>,
     objects: Arc<Objects>,
     commit: String,
-    notes: Vec<Diagnostic>,
+    closed: BTreeMap<RootPath, Submodule>,
+}
+
+/// Submodule of a revision whose files are not looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submodule {
+    /// Its path in the repository.
+    pub repo_path: String,
+    /// Its commit.
+    pub commit: String,
 }
 
 impl Repository {
@@ -109,7 +124,22 @@ impl Repository {
     /// Those of [`Repository::commit`], and problems in the revision that make the whole tree unreliable.
     /// They are listed with everything that cannot be deployed.
     pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        let (mut loading, commit) = self.load(rev, layout, rules)?;
+        self.tree_without(rev, layout, rules, &BTreeSet::new())
+    }
+
+    /// The wanted files of a revision. Submodules at the paths `closed` in the repository are not looked into.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Repository::tree`].
+    pub fn tree_without(
+        &self,
+        rev: &str,
+        layout: &Layout,
+        rules: &FileRules,
+        closed: &BTreeSet<String>,
+    ) -> Result<GitTree> {
+        let (mut loading, commit) = self.load(rev, layout, rules, closed)?;
         let tree = Tree::new(layout, take(&mut loading.found), take(&mut loading.trouble))?;
         Ok(loading.end(tree, commit))
     }
@@ -121,14 +151,36 @@ impl Repository {
     ///
     /// Those of [`Repository::commit`].
     pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        let (mut loading, commit) = self.load(rev, layout, rules)?;
+        self.past_tree_without(rev, layout, rules, &BTreeSet::new())
+    }
+
+    /// The files that were wanted in a revision that is only compared with. Submodules at the paths `closed` in
+    /// the repository are not looked into.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Repository::commit`].
+    pub fn past_tree_without(
+        &self,
+        rev: &str,
+        layout: &Layout,
+        rules: &FileRules,
+        closed: &BTreeSet<String>,
+    ) -> Result<GitTree> {
+        let (mut loading, commit) = self.load(rev, layout, rules, closed)?;
         let (mut tree, _) = Tree::past(layout, take(&mut loading.found), take(&mut loading.trouble));
         tree.refused.clear();
         Ok(loading.end(tree, commit))
     }
 
     /// The files of a revision, its problems and its commit.
-    fn load(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<(Loading<'_>, String)> {
+    fn load<'r>(
+        &'r self,
+        rev: &str,
+        layout: &Layout,
+        rules: &FileRules,
+        not_into: &'r BTreeSet<String>,
+    ) -> Result<(Loading<'r>, String)> {
         let filter = Filter::new(rules)?;
         let commit = self.commit(rev)?;
         let fail = |err: GitError| err.into_error(&format!("read the files of {rev}"), &self.dir);
@@ -141,15 +193,32 @@ impl Repository {
             found: Vec::new(),
             names: HashMap::new(),
             trouble: Trouble::default(),
-            notes: Vec::new(),
+            not_into,
+            closed: BTreeMap::new(),
         };
-        let entries: Vec<Listed<'_>> = listing.split(|b| *b == 0).filter_map(Listed::read).collect();
-        self.read_ahead(&entries).map_err(fail)?;
-        loading.read_ignore_files(&entries).map_err(fail)?;
-        for entry in &entries {
-            loading.take(entry, layout).map_err(fail)?;
-        }
+        loading.take_all(&listing, layout).map_err(fail)?;
         Ok((loading, commit))
+    }
+
+    /// The files of a submodule at a path from the top of the work tree, like [`Repository::list`]; `None` if it
+    /// is not checked out, or does not have the commit.
+    fn list_submodule(&self, path: &[u8], commit: &str) -> Option<Vec<u8>> {
+        let dir = self.work_tree.top.join(OsStr::from_bytes(path));
+        let own = WorkTree::find(&dir).filter(|found| found.inside.is_empty())?;
+        let mut command = git(&dir);
+        command.env("GIT_NO_LAZY_FETCH", "1").args(["ls-tree", "-r", "-z", "-l", "--full-tree", commit]);
+        let listing = run(&mut command).ok()?;
+        self.objects.add(&own.common_dir.join("objects"));
+        let mut all = Vec::with_capacity(listing.len());
+        for line in listing.split(|byte| *byte == 0) {
+            let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
+            all.extend_from_slice(&line[..=tab]);
+            all.extend_from_slice(path);
+            all.push(b'/');
+            all.extend_from_slice(&line[tab + 1..]);
+            all.push(0);
+        }
+        Some(all)
     }
 
     /// Reads in one batch the files that the compose reader will read one by one.
@@ -215,6 +284,8 @@ impl<'a> Listed<'a> {
 /// State of reading a revision.
 struct Loading<'r> {
     repository: &'r Repository,
+    /// Paths in the repository of submodules that are not looked into.
+    not_into: &'r BTreeSet<String>,
     /// Scope of each folder that was looked up, by its path from the folder of `ghdeploy.yml`.
     scopes: HashMap<Vec<u8>, Scope>,
     ignore_files: HashMap<Vec<u8>, Patterns>,
@@ -222,13 +293,24 @@ struct Loading<'r> {
     found: Vec<(RootPath, TreeFile)>,
     names: HashMap<RootPath, Digest>,
     trouble: Trouble,
-    notes: Vec<Diagnostic>,
+    closed: BTreeMap<RootPath, Submodule>,
 }
 
 impl Loading<'_> {
     fn end(self, tree: Tree, commit: String) -> GitTree {
         let objects = Arc::clone(&self.repository.objects);
-        GitTree { tree, names: self.names, objects, commit, notes: self.notes }
+        GitTree { tree, names: self.names, objects, commit, closed: self.closed }
+    }
+
+    /// Takes what `ls-tree` has listed.
+    fn take_all(&mut self, listing: &[u8], layout: &Layout) -> Result<(), GitError> {
+        let entries: Vec<Listed<'_>> = listing.split(|b| *b == 0).filter_map(Listed::read).collect();
+        self.repository.read_ahead(&entries)?;
+        self.read_ignore_files(&entries)?;
+        for entry in &entries {
+            self.take(entry, layout)?;
+        }
+        Ok(())
     }
 
     /// The path from the folder of `ghdeploy.yml`.
@@ -272,7 +354,7 @@ impl Loading<'_> {
 
     fn take(&mut self, entry: &Listed<'_>, layout: &Layout) -> Result<(), GitError> {
         let Some(path) = self.inside(entry.path) else { return Ok(()) };
-        let verdict = self.scope(split(path).0).judge(path, false);
+        let verdict = self.scope(split(path).0).judge(path, entry.mode == SUBMODULE);
         if !verdict.is_wanted(|| Ok::<_, GitError>(true))? {
             return Ok(());
         }
@@ -283,6 +365,12 @@ impl Loading<'_> {
             }
             return Ok(());
         };
+        if entry.mode == SUBMODULE
+            && !self.not_into.contains(repo_path)
+            && let Some(listing) = self.repository.list_submodule(entry.path, entry.name)
+        {
+            return self.take_all(&listing, layout);
+        }
         // The ignore files above a fixed prefix are listed, but not wanted.
         let Some(root_path) = layout.root_path(repo_path) else { return Ok(()) };
         if root_path.is_root() {
@@ -290,11 +378,11 @@ impl Loading<'_> {
             return Ok(());
         }
         let what = match entry.mode {
-            "160000" => {
-                let message =
-                    format!("`{repo_path}` is a submodule; its files are not part of this revision");
-                self.notes.push(Diagnostic::warning(message, None));
-                return Ok(());
+            // Its commit stands for all of its files.
+            SUBMODULE => {
+                let submodule = Submodule { repo_path: repo_path.to_owned(), commit: entry.name.to_owned() };
+                self.closed.insert(root_path.clone(), submodule);
+                TreeFileKind::File { executable: false, private: false, size: 0 }
             }
             "120000" => match self.repository.objects.blob(entry.name)? {
                 Some(target) => match std::str::from_utf8(&target) {
@@ -315,19 +403,40 @@ impl Loading<'_> {
 }
 
 impl GitTree {
-    /// Warnings about submodules, whose files are in no revision of this repository.
+    /// The submodules whose files are not known, or not looked at.
     #[must_use]
-    pub fn notes(&self) -> &[Diagnostic] {
-        &self.notes
+    pub fn submodules(&self) -> &BTreeMap<RootPath, Submodule> {
+        &self.closed
+    }
+
+    /// The submodule that a path is in or is.
+    fn submodule(&self, path: &RootPath) -> Option<&Submodule> {
+        let mut above = std::iter::successors(Some(path.clone()), RootPath::parent);
+        above.find_map(|path| self.closed.get(&path))
     }
 }
 
 impl Files for GitTree {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
-        self.tree.kind(path)
+        let kind = self.tree.kind(path)?;
+        Some(if self.closed.contains_key(path) { NodeKind::Dir } else { kind })
     }
 
     fn read(&self, path: &RootPath) -> Result<Option<Arc<[u8]>>, String> {
+        if let Some(Submodule { repo_path, commit }) = self.submodule(path) {
+            let name = path.file_name();
+            let is_compose = name.ends_with(".yml") || name.ends_with(".yaml");
+            // An env file may be on the host.
+            return if is_compose {
+                let shown = self.tree.shown(path);
+                Err(format!(
+                    "{shown} is in the submodule {repo_path}, whose commit {} is not here",
+                    short(commit)
+                ))
+            } else {
+                Ok(None)
+            };
+        }
         let Some((path, node)) = self.tree.file(path)? else { return Ok(None) };
         let Some(name) = self.names.get(&path) else { return Ok(None) };
         match self.objects.blob(name.as_str()) {
@@ -354,6 +463,11 @@ impl Snapshot for GitTree {
     fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest> {
         let mut entries = BTreeMap::new();
         for path in paths {
+            if let Some(submodule) = self.submodule(path) {
+                let (kind, digest) = (Kind::File, Digest::from_text(&submodule.commit));
+                entries.insert(path.clone(), Entry { kind, mode: 0o644, size: 0, digest });
+                continue;
+            }
             let node = self.tree.entry(path)?;
             let size = match &node.what {
                 TreeFileKind::File { size, .. } => *size,
@@ -373,6 +487,10 @@ impl Snapshot for GitTree {
 
     fn refused(&self) -> &[Refused] {
         &self.tree.refused
+    }
+
+    fn is_closed(&self, path: &RootPath) -> bool {
+        self.submodule(path).is_some()
     }
 }
 

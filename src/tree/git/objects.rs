@@ -3,7 +3,9 @@
 //! Owns that process and a cache of what it returned. An edge: it starts a process on the first read.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +20,10 @@ const CACHED: usize = 1 << 20;
 /// waits for a process that waits for its answers to be read.
 const AT_ONCE: usize = 60;
 
+/// Variable that names folders of further objects
+/// ([git](https://git-scm.com/docs/git#Documentation/git.txt-codeGITALTERNATEOBJECTDIRECTORIEScode)).
+const OTHERS: &str = "GIT_ALTERNATE_OBJECT_DIRECTORIES";
+
 /// The objects of a repository.
 #[derive(Debug)]
 pub(super) struct Objects {
@@ -27,6 +33,8 @@ pub(super) struct Objects {
 
 #[derive(Debug, Default)]
 struct ObjectReader {
+    /// Folders of further objects, those of submodules.
+    others: Vec<PathBuf>,
     process: Option<Process>,
     cache: HashMap<String, Arc<[u8]>>,
 }
@@ -57,6 +65,16 @@ impl Objects {
     /// The objects of the repository around `dir`.
     pub(super) fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), reader: Mutex::default() }
+    }
+
+    /// Adds the objects in a folder, which another repository owns.
+    pub(super) fn add(&self, folder: &Path) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reader.others.iter().any(|other| other == folder) {
+            reader.others.push(folder.to_owned());
+            // The next read starts a process that knows them.
+            reader.process = None;
+        }
     }
 
     /// The content of a blob, by its full name; `None` when the repository does not have it.
@@ -112,7 +130,7 @@ impl ObjectReader {
     ) -> Result<T, GitError> {
         let process = match &mut self.process {
             Some(process) => process,
-            none => none.insert(Process::start(dir)?),
+            none => none.insert(Process::start(dir, &self.others)?),
         };
         match talk(process) {
             Ok(found) => Ok(found),
@@ -131,8 +149,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(dir: &Path) -> Result<Self, GitError> {
-        let mut child = spawn(git(dir).args(["cat-file", "--batch"]).stdin(Stdio::piped()))?;
+    fn start(dir: &Path, others: &[PathBuf]) -> Result<Self, GitError> {
+        let mut command = git(dir);
+        if !others.is_empty() {
+            command.env(OTHERS, folders(std::env::var_os(OTHERS), others));
+        }
+        let mut child = spawn(command.args(["cat-file", "--batch"]).stdin(Stdio::piped()))?;
         let questions = child.stdin.take();
         let answers = child.stdout.take().ok_or_else(|| GitError::Io(io::ErrorKind::BrokenPipe.into()))?;
         Ok(Self { child, questions, answers: BufReader::with_capacity(64 << 10, answers) })
@@ -185,4 +207,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Folders as [`OTHERS`] lists them: separated by colons, and in quotes because a path may have one.
+fn folders(before: Option<OsString>, others: &[PathBuf]) -> OsString {
+    let mut list = before.unwrap_or_default().into_vec();
+    for folder in others {
+        if !list.is_empty() {
+            list.push(b':');
+        }
+        list.push(b'"');
+        for byte in folder.as_os_str().as_bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                list.push(b'\\');
+            }
+            list.push(*byte);
+        }
+        list.push(b'"');
+    }
+    OsString::from_vec(list)
 }

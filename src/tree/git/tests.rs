@@ -227,18 +227,57 @@ fn outside_of_git_there_are_no_revisions() {
 }
 
 #[test]
-fn submodules_are_noted() {
+fn a_submodule_that_is_not_here_is_its_commit() {
     let repo = Repo::new();
     repo.write("services/blog/compose.yml", "services: {}\n");
     let commit = repo.commit();
     repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},services/blog/theme")]);
     repo.git(&["commit", "-q", "-m", "x"]);
     let tree = repo.tree("HEAD").unwrap();
-    assert_eq!(paths(&tree), ["blog/compose.yml"]);
-    assert_eq!(
-        tree.notes()[0].message,
-        "`services/blog/theme` is a submodule; its files are not part of this revision"
+    assert_eq!(paths(&tree), ["blog/compose.yml", "blog/theme"]);
+    assert_eq!(tree.submodules()[&path("blog/theme")].commit, commit);
+    assert_eq!(tree.kind(&path("blog/theme")), Some(NodeKind::Dir));
+    assert_eq!(tree.read(&path("blog/theme/x.conf")), Ok(None));
+    assert!(
+        tree.read(&path("blog/theme/x.yml")).unwrap_err().contains("in the submodule services/blog/theme")
     );
+    let manifest = tree.manifest(&mut [path("blog/theme/x.conf")].iter()).unwrap();
+    assert_eq!(manifest.get(&path("blog/theme/x.conf")).unwrap().digest.as_str(), commit);
+}
+
+#[test]
+fn a_submodule_that_is_checked_out_is_read_at_the_commit_of_the_revision() {
+    let repo = Repo::new();
+    repo.write("services/blog/compose.yml", "services: {}\n");
+    let theme = Repo::at(repo.path("services/blog/my \"theme\":1"));
+    theme.write("a.yml", "1").write(".ghdeployignore", "left\n").write("left/x", "1");
+    theme.commit();
+    let first = {
+        repo.git(&["-c", "advice.addEmbeddedRepo=false", "add", "-A"]);
+        repo.git(&["commit", "-q", "-m", "x"]);
+        repo.head()
+    };
+    theme.write("a.yml", "2").write("b", "1");
+    theme.commit();
+    let second = repo.commit();
+    let name = |file: &str| path(&format!("blog/my \"theme\":1/{file}"));
+    for (revision, files, content) in
+        [(&first, vec![name("a.yml")], "1"), (&second, vec![name("a.yml"), name("b")], "2")]
+    {
+        let tree = repo.tree(revision).unwrap();
+        assert_eq!(tree.submodules().len(), 0);
+        let found: Vec<RootPath> =
+            tree.nodes().keys().filter(|path| path.as_str().contains("theme")).cloned().collect();
+        let found: Vec<RootPath> =
+            found.into_iter().filter(|path| !path.file_name().starts_with('.')).collect();
+        assert_eq!(found, files);
+        assert_eq!(tree.read(&files[0]).unwrap().unwrap().as_ref(), content.as_bytes());
+        // What is not looked into is the same in both ways of comparing.
+        let without = ["services/blog/my \"theme\":1".to_owned()].into();
+        let rules = FileRules::default();
+        let tree = repo.open().tree_without(revision, &Layout::default(), &rules, &without).unwrap();
+        assert_eq!(tree.submodules().len(), 1);
+    }
 }
 
 #[test]

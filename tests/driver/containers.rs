@@ -20,10 +20,15 @@ esac"#;
     bed.wrap("docker", script);
 }
 
-fn line(id: &str, service: &str, state: &str, status: &str, networks: &str) -> String {
+/// A line about a container of a project in the root.
+fn line(bed: &Bed, id: &str, service: &str, state: &str, status: &str, networks: &str) -> String {
+    line_in(bed.path("a \"b\"").to_str().unwrap(), id, service, state, status, networks)
+}
+
+fn line_in(folder: &str, id: &str, service: &str, state: &str, status: &str, networks: &str) -> String {
     let event = if state == "running" && !networks.is_empty() { "listed" } else { "other" };
     format!(
-        "@{event} {id}\tblog-{service}-1\tblog\t{service}\t1\tFalse\t{state}\t{status}\t\tweb:1\t{networks}\t/srv/\"a b\"\n"
+        "@{event} {id}\tblog-{service}-1\tblog\t{service}\t1\tFalse\t{state}\t{status}\t\tweb:1\t{networks}\t{folder}\n"
     )
 }
 
@@ -58,24 +63,25 @@ async fn asked_to_write(bed: &Bed) -> usize {
 
 under_every_shell! {
     async fn containers_that_run_or_have_succeeded_take_one_question(bed: Bed) {
-        let ps = line("000000000001", "web", "running", "Up 3 hours (healthy)", "blog_default")
-            + &line("000000000002", "init", "exited", "Exited (0) 3 hours ago", "blog_default");
+        let ps = line(&bed, "000000000001", "web", "running", "Up 3 hours (healthy)", "blog_default")
+            + &line(&bed, "000000000002", "init", "exited", "Exited (0) 3 hours ago", "blog_default");
         docker(&bed, &ps, "");
         let all = listed(&bed).await;
         let all = all.known().unwrap();
         assert_eq!(all.iter().map(|one| &*one.service).collect::<Vec<_>>(), ["web", "init"]);
-        assert_eq!(all[0].working_dir, "/srv/\"a b\"");
+        assert_eq!(all[0].working_dir, bed.path("a \"b\"").to_str().unwrap());
         assert_eq!((&all[1].state, all[1].exit_code), (&ContainerState::Exited, Some(0)));
         assert!(all.iter().all(|one| one.inspected.is_none()));
         assert_eq!(fs::read_to_string(bed.beside("asked")).unwrap(), "ps\n");
     }
 
     async fn what_has_ended_and_what_has_no_network_of_its_own_is_inspected(bed: Bed) {
-        let ps = line("000000000001", "web", "running", "Up 3 hours", "blog_default")
-            + &line("000000000002", "db", "exited", "Exited (137) 3 hours ago", "blog_default")
-            + &line("000000000003", "new", "created", "Created", "blog_default")
-            + &line("000000000004", "side", "running", "Up 3 hours", "")
-            + &line("000000000005", "loop", "restarting", "Restarting (1) 3 seconds ago", "blog_default");
+        let ps = line(&bed, "000000000001", "web", "running", "Up 3 hours", "blog_default")
+            + &line(&bed, "000000000002", "db", "exited", "Exited (137) 3 hours ago", "blog_default")
+            + &line(&bed, "000000000003", "new", "created", "Created", "blog_default")
+            + &line(&bed, "000000000004", "side", "running", "Up 3 hours", "")
+            + &line(&bed, "000000000005", "loop", "restarting", "Restarting (1) 3 seconds ago", "blog_default")
+            + &line_in("/elsewhere", "000000000006", "db", "exited", "Exited (137) 3 hours ago", "other_default");
         let id = |digit: &str| format!("00000000000{digit}").repeat(6)[..64].to_owned();
         let inspect = [
             format!("{}\talways\t0\t0\tblog_default\t\tprivate\tBind for 0.0.0.0:80 \"failed\"\n", id("2")),
@@ -85,7 +91,7 @@ under_every_shell! {
         docker(&bed, &ps, &inspect.concat());
         let all = listed(&bed).await;
         let inspected: Vec<_> = all.known().unwrap().iter().map(|one| one.inspected.clone()).collect();
-        assert_eq!(inspected.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, true, false]);
+        assert_eq!(inspected.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, true, false, false]);
         assert_eq!(inspected[1].as_ref().unwrap().error, "Bind for 0.0.0.0:80 \"failed\"");
         assert_eq!(inspected[3].as_ref().unwrap().network_mode, "container:9f");
         let asked = fs::read_to_string(bed.beside("asked")).unwrap();
@@ -98,7 +104,7 @@ under_every_shell! {
     }
 
     async fn a_list_that_was_begun_before_the_driver_counts_unless_something_may_have_changed(bed: Bed) {
-        docker(&bed, &line("000000000001", "web", "running", "Up 3 hours", "blog_default"), "");
+        docker(&bed, &line(&bed, "000000000001", "web", "running", "Up 3 hours", "blog_default"), "");
         assert_eq!(asked_to_write(&bed).await, 1);
         fs::remove_file(bed.beside("asked")).unwrap();
         // A run that was cut off.
@@ -120,7 +126,7 @@ under_every_shell! {
 
     async fn a_list_that_is_longer_than_a_pipe_holds_arrives_whole(bed: Bed) {
         let ps: String = (0..2000)
-            .map(|number| line(&format!("{number:012}"), "web", "running", "Up 3 hours", "blog_default"))
+            .map(|number| line(&bed, &format!("{number:012}"), "web", "running", "Up 3 hours", "blog_default"))
             .collect();
         assert!(ps.len() > 128 << 10);
         docker(&bed, &ps, "");

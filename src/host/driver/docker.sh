@@ -57,8 +57,8 @@ remove_service() {
 # listed_containers: the list. One that was begun before this driver is as good, unless something may have
 # changed since then.
 listed_containers() { if [ -n "$early" ]; then cat <&4; else list_containers; fi; }
-# report_containers STATUS LIST: reports what list_containers has printed. Of the containers that have ended,
-# and of those without a network of their own, also "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
+# report_containers STATUS LIST: reports what list_containers has printed. Of the containers of this
+# root that have ended, and of those without a network of their own, also "ID POLICY RETRIES RESTARTS NETWORK PID IPC ERROR".
 report_containers() {
   if [ "$1" = 0 ]; then
     print "$2" | report_named
@@ -68,9 +68,10 @@ report_containers() {
   event docker "\"rc\":$1"
 }
 report_inspected() { # LIST
-  # A container that Docker failed to start has no exit status 0.
-  ids=$(print "$1" | sed -n 's/^@other //p' | awk -F '\t' '
-    NF > 11 && ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
+  # A container that Docker failed to start has no exit status 0. Those of other folders do not matter.
+  ids=$(print "$1" | sed -n 's/^@other //p' | at="${root%/}/" real="$(pwd -P)/" awk -F '\t' '
+    NF > 11 && (index($12 "/", ENVIRON["at"]) == 1 || index($12 "/", ENVIRON["real"]) == 1) &&
+      ($7 ~ /^(running|paused|restarting)$/ ? $11 == "" : $8 !~ /^Exited \(0\)/) { print $1 }')
   [ -n "$ids" ] || return 0
   format='{{.Id}}	{{with .HostConfig}}{{.RestartPolicy.Name}}	{{.RestartPolicy.MaximumRetryCount}}'
   format=$format'	{{$.RestartCount}}	{{.NetworkMode}}	{{.PidMode}}	{{.IpcMode}}{{end}}'

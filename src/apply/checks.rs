@@ -40,6 +40,7 @@ impl ProjectRun<'_> {
             plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
         if self.acts() {
             docker.before().await?;
+            self.check_engine().await?;
             self.check_sources(wanted).await?;
             self.check_others(wanted).await?;
             self.check_resources(wanted).await?;
@@ -48,9 +49,6 @@ impl ProjectRun<'_> {
             if !self.acts() {
                 return Ok(());
             }
-            self.report("check Compose");
-            let probe = self.host.task.engine.probe();
-            self.call(&probe, ComposeFolder::Live).await?;
             // The host has what Compose reads already, but maybe not the images.
             return self.pull(wanted, &ComposeFolder::Live).await;
         }
@@ -94,7 +92,15 @@ impl ProjectRun<'_> {
     }
 
     async fn has_engine(&self) -> bool {
-        self.call(&self.host.task.engine.probe(), ComposeFolder::Live).await.is_ok()
+        let version = self.host.docker.version(&self.host.task.engine.probe()).await;
+        version.is_ok_and(Reply::is_ok)
+    }
+
+    /// Checks that the engine is there.
+    async fn check_engine(&self) -> Result<(), Failure> {
+        let probe = self.host.task.engine.probe();
+        let version = self.host.docker.version(&probe).await?;
+        if version.is_ok() { Ok(()) } else { Err(Failure::new(self.explain(&probe, &version.output))) }
     }
 
     /// Makes a call that must succeed.

@@ -20,6 +20,8 @@ pub(super) struct Docker<'a> {
     log_lines: u32,
     /// The containers before anything was done.
     before: OnceCell<Result<Vec<Container>>>,
+    /// The version of the engine.
+    version: OnceCell<Result<Reply>>,
     /// The containers at the last look.
     last_seen: Mutex<Vec<Container>>,
     /// All containers, with the ports that they publish.
@@ -47,6 +49,7 @@ impl<'a> Docker<'a> {
             driver,
             log_lines,
             before: OnceCell::new(),
+            version: OnceCell::new(),
             last_seen: Mutex::default(),
             listed: OnceCell::new(),
         }
@@ -110,6 +113,23 @@ impl<'a> Docker<'a> {
     pub(super) async fn before(&self) -> Result<&[Container]> {
         let before = self.before.get_or_init(|| self.containers()).await;
         before.as_deref().map_err(Clone::clone)
+    }
+
+    /// The version of the engine, as its call `probe` prints it; asked once.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost.
+    pub(super) async fn version(&self, probe: &Call) -> Result<&Reply> {
+        let root = RootPath::root();
+        let asked = self.version.get_or_init(|| self.call(probe, "", &root, ComposeFolder::Live)).await;
+        asked.as_ref().map_err(Clone::clone)
+    }
+
+    /// The version of the engine, if it was asked for and is there.
+    pub(super) fn known_version(&self) -> Option<String> {
+        let reply = self.version.get()?.as_ref().ok().filter(|reply| reply.is_ok())?;
+        Some(reply.output.join(" "))
     }
 
     /// All containers of the host before anything was done, those of no project too; asked once.

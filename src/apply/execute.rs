@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::engine::Call;
-use super::failure::Failure;
+use super::failure::{Failure, ProjectFailureKind};
 use super::health::{Expectation, HealthVerdict, HealthWatch, Unhealthy};
+use super::namespaces::{BadProvider, bad_providers};
 use super::run::ProjectRun;
 use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
 use super::stop::StopRequest;
@@ -49,9 +50,10 @@ impl ProjectRun<'_> {
     pub(super) async fn carry_out(&self, steps: &[Step], direction: Direction) -> Result<(), StepFailure> {
         for step in steps {
             self.step(step, direction).await.map_err(|(failure, unhealthy)| {
-                let blames = match step.blames {
-                    Blame::Service => Blame::Action(self.action_of(&unhealthy)),
-                    blames => blames,
+                let blames = match (step.blames, self.action_of(&unhealthy)) {
+                    (Blame::Service, action) => Blame::Action(action.unwrap_or(0)),
+                    (Blame::Action(_), Some(action)) => Blame::Action(action),
+                    (blames, _) => blames,
                 };
                 StepFailure { failure, blames }
             })?;
@@ -60,11 +62,11 @@ impl ProjectRun<'_> {
     }
 
     /// The first action of a service that is unhealthy.
-    fn action_of(&self, unhealthy: &[Unhealthy]) -> usize {
+    fn action_of(&self, unhealthy: &[Unhealthy]) -> Option<usize> {
         let is_its = |action: &Action| {
             unhealthy.iter().any(|unhealthy| action.service.as_deref() == Some(&unhealthy.service))
         };
-        self.work.plan.actions.iter().position(is_its).unwrap_or(0)
+        self.work.plan.actions.iter().position(is_its)
     }
 
     async fn step(&self, step: &Step, direction: Direction) -> Result<(), (Failure, Vec<Unhealthy>)> {
@@ -103,9 +105,47 @@ impl ProjectRun<'_> {
                     Operation::Tag { .. } => "tag an image".to_owned(),
                     _ => Step { services: shown, ..step.clone() }.to_string(),
                 });
-                self.operate(operation, &services).await.map_err(plain)
+                let failure = match self.operate(operation, &services).await {
+                    Ok(()) => return Ok(()),
+                    Err(failure) => failure,
+                };
+                if matches!(operation, Operation::Up(_) | Operation::Restart)
+                    && failure.kind == ProjectFailureKind::Failed
+                    && let Ok(containers) = self.host.docker.containers().await
+                {
+                    return Err(self.blame_providers(failure, services, &[], &containers).await);
+                }
+                Err(plain(failure))
             }
         }
+    }
+
+    /// Puts the containers first that `services` join and that are not well, and are not among the `known`.
+    async fn blame_providers(
+        &self,
+        mut failure: Failure,
+        services: Vec<&str>,
+        known: &[Unhealthy],
+        containers: &[Container],
+    ) -> (Failure, Vec<Unhealthy>) {
+        let mut unhealthy = Vec::new();
+        let Some(wanted) = self.work.wanted.as_deref() else { return (failure, unhealthy) };
+        let needed = with_dependencies(&wanted.model.services, services.into_iter().collect(), |_, _| true);
+        let is_known =
+            |bad: &BadProvider| known.iter().any(|known| bad.service.as_deref() == Some(&known.service));
+        let before = self.host.docker.before().await.unwrap_or_default();
+        let bad = bad_providers(&wanted.model, needed, containers, before);
+        for (place, bad) in bad.into_iter().filter(|bad| !is_known(bad)).enumerate() {
+            let BadProvider { service, shown, user, container, why } = bad;
+            let at = service.as_deref().and_then(|service| self.place_of(service));
+            let message = format!("{shown}, whose namespace service `{user}` uses, {why}");
+            failure.problems.insert(place, Diagnostic::error(message, at));
+            let Some(service) = service else { continue };
+            let log = self.host.docker.log(&service, &container).await;
+            failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
+            unhealthy.push(Unhealthy { service, container, why });
+        }
+        (failure, unhealthy)
     }
 
     /// Makes the engine's calls for an operation.
@@ -322,13 +362,13 @@ impl ProjectRun<'_> {
         let settings = self.host.task.settings;
         let begin = Instant::now();
         let mut shown = Vec::new();
-        let unhealthy = loop {
+        let (unhealthy, containers) = loop {
             let containers = self.host.docker.containers().await;
             let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
             let elapsed = begin.elapsed();
             match watch.see(&containers, elapsed) {
                 HealthVerdict::Healthy => return Ok(()),
-                HealthVerdict::Unhealthy(unhealthy) => break unhealthy,
+                HealthVerdict::Unhealthy(unhealthy) => break (unhealthy, containers),
                 HealthVerdict::Waiting(waiting) => {
                     if elapsed > SILENCE + settings.stable_for && waiting != shown {
                         self.report(format!("wait for {}", waiting.join("; ")));
@@ -352,7 +392,9 @@ impl ProjectRun<'_> {
             )));
             failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
         }
-        Err((failure, unhealthy))
+        let services = unhealthy.iter().map(|unhealthy| unhealthy.service.as_str()).collect();
+        let (failure, blamed) = self.blame_providers(failure, services, &unhealthy, &containers).await;
+        Err((failure, if blamed.is_empty() { unhealthy } else { blamed }))
     }
 
     fn place_of(&self, service: &str) -> Option<Location> {

@@ -19,6 +19,7 @@ use crate::host::{Command, Upload, upload};
 use crate::outcome::event::Event;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
+use crate::state::compose_version::{PACKAGES, too_old};
 use crate::state::deployed::unit;
 
 /// Outcomes of projects, by name.
@@ -307,11 +308,24 @@ impl<'a> HostRun<'a> {
             release: Some(release).filter(|release| *release > 0),
             back_to: self.task.settings.back_to.filter(|_| changed).map(|to| to.release),
             changed,
-            notes: work.notes.clone(),
+            notes: work
+                .notes
+                .iter()
+                .cloned()
+                .chain(self.docker.known_version().and_then(|version| old(&version)))
+                .collect(),
             projects,
             failure,
         }
     }
+}
+
+/// A note that the engine is older than the oldest that is supported.
+fn old(version: &str) -> Option<Diagnostic> {
+    let why = too_old(version)?;
+    let message =
+        format!("Docker Compose on the host is too old: {why}, and may fail in the middle of a deploy");
+    Some(Diagnostic::warning(message, None).help(format!("{PACKAGES}, in a newer version")))
 }
 
 /// Why a project is left alone: the container `name` makes way only if the project at `path` is deployed too.

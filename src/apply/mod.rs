@@ -18,6 +18,7 @@ mod failure;
 pub mod health;
 mod host;
 mod images;
+mod namespaces;
 mod project;
 mod pull;
 mod records;

@@ -13,12 +13,10 @@ use crate::host::facts::{facts, open};
 use crate::host::{Command, Driver, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
+use crate::state::compose_version::{PACKAGES, too_old};
 
 /// The check of Compose.
 const COMPOSE: &str = "docker compose";
-
-/// Oldest version of Compose that has every option that ghdeploy uses; Ubuntu 22.04 has it.
-const MINIMUM: (u32, u32) = (2, 20);
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
@@ -80,26 +78,17 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
             &["version", "--format", "{{.Server.Version}}"][..],
             "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)",
         ),
-        (
-            COMPOSE,
-            &["compose", "version", "--short"][..],
-            "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)",
-        ),
+        (COMPOSE, &["compose", "version", "--short"][..], PACKAGES),
     ] {
         let reply = driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await;
         steps.push(match reply {
-            Ok(reply) if reply.is_ok() && what == COMPOSE && is_old(&reply.output.join(" ")) => step(
-                what,
-                CheckupResult::Failed,
-                format!(
-                    "{} is older than {}.{}",
-                    reply.output.join(" ").trim_start_matches('v'),
-                    MINIMUM.0,
-                    MINIMUM.1
-                ),
-                Some(help.to_owned()),
-            ),
-            Ok(reply) if reply.is_ok() => step(what, CheckupResult::Ok, reply.output.join(" "), None),
+            Ok(reply) if reply.is_ok() => {
+                let version = reply.output.join(" ");
+                match too_old(&version).filter(|_| what == COMPOSE) {
+                    Some(why) => step(what, CheckupResult::Failed, why, Some(help.to_owned())),
+                    None => step(what, CheckupResult::Ok, version, None),
+                }
+            }
             Ok(reply) => step(
                 what,
                 CheckupResult::Failed,
@@ -123,36 +112,5 @@ async fn root(driver: &Driver, root: &str) -> CheckupStep {
             Some(format!("on the host, as root: install -d -o <user> {root}")),
         ),
         Err(error) => failed("root", error),
-    }
-}
-
-/// Whether a version of Compose, `v2.20.3` or `2.26.1-4`, is older than the oldest that is supported. A
-/// version that cannot be read is not.
-fn is_old(version: &str) -> bool {
-    let mut numbers = version.trim().trim_start_matches('v').split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < MINIMUM,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_number() {
-        for (version, old) in [
-            ("2.20.3", false),
-            ("v2.9.0", true),
-            ("2.19.1", true),
-            ("2.26.1-4", false),
-            ("5.0.0", false),
-            ("v1.29.2", true),
-            ("dev", false),
-            ("", false),
-        ] {
-            assert_eq!(is_old(version), old, "{version}");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Both sides of the comparison as values: what is wanted and what is deployed.
 
+pub mod compose_version;
 pub mod container;
 pub mod deployed;
 pub mod host_only;

@@ -44,3 +44,24 @@ fn three_restarts_after_a_failure_end_the_wait_with_and_without_a_healthcheck() 
         bed.sync([]).exits(5).prints("service `web` is unhealthy: restarted ").prints(" times, exit 9");
     }
 }
+
+#[test]
+fn a_service_whose_namespace_another_one_uses_is_blamed_for_both() {
+    let bed = Bed::new("sidecar");
+    bed.write("ghdeploy.yml", "health: {stable_for: 1s, timeout: 20s}\n");
+    let compose = |vpn: &str| {
+        bed.compose("app", &format!("services:\n  app: {{<<: *n, network_mode: 'service:vpn', restart: always, command: [sh, -c, 'sleep 1; test -e /proc/self; sleep 1000']}}\n  vpn: {{<<: *s, {vpn}}}"));
+    };
+    for (vpn, why) in [
+        ("command: [sh, -c, 'echo no key; exit 3']", "exited with status 3"),
+        ("restart: always, command: [sh, -c, 'echo no key; exit 3']", "restart"),
+    ] {
+        compose(vpn);
+        let output = bed.sync([]).exits(5).prints("service `vpn`").prints(why).prints("no key");
+        // It comes first.
+        let first = output.stdout.lines().find(|line| line.trim_start().starts_with("error: ")).unwrap();
+        assert!(first.contains("service `vpn`"), "{}", output.all());
+    }
+    compose("environment: {A: '1'}");
+    bed.sync([]).exits(0);
+}

@@ -58,6 +58,8 @@ pub(crate) struct Host {
     pub(crate) one_shots: BTreeMap<String, u32>,
     /// Whether Docker is missing.
     pub(crate) has_no_docker: bool,
+    /// The version of Compose; empty: a recent one.
+    pub(crate) compose_version: String,
     /// Compose's names of projects that differ from their folder.
     pub(crate) names: BTreeMap<String, String>,
     /// The name of an image → the image that it names now, counted from 0; each build makes a new one.
@@ -148,6 +150,11 @@ impl Host {
             }
             _ if self.has_no_docker => refused("sh: docker: not found"),
             ["containers"] => self.tell_containers(),
+            ["docker", "compose", "version", "--short"] => {
+                let version =
+                    if self.compose_version.is_empty() { "2.26.1-4" } else { &self.compose_version };
+                (vec![json!({"event": "output", "text": version})], 0)
+            }
             ["docker", "tag", image, name] => {
                 self.images
                     .insert((*name).to_owned(), image.strip_prefix("sha256:").unwrap().parse().unwrap());

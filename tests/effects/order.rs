@@ -39,6 +39,7 @@ fn a_first_sync() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
@@ -96,7 +97,7 @@ fn a_mounted_file() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     swap blog
     state
     blog: restart --no-deps web
@@ -137,6 +138,7 @@ fn a_definition() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
@@ -163,6 +165,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
@@ -194,7 +197,7 @@ fn an_image_that_is_built() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     swap app
     state
     app: build web
@@ -220,6 +223,7 @@ fn inline_content() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
@@ -246,6 +250,7 @@ fn a_removed_service() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -270,7 +275,7 @@ fn a_signal_and_a_command() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     swap blog
     state
     blog: kill -s HUP a
@@ -351,9 +356,7 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     upload
     note
     containers
-    docker compose version
-    docker compose version
-    docker compose version
+    docker compose version --short
     swap +shared
     swap c
     state
@@ -387,7 +390,7 @@ fn force_recreates_once() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     state
     blog: up -d --force-recreate web worker
@@ -412,7 +415,7 @@ fn an_owed_restart_needs_no_upload() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     state
     blog: restart --no-deps web
     containers
@@ -463,6 +466,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
@@ -491,6 +495,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     upload
     note
     containers
+    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2

@@ -134,3 +134,23 @@ fn every_image_that_cannot_be_pulled_is_named() {
     );
     assert!(!run.did("swap") && !run.did("blog: up"));
 }
+
+#[test]
+fn a_compose_that_is_too_old_is_mentioned_and_used() {
+    for (version, is_old) in
+        [("2.19.1", true), ("v2.9.0", true), ("2.20.3", false), ("5.1.0", false), ("dev", false)]
+    {
+        let repo = Projects::new(&[("blog/compose.yml", APP), ("shop/compose.yml", APP)]);
+        let run = repo.sync(&Host { compose_version: version.to_owned(), ..Host::default() }, Ask::default());
+        assert_eq!(run.exit, Exit::Done);
+        let notes: Vec<&str> = run.outcome.notes.iter().map(|note| note.message.as_str()).collect();
+        let said = format!(
+            "Docker Compose on the host is too old: {} is older than 2.20, and may fail in the middle of a deploy",
+            version.trim_start_matches('v')
+        );
+        assert_eq!(notes, if is_old { vec![said.as_str()] } else { vec![] }, "{version}");
+        // Once for the host, not for each project.
+        let asked = run.commands.iter().filter(|command| *command == "docker compose version --short");
+        assert_eq!(asked.count(), 1);
+    }
+}

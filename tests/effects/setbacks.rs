@@ -27,7 +27,7 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     upload
     note
     containers
-    docker compose version
+    docker compose version --short
     swap blog
     state
     blog: restart --no-deps web

@@ -103,7 +103,7 @@ impl Engine for Compose {
     }
 
     fn probe(&self) -> Call {
-        docker(&["compose", "version"])
+        docker(&["compose", "version", "--short"])
     }
 }
 

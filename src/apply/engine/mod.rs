@@ -49,7 +49,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The call that prints the platform of each image, `linux/amd64/`, and fails if the host lacks one.
     fn image_platforms(&self, images: &[&str]) -> Call;
 
-    /// The call that succeeds where the engine is installed.
+    /// The call that prints the version of the engine.
     fn probe(&self) -> Call;
 }
 

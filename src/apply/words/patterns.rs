@@ -397,6 +397,16 @@ fn containers(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
             "`docker ps -a` on the host shows it; remove or rename it, or choose another `container_name`";
         return Some(problem.help(help).at(vocabulary, service));
     }
+    if line.contains("cannot join") && line.contains(" of a ") {
+        let service = between(line, "for container ", ":").and_then(service);
+        return Some(
+            Problem::new("a service uses the namespace of a container that does not run")
+                .at(vocabulary, service),
+        );
+    }
+    if line.contains("is restarting, wait until the container is running") {
+        return Some(Problem::new("a container that is needed exits again and again"));
+    }
     let status =
         |mark: &str| line.split_once(mark).and_then(|(_, rest)| number(rest)).filter(|status| *status <= 255);
     if let Some(name) = between(line, "ervice \"", "\" didn't complete successfully") {

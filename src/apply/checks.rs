@@ -49,6 +49,7 @@ impl ProjectRun<'_> {
             if !self.acts() {
                 return Ok(());
             }
+            self.check_host_names(wanted, &ComposeFolder::Live).await?;
             // The host has what Compose reads already, but maybe not the images.
             return self.pull(wanted, &ComposeFolder::Live).await;
         }
@@ -67,6 +68,9 @@ impl ProjectRun<'_> {
         let unset = unset_variables(&reply.output, &vocabulary);
         if unset != Unset::default() {
             return Err(self.are_unset(wanted, &unset));
+        }
+        if self.acts() {
+            self.check_host_names(wanted, &folder).await?;
         }
         self.pull(wanted, &folder).await
     }

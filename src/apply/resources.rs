@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::run::ProjectRun;
 use crate::base::diagnostic::Diagnostic;
 use crate::compose::model::Resource;
+use crate::host::{Command, ComposeFolder};
 use crate::state::wanted::WantedProject;
 
 /// The form of [`FoundResource`], as `docker volume inspect` fills it in.
@@ -45,10 +46,11 @@ impl ProjectRun<'_> {
     pub(super) async fn check_resources(&self, wanted: &WantedProject) -> Result<(), Failure> {
         let mut problems = Vec::new();
         for (kind, format) in [("network", NETWORK_FORMAT), ("volume", VOLUME_FORMAT)] {
-            // A name with a variable is known on the host only.
-            let all = wanted.model.resources.iter();
-            let asked: Vec<&Resource> =
-                all.filter(|one| one.kind == kind && !one.name.contains("${")).collect();
+            // What another name means is known on the host only: see `check_host_names`.
+            let is_known =
+                |one: &&Resource| !(one.name.contains("${") || one.is_external && one.is_named_by_host);
+            let of_kind = wanted.model.resources.iter().filter(|one| one.kind == kind);
+            let asked: Vec<&Resource> = of_kind.filter(is_known).collect();
             if asked.is_empty() {
                 continue;
             }
@@ -81,16 +83,43 @@ impl ProjectRun<'_> {
         if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
     }
 
+    /// Checks that external networks and volumes exist whose names a variable of the host decides. The host
+    /// looks the names up and keeps them. `folder` has the definition.
+    pub(super) async fn check_host_names(
+        &self,
+        wanted: &WantedProject,
+        folder: &ComposeFolder,
+    ) -> Result<(), Failure> {
+        let all = wanted.model.resources.iter();
+        let asked: Vec<&Resource> = all.filter(|one| one.is_external && one.is_named_by_host).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let dir = self.work.state.dir.to_string();
+        let asks = asked.iter().map(|one| format!("{}/{}", one.kind, one.key)).collect();
+        let made = self.made_before().map(|(kind, name)| format!("{kind}/{name}")).collect();
+        let command = Command::Externals { dir, folder: folder.clone(), asked: asks, made };
+        let reply = self.host.task.driver.call(&command).await?;
+        let is_missing =
+            |one: &&Resource| reply.is_ok() && reply.output.contains(&format!("{}/{}", one.kind, one.key));
+        let missing = asked.into_iter().filter(is_missing);
+        let env = format!("{}/{}/.env", self.host.task.root, self.work.state.dir);
+        let problems: Vec<Diagnostic> = missing.map(|one| is_missing_by_host(one, &env)).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+    }
+
     /// Whether another project of this run makes it; such a project goes first.
     fn is_made_before(&self, one: &Resource) -> bool {
+        self.made_before().any(|(kind, name)| kind == one.kind && name == one.name)
+    }
+
+    /// The networks and volumes that other projects of this run make, each with its kind.
+    fn made_before(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let others = self.host.task.work.projects.iter().filter(|work| work.name() != self.work.name());
-        others.filter_map(|work| work.wanted.as_ref()).any(|other| {
-            let model = &other.model;
-            one.kind == "network" && model.owned_networks.contains(&one.name)
-                || model
-                    .resources
-                    .iter()
-                    .any(|own| own.kind == one.kind && own.name == one.name && !own.is_external)
+        others.filter_map(|work| work.wanted.as_deref()).flat_map(|other| {
+            let networks = other.model.owned_networks.iter().map(|name| ("network", name.as_str()));
+            let own = other.model.resources.iter().filter(|own| !own.is_external);
+            networks.chain(own.map(|own| (own.kind, own.name.as_str())))
         })
     }
 
@@ -119,6 +148,16 @@ fn is_missing(one: &Resource) -> Diagnostic {
     let Resource { kind, key, name, at, .. } = one;
     let message = format!("the external {kind} `{key}` does not exist on the host");
     Diagnostic::error(message, at.clone()).help(format!("create it on the host: docker {kind} create {name}"))
+}
+
+/// The same for one whose name is a value of the host, which is not shown.
+fn is_missing_by_host(one: &Resource, env: &str) -> Diagnostic {
+    let Resource { kind, key, name_written, at, .. } = one;
+    let written = name_written.as_deref().unwrap_or(key);
+    let message = format!("the external {kind} `{key}` does not exist on the host");
+    Diagnostic::error(message, at.clone()).help(format!(
+        "create it on the host: docker {kind} create NAME, where NAME is `{written}` with the values in {env}"
+    ))
 }
 
 /// The settings by which what exists differs from its definition. Their values may be secret.
@@ -169,7 +208,9 @@ mod tests {
     fn resource(kind: &'static str, settings: &[(&str, Option<&str>)]) -> Resource {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)));
         let (key, name) = ("data".to_owned(), "blog_data".to_owned());
-        Resource { kind, key, name, is_external: false, settings: settings.collect(), at: None }
+        let settings = settings.collect();
+        let (is_named_by_host, name_written, is_external) = (false, None, false);
+        Resource { kind, key, name, is_named_by_host, name_written, is_external, settings, at: None }
     }
 
     fn found(json: &str) -> FoundResource {

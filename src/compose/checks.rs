@@ -37,6 +37,38 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
     }
 
+    /// Reports numbers of containers that are none.
+    pub(super) fn check_scale(&mut self) {
+        let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
+        let scale = self.set("scale");
+        let mut known: Vec<(&str, &Node, u32)> = Vec::new();
+        for (key, node) in [("scale", scale), ("deploy.replicas", replicas)] {
+            let Some(node) = node.filter(|node| !self.context.asks_host(node)) else { continue };
+            let Value::Text(text) = &node.value else { continue };
+            if !text.unknown.is_empty() {
+                continue;
+            }
+            match scalar::number(&text.text).and_then(|number| number.parse().ok()) {
+                Some(number) => known.push((key, node, number)),
+                None => {
+                    let message = format!("service `{}`: `{key}` is not a number of containers", self.name);
+                    self.context.error_with(
+                        node.at,
+                        message,
+                        "write a whole number, such as 2, or 0 for none",
+                    );
+                }
+            }
+        }
+        if let [(_, node, scale), (_, _, replicas)] = known[..]
+            && scale != replicas
+        {
+            let message =
+                format!("service `{}`: `scale` and `deploy.replicas` have different values", self.name);
+            self.context.error_with(node.at, message, "leave one of them out");
+        }
+    }
+
     /// Reports a `network_mode` beside `networks`.
     pub(super) fn check_network_mode(&mut self) {
         let joins = self.set("networks").and_then(Node::as_map).is_some_and(|networks| !networks.is_empty());

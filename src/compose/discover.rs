@@ -40,6 +40,8 @@ pub(super) struct Discovery {
     pub(super) name: String,
     /// Location of `name:`, if the name comes from there.
     pub(super) name_at: Option<Location>,
+    /// The `.env` whose `COMPOSE_PROJECT_NAME` is the name, as messages show it.
+    pub(super) named_in: Option<String>,
     /// Profiles that `COMPOSE_PROFILES` activates.
     pub(super) profiles: BTreeSet<String>,
 }
@@ -107,6 +109,14 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
         }
     }
     let named_by = if has_name { dir } else { &base };
+    let named_in = variables.get("COMPOSE_PROJECT_NAME").filter(|value| !value.text.is_empty()).map(|_| {
+        let dotenv = named_by.join(".env").unwrap_or_default();
+        let source = context.source(&dotenv, named_by);
+        match context.on_host(Mark { source, line: 1, column: 1 }) {
+            Some(path) => format!("{path} on the host"),
+            None => context.files.shown(&dotenv),
+        }
+    });
     let (name, name_at) = name(context, &files, &base, root, &variables, named_by);
     if variables.get("COMPOSE_PROJECT_NAME").is_none_or(|value| value.text.is_empty()) {
         variables.set("COMPOSE_PROJECT_NAME", Variable { text: name.clone(), ..Variable::default() });
@@ -114,7 +124,7 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
     let profiles = variables.get("COMPOSE_PROFILES").map(|value| value.text.clone()).unwrap_or_default();
     let profiles = profiles.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let profiles = profiles.collect();
-    Discovery { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at }
+    Discovery { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at, named_in }
 }
 
 fn dotenv(context: &mut LoadContext<'_>, dir: &RootPath, environment: &Variables) -> Variables {

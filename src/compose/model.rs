@@ -18,6 +18,8 @@ pub struct Project {
     pub name: String,
     /// Location of `name:`, if the name comes from there.
     pub name_at: Option<Location>,
+    /// The `.env` whose `COMPOSE_PROJECT_NAME` decides over `name:`, as messages show it; `None`: none does.
+    pub named_in: Option<String>,
     /// The files that the model is made of: compose files, overrides, `.env`, files that are extended or
     /// included. Includes files that would be read but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,
@@ -72,6 +74,10 @@ pub struct Resource {
     pub key: String,
     /// Its name in Docker.
     pub name: String,
+    /// Whether a variable that only the host may define counts in that name.
+    pub is_named_by_host: bool,
+    /// The name as the compose file writes it, if it does. It may be shown; values of variables may not.
+    pub name_written: Option<String>,
     /// Whether it must exist (`external: true`).
     pub is_external: bool,
     /// Its settings: `driver`, `driver_opts.o`, `labels.x`, `subnet`, `internal`, `attachable`, `enable_ipv6`.

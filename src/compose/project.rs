@@ -11,7 +11,7 @@ use super::discover;
 use super::hooks;
 use super::load::{Loader, Model};
 use super::merge;
-use super::model::{Project, Resource, Service};
+use super::model::{Port, Project, Resource, Service};
 use super::service::{self, ProjectScope};
 use super::settings;
 use super::words::MountType;
@@ -47,6 +47,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     }
     activate(&model, &found.profiles, &mut services);
     check_dependencies(&services, &mut context);
+    check_copies(&model, &services, &mut context);
     let settings = settings::project(&mut context, model.settings.as_ref());
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
     hooks::check(&mut context, &settings.hooks, &names);
@@ -63,6 +64,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         dir: dir.clone(),
         name: found.name,
         name_at: found.name_at,
+        named_in: found.named_in,
         compose_files: found.files.clone(),
         are_named: found.named_at.is_some(),
         follows_host,
@@ -156,6 +158,50 @@ fn check_dependencies(services: &BTreeMap<String, Service>, context: &mut LoadCo
     }
 }
 
+/// Reports services of several containers that want what only one of them can have: a name, which Compose refuses,
+/// and fixed ports of the host, of which Docker gives each to one container.
+fn check_copies(model: &Model, services: &BTreeMap<String, Service>, context: &mut LoadContext<'_>) {
+    for (name, service) in services.iter().filter(|(_, service)| service.active) {
+        let Some(copies) = service.scale.filter(|scale| *scale > 1) else { continue };
+        if let Some((_, at)) = &service.container_name {
+            let message = format!(
+                "service `{name}` has {copies} containers, and only one can have its `container_name`"
+            );
+            let help = "leave `container_name` out, or have one container";
+            context.note(Diagnostic::error(message, Some(at.clone())).help(help));
+        }
+        // With the network of another container or of the host, none is published.
+        let body = model.services.get(name.as_str()).map(|definition| &definition.body);
+        if body.is_some_and(|body| body.contains_key("network_mode")) {
+            continue;
+        }
+        for (place, port) in service.ports.iter().enumerate() {
+            let is_same = |other: &&Port| {
+                (&other.host_ip, other.first, other.last, &other.protocol)
+                    == (&port.host_ip, port.first, port.last, &port.protocol)
+            };
+            // Each of several entries of one range takes one port of it.
+            let needed = u64::from(copies) * service.ports.iter().filter(is_same).count() as u64;
+            let is_repeated = service.ports.iter().take(place).any(|other| is_same(&other));
+            let there = u64::from(port.last.saturating_sub(port.first)) + 1;
+            if needed > there && !is_repeated {
+                let ports = match port.first == port.last {
+                    true => format!("port {}/{}", port.first, port.protocol),
+                    false => format!("ports {}-{}/{}", port.first, port.last, port.protocol),
+                };
+                let message = format!(
+                    "service `{name}` has {copies} containers, which cannot all publish {ports} of the host"
+                );
+                let help = format!(
+                    "publish a range of as many ports, such as \"8000-{}:80\", or none and let a proxy reach the containers",
+                    7999 + copies
+                );
+                context.note(Diagnostic::error(message, Some(port.at.clone())).help(help));
+            }
+        }
+    }
+}
+
 /// Returns the volumes that active services use, and their networks that are external or have settings.
 fn resources(
     context: &LoadContext<'_>,
@@ -187,6 +233,8 @@ fn resources(
             kind,
             key: key.to_owned(),
             name: service::docker_name_of(project, key, node),
+            is_named_by_host: node.get("name").is_some_and(|name| context.asks_host(name)),
+            name_written: node.get("name").and_then(|name| Some(context.quote(name.at, name.as_str()?))),
             is_external,
             settings,
             at: Some(context.location(entry.at)),
@@ -285,6 +333,80 @@ mod tests {
         ));
         assert!(found[0].contains("service `d` depends on `e`, whose profiles are not active"), "{found:?}");
         assert!(found[1].ends_with("services depend on each other in a circle: b -> c -> b"), "{found:?}");
+    }
+
+    #[test]
+    fn several_containers_need_several_ports_and_no_name() {
+        let name = "service `web` has 2 containers, and only one can have its `container_name`";
+        let port = |ports: &str| {
+            format!("service `web` has 2 containers, which cannot all publish {ports} of the host")
+        };
+        for (attributes, said) in [
+            ("scale: 2, container_name: x", Some(name.to_owned())),
+            ("deploy: {replicas: 2}, container_name: x", Some(name.to_owned())),
+            ("scale: 2, container_name: x, profiles: [off]", None),
+            ("scale: 1, container_name: x, ports: ['80:80']", None),
+            ("scale: 0, container_name: x", None),
+            ("scale: '${N}', container_name: x", None),
+            ("scale: '${N:-2}', container_name: x", None),
+            ("scale: 2, container_name: '${X}'", None),
+            ("scale: 2, ports: ['80:80']", Some(port("port 80/tcp"))),
+            ("deploy: {replicas: 2}, ports: ['127.0.0.1:53:53/udp']", Some(port("port 53/udp"))),
+            ("scale: 2, ports: ['8000-8001:80-81']", Some(port("port 8000/tcp"))),
+            ("scale: 2, ports: ['8000-8010:80']", None),
+            ("scale: 2, ports: ['8000-8001:80']", None),
+            ("scale: 2, ports: ['8000-8002:80', '8000-8002:81']", Some(port("ports 8000-8002/tcp"))),
+            ("scale: 2, ports: ['8000-8003:80', '8000-8003:81']", None),
+            ("scale: 2, ports: ['80']", None),
+            ("scale: 2, ports: ['${P}:80']", None),
+            ("scale: 2, ports: [{target: 80, published: '80'}]", Some(port("port 80/tcp"))),
+            ("scale: 2, ports: ['80:80'], network_mode: host", None),
+            ("scale: 2, ports: ['80:80'], profiles: [off]", None),
+        ] {
+            let found = messages(&project(&format!(
+                "services: {{web: {{image: a, {attributes}}}, b: {{image: b}}}}"
+            )));
+            let found: Vec<&String> =
+                found.iter().filter(|message| message.contains("2 containers")).collect();
+            match said {
+                None => assert_eq!(found, [""; 0], "{attributes}"),
+                Some(said) => {
+                    assert!(found[0].contains(&said), "{attributes}: {found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_containers_is_a_whole_number() {
+        let wrong = |key: &str| format!("service `web`: `{key}` is not a number of containers");
+        for (attributes, said) in [
+            ("scale: lots", Some(wrong("scale"))),
+            ("scale: -1", Some(wrong("scale"))),
+            ("scale: 1.5", Some(wrong("scale"))),
+            ("scale: ''", Some(wrong("scale"))),
+            ("scale: true", Some(wrong("scale"))),
+            ("deploy: {replicas: lots}", Some(wrong("deploy.replicas"))),
+            ("deploy: {replicas: -2}", Some(wrong("deploy.replicas"))),
+            ("scale: '2'", None),
+            ("scale: 2.0", None),
+            ("scale: '${N}'", None),
+            ("scale: '${N:-lots}'", None),
+            ("scale: 2, deploy: {replicas: 2}", None),
+            ("scale: 2, deploy: {}", None),
+            (
+                "scale: 2, deploy: {replicas: 3}",
+                Some("service `web`: `scale` and `deploy.replicas` have different values".to_owned()),
+            ),
+        ] {
+            let found = messages(&project(&format!("services: {{web: {{image: a, {attributes}}}}}")));
+            match said {
+                None => assert_eq!(found, [""; 0], "{attributes}"),
+                Some(said) => {
+                    assert!(found.len() == 1 && found[0].contains(&said), "{attributes}: {found:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 .error(definition.at, format!("service `{}` has neither an image nor a build", self.name));
         }
         self.check_limits();
+        self.check_scale();
         self.check_network_mode();
         self.digest.service(self.context, self.body);
         self.environment();

@@ -85,6 +85,17 @@ pub enum Command {
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
+    /// Reports which external networks and volumes of a project do not exist. Their names stay on the host.
+    Externals {
+        /// The folder below the root.
+        dir: String,
+        /// Where its definition is.
+        folder: ComposeFolder,
+        /// Those that are asked for, as `network/KEY` or `volume/KEY`.
+        asked: Vec<String>,
+        /// Those that this run makes before, as `network/NAME` or `volume/NAME`.
+        made: Vec<String>,
+    },
     /// Runs `docker compose` in a project's live folder with a time limit, after which it ends with
     /// [`TIMED_OUT`].
     Hook {
@@ -155,6 +166,16 @@ pub enum ComposeFolder {
     },
 }
 
+impl ComposeFolder {
+    /// Its words in a command of the driver.
+    fn words(&self) -> (&str, &str) {
+        match self {
+            Self::Live => ("live", "-"),
+            Self::Candidate { unit } => ("candidate", unit),
+        }
+    }
+}
+
 /// How long the answer to a command may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
@@ -195,7 +216,7 @@ impl Command {
         let (silence, total) = match self {
             Self::OpenToRead { .. } => (MARGIN, MARGIN),
             Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
-            Self::Compose { .. } | Self::Remove { .. } => (JOB_SILENCE, JOB_TOTAL),
+            Self::Compose { .. } | Self::Externals { .. } | Self::Remove { .. } => (JOB_SILENCE, JOB_TOTAL),
             Self::Hook { timeout_secs, .. } => (JOB_SILENCE, Duration::from_secs(*timeout_secs) + MARGIN),
             // Without the lock it is no job: the driver waits for it.
             Self::Docker(_) => (DOCKER_TOTAL, JOB_TOTAL),
@@ -299,14 +320,16 @@ impl Command {
                 data = Some(format!("{json}\n"));
             }
             Self::Compose { dir, folder, argv } => {
-                let (folder, unit) = match folder {
-                    ComposeFolder::Live => ("live", "-"),
-                    ComposeFolder::Candidate { unit } => ("candidate", unit.as_str()),
-                };
-                push(
-                    &mut text,
-                    ["compose", dir, folder, unit].into_iter().chain(argv.iter().map(String::as_str)),
-                );
+                let (folder, unit) = folder.words();
+                let words = ["compose", dir, folder, unit].into_iter();
+                push(&mut text, words.chain(argv.iter().map(String::as_str)));
+            }
+            Self::Externals { dir, folder, asked, made } => {
+                let (folder, unit) = folder.words();
+                let words = ["externals", dir, folder, unit].into_iter();
+                let lists =
+                    asked.iter().map(String::as_str).chain(["-"]).chain(made.iter().map(String::as_str));
+                push(&mut text, words.chain(lists));
             }
             Self::Hook { dir, timeout_secs, container, argv } => {
                 let (secs, container) = (timeout_secs.to_string(), container.as_deref().unwrap_or("-"));

@@ -394,9 +394,17 @@ pub(super) fn renamed(
         "Compose's project name changes from {:?} to {:?}: volumes and containers of the old name would be left behind",
         recorded.project, state.project
     );
+    let old = &recorded.project;
+    let keep = match &project.model.named_in {
+        Some(file) => {
+            format!(
+                "`COMPOSE_PROJECT_NAME` in {file} decides over `name:`; keep the name: write COMPOSE_PROJECT_NAME={old} there"
+            )
+        }
+        None => format!("keep the name (`name: {old}`)"),
+    };
     let help = format!(
-        "keep the name (`name: {}`), or take the old project down on the host first and move its volumes",
-        recorded.project
+        "{keep}; or take the old project down on the host first (docker compose -p {old} down) and move its volumes"
     );
     Some(Diagnostic::error(message, place(project)).help(help))
 }
@@ -410,10 +418,20 @@ pub fn same_name(project: &WantedProject, projects: &[Arc<WantedProject>]) -> Op
         "{} and {} have the same Compose project name {:?}: each would act on the other's containers",
         project.path, other.path, project.model.name
     );
-    Some(Diagnostic::error(message, place(project)).help("give one of them another `name:`"))
+    let help = match (&project.model.named_in, &other.model.named_in) {
+        (Some(file), _) | (None, Some(file)) => {
+            format!("change `COMPOSE_PROJECT_NAME` in {file}, which decides over `name:`")
+        }
+        (None, None) => "give one of them another `name:`".to_owned(),
+    };
+    Some(Diagnostic::error(message, place(project)).help(help))
 }
 
+/// Where the name of a project is written: `None` for a `.env`, whose lines are not shown.
 fn place(project: &WantedProject) -> Option<Location> {
+    if project.model.named_in.is_some() {
+        return None;
+    }
     let first = project.model.services.values().next().map(|service| service.at.clone());
     project.model.name_at.clone().or(first)
 }

@@ -10,6 +10,7 @@ mod containers;
 mod damaged;
 mod disk_full;
 mod drift;
+mod externals;
 mod host_only;
 mod jobs;
 mod killed;

@@ -324,3 +324,18 @@ fn check_warns_of_a_circle_of_projects() {
     );
     assert!(output.contains("services/blog/compose.yml:1:21"), "{output}");
 }
+
+#[test]
+fn explain_names_what_only_a_compose_file_that_the_host_names_reads() {
+    let repo = repository();
+    repo.write("services/blog/prod.yml", "services:\n  web: {volumes: ['./own:/own']}\n");
+    repo.write("services/blog/own", "1").commit();
+    let only = "only on a host whose own .env names services/blog/prod.yml in COMPOSE_FILE";
+    ghdeploy(repo.top(), &["explain", "services/blog/own"]).exits(0).prints("blog/web").prints(only);
+    // What is read anyway has no condition.
+    ghdeploy(repo.top(), &["explain", "services/blog/nginx.conf"]).exits(0).never_prints("COMPOSE_FILE");
+    let named = "a host whose own .env names it in COMPOSE_FILE reads it";
+    ghdeploy(repo.top(), &["explain", "services/blog/prod.yml"]).exits(0).prints(named);
+    repo.write("services/blog/.env", "A=1\n");
+    ghdeploy(repo.top(), &["explain", "services/blog/own"]).exits(0).never_prints("COMPOSE_FILE");
+}

@@ -56,8 +56,21 @@ fn another_compose_name_is_refused() {
 fn another_compose_name_by_dotenv_is_refused_too() {
     let repo = Projects::new(&[("blog/compose.yml", COMPOSE), ("blog/x", "1")]);
     let host = repo.deployed();
-    repo.write("blog/.env", "COMPOSE_PROJECT_NAME=other\n");
-    assert_eq!(project(&repo.plan(&host), "blog").problems.len(), 1);
+    // What `name:` says does not matter then.
+    for compose in [COMPOSE.to_owned(), format!("name: blog\n{COMPOSE}")] {
+        repo.write("blog/compose.yml", &compose).write("blog/.env", "SECRET=1\nCOMPOSE_PROJECT_NAME=other\n");
+        let work = repo.plan(&host);
+        let [problem] = project(&work, "blog").problems.as_slice() else { panic!("one problem") };
+        assert_eq!(problem.at, None);
+        let said = "`COMPOSE_PROJECT_NAME` in services/blog/.env decides over `name:`; keep the name: write COMPOSE_PROJECT_NAME=blog there; or take the old project down on the host first (docker compose -p blog down) and move its volumes";
+        assert_eq!(problem.help.as_deref(), Some(said));
+    }
+    // Two projects of one name.
+    repo.write("blog/.env", "").write("shop/compose.yml", COMPOSE);
+    repo.write("shop/.env", "COMPOSE_PROJECT_NAME=blog\n");
+    let work = repo.plan(&host);
+    let help = project(&work, "shop").problems[0].help.as_deref();
+    assert_eq!(help, Some("change `COMPOSE_PROJECT_NAME` in services/shop/.env, which decides over `name:`"));
 }
 
 #[test]

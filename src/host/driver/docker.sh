@@ -5,6 +5,28 @@
 job() { jobs=1; run "$@" & }
 # compose DIR ARGUMENT…: docker compose in that folder.
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
+# externals DIR KIND/KEY… - KIND/NAME…: those of the external networks and volumes before the dash that do not
+# exist. Those of the names after it count as existing. The names may be values of .env, and are not printed.
+externals() {
+  dir=$1 asked=; shift
+  while [ "$1" != - ]; do asked="$asked$1$nl"; shift; done
+  shift
+  # The values of all variables are in it.
+  config=$(compose "$dir" --ansi never config --format json 2>/dev/null) || return 1
+  print "$asked" | while IFS= read -r one; do
+    [ -n "$one" ] || continue
+    kind=${one%%/*}
+    # As Compose prints it: two blanks for each level.
+    name=$(print "$config" | awk -v kind="${kind}s" -v key="${one#*/}" '
+      /^  "/ { inside = $0 == "  \"" kind "\": {"; own = 0; next }
+      inside && /^    "/ { own = index($0, "    \"" key "\": {") == 1; next }
+      own && /^      "name": "/ { sub(/^      "name": "/, ""); sub(/",?$/, ""); print; exit }')
+    [ -n "$name" ] || continue
+    for made in "$@"; do [ "$made" != "$kind/$name" ] || continue 2; done
+    out=$(docker "$kind" inspect --format . "$name" 2>&1 </dev/null) && continue
+    case $out in *[Nn]'o such '* | *'not found'*) print "$one" ;; esac
+  done
+}
 # hook DIR SECONDS CONTAINER ARGUMENT…: the same for at most SECONDS, even if no client waits for it.
 # CONTAINER, which it makes, is removed if it is left over, before the start and after a timeout; "-" stands
 # for none.

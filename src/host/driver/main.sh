@@ -44,7 +44,8 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$@" ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
-    compose) dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job compose "$dir" "$@" ;;
+    compose | externals)
+      dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job "$command" "$dir" "$@" ;;
     hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
     heartbeat) answer 0 ;;

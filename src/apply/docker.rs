@@ -96,7 +96,8 @@ impl<'a> Docker<'a> {
     pub(super) async fn containers(&self) -> Result<Vec<Container>> {
         let reply = self.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
-            let failed = Failed { what: "listing containers", see: None };
+            let failed =
+                Failed { what: "listing containers", see: Some("to see why, run on the host: docker ps -a") };
             let problem = explain(failed, &reply.output, &Vocabulary::default());
             return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
@@ -141,7 +142,10 @@ impl<'a> Docker<'a> {
         let list = async || {
             let reply = self.run(&["ps", "--all", "--format", LIST_FORMAT]).await?;
             if !reply.is_ok() {
-                let failed = Failed { what: "listing containers", see: None };
+                let failed = Failed {
+                    what: "listing containers",
+                    see: Some("to see why, run on the host: docker ps -a"),
+                };
                 let problem = explain(failed, &reply.output, &Vocabulary::default());
                 return Err(Error::of(Exit::RolledBack, vec![problem]));
             }

@@ -80,12 +80,11 @@ impl<'a> ProjectRun<'a> {
     /// Says why a call failed.
     pub(super) fn explain(&self, call: &Call, output: &[String]) -> Diagnostic {
         let vocabulary = self.vocabulary();
-        let see = call.for_hand().map(|call| {
-            let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
-            let folder = shlex::try_quote(&folder).map(std::borrow::Cow::into_owned).unwrap_or_default();
-            format!("cd {folder} && {call}")
-        });
-        words::explain(Failed { what: &call.name(), see: see.as_deref() }, output, &vocabulary)
+        // The driver keeps there what a failed command printed: by the time that anyone looks, the files that
+        // made it fail have been rolled back.
+        let see =
+            format!("all of it is at the end of {}/.ghdeploy/failed.log on the host", self.host.task.root);
+        words::explain(Failed { what: &call.name(), see: Some(&see) }, output, &vocabulary)
     }
 
     /// Reports that a step begins.

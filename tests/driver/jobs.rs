@@ -1,6 +1,7 @@
 //! Jobs beside the driver. They run scripts in place of Docker.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command as Program;
 use std::time::Duration;
 
@@ -148,6 +149,33 @@ under_every_shell! {
         bed.wrap("docker", "[ \"$1\" != ps ] || { echo one; exit; }\necho; echo 'Cannot connect to the Docker daemon' >&2; exit 1");
         assert!(!driver.call(&Command::Containers).await.unwrap().is_ok());
         driver.end().await;
+    }
+
+    async fn what_a_failed_command_printed_is_kept_for_the_people_of_the_host(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        bed.wrap("docker", "echo \"says $*\"; case $* in *fails*) exit 3 ;; esac; case $1 in image) exit 1 ;; esac");
+        let log = bed.path(".ghdeploy/failed.log");
+        let driver = bed.opened().await;
+        expect_ok(&driver.call(&compose(&["works"])).await.unwrap());
+        assert!(!driver.call(&Command::Docker(vec!["image".to_owned(), "inspect".to_owned()])).await.unwrap().is_ok());
+        assert!(!log.exists(), "nothing has failed");
+        let jobs = ["fails 1", "fails 2", "fails 3"].map(|word| compose(&["up", word]));
+        for reply in futures_util::future::join_all(jobs.iter().map(|job| driver.call(job))).await {
+            assert_eq!(reply.unwrap().rc, 3);
+        }
+        let kept = fs::read_to_string(&log).unwrap();
+        let said: Vec<&str> = kept.lines().filter(|line| line.starts_with("says ")).collect();
+        assert_eq!(said.len(), 3, "{kept}");
+        let of = |line: &str| kept.lines().skip_while(|at| !at.ends_with(line)).nth(1).map(str::to_owned);
+        assert_eq!(of("/blog up fails 2").as_deref(), Some("says compose up fails 2"), "{kept}");
+        assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+        // It does not grow without bound: the newest remains.
+        fs::write(&log, "old\n".repeat(100_000)).unwrap();
+        assert_eq!(driver.call(&compose(&["up", "fails 4"])).await.unwrap().rc, 3);
+        let kept = fs::read_to_string(&log).unwrap();
+        assert!(kept.len() < 100_000 && kept.ends_with("says compose up fails 4\n"), "{}", kept.len());
+        driver.end().await;
+        bed.settle().await;
     }
 
     async fn arguments_reach_docker_unchanged(bed: Bed) {

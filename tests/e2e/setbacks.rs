@@ -65,6 +65,30 @@ fn a_service_that_exits_is_rolled_back_and_its_last_log_lines_are_shown() {
 }
 
 #[test]
+fn what_docker_refuses_is_told_in_our_words_and_kept_in_its_own_on_the_host() {
+    let bed = running("refused");
+    for (refused, told, kept) in [
+        (", user: nobodyhere", "the image has no user `nobodyhere`", "unable to find user nobodyhere"),
+        (
+            ", command: [nosuchcmd]",
+            "`nosuchcmd` of a container is not in the image",
+            "executable file not found",
+        ),
+        (
+            ", sysctls: {net.ipv4.nosuch: 1}",
+            "the sysctl `net.ipv4.nosuch` is not known",
+            "/proc/sys/net/ipv4/nosuch",
+        ),
+    ] {
+        compose(&bed, "two", refused);
+        goes_back(&bed).prints(told).never_prints(kept);
+        // The files that were refused are gone by now, so that no command would show it.
+        let log = bed.on_host(".ghdeploy/failed.log");
+        assert!(log.contains(kept), "{log}");
+    }
+}
+
+#[test]
 fn a_crash_loop_is_unhealthy_and_logs_are_shown_only_if_configured() {
     let bed = running("crashes");
     bed.write("ghdeploy.yml", "health: {stable_for: 2s, timeout: 5s, log_lines: 0}\n");

@@ -86,19 +86,6 @@ impl Call {
     }
 }
 
-impl Call {
-    /// The command for a person to run in the project's folder; `None` if it holds what may be secret.
-    #[must_use]
-    pub fn for_hand(&self) -> Option<String> {
-        match self {
-            Self::Compose(argv) if argv.first().is_some_and(|word| word != "exec") => {
-                Some(format!("docker compose {}", argv.join(" ")))
-            }
-            _ => None,
-        }
-    }
-}
-
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,6 +4,7 @@
 //! line is compared with patterns of known messages; what is shown is our own words, and of the line only what
 //! stands in the repository's compose files ([`Vocabulary`]), or a line number or an exit status.
 
+mod engine;
 mod patterns;
 mod vocabulary;
 
@@ -21,7 +22,7 @@ const MAX_PROBLEMS: usize = 3;
 pub(super) struct Failed<'a> {
     /// What failed, such as `docker compose up`.
     pub(super) what: &'a str,
-    /// The command that shows all on the host; `None` if there is none.
+    /// What to do to see all that it printed; `None` if nothing shows it.
     pub(super) see: Option<&'a str>,
 }
 
@@ -51,7 +52,6 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
         return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)
             .help("make room; `docker system df` shows what images and containers take");
     }
-    let see = failed.see.map(|see| format!("to see all of it, run on the host: {see}"));
     let mut seen = BTreeSet::new();
     let problems: Vec<patterns::Problem> = output
         .iter()
@@ -61,13 +61,14 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
         .collect();
     let words: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     if words.is_empty() {
-        let hidden = "its words are not shown, because they may hold a value";
-        let help = see.map_or_else(|| hidden.to_owned(), |see| format!("{hidden}; {see}"));
+        let hidden = "its output is not shown here, because it may hold a value";
+        let help = failed.see.map_or_else(|| hidden.to_owned(), |see| format!("{hidden}; {see}"));
         return Diagnostic::error(format!("{what} failed"), None).help(help);
     }
     let message = format!("{what} failed: {}", words.join("; "));
     let at = problems.iter().find_map(|problem| problem.at.clone());
-    let help = problems.into_iter().find_map(|problem| problem.help).or(see);
+    let help =
+        problems.into_iter().find_map(|problem| problem.help).or_else(|| failed.see.map(str::to_owned));
     Diagnostic { help, ..Diagnostic::error(message, at) }
 }
 
@@ -230,6 +231,8 @@ services:
     container_name: my-web
     ports: ['8080:80', '${PORT}:81']
     command: [/entry.sh]
+    user: ann
+    volumes: ['d:/x', './p:/etc/passwd']
     env_file: [e.env]
     healthcheck: {interval: '${EVERY}'}
     networks: [front]
@@ -263,7 +266,7 @@ networks: {front: {external: true, name: edge}}
         let project = project();
         let vocabulary = Vocabulary::new(Some(&project), vec![COMPOSE.to_owned()]);
         let output: Vec<String> = lines.lines().map(str::to_owned).collect();
-        let failed = Failed { what: "it", see: Some("docker compose config -q") };
+        let failed = Failed { what: "it", see: Some("all of it is in the log") };
         let Diagnostic { message, help, .. } = explain(failed, &output, &vocabulary);
         assert!(help.is_some_and(|help| !help.is_empty()) || message.len() > 9, "{message}");
         message.strip_prefix("it failed: ").unwrap_or(&message).to_owned()
@@ -401,6 +404,159 @@ networks: {front: {external: true, name: edge}}
         (
             "Error response from daemon: Pool overlaps with other one on this address space",
             "the subnet of a network overlaps with another network of the host",
+        ),
+        (
+            "Error response from daemon: invalid mount config for type \"volume\": invalid mount path: 'd:/x' mount path must be absolute",
+            "Docker takes `d:/x` for a path with a drive letter",
+        ),
+        (
+            "Error response from daemon: invalid mount config for type \"bind\": invalid mount path: 'SECRET' mount path must be absolute",
+            "the target of a mount is not an absolute path",
+        ),
+        (
+            "Error response from daemon: invalid mount config for type \"bind\": bind source path does not exist: /srv/blog/SECRET",
+            "what a service mounts is not there: one that a variable names",
+        ),
+        (
+            "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting \"/srv/blog/SECRET\" to rootfs at \"/etc/passwd\": mount /srv/blog/SECRET:/etc/passwd (via /proc/self/fd/6), flags: 0x5000: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+            "a service mounts a folder where the image has a file, or a file where it has a folder at `/etc/passwd`",
+        ),
+        (
+            "Error response from daemon: OCI runtime create failed: container_linux.go:380: starting container process caused: process_linux.go:545: container init caused: rootfs_linux.go:75: mounting \\\"/srv/SECRET\\\" to rootfs at \"/a\" caused: mount through procfd: not a directory: unknown",
+            "a service mounts a folder where the image has a file, or a file where it has a folder",
+        ),
+        (
+            "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting \"/srv/SECRET\" to rootfs at \"/m/sub\": mkdir /var/lib/docker/overlay2/5c/merged/m/sub: read-only file system: unknown",
+            "the mount point cannot be made: what it lies in is read-only",
+        ),
+        (
+            "Error response from daemon: error while creating mount source path '/srv/SECRET': mkdir /srv/SECRET: permission denied",
+            "Docker cannot make a folder on the host that a service mounts: permission denied",
+        ),
+        (
+            "Error response from daemon: Duplicate mount point: /SECRET",
+            "a service mounts two things at the same place",
+        ),
+        (
+            "Error response from daemon: unable to find user SECRET: no matching entries in passwd file",
+            "the image has no user",
+        ),
+        (
+            "Error response from daemon: unable to find user ann: no matching entries in passwd file",
+            "the image has no user `ann`",
+        ),
+        (
+            "Error response from daemon: Unable to find group SECRET: no matching entries in group file",
+            "the image has no group",
+        ),
+        (
+            "Error response from daemon: the working directory 'SECRET' is invalid, it needs to be an absolute path",
+            "the `working_dir` of a service is not an absolute path",
+        ),
+        (
+            "services.scale: can't set container_name and web as container name must be unique: invalid compose project",
+            "service `web` has a `container_name`, so it can have only one container",
+        ),
+        ("panic: runtime error: makeslice: len out of range [recovered]", "Compose on the host has crashed"),
+        (
+            "Error response from daemon: could not select device driver \"nvidia\" with capabilities: [[gpu]]",
+            "the host has no driver for a device that a service asks for",
+        ),
+        (
+            "Error response from daemon: error gathering device information while adding custom device \"/dev/SECRET\": no such file or directory",
+            "the device that a service uses is not on the host",
+        ),
+        (
+            "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: sysctl \"vm.SECRET\" is not in a separate kernel namespace: unknown",
+            "a sysctl of a service cannot be set for a container alone",
+        ),
+        (
+            "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 7: operation not permitted: unknown",
+            "a ulimit of a service is higher than the host allows, or its soft limit is above the hard one",
+        ),
+        (
+            "Error response from daemon: conflicting options: port publishing and the container type network mode",
+            "a service publishes ports, but uses the network of another container",
+        ),
+        (
+            "Error response from daemon: error looking up logging plugin SECRET: plugin \"SECRET\" not found",
+            "the host lacks the logging driver that a service or network uses",
+        ),
+        (
+            "failed to create network blog_front: Error response from daemon: plugin \"SECRET\" not found",
+            "the host lacks the driver that a service or network uses",
+        ),
+        (
+            "Error response from daemon: Unknown runtime specified SECRET",
+            "the host lacks the `runtime` of a service",
+        ),
+        (
+            "failed to create network blog_front: Error response from daemon: Invalid subnet SECRET : invalid CIDR address: SECRET",
+            "the `subnet` of a network is not valid",
+        ),
+        (
+            "Error response from daemon: Invalid address SECRET: It does not belong to any of this network's subnets",
+            "a fixed address of a service is outside of the subnet of its network",
+        ),
+        (
+            "Error response from daemon: driver failed programming external connectivity on endpoint blog-web-1 (6c): Error starting userland proxy: listen tcp4 10.99.99.99:81: bind: cannot assign requested address",
+            "the address in `ports` is not one of the host",
+        ),
+        (
+            "Error response from daemon: driver failed programming external connectivity on endpoint blog-web-1 (6c):  (iptables failed: iptables --wait -t nat -A DOCKER: iptables: No chain/target/match by that name.",
+            "Docker cannot set up its firewall rules",
+        ),
+        (
+            "Error response from daemon: Minimum memory limit can not be less than memory reservation limit, see usage",
+            "`mem_reservation` of a service is larger than `mem_limit`",
+        ),
+        (
+            "Error response from daemon: image with reference SECRET was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
+            "an image on the host is for another platform than the service asks for",
+        ),
+        (
+            "Error response from daemon: no matching manifest for linux/arm64/v8 in the manifest list entries",
+            "an image cannot be pulled: its registry has it for other platforms only",
+        ),
+        (
+            "Error response from daemon: toomanyrequests: You have reached your pull rate limit.",
+            "an image cannot be pulled: its registry allows no more pulls for now",
+        ),
+        (
+            "Error response from daemon: no such image: SECRET:1: No such image: SECRET:1",
+            "an image is not on the host",
+        ),
+        (
+            "unable to get image 'SECRET': Error response from daemon: no such image: SECRET: invalid reference format: repository name must be lowercase",
+            "an image cannot be pulled: this does not name an image",
+        ),
+        (
+            "Error response from daemon: cannot stop container: 5ba1: permission denied",
+            "Docker cannot stop a container",
+        ),
+        (
+            "Error response from daemon: failed to create task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/entry.sh\": permission denied: unknown",
+            "`/entry.sh` of a container is not executable",
+        ),
+        (
+            "Error response from daemon: failed to create task: OCI runtime create failed: something new about SECRET",
+            "a container could not be started",
+        ),
+        (
+            "service \"db\" has neither an image nor a build context specified: invalid compose project",
+            "service `db` has neither an `image` nor a `build`",
+        ),
+        (
+            "validating /srv/blog/compose.yml: services.db additional properties 'enviroment' not allowed",
+            "service `db` has the unknown key `enviroment`",
+        ),
+        (
+            "environment variable \"SECRET\" required by file \"blog_s\" is not set",
+            "a config or secret takes its content from the variable, which is not set",
+        ),
+        (
+            "open /srv/blog/.env: permission denied",
+            "a file that Compose reads may not be read by the user of the connection: `.env`",
         ),
         ("something new about SECRET", "it failed"),
     ];

@@ -3,8 +3,7 @@
 //! Each takes one line and returns our own words for it. Nothing of the line is copied without asking the
 //! vocabulary, except numbers at places where only Compose itself writes.
 
-use super::Vocabulary;
-use super::explain_pull;
+use super::{Vocabulary, engine, explain_pull};
 use crate::base::diagnostic::Location;
 
 /// What a line says.
@@ -16,11 +15,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None, at: None }
     }
 
-    fn help(self, help: impl Into<String>) -> Self {
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
@@ -32,19 +31,31 @@ impl Problem {
 /// Reads a line.
 pub(super) fn read(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     let line = line.trim();
-    let families: [fn(&str, &Vocabulary<'_>) -> Option<Problem>; 7] =
-        [env_files, attributes, references, files, ports, resources, containers];
-    families.iter().find_map(|family| family(line, vocabulary)).or_else(|| images(line, vocabulary))
+    let families: [fn(&str, &Vocabulary<'_>) -> Option<Problem>; 12] = [
+        env_files,
+        attributes,
+        references,
+        files,
+        ports,
+        resources,
+        engine::mounts,
+        engine::users,
+        containers,
+        engine::settings,
+        images,
+        engine::host,
+    ];
+    families.iter().find_map(|family| family(line, vocabulary)).or_else(|| not_started(line))
 }
 
 /// The text between two marks.
-fn between<'l>(line: &'l str, before: &str, after: &str) -> Option<&'l str> {
+pub(super) fn between<'l>(line: &'l str, before: &str, after: &str) -> Option<&'l str> {
     let (_, rest) = line.split_once(before)?;
     rest.split_once(after).map(|(found, _)| found)
 }
 
 /// The word after a mark, without quotes around it.
-fn after<'l>(line: &'l str, mark: &str) -> Option<&'l str> {
+pub(super) fn after<'l>(line: &'l str, mark: &str) -> Option<&'l str> {
     let (_, rest) = line.split_once(mark)?;
     rest.split([' ', '"', '\'', ',', ';'])
         .find(|word| !word.is_empty())
@@ -133,7 +144,9 @@ fn attributes(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
         let problem = Problem::new(format!("required variable {name} is not set on the host{why}"));
         return Some(problem.help(format!("set {name} in .env in the project's folder on the host")));
     }
-    if let Some(name) = between(line, "dditional property ", " is not allowed") {
+    // Compose before version 2.38 or so, and after it.
+    let unknown = between(line, "dditional property ", " is not allowed");
+    if let Some(name) = unknown.or_else(|| between(line, "dditional properties '", "' not allowed")) {
         let shown = vocabulary.show(name, "a key");
         let path = between(line, ": ", " ").unwrap_or_default();
         let (service, words) = vocabulary.attribute(path).unwrap_or((None, "the compose file".to_owned()));
@@ -193,6 +206,26 @@ fn references(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
             }
         }
     }
+    if let Some(name) = between(line, "ervice \"", "\" has neither an image nor a build") {
+        let service = vocabulary.service(name);
+        let who = service.map_or_else(|| "a service".to_owned(), |name| format!("service `{name}`"));
+        let problem = Problem::new(format!("{who} has neither an `image` nor a `build`"));
+        return Some(problem.at(vocabulary, service));
+    }
+    if line.contains("dependency cycle detected") {
+        return Some(Problem::new("services depend on each other in a circle").help("look at `depends_on`"));
+    }
+    if let Some(name) = between(line, "environment variable \"", "\" required by ") {
+        let shown = if vocabulary.refers_to(name) || vocabulary.knows(name) { name } else { "" };
+        let shown = if shown.is_empty() { String::new() } else { format!(" {shown}") };
+        let message =
+            format!("a config or secret takes its content from the variable{shown}, which is not set");
+        return Some(Problem::new(message).help("set it in .env in the project's folder on the host"));
+    }
+    if line.contains("unsupported external secret") || line.contains("unsupported external config") {
+        let message = "a secret or config is `external`, which only a swarm has";
+        return Some(Problem::new(message).help("give it a `file`"));
+    }
     if line.starts_with("cannot extend service") {
         return Some(Problem::new("a service extends one that is not defined"));
     }
@@ -231,6 +264,19 @@ fn files(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
         || line.contains("the Dockerfile (")
     {
         return Some(Problem::new("the Dockerfile of a build is not there"));
+    }
+    let unreadable = ["permission denied", "is a directory"].into_iter().find(|why| line.ends_with(why));
+    let opened = ["open ", "read ", "stat ", "lstat "].iter().find_map(|start| line.strip_prefix(start));
+    if let (Some(why), Some((path, _))) = (unreadable, opened.and_then(|rest| rest.split_once(": "))) {
+        let name = vocabulary
+            .file(path)
+            .map_or_else(|| "that a variable names".to_owned(), |name| format!("`{name}`"));
+        let why = if why == "is a directory" {
+            "is a directory on the host"
+        } else {
+            "may not be read by the user of the connection"
+        };
+        return Some(Problem::new(format!("a file that Compose reads {why}: {name}")));
     }
     for start in ["open ", "stat ", "lstat "] {
         let path = line.strip_prefix(start).and_then(|rest| rest.split_once(": no such file or directory"));
@@ -289,7 +335,7 @@ fn ports(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     None
 }
 
-/// Networks, volumes and devices.
+/// Networks and volumes.
 fn resources(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     let shown = |name: &str| {
         let name = name.trim_matches(['"', '\'']);
@@ -317,67 +363,7 @@ fn resources(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
             return Some(Problem::new(format!("the {kind} {} does not exist on the host", shown(name))));
         }
     }
-    let fixed: &[(&str, &str, Option<&str>)] = &[
-        (
-            "Pool overlaps with other one",
-            "the subnet of a network overlaps with another network of the host",
-            Some("`docker network ls` shows them"),
-        ),
-        (
-            "non-overlapping IPv4 address pool",
-            "Docker has no more addresses for networks",
-            Some("remove unused networks: docker network prune"),
-        ),
-        (
-            "address pools have been fully subnetted",
-            "Docker has no more addresses for networks",
-            Some("remove unused networks: docker network prune"),
-        ),
-        (
-            "has active endpoints",
-            "a network is still in use",
-            Some("`docker network inspect` shows by which containers"),
-        ),
-        (
-            "incorrect label com.docker.compose.network",
-            "a network of that name was not made by Compose",
-            Some("remove it, or declare it as `external: true`"),
-        ),
-        (
-            "failed to mount local volume",
-            "a volume cannot be mounted",
-            Some("check its driver_opts, and that its server answers"),
-        ),
-        (
-            "error while mounting volume",
-            "a volume cannot be mounted",
-            Some("check its driver_opts, and that its server answers"),
-        ),
-        (
-            "mount a directory onto a file",
-            "a service mounts a directory where a file is meant, or the other way round",
-            Some("look at the sources of its mounts on the host"),
-        ),
-        ("not a shared mount", "a mount needs a path that is shared on the host", None),
-        (
-            "could not select device driver",
-            "the host has no driver for a device that a service asks for",
-            Some("for a GPU, install the NVIDIA Container Toolkit"),
-        ),
-        ("gathering device information", "a device of a service is not there on the host", None),
-        ("nknown runtime specified", "the host lacks the `runtime` of a service", None),
-        ("nknown or invalid runtime name", "the host lacks the `runtime` of a service", None),
-        ("inimum memory limit", "the memory limit of a service is too small", None),
-        ("onflicting options", "two options of a service exclude each other", None),
-        ("logging driver", "the host lacks the logging driver of a service", None),
-        ("context deadline exceeded", "Docker did not answer in time", None),
-    ];
-    let found = fixed.iter().find(|(mark, ..)| line.contains(mark));
-    found.map(|(_, message, help)| Problem {
-        message: (*message).to_owned(),
-        help: help.map(str::to_owned),
-        at: None,
-    })
+    None
 }
 
 /// Containers that do not start, and builds.
@@ -407,6 +393,12 @@ fn containers(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     if line.contains("is restarting, wait until the container is running") {
         return Some(Problem::new("a container that is needed exits again and again"));
     }
+    if let Some((_, name)) = line.split_once("can't set container_name and ") {
+        let service = name.split(' ').next().and_then(|name| vocabulary.service(name));
+        let message = format!("{} has a `container_name`, so it can have only one container", who(service));
+        let help = "remove `container_name`, or `scale` and `deploy.replicas`";
+        return Some(Problem::new(message).help(help).at(vocabulary, service));
+    }
     let status =
         |mark: &str| line.split_once(mark).and_then(|(_, rest)| number(rest)).filter(|status| *status <= 255);
     if let Some(name) = between(line, "ervice \"", "\" didn't complete successfully") {
@@ -430,20 +422,25 @@ fn containers(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     if let Some(name) = between(line, "ervice \"", "\" is not running") {
         return Some(Problem::new(format!("{} is not running", who(vocabulary.service(name)))));
     }
-    if line.contains("exec: \"") || line.contains("OCI runtime") {
-        let command = between(line, "exec: \"", "\"").map(|command| vocabulary.show(command, "the command"));
-        let command = command.unwrap_or_else(|| "the command".to_owned());
-        let why = if line.contains("executable file not found") || line.contains("no such file or directory")
-        {
-            "is not in the image"
-        } else if line.contains("permission denied") {
-            "is not executable"
-        } else if line.contains("exec format error") {
-            "is for another platform"
-        } else {
-            return Some(Problem::new("a container could not be started"));
-        };
-        return Some(Problem::new(format!("{command} of a container {why}")));
+    if let Some(command) = between(line, "exec: \"", "\"") {
+        let command = vocabulary.show(command, "the command");
+        let known = [
+            (
+                &["executable file not found", "no such file or directory"][..],
+                "is not in the image",
+                "check `command` and `entrypoint`, and the interpreter in the first line of a script",
+            ),
+            (&["permission denied"], "is not executable", "run `chmod +x` on it and commit that"),
+            (
+                &["exec format error"],
+                "is for another platform, or is a script without `#!`",
+                "use an image for the host's platform",
+            ),
+        ];
+        let known = known.iter().find(|(marks, ..)| marks.iter().any(|mark| line.contains(mark)));
+        if let Some((_, why, help)) = known {
+            return Some(Problem::new(format!("{command} of a container {why}")).help(*help));
+        }
     }
     if line.contains("failed to solve") || line.contains("did not complete successfully") {
         let step = between(line, "process \"", "\" did not");
@@ -461,12 +458,35 @@ fn containers(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     None
 }
 
+/// A container that the kernel or the runtime refuses for a reason that is not known.
+fn not_started(line: &str) -> Option<Problem> {
+    (line.contains("OCI runtime") || line.contains("unable to start container process"))
+        .then(|| Problem::new("a container could not be started"))
+}
+
 /// Images that are missing or cannot be pulled.
 fn images(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
-    let name = ["No such image: ", "access denied for ", "manifest for ", "failed to resolve reference \""]
-        .iter()
-        .find_map(|mark| after(line, mark));
-    if name.is_none() && !line.contains("invalid reference format") && !line.contains("manifest unknown") {
+    let name = [
+        "No such image: ",
+        "no such image: ",
+        "access denied for ",
+        "manifest for ",
+        "failed to resolve reference \"",
+    ]
+    .iter()
+    .find_map(|mark| after(line, mark));
+    let marks = [
+        "invalid reference format",
+        "manifest unknown",
+        "toomanyrequests",
+        "no matching manifest",
+        "no basic auth credentials",
+        "unauthorized: ",
+        "x509: ",
+        "Get \"http",
+        "Head \"http",
+    ];
+    if name.is_none() && !marks.iter().any(|mark| line.contains(mark)) {
         return None;
     }
     let shown = name.map_or_else(
@@ -476,7 +496,7 @@ fn images(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
             false => "an image".to_owned(),
         },
     );
-    if line.contains("No such image") {
+    if line.contains("o such image") && !line.contains("invalid reference format") {
         return Some(Problem::new(format!("{shown} is not on the host")));
     }
     let problem = explain_pull(&[line.to_owned()]);

@@ -1,8 +1,19 @@
 # shellcheck shell=sh
 # Docker: jobs that run beside each other and the driver, and what is read of containers.
 
-# job COMMAND…: runs it in the background and answers when it ends.
-job() { jobs=1; run "$@" & }
+# job COMMAND…: runs it in the background and answers when it ends. What it prints when it fails is kept.
+job() { jobs=1; (keeps_output=1; run "$@") & }
+# keep_output COMMAND…: keeps what the command has printed, for the people on the host. Docker and Compose
+# quote values in their messages, so the client shows only what it knows to be none.
+keep_output() {
+  log=$data/failed.log
+  # A question about what may be missing is no failure.
+  case "$*" in 'docker image '* | 'docker network inspect '* | 'docker volume inspect '*) return ;; esac
+  if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt 262144 ]; then
+    tail -c 65536 -- "$log" >"$log.new" && mv -f -- "$log.new" "$log"
+  fi
+  { print "=== $(date '+%Y-%m-%d %H:%M:%S') $*"; print "$out" | tail -c 65536; } >>"$log"
+} 2>/dev/null
 # compose DIR ARGUMENT…: docker compose in that folder.
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
 # externals DIR KIND/KEY… - KIND/NAME…: those of the external networks and volumes before the dash that do not

@@ -36,6 +36,7 @@ run() {
   out=$("$@" 2>&1 </dev/null); rc=$?
   # A command may end with any status, so none of them can mean that a hook timed out.
   [ "$1" != hook ] || [ ! -e "$data/timeout.$$.$id" ] || { rm -f "$data/timeout.$$.$id"; rc=-1; }
+  [ -z "$keeps_output" ] || [ $rc = 0 ] || alone keep_output "$@"
   output "$out"
   answer $rc
 }

@@ -54,7 +54,7 @@ is_unusable() {
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
     [ ! -e "$at" ] || [ -d "$at" ] || { out="$at is not a folder"; return; }
   done
-  for at in lock lock.json print.lock heartbeat state.json history.jsonl kept key listing folders \
+  for at in lock lock.json print.lock heartbeat state.json history.jsonl kept key failed.log listing folders \
     names.0 names.1 proof.0 proof.1; do
     at=$data/$at
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }

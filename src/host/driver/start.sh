@@ -34,6 +34,7 @@
 #   locked    open_root        not empty while this driver holds the lock
 #   missing   open_root        the tools that the host lacks, each after a blank
 #   jobs      job              not empty once a job was started
+#   keeps_output  job          not empty in a job
 #   digests   hash_manifests   lines "SHA256  UNIT": the digests of all recorded manifests
 #   unsealed  facts            not empty if the listing proved nothing, so that a new one is worth making
 #   value     take, decode     their result
@@ -86,7 +87,8 @@ trap '' HUP PIPE
 # A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.
 trap 'ended=1; stop_upload; [ -n "$busy" ] || { leave; exit; }' TERM
 label=com.docker.compose
-busy='' ended='' upload='' locked='' jobs='' missing='' unsealed='' digests='' root='' data='' stage=''
+busy='' ended='' upload='' locked='' jobs='' keeps_output='' missing='' unsealed=''
+digests='' root='' data='' stage=''
 units='' movable='' absent='' inside='' way=''
 # The client ignores what login files have printed before this, also if their last line has no end.
 printf '\n%s\n' "$mark"

@@ -80,9 +80,15 @@ impl ProjectRun<'_> {
         let (root, dir) = (self.host.task.root, &wanted.model.dir);
         let mut problems = Vec::new();
         if let Some(first) = unset.named.first() {
-            let message = format!("not set on the host: {}", unset.named.join(", "));
-            problems.push(Diagnostic::error(message, None).help(format!(
-                "set them in {root}/{dir}/.env on the host, or give a default: ${{{first}:-}}",
+            let (noun, verb, them) = match unset.named.len() {
+                1 => ("variable", "is", "it"),
+                _ => ("variables", "are", "each"),
+            };
+            let message = format!("{noun} {} {verb} not set on the host", unset.named.join(", "));
+            let uses = |service: &&Service| service.unknown_variables.contains(first);
+            let at = wanted.model.services.values().find(uses).map(|service| service.at.clone());
+            problems.push(Diagnostic::error(message, at).help(format!(
+                "set {them} in {root}/{dir}/.env on the host, or give a default in the compose file: ${{{first}:-}}",
             )));
         }
         if unset.has_pieces {
@@ -150,8 +156,15 @@ impl ProjectRun<'_> {
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
         let found = types(self.host.task.driver, &paths).await?;
         let vocabulary = self.vocabulary();
+        let shown = |path: &str| {
+            let inside = path.strip_prefix(wanted.model.dir.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            inside.map_or_else(
+                || format!("{}/{path}", self.host.task.root),
+                |inside| format!("{}/{inside}", wanted.path),
+            )
+        };
         let problems =
-            asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found, &vocabulary));
+            asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found, &vocabulary, shown));
         let problems: Vec<Diagnostic> = problems.collect();
         if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
     }
@@ -209,8 +222,13 @@ impl ProjectRun<'_> {
 }
 
 impl HostPath<'_> {
-    /// What is wrong with what was found there.
-    fn problem(&self, found: &Found, vocabulary: &Vocabulary<'_>) -> Option<Diagnostic> {
+    /// What is wrong with what was found there. `shown` names a path below the root.
+    fn problem(
+        &self,
+        found: &Found,
+        vocabulary: &Vocabulary<'_>,
+        shown: impl Fn(&str) -> String,
+    ) -> Option<Diagnostic> {
         let Self { service, path, written, must_be_file, at } = self;
         let (what, help) = match found {
             Found::Missing if *must_be_file => (
@@ -224,9 +242,10 @@ impl HostPath<'_> {
             _ => return None,
         };
         let shown = match written {
-            Some(written) => written,
-            None if !path.starts_with('/') || vocabulary.may_name(path) => path.as_str(),
-            None => "a path that a variable names",
+            Some(written) => (*written).to_owned(),
+            None if !path.starts_with('/') => shown(path),
+            None if vocabulary.may_name(path) => path.clone(),
+            None => "a path that a variable names".to_owned(),
         };
         let message = format!("service `{service}` mounts {shown}, which {what}");
         Some(Diagnostic::error(message, Some((*at).clone())).help(help))

@@ -143,7 +143,7 @@ impl ProjectRun<'_> {
             let Some(service) = service else { continue };
             let log = self.host.docker.log(&service, &container).await;
             failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
-            unhealthy.push(Unhealthy { service, container, why });
+            unhealthy.push(Unhealthy { service, container, why, is_late: false });
         }
         (failure, unhealthy)
     }
@@ -379,17 +379,20 @@ impl ProjectRun<'_> {
             }
         };
         let mut failure = Failure::default();
-        for Unhealthy { service, container, why } in &unhealthy {
+        for Unhealthy { service, container, why, is_late } in &unhealthy {
             let log = self.host.docker.log(service, container).await;
             let logged = match (log.lines.is_empty(), settings.log_lines) {
-                (false, _) => "its last log lines are shown below; ",
-                (true, 0) => "",
-                (true, _) => "it has logged nothing; ",
+                (false, _) => "its last log lines are shown below",
+                (true, 0) => "its log is not shown, because health.log_lines is 0",
+                (true, _) => "it has logged nothing",
+            };
+            let limit = match is_late {
+                true => "; `health.timeout` in ghdeploy.yml or x-ghdeploy sets how long it may take",
+                false => "",
             };
             let message = format!("service `{service}` is unhealthy: {why}");
-            failure.problems.push(Diagnostic::error(message, self.place_of(service)).help(format!(
-                "{logged}`health.timeout` in ghdeploy.yml or x-ghdeploy sets how long it may take"
-            )));
+            let problem = Diagnostic::error(message, self.place_of(service));
+            failure.problems.push(problem.help(format!("{logged}{limit}")));
             failure.logs.extend(Some(log).filter(|log| !log.lines.is_empty()));
         }
         let services = unhealthy.iter().map(|unhealthy| unhealthy.service.as_str()).collect();

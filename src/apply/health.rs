@@ -29,6 +29,8 @@ pub struct Unhealthy {
     pub container: String,
     /// What is wrong, in words.
     pub why: String,
+    /// Whether only its time was over, so that it might have become healthy later.
+    pub is_late: bool,
 }
 
 /// Longest time that a healthcheck alone extends the wait: one that takes longer needs `health.timeout` of its
@@ -118,7 +120,12 @@ impl<'a> HealthWatch<'a> {
         for service in self.services.iter().filter(is_absent) {
             let why = "no container".to_owned();
             if now > self.limit(service, None) {
-                unhealthy.push(Unhealthy { service: service.clone(), container: String::new(), why });
+                unhealthy.push(Unhealthy {
+                    service: service.clone(),
+                    container: String::new(),
+                    why,
+                    is_late: true,
+                });
             } else {
                 waiting.push(format!("{service}: {why}"));
             }
@@ -131,12 +138,14 @@ impl<'a> HealthWatch<'a> {
                     let limit = self.limit(&service, Some(container));
                     if now > limit {
                         let why = format!("{why} after {}", show_duration(limit));
-                        unhealthy.push(Unhealthy { service, container: id, why });
+                        unhealthy.push(Unhealthy { service, container: id, why, is_late: true });
                     } else {
                         waiting.push(format!("{service}: {why}"));
                     }
                 }
-                Judgement::Unhealthy(why) => unhealthy.push(Unhealthy { service, container: id, why }),
+                Judgement::Unhealthy(why) => {
+                    unhealthy.push(Unhealthy { service, container: id, why, is_late: false });
+                }
             }
         }
         if !unhealthy.is_empty() {
@@ -203,8 +212,8 @@ impl<'a> HealthWatch<'a> {
                     )),
                     _ if stable => Judgement::Healthy,
                     _ if container.restarts > 0 => Judgement::Waiting(format!(
-                        "restarting again and again ({} times)",
-                        container.restarts
+                        "restarting again and again ({})",
+                        times(container.restarts)
                     )),
                     _ => Judgement::Waiting("not up for long enough".to_owned()),
                 }
@@ -216,8 +225,9 @@ impl<'a> HealthWatch<'a> {
             ContainerState::Restarting => {
                 self.since.remove(&container.id);
                 Judgement::Waiting(format!(
-                    "exited with status {} and keeps restarting ({} times)",
-                    container.exit_code, container.restarts
+                    "exited with status {} and keeps restarting ({})",
+                    container.exit_code,
+                    times(container.restarts)
                 ))
             }
             state => Judgement::Waiting(state.to_string()),
@@ -254,6 +264,11 @@ enum Judgement {
     Healthy,
     Waiting(String),
     Unhealthy(String),
+}
+
+/// `once`, `2 times`.
+fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 #[cfg(test)]

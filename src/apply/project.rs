@@ -197,7 +197,7 @@ impl ProjectRun<'_> {
         let is_there =
             |path: &RootPath, entry: &Entry| there.get(path).is_some_and(|found| is_same(found, entry));
         match manifest.0.iter().find(|(path, entry)| !is_there(path, entry)) {
-            Some((path, _)) => Err(format!("{path} has other content")),
+            Some((path, _)) => Err(format!("{path} below the root has other content")),
             None => Ok(()),
         }
     }

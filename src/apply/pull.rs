@@ -194,7 +194,7 @@ impl NeededImage<'_> {
 
     fn is_never_pulled(&self) -> Diagnostic {
         let message =
-            format!("the host does not have {}, and `pull_policy: never` forbids to pull it", self.shown());
+            format!("the host does not have {}, and `pull_policy: never` forbids pulling it", self.shown());
         let help = "build or load it on the host, or remove `pull_policy`";
         Diagnostic::error(message, self.of.image_at.clone()).help(help)
     }

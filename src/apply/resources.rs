@@ -126,8 +126,9 @@ impl ProjectRun<'_> {
     fn is_other(&self, one: &Resource, differing: &[String]) -> Diagnostic {
         let Resource { kind, key, name, at, .. } = one;
         let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
+        let verb = if differing.len() == 1 { "differs" } else { "differ" };
         let message = format!(
-            "{kind} `{key}` exists on the host with another configuration, and Docker cannot change it: {} differs",
+            "{kind} `{key}` exists on the host with another configuration, and Docker cannot change it: {} {verb}",
             differing.join(", ")
         );
         let help = if *kind == "network" {

@@ -205,7 +205,8 @@ fn way_back(
 ) -> WayBack {
     let nowhere = |obstacle: Option<String>| WayBack { release: unsettled.well, version: None, obstacle };
     let Some(release) = unsettled.well else {
-        let unknown = || format!("run {} has left it halfway, and it was well in no release", unsettled.run);
+        let unknown =
+            || format!("run {} left it halfway, and in no release it was seen healthy", unsettled.run);
         return nowhere((!unsettled.was_absent).then(unknown));
     };
     let Some((past, images)) = past else {

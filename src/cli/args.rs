@@ -233,7 +233,7 @@ pub(super) struct BuildArgs {
 /// Options of `sync`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SyncArgs {
-    /// Show the plan against the real host and change nothing, not even the lock
+    /// Show the plan against the real host, change nothing and take no lock
     #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
     #[command(flatten)]
@@ -253,7 +253,7 @@ pub(super) struct SyncArgs {
     /// Deploy a commit that is older than the deployed one
     #[arg(long, env = "GHDEPLOY_ALLOW_OLDER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) allow_older: bool,
-    /// Recreate containers that were started in another folder; their data there stays behind
+    /// Recreate containers that were started from another folder of the host; data that lies there is not moved
     #[arg(long, env = "GHDEPLOY_TAKE_OVER", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) take_over: bool,
     /// Hand a root over to this repository that was deployed from another one
@@ -315,7 +315,7 @@ pub(super) struct SelectArgs {
     /// Work on the projects that match; may be repeated, `!` excludes [default: all]
     #[arg(long, env = "GHDEPLOY_PROJECT", hide_env = true, value_name = "GLOB", value_delimiter = ',')]
     project: Vec<String>,
-    /// Exit with 10 when there is something to do
+    /// Exit with 10 when there is something to do, and for `status`, when a service that should run does not
     #[arg(long, env = "GHDEPLOY_EXIT_CODE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) exit_code: bool,
 }
@@ -567,6 +567,54 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    /// The commands that a text tells people to run: those in backticks, those after a prompt, and `run ghdeploy X`.
+    fn commands(text: &str) -> Vec<String> {
+        let text = text.replace("\\\n", "");
+        let mut found = Vec::new();
+        let quoted = text.split("`ghdeploy ").skip(1).filter_map(|rest| rest.split('`').next());
+        found.extend(quoted.filter(|command| !command.contains('\n')).map(str::to_owned));
+        let told = text.split("run ghdeploy ").skip(1);
+        let word = |rest: &str| rest.split(|c: char| !c.is_ascii_lowercase()).next().map(str::to_owned);
+        found.extend(told.filter_map(word));
+        let typed = text.lines().filter_map(|line| line.strip_prefix("$ ghdeploy "));
+        found.extend(typed.map(str::to_owned));
+        found
+    }
+
+    #[test]
+    fn every_command_that_a_message_or_the_readme_names_can_be_typed_like_this() {
+        let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sources =
+            walkdir::WalkDir::new(top.join("src")).into_iter().map(|entry| entry.unwrap().into_path());
+        let sources = sources.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+        let mut wrong = Vec::new();
+        let mut seen = 0;
+        for path in sources.chain(["README.md", "action.yml", "CHANGELOG.md"].map(|name| top.join(name))) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Tests have commands that are wrong on purpose.
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_said = |line: &&str| !line.trim_start().starts_with("//");
+            let text: String = text.lines().filter(is_said).flat_map(|line| [line, "\n"]).collect();
+            for command in commands(&text) {
+                // What a message fills in: options for the host, or one word.
+                let filled = command
+                    .replace("{host}", "--host web")
+                    .replace("COMMAND", "sync")
+                    .replace(['{', '}', '…'], "1");
+                let typed = ["ghdeploy".to_owned()].into_iter().chain(shlex::split(&filled).unwrap());
+                seen += 1;
+                if let Err(error) = Args::try_parse_from(typed)
+                    && error.kind() != clap::error::ErrorKind::DisplayHelp
+                {
+                    wrong.push(format!("{}: `ghdeploy {command}`: {}", path.display(), error.kind()));
+                }
+            }
+        }
+        assert_eq!(wrong, [""; 0]);
+        assert!(seen > 30, "{seen}");
+        assert!(Args::try_parse_from(["ghdeploy", "sync", "--not-an-option"]).is_err());
     }
 
     #[test]

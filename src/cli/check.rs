@@ -39,7 +39,13 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report
             .diagnostics
             .extend(wanted.projects.iter().filter_map(|project| same_name(project, &wanted.projects)));
-        report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.refused).cloned());
+        for project in &wanted.projects {
+            let is_placeholder = |found: &Diagnostic| {
+                found.at.as_ref().is_some_and(|at| project.placeholders.contains(&at.path))
+            };
+            report.diagnostics.retain(|found| !is_placeholder(found));
+            report.diagnostics.extend(project.refused.iter().cloned());
+        }
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.notes).cloned());
         report.diagnostics.extend(wanted.absent_problems().flat_map(|(_, problems)| problems));
         report.diagnostics.extend(wanted.unknown_submodules());

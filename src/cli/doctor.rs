@@ -56,7 +56,11 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
     {
         return steps.push(failed(&way, error));
     }
-    steps.push(step(&way, CheckupResult::Ok, "connected, the host key is known", None));
+    let connected = match &target.address {
+        HostAddress::Local { .. } => "nothing to connect to",
+        HostAddress::Ssh { .. } => "connected, the host key is known",
+    };
+    steps.push(step(&way, CheckupResult::Ok, connected, None));
     if driver.chatter() > 0 {
         steps.push(step("login files", CheckupResult::Warning, chatter_in_words(driver.chatter()), None));
     }

@@ -101,7 +101,8 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
                 let Some(read) = found.next() else { break };
                 if let Some(ignored) = found.next() {
                     let at = Mark { source: context.source(&ignored, dir), line: 1, column: 1 };
-                    let message = format!("Compose ignores this file for {}", read.file_name());
+                    let message =
+                        format!("Compose ignores this file, because {} is beside it", read.file_name());
                     context.warning(at, message);
                 }
                 files.push(read);
@@ -298,7 +299,7 @@ mod tests {
         ];
         let project = FakeTree::new(&files).load();
         assert!(project.services.contains_key("new"));
-        let said = "services/blog/docker-compose.yml:1:1: Compose ignores this file for compose.yml";
+        let said = "services/blog/docker-compose.yml:1:1: Compose ignores this file, because compose.yml is beside it";
         assert_eq!(messages(&project), [said]);
     }
 

@@ -72,7 +72,10 @@ impl Diff<'_> {
                 path: file.path.clone(),
                 change: file.change,
                 diff: None,
-                note: Some(format!("not shown: {link} on the host is a link to {target}")),
+                note: Some(format!(
+                    "not shown: {} on the host is a link to {target}",
+                    file.shown_above(link)
+                )),
             }),
             _ => difference(file, &there, &tree, &wanted),
         };

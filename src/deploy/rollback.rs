@@ -264,7 +264,8 @@ impl Moved<'_> {
 }
 
 fn is_lost(path: &RootPath) -> Error {
-    let message = format!("the content that {path} had in that release is no longer on the host");
+    let message =
+        format!("the content that {path} below the root had in that release is no longer on the host");
     Error::new(Exit::RolledBack, message)
         .help("go back with the repository: check the commit out and run `ghdeploy sync --allow-older`")
 }

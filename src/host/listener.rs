@@ -373,11 +373,16 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn in_bytes(bytes: u64) -> String {
+    if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") }
+}
+
 /// How login files that print are described.
 #[must_use]
 pub fn chatter_in_words(bytes: u64) -> String {
     format!(
-        "the login files on the host print {bytes} bytes, which are ignored; let them print in interactive shells only"
+        "the login files on the host print {}, ignored here; let them print in interactive shells only",
+        in_bytes(bytes)
     )
 }
 
@@ -388,7 +393,7 @@ fn endless_login() -> Error {
 }
 
 fn stuck_login(chatter: u64) -> Error {
-    let printed = if chatter > 0 { format!(", after printing {chatter} bytes") } else { String::new() };
+    let printed = if chatter > 0 { format!(", after printing {}", in_bytes(chatter)) } else { String::new() };
     let secs = LOGIN_LIMIT.as_secs();
     Error::new(
         Exit::Unreachable,
@@ -398,8 +403,8 @@ fn stuck_login(chatter: u64) -> Error {
 }
 
 fn flood(what: &str) -> Error {
-    Error::new(Exit::Unreachable, format!("the host sends {what}, which no ghdeploy does"))
-        .help("check what answers at this address, and whether its disk and memory are well")
+    Error::new(Exit::Unreachable, format!("the host sends {what}, which is no answer of ghdeploy"))
+        .help("check what answers at this address, and whether the host has free disk space and memory")
 }
 
 fn silent(silence: Duration, title: &str) -> Error {
@@ -472,7 +477,7 @@ mod tests {
         assert_eq!(events, []);
         assert_eq!(
             listener.failure().unwrap().to_string(),
-            "the host sends something else than answers, which no ghdeploy does"
+            "the host sends something else than answers, which is no answer of ghdeploy"
         );
     }
 }

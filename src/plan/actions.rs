@@ -187,6 +187,10 @@ impl Actions<'_> {
             Reason { path: rival.path.clone(), line: None, how: None, by, cause: Cause::Drift }
         }));
         self.add_env_files(service, recorded, &wanted, &mut owed);
+        // What was changed on the host says why a definition differs that no file of the repository explains.
+        if owed.up.iter().any(|reason| reason.cause == Cause::Drift) {
+            owed.up.retain(|reason| !matches!(reason.cause, Cause::Owed { .. }));
+        }
         let is_scaled = recorded.scale.is_some() && recorded.scale != wanted.scale;
         if is_scaled {
             let scaled = Cause::Definition { change: DefinitionChange::Scale };

@@ -345,6 +345,7 @@ impl Planner<'_> {
         };
         notes.extend(self.wanted.unknown_submodules().into_iter().filter(|note| !blocked(note)));
         notes.extend(problems::drift(drifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>().len()));
+        notes.extend(self.adopted(&works));
         notes.extend(self.replaced_key());
         notes.extend(self.deployed.damaged.iter().map(problems::damaged));
         notes.sort();
@@ -399,6 +400,19 @@ impl Planner<'_> {
             adopt: self.options.adopt,
         };
         (files.changes(), files.needs_record())
+    }
+
+    /// A note on the files that `--adopt` takes over with another content.
+    fn adopted(&self, works: &[ProjectWork]) -> Option<Diagnostic> {
+        let adopted = works.iter().filter(|_| self.options.adopt).flat_map(|work| {
+            let own = unit(work.name());
+            work.plan.files.iter().filter(move |file| {
+                matches!(self.deployed.found.get(&file.at), Some(Found::Entry(_)))
+                    && !self.deployed.manages(&own, &file.at)
+                    && matches!(file.change, FileChangeKind::Modified | FileChangeKind::Removed)
+            })
+        });
+        problems::adopted(&adopted.map(|file| file.path.as_str()).collect())
     }
 
     /// Compose files that only the host has and that Compose would read for a project. They are in the way
@@ -581,7 +595,7 @@ impl Planner<'_> {
         let mut problems: Vec<Diagnostic> = Vec::new();
         // Of a project that runs and has nothing to do, only the host can have changed: what its own `.env` says.
         if !is_idle || recorded.is_none() || project.model.follows_host {
-            problems.extend(project.model.diagnostics.iter().filter(|d| d.is_error()).cloned());
+            problems.extend(project.errors().cloned());
             problems.extend(problems::same_name(project, &self.wanted.projects));
         }
         problems.extend(project.refused.iter().cloned());
@@ -847,7 +861,12 @@ fn remarks(
         // That the surplus ones go is what the plan says then.
         let remarks = standing.remarks.iter();
         let remarks = remarks.filter(|remark| !is_scaled || !matches!(remark, Remark::Excess { .. }));
-        notes.extend(remarks.map(|remark| problems::remark(project, name, service, remark, starts)));
+        // A restart starts what there is; only an `up` looks at how many there should be.
+        let ups = needed.contains(name.as_str());
+        notes.extend(remarks.map(|remark| {
+            let starts = if matches!(remark, Remark::Excess { .. }) { ups } else { starts };
+            problems::remark(project, name, service, remark, starts)
+        }));
     }
     notes
 }

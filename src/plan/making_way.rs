@@ -334,10 +334,17 @@ fn sort(works: &mut Vec<ProjectWork>) {
 impl MakesWay {
     fn note(&self, work: &ProjectWork) -> Diagnostic {
         let what = if self.has_name { "its name" } else { "its port" };
-        let message = format!(
-            "container `{}` of {} stops before {} comes up, which needs {what}",
-            self.name, self.path, work.plan.path
-        );
+        let message = if self.path == work.plan.path {
+            format!(
+                "container `{}` of {} stops before the service that needs {what} comes up",
+                self.name, self.path
+            )
+        } else {
+            format!(
+                "container `{}` of {} stops first, because {} needs {what}",
+                self.name, self.path, work.plan.path
+            )
+        };
         Diagnostic::warning(message, None).help("if the new container cannot come, this one is started again")
     }
 }

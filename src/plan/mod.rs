@@ -446,6 +446,14 @@ impl Plan {
     }
 }
 
+impl FileChange {
+    /// The path in the repository of a folder above the file. `path` is the folder's path below the root.
+    #[must_use]
+    pub fn shown_above(&self, path: &RootPath) -> String {
+        format!("{}{path}", self.path.strip_suffix(self.at.as_str()).unwrap_or_default())
+    }
+}
+
 impl HostPlan {
     /// Whether there is nothing to do.
     #[must_use]

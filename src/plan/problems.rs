@@ -1,6 +1,6 @@
 //! Problems and notes of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::containers::Remark;
@@ -23,11 +23,11 @@ pub(super) fn conflicts(
     mut known: BTreeMap<RootPath, Diagnostic>,
 ) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let mut behind: BTreeMap<(&RootPath, &str), Vec<&str>> = BTreeMap::new();
+    let mut behind: BTreeMap<(&RootPath, &str), Vec<&FileChange>> = BTreeMap::new();
     for file in files.iter().filter(|file| file.change == FileChangeKind::Conflict) {
         match deployed.found.get(&file.at) {
             Some(Found::Behind { link, target }) => {
-                behind.entry((link, target)).or_default().push(&file.path);
+                behind.entry((link, target)).or_default().push(file);
             }
             found => {
                 problems.push(known.remove(&file.at).unwrap_or_else(|| conflict(file, found)));
@@ -39,18 +39,19 @@ pub(super) fn conflicts(
 }
 
 /// A link is in the place of a folder of managed files.
-fn behind_link(link: &RootPath, target: &str, files: &[&str]) -> Diagnostic {
+fn behind_link(link: &RootPath, target: &str, files: &[&FileChange]) -> Diagnostic {
     let others = match files.len() {
         0 | 1 => String::new(),
         2 => " and another file".to_owned(),
         more => format!(" and {} other files", more - 1),
     };
-    let first = files.first().copied().unwrap_or_default();
+    let first = files.first().map(|file| file.path.as_str()).unwrap_or_default();
+    let shown = files.first().map(|file| file.shown_above(link)).unwrap_or_default();
     let message = format!(
-        "{link} on the host is a link to {target}, and ghdeploy did not make it: {first}{others} would be read and written there"
+        "{shown} on the host is a link to {target}, and ghdeploy did not make it: {first}{others} would be read and written there"
     );
     Diagnostic::error(message, None).help(format!(
-        "on the host, remove the link ({link}) and run sync again, which makes the folder; only a project's own folder may be moved elsewhere and linked"
+        "on the host, remove the link ({link} below the root) and run sync again, which makes the folder; only a project's own folder may be moved elsewhere and linked"
     ))
 }
 
@@ -71,7 +72,7 @@ fn conflict(file: &FileChange, found: Option<&Found>) -> Diagnostic {
         ),
         _ => (
             "the host has another, unmanaged version of",
-            "--adopt lets the repository win and keeps the host's version in .ghdeploy/objects",
+            "--adopt replaces it by the repository's and keeps the host's version in .ghdeploy/objects",
         ),
     };
     Diagnostic::error(format!("{what} {}", file.path), None).help(help)
@@ -133,7 +134,7 @@ pub fn elsewhere(elsewhere: &Elsewhere, project: &WantedProject) -> Diagnostic {
         project.path
     );
     Diagnostic::error(message, None).help(format!(
-        "take them down there (docker compose down) and move their data to {here}; or set `root` to where they are; --take-over recreates them in {here} as it is"
+        "take them down there (docker compose down) and move their data to {here}; or set `root` to where they are; --take-over recreates them in {here}, with the data that is there"
     ))
 }
 
@@ -197,7 +198,7 @@ pub fn left_to_hosts(work: &HostWork, files: &dyn Files, root: &str) -> Vec<Diag
 pub(super) fn replaced_key() -> Diagnostic {
     let message = "the key in .ghdeploy on the host was replaced: a change of a .env or env file that only the host has, since the last deploy, is not noticed";
     Diagnostic::warning(message, None)
-        .help("if there was one, `ghdeploy sync --force` recreates the services that read it")
+        .help("if there was one, `ghdeploy sync --force` recreates every service, and so those that read it")
 }
 
 /// A record on the host is damaged.
@@ -208,13 +209,13 @@ pub fn damaged(damage: &Damage) -> Diagnostic {
     let message = format!(".ghdeploy/{file} on the host {what}");
     let help = match (file == STATE_FILE, instead) {
         (true, Some(release)) => format!(
-            "the state of release {release} takes its place; what has changed since then is compared with the files and brought up again"
+            "the state of release {release} takes its place; projects that have changed since then are brought up again"
         ),
         (true, None) => {
-            "no release that is kept has a state in its place: every service is brought up, and containers that are as wanted are left alone".to_owned()
+            "no kept release has a copy: every service is brought up, which leaves containers alone that are as wanted".to_owned()
         }
         (false, _) => {
-            "files that are as wanted are taken over; others that it no longer lists count as unmanaged, and none of them is removed".to_owned()
+            "files that are as wanted count as deployed; others that it no longer lists count as unmanaged and are not removed".to_owned()
         }
     };
     Diagnostic::warning(message, None).help(help)
@@ -230,6 +231,23 @@ pub(super) fn drift(files: usize) -> Option<Diagnostic> {
     Some(
         Diagnostic::warning(message, None)
             .help("the host's version is kept in .ghdeploy/objects when it is replaced"),
+    )
+}
+
+/// The repository wins over files that only the host had.
+pub(super) fn adopted(files: &BTreeSet<&str>) -> Option<Diagnostic> {
+    let shown = listed(files.iter().copied(), files.len());
+    let (verb, them) = match files.len() {
+        0 => return None,
+        1 => ("is", "it"),
+        _ => ("are", "them"),
+    };
+    Some(
+        Diagnostic::warning(
+            format!("{shown} {verb} on the host and not managed yet: --adopt replaces {them}"),
+            None,
+        )
+        .help("the host's version is kept in .ghdeploy/objects"),
     )
 }
 
@@ -271,15 +289,16 @@ pub(super) fn kept_for_unknown(projects: &[&str], files: usize) -> Option<Diagno
     };
     let others = match others.len() {
         0 => String::new(),
-        others => format!(" and {others} more"),
+        1 => " and 1 other project".to_owned(),
+        others => format!(" and {others} other projects"),
     };
+    let reads = if projects.len() == 1 { "it reads" } else { "they read" };
     let message = format!(
-        "{files} on the host: an older version deployed {first}{others} and did not record what it reads"
+        "{files} on the host: an older version of ghdeploy deployed {first}{others} and did not record what {reads}"
     );
-    Some(
-        Diagnostic::warning(message, None)
-            .help("they go once those projects are deployed again or taken down"),
-    )
+    Some(Diagnostic::warning(message, None).help(
+        "a later sync removes what no project reads, once each of them was deployed again or taken down",
+    ))
 }
 
 /// Containers that a sync leaves alone, or that start only because the service has something else to do.
@@ -291,7 +310,11 @@ pub(super) fn remark(
     starts: bool,
 ) -> Diagnostic {
     let of = format!("{}/{name}", project.name);
-    let ago = |since: &str| if since.is_empty() { String::new() } else { format!(" {since} ago") };
+    // Docker begins `Less than a second` and `About a minute` with a capital.
+    let ago = |since: &str| match since.chars().next() {
+        None => String::new(),
+        Some(first) => format!(" {}{} ago", first.to_lowercase(), &since[first.len_utf8()..]),
+    };
     let status = |container: &ListedContainer| container.exit_code.unwrap_or_default();
     let (message, help) = match remark {
         Remark::Stopped(container) => {
@@ -313,7 +336,7 @@ pub(super) fn remark(
             }
         }
         Remark::Failed(container) => {
-            let said = format!("{of} exited with status {}{}", status(container), ago(&container.since));
+            let said = format!("{of} exited{} with status {}", ago(&container.since), status(container));
             let help = format!("on the host: docker logs {}; then docker start {0}", container.name);
             if starts {
                 (format!("{said}; this starts it again"), None)
@@ -324,7 +347,10 @@ pub(super) fn remark(
         Remark::Excess { wanted, names } => {
             let said = format!("{of} has {} containers, and the compose file asks for {wanted}", names.len());
             if starts {
-                (format!("{said}; this removes the others"), None)
+                let excess = names.len().saturating_sub(usize::try_from(*wanted).unwrap_or(usize::MAX));
+                let what =
+                    if excess == 1 { "1 container".to_owned() } else { format!("{excess} containers") };
+                (format!("{said}; this `up` removes {what}"), None)
             } else {
                 let help = format!(
                     "somebody has scaled it by hand; to undo that, on the host: docker compose up -d {name}"
@@ -368,7 +394,7 @@ pub(super) fn containers_unknown(failure: DockerFailure) -> Diagnostic {
         }
         DockerFailure::Other => ("Docker on the host did not list its containers", "run ghdeploy doctor"),
     };
-    Diagnostic::warning(format!("{why}, so nobody knows whether the services run"), None).help(help)
+    Diagnostic::warning(format!("{why}, so it is not known whether the services run"), None).help(help)
 }
 
 /// A rollback left the wanted version.

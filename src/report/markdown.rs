@@ -13,7 +13,7 @@ use crate::plan::{Action, FileChange, FileChangeKind};
 use super::diagnostic::brief;
 use super::escape::name;
 use super::style::Style;
-use super::wording::{below, detail, note, remark, when};
+use super::wording::{below, count, detail, note, remark, when};
 
 /// Most files, reasons or services that are listed in one place. A comment on GitHub has room for 65,536
 /// characters.
@@ -112,7 +112,7 @@ pub(super) fn details<'a>(
         writeln!(w, "- {} {}{remark}", file_word(file.change), code(&file.path))?;
     }
     if files.len() > LISTED {
-        writeln!(w, "- and {} more files", files.len() - LISTED)?;
+        writeln!(w, "- and {}", count(files.len() - LISTED, "more file"))?;
     }
     for action in actions {
         let service =

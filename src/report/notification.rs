@@ -128,7 +128,7 @@ fn message(heading: &str, sections: Vec<String>, run: &RunDetails, wanted: Optio
     for section in sections.into_iter().filter(|section| !section.is_empty()).take(SECTIONS) {
         blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": section}}));
     }
-    let more = (left > 0).then(|| format!("{} more", count(left, "section")));
+    let more = (left > 0).then(|| count(left, "more section"));
     let repository = run.repository.as_deref().map(mrkdwn);
     let wanted = wanted.map(|wanted| format!("commit {}", code(&commit(wanted))));
     let actor = run.actor.as_deref().map(|actor| format!("by {}", mrkdwn(&name(actor))));
@@ -324,7 +324,7 @@ mod tests {
         }
         assert!(
             blocks.last().unwrap().to_string().contains("more sections")
-                || blocks.last().unwrap().to_string().contains("sections more")
+                || blocks.last().unwrap().to_string().contains("more sections")
         );
     }
 

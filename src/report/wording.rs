@@ -123,7 +123,7 @@ pub fn note(cause: &plan::Cause) -> Option<String> {
         plan::Cause::File { unknown } => name(&if_host_variables(unknown)).into_owned(),
         plan::Cause::Definition { change } => match change {
             DefinitionChange::Plain => return None,
-            DefinitionChange::Unseen => "a plain `up` does not apply it".to_owned(),
+            DefinitionChange::Unseen => "`up` alone would keep the old container".to_owned(),
             DefinitionChange::Scale => "another number of containers".to_owned(),
             DefinitionChange::Unknown => {
                 "recorded by another version of ghdeploy, so Compose decides".to_owned()
@@ -288,7 +288,7 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
     }
     let mut state = release.unwrap_or_else(|| "no release".to_owned());
     if let Some(back_to) = host.back_to {
-        let _ = write!(state, ", back to release {back_to}");
+        let _ = write!(state, " (a rollback to release {back_to})");
     }
     for (projects, word) in [(back, "rolled back"), (untouched, "nothing was changed")] {
         if !projects.is_empty() {

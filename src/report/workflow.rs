@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use crate::base::diagnostic::{Diagnostic, Location, Severity};
 
 use super::escape::name;
+use super::wording::count;
 
 /// Annotations of one severity that the runner keeps per step. It silently drops the rest.
 const KEPT: usize = 10;
@@ -57,7 +58,9 @@ pub fn annotations<'a>(
         }
         let left = of_it.count().saturating_sub(KEPT);
         if left > 0 {
-            writeln!(w, "{left} more of severity {command} are shown in the log and the summary only")?;
+            let (more, verb) =
+                (count(left, &format!("more {command}")), if left == 1 { "is" } else { "are" });
+            writeln!(w, "{more} {verb} shown in the log and the summary only")?;
         }
     }
     Ok(())
@@ -145,7 +148,7 @@ mod tests {
         let shown: Vec<_> = (0..13).map(|number| Diagnostic::error(format!("no {number}"), None)).collect();
         let text = text_of(|w| annotations(w, shown.iter(), ""));
         assert_eq!(text.matches("::error::").count(), 10);
-        assert!(text.ends_with("3 more of severity error are shown in the log and the summary only\n"));
+        assert!(text.ends_with("3 more errors are shown in the log and the summary only\n"));
     }
 
     #[test]

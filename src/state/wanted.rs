@@ -100,11 +100,22 @@ pub struct WantedProject {
     /// Reasons why it cannot be deployed even if its model is valid: files that had to be left out, that are not
     /// there, or that are encrypted.
     pub refused: Vec<Diagnostic>,
+    /// Paths in the repository of those of its files whose content is not the real one, which `refused` says. What
+    /// else is wrong in them means nothing.
+    pub placeholders: BTreeSet<String>,
     /// What is worth knowing about its files.
     pub notes: Vec<Diagnostic>,
 }
 
 impl WantedProject {
+    /// The errors in its compose files and env files.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        let is_real = |error: &&Diagnostic| {
+            error.is_error() && error.at.as_ref().is_none_or(|at| !self.placeholders.contains(&at.path))
+        };
+        self.model.diagnostics.iter().filter(is_real)
+    }
+
     /// Whether the project reads the file at `path`, which is outside its folder.
     #[must_use]
     pub fn reads(&self, path: &RootPath) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Ciphertext {
     pub(super) errors: Vec<Diagnostic>,
     /// Files that a service reads.
     pub(super) warnings: Vec<Diagnostic>,
+    /// Paths in the repository of the files that Compose reads.
+    pub(super) files: Vec<String>,
 }
 
 impl Ciphertext {
@@ -42,6 +44,7 @@ impl Ciphertext {
             if seen.insert(path)
                 && let Some(by) = text(tree, path).as_deref().and_then(encrypted_by)
             {
+                found.files.push(tree.shown(path));
                 found.errors.push(message(
                     &tree.shown(path),
                     by,

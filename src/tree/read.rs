@@ -116,6 +116,7 @@ pub fn read_again(
             model: model.clone(),
             manifest: manifests.get(&dir.dir).cloned().unwrap_or_default(),
             refused: Vec::new(),
+            placeholders: BTreeSet::new(),
             notes: Vec::new(),
         };
         let concerns = |path: &RootPath| owner(&dirs, path) == Some(dir) || project.reads(path);
@@ -126,11 +127,14 @@ pub fn read_again(
         let holds = |file: &UnusableFile| {
             file.why == Unusable::Submodule && outside.iter().any(|path| path.is_within(&file.path))
         };
-        refused.extend(problems(unusable.iter().filter(|file| concerns(&file.path) || holds(file))));
+        let lacking: Vec<&UnusableFile> =
+            unusable.iter().filter(|file| concerns(&file.path) || holds(file)).collect();
+        refused.extend(problems(lacking.iter().copied()));
         project.refused = refused;
-        let Ciphertext { errors, warnings } = Ciphertext::of(tree, &project.model);
+        let Ciphertext { errors, warnings, files } = Ciphertext::of(tree, &project.model);
         project.refused.extend(errors);
         project.notes = warnings;
+        project.placeholders = lacking.into_iter().map(|file| file.repo_path.clone()).chain(files).collect();
         project
     };
     let projects = loaded.iter().map(project).map(Arc::new).collect();

@@ -284,7 +284,7 @@ fn a_push_deploys_a_failing_deploy_is_rolled_back_and_a_dispatch_follows_its_inp
     assert_eq!(bed.on_host("blog/web.conf"), "two");
     dispatch(&json!({"host": "web", "force": "true", "project": "blog"})).exits(0);
     assert_eq!(bed.on_host("blog/web.conf"), "three");
-    dispatch(&json!({"rollback-to": "previous"})).exits(0).prints("back to release");
+    dispatch(&json!({"rollback-to": "previous"})).exits(0).prints("a rollback to release");
     assert_eq!(bed.on_host("blog/web.conf"), "two");
     dispatch(&json!({"host": "nowhere"})).exits(1);
 }
@@ -739,7 +739,7 @@ fn eight_lines_deploy_and_their_inputs_are_obeyed() {
     push().exits(0).prints("1 project done");
     assert_eq!((bed.on_host("blog/web.conf").as_str(), bed.root("shop/new").exists()), ("two", false));
     with("rollback-to: previous");
-    push().exits(0).prints("back to release");
+    push().exits(0).prints("a rollback to release");
     assert_eq!(bed.on_host("blog/web.conf"), "one");
     // An input that a rollback has no use for is not ignored.
     with("rollback-to: previous, force: true");

@@ -108,7 +108,7 @@ fn a_folder_that_became_a_link_stops_its_project_and_nothing_behind_it_is_touche
     std::fs::remove_dir_all(bed.root("app/conf")).unwrap();
     std::os::unix::fs::symlink(bed.path("outside"), bed.root("app/conf")).unwrap();
     let before = bed.containers();
-    let told = format!("app/conf on the host is a link to {}", bed.path("outside").display());
+    let told = format!("services/app/conf on the host is a link to {}", bed.path("outside").display());
     bed.call(["sync", "--dry-run"]).run().exits(2).prints(&told);
     bed.sync([])
         .exits(5)
@@ -119,7 +119,7 @@ fn a_folder_that_became_a_link_stops_its_project_and_nothing_behind_it_is_touche
     bed.write("services/app/conf/a", "two").write("services/app/conf/c", "new");
     bed.sync(["--adopt"]).exits(5).prints(&told);
     let shown = bed.call(["diff"]).run();
-    shown.prints("not shown: app/conf on the host is a link").never_prints("precious");
+    shown.prints("not shown: services/app/conf on the host is a link").never_prints("precious");
     bed.call(["status"]).run().exits(0);
     bed.call(["rollback"]).run().never_prints("precious");
     std::fs::rename(bed.repo("services/app"), bed.path("app")).unwrap();

@@ -44,7 +44,7 @@ fn a_rollback_restores_the_previous_release_and_a_sync_does_not_silently_undo_it
     bed.call(["rollback", "--dry-run"]).run().exits(0).prints("services/app/web.conf").prints("restart");
     assert_eq!(bed.containers(), before);
     is_at(&bed, "three");
-    bed.call(["rollback"]).run().exits(0).prints("release 4, back to release 2");
+    bed.call(["rollback"]).run().exits(0).prints("release 4 (a rollback to release 2)");
     is_at(&bed, "two");
     let after = bed.containers();
     assert_eq!(
@@ -75,14 +75,14 @@ fn each_rollback_goes_one_release_further_and_a_number_goes_anywhere() {
     bed.call(["rollback"])
         .run()
         .exits(0)
-        .prints("release 5, back to release 1")
+        .prints("release 5 (a rollback to release 1)")
         .prints("services/blog was not in release 1");
     is_at(&bed, "one");
     assert!(bed.containers().contains_key("blog/web"), "nothing is taken down by a rollback");
     bed.call(["sync"]).run().exits(5).prints("rolled back from release 3");
     is_at(&bed, "one");
     bed.call(["rollback"]).run().exits(2).prints("keeps no release before 1");
-    bed.call(["rollback", "--to", "3"]).run().exits(0).prints("release 6, back to release 3");
+    bed.call(["rollback", "--to", "3"]).run().exits(0).prints("release 6 (a rollback to release 3)");
     is_at(&bed, "three");
     bed.call(["rollback", "--to", "77"])
         .run()
@@ -91,7 +91,7 @@ fn each_rollback_goes_one_release_further_and_a_number_goes_anywhere() {
         .ends_with("nothing was changed");
     let json = bed.call(["rollback", "--to", "77", "--format", "json"]).run().exits(2).json();
     assert_eq!(json["hosts"][0]["failure"]["state"], "unchanged");
-    let history = bed.call(["history"]).run().exits(0).prints("back to release 1");
+    let history = bed.call(["history"]).run().exits(0).prints("rollback to release 1");
     assert!(history.stdout.find("release 6").unwrap() < history.stdout.find("release 5").unwrap());
     let json = bed.call(["history", "--format", "json"]).run().exits(0).json();
     let releases = json["hosts"][0]["releases"].as_array().unwrap();
@@ -105,7 +105,7 @@ fn one_project_can_be_rolled_back_alone() {
     bed.write("services/blog/notes", "new");
     bed.sync([]).exits(0);
     // All projects read shared files, so only the project's own files are rolled back.
-    bed.call(["rollback", "--project", "app"]).run().exits(0).prints("release 5, back to release 2");
+    bed.call(["rollback", "--project", "app"]).run().exits(0).prints("release 5 (a rollback to release 2)");
     is_at(&bed, "two");
     assert_eq!(bed.on_host("blog/notes"), "new");
     bed.call(["status"]).run().exits(0);

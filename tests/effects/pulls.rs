@@ -78,7 +78,7 @@ fn an_image_that_must_not_be_pulled_is_missed_before_anything_changes() {
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::NothingChanged));
     assert_eq!(
         run.project("blog").problems[0].message,
-        "the host does not have image x:1 of service `web`, and `pull_policy: never` forbids to pull it"
+        "the host does not have image x:1 of service `web`, and `pull_policy: never` forbids pulling it"
     );
     assert!(!run.did("swap"));
 }

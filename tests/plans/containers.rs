@@ -78,8 +78,12 @@ fn what_ended_against_its_policy_comes_up_and_what_was_stopped_stays_so() {
     let work = repo.plan(&host(&repo, &[ended("blog/web", "exited: Exited (3) 3 hours ago", "no", "")]));
     assert_eq!(
         notes(&work),
-        ["blog/web exited with status 3 3 hours ago, and its restart policy leaves it at that"]
+        ["blog/web exited 3 hours ago with status 3, and its restart policy leaves it at that"]
     );
+    // Docker begins some durations with a capital.
+    let now = "exited: Exited (137) Less than a second ago";
+    let work = repo.plan(&host(&repo, &[ended("blog/web", now, "always", "")]));
+    assert_eq!(notes(&work), ["blog/web was stopped by hand less than a second ago and stays so"]);
 }
 
 #[test]
@@ -163,6 +167,19 @@ fn another_scale_is_an_up_and_a_scale_by_hand_a_note() {
     }
     repo.write("blog/compose.yml", &compose(0));
     assert!(repo.plan(&host(&repo, &[])).is_idle());
+    // A restart removes none of them, an `up` does.
+    let with_file = |image: &str| {
+        format!("services:\n  w: {{image: {image}, volumes: ['./c:/c'], deploy: {{replicas: 2}}}}\n")
+    };
+    repo.write("blog/c", "1").write("blog/compose.yml", &with_file("a"));
+    let three = Deployed { containers: three.containers, ..repo.deployed() };
+    repo.write("blog/c", "2");
+    let work = repo.plan(&three);
+    assert_eq!(plan_lines(&work)[2], "  restart w: blog/c bind@2");
+    assert_eq!(notes(&work), ["blog/w has 3 containers, and the compose file asks for 2"]);
+    repo.write("blog/compose.yml", &with_file("b"));
+    let removes = "blog/w has 3 containers, and the compose file asks for 2; this `up` removes 1 container";
+    assert_eq!(notes(&repo.plan(&three)), [removes]);
 }
 
 #[test]
@@ -190,7 +207,7 @@ fn without_an_answer_of_docker_nothing_is_missing_and_that_is_told() {
     assert!(work.is_idle());
     assert_eq!(
         notes(&work),
-        ["Docker on the host did not answer in time, so nobody knows whether the services run"]
+        ["Docker on the host did not answer in time, so it is not known whether the services run"]
     );
     deployed.state.projects.get_mut("blog").unwrap().services.clear();
     assert_eq!(repo.plan(&deployed).notes, []);

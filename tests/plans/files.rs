@@ -49,6 +49,10 @@ fn adopt_lets_the_repository_win_over_files_alone() {
         ("blog/y", Found::Other),
     ]);
     let work = repo.plan_with(&host, |asked| asked.adopt = true);
+    let notes: Vec<&str> = work.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(notes, ["`services/blog/conf/a` is on the host and not managed yet: --adopt replaces it"]);
+    assert_eq!(work.notes[0].help.as_deref(), Some("the host's version is kept in .ghdeploy/objects"));
+    assert_eq!(repo.plan(&host).notes, [], "nothing is replaced");
     assert_eq!(
         plan_lines(&work)[1..6],
         [
@@ -138,7 +142,7 @@ fn managed_files_behind_a_link_stop_their_project_with_one_problem() {
         assert_eq!(
             problems,
             [
-                "blog/conf on the host is a link to /etc, and ghdeploy did not make it: services/blog/conf/a and 3 other files would be read and written there"
+                "services/blog/conf on the host is a link to /etc, and ghdeploy did not make it: services/blog/conf/a and 3 other files would be read and written there"
             ]
         );
     }

@@ -237,6 +237,15 @@ fn a_placeholder_blocks_its_project() {
         problems(&work, "shop"),
         ["`services/shop/key` is encrypted by git-crypt (run `git-crypt unlock` after the checkout)"]
     );
+    // What is wrong in its ciphertext means nothing.
+    repo.write("services/shop/key.env", b"\0GITCRYPT\0\x01\x02").write("services/shop/key", "plain");
+    repo.write("services/shop/age.env", "age-encryption.org/v1\n-> X25519 x\n");
+    repo.write("services/shop/compose.yml", "services:\n  web: {image: a, env_file: [key.env, age.env]}\n");
+    repo.commit();
+    let both: Vec<String> = problems(&pruned(&repo, &before), "shop");
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both[0].starts_with("`services/shop/key.env` is encrypted by git-crypt"), "{both:?}");
+    assert!(both[1].starts_with("`services/shop/age.env` is encrypted by age"), "{both:?}");
     assert_eq!(problems(&work, "lone"), [""; 0]);
 }
 

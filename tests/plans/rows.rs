@@ -170,7 +170,7 @@ fn inline_content_is_a_recreate() {
         [
             "blog changed",
             "  modified blog/compose.yml",
-            "  recreate inline: blog/compose.yml:17 (a plain `up` does not apply it)"
+            "  recreate inline: blog/compose.yml:17 (`up` alone would keep the old container)"
         ]
     );
 }

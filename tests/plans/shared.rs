@@ -313,7 +313,7 @@ fn every_shared_file_stays_for_a_project_whose_record_does_not_say_what_it_reads
     assert_eq!(
         notes,
         [
-            "2 shared files stay on the host: an older version deployed services/blog and did not record what it reads",
+            "2 shared files stay on the host: an older version of ghdeploy deployed services/blog and did not record what it reads",
             "services/blog is no longer in the repository and stays as it is on the host"
         ]
     );

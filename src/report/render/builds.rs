@@ -67,7 +67,12 @@ impl Render for Builds {
         } else if all == 0 {
             writeln!(w, "### ghdeploy: no image needs to be built\n")?;
         } else {
-            writeln!(w, "### ghdeploy: {built} of {all} images built from {}\n", code(&commit(&self.sha)))?;
+            writeln!(
+                w,
+                "### ghdeploy: {built} of {} built from {}\n",
+                count(all, "image"),
+                code(&commit(&self.sha))
+            )?;
         }
         if all > 0 {
             writeln!(w, "| project | service | result | tags | digest |\n| --- | --- | --- | --- | --- |")?;

@@ -56,7 +56,7 @@ fn text_of_release(w: &mut dyn Write, past: &PastRelease, style: Style) -> io::R
     write!(w, "  {}", style.ink(Ink::Heading, format!("release {}", release.release)))?;
     let id = release.commit.as_deref().map(|id| format!("commit {}", commit(id)));
     let actor = release.actor.as_deref().map(|actor| name(actor).into_owned());
-    let back = release.back_to.map(|release| format!("back to release {release}"));
+    let back = release.back_to.map(|release| format!("rollback to release {release}"));
     let at = name(&release.at).into_owned();
     for part in std::iter::once(at).chain(actor).chain(id).chain(back) {
         write!(w, "  {part}")?;
@@ -80,7 +80,7 @@ fn text_of_release(w: &mut dyn Write, past: &PastRelease, style: Style) -> io::R
 fn markdown_of_release(w: &mut dyn Write, past: &PastRelease) -> io::Result<()> {
     let release = &past.release;
     let cell = |text: Option<&str>| text.map(code).unwrap_or_default();
-    let back = release.back_to.map(|back| format!(", back to {back}")).unwrap_or_default();
+    let back = release.back_to.map(|back| format!(" (rollback to {back})")).unwrap_or_default();
     let id = release.commit.as_deref().map(commit);
     let projects = past_projects(release, code);
     writeln!(
@@ -107,7 +107,7 @@ mod tests {
     fn the_last_release_comes_first_and_one_that_is_no_longer_kept_says_so() {
         insta::assert_snapshot!(text(&samples::history()), @"
         host web
-          release 4  2026-01-04T10:00:00Z  ann  commit 1a2b3c4d5e  back to release 2
+          release 4  2026-01-04T10:00:00Z  ann  commit 1a2b3c4d5e  rollback to release 2
             blog; shop new
           release 3  2026-01-03T10:00:00Z  ann  commit 1a2b3c4d5e
             blog; shop failed, rolled back
@@ -129,7 +129,7 @@ mod tests {
 
         | release | made | by | commit | projects | kept |
         | --- | --- | --- | --- | --- | --- |
-        | 4, back to 2 | `2026-01-04T10:00:00Z` | `ann` | `1a2b3c4d5e` | `blog`, `shop` new | yes |
+        | 4 (rollback to 2) | `2026-01-04T10:00:00Z` | `ann` | `1a2b3c4d5e` | `blog`, `shop` new | yes |
         | 3 | `2026-01-03T10:00:00Z` | `ann` | `1a2b3c4d5e` | `blog`, `shop` failed, rolled back | yes |
         | 2 | `2026-01-02T10:00:00Z` | `ann` | `1a2b3c4d5e` | `blog`, `shop` new | no |
 

@@ -59,7 +59,7 @@ impl Render for Verdict {
                 writeln!(w, "- {} {}{at}", code(&found.name), code(&found.says))?;
             }
             if requirement.found.len() > markdown::LISTED {
-                writeln!(w, "- and {} more", requirement.found.len() - markdown::LISTED)?;
+                writeln!(w, "- and {}", count(requirement.found.len() - markdown::LISTED, "more result"))?;
             }
             writeln!(w)?;
         }
@@ -92,7 +92,7 @@ fn text_of_requirement(w: &mut dyn Write, shown: &Requirement, style: Style) -> 
         }
     }
     if shown.found.len() > LISTED && (shown.standing != Standing::Proven || style.verbose) {
-        writeln!(w, "             and {} more", shown.found.len() - LISTED)?;
+        writeln!(w, "             and {}", count(shown.found.len() - LISTED, "more result"))?;
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ pub(in crate::report) fn files(w: &mut dyn Write, files: &[FileChange], style: S
     let listed = if style.verbose { odd.len() } else { LISTED };
     odd.iter().take(listed).try_for_each(|file| line(w, file, style))?;
     if odd.len() > listed {
-        writeln!(w, "  {} and {} more like these", style.ink(Ink::Warning, "!"), odd.len() - listed)?;
+        let more = count(odd.len() - listed, "other file");
+        writeln!(w, "  {} and {more} like these", style.ink(Ink::Warning, "!"))?;
     }
     Ok(())
 }

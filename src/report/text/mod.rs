@@ -16,7 +16,7 @@ use crate::plan::Action;
 
 use super::escape::name;
 use super::style::{Ink, Style};
-use super::wording::{ReasonText, action_result, cause, subject, when};
+use super::wording::{ReasonText, action_result, cause, count, subject, when};
 use super::workflow::{END_GROUP, group};
 
 /// Writes hooks, with their results if these are known.
@@ -139,7 +139,8 @@ fn reasons(w: &mut dyn Write, causes: &[ReasonText], indent: usize, style: Style
         }
     }
     if causes.len() > shown {
-        write!(w, "  {}", style.ink(Ink::Faint, format!("and {} more", causes.len() - shown)))?;
+        let more = count(causes.len() - shown, "other cause");
+        write!(w, "  {}", style.ink(Ink::Faint, format!("and {more}")))?;
     }
     writeln!(w)
 }

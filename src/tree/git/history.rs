@@ -151,7 +151,7 @@ impl Repository {
     /// The message of git, which never holds the token.
     pub fn fetch(&self, commits: &[&str], depth: Depth, login: Option<Login<'_>>) -> Result<(), String> {
         if !commits.iter().all(|commit| is_name(commit)) {
-            return Err("that is no name of a commit".to_owned());
+            return Err("that is not the name of a commit".to_owned());
         }
         self.ask_origin(login, &|command| {
             // Gives up on a server that is silent for half a minute.

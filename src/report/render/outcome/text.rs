@@ -110,7 +110,7 @@ mod tests {
           ~ services/traefik/entry.sh  (executable bit)
           ~ shared/tz.env
           ! services/traefik/traefik.yml  (drift: changed on the host)
-          done     signal  proxy (SIGHUP)       services/traefik/traefik.yml  (services/traefik/compose.yml:9)  and 1 more
+          done     signal  proxy (SIGHUP)       services/traefik/traefik.yml  (services/traefik/compose.yml:9)  and 1 other cause
           done     exec    sidecar (reload -q)  shared/tz.env  (shared/common.yml:3)  owed since release 40
           done     remove  old                  services/traefik/compose.yml:1
 

@@ -84,7 +84,7 @@ mod tests {
           ~ services/traefik/entry.sh  (executable bit)
           ~ shared/tz.env
           ! services/traefik/traefik.yml  (drift: changed on the host)
-          signal  proxy (SIGHUP)       services/traefik/traefik.yml  (services/traefik/compose.yml:9)  and 1 more
+          signal  proxy (SIGHUP)       services/traefik/traefik.yml  (services/traefik/compose.yml:9)  and 1 other cause
           exec    sidecar (reload -q)  shared/tz.env  (shared/common.yml:3)  owed since release 40
           remove  old                  services/traefik/compose.yml:1
 
@@ -219,7 +219,7 @@ mod tests {
           ~ </details>```\n# x
           ~ \u{202e}fdp.exe
           ~ \u{3a}
-          restart  \u{3a}:set-output name=x::y  \u{3a}:set-output name=x::y  (\u{3a}:set-output name=x::y:1)  and 1 more
+          restart  \u{3a}:set-output name=x::y  \u{3a}:set-output name=x::y  (\u{3a}:set-output name=x::y:1)  and 1 other cause
           exec     \u{3a}:set-output name=x::y (\u{3a}:set-output name=x::y)  :1
           error: \u{3a}:set-output name=x::y
             --> \u{3a}:set-output name=x::y:1:1

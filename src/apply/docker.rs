@@ -159,22 +159,6 @@ impl<'a> Docker<'a> {
         self.last_seen.lock().await.clone()
     }
 
-    /// Those of `services` that still have a container from before.
-    ///
-    /// # Errors
-    ///
-    /// When Docker does not answer.
-    pub(super) async fn kept<'s>(&self, project: &str, services: &'s [String]) -> Result<Vec<&'s str>> {
-        let old: BTreeSet<&str> =
-            self.before().await?.iter().map(|container| container.id.as_str()).collect();
-        let now = self.containers().await?;
-        let is_kept = |service: &&str| {
-            now.iter()
-                .any(|container| container.is_of(project, service) && old.contains(container.id.as_str()))
-        };
-        Ok(services.iter().map(String::as_str).filter(is_kept).collect())
-    }
-
     /// Facts about images, by their names or ids; images that Docker does not know are left out.
     pub(super) async fn images(&self, names: &BTreeSet<String>) -> Vec<ImageFacts> {
         let names = names.iter().map(String::as_str);

@@ -10,7 +10,7 @@ use super::failure::{Failure, ProjectFailureKind};
 use super::health::{Expectation, HealthVerdict, HealthWatch, Unhealthy};
 use super::namespaces::{BadProvider, bad_providers};
 use super::run::ProjectRun;
-use super::steps::{Blame, Only, Operation, Step, Up, with_dependencies};
+use super::steps::{Blame, Only, Operation, Step, Up, was_touched, with_dependencies};
 use super::stop::StopRequest;
 use super::swap::{restore, restore_well};
 use super::words::is_of_docker;
@@ -43,19 +43,21 @@ pub(super) struct StepFailure {
     pub(super) failure: Failure,
     /// What it blames; never [`Blame::Service`].
     pub(super) blames: Blame,
+    /// The steps that have begun, this one included.
+    pub(super) begun: Vec<Step>,
 }
 
 impl ProjectRun<'_> {
     /// Carries steps out, one after the other, up to the first that fails.
     pub(super) async fn carry_out(&self, steps: &[Step], direction: Direction) -> Result<(), StepFailure> {
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
             self.step(step, direction).await.map_err(|(failure, unhealthy)| {
                 let blames = match (step.blames, self.action_of(&unhealthy)) {
                     (Blame::Service, action) => Blame::Action(action.unwrap_or(0)),
                     (Blame::Action(_), Some(action)) => Blame::Action(action),
                     (blames, _) => blames,
                 };
-                StepFailure { failure, blames }
+                StepFailure { failure, blames, begun: steps[..=number].to_vec() }
             })?;
         }
         Ok(())
@@ -71,12 +73,11 @@ impl ProjectRun<'_> {
 
     async fn step(&self, step: &Step, direction: Direction) -> Result<(), (Failure, Vec<Unhealthy>)> {
         let plain = |failure: Failure| (failure, Vec::new());
-        let project = &self.work.state.project;
         let services: Vec<&str> = match step.only {
             Only::All => step.services.iter().map(String::as_str).collect(),
-            Only::Kept => {
-                let kept = self.host.docker.kept(project, &step.services).await;
-                kept.map_err(|error| plain(error.into()))?
+            Only::Kept | Only::Touched => {
+                let taking_part = self.taking_part(step).await;
+                taking_part.map_err(|error| plain(error.into()))?
             }
         };
         if services.is_empty() && !step.services.is_empty() {
@@ -146,6 +147,20 @@ impl ProjectRun<'_> {
             unhealthy.push(Unhealthy { service, container, why, is_late: false });
         }
         (failure, unhealthy)
+    }
+
+    /// Those services of a step that take part, as the containers are now.
+    async fn taking_part<'s>(&self, step: &'s Step) -> Result<Vec<&'s str>> {
+        let before = self.host.docker.before().await?;
+        let now = self.host.docker.containers().await?;
+        let project = &self.work.state.project;
+        let is_old = |container: &Container| before.iter().any(|old| old.id == container.id);
+        let takes_part = |service: &&str| match step.only {
+            Only::All => true,
+            Only::Kept => now.iter().any(|container| container.is_of(project, service) && is_old(container)),
+            Only::Touched => was_touched(self.work, service, before, &now),
+        };
+        Ok(step.services.iter().map(String::as_str).filter(takes_part).collect())
     }
 
     /// Makes the engine's calls for an operation.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, ProjectFailureKind};
 use super::run::{ProjectRun, failed, outcome_of};
-use super::steps::{self, Blame};
+use super::steps::{self, Blame, Step};
 use super::swap::{restore, swap};
 use crate::base::error::{Error, Exit};
 use crate::base::manifest::{Entry, Manifest};
@@ -69,7 +69,8 @@ impl ProjectRun<'_> {
 
     /// Carries the actions out and waits until the services are healthy.
     async fn act(&self) -> Result<(), StepFailure> {
-        let at_first = |error: Error| StepFailure { failure: error.into(), blames: Blame::Action(0) };
+        let at_first =
+            |error: Error| StepFailure { failure: error.into(), blames: Blame::Action(0), begun: Vec::new() };
         self.host.records.write_acting(self.work).await.map_err(at_first)?;
         for holder in self.made_way() {
             self.host.records.write_parked(holder).await.map_err(at_first)?;
@@ -96,7 +97,7 @@ impl ProjectRun<'_> {
     /// The outcome after an action failed or a stop was requested among them.
     async fn failed_to_act(&self, failure: StepFailure) -> ProjectOutcome {
         let plan = &self.work.plan;
-        let StepFailure { mut failure, blames } = failure;
+        let StepFailure { mut failure, blames, begun } = failure;
         if failure.kind == ProjectFailureKind::Stopped {
             let mut outcome = failed(plan, ProjectResult::Interrupted, failure);
             self.report_hooks(&mut outcome).await;
@@ -106,7 +107,7 @@ impl ProjectRun<'_> {
         if failure.logs.is_empty() && self.host.task.settings.log_lines > 0 {
             failure.logs = self.logs_of_failed().await;
         }
-        let (failure, result) = match self.roll_back(blames != Blame::Beforehand).await {
+        let (failure, result) = match self.roll_back(&begun).await {
             Ok(()) => (failure, ProjectResult::RolledBack),
             Err(why) => (failure.and(why), ProjectResult::Unknown),
         };
@@ -126,17 +127,17 @@ impl ProjectRun<'_> {
         outcome
     }
 
-    /// Undoes the run: files, images, containers, records. Unless a service `has_acted`, none is touched.
-    async fn roll_back(&self, has_acted: bool) -> Result<(), Failure> {
+    /// Undoes the run, of which these steps have begun: files, images, containers, records.
+    async fn roll_back(&self, begun: &[Step]) -> Result<(), Failure> {
         self.report("roll back");
         if let Some(way_back) = &self.work.way_back {
-            return self.go_back(way_back, has_acted).await;
+            return self.go_back(way_back, begun).await;
         }
         let because = |failure: Failure| Failure::rollback(&failure.words());
         let before = self.host.docker.before().await.map_err(|error| because(error.into()))?;
-        let steps = steps::rollback(self.work, before, has_acted);
+        let steps = steps::rollback(self.work, before, begun);
         self.carry_out(&steps, Direction::Back).await.map_err(|failed| because(failed.failure))?;
-        for holder in self.made_way().filter(|_| has_acted) {
+        for holder in self.made_way() {
             self.host.records.write_unparked(holder).await.map_err(|error| because(error.into()))?;
         }
         // Its services run with shared files that other projects keep: what was recorded while they act
@@ -149,7 +150,7 @@ impl ProjectRun<'_> {
     }
 
     /// Brings the last version back that was well. An earlier run has left what was there before this one.
-    async fn go_back(&self, way_back: &WayBack, has_acted: bool) -> Result<(), Failure> {
+    async fn go_back(&self, way_back: &WayBack, begun: &[Step]) -> Result<(), Failure> {
         let name = self.work.name();
         let command = way_back.release.map(|release| {
             let name = shlex::try_quote(name).unwrap_or(name.into());
@@ -162,10 +163,10 @@ impl ProjectRun<'_> {
         }
         let before =
             self.host.docker.before().await.map_err(|error| because(&Failure::from(error).words()))?;
-        let steps = steps::rollback(self.work, before, has_acted);
+        let steps = steps::rollback(self.work, before, begun);
         let done = self.carry_out(&steps, Direction::Back).await;
         done.map_err(|failed| because(&failed.failure.words()))?;
-        for holder in self.made_way().filter(|_| has_acted) {
+        for holder in self.made_way() {
             let written = self.host.records.write_unparked(holder).await;
             written.map_err(|error| because(&Failure::from(error).words()))?;
         }

@@ -44,6 +44,16 @@ pub fn while_acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[A
             new.iter().filter(|path| !recorded.reads.iter().flatten().any(|old| old == *path)).cloned(),
         );
     }
+    // A service that is about to get its first container: a later version may lack it, and has to remove it.
+    for action in actions.iter().filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate))
+    {
+        let Some((name, state)) =
+            action.service.as_ref().and_then(|service| wanted.services.get_key_value(service))
+        else {
+            continue;
+        };
+        record.services.entry(name.clone()).or_insert_with(|| state.clone());
+    }
     for action in actions {
         let of = |(name, _): &(&String, &mut ServiceState)| {
             action.service.as_deref().is_none_or(|service| service == *name)
@@ -52,14 +62,19 @@ pub fn while_acting(recorded: &ProjectState, wanted: &ProjectState, actions: &[A
             invalidate(service, &action.kind);
             // Only then is a recreate under way for which Compose sees no reason.
             let wanted = wanted.services.get(name).and_then(|wanted| wanted.unhashed.as_ref());
-            if action.kind == ActionKind::Recreate
-                || action.kind != ActionKind::None && service.unhashed.as_ref() != wanted
-            {
+            let makes = !matches!(action.kind, ActionKind::None | ActionKind::Remove | ActionKind::Down);
+            if action.kind == ActionKind::Recreate || makes && service.unhashed.as_ref() != wanted {
                 service.unhashed = service.unhashed.as_ref().map(|_| INVALID.to_owned());
             }
         }
     }
     record
+}
+
+/// Whether it is unknown how the containers of a service are defined: a run was interrupted while they acted.
+#[must_use]
+pub fn is_unknown(record: &ServiceState) -> bool {
+    record.definition == INVALID
 }
 
 fn invalidate(record: &mut ServiceState, kind: &ActionKind) {
@@ -71,9 +86,16 @@ fn invalidate(record: &mut ServiceState, kind: &ActionKind) {
         }
         ActionKind::Exec { argv } => invalidate_inputs(record, &reaction_key(&Reaction::Exec(argv.clone()))),
         ActionKind::Build => record.build = Some(INVALID.to_owned()),
-        ActionKind::Up | ActionKind::Recreate | ActionKind::Remove | ActionKind::Down => {
+        ActionKind::Up | ActionKind::Recreate => {
             INVALID.clone_into(&mut record.definition);
             record.inputs.values_mut().for_each(|digest| INVALID.clone_into(digest));
+        }
+        // As long as the container is there, it was made of the same.
+        ActionKind::Remove | ActionKind::Down => {
+            INVALID.clone_into(&mut record.definition);
+            let made_of = reaction_key(&Reaction::Recreate);
+            let inputs = record.inputs.iter_mut().filter(|(key, _)| **key != made_of);
+            inputs.for_each(|(_, digest)| INVALID.clone_into(digest));
         }
     }
 }

@@ -171,10 +171,13 @@ fn needs(
             let holders =
                 containers.iter().filter(|container| !is_own(container) && need.is_held_by(container));
             for container in holders {
-                match holder(works, work, container, need, deployed) {
+                match holder(works, work, (name, need), container, deployed) {
                     Holder::MakesWay(holder) => {
                         match makes_way.iter_mut().find(|known| known.id == holder.id) {
-                            Some(known) => known.has_name |= holder.has_name,
+                            Some(known) => {
+                                known.has_name |= holder.has_name;
+                                known.needed_by.extend(holder.needed_by);
+                            }
                             None => makes_way.push(holder),
                         }
                     }
@@ -193,8 +196,8 @@ fn needs(
 fn holder<'a>(
     works: &[ProjectWork],
     work: &ProjectWork,
+    (needing, need): (&str, Need<'_>),
     container: &ListedContainer,
-    need: Need<'_>,
     deployed: &Deployed,
 ) -> Holder<'a> {
     let ListedContainer { project, service, name, .. } = container;
@@ -242,6 +245,7 @@ fn holder<'a>(
             project: owner.name().to_owned(),
             path: path.clone(),
             has_name: matches!(need, Need::Name(_)),
+            needed_by: [needing.to_owned()].into(),
             runs: !matches!(
                 container.state,
                 ContainerState::Created | ContainerState::Exited | ContainerState::Dead

@@ -24,7 +24,7 @@ mod work;
 
 pub(crate) use actions::shares_namespace;
 pub use host::{Origin, PlanOptions, host};
-pub use invalidate::while_acting;
+pub use invalidate::{is_unknown, while_acting};
 pub use making_way::{held_by_others, may_be_held};
 pub use order::circles;
 pub use problems::{damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};

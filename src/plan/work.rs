@@ -1,6 +1,6 @@
 //! A plan with everything that carrying it out takes and no reader of the plan needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::containers::Standing;
@@ -53,7 +53,8 @@ pub struct ProjectWork {
     pub standings: BTreeMap<String, Standing>,
     /// Images that are tagged again before services act: id and name.
     pub images: Vec<(String, String)>,
-    /// Containers that hold a name or a port which its new containers need. They are stopped before those come up.
+    /// Containers that hold a name or a port which its new containers need. They are stopped before those come up, as
+    /// are the containers of services that are removed.
     pub makes_way: Vec<MakesWay>,
     /// Where a failure leads back to; `None`: to what was there before the run.
     pub way_back: Option<WayBack>,
@@ -74,6 +75,8 @@ pub struct MakesWay {
     pub path: String,
     /// Whether the new container needs its name.
     pub has_name: bool,
+    /// The services whose new containers need something that only one container can have, as far as that is known.
+    pub needed_by: BTreeSet<String>,
     /// Whether it runs.
     pub runs: bool,
 }

@@ -36,6 +36,9 @@ pub struct Container {
     pub started: String,
     /// Grace period when it is stopped, in seconds; `None`: Docker's default.
     pub stop_timeout: Option<i64>,
+    /// Its restart policy, in Docker's word; empty if it is unknown.
+    #[serde(default)]
+    pub restart_policy: String,
     /// Result of its healthcheck; `None` without one.
     pub health: Option<HealthStatus>,
     /// Its healthcheck, be it from the definition or from the image.
@@ -94,6 +97,18 @@ impl Container {
     #[must_use]
     pub fn is_of(&self, project: &str, service: &str) -> bool {
         self.project == project && self.service == service
+    }
+
+    /// Its name without the slash.
+    #[must_use]
+    pub fn plain_name(&self) -> &str {
+        self.name.trim_start_matches('/')
+    }
+
+    /// The first 12 digits of its id, by which Docker lists it.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
     }
 
     /// Whether it exited with status 0.

@@ -43,6 +43,7 @@ mod reach;
 mod reactions;
 mod readme;
 mod registry;
+mod renames;
 mod reports;
 mod resources;
 mod rollback;

@@ -136,6 +136,9 @@ impl Projects {
         misses.extend(host.pending.keys().map(|unit| format!("{unit} is pending")));
         for project in &wanted.projects {
             let recorded = host.state.as_ref().map(|state| &state["projects"][&project.name]["services"]);
+            let own = host.containers.iter().filter(|container| container.project == project.model.name);
+            let left = own.filter(|container| !project.model.services.contains_key(&container.service));
+            misses.extend(left.map(|container| format!("{}/{} is left", project.name, container.service)));
             for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
                 if recorded.is_none_or(|services| services[name].is_null()) {
                     misses.push(format!("{}/{name} is not recorded", project.name));
@@ -146,6 +149,9 @@ impl Projects {
                     misses.push(format!("{}/{name} does not run", project.name));
                     continue;
                 };
+                if container.is_stopped {
+                    misses.push(format!("{}/{name} is stopped", project.name));
+                }
                 let reactions = Reactions::new(&project.model, service);
                 let input = |path: &RootPath| {
                     *reactions.to(path) != Reaction::None

@@ -72,6 +72,7 @@ impl Host {
                         if argv[0] == "restart" {
                             container.runs_for = ends;
                             container.started = clock;
+                            container.is_stopped = false;
                         }
                     }
                 }
@@ -99,9 +100,11 @@ impl Host {
             && self.containers[at].image == image
             && defined(&self.containers[at].created) == defined(&self.files)
         {
-            if !self.is_poisoned(&self.containers[at]) && self.containers[at].runs_for != Some(0) {
+            let container = &self.containers[at];
+            if !self.is_poisoned(container) && container.runs_for != Some(0) && !container.is_stopped {
                 return;
             }
+            self.containers[at].is_stopped = false;
             self.clock += 1;
             self.containers[at].seen = self.files.clone();
             self.containers[at].runs_for = self.one_shots.get(service).copied();
@@ -120,8 +123,23 @@ impl Host {
             seen: self.files.clone(),
             runs_for: self.one_shots.get(service).copied(),
             started: self.clock,
+            is_stopped: false,
             image,
         });
+    }
+
+    /// Stops a container, or starts it with the files that lie there.
+    pub(crate) fn set_stopped(&mut self, id: &str, is_stopped: bool) {
+        self.clock += 1;
+        let (files, clock) = (self.files.clone(), self.clock);
+        let own = self.containers.iter_mut().find(|container| container.id == id);
+        if let Some(container) = own.filter(|container| container.is_stopped != is_stopped) {
+            container.is_stopped = is_stopped;
+            if !is_stopped {
+                container.seen = files;
+                container.started = clock;
+            }
+        }
     }
 
     /// Every container, as the facts list it.
@@ -132,6 +150,7 @@ impl Host {
         }
         let line = |container: &Container| {
             let (state, status) = match container.runs_for {
+                _ if container.is_stopped => ("exited", "Exited (137) 3 hours ago"),
                 _ if self.is_poisoned(container) => ("exited", "Exited (1) 3 hours ago"),
                 Some(0) => ("exited", "Exited (0) 3 hours ago"),
                 _ => ("running", "Up 3 hours"),
@@ -151,6 +170,7 @@ impl Host {
         let mut events = Vec::new();
         for container in &self.containers {
             let (state, code) = match container.runs_for {
+                _ if container.is_stopped => ("exited", 137),
                 _ if self.is_poisoned(container) => ("exited", 1),
                 Some(0) => ("exited", 0),
                 _ => ("running", 0),

@@ -164,6 +164,10 @@ fn judge_project(case: &Case, run: &Run, name: &str, result: ProjectResult, wron
             .collect()
     };
     wrong.unless(services(before) == services(after), "services are said to be as before, and are not");
+    wrong.unless(
+        !after.containers.iter().any(|container| container.project == name && container.is_stopped),
+        "a container stays stopped",
+    );
 }
 
 /// Checks what a stopped run must have done.

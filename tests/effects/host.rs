@@ -21,6 +21,8 @@ pub(crate) struct Container {
     /// How often it is listed until it has exited; `None`: it keeps running.
     pub(crate) runs_for: Option<u32>,
     pub(crate) started: u64,
+    /// Whether `docker stop` has stopped it.
+    pub(crate) is_stopped: bool,
     /// The image that it runs.
     pub(crate) image: u32,
 }
@@ -178,6 +180,12 @@ impl Host {
                 if half { refused("it stopped half way") } else { ok() }
             }
             ["list", ..] => ok(),
+            ["docker", what @ ("stop" | "start"), ids @ ..] => {
+                for id in ids {
+                    self.set_stopped(id, *what == "stop");
+                }
+                ok()
+            }
             ["docker", ..] => ok(),
             ["remove", project, service] => {
                 self.containers

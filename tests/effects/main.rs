@@ -13,6 +13,7 @@ mod order;
 mod peer;
 mod pulls;
 mod real_driver;
+mod removals;
 mod setbacks;
 mod sources;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,7 @@
 //! What plans mean in steps and in Compose's commands, whole lists at a time.
 
 use ghdeploy::apply::engine::{Compose, Engine as _};
-use ghdeploy::apply::steps::{Only, Step, forward, rollback, take_down};
+use ghdeploy::apply::steps::{Only, Operation, Step, forward, rollback, take_down};
 use ghdeploy::plan::ProjectWork;
 use ghdeploy::state::container::{Container, ContainerState};
 
@@ -43,6 +43,7 @@ fn container(service: &str, state: ContainerState) -> Container {
         image_name: format!("{service}:1"),
         state,
         stop_timeout: (service == "cache").then_some(0),
+        restart_policy: "always".to_owned(),
         ..Container::default()
     }
 }
@@ -57,7 +58,11 @@ fn containers() -> Vec<Container> {
 fn written(steps: &[Step], work: &ProjectWork, before: &[Container]) -> String {
     let mut text = String::new();
     for step in steps {
-        let kept = if step.only == Only::Kept { ", where the old container is kept" } else { "" };
+        let kept = match step.only {
+            Only::All => "",
+            Only::Kept => ", where the old container is kept",
+            Only::Touched => ", where the old container is kept and was touched",
+        };
         text += &format!("{step}{kept}; blames {:?}\n", step.blames);
         let services: Vec<&str> = step.services.iter().map(String::as_str).collect();
         for call in Compose.calls(&step.operation, &services, work, before) {
@@ -81,20 +86,23 @@ fn every_kind_of_action_has_its_place_in_the_steps() {
             docker compose build app
         hook `before` app; blames Beforehand
             docker compose run --rm -T --no-deps --name blog.app.hook app ./migrate (at most 60 s)
+        stop blog-old-1; blames Action(0)
+            docker update --restart unless-stopped old-id
+            docker stop old-id
         up app, new; blames Action(1)
-            docker compose up -d --quiet-pull new
-            docker compose up -d --quiet-pull --no-deps app
+            docker compose up -d --quiet-pull --remove-orphans=false new
+            docker compose up -d --quiet-pull --no-deps --remove-orphans=false app
         restart cache, where the old container is kept; blames Action(3)
             docker compose restart --no-deps --timeout 1 cache
         signal proxy; blames Action(4)
             docker compose kill -s SIGHUP proxy
-        remove old; blames Action(5)
-            stop and remove the containers of old
         wait until healthy; blames Service
         hook `after` app; blames Afterwards
             docker compose exec -T app ./warm-cache (at most 300 s)
+        remove old; blames Action(5)
+            stop and remove the containers of old
         ");
-    insta::assert_snapshot!(written(&rollback(work, &before, true), work, &before), @"
+    insta::assert_snapshot!(written(&rollback(work, &before, &forward(work, &before)), work, &before), @"
         remove new; blames Afterwards
             stop and remove the containers of new
         restore files; blames Afterwards
@@ -109,11 +117,18 @@ fn every_kind_of_action_has_its_place_in_the_steps() {
         tag proxy:1; blames Afterwards
             docker tag sha256:proxy proxy:1
         clear up after an interrupted recreate; blames Afterwards
-        up app, cache, proxy, old; blames Afterwards
-            docker compose up -d --no-build --pull never cache proxy old
-            docker compose up -d --no-build --pull never --no-deps app
-        restart app, cache, proxy, old, where the old container is kept; blames Afterwards
-            docker compose restart --no-deps app proxy old
+        start blog-old-1 again; blames Afterwards
+            docker update --restart always old-id
+            docker start old-id
+        up app, cache, proxy; blames Afterwards
+            docker compose up -d --no-build --pull never --remove-orphans=false cache proxy
+            docker compose up -d --no-build --pull never --no-deps --remove-orphans=false app
+        up old; blames Afterwards
+            docker compose up -d --no-build --pull never --remove-orphans=false old
+        restart proxy, where the old container is kept; blames Afterwards
+            docker compose restart --no-deps proxy
+        restart app, cache, where the old container is kept and was touched; blames Afterwards
+            docker compose restart --no-deps app
             docker compose restart --no-deps --timeout 1 cache
         wait until healthy; blames Afterwards
         ");
@@ -126,7 +141,7 @@ fn a_failure_before_anything_acts_restores_files_and_tags_only() {
     repo.write("blog/app.conf", "2");
     let work = repo.plan(&host);
     let (work, before) = (work.project("blog").unwrap(), containers());
-    insta::assert_snapshot!(written(&rollback(work, &before, false), work, &before), @"
+    insta::assert_snapshot!(written(&rollback(work, &before, &[]), work, &before), @"
         restore files; blames Afterwards
         tag app:1; blames Afterwards
             docker tag sha256:app app:1
@@ -180,7 +195,7 @@ fn a_new_project_is_removed_when_it_fails() {
         hook `after` app; blames Afterwards
             docker compose exec -T app ./warm-cache (at most 300 s)
         ");
-    insta::assert_snapshot!(written(&rollback(work, &[], true), work, &[]), @"
+    insta::assert_snapshot!(written(&rollback(work, &[], &forward(work, &[])), work, &[]), @"
         remove app; blames Afterwards
             stop and remove the containers of app
         remove cache; blames Afterwards
@@ -223,5 +238,87 @@ fn a_project_whose_files_are_gone_already_is_taken_down_by_its_labels() {
             stop and remove the containers of old
         remove proxy; blames Action(0)
             stop and remove the containers of proxy
+        ");
+}
+
+/// A project whose database gets another name, and whose hook needs it.
+fn renamed_database() -> (Projects, ghdeploy::state::deployed::Deployed) {
+    let compose = |database: &str, image: &str| {
+        format!(
+            "x-ghdeploy: {{hooks: {{before: {{service: app, run: [./migrate]}}}}}}\nservices:\n  app: {{image: '{image}', depends_on: [{database}]}}\n  {database}: {{image: 'db:1', volumes: ['data:/data']}}\nvolumes: {{data: }}\n"
+        )
+    };
+    let repo = Projects::new(&[("blog/compose.yml", &compose("db", "app:1"))]);
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &compose("database", "app:2"));
+    (repo, host)
+}
+
+#[test]
+fn what_a_hook_needs_does_not_start_beside_what_it_replaces() {
+    let (repo, host) = renamed_database();
+    let work = repo.plan(&host);
+    let work = work.project("blog").unwrap();
+    let before = ["app", "db"].map(|service| container(service, ContainerState::Running));
+    let steps = forward(work, &before);
+    insta::assert_snapshot!(written(&steps, work, &before), @"
+        clear up after an interrupted recreate; blames Action(0)
+        stop blog-db-1; blames Action(0)
+            docker update --restart unless-stopped db-id
+            docker stop db-id
+        hook `before` app; blames Beforehand
+            docker compose run --rm -T --no-deps --name blog.app.hook app ./migrate (at most 300 s)
+        up app, database; blames Action(0)
+            docker compose up -d --quiet-pull --remove-orphans=false app database
+        wait until healthy; blames Service
+        remove db; blames Action(2)
+            stop and remove the containers of db
+        ");
+    // The hook fails: only what was stopped starts again.
+    let begun: Vec<Step> = steps.into_iter().take(3).collect();
+    insta::assert_snapshot!(written(&rollback(work, &before, &begun), work, &before), @"
+        remove database; blames Afterwards
+            stop and remove the containers of database
+        restore files; blames Afterwards
+        tag app:1; blames Afterwards
+            docker tag sha256:app app:1
+        tag db:1; blames Afterwards
+            docker tag sha256:db db:1
+        start blog-db-1 again; blames Afterwards
+            docker update --restart always db-id
+            docker start db-id
+        wait until healthy; blames Afterwards
+        ");
+}
+
+#[test]
+fn all_containers_of_a_scaled_service_stop_at_once_and_one_that_was_stopped_stays_so() {
+    let (repo, host) = renamed_database();
+    let work = repo.plan(&host);
+    let work = work.project("blog").unwrap();
+    let db = |number: usize, state| Container {
+        id: format!("db-{number}"),
+        name: format!("/blog-db-{number}"),
+        ..container("db", state)
+    };
+    let before = [
+        container("app", ContainerState::Running),
+        db(1, ContainerState::Running),
+        db(2, ContainerState::Running),
+        db(3, ContainerState::Exited),
+    ];
+    let is_about_them = |step: &Step| matches!(step.operation, Operation::Park(_) | Operation::Unpark(_));
+    let mut steps = forward(work, &before);
+    steps.extend(rollback(work, &before, &forward(work, &before)));
+    steps.retain(is_about_them);
+    insta::assert_snapshot!(written(&steps, work, &before), @"
+        stop blog-db-1, blog-db-2; blames Action(0)
+            docker update --restart unless-stopped db-1 db-2
+            docker stop db-1 db-2
+        start blog-db-1, blog-db-2 again; blames Afterwards
+            docker update --restart always db-1
+            docker start db-1
+            docker update --restart always db-2
+            docker start db-2
         ");
 }

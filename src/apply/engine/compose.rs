@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Call, Engine};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
 use crate::compose::model::{Condition, Dependency, Hook, HookKind};
-use crate::plan::ProjectWork;
+use crate::plan::{ActionKind, MakesWay, ProjectWork};
 use crate::state::container::{Container, ContainerState};
 
 /// Platform of an image, as `docker image inspect` prints it, one line per image.
@@ -28,14 +28,15 @@ impl Engine for Compose {
             Operation::Tag { image, name, .. } => vec![docker(&["tag", image, name])],
             Operation::Hook(hook) => vec![run_hook(hook, &work.state.project)],
             Operation::Up(Up::Needed) => {
-                let up = compose(&["up", "-d", "--no-recreate"], services);
+                let argv = [&["up", "-d", "--no-recreate"], keep_orphans(work)].concat();
+                let up = compose(&argv, services);
                 unpause(services.iter().copied(), &work.state.project, before)
                     .into_iter()
                     .chain([up])
                     .collect()
             }
             Operation::Up(replaces) => {
-                let mut calls = unpark(services, work, before);
+                let mut calls = name_again(*replaces, services, work, before);
                 calls.extend(up(*replaces, services, work, before));
                 calls
             }
@@ -47,15 +48,9 @@ impl Engine for Compose {
             }
             Operation::Remove => services.iter().map(|service| Call::Remove((*service).to_owned())).collect(),
             Operation::Down => vec![compose(&["down"], &[])],
-            Operation::Park(holder) => {
-                let stop = holder.runs.then(|| docker(&["stop", &holder.id]));
-                let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.parked()]));
-                stop.into_iter().chain(rename).collect()
-            }
-            Operation::Unpark(holder) => {
-                let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.name]));
-                let start = holder.runs.then(|| docker(&["start", &holder.id]));
-                rename.into_iter().chain(start).collect()
+            Operation::Park(holders) => park(holders, before),
+            Operation::Unpark(holders) => {
+                holders.iter().flat_map(|holder| start_again(holder, before)).collect()
             }
             Operation::Heal
             | Operation::RestoreFiles
@@ -74,7 +69,9 @@ impl Engine for Compose {
     }
 
     fn is_missing(&self, output: &[String]) -> bool {
-        output.iter().any(|line| line.contains("No such container"))
+        // With several containers, each has an answer of its own.
+        let mut errors = output.iter().filter(|line| line.contains("Error")).peekable();
+        errors.peek().is_some() && errors.all(|line| line.contains("No such container"))
     }
 
     fn validate(&self) -> Call {
@@ -161,10 +158,18 @@ fn up(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container])
     calls.extend(unpause(comes_up.into_iter(), &work.state.project, before));
     for (no_deps, services) in [(&[][..], with), (&["--no-deps"][..], alone)] {
         if !services.is_empty() {
-            calls.push(compose(&[&["up", "-d"][..], options, no_deps].concat(), &services));
+            let argv = [&["up", "-d"][..], options, no_deps, keep_orphans(work)].concat();
+            calls.push(compose(&argv, &services));
         }
     }
     calls
+}
+
+/// The option of an `up` that leaves containers of removed services alone, whatever `COMPOSE_REMOVE_ORPHANS` says in
+/// the host's `.env`, which Compose reads since 2.27: they may have to come back.
+fn keep_orphans(work: &ProjectWork) -> &'static [&'static str] {
+    let removes = work.plan.actions.iter().any(|action| action.kind == ActionKind::Remove);
+    if removes { &["--remove-orphans=false"] } else { &[] }
 }
 
 /// `docker compose unpause` for those services that somebody has paused: an `up` would fail on them.
@@ -219,28 +224,74 @@ fn cure(new: &Container, containers: &[Container]) -> Option<Call> {
     let (old, name) = replaced(new)?;
     let others = || containers.iter().filter(|other| other.id != new.id);
     let is_old_there = others().any(|other| other.id.starts_with(old));
-    if is_old_there || others().any(|other| other.name.trim_start_matches('/') == name) {
+    if is_old_there || others().any(|other| other.plain_name() == name) {
         return (new.state == ContainerState::Created).then(|| docker(&["rm", &new.id]));
     }
     Some(docker(&["rename", &new.id, name]))
 }
 
+/// Docker's restart policy of a container.
+fn policy_of<'c>(holder: &MakesWay, before: &'c [Container]) -> &'c str {
+    let container = before.iter().find(|container| container.id.starts_with(&holder.id));
+    container.map(|container| container.restart_policy.as_str()).unwrap_or_default()
+}
+
+/// Stops containers that make way, all at once. Docker itself would start one of the policy `always` again when the
+/// host starts, but not one of `unless-stopped`. If a run is cut off, that policy is the same in all other respects.
+fn park(holders: &[MakesWay], before: &[Container]) -> Vec<Call> {
+    let running: Vec<&MakesWay> = holders.iter().filter(|holder| holder.runs).collect();
+    let always = running.iter().filter(|holder| policy_of(holder, before) == "always");
+    let always: Vec<&str> = always.map(|holder| holder.id.as_str()).collect();
+    let running: Vec<&str> = running.iter().map(|holder| holder.id.as_str()).collect();
+    let mut calls = Vec::new();
+    for (argv, ids) in [(&["update", "--restart", "unless-stopped"][..], always), (&["stop"], running)] {
+        if !ids.is_empty() {
+            calls.push(docker(&[argv, &ids].concat()));
+        }
+    }
+    let renamed = holders.iter().filter(|holder| holder.has_name);
+    calls.extend(renamed.map(|holder| docker(&["rename", &holder.id, &holder.parked()])));
+    calls
+}
+
+/// Gives a container that made way what [`park`] took from it.
+fn start_again(holder: &MakesWay, before: &[Container]) -> Vec<Call> {
+    let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.name]));
+    let is_always = holder.runs && policy_of(holder, before) == "always";
+    let update = is_always.then(|| docker(&["update", "--restart", "always", &holder.id]));
+    let start = holder.runs.then(|| docker(&["start", &holder.id]));
+    rename.into_iter().chain(update).chain(start).collect()
+}
+
 /// Calls that give the containers of `services` their names back which made way for others in a run that was
-/// interrupted. A name that another service of the project is to have stays free.
-fn unpark(services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Call> {
-    let is_its = |container: &&Container| {
-        container.project == work.state.project && services.contains(&container.service.as_str())
+/// interrupted. On the way forward, a name that another service of the project is to have stays free.
+fn name_again(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Call> {
+    let is_back = matches!(replaces, Up::Previous | Up::Return);
+    let own = |container: &&Container| container.project == work.state.project;
+    let is_its = |container: &&Container| services.contains(&container.service.as_str());
+    let back_to = match &work.way_back {
+        Some(way_back) => way_back.version.as_ref().map(|version| &version.state),
+        None => work.recorded.as_ref(),
     };
-    let is_free = |name: &str| before.iter().all(|other| other.name.trim_start_matches('/') != name);
+    // By then it has been removed, or has made way itself.
+    let is_gone = |other: &Container| {
+        if is_back {
+            own(&other) && back_to.is_none_or(|state| !state.services.contains_key(&other.service))
+        } else {
+            work.makes_way.iter().any(|holder| holder.has_name && other.id.starts_with(&holder.id))
+        }
+    };
+    let is_free = |name: &str| before.iter().all(|other| other.plain_name() != name || is_gone(other));
     let is_for = |name: &str, service: &str| {
         let mut all = work.wanted.iter().flat_map(|wanted| &wanted.model.services);
         !all.any(|(other, of)| {
             other != service && of.container_name.as_ref().is_some_and(|(its, _)| its == name)
         })
     };
-    let calls = before.iter().filter(is_its).filter_map(|container| {
-        let name = parked(container).filter(|name| is_free(name) && is_for(name, &container.service))?;
-        Some(docker(&["rename", &container.id, name]))
+    let calls = before.iter().filter(own).filter(is_its).filter_map(|container| {
+        let name = parked(container)?;
+        let gets_it = is_free(name) && (is_back || is_for(name, &container.service));
+        gets_it.then(|| docker(&["rename", &container.id, name]))
     });
     calls.collect()
 }
@@ -248,14 +299,15 @@ fn unpark(services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Ca
 /// The name of a container that made way for another one when the run was interrupted: it was renamed after its own
 /// id.
 fn parked(container: &Container) -> Option<&str> {
-    let (id, name) = container.name.trim_start_matches('/').split_at_checked(ID_CHARS)?;
-    name.strip_prefix('_').filter(|_| container.id.starts_with(id) && container.replaces.is_empty())
+    let (id, name) = container.plain_name().split_at_checked(ID_CHARS)?;
+    name.strip_prefix('_').filter(|_| container.id.starts_with(id))
 }
 
 /// Of a container that is about to replace another one: the start of that one's id, and its future name.
 fn replaced(container: &Container) -> Option<(&str, &str)> {
-    let (old, name) = container.name.trim_start_matches('/').split_at_checked(ID_CHARS)?;
-    let is_id = old.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (old, name) = container.plain_name().split_at_checked(ID_CHARS)?;
+    // One that bears its own id has made way. The label stays on a container that has replaced another one.
+    let is_id = old.bytes().all(|byte| byte.is_ascii_hexdigit()) && !container.id.starts_with(old);
     Some((old, name.strip_prefix('_')?)).filter(|_| is_id && !container.replaces.is_empty())
 }
 
@@ -313,5 +365,64 @@ mod tests {
         ] {
             assert_eq!(cured(&[whole]), [""; 0]);
         }
+    }
+
+    #[test]
+    fn one_that_has_made_way_is_no_remnant_even_if_it_has_replaced_another_one() {
+        let parked = container(OLD, "96ef50099a11_box", "exited", "0123456789ab");
+        assert_eq!(super::parked(&parked), Some("box"));
+        assert_eq!(cured(&[parked]), [""; 0]);
+    }
+
+    #[test]
+    fn a_container_gets_its_policy_back_when_it_no_longer_makes_way() {
+        let holder = |container: &Container, has_name| MakesWay {
+            id: container.short_id().to_owned(),
+            name: container.plain_name().to_owned(),
+            service: "web".to_owned(),
+            project: "blog".to_owned(),
+            path: "services/blog".to_owned(),
+            has_name,
+            needed_by: BTreeSet::new(),
+            runs: container.state == ContainerState::Running,
+        };
+        let always = |id, name, state| Container {
+            restart_policy: "always".to_owned(),
+            ..container(id, name, state, "")
+        };
+        let before = [
+            always(OLD, "box", "running"),
+            always(NEW, "b", "exited"),
+            container("0123", "c", "running", ""),
+        ];
+        let holders: Vec<MakesWay> =
+            before.iter().enumerate().map(|(number, container)| holder(container, number == 0)).collect();
+        let shown = |calls: Vec<Call>| calls.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            shown(park(&holders, &before)),
+            [
+                "docker update --restart unless-stopped 96ef50099a11",
+                "docker stop 96ef50099a11 0123",
+                "docker rename 96ef50099a11 96ef50099a11_box",
+            ]
+        );
+        assert_eq!(
+            shown(holders.iter().flat_map(|holder| start_again(holder, &before)).collect()),
+            [
+                "docker rename 96ef50099a11 box",
+                "docker update --restart always 96ef50099a11",
+                "docker start 96ef50099a11",
+                "docker start 0123",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_if_all_that_failed_is_missing_nothing_has_failed() {
+        let missing = "Error response from daemon: No such container: 0123".to_owned();
+        let other = "Error response from daemon: permission denied".to_owned();
+        assert!(Compose.is_missing(std::slice::from_ref(&missing)));
+        assert!(Compose.is_missing(&["96ef50099a11".to_owned(), missing.clone()]));
+        assert!(!Compose.is_missing(&[missing, other]) && !Compose.is_missing(&[]));
     }
 }

@@ -130,7 +130,7 @@ containers() {
   format=$format'{{else}}null{{end}}'
   for field in id:ID name:Name image:Image image_name:Config.Image state:State.Status \
     exit_code:State.ExitCode restarts:RestartCount created:Created started:State.StartedAt \
-    stop_timeout:Config.StopTimeout; do
+    stop_timeout:Config.StopTimeout restart_policy:HostConfig.RestartPolicy.Name; do
     format=$format',"'${field%:*}'":{{json .'${field#*:}'}}'
   done
   for field in project:project service:service oneoff:oneoff replaces:replace; do

@@ -4,17 +4,20 @@
 //! blames; and the steps of the rollback. Pure: lists of values, made of the work on a project and the
 //! containers that were there before. How an operation is carried out is the engine's business.
 
+mod back;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::compose::model::{Condition, Dependency, Hook, HookPhase, Reaction, Service, ShareOf, SharedPart};
-use crate::plan::{
-    Action, ActionKind, Cause, MakesWay, ProjectPlan, ProjectWork, ServiceImage, WellVersion,
-    shares_namespace,
+use crate::compose::model::{
+    Condition, Dependency, Hook, HookKind, HookPhase, Reaction, Service, ShareOf, SharedPart,
 };
-use crate::state::container::{Container, ContainerState, HealthStatus};
+use crate::plan::{Action, ActionKind, MakesWay, ProjectPlan, ProjectWork, is_unknown, shares_namespace};
+use crate::state::container::{Container, ContainerState};
 use crate::state::deployed::ServiceState;
 use crate::state::wanted::reaction_key;
+
+pub use back::{rollback, was_touched};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +62,10 @@ pub enum Operation {
     Remove,
     /// Stops and removes all containers of the project, volumes kept.
     Down,
-    /// Stops a container of another service, which makes way for a new one.
-    Park(MakesWay),
-    /// Starts that container again, if it is still there.
-    Unpark(MakesWay),
+    /// Stops containers that make way for new ones.
+    Park(Vec<MakesWay>),
+    /// Starts those containers again, as far as they are still there.
+    Unpark(Vec<MakesWay>),
     /// Restores the files that were there before.
     RestoreFiles,
     /// Waits until one-shots have completed.
@@ -95,6 +98,8 @@ pub enum Only {
     All,
     /// Those that still have a container from before the run.
     Kept,
+    /// Of those, the ones that do not run as they did before; see [`was_touched`].
+    Touched,
 }
 
 /// What a failing step blames.
@@ -125,13 +130,18 @@ impl fmt::Display for Step {
             Operation::Exec(_) => write!(f, "exec in {services}"),
             Operation::Remove => write!(f, "remove {services}"),
             Operation::Down => f.write_str("take down"),
-            Operation::Park(holder) => write!(f, "stop {}, which makes way", holder.name),
-            Operation::Unpark(holder) => write!(f, "start {} again", holder.name),
+            Operation::Park(holders) => write!(f, "stop {}", names(holders)),
+            Operation::Unpark(holders) => write!(f, "start {} again", names(holders)),
             Operation::RestoreFiles => f.write_str("restore files"),
             Operation::AwaitCompletion => write!(f, "wait until {services} completes"),
             Operation::AwaitHealthy => f.write_str("wait until healthy"),
         }
     }
+}
+
+fn names(holders: &[MakesWay]) -> String {
+    let names: Vec<&str> = holders.iter().map(|holder| holder.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// Steps that carry the actions of a project out. `before` are the containers before the run.
@@ -145,9 +155,15 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
         let operation = Operation::Tag { image: image.clone(), name: name.clone(), is_optional: false };
         list.push(operation, Vec::new(), Blame::Action(0));
     }
+    let parks = parks(work, before);
+    // What a hook needs is started before it.
+    let is_early = hooks_start_new(work, before);
+    if is_early {
+        list.park(&parks);
+    }
     list.hooks(plan, HookPhase::Before, Blame::Beforehand);
-    for holder in &work.makes_way {
-        list.push(Operation::Park(holder.clone()), Vec::new(), Blame::Action(0));
+    if !is_early {
+        list.park(&parks);
     }
     list.group(plan, &ActionKind::Up, Operation::Up(Up::Changed));
     list.group(plan, &ActionKind::Recreate, Operation::Up(Up::Recreate));
@@ -157,7 +173,6 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
         let operation = match &action.kind {
             ActionKind::Signal { signal } => Operation::Signal(signal.clone()),
             ActionKind::Exec { argv } => Operation::Exec(argv.clone()),
-            ActionKind::Remove => Operation::Remove,
             _ => continue,
         };
         let services = action.service.iter().cloned().collect();
@@ -172,177 +187,103 @@ pub fn forward(work: &ProjectWork, before: &[Container]) -> Vec<Step> {
         list.push(Operation::AwaitHealthy, acting, Blame::Service);
     }
     list.hooks(plan, HookPhase::After, Blame::Afterwards);
+    // Nothing is removed before all else has gone well: until then, it can come back as it was.
+    for (number, action) in plan.actions.iter().enumerate().filter(|(_, action)| is_removal(action)) {
+        let services = action.service.iter().cloned().collect();
+        list.push(Operation::Remove, services, Blame::Action(number));
+    }
     list.0
 }
 
-/// Steps that undo a run. Unless a service `has_acted`, none is touched. If an earlier run has left the project
-/// halfway, they lead to the last version that was well.
-#[must_use]
-pub fn rollback(work: &ProjectWork, before: &[Container], has_acted: bool) -> Vec<Step> {
-    if let Some(way_back) = &work.way_back {
-        return return_to(work, way_back.version.as_ref(), has_acted);
+fn is_removal(action: &Action) -> bool {
+    action.kind == ActionKind::Remove
+}
+
+/// Services whose containers the plan removes.
+fn removed(work: &ProjectWork) -> impl Iterator<Item = &String> {
+    work.plan.actions.iter().filter(|action| is_removal(action)).filter_map(|action| action.service.as_ref())
+}
+
+/// Containers that stop before new ones come up: those that hold what a new one needs, and those of removed services.
+/// A removed service may be an old name of a new one, and nobody sees everything that the two must not use at the
+/// same time: a volume, a lock, a queue.
+fn parks(work: &ProjectWork, before: &[Container]) -> Vec<MakesWay> {
+    let mut parks = work.makes_way.clone();
+    let creates =
+        |action: &Action| matches!(action.kind, ActionKind::Build | ActionKind::Up | ActionKind::Recreate);
+    if !work.plan.actions.iter().any(creates) {
+        return parks;
     }
+    for service in removed(work) {
+        for container in own(work, before).filter(|container| container.service == *service) {
+            let leaving = leaving(work, container);
+            if (leaving.runs || leaving.has_name) && !parks.iter().any(|known| known.id == leaving.id) {
+                parks.push(leaving);
+            }
+        }
+    }
+    parks
+}
+
+/// A container of a removed service, which makes way for the new ones.
+fn leaving(work: &ProjectWork, container: &Container) -> MakesWay {
+    let name = container.plain_name();
+    let services = work.wanted.iter().flat_map(|wanted| &wanted.model.services);
+    let needs = |service: &Service| {
+        service.active && service.container_name.as_ref().is_some_and(|(its, _)| its == name)
+    };
+    let needed_by: BTreeSet<String> =
+        services.filter(|(_, service)| needs(service)).map(|(service, _)| service.clone()).collect();
+    MakesWay {
+        id: container.short_id().to_owned(),
+        name: name.to_owned(),
+        service: container.service.clone(),
+        project: work.name().to_owned(),
+        path: work.plan.path.clone(),
+        has_name: !needed_by.is_empty(),
+        needed_by,
+        runs: matches!(
+            container.state,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting
+        ),
+    }
+}
+
+/// The containers of the project that `up` has made.
+fn own<'c>(work: &ProjectWork, containers: &'c [Container]) -> impl Iterator<Item = &'c Container> {
     let project = &work.state.project;
-    let before: Vec<&Container> =
-        before.iter().filter(|container| container.project == *project && !container.is_oneoff()).collect();
-    let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
-    let acting = acting(&work.plan);
-    let blame = Blame::Afterwards;
-    let mut list = List::default();
-    // New containers go while the files that describe them are still there.
-    for service in acting.iter().filter(|service| !ran.contains(service.as_str())) {
-        list.push(Operation::Remove, vec![service.clone()], blame);
-    }
-    if before.is_empty() {
-        list.push(Operation::Down, Vec::new(), blame);
-    }
-    list.push(Operation::RestoreFiles, Vec::new(), blame);
-    let tags: BTreeSet<(&str, &str)> = before
-        .iter()
-        .filter(|container| {
-            let name = &container.image_name;
-            !name.starts_with("sha256:") && !name.contains('@') && *name != container.image
-        })
-        .map(|container| (container.image.as_str(), container.image_name.as_str()))
-        .collect();
-    for (image, name) in tags {
-        // An image that is gone cannot be tagged; the `up` below fails if that matters.
-        let operation = Operation::Tag { image: image.to_owned(), name: name.to_owned(), is_optional: true };
-        list.push(operation, Vec::new(), blame);
-    }
-    let removed = work.plan.actions.iter().filter(|action| action.kind == ActionKind::Remove);
-    let removed = removed.filter_map(|action| action.service.clone());
-    // What did not run before because of its own failure would fail here, too.
-    let had_failed = |service: &String| {
-        let actions = work.plan.actions.iter().filter(|action| action.service.as_ref() == Some(service));
-        let mut reasons = actions.flat_map(|action| &action.reasons).peekable();
-        reasons.peek().is_some()
-            && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
-            && before
-                .iter()
-                .all(|container| container.service != *service || container.state != ContainerState::Running)
-    };
-    let again: Vec<String> = acting
-        .into_iter()
-        .chain(removed)
-        .filter(|service| ran.contains(service.as_str()) && !had_failed(service))
-        .collect();
-    if !has_acted {
-        return list.0;
-    }
-    // What made way comes back once the new containers have gone. It is started then, and needs no restart.
-    let is_parked = |service: &String| {
-        let mut own = work.makes_way.iter().filter(|holder| holder.project == work.name());
-        own.any(|holder| holder.service == *service)
-    };
-    let (parked, others): (Vec<String>, Vec<String>) = again.iter().cloned().partition(is_parked);
-    if !again.is_empty() {
-        list.push(Operation::Heal, Vec::new(), blame);
-    }
-    if !others.is_empty() {
-        list.push(Operation::Up(Up::Previous), others.clone(), blame);
-    }
-    for holder in &work.makes_way {
-        list.push(Operation::Unpark(holder.clone()), Vec::new(), blame);
-    }
-    if !parked.is_empty() {
-        list.push(Operation::Up(Up::Previous), parked, blame);
-    }
-    if again.is_empty() {
-        return list.0;
-    }
-    let none = BTreeMap::new();
-    let services = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
-    for services in by_namespaces(services, others) {
-        list.push_kept(Operation::Restart, services, blame);
-    }
-    let was_healthy = |service: &&String| {
-        before.iter().any(|container| {
-            container.service == **service
-                && container.state == ContainerState::Running
-                && container.health != Some(HealthStatus::Unhealthy)
-        })
-    };
-    let healthy: Vec<String> = again.iter().filter(was_healthy).cloned().collect();
-    if !healthy.is_empty() {
-        list.push(Operation::AwaitHealthy, healthy, blame);
-    }
-    list.0
+    containers.iter().filter(move |container| container.project == *project && !container.is_oneoff())
 }
 
-/// Steps that lead to a version that was well; without one, to nothing at all. Services that neither this run nor
-/// the one that was cut off has touched stay as they are.
-fn return_to(work: &ProjectWork, version: Option<&WellVersion>, has_acted: bool) -> Vec<Step> {
-    let blame = Blame::Afterwards;
-    let mut list = List::default();
-    let Some(WellVersion { state, images, .. }) = version else {
-        list.push(Operation::Down, Vec::new(), blame);
-        list.push(Operation::RestoreFiles, Vec::new(), blame);
-        list.unpark(work, has_acted);
-        return list.0;
+/// Whether a hook that runs before the services act starts a service that has no container yet.
+fn hooks_start_new(work: &ProjectWork, before: &[Container]) -> bool {
+    let Some(wanted) = &work.wanted else { return false };
+    let all = &wanted.model.services;
+    let hooks = work.plan.hooks.iter();
+    let hooks = hooks.filter(|hook| hook.when == HookPhase::Before && hook.kind == HookKind::Run);
+    let is_new = |hook: &Hook, name: &str| {
+        name != hook.service && !own(work, before).any(|container| container.service == name)
     };
-    let acting = acting(&work.plan);
-    for service in acting.iter().filter(|service| !state.services.contains_key(*service)) {
-        list.push(Operation::Remove, vec![service.clone()], blame);
-    }
-    list.push(Operation::RestoreFiles, Vec::new(), blame);
-    let can_move = |image: &&ServiceImage| !image.name.starts_with("sha256:") && !image.name.contains('@');
-    let tags: BTreeSet<(&str, &str)> =
-        images.iter().filter(can_move).map(|image| (image.id.as_str(), image.name.as_str())).collect();
-    for (image, name) in tags {
-        let operation = Operation::Tag { image: image.to_owned(), name: name.to_owned(), is_optional: false };
-        list.push(operation, Vec::new(), blame);
-    }
-    let recorded = |service: &str| work.recorded.as_ref().and_then(|recorded| recorded.services.get(service));
-    let is_touched =
-        |service: &str, well: &ServiceState| {
-            acting.iter().any(|name| name == service)
-                || recorded(service) != Some(well)
-                || work.plan.actions.iter().any(|action| {
-                    action.kind == ActionKind::Remove && action.service.as_deref() == Some(service)
-                })
-        };
-    // A one-shot has run already; what waits for it starts it if it has to.
-    let ran = |service: &str| images.is_empty() || images.iter().any(|image| image.service == service);
-    let again: Vec<String> = state
-        .services
-        .iter()
-        .filter(|(service, well)| ran(service) && is_touched(service, well))
-        .map(|(service, _)| service.clone())
-        .collect();
-    let is_parked = |service: &String| {
-        let mut own = work.makes_way.iter().filter(|holder| holder.project == work.name());
-        own.any(|holder| holder.service == *service)
-    };
-    let (parked, others): (Vec<String>, Vec<String>) = again.iter().cloned().partition(is_parked);
-    if !again.is_empty() {
-        list.push(Operation::Heal, Vec::new(), blame);
-    }
-    // They may have been started with any content, by this run or by the one that was cut off.
-    if !others.is_empty() {
-        list.push(Operation::Up(Up::Return), others, blame);
-    }
-    list.unpark(work, has_acted);
-    if !parked.is_empty() {
-        list.push(Operation::Up(Up::Return), parked, blame);
-    }
-    if !again.is_empty() {
-        list.push(Operation::AwaitHealthy, again, blame);
-    }
-    list.0
+    hooks.into_iter().any(|hook| {
+        let needed = with_dependencies(all, [hook.service.as_str()].into(), |name, _| {
+            all.get(name).is_some_and(|service| service.active)
+        });
+        needed.into_iter().any(|name| is_new(hook, name))
+    })
 }
 
 /// Steps that take a project down, volumes kept.
 #[must_use]
 pub fn take_down(work: &ProjectWork) -> Vec<Step> {
     let mut list = List::default();
-    if work.was_deployed {
+    // Unless the host still has the files that Compose needs: an earlier run was interrupted after it had removed them.
+    let has_files = work.was_deployed;
+    if has_files {
         list.push(Operation::Down, Vec::new(), Blame::Action(0));
-        return list.0;
     }
-    // An earlier run was interrupted after it had removed the files that Compose would need.
-    let recorded = work.recorded.iter().flat_map(|recorded| recorded.services.keys());
-    for service in recorded {
+    // A run that was interrupted may have left services that those files no longer define.
+    let recorded = work.recorded.iter().flat_map(|recorded| &recorded.services);
+    for (service, _) in recorded.filter(|(_, state)| !has_files || is_unknown(state)) {
         list.push(Operation::Remove, vec![service.clone()], Blame::Action(0));
     }
     list.0
@@ -406,14 +347,15 @@ impl List {
         self.0.push(Step { operation, services, only: Only::All, blames });
     }
 
-    fn push_kept(&mut self, operation: Operation, services: Vec<String>, blames: Blame) {
-        self.0.push(Step { operation, services, only: Only::Kept, blames });
+    fn push_only(&mut self, only: Only, operation: Operation, services: Vec<String>, blames: Blame) {
+        if !services.is_empty() {
+            self.0.push(Step { operation, services, only, blames });
+        }
     }
 
-    /// Brings what made way back, once the new containers have gone.
-    fn unpark(&mut self, work: &ProjectWork, has_acted: bool) {
-        for holder in work.makes_way.iter().filter(|_| has_acted) {
-            self.push(Operation::Unpark(holder.clone()), Vec::new(), Blame::Afterwards);
+    fn park(&mut self, holders: &[MakesWay]) {
+        if !holders.is_empty() {
+            self.push(Operation::Park(holders.to_vec()), Vec::new(), Blame::Action(0));
         }
     }
 
@@ -447,9 +389,7 @@ impl List {
         let Some(first) = actions.iter().position(|action| is_up(&action)) else { return };
         let services = actions.iter().filter(is_up).filter_map(|action| action.service.as_deref());
         let services: Vec<String> = services.filter(differs).map(str::to_owned).collect();
-        if !services.is_empty() {
-            self.push_kept(Operation::Up(Up::Recreate), services, Blame::Action(first));
-        }
+        self.push_only(Only::Kept, Operation::Up(Up::Recreate), services, Blame::Action(first));
     }
 
     /// Restarts what is owed a restart: first the one-shots that others wait for, then, once those have
@@ -504,9 +444,7 @@ impl List {
                 }
                 let (following, there): (Vec<String>, Vec<String>) = there.into_iter().partition(follows);
                 for (services, only) in [(there, only), (following, Only::All)] {
-                    if !services.is_empty() {
-                        list.0.push(Step { operation: Operation::Restart, services, only, blames });
-                    }
+                    list.push_only(only, Operation::Restart, services, blames);
                 }
             }
         };

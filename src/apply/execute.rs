@@ -182,6 +182,7 @@ impl ProjectRun<'_> {
             match reply {
                 Ok(reply) if reply.is_ok() => {}
                 Ok(reply) if may_be_gone && engine.is_missing(&reply.output) => {}
+                Ok(_) if call.is_precaution() => {}
                 _ if may_fail => {}
                 Ok(reply) => return Err(self.failure_of(operation, &call, services, &reply)),
                 Err(error) => return Err(error.into()),

@@ -1,6 +1,6 @@
 //! One project under way: put in place, acted on, recorded, or rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, ProjectFailureKind};
@@ -135,7 +135,7 @@ impl ProjectRun<'_> {
         }
         let because = |failure: Failure| Failure::rollback(&failure.words());
         let before = self.host.docker.before().await.map_err(|error| because(error.into()))?;
-        let steps = steps::rollback(self.work, before, begun);
+        let steps = steps::rollback(self.work, before, begun, &self.halfway().await);
         self.carry_out(&steps, Direction::Back).await.map_err(|failed| because(failed.failure))?;
         for holder in self.made_way() {
             self.host.records.write_unparked(holder).await.map_err(|error| because(error.into()))?;
@@ -147,6 +147,14 @@ impl ProjectRun<'_> {
         }
         let written = self.host.records.write_back(self.work.name(), self.work.recorded.clone()).await;
         written.map_err(|error| because(error.into()))
+    }
+
+    /// The services of which a recreate was interrupted; without an answer of Docker, all of them.
+    async fn halfway(&self) -> BTreeSet<String> {
+        match self.host.docker.containers().await {
+            Ok(containers) => self.host.task.engine.halfway(&self.work.state.project, &containers),
+            Err(_) => steps::acting(&self.work.plan).into_iter().collect(),
+        }
     }
 
     /// Brings the last version back that was well. An earlier run has left what was there before this one.
@@ -163,7 +171,7 @@ impl ProjectRun<'_> {
         }
         let before =
             self.host.docker.before().await.map_err(|error| because(&Failure::from(error).words()))?;
-        let steps = steps::rollback(self.work, before, begun);
+        let steps = steps::rollback(self.work, before, begun, &self.halfway().await);
         let done = self.carry_out(&steps, Direction::Back).await;
         done.map_err(|failed| because(&failed.failure.words()))?;
         for holder in self.made_way() {

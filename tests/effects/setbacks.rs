@@ -32,6 +32,7 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     state
     blog: restart --no-deps web
     containers
+    containers
     restore blog
     docker tag sha256:0 blog-idle
     docker tag sha256:0 blog-web

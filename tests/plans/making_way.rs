@@ -1,5 +1,7 @@
 //! Container names and ports that move between services and projects.
 
+use std::collections::BTreeSet;
+
 use ghdeploy::apply::steps::{forward, rollback};
 use ghdeploy::plan::HostWork;
 use ghdeploy::state::container::{Container, ContainerState, Containers, ListedContainer, PublishedPort};
@@ -211,6 +213,7 @@ fn a_service_that_is_renamed_within_its_project_stops_before_the_new_one_starts(
     );
     let before = [before];
     let begun = forward(of, &before);
-    let steps: Vec<String> = rollback(of, &before, &begun).iter().map(ToString::to_string).collect();
+    let steps: Vec<String> =
+        rollback(of, &before, &begun, &BTreeSet::new()).iter().map(ToString::to_string).collect();
     assert_eq!(steps, ["remove new", "restore files", "start box again", "up old", "wait until healthy"]);
 }

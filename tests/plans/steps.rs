@@ -1,5 +1,7 @@
 //! What plans mean in steps and in Compose's commands, whole lists at a time.
 
+use std::collections::BTreeSet;
+
 use ghdeploy::apply::engine::{Compose, Engine as _};
 use ghdeploy::apply::steps::{Only, Operation, Step, forward, rollback, take_down};
 use ghdeploy::plan::ProjectWork;
@@ -102,7 +104,7 @@ fn every_kind_of_action_has_its_place_in_the_steps() {
         remove old; blames Action(5)
             stop and remove the containers of old
         ");
-    insta::assert_snapshot!(written(&rollback(work, &before, &forward(work, &before)), work, &before), @"
+    insta::assert_snapshot!(written(&rollback(work, &before, &forward(work, &before), &BTreeSet::new()), work, &before), @"
         remove new; blames Afterwards
             stop and remove the containers of new
         restore files; blames Afterwards
@@ -119,17 +121,18 @@ fn every_kind_of_action_has_its_place_in_the_steps() {
         clear up after an interrupted recreate; blames Afterwards
         start blog-old-1 again; blames Afterwards
             docker update --restart always old-id
+            docker stop old-id
             docker start old-id
         up app, cache, proxy; blames Afterwards
             docker compose up -d --no-build --pull never --remove-orphans=false cache proxy
             docker compose up -d --no-build --pull never --no-deps --remove-orphans=false app
         up old; blames Afterwards
             docker compose up -d --no-build --pull never --remove-orphans=false old
-        restart proxy, where the old container is kept; blames Afterwards
+        restart cache, proxy, where the old container is kept; blames Afterwards
             docker compose restart --no-deps proxy
-        restart app, cache, where the old container is kept and was touched; blames Afterwards
-            docker compose restart --no-deps app
             docker compose restart --no-deps --timeout 1 cache
+        restart app, where the old container is kept and was touched; blames Afterwards
+            docker compose restart --no-deps app
         wait until healthy; blames Afterwards
         ");
 }
@@ -141,7 +144,7 @@ fn a_failure_before_anything_acts_restores_files_and_tags_only() {
     repo.write("blog/app.conf", "2");
     let work = repo.plan(&host);
     let (work, before) = (work.project("blog").unwrap(), containers());
-    insta::assert_snapshot!(written(&rollback(work, &before, &[]), work, &before), @"
+    insta::assert_snapshot!(written(&rollback(work, &before, &[], &BTreeSet::new()), work, &before), @"
         restore files; blames Afterwards
         tag app:1; blames Afterwards
             docker tag sha256:app app:1
@@ -195,7 +198,7 @@ fn a_new_project_is_removed_when_it_fails() {
         hook `after` app; blames Afterwards
             docker compose exec -T app ./warm-cache (at most 300 s)
         ");
-    insta::assert_snapshot!(written(&rollback(work, &[], &forward(work, &[])), work, &[]), @"
+    insta::assert_snapshot!(written(&rollback(work, &[], &forward(work, &[]), &BTreeSet::new()), work, &[]), @"
         remove app; blames Afterwards
             stop and remove the containers of app
         remove cache; blames Afterwards
@@ -276,7 +279,7 @@ fn what_a_hook_needs_does_not_start_beside_what_it_replaces() {
         ");
     // The hook fails: only what was stopped starts again.
     let begun: Vec<Step> = steps.into_iter().take(3).collect();
-    insta::assert_snapshot!(written(&rollback(work, &before, &begun), work, &before), @"
+    insta::assert_snapshot!(written(&rollback(work, &before, &begun, &BTreeSet::new()), work, &before), @"
         remove database; blames Afterwards
             stop and remove the containers of database
         restore files; blames Afterwards
@@ -286,6 +289,7 @@ fn what_a_hook_needs_does_not_start_beside_what_it_replaces() {
             docker tag sha256:db db:1
         start blog-db-1 again; blames Afterwards
             docker update --restart always db-id
+            docker stop db-id
             docker start db-id
         wait until healthy; blames Afterwards
         ");
@@ -309,7 +313,7 @@ fn all_containers_of_a_scaled_service_stop_at_once_and_one_that_was_stopped_stay
     ];
     let is_about_them = |step: &Step| matches!(step.operation, Operation::Park(_) | Operation::Unpark(_));
     let mut steps = forward(work, &before);
-    steps.extend(rollback(work, &before, &forward(work, &before)));
+    steps.extend(rollback(work, &before, &forward(work, &before), &BTreeSet::new()));
     steps.retain(is_about_them);
     insta::assert_snapshot!(written(&steps, work, &before), @"
         stop blog-db-1, blog-db-2; blames Action(0)
@@ -317,8 +321,10 @@ fn all_containers_of_a_scaled_service_stop_at_once_and_one_that_was_stopped_stay
             docker stop db-1 db-2
         start blog-db-1, blog-db-2 again; blames Afterwards
             docker update --restart always db-1
+            docker stop db-1
             docker start db-1
             docker update --restart always db-2
+            docker stop db-2
             docker start db-2
         ");
 }

@@ -64,6 +64,12 @@ impl Engine for Compose {
         own.filter_map(|container| cure(container, containers)).collect()
     }
 
+    fn halfway(&self, project: &str, containers: &[Container]) -> BTreeSet<String> {
+        let own = containers.iter().filter(|container| container.project == project);
+        let halfway = own.filter(|container| replaced(container).is_some());
+        halfway.map(|container| container.service.clone()).collect()
+    }
+
     fn is_name_conflict(&self, output: &[String]) -> bool {
         output.iter().any(|line| line.contains("is already in use by container"))
     }
@@ -254,12 +260,13 @@ fn park(holders: &[MakesWay], before: &[Container]) -> Vec<Call> {
     calls
 }
 
-/// Gives a container that made way what [`park`] took from it.
+/// Gives a container that made way what [`park`] took from it. Docker may still be about to stop it, if the call was
+/// interrupted: that has to be over.
 fn start_again(holder: &MakesWay, before: &[Container]) -> Vec<Call> {
     let rename = holder.has_name.then(|| docker(&["rename", &holder.id, &holder.name]));
     let is_always = holder.runs && policy_of(holder, before) == "always";
     let update = is_always.then(|| docker(&["update", "--restart", "always", &holder.id]));
-    let start = holder.runs.then(|| docker(&["start", &holder.id]));
+    let start = ["stop", "start"].into_iter().filter(|_| holder.runs).map(|word| docker(&[word, &holder.id]));
     rename.into_iter().chain(update).chain(start).collect()
 }
 
@@ -338,7 +345,9 @@ mod tests {
     fn a_container_that_never_ran_makes_way_for_the_old_one() {
         let old = container(OLD, "blog-web-1", "exited", "");
         let new = container(NEW, "96ef50099a11_blog-web-1", "created", OLD);
-        assert_eq!(cured(&[old, new]), ["docker rm 668671ff8b3b"]);
+        assert_eq!(cured(&[old.clone(), new.clone()]), ["docker rm 668671ff8b3b"]);
+        assert_eq!(Compose.halfway("blog", &[old.clone(), new]), ["web".to_owned()].into());
+        assert_eq!(Compose.halfway("blog", &[old]), BTreeSet::new());
     }
 
     #[test]
@@ -411,7 +420,9 @@ mod tests {
             [
                 "docker rename 96ef50099a11 box",
                 "docker update --restart always 96ef50099a11",
+                "docker stop 96ef50099a11",
                 "docker start 96ef50099a11",
+                "docker stop 0123",
                 "docker start 0123",
             ]
         );

@@ -5,6 +5,7 @@
 
 mod compose;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::steps::Operation;
@@ -27,6 +28,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Calls that clear up what an interrupted recreate has left among `containers`.
     fn heal(&self, project: &str, containers: &[Container]) -> Vec<Call>;
+
+    /// The services of a project of which a recreate was interrupted.
+    fn halfway(&self, project: &str, containers: &[Container]) -> BTreeSet<String>;
 
     /// Whether a call failed because a container has the name already.
     fn is_name_conflict(&self, output: &[String]) -> bool;
@@ -83,6 +87,14 @@ impl Call {
             Self::Docker(argv) => format!("docker {}", first(argv)),
             Self::Remove(service) => format!("removing {service}"),
         }
+    }
+}
+
+impl Call {
+    /// Whether it only takes care of what may happen to the host meanwhile. Not every version of Docker can do that.
+    #[must_use]
+    pub fn is_precaution(&self) -> bool {
+        matches!(self, Self::Docker(argv) if argv.first().is_some_and(|word| word == "update"))
     }
 }
 

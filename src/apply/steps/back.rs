@@ -13,9 +13,15 @@ use crate::state::wanted::reaction_key;
 const BLAME: Blame = Blame::Afterwards;
 
 /// Steps that undo a run, of which these steps have begun. Services that none of them has touched stay as they are. If
-/// an earlier run has left the project halfway, they lead to the last version that was well.
+/// an earlier run has left the project halfway, they lead to the last version that was well. `halfway` are the services
+/// of which a recreate was interrupted: Docker may still be about to stop their old containers.
 #[must_use]
-pub fn rollback(work: &ProjectWork, before: &[Container], begun: &[Step]) -> Vec<Step> {
+pub fn rollback(
+    work: &ProjectWork,
+    before: &[Container],
+    begun: &[Step],
+    halfway: &BTreeSet<String>,
+) -> Vec<Step> {
     let begun = Begun(begun);
     if let Some(way_back) = &work.way_back {
         return return_to(work, way_back.version.as_ref(), before, begun);
@@ -84,11 +90,19 @@ pub fn rollback(work: &ProjectWork, before: &[Container], begun: &[Step]) -> Vec
     list.push_only(Only::All, Operation::Up(Up::Previous), replaced.collect(), BLAME);
     let none = BTreeMap::new();
     let services = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
+    let shrinks = |name: &str| {
+        let scale =
+            services.get(name).and_then(|service| service.scale).and_then(|scale| scale.try_into().ok());
+        let own = before.iter().filter(|container| container.service == name).count();
+        scale.is_some_and(|scale: usize| own > scale)
+    };
     for services in by_namespaces(services, others) {
-        // What a signal or a command has changed in a container is not seen from outside.
-        let (told, untold) = services.into_iter().partition(|service| begun.has_told(service));
-        list.push_only(Only::Kept, Operation::Restart, told, BLAME);
-        list.push_only(Only::Touched, Operation::Restart, untold, BLAME);
+        // What was asked of a container is not always seen from outside, or not yet.
+        let (asked, spared) = services
+            .into_iter()
+            .partition(|service| begun.has_asked(service) || halfway.contains(service) || shrinks(service));
+        list.push_only(Only::Kept, Operation::Restart, asked, BLAME);
+        list.push_only(Only::Touched, Operation::Restart, spared, BLAME);
     }
     let was_healthy = |service: &&String| {
         before.iter().any(|container| {
@@ -258,10 +272,12 @@ impl Begun<'_> {
         steps.any(|step| step.services.iter().any(|name| name == service))
     }
 
-    /// Whether a service may have got a signal or a command.
-    fn has_told(self, service: &str) -> bool {
-        let tells = |step: &&Step| matches!(step.operation, Operation::Signal(_) | Operation::Exec(_));
-        self.0.iter().filter(tells).any(|step| step.services.iter().any(|name| name == service))
+    /// Whether a container of a service may have got a signal or a command, or may be restarted soon.
+    fn has_asked(self, service: &str) -> bool {
+        let asks = |step: &&Step| {
+            matches!(step.operation, Operation::Signal(_) | Operation::Exec(_) | Operation::Restart)
+        };
+        self.0.iter().filter(asks).any(|step| step.services.iter().any(|name| name == service))
     }
 }
 

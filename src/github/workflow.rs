@@ -9,9 +9,9 @@ use serde_yaml::Value;
 
 use crate::images::gate::checks::JobToCome;
 
-/// Returns the jobs of a workflow that may not exist while a job of it runs, and that do not wait for it. Jobs
-/// that this one waits for exist, and so do those that wait for nothing. `key` is the key of the job in its own
-/// workflow. In one that another workflow calls, that says nothing about the caller's file, but the name of the
+/// Returns the jobs of a workflow that may not exist while a job of it runs. Jobs that this one waits for exist, and
+/// so do those that wait for nothing, unless they call a workflow, whose own jobs may wait for each other. `key` is
+/// the key of the job in its own workflow. In one that another workflow calls, that says nothing about the caller's file, but the name of the
 /// job's `check` begins with the job that calls. `None` if the text is no workflow with such a job.
 #[must_use]
 pub fn jobs_to_come(text: &str, key: Option<&str>, check: Option<&str>) -> Option<Vec<JobToCome>> {
@@ -27,14 +27,14 @@ pub fn jobs_to_come(text: &str, key: Option<&str>, check: Option<&str>) -> Optio
     let before = ancestors(this, &needs);
     let others = jobs.iter().filter(|(key, _)| **key != this && !before.contains(**key));
     let to_come = others
-        .filter(|(key, _)| !needs[**key].is_empty() && !ancestors(key, &needs).contains(this))
-        .map(|(key, job)| to_come(key, job));
+        .filter(|(key, job)| !needs[**key].is_empty() || job.get("uses").is_some())
+        .map(|(key, job)| JobToCome { is_after: ancestors(key, &needs).contains(this), ..to_come(key, job) });
     Some(to_come.collect())
 }
 
 /// Whether the check of a job can have this name, which may end with the values of a matrix.
 fn is_name_of(name: &str, key: &str, job: &Value) -> bool {
-    let JobToCome { name: known, is_whole } = to_come(key, job);
+    let JobToCome { name: known, is_whole, .. } = to_come(key, job);
     name == known || (!is_whole && name.strip_prefix(&known).is_some_and(|rest| rest.starts_with(" (")))
 }
 
@@ -66,7 +66,7 @@ fn to_come(key: &str, job: &Value) -> JobToCome {
         // A matrix adds its values, and a reusable workflow its own jobs.
         None => (name, job.get("strategy").is_none() && job.get("uses").is_none()),
     };
-    JobToCome { name: known.trim().to_owned(), is_whole }
+    JobToCome { name: known.trim().to_owned(), is_whole, is_after: false }
 }
 
 #[cfg(test)]
@@ -79,6 +79,7 @@ jobs:
   unit: {runs-on: x}
   lint: {runs-on: x}
   slow: {needs: lint, runs-on: x}
+  lib: {uses: ./.github/workflows/lib.yml}
   e2e: {name: 'test (${{ matrix.browser }})', needs: [unit, lint], strategy: {matrix: {browser: [a, b]}}}
   shared: {name: test all, needs: slow, uses: ./.github/workflows/shared.yml}
   gate: {needs: [unit], runs-on: x}
@@ -90,12 +91,21 @@ jobs:
     fn jobs_that_neither_exist_nor_wait_for_this_one_are_to_come() {
         let of = |key: &str, check: Option<&str>| {
             let jobs = jobs_to_come(WORKFLOW, Some(key), check)?;
-            Some(jobs.into_iter().map(|job| (job.name, job.is_whole)).collect::<Vec<_>>())
+            Some(jobs.into_iter().map(|job| (job.name, job.is_whole, job.is_after)).collect::<Vec<_>>())
         };
-        let job = |name: &str, is_whole: bool| (name.to_owned(), is_whole);
-        let beside_gate = vec![job("test (", false), job("test all", false), job("slow", true)];
-        assert_eq!(of("gate", None), Some(beside_gate));
-        assert_eq!(of("deploy", Some("deploy")), Some(vec![job("test (", false), job("test all", false)]));
+        let job = |name: &str, is_whole: bool| (name.to_owned(), is_whole, false);
+        let after = |name: &str| (name.to_owned(), true, true);
+        let of_gate = vec![
+            after("build"),
+            after("deploy"),
+            job("test (", false),
+            job("lib", false),
+            job("test all", false),
+            job("slow", true),
+        ];
+        assert_eq!(of("gate", None), Some(of_gate));
+        let of_deploy = vec![job("test (", false), job("lib", false), job("test all", false)];
+        assert_eq!(of("deploy", Some("deploy")), Some(of_deploy));
         assert_eq!(of("no such job", Some("no such job")), None);
     }
 
@@ -117,6 +127,6 @@ jobs:
         }
         // A cycle is not followed forever.
         let jobs = jobs_to_come("jobs: {gate: {}, a: {needs: b}, b: {needs: a}}", Some("gate"), None);
-        assert_eq!(jobs.unwrap().len(), 2);
+        assert_eq!(jobs.unwrap().iter().filter(|job| !job.is_after).count(), 2);
     }
 }

@@ -549,6 +549,29 @@ fn the_gate_does_not_wait_for_its_own_run() {
     run(&mut command).exits(3).prints("check `*`: it matches `e2e (…`, a job of this very run");
     let head = sha;
     let own = |name: &str, says: &str| job(118, 1, &head, name, says);
+    // What waits for the gate is not waited for, and a forbidden job is as bad before it exists as after.
+    let workflow = "jobs: {unit: {}, gate: {}, freeze: {needs: unit}, after: {needs: gate}}";
+    runner.write(".github/workflows/ci.yml", workflow);
+    runner.commit();
+    let sha = runner.head();
+    runner.github.state().checks.iter_mut().for_each(|check| check["head_sha"] = json!(sha));
+    let gate = |options: &[&str]| {
+        let mut command =
+            runner.event("workflow_dispatch", &json!({}), &[&["gate", "--check", "test"], options].concat());
+        command.env("GITHUB_JOB", "gate");
+        command.env("GITHUB_WORKFLOW_REF", format!("{REPOSITORY}/.github/workflows/ci.yml@refs/heads/main"));
+        run(&mut command)
+    };
+    gate(&["--check", "after"]).exits(3).prints("check `after`: `after` waits for this job");
+    gate(&["--forbid", "freeze*"]).exits(3).prints("`freeze`, a job of this very run, does not exist yet");
+    gate(&["--forbid", "after"]).exits(0).prints("gate open");
+    // So is one that another workflow may still add.
+    runner.github.state().running.push(970);
+    gate(&["--forbid", "hold", "--timeout", "1s"])
+        .exits(3)
+        .prints("no check `hold`: a workflow is still running and may add one");
+    runner.github.state().running.pop();
+    gate(&["--forbid", "hold"]).exits(0).prints("gate open");
     // The action passes on which of several jobs it is.
     runner.github.state().checks.push(own("e2e", "pending"));
     let number = runner.github.state().checks[1]["id"].to_string();

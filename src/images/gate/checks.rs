@@ -76,6 +76,8 @@ pub struct JobToCome {
     pub name: String,
     /// Whether that is the whole name.
     pub is_whole: bool,
+    /// Whether it waits for the job that judges, so that this one cannot wait for it.
+    pub is_after: bool,
 }
 
 impl JobToCome {

@@ -15,7 +15,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use crate::base::diagnostic::Diagnostic;
-use checks::{Check, JobToCome, OWN_STATUSES, Relation, Standing};
+use checks::{Check, JobToCome, OWN_STATUSES, Relation, Standing, Workflow};
 use junit::Totals;
 use reports::Reports;
 
@@ -57,7 +57,7 @@ pub struct Evidence {
     pub running: BTreeSet<u64>,
     /// Whether nothing indicates that the commit will get more checks.
     pub is_settled: bool,
-    /// The jobs of the run that judges which do not exist yet and do not wait for the job that judges.
+    /// The jobs of the run that judges which do not exist yet.
     pub to_come: ToCome,
     /// Whether a workflow could not start, and so has no checks.
     pub has_broken_workflow: bool,
@@ -202,7 +202,7 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
     }
     let checks = rules.checks.iter().filter(|rule| !of(rule));
     requirements.extend(checks.map(|rule| check(&Pattern::new(rule, rule), evidence)));
-    requirements.extend(rules.forbid.iter().map(|glob| forbidden(glob, &evidence.checks)));
+    requirements.extend(rules.forbid.iter().map(|glob| forbidden(glob, evidence)));
     requirements.extend(
         rules
             .junit
@@ -291,6 +291,18 @@ impl Verdict {
     }
 }
 
+impl Evidence {
+    /// The jobs of the run that judges which do not exist yet and do not wait for the job that judges.
+    fn beside(&self) -> impl Iterator<Item = &JobToCome> {
+        self.to_come.0.iter().flatten().filter(|job| !job.is_after)
+    }
+
+    /// The run of a workflow that judges, as far as it is known.
+    fn own_run(&self) -> Option<&Workflow> {
+        self.checks.iter().find(|check| check.relation != Relation::Other)?.workflow.as_ref()
+    }
+}
+
 /// A name in a rule. If no check has it, it is a glob.
 struct Pattern {
     text: String,
@@ -335,7 +347,18 @@ impl Pattern {
         }
         let special = ['*', '?', '[', '{', '\\'];
         let start = self.text.split(special).next().unwrap_or_default();
-        self.is_open_ended() && (job.name.starts_with(start) || start.starts_with(&job.name))
+        (self.is_open_ended() && job.name.starts_with(start)) || start.starts_with(&job.name)
+    }
+
+    /// Whether it can match a job that does not exist yet by its own name, or by the one that GitHub's pages will
+    /// show for this run.
+    fn may_match_shown(&self, job: &JobToCome, run: Option<&Workflow>) -> bool {
+        let named = |name: String| self.may_match(&JobToCome { name, ..job.clone() });
+        let Some(run) = run else { return self.may_match(job) };
+        let plain = format!("{} / {}", run.name, job.name);
+        self.may_match(job)
+            || named(plain.clone())
+            || (job.is_whole && named(format!("{plain} ({})", run.event)))
     }
 
     /// Whether it is rather the name of a check that does not exist yet: `test [3.12, linux]`.
@@ -360,7 +383,7 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
     let (bad, pending) = (of(Standing::Failed), of(Standing::Pending));
     let is_glob = !is_name && pattern.is_open_ended();
     let sibling = found.iter().find(|check| is_glob && check.relation == Relation::SameRun);
-    let to_come = evidence.to_come.0.iter().flatten().find(|job| is_glob && pattern.may_match(job));
+    let to_come = evidence.beside().find(|job| is_glob && pattern.may_match(job));
     let (standing, why) = if !bad.is_empty() {
         (Standing::Failed, said_of_failed(&bad, &found))
     } else if let Some(name) = sibling.map(|check| check.name.clone()).or(to_come.map(JobToCome::shown)) {
@@ -410,6 +433,17 @@ fn absent(pattern: &Pattern, is_name: bool, is_own_job: bool, evidence: &Evidenc
     if evidence.checks.iter().any(|check| check.is_own_status() && check.name == pattern.text) {
         let why = "this status is ghdeploy's own; it shows a deploy and proves no test";
         return (Standing::Failed, why.to_owned());
+    }
+    let is_after = |job: &&JobToCome| job.is_after && pattern.may_match_shown(job, evidence.own_run());
+    let after = evidence.to_come.0.iter().flatten().find(is_after);
+    // Another workflow that has not created its job yet may have one of this name.
+    if let Some(job) = after.filter(|_| evidence.running.is_empty()) {
+        let why = format!(
+            "`{}` waits for this job (`needs`), so this job cannot wait for it: let that job run before this one, or \
+             do not require it",
+            job.shown()
+        );
+        return (Standing::Failed, why);
     }
     let others = || {
         let is_other = |check: &&Check| !check.is_own_status() && check.relation != Relation::SameJob;
@@ -475,18 +509,40 @@ fn said(checks: &[&Check]) -> String {
     listed(&words, 5)
 }
 
-fn forbidden(rule: &str, checks: &[Check]) -> Requirement {
+/// Judges a name that no check may have. Until everything that could still bring such a check is through, nobody
+/// can say that there is none.
+fn forbidden(rule: &str, evidence: &Evidence) -> Requirement {
     let pattern = Pattern::new(rule, rule);
     // A status of ghdeploy's own counts only if the rule is about such statuses.
-    let counts = |check: &&Check| !check.is_own_status() || pattern.text.starts_with(OWN_STATUSES);
+    let is_about_own = pattern.text.starts_with(OWN_STATUSES);
+    let counts = |check: &&Check| !check.is_own_status() || is_about_own;
     let is_named = |check: &&Check| {
         check.is_called(&pattern.text) || pattern.matches(&check.name) || pattern.matches_shown(check)
     };
-    let mut found = checks::latest(checks.iter().filter(counts).filter(is_named).collect());
+    let mut found = checks::latest(evidence.checks.iter().filter(counts).filter(is_named).collect());
     found.retain(|check| check.relation != Relation::SameJob);
-    let (standing, why) = match found.is_empty() {
-        true => (Standing::Proven, "there is none".to_owned()),
-        false => (Standing::Failed, format!("there is {}", said(&found))),
+    let run = evidence.own_run();
+    let (standing, why) = if !found.is_empty() {
+        (Standing::Failed, format!("there is {}", said(&found)))
+    } else if let Some(job) = evidence.beside().find(|job| pattern.may_match_shown(job, run)) {
+        let why = format!(
+            "`{}`, a job of this very run, does not exist yet and may be one: let this job wait for it (`needs`)",
+            job.shown()
+        );
+        (Standing::Failed, why)
+    } else if let Err(why) = &evidence.to_come.0 {
+        let why = format!(
+            "jobs that this run has not created yet may match, and those are not known, because {why}: check out the \
+             repository with the workflow's file"
+        );
+        (Standing::Failed, why)
+    } else if evidence.has_broken_workflow {
+        let why = "a workflow of this commit could not start, so nobody knows which checks it would have: mend its file";
+        (Standing::Failed, why.to_owned())
+    } else if !evidence.running.is_empty() {
+        (Standing::Pending, "a workflow is still running and may add one".to_owned())
+    } else {
+        (Standing::Proven, "there is none".to_owned())
     };
     Requirement {
         wants: format!("no check `{}`", pattern.text),

@@ -377,14 +377,26 @@ fn history(suites: &[Suite], has_marks: bool) -> (Vec<Check>, Vec<Fact>, BTreeSe
     (checks, facts, running)
 }
 
-/// Whether a requirement is proven by what is true.
-fn is_true(rule: &str, facts: &[Fact], running: &BTreeSet<u64>) -> bool {
-    let glob = |name: &str| match rule {
+/// Whether a rule is a glob that matches a name.
+fn globs(rule: &str, name: &str) -> bool {
+    match rule {
         "*" => true,
         "test*" => name.starts_with("test"),
         "test [12]" => name == "test 1" || name == "test 2",
         _ => false,
-    };
+    }
+}
+
+/// Whether no job has a name, and none can come that has it.
+fn is_absent(rule: &str, facts: &[Fact], running: &BTreeSet<u64>) -> bool {
+    let is_it =
+        |fact: &Fact| fact.name == rule || fact.shown.as_deref() == Some(rule) || globs(rule, fact.name);
+    running.is_empty() && !facts.iter().any(is_it)
+}
+
+/// Whether a requirement is proven by what is true.
+fn is_true(rule: &str, facts: &[Fact], running: &BTreeSet<u64>) -> bool {
+    let glob = |name: &str| globs(rule, name);
     let mut of: Vec<&Fact> =
         facts.iter().filter(|fact| fact.name == rule || fact.shown.as_deref() == Some(rule)).collect();
     let is_name = !of.is_empty();
@@ -408,17 +420,20 @@ proptest! {
     fn the_gate_is_open_only_if_the_last_attempt_of_each_required_job_in_each_suite_succeeded(
         suites in suites(),
         required in proptest::collection::vec(0usize..9, 0..2),
+        forbidden in proptest::option::weighted(0.3, 0usize..9),
         has_marks in any::<bool>(),
         order in any::<u64>(),
     ) {
         let (mut checks, facts, running) = history(&suites, has_marks);
         // GitHub promises no order.
         checks.sort_by_key(|check| check.id.wrapping_add(1).wrapping_mul(order | 1));
-        let rules = rules(&required.iter().map(|rule| RULES[*rule]).collect::<Vec<_>>());
+        let mut rules = rules(&required.iter().map(|rule| RULES[*rule]).collect::<Vec<_>>());
+        rules.forbid = forbidden.map(|rule| RULES[rule].to_owned()).into_iter().collect();
         let evidence = Evidence { checks, running, ..Evidence::default() };
         let verdict = judge(Some(SHA), &rules, &evidence, &[]);
         let expected = !rules.checks.is_empty()
-            && rules.checks.iter().all(|rule| is_true(rule, &facts, &evidence.running));
+            && rules.checks.iter().all(|rule| is_true(rule, &facts, &evidence.running))
+            && rules.forbid.iter().all(|rule| is_absent(rule, &facts, &evidence.running));
         // Without marks, the later attempt of one of two jobs that have the same name and suite can be
         // either's.
         let is_ambiguous = !has_marks && facts.iter().enumerate().any(|(place, fact)| {
@@ -679,7 +694,7 @@ fn a_glob_does_not_open_before_a_job_of_this_run_that_is_still_to_come() {
     let with = |rule: &str, name: &str, is_whole: bool| {
         let evidence = Evidence {
             checks: vec![run("test 1", 1, "success")],
-            to_come: ToCome(Ok(vec![JobToCome { name: name.to_owned(), is_whole }])),
+            to_come: ToCome(Ok(vec![JobToCome { name: name.to_owned(), is_whole, is_after: false }])),
             ..Evidence::default()
         };
         let verdict = judge(Some(SHA), &rules(&[rule]), &evidence, &[]);
@@ -694,6 +709,98 @@ fn a_glob_does_not_open_before_a_job_of_this_run_that_is_still_to_come() {
     assert_eq!(with("test*", "", false), Closed, "its name is not known");
     assert_eq!(with("test*", "lint (", false), Open);
     assert_eq!(with("test 1", "test 1", true), Open, "a name in full does not wait");
+}
+
+/// The standing of `--forbid RULE` beside a test that succeeded, and the reason.
+fn forbidding(rule: &str, evidence: Evidence) -> (Standing, String) {
+    let rules = Rules { forbid: vec![rule.to_owned()], ..rules(&["test"]) };
+    let checks = [evidence.checks, vec![run("test", 1, "success")]].concat();
+    let verdict = judge(Some(SHA), &rules, &Evidence { checks, ..evidence }, &[]);
+    let requirement = &verdict.requirements[1];
+    assert_eq!(verdict.gate == Open, requirement.standing == Standing::Proven);
+    assert_eq!(verdict.may_change(), requirement.standing == Standing::Pending);
+    (requirement.standing, requirement.why.clone())
+}
+
+#[test]
+fn a_forbidden_check_may_still_come_from_a_workflow_that_runs() {
+    let running = |rule: &str, running: &[u64]| {
+        let running = running.iter().copied().collect();
+        forbidding(rule, Evidence { running, ..Evidence::default() })
+    };
+    for rule in ["freeze", "freeze*", "CI / freeze (push)"] {
+        assert_eq!(running(rule, &[]).0, Standing::Proven, "{rule}");
+        let (standing, why) = running(rule, &[7]);
+        assert_eq!(
+            (standing, why.as_str()),
+            (Standing::Pending, "a workflow is still running and may add one"),
+            "{rule}"
+        );
+        let broken = Evidence { has_broken_workflow: true, ..Evidence::default() };
+        assert_eq!(forbidding(rule, broken).0, Standing::Failed, "{rule}");
+    }
+    assert_eq!(running("test", &[7]).0, Standing::Failed, "it is there already");
+}
+
+#[test]
+fn a_forbidden_check_may_be_a_job_of_this_run_that_is_still_to_come() {
+    let workflow = Workflow { name: "CI".to_owned(), event: "push".to_owned(), ..Workflow::default() };
+    let own = || Check {
+        relation: Relation::SameJob,
+        workflow: Some(workflow.clone()),
+        ..run("gate", 2, "pending")
+    };
+    let with = |rule: &str, name: &str, is_whole: bool, is_after: bool| {
+        let to_come = ToCome(Ok(vec![JobToCome { name: name.to_owned(), is_whole, is_after }]));
+        forbidding(rule, Evidence { checks: vec![own()], to_come, ..Evidence::default() })
+    };
+    for (rule, name, is_whole) in [
+        ("freeze", "freeze", true),
+        ("freeze*", "freeze", true),
+        ("freeze*", "freeze (", false),
+        ("freeze (a)", "freeze (", false),
+        ("freeze", "", false),
+        ("CI / freeze (push)", "freeze", true),
+        ("CI / freeze", "freeze", true),
+        ("CI / freeze (a) (push)", "freeze", false),
+        ("* / freeze", "freeze", true),
+    ] {
+        let (standing, why) = with(rule, name, is_whole, false);
+        assert_eq!(standing, Standing::Failed, "{rule} {name}");
+        assert!(why.contains("a job of this very run, does not exist yet"), "{why}");
+        // The gate does not wait for what waits for it.
+        assert_eq!(with(rule, name, is_whole, true).0, Standing::Proven, "{rule} {name}");
+    }
+    for (rule, name, is_whole) in
+        [("freeze", "freezer", true), ("freeze*", "lint (", false), ("e2e / freeze", "freeze", true)]
+    {
+        assert_eq!(with(rule, name, is_whole, false).0, Standing::Proven, "{rule} {name}");
+    }
+    let to_come = ToCome(Err("ci.yml is not in the checkout".to_owned()));
+    let (standing, why) = forbidding("freeze", Evidence { to_come, ..Evidence::default() });
+    assert!(standing == Standing::Failed && why.contains("because ci.yml is not in the checkout"), "{why}");
+}
+
+#[test]
+fn a_job_that_waits_for_this_one_is_not_waited_for() {
+    let evidence = |running: &[u64]| Evidence {
+        running: running.iter().copied().collect(),
+        to_come: ToCome(Ok(vec![JobToCome {
+            name: "test after".to_owned(),
+            is_whole: true,
+            is_after: true,
+        }])),
+        ..Evidence::default()
+    };
+    let of = |evidence: Evidence| judge(Some(SHA), &rules(&["test after"]), &evidence, &[]);
+    let closed = of(evidence(&[]));
+    assert_eq!((closed.gate, closed.may_change()), (Closed, false));
+    let why = &closed.requirements[0].why;
+    assert!(why.starts_with("`test after` waits for this job (`needs`)"), "{why}");
+    // Another workflow may have a job of the same name.
+    assert!(of(evidence(&[7])).may_change());
+    let there = Evidence { checks: vec![run("test after", 1, "success")], ..evidence(&[]) };
+    assert_eq!(of(there).gate, Open);
 }
 
 #[test]

@@ -244,14 +244,18 @@ impl Report {
             self.claims_failures = true;
             self.notes.push(match listed.bad {
                 0 if failures + errors > 0 => {
-                    format!("{who} claims {failures} failures and {errors} errors that no case has")
+                    format!(
+                        "{who} claims {} and {} that no case has",
+                        counted(failures, "failure"),
+                        counted(errors, "error")
+                    )
                 }
-                0 => format!("{who} claims {bad} tests without an end that no case shows"),
+                0 => format!("{who} claims {} without an end that no case shows", counted(bad, "test")),
                 shown => format!("{who} claims {bad} failures and errors and shows {shown}"),
             });
         }
         if let Some(tests) = tests.filter(|tests| *tests != listed.cases) {
-            self.notes.push(format!("{who} claims {tests} tests and lists {}", listed.cases));
+            self.notes.push(format!("{who} claims {} and lists {}", counted(tests, "test"), listed.cases));
             let left_out = sum(NOT_RUN).saturating_sub(listed.not_run);
             if tests > listed.cases + left_out && !counts::counts_more_than_cases(suite, tests, listed.cases)
             {
@@ -260,6 +264,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// `1 failure`, `2 failures`.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Totals of tests that did not come to an end.

@@ -14,7 +14,22 @@ use super::is_named;
 
 /// Attributes that differ between two tests of one name, as properties do. `line` may be that of the failure,
 /// but two tests have different ones.
-const IDENTITY: &[&str] = &["file", "filepath", "line", "package", "value_param", "type_param"];
+const IDENTITY: &[&str] = &[
+    "file",
+    "filepath",
+    "path",
+    "uri",
+    "location",
+    "line",
+    "lineno",
+    "package",
+    "value_param",
+    "type_param",
+    "param",
+    "params",
+    "parameters",
+    "arguments",
+];
 
 /// Parts of the names of properties that differ between two runs of one test. `repetition` is Xcode's.
 const OF_A_RUN: &[&str] = &[
@@ -50,7 +65,10 @@ pub(super) fn settled<'a, 'i>(
         let earlier = runs.split_last().map_or(&[][..], |(_, earlier)| earlier);
         earlier.iter().any(|run| cases[*run].1.is_passed())
     };
-    if marks_retries(suite) || groups.values().any(goes_on) {
+    // `go test -count` and PHPUnit's `--repeat` run every test several times, whether it failed or not. A retry
+    // leaves those alone that passed.
+    let repeats_all = repeats(suite) && groups.values().all(|runs| runs.len() > 1);
+    if marks_retries(suite) || repeats_all || groups.values().any(goes_on) {
         return cases;
     }
     let mut keeps = vec![true; cases.len()];
@@ -89,6 +107,22 @@ fn marks_retries(suite: Node<'_, '_>) -> bool {
         || suite.ancestors().any(|above| {
             has_schema(above) || above.attribute("name").is_some_and(|name| NAMES_OF_OTHERS.contains(&name))
         })
+}
+
+/// Whether the producer of a suite can repeat all of its tests under the same names: Go's and PHPUnit's.
+fn repeats(suite: Node<'_, '_>) -> bool {
+    let is_of_go = |node: Node<'_, '_>| {
+        is_named(node, "property")
+            && node
+                .attribute("name")
+                .is_some_and(|name| name == "go.version" || name == "coverage.statements.pct")
+    };
+    let is_of_php = |node: Node<'_, '_>| {
+        is_named(node, "testcase")
+            && (node.attribute("assertions").is_some()
+                || node.attribute("file").is_some_and(|file| file.ends_with(".php")))
+    };
+    suite.document().root().descendants().any(|node| is_of_go(node) || is_of_php(node))
 }
 
 fn may_be_one(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {

@@ -2,14 +2,51 @@
 //!
 //! The host may have them. An `.example` file beside such a file says so and silences the rule.
 
-use super::HostProjects;
-use crate::base::diagnostic::Diagnostic;
+use super::{HostProjects, HostService};
+use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{RootPath, looks_like_a_file};
 use crate::compose::model::{ReadMethod, Service};
 use crate::compose::{Files, NodeKind};
 
 pub(super) fn check(host: &HostProjects<'_>) -> Vec<Diagnostic> {
-    host.services().flat_map(|this| missing(this.name, this.service, host.files)).collect()
+    let of = |this: HostService<'_>| -> Vec<Diagnostic> {
+        let files = missing(this.name, this.service, host.files);
+        files.chain(missing_for_build(this.name, this.service, host.files)).collect()
+    };
+    host.services().flat_map(of).collect()
+}
+
+/// Finds what a build needs: its context, Dockerfile, additional contexts and secrets. A step before the build may
+/// make them, so these are warnings.
+fn missing_for_build(name: &str, service: &Service, files: &dyn Files) -> Vec<Diagnostic> {
+    let Some(build) = &service.built_of else { return Vec::new() };
+    let exists = |path: &RootPath| files.kind(path).is_some();
+    let has_example = |path: &RootPath| {
+        RootPath::new(&format!("{path}.example"))
+            .is_ok_and(|example| files.kind(&example) == Some(NodeKind::File))
+    };
+    let reads = || service.reads.iter().filter(|read| read.how == ReadMethod::Build);
+    let mut found: Vec<(RootPath, &Location)> = reads()
+        .filter(|read| read.kind.is_none() && read.required && !has_example(&read.path))
+        .map(|read| (read.path.clone(), &read.at))
+        .collect();
+    // Without `dockerfile:`, it is the file of that name in the context, which is the first thing that is read.
+    let context = reads().next().filter(|read| !build.is_remote && exists(&read.path));
+    if let Some(context) = context
+        && let Ok(dockerfile) = context.path.join("Dockerfile")
+        && build.dockerfile.as_deref() == Some(files.shown(&dockerfile).as_str())
+        && !exists(&dockerfile)
+        && !found.iter().any(|(path, _)| *path == dockerfile)
+    {
+        found.push((dockerfile, &context.at));
+    }
+    let said = found.into_iter().map(|(path, at)| {
+        let message =
+            format!("service `{name}` is built from {}, which is not in the repository", files.shown(&path));
+        Diagnostic::warning(message, Some(at.clone()))
+            .help("add it, or add an .example file beside it if a step before the build makes it")
+    });
+    said.collect()
 }
 
 fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<Item = Diagnostic> {
@@ -20,7 +57,7 @@ fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<It
             ReadMethod::LabelFile => "takes its labels from",
             ReadMethod::Config => "reads",
             ReadMethod::Bind if looks_like_a_file(read.path.as_str()) => "mounts",
-            // A secret belongs on the host alone.
+            // A secret belongs on the host alone. Builds have a message of their own.
             ReadMethod::Secret | ReadMethod::Bind | ReadMethod::Build => return None,
         };
         let example = RootPath::new(&format!("{}.example", read.path)).ok()?;

@@ -188,6 +188,34 @@ fn check_finds_capital_letters_in_names_of_images() {
 }
 
 #[test]
+fn check_warns_of_what_a_build_reads_and_the_repository_lacks() {
+    let repo = repository();
+    let compose = "services:\n  web:\n    build: {context: ./app}\n  two:\n    build:\n      context: .\n      dockerfile: Nope\n      additional_contexts: {lib: ./lib, image: docker-image://a, own: ./own}\n      secrets: [token, key]\n  inline:\n    build: {context: ., dockerfile_inline: FROM a}\n  far: {build: https://example.test/a.git}\n  plain: {build: .}\nsecrets: {token: {file: ./token}, key: {file: ./key}}\n";
+    repo.write("services/blog/compose.yml", compose);
+    repo.write("services/blog/own/x", "");
+    repo.write("services/blog/key.example", "");
+    let report = ghdeploy(repo.top(), &["check", "--format", "json"]).exits(0).json();
+    let found: Vec<String> = report["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|found| found["at"]["path"] == "services/blog/compose.yml")
+        .map(|found| format!("{} {}", found["at"]["line"], found["message"].as_str().unwrap()))
+        .filter(|message| message.contains("is built from"))
+        .collect();
+    insta::assert_snapshot!(found.join("\n"), @"
+        3 service `web` is built from services/blog/app, which is not in the repository
+        7 service `two` is built from services/blog/Nope, which is not in the repository
+        8 service `two` is built from services/blog/lib, which is not in the repository
+        13 service `plain` is built from services/blog/Dockerfile, which is not in the repository
+        14 service `two` is built from services/blog/token, which is not in the repository
+        ");
+    repo.write("services/blog/Dockerfile", "FROM a\n");
+    let report = ghdeploy(repo.top(), &["check", "--format", "json"]).exits(0).json();
+    assert!(!report.to_string().contains("`plain` is built from"));
+}
+
+#[test]
 fn check_warns_of_valid_files_that_fail_when_deployed() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");

@@ -106,12 +106,19 @@ if [ -n "$digest" ]; then
     url=$releases/v$version/$archive
     if has curl; then
       curl --fail --silent --show-error --location --proto-redir =https --retry 3 --max-time 120 \
-        --output "$work/archive" "$url"
+        --output "$work/archive" "$url" 2>"$work/said"
     elif has wget; then
-      wget -q -T 60 -O "$work/archive" "$url"
+      wget -T 60 -O "$work/archive" "$url" 2>"$work/said"
     else
       die "neither curl nor wget is installed on this runner: install one of them, or set GHDEPLOY_BINARY to a binary on the runner"
-    fi || die "cannot download release $version: try again, or set GHDEPLOY_BINARY to a binary on the runner"
+    fi || {
+      cat "$work/said"
+      # Both programs name the status in their words.
+      if grep -q '[^0-9]404\([^0-9]\|$\)' "$work/said"; then
+        die "cannot download release $version: there is no $archive at $url. The release v$version is not out, was withdrawn, or has no binary for $target: pin the commit of another release, or set GHDEPLOY_BINARY to a binary on the runner"
+      fi
+      die "cannot download release $version: try again, or set GHDEPLOY_BINARY to a binary on the runner"
+    }
     [ "$(sha256 <"$work/archive")" = "$digest" ] ||
       die "the digest of $archive is not the one that this version of the action was released with: it was not run"
     from=$cache/$digest.tar.gz

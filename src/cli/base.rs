@@ -45,6 +45,10 @@ pub(super) fn base(context: &Context, repository: &Repository, head: &str) -> Re
     }
 }
 
+/// Advice about what a branch was at before a force push.
+const GONE: &str = "a force push has removed it from the branch, and a deeper clone does not have it either: pass --base \
+                    with a revision that exists, such as origin/main";
+
 /// Advice about a commit that a clone lacks.
 const DEEPER: &str = "set `fetch-depth: 0` for actions/checkout";
 
@@ -67,7 +71,13 @@ impl Finder<'_> {
     fn known(&self, commit: &str, what: &str) -> Base {
         match self.had(commit) {
             Ok(()) => found(commit.to_owned()),
-            Err(why) => unknown(&format!("{what}, {commit}, cannot be fetched ({why})"), Some(self.advice())),
+            Err(why) => {
+                // git's words for a commit that its server does not have, or does not give away.
+                let is_gone = ["not our ref", "unadvertised object"].iter().any(|words| why.contains(words));
+                let is_push = matches!(self.run.trigger, Ok(Trigger::Push { .. }));
+                let help = if is_gone && is_push { GONE } else { self.advice() };
+                unknown(&format!("{what}, {commit}, cannot be fetched ({why})"), Some(help))
+            }
         }
     }
 
@@ -84,6 +94,10 @@ impl Finder<'_> {
             return Ok(self.known(onto, "the base of the pull request"));
         }
         if head != pull.head {
+            if pull.is_closed && pull.merge.is_none() {
+                return Err(Error::usage("the pull request was closed without a merge, and its commit is not checked out")
+                    .help("there is nothing to plan for it: run the job only `if: github.event.pull_request.merged`, or pass both --base and --head"));
+            }
             let what = if pull.is_target && head == pull.base {
                 "the target branch is checked out, not the pull request"
             } else {

@@ -163,9 +163,6 @@ impl Builder<'_> {
                 ImageResult::Failed
             }
         };
-        for stays in &outcome.unmoved {
-            self.context.say(&format!("{} stays where it is: {}", stays.tag, stays.why));
-        }
         Ok(())
     }
 

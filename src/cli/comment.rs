@@ -163,7 +163,7 @@ fn refused(
         context.say(&format!(
             "{}. {}. The plan is in the job summary",
             why.message,
-            why.help.unwrap_or_default()
+            capitalized(&why.help.unwrap_or_default())
         ));
     } else {
         context.warn(&[why]);
@@ -174,8 +174,22 @@ fn refused(
 
 fn failed(failure: &ApiError) -> Error {
     let exit = if failure.is_unreachable() { Exit::Unreachable } else { Exit::Unforeseen };
-    Error::new(exit, format!("no comment was written: {failure}"))
-        .help("run the job again; the plan itself is in the job summary")
+    let help = match failure {
+        // GitHub has understood the call and does not take what it says.
+        ApiError::Refused { status: 400..=499, .. } => {
+            "GitHub would refuse it again, so running the job again does not help; the plan itself is in the job summary. \
+             If GitHub's words do not explain it, report them at https://github.com/ghdeploy/ghdeploy/issues"
+                .to_owned()
+        }
+        _ => format!("{}; the plan itself is in the job summary", failure.when_again()),
+    };
+    Error::new(exit, format!("no comment was written: {failure}")).help(help)
+}
+
+/// A fragment as a sentence of its own.
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Key of a comment. Each configuration of a repository, and each selection, has a comment of its own.

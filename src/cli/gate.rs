@@ -239,6 +239,11 @@ const MAX_NEEDS: u64 = 64 << 20;
 fn results_of_jobs(given: Option<&str>) -> Result<Option<String>> {
     let Some(given) = given else { return Ok(None) };
     let (name, read) = match given.trim().strip_prefix('@') {
+        Some(file) if file.trim().is_empty() => {
+            return Err(Error::usage("`@` in --needs names no file").help(
+                "write the file behind it: `--needs @needs.json`; is the variable that holds its name empty?",
+            ));
+        }
         Some(file) => (file, regular::read(Path::new(file), MAX_NEEDS)),
         None if given.trim() == "-" => {
             let mut text = Vec::new();
@@ -251,7 +256,9 @@ fn results_of_jobs(given: Option<&str>) -> Result<Option<String>> {
             .help("write `${{ toJSON(needs) }}` there, or pass a list: --needs '${{ join(needs.*.result) }}'")
     };
     let text = read.map_err(|error| wrong(error.to_string()))?;
-    String::from_utf8(text).map(Some).map_err(|_| wrong("it is not UTF-8".to_owned()))
+    let text = String::from_utf8(text).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    // PowerShell writes a mark in front.
+    Ok(Some(text.trim_start_matches('\u{feff}').to_owned()))
 }
 
 /// Returns the client of the API, the repository, and the job that asks.
@@ -299,7 +306,7 @@ fn refused(failure: &ApiError) -> Error {
     let message = format!("the checks cannot be read: {failure}");
     if failure.is_unreachable() {
         return Error::new(Exit::Unreachable, message)
-            .help("nothing is proven, so the gate stays closed; run the job again");
+            .help(format!("nothing is proven, so the gate stays closed; {}", failure.when_again()));
     }
     let advice = failure.advice("{checks: read, statuses: read}");
     let help = match (advice, failure) {

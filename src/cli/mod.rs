@@ -64,16 +64,20 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse_from(&typed) {
         Ok(args) => args,
         Err(error) => {
+            let shown = usage::error(&error, &typed);
+            // At a terminal, the name alone shows the help.
+            if usage::lacks_command(&error) && (workflow.is_some() || typed.len() > 1) {
+                return refused(&shown, workflow.as_ref(), &typed);
+            }
             let _ = error.print();
             // Help and version are results, not errors.
             if !error.use_stderr() {
                 return ExitCode::from(Exit::Done.code());
             }
-            let error = usage::error(&error);
             if let Some(run) = &workflow {
-                publish::failure(run, Path::new("."), &error, usage::judges(&typed));
+                publish::failure(run, Path::new("."), &shown, usage::judges(&typed));
             }
-            return ExitCode::from(error.exit.code());
+            return ExitCode::from(shown.exit.code());
         }
     };
     let verbose = args.verbose > 0 || workflow.as_ref().is_some_and(|run| run.is_debug);

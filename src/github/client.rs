@@ -51,7 +51,7 @@ pub enum ApiError {
         cause: RefusalCause,
     },
     /// A limit lasts longer than a call may wait.
-    #[error("GitHub limits calls for {for_secs} s more and says {status}: {message}")]
+    #[error("GitHub limits calls for {} more and says {status}: {message}", shown(*for_secs))]
     Limited {
         /// The status.
         status: u16,
@@ -84,6 +84,15 @@ impl ApiError {
         }
     }
 
+    /// When to run the job again after a failure that is not the call's fault.
+    #[must_use]
+    pub fn when_again(&self) -> String {
+        match self {
+            Self::Limited { for_secs, .. } => format!("run the job again in {}", shown(*for_secs)),
+            _ => "run the job again".to_owned(),
+        }
+    }
+
     /// Whether a later call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -99,6 +108,11 @@ impl ApiError {
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { status: 404 | 410, .. })
     }
+}
+
+/// A time for people: `45 s`, `12 min`. Minutes are rounded up.
+fn shown(secs: u64) -> String {
+    if secs < 120 { format!("{secs} s") } else { format!("{} min", secs.div_ceil(60)) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +268,7 @@ impl Client {
             }
             left = left.saturating_sub(pause);
             if let Some(note) = self.note.filter(|_| pause >= LONG) {
-                note(&format!("waiting {} s for GitHub ({error})", pause.as_secs()));
+                note(&format!("waiting {} for GitHub ({error})", shown(pause.as_secs())));
             }
             tokio::time::sleep(pause).await;
             tries += 1;

@@ -55,6 +55,8 @@ pub struct PullRequestTrigger {
     pub is_fork: bool,
     /// Whether the run works on the base branch (`pull_request_target`).
     pub is_target: bool,
+    /// Whether it is closed, merged or not.
+    pub is_closed: bool,
     /// Its merge; `None` if it is not merged.
     pub merge: Option<Merge>,
 }
@@ -167,6 +169,8 @@ impl Trigger {
                     // A deleted fork has no repository.
                     is_fork: repository("head").filter(|id| !id.is_null()) != repository("base"),
                     is_target: name == "pull_request_target",
+                    is_closed: payload.pointer("/pull_request/state").and_then(Value::as_str)
+                        == Some("closed"),
                     merge: merge(payload),
                 })
             }

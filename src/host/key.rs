@@ -43,9 +43,16 @@ pub(super) fn read(text: &str) -> Result<PrivateKey, (&'static str, &'static str
         repairs.push("had Windows line ends");
         text = text.replace("\r\n", "\n").replace('\r', "\n");
     }
-    if !text.contains('\n') && text.contains("\\n") {
+    if let Some(inner) = text.strip_prefix(['"', '\'']).filter(|inner| inner.starts_with("-----BEGIN ")) {
+        repairs.push("was in quotes");
+        text = inner.trim_end_matches(['"', '\'']).trim_end().to_owned();
+    }
+    // No line of a key has a backslash, so some of its line breaks may be real ones.
+    if text.starts_with("-----BEGIN ") && (text.contains("\\n") || text.contains("\\r")) {
         repairs.push("had its line breaks written as \\n");
-        text = text.replace("\\n", "\n").trim_end().to_owned();
+        let lines = text.replace("\\r", "").replace("\\n", "\n").replace('\\', "");
+        let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        text = lines.join("\n");
     }
     if text.starts_with("PuTTY-User-Key-File") {
         return Err((
@@ -162,6 +169,18 @@ mod tests {
             assert_eq!(repairs(&key.replace('\n', "\r\n"), &key), ["had Windows line ends"]);
             assert_eq!(repairs(&key.replace('\n', " "), &key), ["had lost its line breaks"]);
             assert_eq!(repairs(&key.replace('\n', "\\n"), &key), ["had its line breaks written as \\n"]);
+            for escaped in [
+                key.replace('\n', "\\n\n"),
+                key.replace('\n', "\\r\\n"),
+                key.replace('\n', "\\\\n"),
+                key.replacen('\n', "\\n", 2),
+                key.trim_end().to_owned() + "\\n",
+                key.trim_end().to_owned() + "\\n\n",
+            ] {
+                assert_eq!(repairs(&escaped, &key), ["had its line breaks written as \\n"], "{kind:?}");
+            }
+            let quoted = format!("\"{}\"", key.replace('\n', "\\n"));
+            assert_eq!(repairs(&quoted, &key), ["was in quotes", "had its line breaks written as \\n"]);
             let wrapped = BASE64_STANDARD.encode(&key);
             assert_eq!(repairs(&wrapped, &key), ["was wrapped in base64"]);
             let (first, second) = wrapped.split_at(76);

@@ -40,7 +40,10 @@ impl GitHubChannel {
         let Some(run) = workflow.filter(|_| config.deployments || config.statuses) else { return Ok(None) };
         if run.is_token_empty {
             let message = "no deployment and no commit status on GitHub: `github-token` is empty";
-            return Err(Diagnostic::warning(message, None).help(run.reason_for_empty_secrets()));
+            return Err(Diagnostic::warning(message, None).help(format!(
+                "leave it out, so that it is the job's own token, or: {}",
+                run.reason_for_empty_secrets()
+            )));
         }
         let (Some(token), Some(repository)) = (&run.token, &run.repository) else { return Ok(None) };
         let client = Client::new(&run.api, token, TIMEOUT / 2).map_err(|failure| {

@@ -191,6 +191,10 @@ fn a_release_is_downloaded_once_and_runs_only_with_the_known_digest() {
             .flatten()
             .filter(|entry| entry.file_type().is_file());
         assert_eq!(left.count(), 0);
+        let missing = "echo 'curl: (22) The requested URL returned error: 404' >&2; exit 22";
+        let path = action.with_programs(&[("curl", missing)]);
+        let output = action.get(shell, &[("PATH", path.as_str())]);
+        assert!(printed(&output).contains("has no binary for "), "{}", printed(&output));
         fs::remove_dir_all(action.path("releases")).unwrap();
         let output = action.get(shell, &[]);
         assert!(

@@ -225,8 +225,8 @@ fn a_rate_limit_that_lasts_too_long_is_reported() {
     let refusal = Refusal::new(429, "You have exceeded a secondary rate limit").header("retry-after", "3600");
     pr.github.refuse("GET /repos/ann/side/pulls/7", refusal);
     let output = run(&mut pr.pull());
-    let words = "error: no comment was written: GitHub limits calls for 3600 s more and says 429: You have exceeded a secondary rate limit";
-    output.exits(4).prints(words).never_prints("permissions:");
+    let words = "error: no comment was written: GitHub limits calls for 60 min more and says 429: You have exceeded a secondary rate limit";
+    output.exits(4).prints(words).prints("run the job again in 60 min").never_prints("permissions:");
     assert_eq!(pr.output("result"), "unreachable");
     // The plan is not lost.
     assert!(pr.summary().contains("| `shop` | changed, 1 file |"), "{}", pr.summary());
@@ -242,7 +242,7 @@ fn an_old_servers_abuse_detection_is_a_limit() {
     run(&mut pr.pull())
         .exits(4)
         .prints(message)
-        .prints("GitHub limits calls for 600 s more")
+        .prints("GitHub limits calls for 10 min more")
         .never_prints("permissions:");
 }
 
@@ -303,7 +303,8 @@ fn a_refusal_of_the_comment_itself_is_an_error_with_its_details_and_without_the_
         Refusal::new(422, concat!("Validation Failed for ghs_hunter2hunter2", "hunter2hunter2hunter2")),
     );
     let output = run(&mut pr.pull()).exits(1);
-    output.prints("error: no comment was written: GitHub says 422: Validation Failed for ***");
+    let output = output.prints("error: no comment was written: GitHub says 422: Validation Failed for ***");
+    output.prints("running the job again does not help");
     assert_eq!(pr.output("result"), "failed");
 }
 

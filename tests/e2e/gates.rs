@@ -196,7 +196,7 @@ fn a_github_that_fails_for_a_while_is_asked_again_and_one_that_is_down_keeps_the
     run(&mut command).exits(4).prints("nothing is proven, so the gate stays closed");
     let limited = Refusal::new(429, "slow down").header("retry-after", "7200");
     runner.github.refuse("GET /", limited);
-    runner.gate(&[]).exits(4).prints("GitHub limits calls for 7200 s more and says 429: slow down");
+    runner.gate(&[]).exits(4).prints("GitHub limits calls for 120 min more and says 429: slow down");
     assert_eq!(
         (runner.output("result"), runner.output("gate")),
         ("unreachable".to_owned(), "closed".to_owned())

@@ -142,7 +142,11 @@ fn a_force_push_compares_with_the_replaced_commit_while_the_server_has_it() {
     here.changes("push", &json!({"before": topic}), "blog shop");
     let gone = "1234567890123456789012345678901234567890";
     let here = origin.checkout(&origin.sha("main"), 1);
-    here.is_unknown("push", &json!({"before": gone}), "set `fetch-depth: 0` for actions/checkout");
+    here.is_unknown(
+        "push",
+        &json!({"before": gone}),
+        "a force push has removed it from the branch, and a deeper clone does not have it either: pass --base",
+    );
 }
 
 #[test]
@@ -234,6 +238,11 @@ fn a_pull_request_that_is_not_checked_out_is_an_error() {
     let (code, _, output) = here.plan("pull_request", &pull(&base, &topic));
     assert_eq!(code, Some(2));
     assert!(output.contains("neither the pull request nor its merge"), "{output}");
+    let mut closed = pull(&base, &topic);
+    closed["pull_request"]["state"] = "closed".into();
+    let (code, _, output) = here.plan("pull_request", &closed);
+    assert_eq!(code, Some(2));
+    assert!(output.contains("the pull request was closed without a merge"), "{output}");
 }
 
 #[test]

@@ -213,6 +213,12 @@ pub fn judge(sha: Option<&str>, rules: &Rules, evidence: &Evidence, projects: &[
     if rules.needs {
         requirements.push(needs::needs(evidence.needs.as_deref()));
     }
+    // Requirements of each project prove nothing where there is none.
+    if requirements.is_empty() && projects.is_empty() {
+        let why = "no project has an image to build, so nothing was checked: require something of all projects, too";
+        requirements.extend(rules.checks.iter().map(|rule| failed(&format!("check `{rule}`"), why)));
+        requirements.extend(rules.junit.iter().map(|glob| failed(&format!("tests in `{glob}`"), why)));
+    }
     let common = is_proven(&requirements);
     let projects: Vec<ProjectVerdict> = projects
         .iter()

@@ -12,8 +12,12 @@ use super::{Finding, Requirement, failed};
 pub(super) fn needs(text: Option<&str>) -> Requirement {
     let wants = "the jobs that this one needs";
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-        return failed(wants, "their results are missing");
+        return failed(wants, "their results are missing: pass them with `--needs '${{ toJSON(needs) }}'`");
     };
+    // The value of the key in ghdeploy.yml, in the place of the results.
+    if text == "true" {
+        return failed(wants, "`true` is no result: pass `${{ toJSON(needs) }}` instead");
+    }
     let jobs = match jobs(text) {
         Ok(jobs) => jobs,
         Err(why) => return failed(wants, &why),

@@ -161,6 +161,22 @@ fn each_project_waits_for_its_own_tests_and_all_for_those_of_all() {
 }
 
 #[test]
+fn rules_for_each_project_prove_nothing_without_a_project() {
+    let rules = Rules { junit: vec!["{project}/*.xml".to_owned()], ..rules(&["test ({project})"]) };
+    let evidence = || Evidence {
+        checks: vec![run("test", 1, "success"), run("lint", 1, "success")],
+        ..Evidence::default()
+    };
+    let closed = judge(Some(SHA), &rules, &evidence(), &[]);
+    assert_eq!((closed.gate, closed.may_change(), closed.requirements.len()), (Closed, false, 2));
+    assert!(
+        closed.requirements[0].why.starts_with("no project has an image to build, so nothing was checked")
+    );
+    let both = Rules { checks: [rules.checks.clone(), vec!["lint".to_owned()]].concat(), ..rules };
+    assert_eq!(judge(Some(SHA), &both, &evidence(), &[]).gate, Open);
+}
+
+#[test]
 fn what_is_forbidden_closes_whatever_it_says() {
     let rules = Rules { forbid: vec!["freeze*".to_owned()], ..rules(&["test"]) };
     let with = |extra: Option<Check>| {
@@ -1066,7 +1082,7 @@ fn results_of_jobs_may_come_as_a_list() {
         ("success;success", "`job 1` success;success"),
         ("success failure", "`job 2` failure"),
         ("null", "`job 1` null"),
-        ("true", "`job 1` true"),
+        ("true", "`true` is no result: pass `${{ toJSON(needs) }}` instead"),
         ("[]", "there is none"),
         ("{}", "there is none"),
         (r#"["success", null]"#, "`job 2` unknown"),
@@ -1075,7 +1091,7 @@ fn results_of_jobs_may_come_as_a_list() {
         (r#"["success", ["success"]]"#, "`job 2` unknown"),
         (r#"["success", ""]"#, "`job 2` unknown"),
         (r#"{"a": "success"}"#, "`a` unknown"),
-        ("", "their results are missing"),
+        ("", "their results are missing: pass them with `--needs '${{ toJSON(needs) }}'`"),
     ] {
         let (is_open, said, _) = of(text);
         assert!(!is_open && said == why, "{text}: {said}");

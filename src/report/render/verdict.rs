@@ -50,9 +50,14 @@ impl Render for Verdict {
         if self.projects.is_empty() && self.blocked.is_empty() {
             writeln!(w, "No image needs to be built.\n")?;
         }
-        unfold(w, "What was found", None)?;
         let own = self.projects.iter().flat_map(|project| &project.requirements);
-        for requirement in self.requirements.iter().chain(own).filter(|shown| !shown.found.is_empty()) {
+        let mut with_findings =
+            self.requirements.iter().chain(own).filter(|shown| !shown.found.is_empty()).peekable();
+        if with_findings.peek().is_none() {
+            return Ok(());
+        }
+        unfold(w, "What was found", None)?;
+        for requirement in with_findings {
             writeln!(w, "{}\n", code(&requirement.wants))?;
             for found in requirement.found.iter().take(markdown::LISTED) {
                 let at = found.at.as_deref().map(|at| format!(" ({})", code(at))).unwrap_or_default();

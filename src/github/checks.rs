@@ -33,7 +33,8 @@ pub struct Checks {
     pub running: BTreeSet<u64>,
     /// Whether nothing indicates that the commit will get more checks.
     pub is_settled: bool,
-    /// Whether a workflow could not start, for example because its file is invalid. It has no checks then.
+    /// Whether a workflow has ended without a single check: its file is invalid, nobody has approved it, or it was
+    /// cancelled before its first job.
     pub has_broken_workflow: bool,
     /// The reason why not all checks are known; `None` if they are.
     pub unread: Option<String>,
@@ -153,8 +154,32 @@ impl Answers {
                     .flatten()
                     .any(|time| is_fresh(seconds(time.as_deref())))
             });
-        let has_broken_workflow =
-            suites.iter().any(|suite| suite.conclusion == Some(Conclusion::StartupFailure));
+        let has_broken_workflow = suites.iter().any(|suite| {
+            let is_replaced = || {
+                let run = workflows.iter().find(|run| run.check_suite_id == Some(suite.id));
+                run.is_some_and(|run| {
+                    let own = series(run);
+                    own.is_some() && workflows.iter().any(|other| other.id > run.id && series(other) == own)
+                })
+            };
+            match suite.conclusion {
+                Some(Conclusion::StartupFailure) => true,
+                // Other apps end a suite the way they like.
+                Some(
+                    Conclusion::ActionRequired
+                    | Conclusion::Cancelled
+                    | Conclusion::Failure
+                    | Conclusion::Stale
+                    | Conclusion::TimedOut,
+                ) => {
+                    suite.app.as_ref().is_none_or(|app| app.slug.as_deref() == Some(ACTIONS))
+                        && !own.contains(&suite.id)
+                        && !checks.iter().any(|check| check.suite == Some(suite.id))
+                        && !is_replaced()
+                }
+                _ => false,
+            }
+        });
         let running = running.into_iter().map(|suite| suite.id).collect();
         Checks { checks, running, is_settled, has_broken_workflow, unread: None }
     }
@@ -463,7 +488,26 @@ mod tests {
             suite["conclusion"] = json!(conclusion);
             combined(json!([suite]), json!([]), json!([]), &ThisJob::default()).has_broken_workflow
         };
-        assert_eq!([of("startup_failure"), of("failure"), of("success")], [true, false, false]);
+        let ended = ["startup_failure", "action_required", "cancelled", "failure", "stale", "timed_out"];
+        assert_eq!(ended.map(of), [true; 6]);
+        assert_eq!(["success", "skipped", "neutral"].map(of), [false; 3]);
+        // One that has a check says by it what has become of it.
+        let mut cancelled = suite(70, "completed", ACTIONS, -900);
+        cancelled["conclusion"] = json!("cancelled");
+        let with = |suites: serde_json::Value, workflows: serde_json::Value, runs: serde_json::Value| {
+            combined(suites, workflows, runs, &ThisJob::default()).has_broken_workflow
+        };
+        assert!(!with(json!([cancelled]), json!([]), json!([job(7, 1, "test", "completed")])));
+        // A newer run that does the same stands for it.
+        let run = |id: u64| {
+            json!({"id": id, "name": "CI", "event": "push", "check_suite_id": id * 10, "status": "completed",
+                "workflow_id": 3, "head_branch": "main", "head_repository": {"full_name": "ann/side"}, "pull_requests": []})
+        };
+        assert!(!with(json!([cancelled]), json!([run(7), run(8)]), json!([job(8, 1, "test", "completed")])));
+        assert!(with(json!([cancelled]), json!([run(7), run(6)]), json!([])));
+        // Other apps never make a check run for some commits.
+        cancelled["app"]["slug"] = json!("some-app");
+        assert!(!with(json!([cancelled]), json!([]), json!([])));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub struct Evidence {
     pub is_settled: bool,
     /// The jobs of the run that judges which do not exist yet.
     pub to_come: ToCome,
-    /// Whether a workflow could not start, and so has no checks.
+    /// Whether a workflow has ended before its first job, and so has no checks.
     pub has_broken_workflow: bool,
     /// The reason why not all checks of the commit are known; `None` if they are.
     pub unread: Option<String>,
@@ -417,8 +417,8 @@ fn check(pattern: &Pattern, evidence: &Evidence) -> Requirement {
         let why = "a workflow is still running and may add a check of exactly this name";
         (Standing::Pending, why.to_owned())
     } else if is_glob && evidence.has_broken_workflow {
-        let why = "a workflow of this commit could not start, so checks that match may be missing: mend its file, or \
-                   require checks by their names in full";
+        let why = "a workflow of this commit could not start, or ended before its first job, so checks that match may be \
+                   missing: mend its file or run it again, or require checks by their names in full";
         (Standing::Failed, why.to_owned())
     } else {
         (Standing::Proven, "success".to_owned())
@@ -543,7 +543,8 @@ fn forbidden(rule: &str, evidence: &Evidence) -> Requirement {
         );
         (Standing::Failed, why)
     } else if evidence.has_broken_workflow {
-        let why = "a workflow of this commit could not start, so nobody knows which checks it would have: mend its file";
+        let why = "a workflow of this commit could not start, or ended before its first job, so one may be missing: mend \
+                   its file or run it again";
         (Standing::Failed, why.to_owned())
     } else if !evidence.running.is_empty() {
         (Standing::Pending, "a workflow is still running and may add one".to_owned())

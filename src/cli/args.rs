@@ -598,9 +598,10 @@ mod tests {
             let is_said = |line: &&str| !line.trim_start().starts_with("//");
             let text: String = text.lines().filter(is_said).flat_map(|line| [line, "\n"]).collect();
             for command in commands(&text) {
-                // What a message fills in: options for the host, or one word.
+                // What a message fills in: options for the host, a command, or one word.
                 let filled = command
                     .replace("{host}", "--host web")
+                    .replace("{command}", "sync")
                     .replace("COMMAND", "sync")
                     .replace(['{', '}', '…'], "1");
                 let typed = ["ghdeploy".to_owned()].into_iter().chain(shlex::split(&filled).unwrap());

@@ -38,11 +38,11 @@ fn mounts(path: &str, what: &str) -> Vec<String> {
 fn a_file_that_neither_the_repository_nor_the_host_has_blocks_the_project() {
     let host = Host::default();
     for (attributes, path) in [
-        ("volumes: ['./app.conf:/x']", "blog/app.conf"),
-        ("volumes: ['./app:/etc/app.conf']", "blog/app"),
+        ("volumes: ['./app.conf:/x']", "services/blog/app.conf"),
+        ("volumes: ['./app:/etc/app.conf']", "services/blog/app"),
         ("volumes: ['/opt/app.conf:/x']", "/opt/app.conf"),
-        ("configs: [c]", "blog/token"),
-        ("secrets: [s]", "blog/token"),
+        ("configs: [c]", "services/blog/token"),
+        ("secrets: [s]", "services/blog/token"),
     ] {
         assert_eq!(problems(&host, attributes), mounts(path, NOWHERE), "{attributes}");
     }
@@ -52,9 +52,10 @@ fn a_file_that_neither_the_repository_nor_the_host_has_blocks_the_project() {
 fn a_directory_where_a_file_is_meant_blocks_the_project() {
     let mut host = Host { directories: ["/opt/app.conf".to_owned()].into(), ..Host::default() };
     host.put_by_hand("blog/app.conf/x", "");
-    for (attributes, path) in
-        [("volumes: ['./app.conf:/x']", "blog/app.conf"), ("volumes: ['/opt/app.conf:/x']", "/opt/app.conf")]
-    {
+    for (attributes, path) in [
+        ("volumes: ['./app.conf:/x']", "services/blog/app.conf"),
+        ("volumes: ['/opt/app.conf:/x']", "/opt/app.conf"),
+    ] {
         assert_eq!(problems(&host, attributes), mounts(path, DIRECTORY), "{attributes}");
     }
 }
@@ -78,7 +79,10 @@ fn a_source_that_is_there_or_may_be_a_directory_blocks_nothing() {
 #[test]
 fn every_missing_file_is_reported() {
     let found = problems(&Host::default(), "volumes: ['./a.conf:/a', './data:/data', './b.conf:/b']");
-    assert_eq!(found, [mounts("blog/a.conf", NOWHERE), mounts("blog/b.conf", NOWHERE)].concat());
+    assert_eq!(
+        found,
+        [mounts("services/blog/a.conf", NOWHERE), mounts("services/blog/b.conf", NOWHERE)].concat()
+    );
 }
 
 #[test]
@@ -96,7 +100,10 @@ fn only_a_service_that_acts_needs_its_files() {
     let mut host = projects.sync(&host, Ask::default()).host;
     host.files.retain(|path, _| path.as_str() != "blog/app.conf");
     projects.write("blog/conf/a", "2");
-    assert_eq!(blocked(&host, &projects.sync(&host, Ask::default())), mounts("blog/app.conf", NOWHERE));
+    assert_eq!(
+        blocked(&host, &projects.sync(&host, Ask::default())),
+        mounts("services/blog/app.conf", NOWHERE)
+    );
     // The other service acts meanwhile, so that sources are checked at all.
     for (compose, actions) in [
         (compose("x-ghdeploy: {on-change: none}", "c"), vec!["up worker", "none web"]),

@@ -33,7 +33,9 @@ impl Ends {
                 return;
             }
         }
-        let [size, mark] = line.split_whitespace().skip(1).collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [size, mark, ..] = line.split_whitespace().skip(1).collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         let mut code = vec![0; size.parse().unwrap()];
         self.stdin.read_exact(&mut code).await.unwrap();
         self.send(&format!("\n{mark}\n")).await;

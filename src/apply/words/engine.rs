@@ -2,7 +2,7 @@
 //! settings, one function per family. The same rules hold as in `patterns`.
 
 use super::Vocabulary;
-use super::patterns::{Problem, after, between};
+use super::problem::{Problem, after, between};
 
 /// What is in a message, our words for it, and what to do.
 type Known = (&'static str, &'static str, Option<&'static str>);

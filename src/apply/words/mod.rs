@@ -6,10 +6,12 @@
 
 mod engine;
 mod patterns;
+mod problem;
 mod vocabulary;
 
 use std::collections::BTreeSet;
 
+use problem::Problem;
 pub(super) use vocabulary::{Vocabulary, sources};
 
 use crate::base::diagnostic::Diagnostic;
@@ -53,7 +55,7 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
             .help("make room; `docker system df` shows what images and containers take");
     }
     let mut seen = BTreeSet::new();
-    let problems: Vec<patterns::Problem> = output
+    let problems: Vec<Problem> = output
         .iter()
         .filter_map(|line| patterns::read(line, vocabulary))
         .filter(|problem| seen.insert(problem.message.clone()))

@@ -24,6 +24,8 @@ struct HostPath<'a> {
     /// The text that names it, if a variable has a part in it.
     written: Option<&'a str>,
     must_be_file: bool,
+    /// The folder that Docker would make if it is missing, if it is below the root.
+    folder: Option<&'a RootPath>,
     at: &'a Location,
 }
 
@@ -166,6 +168,9 @@ impl ProjectRun<'_> {
         let problems =
             asked.iter().zip(&found).filter_map(|(asked, found)| asked.problem(found, &vocabulary, shown));
         let problems: Vec<Diagnostic> = problems.collect();
+        let missing = asked.iter().zip(&found).filter(|(_, found)| **found == Found::Missing);
+        let missing: Vec<RootPath> = missing.filter_map(|(asked, _)| asked.folder.cloned()).collect();
+        self.host.missing_folders.lock().await.insert(self.work.name().to_owned(), missing);
         if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
     }
 
@@ -229,13 +234,13 @@ impl HostPath<'_> {
         vocabulary: &Vocabulary<'_>,
         shown: impl Fn(&str) -> String,
     ) -> Option<Diagnostic> {
-        let Self { service, path, written, must_be_file, at } = self;
+        let Self { service, path, written, must_be_file, at, .. } = self;
         let (what, help) = match found {
             Found::Missing if *must_be_file => (
                 "is neither in the repository nor on the host",
                 "add it to the repository, or put it on the host first; Docker would make a directory in its place",
             ),
-            Found::Directory if *must_be_file => (
+            Found::Directory | Found::EmptyDirectory if *must_be_file => (
                 "is a directory on the host, though a file is meant",
                 "Docker makes such a directory when the file is missing: remove it if it is empty, and put the file there",
             ),
@@ -255,14 +260,13 @@ impl HostPath<'_> {
 /// The paths that a service mounts and only the host has.
 fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
     let inputs = service.reads.iter().filter(|read| read.kind.is_none() && read.how.is_input());
-    let inputs = inputs.map(|read| HostPath {
-        service: name,
-        path: read.path.to_string(),
-        written: read.written.as_deref(),
-        must_be_file: matches!(read.how, ReadMethod::Config | ReadMethod::Secret)
+    let inputs = inputs.map(|read| {
+        let must_be_file = matches!(read.how, ReadMethod::Config | ReadMethod::Secret)
             || looks_like_a_file(read.path.as_str())
-            || read.target.as_deref().is_some_and(looks_like_a_file),
-        at: &read.at,
+            || read.target.as_deref().is_some_and(looks_like_a_file);
+        let folder = (!must_be_file && read.unknown.is_empty()).then_some(&read.path);
+        let (path, written) = (read.path.to_string(), read.written.as_deref());
+        HostPath { service: name, path, written, must_be_file, folder, at: &read.at }
     });
     let binds = service.host_binds.iter().filter(|(source, _)| !source.contains("${"));
     let binds = binds.map(|(source, at)| HostPath {
@@ -270,6 +274,7 @@ fn host_paths<'a>(name: &'a str, service: &'a Service) -> Vec<HostPath<'a>> {
         path: source.clone(),
         written: None,
         must_be_file: looks_like_a_file(source),
+        folder: None,
         at,
     });
     inputs.chain(binds).collect()

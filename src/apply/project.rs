@@ -75,6 +75,11 @@ impl ProjectRun<'_> {
         for holder in self.made_way() {
             self.host.records.write_parked(holder).await.map_err(at_first)?;
         }
+        let folders = self.host.missing_folders.lock().await.remove(self.work.name()).unwrap_or_default();
+        if !folders.is_empty() {
+            // Where the user may not, Docker makes them.
+            self.host.task.driver.call(&Command::MakeFolders(folders)).await.map_err(at_first)?;
+        }
         let before = self.host.docker.before().await.map_err(at_first)?;
         self.carry_out(&steps::forward(self.work, before), Direction::Forward).await
     }

@@ -1,5 +1,7 @@
 //! A host and a project under way: what carrying their plan out takes, and what its parts share.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::Mutex;
 
 use super::Task;
@@ -25,6 +27,8 @@ pub(super) struct HostRun<'a> {
     pub(super) docker: Docker<'a>,
     pub(super) records: Records<'a>,
     pub(super) shared: SharedFiles<'a>,
+    /// Folders below the root that services mount and the host lacked when their projects were checked.
+    pub(super) missing_folders: Mutex<BTreeMap<String, Vec<RootPath>>>,
 }
 
 impl<'a> HostRun<'a> {
@@ -34,6 +38,7 @@ impl<'a> HostRun<'a> {
             docker: Docker::new(task.driver, task.settings.log_lines),
             records: Records::new(task),
             shared: SharedFiles::new(task.driver, task.work, task.deployed),
+            missing_folders: Mutex::default(),
         }
     }
 

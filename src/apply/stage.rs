@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use crate::base::manifest::{Entry, Kind, Manifest, push_line};
 use crate::base::path::RootPath;
 use crate::plan::{FileChange, FileChangeKind};
-use crate::state::deployed::Deployed;
+use crate::state::deployed::{Deployed, Found};
 
 /// Source of the content of a staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Unit {
         let mut add = |list: &'static str, path: &RootPath, entry: &Entry| {
             push_line(lists.entry(list).or_default(), path, entry);
         };
-        let mut deleted = Vec::new();
+        let (mut deleted, mut folders) = (Vec::new(), Vec::new());
         for change in changes.iter().filter(|change| change.change != FileChangeKind::Conflict) {
             if let Some(before) = &change.before {
                 add("keep", &change.at, before);
@@ -103,12 +103,15 @@ impl Unit {
             }
             if let (None, Some(after)) = (&change.before, &change.after) {
                 add("added", &change.at, after);
+                if deployed.found.get(&change.at) == Some(&Found::EmptyDirectory) {
+                    folders.push(change.at.clone());
+                }
             }
         }
         let old = deployed.manifests.get(name);
         let ours = old.into_iter().chain(deployed.pending.get(name)).flat_map(|manifest| manifest.0.keys());
         let gone = ours.filter(|path| new.get(path).is_none()).chain(deleted.iter().copied());
-        lists.insert("sweep", path_lines(&emptied(gone, stays)));
+        lists.insert("sweep", path_lines(&emptied(gone, stays)) + &path_lines(&folders));
         lists.insert("reads", path_lines(reads));
         lists.insert("removed", path_lines(&deleted.into_iter().cloned().collect::<Vec<_>>()));
         lists.insert("new", new.to_text());

@@ -161,18 +161,72 @@ impl From<RootPath> for String {
     }
 }
 
-/// Whether the last name of a path looks like that of a file: it has an extension other than `.d`.
+/// Names of files without an extension that services mount: configuration, credentials, keys and tables. In
+/// small letters, because programs differ in that (`Caddyfile`, `caddyfile`).
+const FILES_WITHOUT_EXTENSION: [&str; 30] = [
+    ".bash_profile",
+    ".bashrc",
+    ".dockerconfigjson",
+    ".env",
+    ".gitconfig",
+    ".htaccess",
+    ".htpasswd",
+    ".netrc",
+    ".npmrc",
+    ".pgpass",
+    ".pypirc",
+    "authorized_keys",
+    "caddyfile",
+    "corefile",
+    "cronfile",
+    "crontab",
+    "dockerfile",
+    "gemfile",
+    "htpasswd",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_rsa",
+    "jenkinsfile",
+    "known_hosts",
+    "makefile",
+    "passwd",
+    "procfile",
+    "ssh_config",
+    "sshd_config",
+    "vagrantfile",
+];
+
+/// Names of files in `/etc` that may also be those of folders elsewhere.
+const FILES_IN_ETC: [&str; 9] =
+    ["fstab", "group", "hostname", "hosts", "localtime", "machine-id", "shadow", "subgid", "subuid"];
+
+/// Extensions of files that are longer than most.
+const LONG_EXTENSIONS: [&str; 7] =
+    ["htpasswd", "password", "properties", "service", "sqlite", "sqlite3", "template"];
+
+/// Whether the last name of a path looks like that of a file: it has an extension other than `.d` or the end of a
+/// domain, or it is a well-known name without one.
 #[must_use]
 pub fn looks_like_a_file(path: &str) -> bool {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if path.ends_with('/') {
+        return false;
+    }
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let lower = name.to_lowercase();
+    if FILES_WITHOUT_EXTENSION.contains(&lower.as_str())
+        || name.starts_with(".env.")
+        || dir == "/etc" && FILES_IN_ETC.contains(&name)
+    {
+        return true;
+    }
     match name.trim_start_matches('.').rsplit_once('.') {
         Some((stem, ending)) => {
-            !path.ends_with('/')
-                && !stem.is_empty()
-                && ending != "d"
-                && (1..=5).contains(&ending.len())
+            let is_usual = (1..=5).contains(&ending.len())
                 && ending.chars().all(|c| c.is_ascii_alphanumeric())
-                && !ending.chars().all(|c| c.is_ascii_digit())
+                && !ending.chars().all(|c| c.is_ascii_digit());
+            !stem.is_empty()
+                && !matches!(ending, "d" | "com" | "net" | "org")
+                && (is_usual || LONG_EXTENSIONS.contains(&ending))
         }
         None => false,
     }
@@ -209,10 +263,31 @@ mod tests {
 
     #[test]
     fn names_with_an_extension_look_like_files() {
-        for name in ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt"] {
+        for name in
+            ["./nginx.conf", "/etc/app/config.yaml", "/var/run/docker.sock", "a/.htpasswd.txt", "db.sqlite3"]
+        {
             assert!(looks_like_a_file(name), "{name}");
         }
         for name in ["./data", "conf.d", "/srv/data/", "v1.2", ".config", "/var/lib/docker", "letsencrypt"] {
+            assert!(!looks_like_a_file(name), "{name}");
+        }
+        assert!(!looks_like_a_file("./html/example.com") && !looks_like_a_file("a/Caddyfile/"));
+    }
+
+    #[test]
+    fn well_known_files_have_no_extension() {
+        for name in [
+            "./Caddyfile",
+            "/etc/coredns/Corefile",
+            ".htpasswd",
+            "a/crontab",
+            ".env",
+            ".env.local",
+            "/etc/hosts",
+        ] {
+            assert!(looks_like_a_file(name), "{name}");
+        }
+        for name in ["./hosts", "/data/group", "./caddy", "./secrets"] {
             assert!(!looks_like_a_file(name), "{name}");
         }
     }

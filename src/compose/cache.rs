@@ -43,6 +43,7 @@ struct Answers {
     kinds: BTreeMap<RootPath, Option<NodeKind>>,
     contents: BTreeMap<RootPath, ReadResult>,
     shown: BTreeMap<RootPath, String>,
+    ways: BTreeMap<RootPath, Vec<RootPath>>,
     settings: BTreeMap<RootPath, Option<Arc<[u8]>>>,
 }
 
@@ -57,6 +58,7 @@ impl Answers {
         self.kinds.iter().all(|(path, kind)| files.kind(path) == *kind)
             && self.contents.iter().all(|(path, content)| same(&files.read(path), content))
             && self.shown.iter().all(|(path, shown)| files.shown(path) == *shown)
+            && self.ways.iter().all(|(path, way)| files.way(path) == *way)
             && self.settings.iter().all(|(path, settings)| files.host_settings(path) == *settings)
     }
 }
@@ -84,6 +86,12 @@ impl Files for RecordingFiles<'_> {
         let shown = self.files.shown(path);
         lock(&self.answers).shown.insert(path.clone(), shown.clone());
         shown
+    }
+
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        let way = self.files.way(path);
+        lock(&self.answers).ways.insert(path.clone(), way.clone());
+        way
     }
 
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {

@@ -200,6 +200,11 @@ impl<'a> LoadContext<'a> {
                 return Err(format!("the project reads more than {MAX_FILES} files"));
             }
             self.definition_files.push(DefinitionFile { path: path.clone(), present });
+            for step in self.files.way(path) {
+                if !self.definition_files.iter().any(|file| file.path == step) {
+                    self.definition_files.push(DefinitionFile { path: step, present });
+                }
+            }
         }
         content
     }

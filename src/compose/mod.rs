@@ -101,6 +101,12 @@ pub trait Files: Sync {
     /// The path in the repository, for messages.
     fn shown(&self, path: &RootPath) -> String;
 
+    /// The symbolic links on the way to `path`, in their order, and the path that they lead to. Empty if no link
+    /// is on the way, or if they lead out of the tree.
+    fn way(&self, _path: &RootPath) -> Vec<RootPath> {
+        Vec::new()
+    }
+
     /// The assignments of Compose's own variables in a `.env` at `path` that only the host has, as they are
     /// written there. `None`: it has none, or the host is not known.
     fn host_settings(&self, _path: &RootPath) -> Option<Arc<[u8]>> {

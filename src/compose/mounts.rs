@@ -163,7 +163,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
             if let Some(path) = path.clone() {
                 let kind = self.context.files.kind(&path);
                 let at = self.context.location(at);
-                self.reads.push(Read { kind, required: true, ..Read::new(path, ReadMethod::Build, at) });
+                self.push_read(Read { kind, required: true, ..Read::new(path, ReadMethod::Build, at) });
             }
         }
         let beside = path.as_ref().and_then(|path| RootPath::new(&format!("{path}.dockerignore")).ok());

@@ -327,13 +327,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 let written = self.context.before_substitution(at);
                 let at = self.context.location(at);
                 if self.seen.insert((path.clone(), how, at.clone(), target.clone())) {
-                    self.reads.push(Read {
-                        kind,
-                        target,
-                        required,
-                        written,
-                        ..Read::new(path.clone(), how, at)
-                    });
+                    let read = Read { kind, target, required, written, ..Read::new(path.clone(), how, at) };
+                    self.push_read(read);
                 }
                 Some(path)
             }
@@ -343,7 +338,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
                     let at = self.context.location(at);
                     let unknown = text.unknown.iter().map(ToString::to_string).collect();
                     let target = target.clone();
-                    self.reads.push(Read { kind, target, unknown, ..Read::new(path, how, at) });
+                    self.push_read(Read { kind, target, unknown, ..Read::new(path, how, at) });
                 }
                 if how.is_input() {
                     let at = self.context.location(at);
@@ -358,6 +353,15 @@ impl<'r> ServiceReader<'r, '_, '_> {
             }
             ResolvedPath::Invalid => None,
         }
+    }
+
+    /// Records a read. What links on its way lead to is read, too, as far as the tree has it.
+    pub(super) fn push_read(&mut self, read: Read) {
+        let way = self.context.files.way(&read.path).into_iter().filter(|step| *step != read.path);
+        let steps: Vec<Read> =
+            way.map(|path| Read { kind: self.context.files.kind(&path), path, ..read.clone() }).collect();
+        self.reads.push(read);
+        self.reads.extend(steps.into_iter().filter(|step| step.kind.is_some() || !step.how.is_input()));
     }
 
     fn networks(&mut self) {

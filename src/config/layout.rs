@@ -108,6 +108,21 @@ impl Layout {
         RootPath::new(rest).ok()
     }
 
+    /// The fixed prefix that a path in the repository is below.
+    #[must_use]
+    pub fn prefix_of(&self, repo_path: &str) -> Option<&str> {
+        self.prefixes.iter().map(String::as_str).find(|prefix| below(repo_path, prefix).is_some())
+    }
+
+    /// A pattern for the projects below a fixed prefix whose own fixed prefix is the top of the repository, so that
+    /// the names of its folders count on the host, too; `None` if the prefix is the top already.
+    #[must_use]
+    pub fn widened(&self, prefix: &str) -> Option<String> {
+        let pattern = self.patterns().find(|pattern| below(pattern, prefix).is_some())?;
+        let (first, rest) = pattern.split_once('/').filter(|_| !prefix.is_empty())?;
+        Some(format!("{{{first}}}/{rest}"))
+    }
+
     /// The paths in the repository that map to a path below the root, one for each fixed prefix.
     pub fn repo_paths<'a>(&'a self, path: &'a RootPath) -> impl Iterator<Item = String> + 'a {
         self.prefixes.iter().map(|prefix| join(prefix, path.as_str()))
@@ -228,6 +243,18 @@ mod tests {
             layout.patterns().collect::<Vec<_>>(),
             ["stacks/web/*", "stacks/*", "apps/*", "stacks-old/*"]
         );
+    }
+
+    #[test]
+    fn a_widened_pattern_matches_the_same_folders_from_the_top() {
+        let services = layout(&["stacks/web/*"]);
+        let widened = services.widened("stacks/web").unwrap();
+        assert_eq!(widened, "{stacks}/web/*");
+        let widened = layout(&[&widened]);
+        assert_eq!(widened.prefixes(), [""]);
+        assert!(widened.is_project_dir("stacks/web/blog") && !widened.is_project_dir("other/web/blog"));
+        assert_eq!(widened.root_path("stacks/web/blog/x").unwrap().as_str(), "stacks/web/blog/x");
+        assert_eq!(layout(&["*"]).widened(""), None);
     }
 
     #[test]

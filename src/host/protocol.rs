@@ -56,6 +56,8 @@ pub enum Command {
     /// Prints for each of these absolute paths the folder that it leads to once links are followed; `-`:
     /// there is none, `+`: the user of the connection cannot tell.
     Folders(Vec<String>),
+    /// Makes those of these folders that are missing, as far as the user of the connection may.
+    MakeFolders(Vec<RootPath>),
     /// Takes a gzipped tar as the new stage. It follows in pieces; see [`piece`] and [`END_OF_PIECES`].
     Stage {
         /// `few` or `many` files.
@@ -266,6 +268,7 @@ impl Command {
             Self::Docker(argv) => format!("`docker {}`", verb(argv)),
             Self::Remove { project, service } => format!("the removal of {project}/{service}"),
             Self::Containers => "the list of containers".to_owned(),
+            Self::MakeFolders(_) => "the folders that are mounted".to_owned(),
             Self::HostOnly(_) => "a look at what only the host has".to_owned(),
             Self::Finish { .. } => "the end of the run".to_owned(),
             _ => "an answer".to_owned(),
@@ -301,6 +304,10 @@ impl Command {
             Self::Folders(paths) => {
                 text.push_str("folders");
                 data = Some(paths.iter().map(|path| path_line(path) + "\n").collect::<String>());
+            }
+            Self::MakeFolders(paths) => {
+                text.push_str("make_folders");
+                data = Some(paths.iter().map(|path| path_line(path.as_str()) + "\n").collect::<String>());
             }
             Self::Stage { files } => push(&mut text, ["stage", files]),
             Self::Candidate(unit) => push(&mut text, ["candidate", unit]),

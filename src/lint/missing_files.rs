@@ -56,7 +56,12 @@ fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<It
             ReadMethod::EnvFile => "takes its variables from",
             ReadMethod::LabelFile => "takes its labels from",
             ReadMethod::Config => "reads",
-            ReadMethod::Bind if looks_like_a_file(read.path.as_str()) => "mounts",
+            ReadMethod::Bind
+                if looks_like_a_file(read.path.as_str())
+                    || read.target.as_deref().is_some_and(looks_like_a_file) =>
+            {
+                "mounts"
+            }
             // A secret belongs on the host alone. Builds have a message of their own.
             ReadMethod::Secret | ReadMethod::Bind | ReadMethod::Build => return None,
         };

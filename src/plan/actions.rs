@@ -41,6 +41,8 @@ pub(super) struct Actions<'a> {
     pub(super) force: bool,
     /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
+    /// Whether the host had a directory in the place of a file.
+    pub(super) was_folder: &'a dyn Fn(&RootPath) -> bool,
     /// The path in the repository of a path below the root.
     pub(super) shown: &'a dyn Fn(&RootPath) -> String,
 }
@@ -180,6 +182,15 @@ impl Actions<'_> {
         }
         if recorded.inputs.get(ALL) != wanted.inputs.get(ALL) {
             self.add_inputs(service, recorded, &wanted, &mut owed);
+        }
+        // A container that was made with a directory in the place of the file does not start with the file.
+        let was_folder = |read: &Read, file: &FileChange| {
+            read.how.is_input() && read.path == file.at && (self.was_folder)(&file.at)
+        };
+        let reasons = self.input_reasons_of_changes(service, was_folder);
+        if !reasons.is_empty() {
+            owed.recreate.extend(reasons);
+            owed.must_recreate = true;
         }
         // Until now, another definition than the recorded one may have decided.
         owed.up.extend(self.rivals.iter().map(|rival| {

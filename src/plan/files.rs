@@ -51,6 +51,8 @@ impl UnitFiles<'_> {
         let after = self.wanted.get(path);
         let kind = match after {
             Some(wanted) if is_same(&there, wanted) && !self.other_mode(path, wanted) => return None,
+            // What cannot be seen and is not to change stays as it is.
+            Some(wanted) if there == Found::Unreadable && self.is_recorded(path, wanted) => return None,
             Some(wanted) if has_content(&there, wanted) => FileChangeKind::Mode,
             Some(_) => self.kind(path, &there),
             None if (self.elsewhere)(path) || there == Found::Missing => return None,
@@ -74,6 +76,14 @@ impl UnitFiles<'_> {
             after: after.cloned(),
             in_place: false,
         })
+    }
+
+    /// Whether the file was deployed as it is wanted, and no other version of it may have arrived since.
+    fn is_recorded(&self, path: &RootPath, wanted: &Entry) -> bool {
+        let is = |manifest: &Manifest| manifest.get(path).is_none_or(|put| put == wanted);
+        let deployed = self.deployed.manifests.get(self.unit);
+        deployed.is_some_and(|manifest| manifest.get(path) == Some(wanted))
+            && self.deployed.pending.get(self.unit).is_none_or(is)
     }
 
     /// Whether the file was deployed with other permissions than are wanted now. Of those, the driver reports
@@ -100,6 +110,8 @@ impl UnitFiles<'_> {
             Found::Directory if ours().any(|manifest| manifest.within(path).next().is_some()) => {
                 FileChangeKind::Added
             }
+            // An empty one holds nothing that could be lost.
+            Found::EmptyDirectory => FileChangeKind::Added,
             Found::Entry(_) | Found::Directory | Found::Unreadable | Found::Other | Found::Behind { .. } => {
                 FileChangeKind::Conflict
             }

@@ -451,6 +451,7 @@ impl Planner<'_> {
             let rivals = &self.rivals(project);
             let (wanted, shown, standings) = (&services, self.shown, &standings);
             let elsewhere = self.deployed.elsewhere.get(&project.name).filter(|_| self.options.take_over);
+            let was_folder = &|path: &RootPath| self.deployed.found.get(path) == Some(&Found::EmptyDirectory);
             Actions {
                 model,
                 wanted,
@@ -462,6 +463,7 @@ impl Planner<'_> {
                 outer,
                 force,
                 pulls_builds,
+                was_folder,
                 shown,
             }
             .list()

@@ -63,8 +63,8 @@ fn conflict(file: &FileChange, found: Option<&Found>) -> Diagnostic {
             "if Docker made it because the file was missing, remove the empty directory on the host",
         ),
         Some(Found::Unreadable) => (
-            "an unreadable file is in the place of",
-            "look at it on the host; ghdeploy touches only files that it put there",
+            "the deploying user may not read what the host has in the place of",
+            "a container has probably made the file or its folder its own; on the host, as root, let that user in again (setfacl -R -m u:USER:rwX,d:u:USER:rwX FOLDER, or chown), or deploy as root, or leave the file to the application: list it in .ghdeployignore",
         ),
         Some(Found::Other) => (
             "something that is no regular file is in the place of",

@@ -196,9 +196,11 @@ pub enum Found {
     Missing,
     /// A file or a link. Its size is not known.
     Entry(Entry),
-    /// A directory.
+    /// A directory, of which it is not known that it is empty.
     Directory,
-    /// A file that the user of the connection may not read.
+    /// A directory without entries, such as Docker makes it where a mounted file is missing.
+    EmptyDirectory,
+    /// A file that the user of the connection may not read, or whatever is in a folder that is closed to that user.
     Unreadable,
     /// A socket, a device, a named pipe.
     Other,
@@ -225,6 +227,7 @@ pub fn read_found(line: &str) -> Option<(RootPath, Found)> {
         "f" | "F" | "l" | "L" => read_line(line).map(|(path, entry)| (path, Found::Entry(entry))),
         "m" | "M" => plain(Found::Missing),
         "d" | "D" => plain(Found::Directory),
+        "e" | "E" => plain(Found::EmptyDirectory),
         "u" | "U" => plain(Found::Unreadable),
         "o" | "O" => plain(Found::Other),
         _ => None,

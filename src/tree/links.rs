@@ -23,6 +23,35 @@ pub(super) fn resolve<'t>(
     path: &RootPath,
     target: impl Fn(&str) -> Option<&'t str>,
 ) -> Result<RootPath, Stray> {
+    walk(path, target, &mut |_| {})
+}
+
+/// The links on the way to `path`, in the order of the walk, and then the path that they lead to; empty if there
+/// is no link. `target` is that of [`resolve`].
+pub(super) fn way<'t>(
+    path: &RootPath,
+    target: impl Fn(&str) -> Option<&'t str>,
+) -> Result<Vec<RootPath>, Stray> {
+    let mut links: Vec<String> = Vec::new();
+    let end = walk(path, target, &mut |link| links.push(link.to_owned()))?;
+    let mut way: Vec<RootPath> = Vec::new();
+    if !links.is_empty() {
+        // A link may be met twice.
+        for step in links.iter().filter_map(|link| RootPath::new(link).ok()).chain([end]) {
+            if !way.contains(&step) {
+                way.push(step);
+            }
+        }
+    }
+    Ok(way)
+}
+
+/// Walks to `path`, and calls `met` with each link on the way.
+fn walk<'t>(
+    path: &RootPath,
+    target: impl Fn(&str) -> Option<&'t str>,
+    met: &mut dyn FnMut(&str),
+) -> Result<RootPath, Stray> {
     let mut done = String::with_capacity(path.as_str().len());
     let mut left: Vec<&str> = path.as_str().split('/').rev().collect();
     let mut links = 0;
@@ -44,6 +73,7 @@ pub(super) fn resolve<'t>(
         }
         done.push_str(name);
         let Some(target) = target(&done) else { continue };
+        met(&done);
         links += 1;
         if links > MAX_LINKS {
             return Err(Stray::Loop);

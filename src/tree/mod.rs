@@ -207,7 +207,7 @@ impl Tree {
             refuse_files_in_the_way(&mut nodes, &mut trouble);
         }
         refuse_reserved(&mut nodes, &mut trouble);
-        refuse_stray_links(&mut nodes, &mut trouble);
+        refuse_stray_links(layout, &mut nodes, &mut trouble);
         refuse_lost_compose_files(&mut nodes, &mut trouble);
         let Trouble { fatal, mut refused } = trouble;
         refused.sort();
@@ -223,6 +223,11 @@ impl Tree {
     /// The file or directory that `path` leads to once links are followed; `None` if they lead nowhere.
     fn resolve(&self, path: &RootPath) -> Option<RootPath> {
         links::resolve(path, |path| link_target(&self.nodes, path)).ok()
+    }
+
+    /// The links on the way to `path` and the path that they lead to; empty without links or if they lead out.
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        links::way(path, |path| link_target(&self.nodes, path)).unwrap_or_default()
     }
 
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
@@ -342,7 +347,7 @@ fn refuse_reserved(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Troub
     }
 }
 
-fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
+fn refuse_stray_links(layout: &Layout, nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Trouble) {
     let mut gone = Vec::new();
     for (path, node) in &*nodes {
         if let TreeFileKind::Symlink { target } = &node.what
@@ -353,13 +358,28 @@ fn refuse_stray_links(nodes: &mut BTreeMap<RootPath, TreeFile>, trouble: &mut Tr
                 node.repo_path,
                 target.escape_debug()
             );
-            let help = "point it to a file of the same folder, or list it in `.ghdeployignore`";
+            let help = stray_help(layout, node, target);
             trouble.refuse(path, Diagnostic::error(message, None).help(help));
             gone.push(path.clone());
         }
     }
     for path in gone {
         nodes.remove(&path);
+    }
+}
+
+/// Advice on a link that leads out of what is deployed: one to another folder of the repository can be deployed
+/// once that folder is.
+fn stray_help(layout: &Layout, node: &TreeFile, target: &str) -> String {
+    let dir = node.repo_path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let end = RootPath::new(dir).and_then(|dir| dir.join(target)).ok();
+    let prefix = layout.prefix_of(&node.repo_path).unwrap_or_default();
+    match (end, layout.widened(prefix)) {
+        (Some(end), Some(pattern)) if layout.root_path(end.as_str()).is_none() => format!(
+            "move `{end}` below `{prefix}`; or write `services: \"{pattern}\"`: then `{prefix}` is a folder below the root on the host, and `{end}` has its place beside it"
+        ),
+        _ => "point it to a file below the folder that holds the projects, or list it in `.ghdeployignore`"
+            .to_owned(),
     }
 }
 

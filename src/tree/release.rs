@@ -116,6 +116,10 @@ impl Files for ReleaseTree<'_> {
     fn shown(&self, path: &RootPath) -> String {
         self.tree.shown(path)
     }
+
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        self.tree.way(path)
+    }
 }
 
 impl Snapshot for ReleaseTree<'_> {

@@ -53,6 +53,10 @@ impl Files for WithSettings<'_> {
         self.tree.shown(path)
     }
 
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        self.tree.way(path)
+    }
+
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {
         self.settings.get(path).filter(|_| self.tree.kind(path).is_none()).cloned()
     }

@@ -38,6 +38,10 @@ impl Files for MemoryTree {
     fn shown(&self, path: &RootPath) -> String {
         self.tree.shown(path)
     }
+
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        self.tree.way(path)
+    }
 }
 
 impl Snapshot for MemoryTree {

@@ -518,6 +518,7 @@ pub(crate) fn found_text(deployed: &Deployed) -> String {
         let what = match found {
             Found::Missing => "missing".to_owned(),
             Found::Directory => "a directory".to_owned(),
+            Found::EmptyDirectory => "an empty directory".to_owned(),
             Found::Unreadable => "unreadable".to_owned(),
             Found::Other => "something else".to_owned(),
             Found::Behind { link, target } => format!("behind {link} -> {target}"),

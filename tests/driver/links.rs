@@ -69,6 +69,20 @@ fn put_back(bed: &Bed, path: &str, away: &Path) {
 }
 
 under_every_shell! {
+    async fn folders_are_made_where_they_are_missing_and_never_behind_a_link(bed: Bed) {
+        bed.sync("blog", &old()).await;
+        let dir = foreign(&bed);
+        symlink(&dir, bed.path("blog/elsewhere")).unwrap();
+        let driver = bed.opened().await;
+        let paths = ["blog/data/conf.d", "blog/a b/c\nd/e", "blog/elsewhere/made", "blog/compose.yml/x", "shop/data"];
+        let paths = paths.map(|path| RootPath::new(path).unwrap()).to_vec();
+        expect_ok(&driver.call(&Command::MakeFolders(paths)).await.unwrap());
+        assert!(bed.path("blog/a b/c\nd/e").is_dir() && bed.path("shop/data").is_dir());
+        assert_eq!(fs::read_to_string(bed.path("blog/compose.yml")).unwrap(), "services: {}");
+        is_untouched(&dir);
+        bed.finish(driver).await;
+    }
+
     async fn a_link_on_the_way_to_managed_files_is_found_whatever_it_leads_to(bed: Bed) {
         bed.sync("blog", &old()).await;
         let dir = foreign(&bed);

@@ -18,7 +18,7 @@ under_every_shell! {
         paths.extend(["a/dir", "a/pipe", "a/none", "none/a"].map(str::to_owned));
         let found = facts::found(&driver.call(&Command::Probe { hash: true, units: Vec::new(), paths }).await.unwrap());
         let mut expected: Vec<(String, Found)> = there.iter().map(|(path, node)| (path.clone(), Found::Entry(ghdeploy::base::manifest::Entry { size: 0, ..entry(node) }))).collect();
-        expected.extend([("a/dir".to_owned(), Found::Directory), ("a/pipe".to_owned(), Found::Other)]);
+        expected.extend([("a/dir".to_owned(), Found::EmptyDirectory), ("a/pipe".to_owned(), Found::Other)]);
         let mut found: Vec<(String, Found)> = found.into_iter().map(|(path, found)| (path.to_string(), found)).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         expected.sort_by(|a, b| a.0.cmp(&b.0));
@@ -43,7 +43,7 @@ under_every_shell! {
         let found = facts::types(&driver, &asked).await.unwrap();
         let is: Vec<char> = found.iter().map(|found| match found {
             Found::Entry(_) => 'f',
-            Found::Directory => 'd',
+            Found::Directory | Found::EmptyDirectory => 'd',
             Found::Other => 'o',
             Found::Missing | Found::Unreadable | Found::Behind { .. } => 'm',
         }).collect();

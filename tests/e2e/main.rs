@@ -31,6 +31,7 @@ mod idle;
 mod ignored;
 mod invalid;
 mod killed;
+mod layouts;
 mod logins;
 mod making_way;
 mod names;

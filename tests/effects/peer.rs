@@ -127,7 +127,8 @@ impl Peer {
                 continue;
             }
             let mut list = Vec::new();
-            if ["facts", "host_only", "probe", "state", "history", "note"].contains(&words[0]) {
+            if ["facts", "host_only", "probe", "state", "history", "note", "make_folders"].contains(&words[0])
+            {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));

@@ -12,6 +12,7 @@ mod held;
 mod host_only;
 mod inputs;
 mod interrupted;
+mod layouts;
 mod making_way;
 mod order;
 mod partial;

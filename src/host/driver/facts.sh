@@ -80,12 +80,21 @@ probe_new() {
   report_links "$way"
   print "$all" | reachable "$way" | existing | probe hash | report found
 }
-# existing < path lines below the root: those at whose path something lies, and all with escapes.
+# existing < path lines below the root: those at whose path something lies or, behind a folder that is closed to
+# the user, may lie, and all with escapes.
 existing() {
   all=$(cat)
   print "$all" | sed -n '/^P/p'
   print "$all" | sed -n 's/^p /.\//p' |
     (cd "$root" 2>/dev/null || exit; with_lines stat -c '%n' 2>/dev/null) | sed 's/^\.\//p /'
+  closed=$(print "$all" | ways | (cd "$root" 2>/dev/null || exit
+    while IFS= read -r line; do
+      parse_path
+      [ ! -d "./$path" ] || [ -x "./$path" ] || print "$line"
+    done))
+  [ -z "$closed" ] || { print "$closed"; print; print "$all"; } | awk '
+    !lines { if ($0 == "") lines = 1; else closed[substr($0, 3)]; next }
+    /^p / { path = substr($0, 3); while (sub(/\/[^\/]*$/, "", path)) if (path in closed) { print; next } }'
 }
 # probe hash|type < path lines: a manifest line about each path. With "type" nothing is hashed, absolute paths
 # are taken as they are, and "~/" is the home directory. With "hash" many files are hashed at a time: "+f" and

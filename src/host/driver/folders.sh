@@ -59,6 +59,13 @@ enter() {
   for part in $rest; do
     at=$at/$part
     [ ! -L "$at" ] || { unset IFS; barred "${1%"$rest"}${at#./}" "$at"; return; }
+    # Whether the folder is there, only its owner sees.
+    [ ! -d "$at" ] || [ -x "$at" ] || {
+      unset IFS
+      print "${1%"$rest"}${at#./} cannot be entered" >&2
+      absent=barred
+      return 1
+    }
   done
   unset IFS
   [ -n "$absent" ] || barred "$1" "$1"
@@ -68,6 +75,23 @@ barred() {
   absent=barred
   print "$1 is a link to $(readlink -- "./$2"), and the files below it are not touched" >&2
   return 1
+}
+# make_folders BYTES, followed by path lines: makes those folders below the root that are missing, as far as this
+# user may. Docker would make them the folders of root.
+make_folders() {
+  take "$1" || return 1
+  know_movable
+  umask 022
+  print "$value" | sed '/^$/d' | while IFS= read -r line; do
+    parse_path
+    above=. names=$path/
+    while [ -n "$names" ] && enter "$above" 2>/dev/null && [ -z "$absent" ]; do
+      entry=${names%%/*} names=${names#*/}
+      [ -d "./$entry" ] || mkdir -- "./$entry" 2>/dev/null || break
+      if [ "$above" = . ]; then above=$entry; else above=$above/$entry; fi
+    done
+  done
+  :
 }
 # each_in COMMAND < manifest lines: like `each`, in the folder of each file. PATH is its name there.
 each_in() {

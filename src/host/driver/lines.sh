@@ -4,7 +4,7 @@
 #
 # A manifest line is "KIND MODE SIZE SHA256 NAME", a path line "p NAME". A capital KIND or P says that NAME
 # has escapes. The kinds of a manifest are f (file) and l (link); those of a look are also d directory, o
-# something else, u unreadable and m missing.
+# something else, u unreadable and m missing; e is a directory that is empty.
 
 # read_bytes BYTES: prints as many bytes of stdin, in one read.
 read_bytes() { dd bs="$1" count=1 iflag=fullblock status=none; }
@@ -45,7 +45,9 @@ look() {
   if [ "$absent" = barred ]; then kind=u
   elif [ -n "$absent" ]; then kind=m
   elif [ -L "./$1" ]; then kind=l; mode=777; hash=$(readlink -n "./$1" | sha256sum)
-  elif [ -d "./$1" ]; then kind=d
+  elif [ -d "./$1" ]; then
+    kind=d
+    ! is_empty "./$1" || kind=e
   elif [ -f "./$1" ]; then
     [ ! -x "./$1" ] || mode=755
     hash=$({ hash_open "$1" 7<"./$1"; } 2>/dev/null) || { kind=u; hash=-; }
@@ -54,12 +56,18 @@ look() {
   mark_escapes "$2"
   found="$kind $mode 0 ${hash%% *} $2"
 }
+# is_empty FOLDER: whether it has no entry. Of a folder that this user may not read, that is not known.
+is_empty() (
+  [ -r "$1" ] && cd "$1" 2>/dev/null || exit 1
+  set +f
+  for entry in * .[!.]* ..?*; do if [ -e "./$entry" ] || [ -L "./$entry" ]; then exit 1; fi; done
+)
 # hash_open FILE: the digest of fd 7, which is that file.
 hash_open() { is_open "$1" && sha256sum <&7; }
 # mark_escapes NAME: makes kind a capital if NAME has escapes.
 mark_escapes() {
   case $1 in *\\*) ;; *) return ;; esac
-  case $kind in f) kind=F ;; l) kind=L ;; m) kind=M ;; d) kind=D ;; o) kind=O ;; u) kind=U ;; esac
+  case $kind in f) kind=F ;; l) kind=L ;; m) kind=M ;; d) kind=D ;; o) kind=O ;; u) kind=U ;; e) kind=E ;; esac
 }
 # differs KIND MODE SHA256 PATH NAME: whether something else lies at PATH. Only the executable bit of the mode
 # counts.

@@ -69,27 +69,47 @@ arrived() {
 }
 
 # candidate UNIT: links the files that Compose reads into STAGE/UNIT/candidate, as they will be after the
-# swap: staged files over live ones.
+# swap: staged files over live ones. A relative link stays one, so that it leads to its target in there; the
+# list has its target, too.
 candidate() {
-  staged=$stage/$1 to=$stage/$1/candidate inside=''
+  staged=$stage/$1 to=$stage/$1/candidate inside='' linked=''
   know_movable "$1"
   arrived && make_folder "$to" || return 1
   while IFS= read -r line; do
     parse_path
     file=$to/$path
+    ! is_behind_link "$path" || continue
     make_folder "${file%/*}" || return 1
     for from in "$staged/files/$path" "$staged/inplace/$path" "$stage/+shared/files/$path" "$root/$path"; do
-      [ -e "$from" ] || continue
+      [ -e "$from" ] || [ -L "$from" ] || continue
       if [ "$from" = "$root/$path" ]; then
         ! grep -qxF -- "$line" "$staged/removed" 2>/dev/null || continue
         # Files that only the host has may lie behind links.
         go_beside "$path" 2>/dev/null || ! cat -- "$staged/new" "$data/manifest/+shared" 2>/dev/null |
           grep -qF -- " $name" || go_beside "$path" || return 1
       fi
-      ln -sf -- "$from" "$file" || return 1
+      value=$(readlink -- "$from" && print .) value=${value%??}
+      case $value in
+        '' | /*) ln -sf -- "$from" "$file" || return 1 ;;
+        *) ln -s -- "$value" "$file" && linked=$linked$line$nl || return 1 ;;
+      esac
       break
     done
   done <"$staged/reads"
+  # What a link leads to may be on the host alone.
+  print "$linked" | while IFS= read -r line; do
+    parse_path
+    [ -z "$path" ] || [ -e "$to/$path" ] || [ ! -e "$root/$path" ] ||
+      ln -sfn -- "$root/$path" "$to/$path" || exit 1
+  done
+}
+# is_behind_link PATH: whether a folder that leads to PATH in the candidate is a link. Its target is in the list.
+is_behind_link() {
+  at=$1
+  while :; do
+    case $at in */*) at=${at%/*} ;; *) return 1 ;; esac
+    [ ! -L "$to/$at" ] || return 0
+  done
 }
 
 # stage_kept UNIT: stages the files of the lists put and in_place out of the objects.

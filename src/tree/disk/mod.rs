@@ -120,6 +120,10 @@ impl Files for DiskTree {
     fn shown(&self, path: &RootPath) -> String {
         self.tree.shown(path)
     }
+
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        self.tree.way(path)
+    }
 }
 
 impl Snapshot for DiskTree {

@@ -453,6 +453,10 @@ impl Files for GitTree {
     fn shown(&self, path: &RootPath) -> String {
         self.tree.shown(path)
     }
+
+    fn way(&self, path: &RootPath) -> Vec<RootPath> {
+        self.tree.way(path)
+    }
 }
 
 impl Snapshot for GitTree {

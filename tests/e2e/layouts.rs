@@ -1,0 +1,147 @@
+//! Ways in which people lay their projects out: links to shared files, folders that are not there yet, folders that
+//! containers have made their own.
+
+use std::os::unix::fs::{MetadataExt as _, symlink};
+
+use crate::bed::{Bed, chmod, privileged, stdout_of};
+use crate::users::User;
+
+/// Makes a link in the repository.
+fn link(bed: &Bed, path: &str, target: &str) {
+    let full = bed.repo(path);
+    std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+    symlink(target, full).unwrap();
+}
+
+#[test]
+fn links_lead_to_shared_files_whose_changes_reach_every_reader() {
+    let bed = Bed::new("linked");
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {T: '${TZ}'}}");
+    bed.compose(
+        "mount",
+        "services:\n  web: {<<: *s, volumes: ['./base.conf:/base.conf:ro', './nginx:/nginx:ro']}",
+    );
+    bed.compose("vars", "services:\n  web: {<<: *s, env_file: [conf/s.env]}");
+    bed.remove_guarded("app/.env");
+    bed.write("services/shared/global.env", "TZ=one\n")
+        .write("services/shared/nginx/base.conf", "one")
+        .write("services/shared/conf/s.env", "A=one\n");
+    link(&bed, "services/app/.env", "../shared/global.env");
+    link(&bed, "services/mount/base.conf", "../shared/nginx/base.conf");
+    link(&bed, "services/mount/nginx", "../shared/nginx");
+    link(&bed, "services/vars/conf", "../shared/conf");
+    bed.sync([]).exits(0);
+    let env = |service: &str, name: &str| bed.inside(service, &["sh", "-c", &format!("echo ${name}")]);
+    assert_eq!((env("app/web", "T"), env("vars/web", "A")), ("one\n".to_owned(), "one\n".to_owned()));
+    assert_eq!(bed.inside("mount/web", &["cat", "/base.conf", "/nginx/base.conf"]), "oneone");
+    assert_eq!(bed.root("app/.env").read_link().unwrap().to_str(), Some("../shared/global.env"));
+
+    bed.write("services/shared/global.env", "TZ=two\n").write("services/shared/conf/s.env", "A=two\n");
+    bed.write("services/shared/nginx/base.conf", "two");
+    let change = bed.deploy();
+    assert_eq!(change.actions.len(), 3, "{change:?}");
+    assert_eq!((env("app/web", "T"), env("vars/web", "A")), ("two\n".to_owned(), "two\n".to_owned()));
+    assert_eq!(bed.inside("mount/web", &["cat", "/base.conf", "/nginx/base.conf"]), "twotwo");
+    bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(0);
+}
+
+#[test]
+fn a_link_may_lead_to_a_file_that_only_the_host_has() {
+    let bed = Bed::new("hostlink");
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {T: '${TZ}'}}");
+    bed.remove_guarded("app/.env");
+    bed.guard("global.env", "TZ=host\n");
+    link(&bed, "services/app/.env", "../global.env");
+    bed.sync([]).exits(0);
+    assert_eq!(bed.inside("app/web", &["sh", "-c", "echo $T"]), "host\n");
+}
+
+#[test]
+fn folders_that_are_mounted_and_missing_belong_to_the_deploying_user() {
+    let bed = Bed::new("folders");
+    let user = User::new(&bed, "folders", "/bin/sh", true);
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./state/db:/db', './logs:/logs']}");
+    user.own_root(&bed);
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    let id: u32 =
+        stdout_of(std::process::Command::new("id").args(["-u", &user.name])).trim().parse().unwrap();
+    for folder in ["app/state", "app/state/db", "app/logs"] {
+        assert_eq!(bed.root(folder).metadata().unwrap().uid(), id, "{folder}");
+    }
+}
+
+#[test]
+fn a_file_without_an_extension_is_foreseen_and_takes_the_place_of_the_folder_that_docker_made() {
+    let bed = Bed::new("caddyfile");
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./Caddyfile:/etc/caddy/Caddyfile:ro']}");
+    bed.sync([])
+        .exits(5)
+        .prints("mounts app/Caddyfile, which is neither in the repository nor on the host")
+        .ends_with("nothing was changed");
+    assert!(!bed.root("app/Caddyfile").exists() && bed.containers().is_empty());
+
+    // By hand, it came up with a folder in the place of the file.
+    std::fs::create_dir(bed.root("app/Caddyfile")).unwrap();
+    stdout_of(privileged(["chown", "0:0"]).arg(bed.root("app/Caddyfile")));
+    bed.write("services/app/Caddyfile", "localhost");
+    bed.sync([]).exits(0);
+    assert_eq!(bed.inside("app/web", &["cat", "/etc/caddy/Caddyfile"]), "localhost");
+
+    // The container was made with the folder, so a restart would not do.
+    bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./plain:/plain:ro']}");
+    bed.sync([]).exits(0);
+    bed.write("services/app/plain", "now a file");
+    let change = bed.deploy();
+    assert!(change.actions[0].starts_with("recreate"), "{change:?}");
+    assert_eq!(bed.inside("app/web", &["cat", "/plain"]), "now a file");
+    // What is in a folder stays.
+    bed.guard("app/full/by-hand", "x");
+    bed.write("services/app/full", "file");
+    bed.sync([]).exits(5).prints("an unmanaged directory is in the place of services/app/full");
+}
+
+#[test]
+fn what_a_container_has_made_its_own_blocks_only_a_change_of_it() {
+    let bed = Bed::new("closed");
+    let user = User::new(&bed, "closed", "/bin/sh", true);
+    let text = "services:\n  web: {<<: *s, volumes: ['./config:/config', './app.json:/app.json']}";
+    bed.compose("app", text).compose("blog", "services:\n  web: {<<: *s}");
+    bed.write("services/app/config/mosquitto.conf", "one").write("services/app/config/certs/a.pem", "one");
+    bed.write("services/app/app.json", "one").write("services/app/README", "one");
+    user.own_root(&bed);
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    stdout_of(privileged(["chown", "-R", "1883:1883"]).arg(bed.root("app/config")));
+    chmod(bed.root("app/config"), 0o700);
+    stdout_of(privileged(["chown", "1883:1883"]).arg(bed.root("app/app.json")));
+    chmod(bed.root("app/app.json"), 0o600);
+
+    bed.call(["sync", "--dry-run", "--exit-code"]).user(&user.name).run().exits(0);
+    bed.write("services/app/README", "two").write("services/blog/README", "two");
+    bed.commit();
+    bed.call(["sync"]).user(&user.name).run().exits(0);
+    assert_eq!(bed.on_host("app/README"), "two");
+
+    for (path, shown) in [
+        ("services/app/config/certs/a.pem", "services/app/config/certs/a.pem"),
+        ("services/app/config/new.conf", "services/app/config/new.conf"),
+        ("services/app/app.json", "services/app/app.json"),
+    ] {
+        let before = std::fs::read(bed.repo(path)).ok();
+        bed.write(path, "changed").write("services/blog/README", path);
+        bed.commit();
+        bed.call(["sync"])
+            .user(&user.name)
+            .run()
+            .exits(5)
+            .prints(&format!("may not read what the host has in the place of {shown}"))
+            .prints("setfacl")
+            .ends_with("nothing was changed: app");
+        assert_eq!(bed.on_host("blog/README"), path);
+        match before {
+            Some(before) => drop(bed.write(path, before)),
+            None => std::fs::remove_file(bed.repo(path)).unwrap(),
+        }
+    }
+}

@@ -79,7 +79,8 @@ impl ProjectRun<'_> {
 
     /// Variables that only an empty text stands for.
     fn are_unset(&self, wanted: &WantedProject, unset: &Unset) -> Failure {
-        let (root, dir) = (self.host.task.root, &wanted.model.dir);
+        let dotenv = wanted.model.dir.join(".env").unwrap_or_default();
+        let dotenv = format!("{}/{dotenv}", self.host.task.root.trim_end_matches('/'));
         let mut problems = Vec::new();
         if let Some(first) = unset.named.first() {
             let (noun, verb, them) = match unset.named.len() {
@@ -90,14 +91,14 @@ impl ProjectRun<'_> {
             let uses = |service: &&Service| service.unknown_variables.contains(first);
             let at = wanted.model.services.values().find(uses).map(|service| service.at.clone());
             problems.push(Diagnostic::error(message, at).help(format!(
-                "set {them} in {root}/{dir}/.env on the host, or give a default in the compose file: ${{{first}:-}}",
+                "set {them} in {dotenv} on the host, or give a default in the compose file: ${{{first}:-}}",
             )));
         }
         if unset.has_pieces {
             let message =
                 "a value in .env or in an env file has a `$`, and Compose takes what follows for a variable";
             problems.push(Diagnostic::error(message, None).help(format!(
-                "look in {root}/{dir}/.env on the host: put the value in single quotes, or write `$$` for `$`",
+                "look in {dotenv} on the host: put the value in single quotes, or write `$$` for `$`",
             )));
         }
         Failure::of(problems)

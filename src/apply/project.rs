@@ -265,7 +265,8 @@ impl ProjectRun<'_> {
         let volumes = volumes.filter(Reply::is_ok).into_iter().flat_map(|reply| reply.output);
         let files = files.into_iter().flat_map(|reply| reply.output);
         let volumes = volumes.map(|volume| format!("volume {volume}"));
-        volumes.chain(files.map(|file| format!("{}/{file}", state.dir))).collect()
+        let below = |file: String| state.dir.join(&file).map_or(file, |path| path.to_string());
+        volumes.chain(files.filter(|file| file != ".ghdeploy").map(below)).collect()
     }
 
     /// Enters the result of each hook; a plan lists hooks in the order in which they run.

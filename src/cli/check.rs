@@ -9,10 +9,10 @@ use crate::compose::model::ProjectSettings;
 use crate::images::reference;
 use crate::lint::{HostProjects, lint};
 use crate::outcome::queries::CheckReport;
-use crate::plan::{circles, same_name};
+use crate::plan::{circles, same_folder_name, same_name};
 use crate::tree;
-use crate::tree::disk::DiskTree;
-use crate::tree::{models, project_dirs};
+use crate::tree::disk::{DiskTree, found};
+use crate::tree::{left_out, models, project_dirs};
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
@@ -46,6 +46,11 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
             report.diagnostics.retain(|found| !is_placeholder(found));
             report.diagnostics.extend(project.refused.iter().cloned());
         }
+        let namesakes =
+            wanted.projects.iter().filter(|project| same_name(project, &wanted.projects).is_none());
+        report
+            .diagnostics
+            .extend(namesakes.filter_map(|project| same_folder_name(project, &wanted.projects)));
         report.diagnostics.extend(wanted.projects.iter().flat_map(|project| &project.notes).cloned());
         report.diagnostics.extend(wanted.absent_problems().flat_map(|(_, problems)| problems));
         report.diagnostics.extend(wanted.unknown_submodules());
@@ -61,10 +66,11 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     if dirs.is_empty() {
         let places = context.config.services.patterns().collect::<Vec<_>>().join(", ");
-        report.diagnostics.push(Diagnostic::error(format!("no project found in {places}"), None).help(
-            "a project is a folder with a compose file; `services` in ghdeploy.yml sets where they are",
-        ));
+        let message = format!("no project found in {places}");
+        report.diagnostics.push(Diagnostic::error(message, None).help(found::advice(&context.dir)));
     }
+    report.diagnostics.extend(found::above(&context.dir, &context.config.services));
+    report.diagnostics.extend(left_out(&tree, &context.config.services, &dirs));
     let order = |found: &Diagnostic| (!found.is_error(), found.at.clone(), found.message.clone());
     report.diagnostics.sort_by_cached_key(order);
     report.diagnostics.dedup();

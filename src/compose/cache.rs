@@ -44,6 +44,7 @@ struct Answers {
     contents: BTreeMap<RootPath, ReadResult>,
     shown: BTreeMap<RootPath, String>,
     ways: BTreeMap<RootPath, Vec<RootPath>>,
+    lists: BTreeMap<RootPath, Vec<RootPath>>,
     settings: BTreeMap<RootPath, Option<Arc<[u8]>>>,
 }
 
@@ -59,6 +60,7 @@ impl Answers {
             && self.contents.iter().all(|(path, content)| same(&files.read(path), content))
             && self.shown.iter().all(|(path, shown)| files.shown(path) == *shown)
             && self.ways.iter().all(|(path, way)| files.way(path) == *way)
+            && self.lists.iter().all(|(dir, list)| files.list(dir) == *list)
             && self.settings.iter().all(|(path, settings)| files.host_settings(path) == *settings)
     }
 }
@@ -92,6 +94,16 @@ impl Files for RecordingFiles<'_> {
         let way = self.files.way(path);
         lock(&self.answers).ways.insert(path.clone(), way.clone());
         way
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        let list = self.files.list(dir);
+        lock(&self.answers).lists.insert(dir.clone(), list.clone());
+        list
+    }
+
+    fn widened(&self) -> Option<String> {
+        self.files.widened()
     }
 
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {

@@ -51,6 +51,8 @@ pub(super) struct LoadContext<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// The files that the model is made of.
     pub(super) definition_files: Vec<DefinitionFile>,
+    /// Those of them that `include` names.
+    pub(super) included: BTreeSet<RootPath>,
     root: &'a str,
     sources: Vec<SourceFile>,
     indices: BTreeMap<(RootPath, RootPath), u32>,
@@ -69,6 +71,7 @@ impl<'a> LoadContext<'a> {
             files,
             diagnostics: Vec::new(),
             definition_files: Vec::new(),
+            included: BTreeSet::new(),
             root: root.trim_end_matches('/'),
             sources: Vec::new(),
             indices: BTreeMap::new(),
@@ -294,7 +297,14 @@ impl<'a> LoadContext<'a> {
             Err(PathError::AboveRoot(_)) => {
                 let at = self.location(at);
                 let message = "a relative path leads above the folder that holds the projects";
-                let help = "write the absolute path on the host, or move the file into the repository";
+                let help = match self.files.widened() {
+                    Some(pattern) => format!(
+                        "write `services: \"{pattern}\"` in ghdeploy.yml, and set the host's `root` to the folder that holds the first of these folders there: then what lies beside it has its place on the host, too; or write the absolute path on the host"
+                    ),
+                    None => {
+                        "write the absolute path on the host, or move the file into the repository".to_owned()
+                    }
+                };
                 self.note(Diagnostic::error(message, Some(at)).help(help));
                 ResolvedPath::Invalid
             }

@@ -16,7 +16,7 @@ use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
 
 /// Compose's file names, in order of preference.
-pub const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+pub use crate::config::layout::COMPOSE_FILES as FILES;
 
 /// Compose's names for the override file, in order of preference.
 pub const OVERRIDES: [&str; 4] = [

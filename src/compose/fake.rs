@@ -35,6 +35,11 @@ impl Files for FakeTree {
         Ok(self.0.get(path.as_str()).map(|content| Arc::from(content.as_slice())))
     }
 
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        let paths = self.0.keys().filter_map(|path| RootPath::new(path).ok());
+        paths.filter(|path| path.parent().as_ref() == Some(dir)).collect()
+    }
+
     fn shown(&self, path: &RootPath) -> String {
         format!("services/{path}")
     }

@@ -35,6 +35,7 @@ impl Loader<'_, '_> {
             }
             let files: Vec<RootPath> =
                 paths.iter().filter_map(|path| self.file_named(path, "`include`")).collect();
+            self.context.included.extend(files.iter().cloned());
             let Some(first) = files.first().filter(|_| files.len() == paths.len()) else { continue };
             if let Some(start) = chain.iter().position(|file| file == first) {
                 let shown = |file: &RootPath| self.context.files.shown(file);

@@ -107,6 +107,17 @@ pub trait Files: Sync {
         Vec::new()
     }
 
+    /// The files that lie directly in the directory `dir`.
+    fn list(&self, _dir: &RootPath) -> Vec<RootPath> {
+        Vec::new()
+    }
+
+    /// The pattern for `services` by which the folder above the root would be the root; `None` if there is none in
+    /// the repository.
+    fn widened(&self) -> Option<String> {
+        None
+    }
+
     /// The assignments of Compose's own variables in a `.env` at `path` that only the host has, as they are
     /// written there. `None`: it has none, or the host is not known.
     fn host_settings(&self, _path: &RootPath) -> Option<Arc<[u8]>> {

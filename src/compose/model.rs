@@ -1,6 +1,6 @@
 //! Model of a project, as the reader returns it. Values only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Project {
     /// The files that the model is made of: compose files, overrides, `.env`, files that are extended or
     /// included. Includes files that would be read but do not exist in the tree.
     pub definition_files: Vec<DefinitionFile>,
+    /// Those of them that `include` names.
+    pub included: BTreeSet<RootPath>,
     /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
     /// Whether `COMPOSE_FILE` names them. Otherwise they have Compose's default names.

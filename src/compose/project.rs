@@ -70,6 +70,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         follows_host,
         working_dir: found.base,
         definition_files,
+        included: context.included,
         services,
         owned_networks,
         external_networks,

@@ -10,16 +10,25 @@ use crate::base::path::RootPath;
 /// Default of `services`.
 pub const DEFAULT_PATTERN: &str = "services";
 
+/// Compose's file names, in order of preference.
+pub const COMPOSE_FILES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
 /// Patterns for the folders of the repository that may be projects.
 ///
 /// The *fixed prefix* of a pattern is the part before its first component with a wildcard: `stacks/web` in
 /// `stacks/web/*`, `stacks` in `stacks/*/*`. A plain folder `services` means `services/*`, and `.` means `*`.
 /// The path below the root is what follows the fixed prefix. If one fixed prefix is inside another, the outer
 /// one counts for both, so `../` between two projects means the same in the repository and on the host.
+///
+/// A pattern that ends with the name of a compose file means the folder that holds the file: `compose.yml` is the top
+/// of the repository as one project, and `services/compose.yml` the folder `services`.
 #[derive(Debug, Clone)]
 pub struct Layout {
     patterns: Vec<Pattern>,
     prefixes: Vec<String>,
+    /// Folders that are projects themselves, although they may be fixed prefixes.
+    named: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +65,11 @@ pub enum LayoutError {
 impl Default for Layout {
     fn default() -> Self {
         // The tests parse this constant.
-        Self::new(&[DEFAULT_PATTERN]).unwrap_or(Self { patterns: Vec::new(), prefixes: Vec::new() })
+        Self::new(&[DEFAULT_PATTERN]).unwrap_or(Self {
+            patterns: Vec::new(),
+            prefixes: Vec::new(),
+            named: Vec::new(),
+        })
     }
 }
 
@@ -69,12 +82,16 @@ impl Layout {
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, LayoutError> {
         let mut read = Vec::with_capacity(patterns.len());
         let mut prefixes = Vec::with_capacity(patterns.len());
+        let mut named = Vec::new();
         for pattern in patterns {
-            let (prefix, pattern) = read_pattern(pattern.as_ref())?;
+            let (prefix, pattern, is_named) = read_pattern(pattern.as_ref())?;
+            if is_named {
+                named.push(prefix.clone());
+            }
             prefixes.push(prefix);
             read.push(pattern);
         }
-        Ok(Self { patterns: read, prefixes: outermost(prefixes) })
+        Ok(Self { patterns: read, prefixes: outermost(prefixes), named })
     }
 
     /// The layout of these projects alone: the fixed prefix of each, and its folder below that.
@@ -86,7 +103,10 @@ impl Layout {
             let glob = GlobBuilder::new(&text).literal_separator(true).build().ok()?;
             Some(Pattern { glob: glob.compile_matcher(), text })
         };
-        Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes) }
+        // A project that is a fixed prefix itself has no path below it.
+        let is_prefix = |(prefix, path): &&(&str, &str)| prefix == path || *path == ".";
+        let named = projects.iter().filter(is_prefix).map(|(prefix, _)| (*prefix).to_owned()).collect();
+        Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes), named }
     }
 
     /// The folders of the repository that hold all wanted files. None is inside another. `""` is the
@@ -128,12 +148,28 @@ impl Layout {
         self.prefixes.iter().map(|prefix| join(prefix, path.as_str()))
     }
 
-    /// Whether a folder of the repository may be a project. It is one if it holds a compose file. The fixed
-    /// prefix itself never is a project.
+    /// Whether a folder of the repository may be a project. It is one if it holds a compose file. A fixed prefix is
+    /// one only if it [is named](Self::is_named), or [by what it holds](Self::top).
     #[must_use]
     pub fn is_project_dir(&self, repo_path: &str) -> bool {
-        self.root_path(repo_path).is_some_and(|path| !path.is_root())
-            && self.patterns.iter().any(|pattern| pattern.glob.is_match(repo_path))
+        self.is_named(repo_path)
+            || self.root_path(repo_path).is_some_and(|path| !path.is_root())
+                && self.patterns.iter().any(|pattern| pattern.glob.is_match(repo_path))
+    }
+
+    /// Whether a pattern names the compose file in this folder of the repository.
+    #[must_use]
+    pub fn is_named(&self, repo_path: &str) -> bool {
+        self.named.iter().any(|named| named == repo_path)
+    }
+
+    /// The folder of the repository that is the root on the host; `None` if several are.
+    #[must_use]
+    pub fn top(&self) -> Option<&str> {
+        match self.prefixes.as_slice() {
+            [prefix] => Some(prefix),
+            _ => None,
+        }
     }
 }
 
@@ -163,8 +199,8 @@ fn join(dir: &str, rest: &str) -> String {
     }
 }
 
-/// Splits a pattern into its fixed prefix and its glob.
-fn read_pattern(text: &str) -> Result<(String, Pattern), LayoutError> {
+/// Splits a pattern into its fixed prefix and its glob. Also returns whether the prefix itself is the project.
+fn read_pattern(text: &str) -> Result<(String, Pattern, bool), LayoutError> {
     let shown = || text.to_owned();
     if text.is_empty() {
         return Err(LayoutError::Empty);
@@ -179,9 +215,15 @@ fn read_pattern(text: &str) -> Result<(String, Pattern), LayoutError> {
     if parts.contains(&"..") {
         return Err(LayoutError::Above(shown()));
     }
+    let has_file = parts.last().is_some_and(|last| COMPOSE_FILES.contains(last));
+    if has_file {
+        parts.pop();
+    }
     let fixed = parts.iter().take_while(|part| !part.contains(['*', '?', '[', '{', '\\'])).count();
     let prefix = parts[..fixed].join("/");
-    if fixed == parts.len() {
+    let is_named = has_file && fixed == parts.len();
+    let shown = if has_file { text.trim_start_matches("./").to_owned() } else { String::new() };
+    if !has_file && fixed == parts.len() {
         parts.push("*");
     }
     let text = parts.join("/");
@@ -189,7 +231,8 @@ fn read_pattern(text: &str) -> Result<(String, Pattern), LayoutError> {
         .literal_separator(true)
         .build()
         .map_err(|err| LayoutError::Glob { pattern: text.clone(), reason: err.kind().to_string() })?;
-    Ok((prefix, Pattern { glob: glob.compile_matcher(), text }))
+    let text = if has_file { shown } else { text };
+    Ok((prefix, Pattern { glob: glob.compile_matcher(), text }, is_named))
 }
 
 #[cfg(test)]
@@ -232,6 +275,23 @@ mod tests {
         }
         assert!(!layout(&["stacks/*/*"]).is_project_dir("stacks/web"));
         assert!(!layout(&["stacks/**"]).is_project_dir("stacks"));
+    }
+
+    #[test]
+    fn the_name_of_a_compose_file_means_its_folder() {
+        let top = layout(&["compose.yml"]);
+        assert_eq!((top.prefixes(), top.top()), (&[String::new()][..], Some("")));
+        assert!(top.is_project_dir("") && top.is_named("") && !top.is_project_dir("apps"));
+        assert_eq!(top.root_path("apps/a/x").unwrap().as_str(), "apps/a/x");
+        let inner = layout(&["./services/docker-compose.yml", "services/*"]);
+        assert_eq!(inner.prefixes(), ["services"]);
+        assert!(inner.is_project_dir("services") && inner.is_project_dir("services/blog"));
+        assert!(inner.root_path("services").unwrap().is_root());
+        let glob = layout(&["stacks/*/compose.yml"]);
+        assert!(glob.is_project_dir("stacks/web") && !glob.is_project_dir("stacks"));
+        assert!(!layout(&["services"]).is_project_dir("services"));
+        assert!(Layout::exactly(&[("services", "services")]).is_project_dir("services"));
+        assert!(Layout::exactly(&[("", ".")]).is_project_dir(""));
     }
 
     #[test]

@@ -31,7 +31,18 @@ pub(super) async fn elsewhere(
         for container in containers {
             let is_its = container.project == project.model.name && !container.is_oneoff;
             let there = container.working_dir.trim_end_matches('/');
+            // Another folder may be a part of what Compose takes for one project.
+            let service = &container.service;
+            let is_of_other = !project.model.services.contains_key(service)
+                && (wanted.projects.iter().any(|other| {
+                    other.model.name == project.model.name && other.model.services.contains_key(service)
+                }) || deployed.state.projects.iter().any(|(name, other)| {
+                    *name != project.name
+                        && other.project == project.model.name
+                        && other.services.contains_key(service)
+                }));
             if !is_its
+                || is_of_other
                 || there.is_empty()
                 || there == here
                 || has_moved(container, &project.model, root, deployed)

@@ -79,6 +79,14 @@ pub async fn status(
         let own: Vec<&ListedContainer> = listed
             .iter()
             .filter(|container| container.project == project.project && !container.is_oneoff)
+            .filter(|container| {
+                project.services.contains_key(&container.service)
+                    || !state.projects.iter().any(|(other, recorded)| {
+                        other != name
+                            && recorded.project == project.project
+                            && recorded.services.contains_key(&container.service)
+                    })
+            })
             .collect();
         let seen = seen.get(name);
         let services = match deployed.containers.known() {
@@ -87,7 +95,7 @@ pub async fn status(
         };
         ProjectStatus {
             name: name.clone(),
-            path: project.dir.to_string(),
+            path: if project.dir.is_root() { ".".to_owned() } else { project.dir.to_string() },
             release: Some(project.release).filter(|release| *release > 0),
             commit: project.commit.clone(),
             left: project.held.as_ref().map(|held| held.release),

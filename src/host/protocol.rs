@@ -350,7 +350,7 @@ impl Command {
             Self::Containers => text.push_str("containers"),
             Self::Heartbeat => text.push_str("heartbeat"),
             Self::Writable { root } => push(&mut text, ["writable", root]),
-            Self::List(dir) => push(&mut text, ["list", dir.as_str()]),
+            Self::List(dir) => push(&mut text, ["list", if dir.is_root() { "." } else { dir.as_str() }]),
             Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
             Self::Releases => text.push_str("releases"),

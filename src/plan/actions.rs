@@ -41,6 +41,8 @@ pub(super) struct Actions<'a> {
     pub(super) force: bool,
     /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
+    /// Whether another folder with the same name of Compose's has this service: its containers are those of that one.
+    pub(super) is_elsewhere: &'a dyn Fn(&str) -> bool,
     /// Whether the host had a directory in the place of a file.
     pub(super) was_folder: &'a dyn Fn(&RootPath) -> bool,
     /// The path in the repository of a path below the root.
@@ -453,7 +455,7 @@ impl Actions<'_> {
             .recorded
             .into_iter()
             .flat_map(|project| project.services.keys())
-            .filter(|name| !self.model.services.contains_key(*name));
+            .filter(|name| !self.model.services.contains_key(*name) && !(self.is_elsewhere)(name));
         gone.map(|name| {
             let changed =
                 self.files.iter().find(|file| self.model.definition_files.iter().any(|d| d.path == file.at));

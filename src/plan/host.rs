@@ -451,6 +451,13 @@ impl Planner<'_> {
             let rivals = &self.rivals(project);
             let (wanted, shown, standings) = (&services, self.shown, &standings);
             let elsewhere = self.deployed.elsewhere.get(&project.name).filter(|_| self.options.take_over);
+            let is_elsewhere = &|service: &str| {
+                self.wanted.projects.iter().any(|other| {
+                    other.name != project.name
+                        && other.model.name == project.model.name
+                        && other.model.services.contains_key(service)
+                })
+            };
             let was_folder = &|path: &RootPath| self.deployed.found.get(path) == Some(&Found::EmptyDirectory);
             Actions {
                 model,
@@ -464,6 +471,7 @@ impl Planner<'_> {
                 force,
                 pulls_builds,
                 was_folder,
+                is_elsewhere,
                 shown,
             }
             .list()
@@ -669,7 +677,15 @@ impl Planner<'_> {
         let (mut files, mut actions) = (Vec::new(), Vec::new());
         if self.options.prune {
             files = self.unit(&unit(name), &Manifest::default()).0;
-            if !self.wanted.projects.iter().any(|project| project.model.name == recorded.project) {
+            let has_taken_over = |project: &Arc<WantedProject>| {
+                project.model.name == recorded.project
+                    && (recorded.services.is_empty()
+                        || recorded
+                            .services
+                            .keys()
+                            .any(|service| project.model.services.contains_key(service)))
+            };
+            if !self.wanted.projects.iter().any(has_taken_over) {
                 let cause = Cause::Definition { change: DefinitionChange::ProjectRemoved };
                 let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, cause };
                 actions.push(Action { kind: ActionKind::Down, service: None, reasons: vec![reason] });

@@ -208,7 +208,14 @@ fn holder<'a>(
         recorded == Some(project) || other.wanted.is_some() && other.state.project == *project
     };
     let mut owners: Vec<&ProjectWork> = works.iter().filter(is_its).collect();
-    owners.sort_by_key(|other| (other.name() != work.name(), other.wanted.is_none()));
+    let has_it = |other: &ProjectWork| {
+        let recorded =
+            other.recorded.as_ref().is_some_and(|recorded| recorded.services.contains_key(service));
+        recorded || other.state.services.contains_key(service)
+    };
+    owners.sort_by_key(|other| {
+        (!has_it(other) || other.wanted.is_none(), other.name() != work.name(), other.wanted.is_none())
+    });
     let Some(owner) = owners.first().copied() else {
         let recorded = deployed.state.projects.values().find(|recorded| recorded.project == *project);
         return match recorded {

@@ -27,7 +27,9 @@ pub use host::{Origin, PlanOptions, host};
 pub use invalidate::{is_unknown, while_acting};
 pub use making_way::{held_by_others, may_be_held};
 pub use order::circles;
-pub use problems::{damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_name};
+pub use problems::{
+    damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_folder_name, same_name,
+};
 pub use work::{HostWork, MakesWay, ProjectWork, ServiceImage, SharedWork, WayBack, WellVersion};
 
 use serde::{Deserialize, Serialize};

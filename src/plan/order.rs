@@ -65,7 +65,33 @@ pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeS
             .map(str::to_owned)
             .collect()
     };
-    projects.iter().map(|project| (project.name.clone(), of(project))).collect()
+    let mut before: BTreeMap<String, BTreeSet<String>> =
+        projects.iter().map(|project| (project.name.clone(), of(project))).collect();
+    one_by_one(projects, &mut before);
+    before
+}
+
+/// Puts folders that are one project for Compose one after the other, in the order that they have anyway: two runs of
+/// Compose at a time would both make the networks of that project.
+fn one_by_one(projects: &[Arc<WantedProject>], before: &mut BTreeMap<String, BTreeSet<String>>) {
+    let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+    for project in projects {
+        *groups.entry(&project.model.name).or_default() += 1;
+    }
+    if groups.values().all(|folders| *folders < 2) {
+        return;
+    }
+    let name_of =
+        |name: &str| projects.iter().find(|project| project.name == name).map(|p| p.model.name.as_str());
+    let mut last: BTreeMap<&str, String> = BTreeMap::new();
+    for name in order(&mut before.clone(), &|_| None).0 {
+        let Some(group) = name_of(&name) else { continue };
+        if let Some(earlier) = last.insert(group, name.clone())
+            && let Some(all) = before.get_mut(&name)
+        {
+            all.insert(earlier);
+        }
+    }
 }
 
 /// Number of projects of a circle that a message names.

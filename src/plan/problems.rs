@@ -8,7 +8,7 @@ use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
 use crate::base::commit::{hash, short};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
-use crate::compose::model::Service;
+use crate::compose::model::{Resource, Service};
 use crate::compose::{self, Files};
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
@@ -435,22 +435,67 @@ pub(super) fn renamed(
     Some(Diagnostic::error(message, place(project)).help(help))
 }
 
-/// Compose would take two projects for one: each would act on the other's containers.
+/// The other projects that are one project for Compose, because they have the same name there.
+fn namesakes<'p>(
+    project: &'p WantedProject,
+    projects: &'p [Arc<WantedProject>],
+) -> impl Iterator<Item = &'p Arc<WantedProject>> {
+    projects.iter().filter(|other| other.name != project.name && other.model.name == project.model.name)
+}
+
+/// Folders that share one name of Compose's must not define the same thing twice: each would act on the containers of
+/// the other, or replace its network.
 #[must_use]
 pub fn same_name(project: &WantedProject, projects: &[Arc<WantedProject>]) -> Option<Diagnostic> {
-    let other =
-        projects.iter().find(|other| other.name != project.name && other.model.name == project.model.name)?;
+    let both = |other: &WantedProject| {
+        let service =
+            project.model.services.iter().find(|(name, _)| other.model.services.contains_key(*name));
+        let service =
+            service.map(|(name, service)| (format!("a service `{name}`"), Some(service.at.clone())));
+        service.or_else(|| {
+            let resource = project.model.resources.iter().find(|own| {
+                let differs = |theirs: &&Resource| {
+                    theirs.kind == own.kind
+                        && theirs.name == own.name
+                        && !own.is_external
+                        && !theirs.is_external
+                        && theirs.settings != own.settings
+                };
+                other.model.resources.iter().any(|theirs| differs(&theirs))
+            })?;
+            let what = format!("a {} `{}`, with other settings", resource.kind, resource.key);
+            Some((what, resource.at.clone()))
+        })
+    };
+    let (other, (what, at)) = namesakes(project, projects).find_map(|other| Some((other, both(other)?)))?;
     let message = format!(
-        "{} and {} have the same Compose project name {:?}: each would act on the other's containers",
+        "{} and {} have the same Compose project name {:?}, and both define {what}: each would act on what the other has",
         project.path, other.path, project.model.name
     );
     let help = match (&project.model.named_in, &other.model.named_in) {
         (Some(file), _) | (None, Some(file)) => {
-            format!("change `COMPOSE_PROJECT_NAME` in {file}, which decides over `name:`")
+            format!("rename it in one of them, or change `COMPOSE_PROJECT_NAME` in {file}, which decides over `name:`")
         }
-        (None, None) => "give one of them another `name:`".to_owned(),
+        (None, None) => "rename it in one of them, or give one of them another `name:`".to_owned(),
     };
-    Some(Diagnostic::error(message, place(project)).help(help))
+    let at = match project.model.named_in {
+        Some(_) => None,
+        None => project.model.name_at.clone().or(at).or_else(|| place(project)),
+    };
+    Some(Diagnostic::error(message, at).help(help))
+}
+
+/// A warning about folders that have one name of Compose's although neither a compose file nor `.env` says so.
+#[must_use]
+pub fn same_folder_name(project: &WantedProject, projects: &[Arc<WantedProject>]) -> Option<Diagnostic> {
+    let is_by_folder = project.model.name_at.is_none() && project.model.named_in.is_none();
+    let other = namesakes(project, projects).next().filter(|_| is_by_folder)?;
+    let message = format!(
+        "{} and {} are one project {:?} for Compose, by the name of the folder: they share networks and volumes of one name",
+        project.path, other.path, project.model.name
+    );
+    let help = "if that is meant, say so with `name:` in both; otherwise give one of them another `name:`";
+    Some(Diagnostic::warning(message, place(project)).help(help))
 }
 
 /// Where the name of a project is written: `None` for a `.env`, whose lines are not shown.

@@ -29,7 +29,7 @@ use crate::config::layout::Layout;
 use crate::state::unusable::UnusableFile;
 
 pub use models::models;
-pub use projects::{ProjectDir, owner, project_dirs};
+pub use projects::{ProjectDir, left_out, owner, project_dirs};
 pub use read::{read, read_again};
 pub use settings::WithSettings;
 
@@ -228,6 +228,19 @@ impl Tree {
     /// The links on the way to `path` and the path that they lead to; empty without links or if they lead out.
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         links::way(path, |path| link_target(&self.nodes, path)).unwrap_or_default()
+    }
+
+    /// The pattern by which the folder above the root would be the root.
+    fn widened(&self) -> Option<String> {
+        self.layout.widened(self.layout.top()?)
+    }
+
+    /// The files that lie directly in a directory.
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        let start = if dir.is_root() { String::new() } else { format!("{dir}/") };
+        let below = self.nodes.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        let below = below.map(|(path, _)| path).take_while(|path| path.as_str().starts_with(&start));
+        below.filter(|path| !path.as_str()[start.len()..].contains('/')).cloned().collect()
     }
 
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {

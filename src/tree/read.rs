@@ -68,7 +68,7 @@ pub fn read_again(
         };
         !absent.is_empty() && above.into_iter().find_map(nearest) == Some(true)
     };
-    for path in tree.nodes().keys().filter(|path| !is_absent(path)) {
+    for path in tree.nodes().keys().filter(|path| !is_absent(path) && !is_of_the_repository(layout, path)) {
         if let Some(files) = owner(&dirs, path).and_then(|owner| files.get_mut(&owner.dir)) {
             files.push(path);
         }
@@ -143,17 +143,31 @@ pub fn read_again(
     Ok(Wanted { commit, changes, absent, unusable, projects, others, shared })
 }
 
+/// Whether a file is about the repository and not about a project that fills it.
+fn is_of_the_repository(layout: &Layout, path: &RootPath) -> bool {
+    let mut names = path.components();
+    let about = match names.next() {
+        Some(".github") => true,
+        Some("ghdeploy.yml" | ".gitignore" | ".gitattributes" | ".gitmodules" | ".ghdeployignore") => {
+            names.next().is_none()
+        }
+        _ => false,
+    };
+    about && layout.top() == Some("")
+}
+
 /// The projects whose compose file is in the commit and not there. Whether a submodule is one is not known.
 fn absent_projects(tree: &dyn Snapshot, layout: &Layout, dirs: &[ProjectDir]) -> Vec<AbsentProject> {
     let mut absent: Vec<AbsentProject> = Vec::new();
     for file in tree.unusable().iter().filter(|file| file.why.is_absent() && file.why != Unusable::Submodule)
     {
-        let Some((path, name)) = file.repo_path.rsplit_once('/') else { continue };
+        let (path, name) = file.repo_path.rsplit_once('/').unwrap_or(("", &file.repo_path));
         let Some(dir) = file.path.parent() else { continue };
         let is_known =
             dirs.iter().any(|project| project.dir == dir) || absent.iter().any(|project| project.dir == dir);
         if compose::makes_project(name) && name != ".env" && layout.is_project_dir(path) && !is_known {
-            absent.push(AbsentProject { name: dir.to_string(), path: path.to_owned(), dir });
+            let ProjectDir { dir, name, repo_path } = ProjectDir::new(dir, path);
+            absent.push(AbsentProject { name, path: repo_path, dir });
         }
     }
     absent

@@ -68,6 +68,7 @@ impl<'c> ReleaseTree<'c> {
                 .state
                 .projects
                 .values()
+                .filter(|project| project.path != ".")
                 .find_map(|project| Some(format!("{}/{}", project.path, path.relative_to(&project.dir)?)))
                 .or_else(|| layout.repo_paths(path).next())
                 .unwrap_or_else(|| path.to_string());
@@ -94,6 +95,9 @@ impl<'c> ReleaseTree<'c> {
 
 /// The part of a project's folder in the repository that precedes its folder below the root.
 fn prefix<'p>(path: &'p str, dir: &str) -> &'p str {
+    if path == "." {
+        return "";
+    }
     path.strip_suffix(dir).map_or("", |prefix| prefix.trim_end_matches('/'))
 }
 
@@ -119,6 +123,14 @@ impl Files for ReleaseTree<'_> {
 
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         self.tree.way(path)
+    }
+
+    fn widened(&self) -> Option<String> {
+        self.tree.widened()
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        self.tree.list(dir)
     }
 }
 

@@ -57,6 +57,14 @@ impl Files for WithSettings<'_> {
         self.tree.way(path)
     }
 
+    fn widened(&self) -> Option<String> {
+        self.tree.widened()
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        self.tree.list(dir)
+    }
+
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {
         self.settings.get(path).filter(|_| self.tree.kind(path).is_none()).cloned()
     }

@@ -42,6 +42,14 @@ impl Files for MemoryTree {
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         self.tree.way(path)
     }
+
+    fn widened(&self) -> Option<String> {
+        self.tree.widened()
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        self.tree.list(dir)
+    }
 }
 
 impl Snapshot for MemoryTree {
@@ -214,4 +222,24 @@ fn a_file_belongs_to_the_innermost_project() {
     assert_eq!(owner("web/x"), Some("web"));
     assert_eq!(owner("web-2/y"), None);
     assert_eq!(owner("x"), None);
+}
+
+#[test]
+fn a_compose_file_in_the_root_is_a_project_if_it_is_named_or_alone() {
+    let files = ["services/compose.yml", "services/blog/compose.yml", "services/shop/compose.yml"];
+    assert_eq!(
+        names(&memory(&["services"], &files), &["services"]),
+        ["blog services/blog", "shop services/shop"]
+    );
+    let named = ["services/compose.yml", "services/*"];
+    assert_eq!(
+        names(&memory(&named, &files), &named),
+        [". services", "blog services/blog", "shop services/shop"]
+    );
+    assert_eq!(names(&memory(&named[..1], &files), &named[..1]), [". services"]);
+    assert_eq!(names(&memory(&["services"], &files[..1]), &["services"]), [". services"]);
+    let top = ["compose.yml", "apps/a/x"];
+    for services in [".", "*", "**", "compose.yml"] {
+        assert_eq!(names(&memory(&[services], &top), &[services]), [". ."], "{services}");
+    }
 }

@@ -145,3 +145,108 @@ fn what_a_container_has_made_its_own_blocks_only_a_change_of_it() {
         }
     }
 }
+
+#[test]
+fn a_compose_file_in_the_top_folder_deploys_what_it_includes_as_one_project() {
+    let bed = Bed::new("topfile");
+    let sleeps = "x-s: &s {image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL}\n";
+    bed.write("ghdeploy.yml", format!("{}\nservices: .\n", crate::bed::HEALTH))
+        .write("compose.yml", format!("name: {}-top\ninclude: [apps/a/compose.yml, b/compose.yml]\n", bed.id))
+        .write(
+            "apps/a/compose.yml",
+            format!("{sleeps}services:\n  a: {{<<: *s, volumes: ['./a.conf:/a.conf:ro']}}\n"),
+        )
+        .write("apps/a/a.conf", "one")
+        .write(
+            "b/compose.yml",
+            format!("{sleeps}services:\n  b: {{<<: *s, depends_on: [a], env_file: [../common.env]}}\n"),
+        )
+        .write("common.env", "A=one\n")
+        .write("README.md", "about")
+        .write(".github/workflows/deploy.yml", "on: push\n");
+    bed.sync([]).exits(0).prints("1 project done");
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["top/a", "top/b"]);
+    assert!(
+        bed.root("README.md").exists() && !bed.root(".github").exists() && !bed.root("ghdeploy.yml").exists()
+    );
+    assert_eq!(bed.inside("top/a", &["cat", "/a.conf"]), "one");
+
+    bed.write("apps/a/a.conf", "two");
+    bed.sync([]).exits(0).prints("restart  a").prints("1 restart");
+    assert_eq!(bed.inside("top/a", &["cat", "/a.conf"]), "two");
+    bed.write("common.env", "A=two\n");
+    bed.sync([]).exits(0).prints("up  b").prints("1 up");
+    bed.call(["sync", "--dry-run", "--exit-code"]).run().exits(0);
+    bed.call(["status", "--exit-code"]).run().exits(0).prints("a").prints("b");
+    bed.call(["explain", "common.env"]).run().exits(0).prints("b/compose.yml");
+
+    // A bad version goes back, and so does a release.
+    bed.write("b/compose.yml", format!("{sleeps}services:\n  b: {{<<: *s, entrypoint: 'false'}}\n"));
+    bed.sync([]).exits(5).prints("rolled back");
+    assert_eq!(bed.inside("top/b", &["sh", "-c", "echo $A"]), "two\n");
+    bed.call(["rollback"]).run().exits(0);
+    assert_eq!(bed.inside("top/b", &["sh", "-c", "echo $A"]), "one\n");
+    assert_eq!(bed.on_host("common.env"), "A=one\n");
+}
+
+#[test]
+fn folders_that_share_one_name_of_composes_leave_each_other_alone() {
+    let bed = Bed::new("group");
+    let media = |service: &str, more: &str| {
+        format!(
+            "name: {}-media\nservices:\n  {service}: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL{more}}}\n",
+            bed.id
+        )
+    };
+    for service in ["sonarr", "radarr", "lidarr"] {
+        bed.write(&format!("services/{service}/compose.yml"), media(service, ""));
+    }
+    // One that does not come up takes nothing of the others along.
+    bed.write("services/radarr/compose.yml", media("radarr", ", entrypoint: 'false'"));
+    bed.sync([]).exits(5).prints("2 projects done");
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["media/lidarr", "media/sonarr"]);
+    bed.write("services/radarr/compose.yml", media("radarr", ""));
+    bed.sync([]).exits(0).prints("1 project done");
+    let ids = |bed: &Bed| -> Vec<String> {
+        bed.containers().into_iter().map(|(name, it)| format!("{name} {}", it.id)).collect()
+    };
+    let all = ids(&bed);
+    assert_eq!(all.len(), 3);
+
+    // A change, a restart and a failure of one leave the others as they are.
+    bed.write("services/radarr/compose.yml", media("radarr", ", hostname: r"));
+    bed.sync([]).exits(0);
+    let after = ids(&bed);
+    assert_eq!(after.iter().filter(|id| all.contains(id)).count(), 2, "{after:?}");
+    bed.write("services/radarr/compose.yml", media("radarr", ", entrypoint: 'false'"));
+    bed.sync([]).exits(5);
+    assert_eq!(ids(&bed).iter().filter(|id| after.contains(id)).count(), 2);
+    bed.write("services/radarr/compose.yml", media("radarr", ", hostname: r"));
+    bed.sync([]).exits(0);
+    bed.call(["status", "--exit-code"]).run().exits(0);
+
+    // A service moves to another folder: its container stays one.
+    std::fs::remove_dir_all(bed.repo("services/lidarr")).unwrap();
+    let both = format!(
+        "{}  lidarr: {{image: 'ghdeploy-test/busybox:1', command: sleep 100000, stop_signal: SIGKILL}}\n",
+        media("sonarr", "")
+    );
+    bed.write("services/sonarr/compose.yml", both);
+    bed.sync(["--prune"]).exits(0);
+    assert_eq!(
+        bed.containers().into_keys().collect::<Vec<_>>(),
+        ["media/lidarr", "media/radarr", "media/sonarr"]
+    );
+
+    // One folder is taken down, and the others stay.
+    let before = ids(&bed);
+    std::fs::remove_dir_all(bed.repo("services/radarr")).unwrap();
+    bed.sync(["--prune"]).exits(0);
+    let after = ids(&bed);
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["media/lidarr", "media/sonarr"]);
+    assert!(after.iter().all(|id| before.contains(id)), "{before:?} {after:?}");
+
+    // The same service twice is none of that.
+    bed.write("services/other/compose.yml", media("sonarr", ""));
+    bed.call(["check"]).run().exits(2).prints("both define a service `sonarr`");
+}

@@ -202,7 +202,7 @@ fn what_is_in_the_way_of_a_file_is_named() {
     };
     let [directory, unreadable, other, file] =
         [Found::Directory, Found::Unreadable, Found::Other, found("2")].map(problem);
-    assert!(directory.contains("directory") && unreadable.contains("unreadable"));
+    assert!(directory.contains("directory") && unreadable.contains("may not read"));
     assert!(other.contains("no regular file") && file.contains("another, unmanaged version"));
 }
 

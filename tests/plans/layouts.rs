@@ -57,7 +57,7 @@ fn a_link_out_of_the_services_folder_says_how_both_can_be_deployed() {
         .collect();
     insta::assert_snapshot!(text.join("\n"), @r#"
         symbolic link `services/app/.env` points to `../../common.env`, outside of what is deployed
-          move `common.env` below `services`; or write `services: "{services}/*"`, by which `services` becomes a folder below the root on the host, with all that lies beside it
+          move `common.env` below `services`; or write `services: "{services}/*"`: then `services` is a folder below the root on the host, and `common.env` has its place beside it
         symbolic link `services/app/own` points to `/etc/hostname`, outside of what is deployed
           point it to a file below the folder that holds the projects, or list it in `.ghdeployignore`
         "#);
@@ -91,4 +91,65 @@ fn what_cannot_be_seen_and_is_not_to_change_is_no_drift() {
     let work = repo.plan(&host);
     assert_eq!(plan_lines(&work)[..2], ["app changed", "  conflict app/conf/a"]);
     assert_eq!(project(&work, "app").problems.len(), 1);
+}
+
+fn media(service: &str) -> String {
+    format!("name: media\nservices:\n  {service}: {{image: a}}\n")
+}
+
+#[test]
+fn folders_that_share_one_name_are_deployed_one_after_the_other() {
+    let repo = Projects::new(&[
+        ("a/compose.yml", &media("sonarr")),
+        ("b/compose.yml", &media("radarr")),
+        ("c/compose.yml", &media("lidarr")),
+    ]);
+    repo.write("a/compose.yml", &format!("{}x-ghdeploy: {{after: [c]}}\n", media("sonarr")));
+    let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
+    let order: Vec<String> =
+        work.projects.iter().map(|project| format!("{} {:?}", project.name(), project.plan.after)).collect();
+    assert_eq!(order, [r#"b []"#, r#"c ["b"]"#, r#"a ["c"]"#]);
+    assert!(work.projects.iter().all(|project| project.plan.problems.is_empty()));
+}
+
+#[test]
+fn a_service_that_moves_to_a_folder_of_the_same_name_is_not_removed() {
+    let repo = Projects::new(&[("a/compose.yml", &media("sonarr")), ("b/compose.yml", &media("radarr"))]);
+    repo.write("a/compose.yml", &format!("{}  bazarr: {{image: a}}\n", media("sonarr")));
+    let host = repo.deployed();
+    repo.write("a/compose.yml", &media("sonarr"));
+    repo.write("b/compose.yml", &format!("{}  bazarr: {{image: a}}\n", media("radarr")));
+    assert_eq!(
+        plan_lines(&repo.plan(&host)),
+        [
+            "a changed",
+            "  modified a/compose.yml",
+            "b changed",
+            "  modified b/compose.yml",
+            "  up bazarr: b/compose.yml:4 (new service)"
+        ]
+    );
+    // A folder that goes takes its services down, and only those.
+    repo.remove("b/compose.yml");
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    assert_eq!(project(&work, "b").actions.len(), 1);
+}
+
+#[test]
+fn one_service_in_two_folders_of_one_name_blocks_both() {
+    let repo = Projects::new(&[("a/compose.yml", &media("sonarr")), ("b/compose.yml", &media("sonarr"))]);
+    let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
+    for name in ["a", "b"] {
+        assert!(project(&work, name).problems[0].message.contains("both define a service `sonarr`"));
+    }
+    let network = |driver: &str| format!("networks: {{net: {{driver: {driver}}}}}\n");
+    let with = |service: &str, driver: &str| {
+        format!("name: media\nservices:\n  {service}: {{image: a, networks: [net]}}\n{}", network(driver))
+    };
+    repo.write("a/compose.yml", &with("sonarr", "bridge")).write("b/compose.yml", &with("radarr", "macvlan"));
+    let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
+    assert!(project(&work, "a").problems[0].message.contains("a network `net`, with other settings"));
+    repo.write("b/compose.yml", &with("radarr", "bridge"));
+    let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
+    assert!(project(&work, "a").problems.is_empty());
 }

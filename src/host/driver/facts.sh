@@ -80,8 +80,8 @@ probe_new() {
   report_links "$way"
   print "$all" | reachable "$way" | existing | probe hash | report found
 }
-# existing < path lines below the root: those at whose path something lies or, behind a folder that is closed to
-# the user, may lie, and all with escapes.
+# existing < path lines below the root: those at whose path something lies or, behind a folder that is closed
+# to the user, may lie, and all with escapes.
 existing() {
   all=$(cat)
   print "$all" | sed -n '/^P/p'

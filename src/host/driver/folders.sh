@@ -76,8 +76,8 @@ barred() {
   print "$1 is a link to $(readlink -- "./$2"), and the files below it are not touched" >&2
   return 1
 }
-# make_folders BYTES, followed by path lines: makes those folders below the root that are missing, as far as this
-# user may. Docker would make them the folders of root.
+# make_folders BYTES, followed by path lines: makes those folders below the root that are missing, as far as
+# this user may. Docker would make them the folders of root.
 make_folders() {
   take "$1" || return 1
   know_movable

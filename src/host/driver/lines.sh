@@ -67,7 +67,9 @@ hash_open() { is_open "$1" && sha256sum <&7; }
 # mark_escapes NAME: makes kind a capital if NAME has escapes.
 mark_escapes() {
   case $1 in *\\*) ;; *) return ;; esac
-  case $kind in f) kind=F ;; l) kind=L ;; m) kind=M ;; d) kind=D ;; o) kind=O ;; u) kind=U ;; e) kind=E ;; esac
+  case $kind in
+    f) kind=F ;; l) kind=L ;; m) kind=M ;; d) kind=D ;; e) kind=E ;; o) kind=O ;; u) kind=U ;;
+  esac
 }
 # differs KIND MODE SHA256 PATH NAME: whether something else lies at PATH. Only the executable bit of the mode
 # counts.

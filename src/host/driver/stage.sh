@@ -103,7 +103,8 @@ candidate() {
       ln -sfn -- "$root/$path" "$to/$path" || exit 1
   done
 }
-# is_behind_link PATH: whether a folder that leads to PATH in the candidate is a link. Its target is in the list.
+# is_behind_link PATH: whether a folder that leads to PATH in the candidate is a link. Its target is in the
+# list.
 is_behind_link() {
   at=$1
   while :; do

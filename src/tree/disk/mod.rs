@@ -5,6 +5,7 @@
 //! the filesystem and starts `git`.
 
 mod checkout;
+pub mod found;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -124,6 +125,14 @@ impl Files for DiskTree {
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         self.tree.way(path)
     }
+
+    fn widened(&self) -> Option<String> {
+        self.tree.widened()
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        self.tree.list(dir)
+    }
 }
 
 impl Snapshot for DiskTree {
@@ -231,7 +240,7 @@ impl Walk<'_> {
                 Ok(_) => return Some(not_a_folder(dir)),
                 Err(err) if err.kind() == io::ErrorKind::NotFound => {
                     let message = format!("there is no folder `{prefix}` in {}", self.base.display());
-                    let help = "name the folder that holds the projects with `services` in ghdeploy.yml";
+                    let help = found::advice(self.base);
                     return Some(Diagnostic::error(message, None).help(help));
                 }
                 Err(err) => return Some(unlistable(dir, &err)),

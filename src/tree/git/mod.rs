@@ -457,6 +457,14 @@ impl Files for GitTree {
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         self.tree.way(path)
     }
+
+    fn widened(&self) -> Option<String> {
+        self.tree.widened()
+    }
+
+    fn list(&self, dir: &RootPath) -> Vec<RootPath> {
+        self.tree.list(dir)
+    }
 }
 
 impl Snapshot for GitTree {
@@ -530,7 +538,7 @@ pub(super) fn target_not_utf8(repo_path: &str, target: &[u8]) -> Diagnostic {
 /// Error for a fixed prefix that is not a folder.
 pub(super) fn not_a_folder(repo_path: &str) -> Diagnostic {
     Diagnostic::error(format!("`{repo_path}`, which `services` names, is not a folder"), None)
-        .help("name the folder itself; symbolic links to it are not followed")
+        .help("name the folder that holds the projects, or a compose file with one of Compose's own names; symbolic links to a folder are not followed")
 }
 
 #[cfg(test)]

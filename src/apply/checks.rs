@@ -118,8 +118,7 @@ impl ProjectRun<'_> {
 
     /// Makes a call that must succeed.
     pub(super) async fn call(&self, call: &Call, folder: ComposeFolder) -> Result<Reply, Failure> {
-        let reply =
-            self.host.docker.call(call, &self.work.state.project, &self.work.state.dir, folder).await?;
+        let reply = self.host.docker.call(call, &self.work.state, folder).await?;
         if reply.is_ok() { Ok(reply) } else { Err(Failure::new(self.explain(call, &reply.output))) }
     }
 

@@ -8,10 +8,10 @@ use tokio::sync::{Mutex, OnceCell};
 use super::engine::Call;
 use super::words::{Failed, Vocabulary, explain};
 use crate::base::error::{Error, Exit, Result};
-use crate::base::path::RootPath;
 use crate::host::{Command, ComposeFolder, Driver, Reply};
 use crate::outcome::ServiceLog;
 use crate::state::container::{Container, ListedContainer, read_listed};
+use crate::state::deployed::ProjectState;
 
 /// Docker on the host of an apply.
 pub(super) struct Docker<'a> {
@@ -55,29 +55,28 @@ impl<'a> Docker<'a> {
         }
     }
 
-    /// Makes a call for the project `project` in `dir`.
+    /// Makes a call for a project.
     pub(super) async fn call(
         &self,
         call: &Call,
-        project: &str,
-        dir: &RootPath,
+        project: &ProjectState,
         folder: ComposeFolder,
     ) -> Result<Reply> {
+        let ProjectState { dir, project, compose, .. } = project;
         let command = match call {
-            Call::Compose(argv) => {
-                let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(argv.iter().cloned());
-                Command::Compose { dir: dir.to_string(), folder, argv: argv.collect() }
+            Call::Compose(words) => {
+                let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(compose.argv());
+                let argv = argv.chain(words.iter().cloned()).collect();
+                Command::Compose { dir: dir.to_string(), folder, argv }
             }
             Call::Hook { argv, timeout_secs, container } => Command::Hook {
                 dir: dir.to_string(),
                 timeout_secs: *timeout_secs,
                 container: container.clone(),
-                argv: argv.clone(),
+                argv: compose.argv().into_iter().chain(argv.iter().cloned()).collect(),
             },
             Call::Docker(argv) => Command::Docker(argv.clone()),
-            Call::Remove(service) => {
-                Command::Remove { project: project.to_owned(), service: service.clone() }
-            }
+            Call::Remove(service) => Command::Remove { project: project.clone(), service: service.clone() },
         };
         self.driver.call(&command).await
     }
@@ -122,8 +121,8 @@ impl<'a> Docker<'a> {
     ///
     /// When the connection is lost.
     pub(super) async fn version(&self, probe: &Call) -> Result<&Reply> {
-        let root = RootPath::root();
-        let asked = self.version.get_or_init(|| self.call(probe, "", &root, ComposeFolder::Live)).await;
+        let nowhere = ProjectState::default();
+        let asked = self.version.get_or_init(|| self.call(probe, &nowhere, ComposeFolder::Live)).await;
         asked.as_ref().map_err(Clone::clone)
     }
 

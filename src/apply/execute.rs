@@ -213,8 +213,7 @@ impl ProjectRun<'_> {
     }
 
     async fn make(&self, call: &Call) -> Result<Reply> {
-        let state = &self.work.state;
-        self.host.docker.call(call, &state.project, &state.dir, ComposeFolder::Live).await
+        self.host.docker.call(call, &self.work.state, ComposeFolder::Live).await
     }
 
     /// Clears up after an interrupted recreate; whether there was one.

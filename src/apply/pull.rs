@@ -157,8 +157,7 @@ impl ProjectRun<'_> {
             [reference] if image.is_tested => engine.pull_image(reference, image.of.platform.as_deref()),
             _ => engine.pull(image.service),
         };
-        let (project, dir) = (&self.work.state.project, &self.work.state.dir);
-        let reply = self.host.docker.call(&call, project, dir, folder.clone()).await?;
+        let reply = self.host.docker.call(&call, &self.work.state, folder.clone()).await?;
         if reply.is_ok() {
             return Ok(());
         }
@@ -177,8 +176,7 @@ impl ProjectRun<'_> {
 
     /// Makes a call that may fail.
     async fn call_any(&self, call: &Call) -> Result<Reply, Failure> {
-        let (project, dir) = (&self.work.state.project, &self.work.state.dir);
-        Ok(self.host.docker.call(call, project, dir, ComposeFolder::Live).await?)
+        Ok(self.host.docker.call(call, &self.work.state, ComposeFolder::Live).await?)
     }
 }
 

@@ -251,7 +251,8 @@ fn differences(context: &Context, tree: &DiskTree) -> Result<Differences> {
     let mut differences = Differences::new();
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = tree::read(tree, &config.services, &target.root, &runs)?;
+        let wanted =
+            tree::read(&tree::ForHost::new(tree, &target.compose), &config.services, &target.root, &runs)?;
         for project in &wanted.projects {
             let changed = wanted.changes.iter().filter(|path| {
                 let path = config.services.root_path(path);

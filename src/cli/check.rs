@@ -12,15 +12,18 @@ use crate::outcome::queries::CheckReport;
 use crate::plan::{circles, same_folder_name, same_name};
 use crate::tree;
 use crate::tree::disk::{DiskTree, found};
-use crate::tree::{left_out, models, project_dirs};
+use crate::tree::{ForHost, left_out, models, project_dirs};
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
-    let dirs = project_dirs(&tree, &context.config.services)?;
-    let root = context.targets_or_any()?.first().map(|target| target.root.clone()).unwrap_or_default();
+    let targets = context.targets_or_any()?;
+    let (root, options) =
+        targets.first().map(|target| (target.root.clone(), target.compose.clone())).unwrap_or_default();
+    let for_first = ForHost::new(&tree, &options);
+    let dirs = project_dirs(&for_first, &context.config.services)?;
     let mut report = CheckReport { projects: dirs.len(), services: 0, diagnostics: Vec::new() };
     let cache = ProjectCache::default();
-    for (dir, project) in dirs.iter().zip(models(&cache, &tree, &dirs, &root)) {
+    for (dir, project) in dirs.iter().zip(models(&cache, &for_first, &dirs, &root)) {
         report.services += project.services.len();
         report.diagnostics.extend(project.diagnostics);
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
@@ -35,6 +38,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
+        let tree = ForHost::new(&tree, &target.compose);
         let wanted = tree::read_again(&cache, &tree, &context.config.services, &target.root, &runs)?;
         report
             .diagnostics

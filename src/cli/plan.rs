@@ -68,7 +68,7 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         let cache = ProjectCache::default();
         let read = |tree: &dyn Snapshot| {
             let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-            tree::read_again(&cache, tree, layout, &target.root, &runs)
+            tree::read_again(&cache, &tree::ForHost::new(tree, &target.compose), layout, &target.root, &runs)
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {

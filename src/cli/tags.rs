@@ -290,7 +290,12 @@ pub(super) fn inputs(context: &Context, tree: &dyn Snapshot) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted = tree::read(tree, &context.config.services, &target.root, &runs)?;
+        let wanted = tree::read(
+            &tree::ForHost::new(tree, &target.compose),
+            &context.config.services,
+            &target.root,
+            &runs,
+        )?;
         let manifests = wanted.projects.iter().map(|project| &project.manifest);
         let files = wanted::union(manifests.chain([&wanted.shared]));
         for project in &wanted.projects {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::model::Project;
 use super::{Files, NodeKind};
 use crate::base::path::RootPath;
+use crate::config::compose_files::ComposeFiles;
 
 /// Projects that were loaded last, by folder and root on the host.
 #[derive(Debug, Default)]
@@ -45,6 +46,7 @@ struct Answers {
     shown: BTreeMap<RootPath, String>,
     ways: BTreeMap<RootPath, Vec<RootPath>>,
     lists: BTreeMap<RootPath, Vec<RootPath>>,
+    options: BTreeMap<RootPath, ComposeFiles>,
     settings: BTreeMap<RootPath, Option<Arc<[u8]>>>,
 }
 
@@ -61,6 +63,7 @@ impl Answers {
             && self.shown.iter().all(|(path, shown)| files.shown(path) == *shown)
             && self.ways.iter().all(|(path, way)| files.way(path) == *way)
             && self.lists.iter().all(|(dir, list)| files.list(dir) == *list)
+            && self.options.iter().all(|(dir, options)| files.options(dir) == *options)
             && self.settings.iter().all(|(path, settings)| files.host_settings(path) == *settings)
     }
 }
@@ -100,6 +103,12 @@ impl Files for RecordingFiles<'_> {
         let list = self.files.list(dir);
         lock(&self.answers).lists.insert(dir.clone(), list.clone());
         list
+    }
+
+    fn options(&self, dir: &RootPath) -> ComposeFiles {
+        let options = self.files.options(dir);
+        lock(&self.answers).options.insert(dir.clone(), options.clone());
+        options
     }
 
     fn widened(&self) -> Option<String> {

@@ -14,6 +14,7 @@ use super::yaml::{self, Mark, Node, Text};
 use super::{Files, NodeKind};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
+use crate::config::compose_files::ComposeFiles;
 
 /// Compose's file names, in order of preference.
 pub use crate::config::layout::COMPOSE_FILES as FILES;
@@ -30,6 +31,10 @@ pub const OVERRIDES: [&str; 4] = [
 pub(super) struct Discovery {
     /// The compose files in the order in which they are merged.
     pub(super) files: Vec<RootPath>,
+    /// The files that Compose is told to read, of those of the configuration that exist.
+    pub(super) options: ComposeFiles,
+    /// The env files among them, as far as they are below the root.
+    pub(super) env_files: Vec<RootPath>,
     /// Where they are named; `None` if they have default names.
     pub(super) named_at: Option<Mark>,
     /// Folder that relative paths start from.
@@ -48,7 +53,9 @@ pub(super) struct Discovery {
 
 /// Whether `dir` holds a project.
 pub(super) fn find(files: &dyn Files, dir: &RootPath) -> bool {
-    if default_files(files, dir, &FILES).next().is_some() {
+    let options = files.options(dir);
+    let is_file = |name: &String| dir.join(name).is_ok_and(|path| files.kind(&path) == Some(NodeKind::File));
+    if default_files(files, dir, &FILES).next().is_some() || options.files.iter().any(is_file) {
         return true;
     }
     let Ok(dotenv) = dir.join(".env") else { return false };
@@ -72,9 +79,37 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
     let mut outside = Variables::default();
     outside.set("PWD", Variable { text: pwd, ..Variable::default() });
     let mut variables = outside.clone();
-    variables.fill(&dotenv(context, dir, &outside));
+    let mut options = context.files.options(dir);
+    let mut env_files = Vec::new();
+    if options.env_files.is_empty() {
+        variables.fill(&dotenv(context, dir, &outside));
+    } else {
+        // They take the place of `.env`. Of one elsewhere on the host, nothing is known here.
+        let below = options.env_files.iter().filter(|file| !file.starts_with(['/', '~']));
+        for file in below {
+            match dir.join(file) {
+                Ok(path) => env_files.push(path),
+                Err(_) => {
+                    let message = format!(
+                        "`compose.env_files` in ghdeploy.yml names `{file}`, which leads above the root"
+                    );
+                    context
+                        .note(Diagnostic::error(message, None).help("write the absolute path on the host"));
+                }
+            }
+        }
+        let read = read_env_files(context, &env_files, &outside);
+        variables.fill(&read);
+    }
     let has_name = variables.get("COMPOSE_PROJECT_NAME").is_some();
     let listed = variables.get("COMPOSE_FILE").filter(|value| !value.text.is_empty()).cloned();
+    let is_file =
+        |name: &String| dir.join(name).is_ok_and(|path| context.files.kind(&path) == Some(NodeKind::File));
+    options.files.retain(is_file);
+    if listed.is_some() {
+        // What the project says itself is more special.
+        options.files.clear();
+    }
     let mut files = Vec::new();
     let mut named_at = None;
     let mut base = dir.clone();
@@ -91,6 +126,17 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
             }
             if base != *dir {
                 // The folder of the first file may have its own `.env`. This folder's `.env` wins over it.
+                let own = dotenv(context, &base, &variables);
+                variables.fill(&own);
+            }
+        }
+        None if !options.files.is_empty() => {
+            files = options.files.iter().filter_map(|name| dir.join(name).ok()).collect();
+            if let Some(first) = files.first() {
+                named_at = Some(Mark { source: context.source(first, dir), line: 1, column: 1 });
+                base = first.parent().unwrap_or_default();
+            }
+            if base != *dir && options.env_files.is_empty() {
                 let own = dotenv(context, &base, &variables);
                 variables.fill(&own);
             }
@@ -125,7 +171,18 @@ pub(super) fn discover(context: &mut LoadContext<'_>, dir: &RootPath, root: &str
     let profiles = variables.get("COMPOSE_PROFILES").map(|value| value.text.clone()).unwrap_or_default();
     let profiles = profiles.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let profiles = profiles.collect();
-    Discovery { files, named_at, base, profiles, variables: Rc::new(variables), name, name_at, named_in }
+    Discovery {
+        files,
+        options,
+        env_files,
+        named_at,
+        base,
+        profiles,
+        variables: Rc::new(variables),
+        name,
+        name_at,
+        named_in,
+    }
 }
 
 fn dotenv(context: &mut LoadContext<'_>, dir: &RootPath, environment: &Variables) -> Variables {

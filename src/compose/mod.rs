@@ -45,6 +45,7 @@ pub use discover::{FILES, OVERRIDES};
 pub use dockerignore::Ignored;
 
 use crate::base::path::RootPath;
+use crate::config::compose_files::ComposeFiles;
 use model::Project;
 
 /// Version of the digests of a service. It must be increased whenever an unchanged definition gets another
@@ -105,6 +106,11 @@ pub trait Files: Sync {
     /// is on the way, or if they lead out of the tree.
     fn way(&self, _path: &RootPath) -> Vec<RootPath> {
         Vec::new()
+    }
+
+    /// The files that Compose is told to read in the folder `dir` of a project.
+    fn options(&self, _dir: &RootPath) -> ComposeFiles {
+        ComposeFiles::default()
     }
 
     /// The files that lie directly in the directory `dir`.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::RootPath;
+use crate::config::compose_files::ComposeFiles;
 
 /// Project as Compose would load it from its folder.
 #[derive(Debug, Clone)]
@@ -27,7 +28,11 @@ pub struct Project {
     pub included: BTreeSet<RootPath>,
     /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
-    /// Whether `COMPOSE_FILE` names them. Otherwise they have Compose's default names.
+    /// The files that Compose is told to read, of those of the configuration that exist.
+    pub options: ComposeFiles,
+    /// The env files among them, in the place of `.env`, as far as they are below the root.
+    pub env_files: Vec<RootPath>,
+    /// Whether `COMPOSE_FILE` or the configuration names them. Otherwise they have Compose's default names.
     pub are_named: bool,
     /// Whether a `.env` that only the host has decides with what it says to Compose.
     pub follows_host: bool,

@@ -71,6 +71,8 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         working_dir: found.base,
         definition_files,
         included: context.included,
+        options: found.options,
+        env_files: found.env_files,
         services,
         owned_networks,
         external_networks,

@@ -4,6 +4,7 @@
 //! environment: a variable is named here and looked up elsewhere.
 
 pub mod address;
+pub mod compose_files;
 pub mod globs;
 pub mod layout;
 mod locate;
@@ -17,9 +18,10 @@ use crate::config::layout::Layout;
 
 use crate::base::duration::parse_duration;
 use address::{HostAddress, HostRoot};
+use compose_files::ComposeFiles;
 use globs::ProjectGlobs;
 use locate::{KeyStep, locate};
-use raw::{Raw, RawHost, Texts};
+use raw::{Raw, RawCompose, RawHost, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -38,6 +40,8 @@ pub struct Config {
     pub sync: FileRules,
     /// `health`: when a service counts as healthy.
     pub health: Health,
+    /// `compose`: the files that Compose is told to read on hosts without `compose` of their own.
+    pub compose: ComposeFiles,
     /// `gate`: what must have passed before an image is built.
     pub gate: GateConfig,
     /// `build.registry`: the registry and path of images that name none, such as `ghcr.io/ann`.
@@ -61,6 +65,7 @@ impl Default for Config {
             hosts: Vec::new(),
             sync: FileRules::default(),
             health: Health::default(),
+            compose: ComposeFiles::default(),
             gate: GateConfig::default(),
             registry: None,
             branch: None,
@@ -83,6 +88,8 @@ pub struct Host {
     pub root: HostRoot,
     /// The projects that it runs, unless a project names its hosts itself.
     pub projects: ProjectGlobs,
+    /// The files that Compose is told to read there; `None`: those of all hosts.
+    pub compose: Option<ComposeFiles>,
     /// Web address of what runs there, for links.
     pub url: Option<String>,
 }
@@ -244,6 +251,7 @@ impl ConfigReader<'_> {
                 include: self.file_patterns("include", raw.sync.include),
             },
             health,
+            compose: self.compose_files(&["compose"], raw.compose),
             gate,
             registry: raw.build.registry.and_then(|registry| self.registry(registry)),
             branch: raw.build.branch.and_then(|branch| self.branch(branch)),
@@ -337,6 +345,7 @@ impl ConfigReader<'_> {
                 ProjectGlobs::default()
             })
         });
+        let compose = raw.compose.map(|raw| self.compose_files(&[keys[0], keys[1], "compose"], raw));
         let is_address = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         if raw.url.as_ref().is_some_and(|url| !is_address(url)) {
             self.problem(&[keys[0], keys[1], "url"], None, "expected an address that begins with https://");
@@ -346,6 +355,7 @@ impl ConfigReader<'_> {
             address,
             root: root.or(own).unwrap_or_default(),
             projects,
+            compose,
             name,
         }
     }
@@ -361,6 +371,26 @@ impl ConfigReader<'_> {
             }
         }
         texts.items
+    }
+
+    fn compose_files(&mut self, keys: &[&str], raw: RawCompose) -> ComposeFiles {
+        let mut of = |key: &'static str, texts: Option<Texts>| {
+            let Some(texts) = texts else { return Vec::new() };
+            for (index, file) in texts.items.iter().enumerate() {
+                let what = match file.as_str() {
+                    "" => "an empty text names no file",
+                    file if file.contains(['\0', '\n']) => "the name of a file is one line",
+                    file if key == "files" && file.starts_with('/') => {
+                        "a compose file is named by its path from the project's folder"
+                    }
+                    _ => continue,
+                };
+                let keys: Vec<&str> = keys.iter().copied().chain([key]).collect();
+                self.problem(&keys, texts.is_list.then_some(index), what);
+            }
+            texts.items
+        };
+        ComposeFiles { files: of("files", raw.files), env_files: of("env_files", raw.env_files) }
     }
 
     fn globs(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {

@@ -18,6 +18,7 @@ pub(super) struct Raw {
     pub(super) hosts: RawHosts,
     pub(super) sync: RawSync,
     pub(super) health: RawHealth,
+    pub(super) compose: RawCompose,
     pub(super) gate: RawGate,
     pub(super) notify: RawNotify,
     pub(super) github: RawGitHub,
@@ -28,11 +29,12 @@ pub(super) struct Raw {
 
 /// A host.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root`, `projects` and `url`")]
+#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root`, `projects`, `compose` and `url`")]
 pub(super) struct RawHost {
     pub(super) ssh: String,
     pub(super) root: Option<String>,
     pub(super) projects: Option<Texts>,
+    pub(super) compose: Option<RawCompose>,
     pub(super) url: Option<String>,
 }
 
@@ -41,6 +43,13 @@ pub(super) struct RawHost {
 pub(super) struct RawSync {
     pub(super) ignore: Option<Texts>,
     pub(super) include: Option<Texts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `files` and `env_files`")]
+pub(super) struct RawCompose {
+    pub(super) files: Option<Texts>,
+    pub(super) env_files: Option<Texts>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -85,7 +85,7 @@ fn an_unknown_key_is_reported_with_its_location_and_the_nearest_known_one() {
     ghdeploy.yml:2:1: unknown key `service` [did you mean `services`?]
     ghdeploy.yml:4:5: hosts.web: unknown key `rot` [did you mean `root`?]
     ghdeploy.yml:2:23: health: unknown key `stable-for` [did you mean `stable_for`?]
-    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, gate, notify, github, build, prune, keep]
+    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, prune, keep]
     "
     );
 }
@@ -122,7 +122,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:11: services: invalid type: mapping, expected a text or a list of texts
     ghdeploy.yml:1:11: services: invalid type: integer `5`, expected a text or a list of texts
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root`, `projects` and `url`
+    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root`, `projects`, `compose` and `url`
     ghdeploy.yml:1:14: hosts.web: missing key `ssh`
     ghdeploy.yml:2:7: hosts.web: missing key `ssh`
     ghdeploy.yml:1:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
@@ -132,7 +132,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
     ghdeploy.yml:1:1: duplicate key `keep`
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, gate, notify, github, build, prune, keep]
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, prune, keep]
     ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
     "#
     );
@@ -199,4 +199,21 @@ fn a_secret_in_place_of_a_variable_name_is_not_repeated() {
         let text = format!("notify: {{slack: {value}}}\n");
         assert!(!problems(&text).contains("secret"), "{}", problems(&text));
     }
+}
+
+#[test]
+fn the_files_of_compose_are_those_of_all_hosts_or_of_one() {
+    let text = "compose: {files: [compose.yml, 'compose.{host}.yml'], env_files: ../common.env}\nhosts:\n  web: {ssh: a}\n  \
+                db: {ssh: b, compose: {files: compose.db.yml}}\n";
+    let config = Config::from_yaml(text, "ghdeploy.yml").unwrap();
+    assert_eq!(config.compose.files, ["compose.yml", "compose.{host}.yml"]);
+    assert_eq!(config.compose.env_files, ["../common.env"]);
+    assert_eq!(config.hosts[0].compose, None);
+    assert_eq!(config.hosts[1].compose.as_ref().unwrap().files, ["compose.db.yml"]);
+    let said = problems("compose: {files: [/etc/compose.yml], env_files: ['']}\n");
+    assert!(
+        said.contains("compose.files: a compose file is named by its path from the project's folder"),
+        "{said}"
+    );
+    assert!(said.contains("compose.env_files: an empty text names no file"), "{said}");
 }

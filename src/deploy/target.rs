@@ -3,6 +3,7 @@
 use crate::base::error::{Error, Result};
 use crate::compose::model::ProjectSettings;
 use crate::config::address::{HostAddress, HostRoot};
+use crate::config::compose_files::ComposeFiles;
 use crate::config::globs::ProjectGlobs;
 use crate::config::{Config, Host};
 use crate::host::credentials::Credentials;
@@ -21,6 +22,8 @@ pub struct Target {
     pub root: String,
     /// The projects that it runs.
     pub projects: ProjectGlobs,
+    /// The files that Compose is told to read there.
+    pub compose: ComposeFiles,
     /// Whether the configuration names it, so that a project can ask for it.
     pub is_named: bool,
 }
@@ -36,7 +39,7 @@ impl Target {
         let mut targets: Vec<Self> = Vec::new();
         for text in asked {
             let target = match config.hosts.iter().find(|host| host.name == *text) {
-                Some(host) => Self::configured(host, root)?,
+                Some(host) => Self::configured(config, host, root)?,
                 None => Self::addressed(config, text, root)?,
             };
             let is_same = |there: &&Self| there.name == target.name;
@@ -50,7 +53,11 @@ impl Target {
             }
         }
         if targets.is_empty() {
-            targets = config.hosts.iter().map(|host| Self::configured(host, root)).collect::<Result<_>>()?;
+            targets = config
+                .hosts
+                .iter()
+                .map(|host| Self::configured(config, host, root))
+                .collect::<Result<_>>()?;
         }
         refuse_twins(&targets)?;
         if targets.is_empty() {
@@ -73,13 +80,14 @@ impl Target {
                 address: HostAddress::Local { root: None },
                 root: root_or(root, None)?,
                 projects: ProjectGlobs::default(),
+                compose: config.compose.for_host("any"),
                 is_named: false,
             }]);
         }
         Self::all(config, asked, root)
     }
 
-    fn configured(host: &Host, root: Option<&str>) -> Result<Self> {
+    fn configured(config: &Config, host: &Host, root: Option<&str>) -> Result<Self> {
         let own = match &host.address {
             HostAddress::Local { root: Some(root) } => root,
             _ => &host.root,
@@ -90,6 +98,7 @@ impl Target {
             address: host.address.clone(),
             root: root_or(root, Some(own))?,
             projects: host.projects.clone(),
+            compose: host.compose.as_ref().unwrap_or(&config.compose).for_host(&host.name),
             is_named: true,
         })
     }
@@ -97,13 +106,14 @@ impl Target {
     fn addressed(config: &Config, text: &str, root: Option<&str>) -> Result<Self> {
         let address: HostAddress = text.parse().map_err(|error| Error::usage(format!("--host: {error}")))?;
         if let Some(host) = config.hosts.iter().find(|host| host.address == address) {
-            return Self::configured(host, root);
+            return Self::configured(config, host, root);
         }
         let (name, own) = match &address {
             HostAddress::Local { root } => ("local".to_owned(), root.clone()),
             HostAddress::Ssh { destination, .. } => (destination.clone(), None),
         };
         Ok(Self {
+            compose: config.compose.for_host(&name),
             name,
             options: options(text, root),
             root: root_or(root, own.as_ref())?,

@@ -246,7 +246,9 @@ impl Command {
             let mut words = argv.iter().map(String::as_str);
             loop {
                 match words.next() {
-                    Some("--ansi" | "--progress" | "--profile" | "-p" | "-f") => drop(words.next()),
+                    Some("--ansi" | "--progress" | "--profile" | "--file" | "--env-file" | "-p" | "-f") => {
+                        words.next();
+                    }
                     Some(word) if word.starts_with('-') => {}
                     word => return word.unwrap_or_default().to_owned(),
                 }

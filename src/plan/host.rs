@@ -588,6 +588,7 @@ impl Planner<'_> {
             back_to: None,
             held: None,
             reads: Some(project.reads_outside()),
+            compose: project.model.options.clone(),
             services,
         }
     }
@@ -938,6 +939,7 @@ impl Deployed {
                 back_to: None,
                 held: None,
                 reads: Some(project.reads_outside()),
+                compose: project.model.options.clone(),
                 services: services
                     .map(|(name, service)| (name.clone(), service_state(&project.model, service, &files)))
                     .collect(),

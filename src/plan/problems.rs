@@ -474,7 +474,9 @@ pub fn same_name(project: &WantedProject, projects: &[Arc<WantedProject>]) -> Op
     );
     let help = match (&project.model.named_in, &other.model.named_in) {
         (Some(file), _) | (None, Some(file)) => {
-            format!("rename it in one of them, or change `COMPOSE_PROJECT_NAME` in {file}, which decides over `name:`")
+            format!(
+                "rename it in one of them, or change `COMPOSE_PROJECT_NAME` in {file}, which decides over `name:`"
+            )
         }
         (None, None) => "rename it in one of them, or give one of them another `name:`".to_owned(),
     };

@@ -12,6 +12,7 @@ use super::host_only::HostOnly;
 use super::repository::RepositoryMarks;
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line};
 use crate::base::path::RootPath;
+use crate::config::compose_files::ComposeFiles;
 use crate::state::container::Containers;
 
 /// Name of the state below `.ghdeploy`.
@@ -142,6 +143,9 @@ pub struct ProjectState {
     /// the host. `None`: a version recorded it that did not know this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Vec<RootPath>>,
+    /// The files that Compose is told to read.
+    #[serde(default, skip_serializing_if = "ComposeFiles::is_empty")]
+    pub compose: ComposeFiles,
     /// What each service was started with. A service that is still owed its first start is absent.
     pub services: BTreeMap<String, ServiceState>,
 }

@@ -186,5 +186,5 @@ pub(super) fn named_env_files(service: &Service) -> impl Iterator<Item = HostEnv
 /// The `.env` files from which a project's variables come and which the tree lacks.
 pub(super) fn dotenvs(project: &Project) -> impl Iterator<Item = &RootPath> {
     let absent = project.definition_files.iter().filter(|file| !file.present).map(|file| &file.path);
-    absent.filter(|path| path.file_name() == DOTENV)
+    absent.filter(|path| path.file_name() == DOTENV || project.env_files.contains(path))
 }

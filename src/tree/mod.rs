@@ -9,6 +9,7 @@ pub mod disk;
 pub(crate) mod filter;
 pub mod git;
 mod hash;
+mod host;
 mod links;
 mod models;
 mod projects;
@@ -28,6 +29,7 @@ use crate::compose::{self, Files, MAX_BYTES, NodeKind};
 use crate::config::layout::Layout;
 use crate::state::unusable::UnusableFile;
 
+pub use host::ForHost;
 pub use models::models;
 pub use projects::{ProjectDir, left_out, owner, project_dirs};
 pub use read::{read, read_again};

@@ -11,6 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::{Files, NodeKind};
+use crate::config::compose_files::ComposeFiles;
 use crate::config::layout::Layout;
 use crate::state::deployed::Deployed;
 
@@ -25,6 +26,8 @@ pub struct ReleaseTree<'c> {
     manifest: Manifest,
     contents: &'c Contents,
     commit: Option<String>,
+    /// The files that Compose was told to read in the folder of each project.
+    options: BTreeMap<RootPath, ComposeFiles>,
     /// Files that were read although their content is not known.
     missing: Mutex<BTreeSet<(Digest, RootPath)>>,
 }
@@ -76,7 +79,9 @@ impl<'c> ReleaseTree<'c> {
         }
         let tree = Tree::new(&layout, found, Trouble::default())?;
         let commit = deployed.state.commit.clone();
-        Ok(Self { layout, tree, manifest, contents, commit, missing: Mutex::new(missing) })
+        let projects = deployed.state.projects.values();
+        let options = projects.map(|project| (project.dir.clone(), project.compose.clone())).collect();
+        Ok(Self { layout, tree, manifest, contents, commit, options, missing: Mutex::new(missing) })
     }
 
     /// The layout of its projects.
@@ -123,6 +128,10 @@ impl Files for ReleaseTree<'_> {
 
     fn way(&self, path: &RootPath) -> Vec<RootPath> {
         self.tree.way(path)
+    }
+
+    fn options(&self, dir: &RootPath) -> ComposeFiles {
+        self.options.get(dir).cloned().unwrap_or_default()
     }
 
     fn widened(&self) -> Option<String> {

@@ -10,6 +10,8 @@ use crate::base::error::Result;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::{Files, NodeKind};
+use crate::config::compose_files::ComposeFiles;
+use crate::state::unusable::UnusableFile;
 use crate::state::wanted::{Wanted, union};
 
 /// Tree with the settings of a host.
@@ -65,6 +67,10 @@ impl Files for WithSettings<'_> {
         self.tree.list(dir)
     }
 
+    fn options(&self, dir: &RootPath) -> ComposeFiles {
+        self.tree.options(dir)
+    }
+
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {
         self.settings.get(path).filter(|_| self.tree.kind(path).is_none()).cloned()
     }
@@ -93,5 +99,21 @@ impl Snapshot for WithSettings<'_> {
 
     fn refused(&self) -> &[Refused] {
         self.tree.refused()
+    }
+
+    fn changes(&self) -> &[String] {
+        self.tree.changes()
+    }
+
+    fn was_deployed(&self) -> bool {
+        self.tree.was_deployed()
+    }
+
+    fn is_closed(&self, path: &RootPath) -> bool {
+        self.tree.is_closed(path)
+    }
+
+    fn unusable(&self) -> Vec<UnusableFile> {
+        self.tree.unusable()
     }
 }

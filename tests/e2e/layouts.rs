@@ -250,3 +250,40 @@ fn folders_that_share_one_name_of_composes_leave_each_other_alone() {
     bed.write("services/other/compose.yml", media("sonarr", ""));
     bed.call(["check"]).run().exits(2).prints("both define a service `sonarr`");
 }
+
+#[test]
+fn overlays_and_a_shared_env_file_are_those_of_the_host() {
+    let bed = Bed::new("overlay");
+    let config = "compose: {files: [compose.yml, 'compose.{host}.yml', compose.other.yml], env_files: [../common.env, ../secret.env]}";
+    bed.write("ghdeploy.yml", format!("{}{config}\n", crate::bed::HEALTH));
+    bed.compose("app", "services:\n  web: {<<: *s, environment: {T: '${TZ}', S: '${SECRET}'}}");
+    bed.compose("blog", "services:\n  web: {<<: *s, environment: {T: '${TZ}'}}");
+    bed.write("services/app/compose.127.0.0.1.yml", "services: {web: {environment: {WHERE: here}}}\n")
+        .write("services/app/compose.else.yml", "services: {web: {environment: {WHERE: elsewhere}}}\n")
+        .write("services/app/compose.override.yml", "services: {web: {environment: {WHERE: laptop}}}\n")
+        .write("services/common.env", "TZ=one\n");
+    bed.guard("secret.env", "SECRET=host\n");
+    bed.sync([]).exits(0);
+    let env = |service: &str| bed.inside(service, &["sh", "-c", "echo $T $S $WHERE"]);
+    assert_eq!((env("app/web"), env("blog/web")), ("one host here\n".to_owned(), "one\n".to_owned()));
+
+    bed.write("services/common.env", "TZ=two\n");
+    assert_eq!(bed.deploy().actions, ["up app/web", "up blog/web"]);
+    bed.write("services/app/compose.127.0.0.1.yml", "services: {web: {environment: {WHERE: there}}}\n")
+        .write("services/app/compose.else.yml", "services: {web: {environment: {WHERE: nowhere}}}\n");
+    assert_eq!(bed.deploy().actions, ["up app/web"]);
+    assert_eq!(env("app/web"), "two host there\n");
+    bed.allow("secret.env");
+    std::fs::write(bed.root("secret.env"), "SECRET=new\n").unwrap();
+    assert_eq!(bed.deploy().actions, ["up app/web"]);
+    assert_eq!(env("app/web"), "two new there\n");
+    // What goes back and what is taken down knows the files without the configuration.
+    bed.call(["rollback", "--to", "1"]).run().exits(0);
+    assert_eq!(env("app/web"), "one new here\n");
+    std::fs::remove_dir_all(bed.repo("services/app")).unwrap();
+    bed.write("ghdeploy.yml", crate::bed::HEALTH);
+    std::fs::remove_dir_all(bed.repo("services/blog")).unwrap();
+    bed.compose("lone", "services:\n  web: {<<: *s}");
+    bed.sync(["--prune"]).exits(0);
+    assert_eq!(bed.containers().into_keys().collect::<Vec<_>>(), ["lone/web"]);
+}

@@ -89,6 +89,7 @@ impl Projects {
             run_repository: RunRepository::default(),
         };
         let target = Target {
+            compose: ghdeploy::config::compose_files::ComposeFiles::default(),
             name: "web".to_owned(),
             options: "--host web".to_owned(),
             address: HostAddress::Local { root: None },

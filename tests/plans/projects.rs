@@ -70,7 +70,12 @@ fn another_compose_name_by_dotenv_is_refused_too() {
     repo.write("shop/.env", "COMPOSE_PROJECT_NAME=blog\n");
     let work = repo.plan(&host);
     let help = project(&work, "shop").problems[0].help.as_deref();
-    assert_eq!(help, Some("change `COMPOSE_PROJECT_NAME` in services/shop/.env, which decides over `name:`"));
+    assert_eq!(
+        help,
+        Some(
+            "rename it in one of them, or change `COMPOSE_PROJECT_NAME` in services/shop/.env, which decides over `name:`"
+        )
+    );
 }
 
 #[test]

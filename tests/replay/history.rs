@@ -76,10 +76,87 @@ pub(crate) const MORE: &[(&str, &str)] = &[
     ("chain/notes.txt", "n\n"),
 ];
 
+/// Projects that share files by links, a name of Compose's, overlays and an env file.
+const LAYOUTS: &[(&str, &str)] = &[
+    (
+        "linked/compose.yml",
+        "services:\n  web:\n    image: web:1\n    env_file: [own.env]\n    environment:\n      - TZ=${TZ}\n    volumes:\n      - ./conf:/conf\n      - ./site.conf:/site.conf\n  base:\n    extends: {file: base.yml, service: base}\n",
+    ),
+    (
+        "far/compose.yaml",
+        "services:\n  a:\n    image: a:1\n    volumes: [\"./deep/conf/one.conf:/one.conf\"]\n  b:\n    image: b:1\n    env_file: deep/vars/own.env\n",
+    ),
+    (
+        "pair-one/compose.yml",
+        "name: pair\nservices:\n  one:\n    image: one:1\n    environment:\n      - WHO=${WHO}\n    networks: [net]\nnetworks:\n  net: {driver: bridge}\n",
+    ),
+    (
+        "pair-two/compose.yml",
+        "name: pair\nservices:\n  two:\n    image: two:1\n    volumes: [\"./two.conf:/two.conf\"]\n    networks: [net]\nnetworks:\n  net: {driver: bridge}\n",
+    ),
+    ("pair-two/two.conf", "2\n"),
+    (
+        "over/compose.yml",
+        "services:\n  web:\n    image: web:1\n    environment:\n      - TZ=${TZ}\n  plain:\n    image: plain:1\n",
+    ),
+    (
+        "over/compose.any.yml",
+        "services:\n  web:\n    environment:\n      - HOST=any\n    volumes: [\"./any.conf:/any.conf\"]\n  more:\n    image: more:1\n",
+    ),
+    ("over/compose.other.yml", "services:\n  web:\n    environment:\n      - HOST=other\n"),
+    ("over/compose.override.yml", "services:\n  web:\n    environment:\n      - HOST=laptop\n"),
+    ("over/any.conf", "a\n"),
+    ("shared/common.env", "TZ=utc\nWHO=all\nUNUSED=1\n"),
+    ("shared/vars/own.env", "OWN=1\n"),
+    ("shared/conf/one.conf", "1\n"),
+    ("shared/conf/two.conf", "2\n"),
+    ("shared/site.conf", "s\n"),
+    ("shared/base.yml", "services:\n  base:\n    image: base:1\n    labels:\n      - a=1\n"),
+];
+
+/// Links of [`LAYOUTS`] with their targets.
+const LINKS: &[(&str, &str)] = &[
+    ("linked/own.env", "../shared/vars/own.env"),
+    ("linked/conf", "../shared/conf"),
+    ("linked/site.conf", "../shared/site.conf"),
+    ("linked/base.yml", "../shared/base.yml"),
+    ("far/deep", "../shared"),
+];
+
+/// One project in the folder of all projects, with parts that it includes.
+const TOP: &[(&str, &str)] = &[
+    (
+        "compose.yml",
+        "name: top\ninclude:\n  - apps/a/compose.yml\n  - {path: apps/b/compose.yml, env_file: common.env}\nservices:\n  own:\n    image: own:1\n    environment:\n      - A=${A}\n    volumes: [\"./own.conf:/own.conf\"]\n",
+    ),
+    (".env", "A=1\n"),
+    ("common.env", "B=1\n"),
+    ("own.conf", "o\n"),
+    (
+        "apps/a/compose.yml",
+        "services:\n  a:\n    image: a:${V:-1}\n    volumes: [\"./a.conf:/a.conf\", \"../shared:/shared\"]\n",
+    ),
+    ("apps/a/.env", "V=2\n"),
+    ("apps/a/a.conf", "a\n"),
+    (
+        "apps/b/compose.yml",
+        "services:\n  b:\n    image: b:1\n    environment:\n      - B=${B}\n    env_file: b.env\n    depends_on: {a: {condition: service_started}}\n",
+    ),
+    ("apps/b/b.env", "X=1\n"),
+    ("apps/shared/x", "x\n"),
+    ("notes.txt", "n\n"),
+];
+
 /// Repository in a temporary folder.
 pub(crate) struct History {
     repo: Repo,
     count: usize,
+    edits: &'static [(usize, Edit)],
+    /// The files of `compose` in `ghdeploy.yml`.
+    overlays: &'static [&'static str],
+    env_files: &'static [&'static str],
+    /// Whether the folder of all projects is the only one.
+    is_top: bool,
 }
 
 /// Compose's names for the first file of a project.
@@ -112,10 +189,66 @@ const EDITS: &[(usize, Edit)] = &[
     (6, History::garble),
 ];
 
+/// Those that leave the projects and their files where they are.
+const EDITS_IN_PLACE: &[(usize, Edit)] = &[
+    (9, History::change_content),
+    (5, History::change_image),
+    (5, History::change_value),
+    (3, History::annotate),
+    (3, History::comment),
+    (2, History::quote),
+    (2, History::add_service),
+    (2, History::override_service),
+    (3, History::add_env_file),
+    (2, History::take_back),
+];
+
 impl History {
+    fn new(edits: &'static [(usize, Edit)]) -> Self {
+        Self { repo: Repo::new(), count: 0, edits, overlays: &[], env_files: &[], is_top: false }
+    }
+
+    /// Creates the first commit of projects with links, overlays, a shared env file and a shared name.
+    pub(crate) fn layouts() -> Self {
+        let mut history = Self::new(EDITS_IN_PLACE);
+        history.overlays = &["compose.yaml", "compose.yml", "compose.any.yml"];
+        history.env_files = &["../shared/common.env"];
+        LAYOUTS.iter().for_each(|(path, text)| history.write(&history.services().join(path), text));
+        for (path, target) in LINKS {
+            std::os::unix::fs::symlink(target, history.services().join(path)).unwrap();
+        }
+        // Without a host, its name is `any`.
+        history.repo.write(
+            "ghdeploy.yml",
+            "compose: {files: [compose.yaml, compose.yml, 'compose.{host}.yml'], env_files: [../shared/common.env]}\n",
+        );
+        history.commit("start");
+        history
+    }
+
+    /// Creates the first commit of a repository whose projects are parts of one compose file.
+    pub(crate) fn top_file() -> Self {
+        let mut history = Self::new(EDITS_IN_PLACE);
+        history.is_top = true;
+        TOP.iter().for_each(|(path, text)| history.write(&history.services().join(path), text));
+        history.repo.write("ghdeploy.yml", "services: services/compose.yml\n");
+        history.commit("start");
+        history
+    }
+
+    /// The options of Compose in the folder of a project.
+    pub(crate) fn options(&self, dir: &Path) -> Vec<String> {
+        let overlays = self.overlays.iter().filter(|name| dir.join(name).is_file());
+        let overlays = overlays.flat_map(|name| ["--file", name]);
+        overlays
+            .chain(self.env_files.iter().flat_map(|name| ["--env-file", name]))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Creates the first commit.
     pub(crate) fn start() -> Self {
-        let history = Self { repo: Repo::new(), count: 0 };
+        let history = Self::new(EDITS);
         let other = std::env::var_os("REPLAY_TREE").map(PathBuf::from);
         let tree = other.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("services"));
         let copied = Command::new("cp").arg("-r").arg(tree).arg(history.services()).status().unwrap();
@@ -154,7 +287,7 @@ impl History {
     /// Makes a commit of one to three edits, and returns their descriptions.
     pub(crate) fn edit(&mut self, random: &mut Random) -> Vec<String> {
         let mut kinds: Vec<Edit> = Vec::new();
-        EDITS.iter().for_each(|(weight, edit)| kinds.extend(std::iter::repeat_n(*edit, *weight)));
+        self.edits.iter().for_each(|(weight, edit)| kinds.extend(std::iter::repeat_n(*edit, *weight)));
         let mut made = Vec::new();
         let wanted = 1 + random.below(3);
         while made.len() < wanted {
@@ -168,6 +301,9 @@ impl History {
 
     /// The folders that hold projects.
     pub(crate) fn projects(&self) -> Vec<String> {
+        if self.is_top {
+            return vec![".".to_owned()];
+        }
         let entries = fs::read_dir(self.services()).unwrap().map(|entry| entry.unwrap().path());
         let is_project = |dir: &PathBuf| {
             NAMES.iter().any(|name| dir.join(name).is_file())
@@ -508,14 +644,15 @@ impl History {
     fn take_back(&mut self, random: &mut Random) -> Option<String> {
         let project = self.project(random)?;
         let back = 1 + random.below(6);
-        let path = format!("services/{project}");
+        let path = if self.is_top { "services".to_owned() } else { format!("services/{project}") };
         let revision = format!("HEAD~{back}");
         // Neither the first commits nor every project reach back that far.
         let commits: usize = self.repo.git(&["rev-list", "--count", "HEAD"]).parse().unwrap();
         if back >= commits || self.repo.git(&["ls-tree", &revision, &path]).is_empty() {
             return None;
         }
-        fs::remove_dir_all(self.services().join(&project)).unwrap();
+        let dir = if self.is_top { self.services() } else { self.services().join(&project) };
+        fs::remove_dir_all(dir).unwrap();
         self.repo.git(&["checkout", "-q", &revision, "--", &path]);
         Some(format!("{project} as {back} commits ago"))
     }

@@ -1,7 +1,8 @@
 //! Replays a history commit by commit: compares `plan --base A --head B` with `docker compose config` of
 //! both.
 //!
-//! The history starts with `services/` and [`history::MORE`] and continues with random, realistic edits. The
+//! The history starts with `services/` and [`history::MORE`] and continues with random, realistic edits; two others
+//! start with projects that are laid out in other ways. The
 //! expected actions follow from Compose's own resolved configuration before and after, and from the files
 //! that it names. The compose reader has no part in that. Needs `docker compose`, but no daemon.
 //!
@@ -31,9 +32,24 @@ fn number(variable: &str, default: u64) -> u64 {
 
 #[test]
 fn every_commit_acts_on_the_services_that_compose_would_change() {
-    let (commits, seed) = (number("REPLAY_COMMITS", 60), number("REPLAY_SEED", 1));
+    replay(History::start(), number("REPLAY_COMMITS", 60), 5);
+}
+
+#[test]
+fn links_overlays_a_shared_env_file_and_a_shared_name_mean_what_they_mean_to_compose() {
+    replay(History::layouts(), number("REPLAY_COMMITS", 60) / 2, 3);
+}
+
+#[test]
+fn a_compose_file_with_parts_is_what_it_is_to_compose() {
+    replay(History::top_file(), number("REPLAY_COMMITS", 60) / 2, 0);
+}
+
+/// Compares each of `commits` random commits. Compose has to accept more than `accepted` projects in each, on
+/// average.
+fn replay(mut history: History, commits: u64, accepted: u64) {
+    let seed = number("REPLAY_SEED", 1);
     let mut random = Random::new(seed);
-    let mut history = History::start();
     let mut oracle = Oracle::default();
     let mut before = oracle.projects(&history);
     let (mut differences, mut compared, mut acting) = (Vec::new(), 0, 0);
@@ -58,7 +74,7 @@ fn every_commit_acts_on_the_services_that_compose_would_change() {
         before = after;
     }
     assert!(differences.is_empty(), "{}\nhistory in {}", differences.join("\n"), history.keep().display());
-    assert!(compared as u64 > commits * 5, "Compose accepted too few of the projects: {compared}");
+    assert!(compared as u64 > commits * accepted, "Compose accepted too few of the projects: {compared}");
     assert!(acting as u64 > commits / 2, "too few services had to act: {acting}");
 }
 

@@ -60,7 +60,8 @@ impl Oracle {
             .map(|name| {
                 let dir = history.top().join("services").join(&name);
                 let key = format!("{name} {} {outside}", content(&dir).unwrap_or_default());
-                let answer = self.answers.entry(key).or_insert_with(|| ask(&dir)).clone();
+                let options = history.options(&dir);
+                let answer = self.answers.entry(key).or_insert_with(|| ask(&dir, &options)).clone();
                 (name, answer.map(|answer| Rc::new(resolve(&answer))))
             })
             .collect()
@@ -68,10 +69,10 @@ impl Oracle {
 }
 
 /// Returns the resolved configuration with the list of active services.
-fn ask(dir: &Path) -> Option<Rc<Value>> {
+fn ask(dir: &Path, options: &[String]) -> Option<Rc<Value>> {
     let compose = |args: &[&str]| -> Option<Vec<u8>> {
         let mut command = Command::new("docker");
-        command.arg("compose").args(args).current_dir(dir).env_clear();
+        command.arg("compose").args(options).args(args).current_dir(dir).env_clear();
         command.env("PATH", std::env::var_os("PATH")?).env("HOME", "/root").env("PWD", dir);
         let output = command.output().expect("this test needs Docker Compose");
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -77,7 +77,7 @@ fn a_file_without_an_extension_is_foreseen_and_takes_the_place_of_the_folder_tha
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./Caddyfile:/etc/caddy/Caddyfile:ro']}");
     bed.sync([])
         .exits(5)
-        .prints("mounts app/Caddyfile, which is neither in the repository nor on the host")
+        .prints("mounts services/app/Caddyfile, which is neither in the repository nor on the host")
         .ends_with("nothing was changed");
     assert!(!bed.root("app/Caddyfile").exists() && bed.containers().is_empty());
 

@@ -4,8 +4,8 @@ use super::context::Context;
 use super::publish::Shown;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
-use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
+use crate::compose::{Files as _, ProjectCache};
 use crate::images::reference;
 use crate::lint::{HostProjects, lint};
 use crate::outcome::queries::CheckReport;
@@ -61,6 +61,18 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         report.diagnostics.extend(circles(&wanted.projects));
         let host = HostProjects { projects: &wanted.projects, files: &tree, is_named: target.is_named };
         report.diagnostics.extend(lint(&host));
+    }
+    for target in &targets {
+        let has = |file: &String| {
+            dirs.iter().any(|dir| dir.dir.join(file).is_ok_and(|path| tree.kind(&path).is_some()))
+        };
+        for file in target.compose.files.iter().filter(|file| !dirs.is_empty() && !has(file)) {
+            let message =
+                format!("no project has a file {file}, which `compose.files` names for {}", target.name);
+            report.diagnostics.push(
+                Diagnostic::warning(message, None).help("correct the name, or leave it out of ghdeploy.yml"),
+            );
+        }
     }
     if reference::has_capitals(&context.registry()) {
         let message = format!("the registry `{}` has a capital letter", context.registry());

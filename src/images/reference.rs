@@ -25,14 +25,18 @@ pub fn parts(image: &str) -> (&str, Option<&str>) {
 
 /// Name under which the image of a service is pushed. The name in its compose file counts, because the host
 /// pulls that one. Without it, the name is `<registry>/<project>`, followed by the service if the project
-/// builds several.
+/// builds several. The project in the root has no name of its own: there it is `<registry>/<service>`.
 #[must_use]
 pub fn name(image: Option<&str>, registry: &str, project: &str, service: &str, is_alone: bool) -> String {
     if let Some(image) = image.filter(|image| !image.is_empty()) {
         return parts(image).0.to_owned();
     }
     let last = project.rsplit('/').next().unwrap_or(project);
-    let own = if is_alone { last.to_owned() } else { format!("{last}-{service}") };
+    let own = match last {
+        "." => service.to_owned(),
+        last if is_alone => last.to_owned(),
+        last => format!("{last}-{service}"),
+    };
     let own: String = own
         .to_lowercase()
         .chars()
@@ -96,6 +100,12 @@ pub fn has_capitals(image: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_of_the_project_in_the_root_has_the_name_of_its_service() {
+        assert_eq!(name(None, "ghcr.io/ann", ".", "web", true), "ghcr.io/ann/web");
+        assert_eq!(name(None, "ghcr.io/ann", ".", "job", false), "ghcr.io/ann/job");
+    }
 
     #[test]
     fn a_name_is_what_stands_before_tag_and_digest() {

@@ -623,6 +623,11 @@ impl Planner<'_> {
         if !self.options.allow_held && !is_idle {
             problems.extend(recorded.and_then(|recorded| self.held(recorded, project)));
         }
+        let (first, last): (Vec<_>, Vec<_>) = self
+            .apart(project)
+            .partition(|(name, _)| self.options.prune && self.gone.iter().any(|(gone, _)| gone == name));
+        problems.extend(last.into_iter().map(|(_, apart)| problems::apart(apart, project)));
+        let after = after.into_iter().chain(first.into_iter().map(|(name, _)| name.clone())).collect();
         let change = match (recorded.is_none(), is_idle) {
             (true, _) => ProjectChange::Added,
             (false, true) => ProjectChange::Unchanged,
@@ -658,6 +663,21 @@ impl Planner<'_> {
             problems,
             after,
         }
+    }
+
+    /// The recorded projects that are no longer any, whose folder holds that of a project or lies in it, and that have
+    /// a service of it: the same service would run twice on the same files.
+    fn apart<'p>(
+        &'p self,
+        project: &'p WantedProject,
+    ) -> impl Iterator<Item = (&'p String, &'p ProjectState)> {
+        let dir = &project.model.dir;
+        self.deployed.state.projects.iter().filter(move |(name, other)| {
+            !self.wanted.projects.iter().any(|wanted| wanted.name == **name)
+                && (other.dir.is_within(dir) || dir.is_within(&other.dir))
+                && other.project != project.model.name
+                && other.services.keys().any(|service| project.model.services.contains_key(service))
+        })
     }
 
     /// Why a project stays at the version that a rollback restored: the repository still has the version that

@@ -435,6 +435,18 @@ pub(super) fn renamed(
     Some(Diagnostic::error(message, place(project)).help(help))
 }
 
+/// A project was deployed by itself and is now a part of another one, or the other way round.
+pub(super) fn apart(apart: &ProjectState, project: &WantedProject) -> Diagnostic {
+    let message = format!(
+        "{} was deployed as the project {:?}, and its services are now those of {}: they would run twice on the same files",
+        apart.path, apart.project, project.path
+    );
+    Diagnostic::error(message, place(project)).help(format!(
+        "--prune takes {:?} down first; its named volumes stay under that name, so move what is in them, or keep the name",
+        apart.project
+    ))
+}
+
 /// The other projects that are one project for Compose, because they have the same name there.
 fn namesakes<'p>(
     project: &'p WantedProject,

@@ -153,3 +153,22 @@ fn one_service_in_two_folders_of_one_name_blocks_both() {
     let work = repo.plan(&ghdeploy::state::deployed::Deployed::default());
     assert!(project(&work, "a").problems.is_empty());
 }
+
+#[test]
+fn a_project_that_becomes_a_part_of_another_does_not_run_twice() {
+    let repo = Projects::new(&[("a/compose.yml", "services:\n  web: {image: a}\n")]);
+    let host = repo.deployed();
+    repo.write("compose.yml", "include: [a/compose.yml]\n");
+    let work = repo.plan(&host);
+    let problems = &project(&work, ".").problems;
+    assert!(problems[0].message.contains("they would run twice on the same files"), "{problems:?}");
+    let work = repo.plan_with(&host, |asked| asked.prune = true);
+    let top = project(&work, ".");
+    assert_eq!((top.problems.len(), &top.after), (0, &vec!["a".to_owned()]));
+    assert_eq!(project(&work, "a").actions.len(), 1);
+    // The same on the way back.
+    let host = repo.deployed();
+    repo.remove("compose.yml");
+    assert_eq!(project(&repo.plan(&host), "a").problems.len(), 1);
+    assert_eq!(project(&repo.plan_with(&host, |asked| asked.prune = true), "a").after, ["."]);
+}

@@ -29,7 +29,9 @@ const MAX_PATTERNS: usize = 6;
 #[must_use]
 pub fn advice(base: &Path) -> String {
     let files = compose_files(base);
-    let patterns = patterns(&files);
+    // The parts of a compose file in the top folder are found by what it includes.
+    let top = files.iter().find(|file| !file.contains('/')).filter(|file| includes(&base.join(file)));
+    let patterns = top.map_or_else(|| patterns(&files), |top| vec![top.clone()]);
     let what = "a project is a folder with a compose file";
     if patterns.is_empty() {
         return format!(
@@ -59,17 +61,19 @@ pub fn above(base: &Path, layout: &Layout) -> Option<Diagnostic> {
     dirs.insert(0, "");
     let file = dirs.into_iter().find_map(|dir| {
         let path = |name: &&str| if dir.is_empty() { (*name).to_owned() } else { format!("{dir}/{name}") };
-        let includes = |path: &String| {
-            let text = fs::read_to_string(base.join(path)).unwrap_or_default();
-            text.lines().any(|line| line.starts_with("include:"))
-        };
-        FILES.iter().map(path).find(includes)
+        FILES.iter().map(path).find(|path| includes(&base.join(path)))
     })?;
     let message = format!("{file} includes others and is outside of `{prefix}`, so nothing in it runs");
     let help = format!(
         "if the folders in `{prefix}` are parts of it, write `services: \"{file}\"` in ghdeploy.yml: then they are one project; otherwise this is fine"
     );
     Some(Diagnostic::warning(message, None).help(help))
+}
+
+/// Whether a compose file includes others.
+fn includes(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| line.starts_with("include:"))
 }
 
 /// The compose files in the working directory, by their paths from `base`, sorted. Hidden folders and folders of

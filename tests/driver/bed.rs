@@ -300,6 +300,16 @@ impl Bed {
         staged
     }
 
+    /// Uploads the changes that bring the host to `wanted`, with the files that Compose reads.
+    pub(crate) async fn stage_for_compose(&self, driver: &Driver, unit: &str, wanted: &Tree, reads: &[&str]) {
+        let staged = self.plan(driver, unit, wanted, &[]).await;
+        let list: Vec<&FileChange> = staged.changes.iter().collect();
+        let reads: Vec<RootPath> = reads.iter().map(|path| RootPath::new(path).unwrap()).collect();
+        let stays = manifest(wanted).0.keys().flat_map(parents).collect();
+        let packed = Unit::new(unit, &list, &manifest(wanted), &staged.deployed, &reads, &stays);
+        self.send_unit(driver, packed, wanted).await.unwrap();
+    }
+
     /// Plans the changes that bring the host to `wanted`.
     pub(crate) async fn plan(&self, driver: &Driver, unit: &str, wanted: &Tree, in_place: &[&str]) -> Staged {
         let deployed = self.facts(driver, unit, wanted).await;

@@ -68,7 +68,43 @@ fn put_back(bed: &Bed, path: &str, away: &Path) {
     fs::rename(away, bed.path(path)).unwrap();
 }
 
+/// Content of a file of the candidate of `blog`.
+fn in_candidate(bed: &Bed, path: &str) -> String {
+    let stage = fs::read_dir(bed.path(".ghdeploy/stage")).unwrap().next().unwrap().unwrap().path();
+    let file = stage.join("blog/candidate").join(path);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
 under_every_shell! {
+    async fn links_lead_to_the_staged_files_in_the_candidate(bed: Bed) {
+        let version = |text: &str| {
+            tree([
+                ("blog/.env", link("../shared/global.env")),
+                ("blog/deep", link("../shared")),
+                ("blog/host", link("../only.env")),
+                ("blog/a b", link("new\nline")),
+                ("blog/new\nline", file(text)),
+                ("shared/global.env", file(text)),
+                ("shared/vars/x.env", file(text)),
+            ])
+        };
+        let reads = ["blog/.env", "blog/a b", "blog/deep", "blog/deep/vars/x.env", "blog/host", "blog/new\nline", "only.env",
+            "shared/global.env", "shared/vars/x.env", "blog/theirs"];
+        bed.put(&tree([("only.env", file("host")), ("blog/theirs", link("../../elsewhere"))]));
+        fs::write(bed.beside("elsewhere"), "theirs").unwrap();
+        for text in ["one", "two"] {
+            let driver = bed.opened().await;
+            bed.stage_for_compose(&driver, "blog", &version(text), &reads).await;
+            expect_ok(&driver.call(&Command::Candidate("blog".to_owned())).await.unwrap());
+            for path in ["blog/.env", "blog/deep/vars/x.env", "blog/a b", "shared/global.env"] {
+                assert_eq!(in_candidate(&bed, path), text, "{path}");
+            }
+            assert_eq!((in_candidate(&bed, "blog/host"), in_candidate(&bed, "blog/theirs")), ("host".into(), "theirs".into()));
+            expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+            bed.finish(driver).await;
+        }
+    }
+
     async fn folders_are_made_where_they_are_missing_and_never_behind_a_link(bed: Bed) {
         bed.sync("blog", &old()).await;
         let dir = foreign(&bed);

@@ -96,11 +96,14 @@ candidate() {
       break
     done
   done <"$staged/reads"
-  # What a link leads to may be on the host alone.
-  print "$linked" | while IFS= read -r line; do
+  print "$linked" | link_targets
+}
+# link_targets < path lines of links in the candidate: links what they lead to, if only the host has it.
+link_targets() {
+  while IFS= read -r line; do
     parse_path
     [ -z "$path" ] || [ -e "$to/$path" ] || [ ! -e "$root/$path" ] ||
-      ln -sfn -- "$root/$path" "$to/$path" || exit 1
+      ln -sfn -- "$root/$path" "$to/$path" || return 1
   done
 }
 # is_behind_link PATH: whether a folder that leads to PATH in the candidate is a link. Its target is in the

@@ -1,92 +1,32 @@
 //! The plan for a host, from what is wanted and what the host has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use super::actions::{Actions, Outer};
-use super::containers::{End, Expected, Remark, Standing, standing};
+use super::containers::{End, Standing};
 use super::files::UnitFiles;
 use super::invalidate;
 use super::making_way;
+use super::options::PlanOptions;
 use super::order::{before, container_owner, order, place};
 use super::problems;
+use super::shared_files::{KeptFiles, shared_manifest};
+use super::standings::{remarks, standings};
 use super::work::{HostWork, ProjectWork, SharedWork};
 use super::{
-    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, Lack,
-    ProjectChange, ProjectPlan, Reason, Relation,
+    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, ProjectChange,
+    ProjectPlan, Reason, Relation,
 };
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
-use crate::compose::model::{Condition, Dependency, Reaction, Service, ShareOf, SharedPart};
-use crate::state::container::{ContainerState, Containers, ListedContainer};
+use crate::compose::model::{Reaction, Service, ShareOf, SharedPart};
+use crate::state::container::Containers;
 use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
 use crate::state::host_only::{EnvFile, EnvFileChange};
 use crate::state::unusable;
-use crate::state::wanted::{Reactions, Wanted, WantedProject, below, is_file, service_state, union};
-
-/// Choices that decide about a plan besides facts.
-pub struct PlanOptions<'a> {
-    /// Whether a project takes part.
-    pub selects: &'a dyn Fn(&str) -> bool,
-    /// Whether every service is recreated, whatever is owed.
-    pub force: bool,
-    /// Whether projects that have left the repository are taken down.
-    pub prune: bool,
-    /// Whether the repository wins over unmanaged files of other content.
-    pub adopt: bool,
-    /// Whether a version that a rollback left may be deployed again.
-    pub allow_held: bool,
-    /// Whether containers that were started in another folder are recreated.
-    pub take_over: bool,
-    /// Whether images that are built from the repository come tested from a registry, and are never built on
-    /// the host.
-    pub require_tested: bool,
-    /// The origin of what is wanted.
-    pub origin: Origin,
-}
-
-/// The origin of what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Origin {
-    /// The repository.
-    #[default]
-    Repository,
-    /// A release that the host has kept.
-    Release(u64),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Repository => f.write_str("the repository"),
-            Self::Release(number) => write!(f, "release {number}"),
-        }
-    }
-}
-
-impl<'a> PlanOptions<'a> {
-    /// A plain comparison of the selected projects with the repository.
-    #[must_use]
-    pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
-        let (force, prune, adopt, allow_held, take_over) = (false, false, false, false, false);
-        let (require_tested, origin) = (false, Origin::Repository);
-        Self { selects, force, prune, adopt, allow_held, take_over, require_tested, origin }
-    }
-}
-
-impl fmt::Debug for PlanOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlanOptions")
-            .field("force", &self.force)
-            .field("prune", &self.prune)
-            .field("adopt", &self.adopt)
-            .field("allow_held", &self.allow_held)
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
-}
+use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
 
 /// Makes the plan for a host. `shown` returns the path in the repository of a path below the root.
 #[must_use]
@@ -147,51 +87,6 @@ pub fn host(
     work.notes.extend(problems::kept_for_unknown(&kept.unknown, kept.for_unknown));
     work.notes.sort();
     work
-}
-
-/// Files that are no longer wanted and stay, because a project on the host reads them.
-#[derive(Default)]
-struct KeptFiles<'a> {
-    files: BTreeMap<RootPath, Entry>,
-    /// Folders of the projects of which it is not known what they read.
-    unknown: Vec<&'a str>,
-    /// The number of files that stay only for those.
-    for_unknown: usize,
-}
-
-impl<'a> KeptFiles<'a> {
-    /// What stays for `readers`. `files` are those that the host has anyway.
-    fn new(
-        readers: impl Iterator<Item = &'a ProjectState>,
-        deployed: &Deployed,
-        files: &BTreeMap<&RootPath, &Entry>,
-    ) -> Self {
-        let mut kept = Self::default();
-        let is_free = |path: &RootPath| {
-            let is_file_above = |above: RootPath| files.contains_key(&above);
-            below(files, path).next().is_none()
-                && !std::iter::successors(path.parent(), RootPath::parent).any(is_file_above)
-        };
-        for reader in readers {
-            let Some(reads) = &reader.reads else {
-                kept.unknown.push(&reader.path);
-                continue;
-            };
-            for path in reads {
-                let there = deployed.manifests.values().flat_map(|manifest| manifest.within(path));
-                let there = there.filter(|(path, _)| is_free(path));
-                kept.files.extend(there.map(|(path, entry)| (path.clone(), entry.clone())));
-            }
-        }
-        if !kept.unknown.is_empty() {
-            let shared = deployed.manifests.get(SHARED).into_iter().flat_map(|manifest| &manifest.0);
-            for (path, entry) in shared.filter(|(path, _)| is_free(path)) {
-                let is_new = kept.files.insert(path.clone(), entry.clone()).is_none();
-                kept.for_unknown += usize::from(is_new);
-            }
-        }
-        kept
-    }
 }
 
 /// A plan in the making.
@@ -787,127 +682,6 @@ impl Planner<'_> {
         }
         shared
     }
-}
-
-/// The shared files once the plan is carried out: those that no selected project reads stay as they are.
-fn shared_manifest(
-    wanted: &Wanted,
-    deployed: &Deployed,
-    selected: &[&Arc<WantedProject>],
-    all_selected: bool,
-) -> Manifest {
-    if all_selected {
-        return wanted.shared.clone();
-    }
-    let mut shared = deployed.manifests.get(SHARED).cloned().unwrap_or_default();
-    let read = wanted.shared.0.iter().filter(|(path, _)| selected.iter().any(|project| project.reads(path)));
-    shared.0.extend(read.map(|(path, entry)| (path.clone(), entry.clone())));
-    shared
-}
-
-/// What the containers of the active services of a deployed project say; empty if they are not known.
-fn standings(
-    project: &WantedProject,
-    recorded: Option<&ProjectState>,
-    containers: &Containers,
-) -> BTreeMap<String, Standing> {
-    let (Some(all), Some(recorded)) = (containers.known(), recorded) else { return BTreeMap::new() };
-    let services = &project.model.services;
-    let of = |(name, service): (&String, &Service)| {
-        let state = recorded.services.get(name).filter(|_| service.active)?;
-        let is_waited_for = services.values().any(|other| {
-            let waits = |how: &Dependency| how.condition == Condition::Completed;
-            other.active && other.depends_on.get(name).is_some_and(waits)
-        });
-        let expected = Expected {
-            scale: service.scale,
-            policy: service.restart.clone(),
-            is_one_shot: state.completed || is_waited_for,
-        };
-        let own: Vec<&ListedContainer> =
-            all.iter().filter(|container| container.is_of(&recorded.project, name)).collect();
-        let mut standing = standing(&expected, &own);
-        if standing.lack.is_none() && own.iter().any(|own| has_lost_namespace(project, service, own, all)) {
-            standing.lack = Some(Lack::LostNamespace);
-        }
-        Some((name.clone(), standing))
-    };
-    services.iter().filter_map(of).collect()
-}
-
-/// Whether a container uses a namespace of one that has been replaced.
-fn has_lost_namespace(
-    project: &WantedProject,
-    service: &Service,
-    container: &ListedContainer,
-    all: &[ListedContainer],
-) -> bool {
-    let Some(inspected) = container.inspected.as_ref().filter(|_| container.state == ContainerState::Running)
-    else {
-        return false;
-    };
-    let modes = [&inspected.network_mode, &inspected.pid_mode, &inspected.ipc_mode];
-    let ids: Vec<&str> = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:")).collect();
-    let is_there = |id: &&str| all.iter().any(|other| id.starts_with(&other.id));
-    if ids.iter().all(is_there) {
-        return false;
-    }
-    // A container that no compose file describes is not listed, so it may be there.
-    service.shares.iter().filter(|share| share.what == SharedPart::Namespace).any(|share| match &share.of {
-        ShareOf::Service(other) => all.iter().any(|there| there.is_of(&project.model.name, other)),
-        ShareOf::Container(name) => all.iter().any(|there| there.name == *name),
-    })
-}
-
-/// Notes about containers that a sync leaves alone, or starts only because of `actions`.
-fn remarks(
-    project: &WantedProject,
-    standings: &BTreeMap<String, Standing>,
-    actions: &[Action],
-) -> Vec<Diagnostic> {
-    let starting: BTreeSet<&str> = actions
-        .iter()
-        .filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate | ActionKind::Restart))
-        .filter_map(|action| action.service.as_deref())
-        .collect();
-    let mut needed: BTreeSet<&str> = actions
-        .iter()
-        .filter(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate))
-        .filter_map(|action| action.service.as_deref())
-        .collect();
-    // An `up` starts what the service depends on, too.
-    loop {
-        let services = needed.iter().filter_map(|name| project.model.services.get(*name));
-        let more: Vec<&str> = services
-            .flat_map(|service| service.depends_on.keys())
-            .map(String::as_str)
-            .filter(|name| !needed.contains(name))
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        needed.extend(more);
-    }
-    let mut notes = Vec::new();
-    for (name, standing) in standings {
-        let Some(service) = project.model.services.get(name) else { continue };
-        let starts = starting.contains(name.as_str()) || needed.contains(name.as_str());
-        let is_scaled = actions.iter().any(|action| {
-            let scaled = Cause::Definition { change: DefinitionChange::Scale };
-            action.service.as_ref() == Some(name)
-                && action.reasons.iter().any(|reason| reason.cause == scaled)
-        });
-        // That the surplus ones go is what the plan says then.
-        let remarks = standing.remarks.iter();
-        let remarks = remarks.filter(|remark| !is_scaled || !matches!(remark, Remark::Excess { .. }));
-        // A restart starts what there is; only an `up` looks at how many there should be.
-        let ups = needed.contains(name.as_str());
-        notes.extend(remarks.map(|remark| {
-            let starts = if matches!(remark, Remark::Excess { .. }) { ups } else { starts };
-            problems::remark(project, name, service, remark, starts)
-        }));
-    }
-    notes
 }
 
 /// Marks the files that a running container keeps by their inode to be written in place.

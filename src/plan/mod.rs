@@ -18,14 +18,18 @@ mod files;
 mod host;
 mod invalidate;
 mod making_way;
+mod options;
 mod order;
 mod problems;
+mod shared_files;
+mod standings;
 mod work;
 
 pub(crate) use actions::shares_namespace;
-pub use host::{Origin, PlanOptions, host};
+pub use host::host;
 pub use invalidate::{is_unknown, while_acting};
 pub use making_way::{held_by_others, may_be_held};
+pub use options::{Origin, PlanOptions};
 pub use order::circles;
 pub use problems::{
     damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_folder_name, same_name,

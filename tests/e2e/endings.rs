@@ -30,7 +30,6 @@ fn ending(runner: &Runner) -> (String, String) {
 #[test]
 fn an_error_in_the_command_line_is_an_annotation_and_invalid() {
     let runner = runner();
-    let missing = "`ghdeploy COMMAND --help` the options of each";
     for (args, more, message, help, gate) in [
         (
             &["sync", "--prunee"][..],
@@ -40,9 +39,15 @@ fn an_error_in_the_command_line_is_an_annotation_and_invalid() {
             "",
         ),
         (&["sync --prune"], "", "unrecognized subcommand 'sync --prune'", "options go into `args`", ""),
-        (&[""], "", "unrecognized subcommand ''", missing, ""),
-        (&["plan"], "--parallel 2", "unexpected argument '--parallel' found", missing, ""),
-        (&["build"], "--timeout soon", "invalid value 'soon' for '--timeout <DURATION>'", missing, "closed"),
+        (&[""], "", "no command is given", "the action's input `command` names one", ""),
+        (&["plan"], "--parallel 2", "unexpected argument '--parallel' found", "`ghdeploy plan --help`", ""),
+        (
+            &["build"],
+            "--timeout soon",
+            "invalid value 'soon' for '--timeout <DURATION>'",
+            "`ghdeploy build --help` lists its options",
+            "closed",
+        ),
         (
             &["plan"],
             "--base \"x",

@@ -9,10 +9,11 @@ keep_output() {
   log=$data/failed.log
   # A question about what may be missing is no failure.
   case "$*" in 'docker image '* | 'docker network inspect '* | 'docker volume inspect '*) return ;; esac
-  if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt 262144 ]; then
-    tail -c 65536 -- "$log" >"$log.new" && mv -f -- "$log.new" "$log"
-  fi
-  { print "=== $(date '+%Y-%m-%d %H:%M:%S') $*"; print "$out" | tail -c 65536; } >>"$log"
+  # Beyond 256 KiB it starts anew, and of one command it gets the last lines.
+  [ -z "$(find "$log" -size +512)" ] || rm -f -- "$log"
+  at=$(stat -c %y "$data/heartbeat")
+  { print "=== ${at%%.*} $*"; print "$out" |
+    awk '{ l[NR % 400] = $0 } END { for (i = NR - 399; i <= NR; i++) if (i > 0) print l[i % 400] }'; } >>"$log"
 } 2>/dev/null
 # compose DIR ARGUMENT…: docker compose in that folder.
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }

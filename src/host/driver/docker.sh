@@ -12,8 +12,12 @@ keep_output() {
   # Beyond 256 KiB it starts anew, and of one command it gets the last lines.
   [ -z "$(find "$log" -size +512)" ] || rm -f -- "$log"
   at=$(stat -c %y "$data/heartbeat")
-  { print "=== ${at%%.*} $*"; print "$out" |
-    awk '{ l[NR % 400] = $0 } END { for (i = NR - 399; i <= NR; i++) if (i > 0) print l[i % 400] }'; } >>"$log"
+  {
+    print "=== ${at%%.*} $*"
+    print "$out" | awk '
+      { l[NR % 400] = $0 }
+      END { for (i = NR - 399; i <= NR; i++) if (i > 0) print l[i % 400] }'
+  } >>"$log"
 } 2>/dev/null
 # compose DIR ARGUMENT…: docker compose in that folder.
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }

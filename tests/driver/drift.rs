@@ -144,6 +144,7 @@ under_every_shell! {
             fs::remove_file(more(n)).unwrap();
         }
         fs::create_dir(more(1)).unwrap();
+        fs::write(more(1).join("x"), "").unwrap();
         // A link to the same content is not a file.
         symlink("0", more(2)).unwrap();
         Program::new(which("mkfifo")).arg(more(3)).status().unwrap();

@@ -251,8 +251,12 @@ fn differences(context: &Context, tree: &DiskTree) -> Result<Differences> {
     let mut differences = Differences::new();
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let wanted =
-            tree::read(&tree::ForHost::new(tree, &target.compose), &config.services, &target.root, &runs)?;
+        let wanted = tree::read(
+            &tree::OnHost::new(tree).compose(&target.compose),
+            &config.services,
+            &target.root,
+            &runs,
+        )?;
         for project in &wanted.projects {
             let changed = wanted.changes.iter().filter(|path| {
                 let path = config.services.root_path(path);

@@ -12,14 +12,14 @@ use crate::outcome::queries::CheckReport;
 use crate::plan::{circles, same_folder_name, same_name};
 use crate::tree;
 use crate::tree::disk::{DiskTree, found};
-use crate::tree::{ForHost, left_out, models, project_dirs};
+use crate::tree::{OnHost, left_out, models, project_dirs};
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
     let targets = context.targets_or_any()?;
     let (root, options) =
         targets.first().map(|target| (target.root.clone(), target.compose.clone())).unwrap_or_default();
-    let for_first = ForHost::new(&tree, &options);
+    let for_first = OnHost::new(&tree).compose(&options);
     let dirs = project_dirs(&for_first, &context.config.services)?;
     let mut report = CheckReport { projects: dirs.len(), services: 0, diagnostics: Vec::new() };
     let cache = ProjectCache::default();
@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     }
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-        let tree = ForHost::new(&tree, &target.compose);
+        let tree = OnHost::new(&tree).compose(&target.compose);
         let wanted = tree::read_again(&cache, &tree, &context.config.services, &target.root, &runs)?;
         report
             .diagnostics

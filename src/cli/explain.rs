@@ -14,14 +14,14 @@ use crate::plan::ActionKind;
 use crate::report::render;
 use crate::state::wanted::Reactions;
 use crate::tree::disk::DiskTree;
-use crate::tree::{ForHost, ProjectDir, Snapshot, owner, project_dirs};
+use crate::tree::{OnHost, ProjectDir, Snapshot, owner, project_dirs};
 
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
     let targets = context.targets_or_any()?;
     let (root, options) =
         targets.first().map(|target| (target.root.clone(), target.compose.clone())).unwrap_or_default();
-    let for_first = ForHost::new(&tree, &options);
+    let for_first = OnHost::new(&tree).compose(&options);
     let dirs = project_dirs(&for_first, &context.config.services)?;
     let projects: Vec<(&ProjectDir, Project)> =
         dirs.iter().map(|dir| (dir, compose::load(&for_first, &dir.dir, &root))).collect();

@@ -68,7 +68,13 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         let cache = ProjectCache::default();
         let read = |tree: &dyn Snapshot| {
             let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
-            tree::read_again(&cache, &tree::ForHost::new(tree, &target.compose), layout, &target.root, &runs)
+            tree::read_again(
+                &cache,
+                &tree::OnHost::new(tree).compose(&target.compose),
+                layout,
+                &target.root,
+                &runs,
+            )
         };
         let wanted = read(&head)?;
         let mut deployed = match &base {
@@ -105,8 +111,8 @@ fn trees(
 ) -> Result<(GitTree, Option<GitTree>)> {
     let mut closed = BTreeSet::new();
     loop {
-        let head = repository.tree_without(head, layout, rules, &closed)?;
-        let base = base.map(|rev| repository.past_tree_without(rev, layout, rules, &closed)).transpose()?;
+        let head = repository.tree(head, layout, rules, &closed)?;
+        let base = base.map(|rev| repository.past_tree(rev, layout, rules, &closed)).transpose()?;
         let all = head.submodules().values().chain(base.iter().flat_map(|base| base.submodules().values()));
         let found: BTreeSet<String> = all.map(|submodule| submodule.repo_path.clone()).collect();
         if found.is_subset(&closed) {

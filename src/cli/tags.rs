@@ -3,7 +3,7 @@
 //!
 //! GitHub's API is asked first, then `origin` by git, and at last the clone itself, which may be older.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -281,7 +281,8 @@ fn images(context: &Context, repository: &Repository, commit: &str) -> Result<In
             .map_err(|why| format!("it cannot be fetched ({why})"))?;
     }
     let config = &context.config;
-    let read = || inputs(context, &repository.past_tree(commit, &config.services, &config.sync)?);
+    let read =
+        || inputs(context, &repository.past_tree(commit, &config.services, &config.sync, &BTreeSet::new())?);
     read().map_err(|error| error.to_string())
 }
 
@@ -291,7 +292,7 @@ pub(super) fn inputs(context: &Context, tree: &dyn Snapshot) -> Result<Inputs> {
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);
         let wanted = tree::read(
-            &tree::ForHost::new(tree, &target.compose),
+            &tree::OnHost::new(tree).compose(&target.compose),
             &context.config.services,
             &target.root,
             &runs,

@@ -10,7 +10,7 @@ use crate::host::releases::{KeptContent, contents};
 use crate::state::deployed::{Deployed, ProjectState};
 use crate::state::wanted::Wanted;
 use crate::tree::release::{Contents, ReleaseTree};
-use crate::tree::{self, WithSettings};
+use crate::tree::{self, OnHost};
 
 /// Size of the largest file that is read to understand a project, in bytes.
 const MAX_BYTES: u64 = crate::compose::MAX_BYTES as u64;
@@ -40,7 +40,7 @@ pub(super) async fn kept(
             let wanted = match host {
                 None => tree::read(&tree, tree.layout(), root, &|_, _| true),
                 Some((settings, before)) => {
-                    let with = WithSettings::new(&tree, settings, before);
+                    let with = OnHost::new(&tree).settings(settings, before);
                     tree::read(&with, tree.layout(), root, &|_, _| true)
                 }
             };

@@ -15,7 +15,7 @@ use crate::config::layout::Layout;
 use crate::state::wanted::Wanted;
 use crate::tree;
 use crate::tree::disk::DiskTree;
-use crate::tree::{ForHost, Snapshot as _, WithSettings};
+use crate::tree::{OnHost, Snapshot as _};
 
 /// The working directory of the repository.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Worktree {
         let cache = Arc::clone(&self.cache);
         let read = move || {
             let runs = |name: &str, settings: &_| target.runs(name, settings);
-            tree::read_again(&cache, &ForHost::new(&*snapshot, &target.compose), &layout, &target.root, &runs)
+            let tree = OnHost::new(&*snapshot).compose(&target.compose);
+            tree::read_again(&cache, &tree, &layout, &target.root, &runs)
         };
         Ok((tree, in_background(read).await?))
     }
@@ -113,8 +114,7 @@ impl Worktree {
         let (cache, known) = (Arc::clone(&self.cache), known.clone());
         in_background(move || {
             let runs = |name: &str, project: &_| target.runs(name, project);
-            let tree = ForHost::new(&*tree, &target.compose);
-            let tree = WithSettings::new(&tree, &settings, &known);
+            let tree = OnHost::new(&*tree).compose(&target.compose).settings(&settings, &known);
             tree::read_again(&cache, &tree, &layout, &target.root, &runs)
         })
         .await

@@ -1,39 +1,62 @@
-//! A tree as one host runs it: with the compose files and env files that the configuration names for it.
+//! A tree as one host runs it: with the compose files and env files that the configuration names for it, and the
+//! settings that the host has in its own `.env` files.
 //!
-//! Pure.
+//! Owns the rule that those count only where the tree has no `.env`. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Refused, Snapshot, TreeFile};
 use crate::base::error::Result;
-use crate::base::manifest::Manifest;
+use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::compose::{Files, NodeKind};
 use crate::config::compose_files::ComposeFiles;
 use crate::state::unusable::UnusableFile;
+use crate::state::wanted::{Wanted, union};
 
-/// Tree with the options of Compose for one host.
-pub struct ForHost<'t> {
+/// Tree with what one host adds to it.
+pub struct OnHost<'t> {
     tree: &'t dyn Snapshot,
-    options: &'t ComposeFiles,
+    compose: Option<&'t ComposeFiles>,
+    settings: Option<&'t BTreeMap<RootPath, Arc<[u8]>>>,
+    /// The files of the tree that were read before.
+    known: BTreeMap<&'t RootPath, &'t Entry>,
 }
 
-impl<'t> ForHost<'t> {
-    /// The tree with these options.
+impl<'t> OnHost<'t> {
+    /// The tree with nothing added yet.
     #[must_use]
-    pub fn new(tree: &'t dyn Snapshot, options: &'t ComposeFiles) -> Self {
-        Self { tree, options }
+    pub fn new(tree: &'t dyn Snapshot) -> Self {
+        Self { tree, compose: None, settings: None, known: BTreeMap::new() }
+    }
+
+    /// The same with what Compose is told to read on this host.
+    #[must_use]
+    pub fn compose(self, compose: &'t ComposeFiles) -> Self {
+        Self { compose: Some(compose), ..self }
+    }
+
+    /// The same with the settings of the host. `known` is what was read of the tree without them: its files are
+    /// not hashed again.
+    #[must_use]
+    pub fn settings(self, settings: &'t BTreeMap<RootPath, Arc<[u8]>>, known: &'t Wanted) -> Self {
+        let manifests = known.projects.iter().map(|project| &project.manifest).chain([&known.shared]);
+        Self { settings: Some(settings), known: union(manifests), ..self }
     }
 }
 
-impl std::fmt::Debug for ForHost<'_> {
+impl std::fmt::Debug for OnHost<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ForHost").field("options", self.options).finish_non_exhaustive()
+        let settings = self.settings.map(BTreeMap::keys);
+        f.debug_struct("OnHost")
+            .field("compose", &self.compose)
+            .field("settings", &settings)
+            .finish_non_exhaustive()
     }
 }
 
-impl Files for ForHost<'_> {
+impl Files for OnHost<'_> {
     fn kind(&self, path: &RootPath) -> Option<NodeKind> {
         self.tree.kind(path)
     }
@@ -59,21 +82,29 @@ impl Files for ForHost<'_> {
     }
 
     fn host_settings(&self, path: &RootPath) -> Option<Arc<[u8]>> {
-        self.tree.host_settings(path)
+        self.settings?.get(path).filter(|_| self.tree.kind(path).is_none()).cloned()
     }
 
-    fn options(&self, _dir: &RootPath) -> ComposeFiles {
-        self.options.clone()
+    fn options(&self, dir: &RootPath) -> ComposeFiles {
+        self.compose.cloned().unwrap_or_else(|| self.tree.options(dir))
     }
 }
 
-impl Snapshot for ForHost<'_> {
+impl Snapshot for OnHost<'_> {
     fn nodes(&self) -> &BTreeMap<RootPath, TreeFile> {
         self.tree.nodes()
     }
 
     fn manifest(&self, paths: &mut dyn Iterator<Item = &RootPath>) -> Result<Manifest> {
-        self.tree.manifest(paths)
+        let (mut manifest, mut new) = (Manifest::default(), Vec::new());
+        for path in paths {
+            match self.known.get(path) {
+                Some(entry) => drop(manifest.0.insert(path.clone(), (*entry).clone())),
+                None => new.push(path),
+            }
+        }
+        manifest.0.extend(self.tree.manifest(&mut new.into_iter())?.0);
+        Ok(manifest)
     }
 
     fn commit(&self) -> Option<&str> {

@@ -16,7 +16,6 @@ mod projects;
 mod read;
 pub mod regular;
 pub mod release;
-mod settings;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -29,11 +28,10 @@ use crate::compose::{self, Files, MAX_BYTES, NodeKind};
 use crate::config::layout::Layout;
 use crate::state::unusable::UnusableFile;
 
-pub use host::ForHost;
+pub use host::OnHost;
 pub use models::models;
 pub use projects::{ProjectDir, left_out, owner, project_dirs};
 pub use read::{read, read_again};
-pub use settings::WithSettings;
 
 /// Directory below the root that holds the host's own records.
 const RESERVED: &str = ".ghdeploy";

@@ -9,7 +9,7 @@ use ghdeploy::state::deployed::{Deployed, Elsewhere, Found};
 use ghdeploy::state::host_only::EnvFile;
 use ghdeploy::state::question::HostOnlyQuestion;
 use ghdeploy::state::wanted::Wanted;
-use ghdeploy::tree::{self, WithSettings};
+use ghdeploy::tree::{self, OnHost};
 
 use crate::bench::{Projects, ROOT, applied, entry, found, path, plan_lines, project};
 
@@ -26,7 +26,7 @@ fn with_rival(mut host: Deployed, rival: &str, there: Found) -> Deployed {
 fn wanted_with(repo: &Projects, lines: &str) -> Wanted {
     let settings = BTreeMap::from([(path("blog/.env"), lines.as_bytes().into())]);
     let (tree, known) = (repo.tree(), repo.wanted());
-    let tree = WithSettings::new(&tree, &settings, &known);
+    let tree = OnHost::new(&tree).settings(&settings, &known);
     tree::read(&tree, &Layout::default(), ROOT, &|_, _| true).unwrap()
 }
 

@@ -117,22 +117,13 @@ impl Repository {
         object.is_blob().then_some(object.content)
     }
 
-    /// The wanted files of a revision.
+    /// The wanted files of a revision. Submodules at the paths `closed` in the repository are not looked into.
     ///
     /// # Errors
     ///
     /// Those of [`Repository::commit`], and problems in the revision that make the whole tree unreliable.
     /// They are listed with everything that cannot be deployed.
-    pub fn tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        self.tree_without(rev, layout, rules, &BTreeSet::new())
-    }
-
-    /// The wanted files of a revision. Submodules at the paths `closed` in the repository are not looked into.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Repository::tree`].
-    pub fn tree_without(
+    pub fn tree(
         &self,
         rev: &str,
         layout: &Layout,
@@ -144,23 +135,13 @@ impl Repository {
         Ok(loading.end(tree, commit))
     }
 
-    /// The files that were wanted in a revision that is only compared with. Files that could not be deployed
-    /// are left out.
+    /// The files that were wanted in a revision that is only compared with, `closed` as in [`Repository::tree`].
+    /// Files that could not be deployed are left out.
     ///
     /// # Errors
     ///
     /// Those of [`Repository::commit`].
-    pub fn past_tree(&self, rev: &str, layout: &Layout, rules: &FileRules) -> Result<GitTree> {
-        self.past_tree_without(rev, layout, rules, &BTreeSet::new())
-    }
-
-    /// The files that were wanted in a revision that is only compared with. Submodules at the paths `closed` in
-    /// the repository are not looked into.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Repository::commit`].
-    pub fn past_tree_without(
+    pub fn past_tree(
         &self,
         rev: &str,
         layout: &Layout,

@@ -1,5 +1,6 @@
 //! Trees of revisions in real repositories.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -13,7 +14,7 @@ impl Repo {
     }
 
     fn tree(&self, rev: &str) -> Result<GitTree> {
-        self.open().tree(rev, &Layout::default(), &FileRules::default())
+        self.open().tree(rev, &Layout::default(), &FileRules::default(), &BTreeSet::new())
     }
 }
 
@@ -40,7 +41,8 @@ fn a_revision_has_committed_files_and_no_others() {
     repo.write("services/blog/untracked", "x");
 
     let open = repo.open();
-    let load = |rev: &str| open.tree(rev, &Layout::default(), &FileRules::default()).unwrap();
+    let load =
+        |rev: &str| open.tree(rev, &Layout::default(), &FileRules::default(), &BTreeSet::new()).unwrap();
     let (before, after) = (load("HEAD~1"), load(&second[..12]));
     assert_eq!(before.commit(), Some(first.as_str()));
     assert_eq!(paths(&before), ["blog/compose.yml", "blog/run.sh", "blog/start"]);
@@ -121,7 +123,7 @@ fn folders_named_like_pathspecs_are_just_folders() {
     repo.write("-p/blog/y", "y");
     repo.commit();
     let layout = Layout::new(&[":(top)x", "-p"]).unwrap();
-    let tree = repo.open().tree("HEAD", &layout, &FileRules::default()).unwrap();
+    let tree = repo.open().tree("HEAD", &layout, &FileRules::default(), &BTreeSet::new()).unwrap();
     assert_eq!(paths(&tree), ["blog/compose.yml", "blog/y"]);
 }
 
@@ -137,7 +139,7 @@ fn our_own_ignore_files_apply_to_revisions_too() {
     repo.commit();
     let rules = FileRules { ignore: vec!["*.md".into()], include: vec!["services/blog/gone/y".into()] };
     let expected = [".ghdeployignore", "blog/gone/y", "blog/keep.bak", "blog/sub/deep/keep"];
-    let tree = repo.open().tree("HEAD", &Layout::default(), &rules).unwrap();
+    let tree = repo.open().tree("HEAD", &Layout::default(), &rules, &BTreeSet::new()).unwrap();
     assert_eq!(paths(&tree), expected);
     let disk = DiskTree::open(repo.top(), &Layout::default(), &rules).unwrap();
     assert_eq!(paths(&disk), expected);
@@ -153,14 +155,17 @@ fn the_configuration_may_lie_in_a_folder_of_the_repository() {
     repo.write("infra/.ghdeployignore", "*.md\n");
     repo.commit();
     let dir = repo.top().join("infra");
-    let revision =
-        Repository::open(&dir).unwrap().tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    let revision = Repository::open(&dir)
+        .unwrap()
+        .tree("HEAD", &Layout::default(), &FileRules::default(), &BTreeSet::new())
+        .unwrap();
     let disk = DiskTree::open(&dir, &Layout::default(), &FileRules::default()).unwrap();
     assert_eq!(paths(&revision), ["blog/compose.yml"]);
     assert_eq!(disk.nodes(), revision.nodes());
     assert_eq!(revision.shown(&path("blog/compose.yml")), "services/blog/compose.yml");
     let top = Layout::new(&["."]).unwrap();
-    let revision = Repository::open(&dir).unwrap().tree("HEAD", &top, &FileRules::default()).unwrap();
+    let revision =
+        Repository::open(&dir).unwrap().tree("HEAD", &top, &FileRules::default(), &BTreeSet::new()).unwrap();
     let disk = DiskTree::open(&dir, &top, &FileRules::default()).unwrap();
     assert_eq!(paths(&revision), [".ghdeployignore", "services/blog/compose.yml"]);
     assert_eq!(disk.nodes(), revision.nodes());
@@ -186,7 +191,8 @@ fn undeployable_files_are_refused_now_and_left_out_of_the_past() {
     assert_eq!(at.to_string(), "services/blog/.ghdeployignore:2:1");
     let disk = DiskTree::open(repo.top(), &Layout::default(), &FileRules::default()).unwrap_err();
     assert_eq!(disk.to_string(), expected);
-    let past = repo.open().past_tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    let past =
+        repo.open().past_tree("HEAD", &Layout::default(), &FileRules::default(), &BTreeSet::new()).unwrap();
     assert_eq!(paths(&past), ["blog/.ghdeployignore", "blog/compose.yml"]);
 }
 
@@ -275,7 +281,7 @@ fn a_submodule_that_is_checked_out_is_read_at_the_commit_of_the_revision() {
         // What is not looked into is the same in both ways of comparing.
         let without = ["services/blog/my \"theme\":1".to_owned()].into();
         let rules = FileRules::default();
-        let tree = repo.open().tree_without(revision, &Layout::default(), &rules, &without).unwrap();
+        let tree = repo.open().tree(revision, &Layout::default(), &rules, &without).unwrap();
         assert_eq!(tree.submodules().len(), 1);
     }
 }
@@ -307,7 +313,9 @@ fn a_work_tree_beside_the_repository_is_one_too() {
     fs::write(dir.join("services/blog/x.secret"), "x").unwrap();
     let disk = DiskTree::open(&dir, &Layout::default(), &FileRules::default()).unwrap();
     assert_eq!((paths(&disk), disk.commit()), (vec!["blog/compose.yml"], Some(commit.as_str())));
-    let revision =
-        Repository::open(&dir).unwrap().tree("HEAD", &Layout::default(), &FileRules::default()).unwrap();
+    let revision = Repository::open(&dir)
+        .unwrap()
+        .tree("HEAD", &Layout::default(), &FileRules::default(), &BTreeSet::new())
+        .unwrap();
     assert_eq!(disk.nodes(), revision.nodes());
 }

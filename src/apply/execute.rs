@@ -75,7 +75,7 @@ impl ProjectRun<'_> {
         let plain = |failure: Failure| (failure, Vec::new());
         let services: Vec<&str> = match step.only {
             Only::All => step.services.iter().map(String::as_str).collect(),
-            Only::Kept | Only::Touched => {
+            Only::Kept | Only::Touched | Only::Unwell => {
                 let taking_part = self.taking_part(step).await;
                 taking_part.map_err(|error| plain(error.into()))?
             }
@@ -159,6 +159,10 @@ impl ProjectRun<'_> {
             Only::All => true,
             Only::Kept => now.iter().any(|container| container.is_of(project, service) && is_old(container)),
             Only::Touched => was_touched(self.work, service, before, &now),
+            Only::Unwell => {
+                let mut own = now.iter().filter(|container| container.is_of(project, service)).peekable();
+                own.peek().is_none() || own.any(|container| !is_well(container))
+            }
         };
         Ok(step.services.iter().map(String::as_str).filter(takes_part).collect())
     }
@@ -442,4 +446,11 @@ impl ProjectRun<'_> {
         }
         logs
     }
+}
+
+/// Whether a container runs, and nothing speaks against its going on.
+fn is_well(container: &Container) -> bool {
+    container.state == ContainerState::Running
+        && container.restarts == 0
+        && container.health != Some(HealthStatus::Unhealthy)
 }

@@ -53,6 +53,24 @@ fn a_container_that_is_gone_comes_back_and_one_that_was_stopped_does_not() {
 }
 
 #[test]
+fn a_container_that_was_missing_comes_back_although_another_service_fails() {
+    let bed = Bed::new("missingbad");
+    let compose = |web: &str| {
+        bed.compose("app", &format!("services:\n  web: {{<<: *s, command: [{web}]}}\n  worker: {{<<: *s}}"));
+    };
+    compose("sleep, '1000'");
+    bed.sync([]).exits(0);
+    docker(&bed, &["rm", "-f", "@app/worker"]);
+    compose("'false'");
+    bed.commit();
+    bed.call(["sync"]).run().exits(5).prints("rolled back to release 1");
+    let states: Vec<_> = bed.containers().into_iter().map(|(name, one)| (name, one.state)).collect();
+    let running = |name: &str| (name.to_owned(), "running".to_owned());
+    assert_eq!(states, [running("app/web"), running("app/worker")]);
+    bed.call(["status", "--exit-code"]).run().exits(0);
+}
+
+#[test]
 fn a_paused_service_is_told_and_runs_again_with_the_next_action() {
     let bed = Bed::new("paused");
     let compose = |mode: &str| {

@@ -64,6 +64,7 @@ fn written(steps: &[Step], work: &ProjectWork, before: &[Container]) -> String {
             Only::All => "",
             Only::Kept => ", where the old container is kept",
             Only::Touched => ", where the old container is kept and was touched",
+            Only::Unwell => ", where it is not well",
         };
         text += &format!("{step}{kept}; blames {:?}\n", step.blames);
         let services: Vec<&str> = step.services.iter().map(String::as_str).collect();

@@ -30,11 +30,24 @@ pub fn rollback(
     let ran: BTreeSet<&str> = before.iter().map(|container| container.service.as_str()).collect();
     let acting = acting(&work.plan);
     let mut list = List::default();
-    // New containers go while the files that describe them are still there.
-    for service in acting.iter().filter(|service| !ran.contains(service.as_str())) {
+    let is_missing = |service: &str| {
+        let actions = work.plan.actions.iter().filter(|action| action.service.as_deref() == Some(service));
+        let mut reasons = actions.flat_map(|action| &action.reasons).peekable();
+        reasons.peek().is_some() && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
+    };
+    // New containers go while the files that describe them are still there. Those that were only missing are of the
+    // release to go back to, and stay if they are well.
+    let (healed, new): (Vec<&String>, Vec<&String>) = acting
+        .iter()
+        .filter(|service| !ran.contains(service.as_str()))
+        .partition(|service| is_missing(service));
+    for service in new {
         list.push(Operation::Remove, vec![service.clone()], BLAME);
     }
-    if before.is_empty() {
+    for service in &healed {
+        list.push_only(Only::Unwell, Operation::Remove, vec![(*service).clone()], BLAME);
+    }
+    if before.is_empty() && healed.is_empty() {
         list.push(Operation::Down, Vec::new(), BLAME);
     }
     list.push(Operation::RestoreFiles, Vec::new(), BLAME);
@@ -51,10 +64,7 @@ pub fn rollback(
     }
     // What did not run before because of its own failure would fail here, too.
     let had_failed = |service: &String| {
-        let actions = work.plan.actions.iter().filter(|action| action.service.as_ref() == Some(service));
-        let mut reasons = actions.flat_map(|action| &action.reasons).peekable();
-        reasons.peek().is_some()
-            && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
+        is_missing(service)
             && before
                 .iter()
                 .all(|container| container.service != *service || container.state != ContainerState::Running)

@@ -100,6 +100,8 @@ pub enum Only {
     Kept,
     /// Of those, the ones that do not run as they did before; see [`was_touched`].
     Touched,
+    /// Those of which not every container is well, or that have none.
+    Unwell,
 }
 
 /// What a failing step blames.

@@ -200,7 +200,7 @@ under_every_shell! {
     async fn a_listing_that_does_not_fit_hides_no_drift(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 8192);
-        let of = |content: &str| -> Tree { (0..200).map(|n| (format!("blog/{n}-{}", "n".repeat(60)), file(&format!("{content} {n}")))).collect() };
+        let of = |content: &str| -> Tree { (0..90).map(|n| (format!("blog/{n}-{}", "n".repeat(140)), file(&format!("{content} {n}")))).collect() };
         bed.sync("blog", &of("old")).await;
         for room in [0, 1, 2, 4, 7, 10, 16] {
             let (wanted, other) = (of("new"), of("old"));

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use ghdeploy::host::Command;
 
-use crate::bed::{Node, Tree, expect_ok, file, link, program, tree, under_every_shell};
+use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, in_time, link, program, tree, under_every_shell};
 
 fn private(content: &str) -> Node {
     Node::File { content: content.to_owned(), mode: 0o600 }
@@ -296,18 +296,31 @@ under_every_shell! {
         assert_eq!(fs::read_to_string(bed.state("history.jsonl")).unwrap(), format!("{before}{{\"rele\n{{\"release\":2}}\n"));
         driver.end().await;
     }
+}
 
-    async fn a_large_unit_is_swapped_in_and_restored(bed: Bed) {
-        // More files than one call of mv and one batch of copies hold.
-        let of = |content: &str| -> Tree { (0..620).map(|n| (format!("blog/d{}/{n}", n % 7), file(&format!("{content} {n}")))).collect() };
-        bed.sync("blog", &of("old")).await;
-        let driver = bed.opened().await;
-        bed.stage(&driver, "blog", &of("new"), &[]).await;
-        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
-        assert_eq!(bed.live(), of("new"));
-        assert_eq!(fs::read_dir(bed.state("objects")).unwrap().count(), 620);
-        expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
-        assert_eq!(bed.live(), of("old"));
-        driver.end().await;
-    }
+async fn swap_in_and_restore_a_large_unit(bed: Bed) {
+    // More files than one call of mv and one batch of copies hold.
+    let of = |content: &str| -> Tree {
+        (0..620).map(|n| (format!("blog/d{}/{n}", n % 7), file(&format!("{content} {n}")))).collect()
+    };
+    bed.sync("blog", &of("old")).await;
+    let driver = bed.opened().await;
+    bed.stage(&driver, "blog", &of("new"), &[]).await;
+    expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+    assert_eq!(bed.live(), of("new"));
+    assert_eq!(fs::read_dir(bed.state("objects")).unwrap().count(), 620);
+    expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
+    assert_eq!(bed.live(), of("old"));
+    driver.end().await;
+}
+
+/// The tools differ, and what the shells do with many lines is tested elsewhere.
+#[tokio::test]
+async fn a_large_unit_is_swapped_in_and_restored() {
+    in_time(swap_in_and_restore_a_large_unit(Bed::new(Shell::Dash))).await;
+}
+
+#[tokio::test]
+async fn a_large_unit_is_swapped_in_and_restored_by_busybox() {
+    in_time(swap_in_and_restore_a_large_unit(Bed::new(Shell::BusyBox))).await;
 }

@@ -55,7 +55,8 @@ impl ProjectRun<'_> {
             // The host has what Compose reads already, but maybe not the images.
             return self.pull(wanted, &ComposeFolder::Live).await;
         }
-        if !self.acts() && !self.has_engine().await {
+        // Compose refuses `services` without a value, and there is nothing to check.
+        if wanted.model.services.is_empty() || !self.acts() && !self.has_engine().await {
             return Ok(());
         }
         self.report("check with Compose");

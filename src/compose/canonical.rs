@@ -16,9 +16,13 @@ use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value};
 /// Returns the long form of a service.
 pub(super) fn service(context: &mut LoadContext<'_>, name: &str, node: Node) -> Option<Map> {
     let at = node.at;
-    let Value::Map(map) = node.value else {
-        context.error(at, format!("service `{name}` must be a mapping, not {}", node.kind()));
-        return None;
+    let map = match node.value {
+        Value::Map(map) => map,
+        Value::Null => Map::new(),
+        _ => {
+            context.error(at, format!("service `{name}` must be a mapping, not {}", node.kind()));
+            return None;
+        }
     };
     let owner = format!("service `{name}`");
     keys::check(context, &map, keys::SERVICE, &owner);
@@ -31,11 +35,7 @@ pub(super) fn resource(context: &mut LoadContext<'_>, kind: ResourceKind, name: 
     let owner = format!("{kind} `{name}`");
     let map = match value {
         Value::Map(map) => map,
-        Value::Null => return Node { at, tag, value: Value::Map(Map::new()) },
-        _ => {
-            context.error(at, format!("{owner} must be a mapping"));
-            Map::new()
-        }
+        _ => return Node { at, tag, value: Value::Map(Map::new()) },
     };
     let known = match kind {
         ResourceKind::Network => keys::NETWORK,
@@ -120,17 +120,8 @@ fn attribute(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) 
             "labels" => key_values(context, owner, "deploy.labels", node, false),
             _ => node,
         }),
-        _ => scalar_or_as_is(context, owner, key, node),
+        _ => node,
     }
-}
-
-fn scalar_or_as_is(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) -> Node {
-    let is_scalar = matches!(node.value, Value::Text(_));
-    if !is_scalar && keys::SCALAR.contains(&key) {
-        wrong(context, owner, key, "a scalar", &node);
-        return Node::new(node.at, Value::Null);
-    }
-    node
 }
 
 fn wrong(context: &mut LoadContext<'_>, owner: &str, key: &str, wanted: &str, node: &Node) {

@@ -43,6 +43,19 @@ pub(super) enum ResolvedPath {
     Invalid,
 }
 
+/// Value that Compose refuses because of its shape, in a definition that may yet be merged with others.
+#[derive(Debug)]
+pub(super) struct WrongShape {
+    /// The keys that lead to it.
+    pub(super) path: Vec<Rc<str>>,
+    /// Its mark.
+    pub(super) at: Mark,
+    /// Whether a value of another file or of an extended service may take its place.
+    pub(super) may_be_filled: bool,
+    /// What is wrong.
+    pub(super) diagnostic: Diagnostic,
+}
+
 /// State of loading one project.
 pub(super) struct LoadContext<'a> {
     /// The files of the tree.
@@ -53,6 +66,12 @@ pub(super) struct LoadContext<'a> {
     pub(super) definition_files: Vec<DefinitionFile>,
     /// Those of them that `include` names.
     pub(super) included: BTreeSet<RootPath>,
+    /// Values that Compose refuses, by the mark of the definition that they are in.
+    pub(super) wrong_shapes: BTreeMap<Mark, Vec<WrongShape>>,
+    /// Top-level keys without a value in the file that is read.
+    pub(super) empty_sections: Vec<(Rc<str>, Diagnostic)>,
+    /// Files that Compose refuses because `services` has no value, unless nothing runs at all.
+    pub(super) without_services: Vec<Diagnostic>,
     root: &'a str,
     sources: Vec<SourceFile>,
     indices: BTreeMap<(RootPath, RootPath), u32>,
@@ -72,6 +91,9 @@ impl<'a> LoadContext<'a> {
             diagnostics: Vec::new(),
             definition_files: Vec::new(),
             included: BTreeSet::new(),
+            wrong_shapes: BTreeMap::new(),
+            empty_sections: Vec::new(),
+            without_services: Vec::new(),
             root: root.trim_end_matches('/'),
             sources: Vec::new(),
             indices: BTreeMap::new(),
@@ -232,7 +254,9 @@ impl<'a> LoadContext<'a> {
             self.error(problem.at, problem.message);
         }
         if documents.is_empty() && !self.diagnostics.iter().any(Diagnostic::is_error) {
-            self.error(at, "the compose file is empty");
+            let help =
+                "bring its content back: it may have been lost; write `services: {}` if nothing is to run";
+            self.error_with(at, "the compose file is empty", help);
         }
         let documents: Rc<[Node]> = Rc::from(documents);
         self.parsed.insert(source, Rc::clone(&documents));

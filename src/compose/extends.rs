@@ -45,7 +45,8 @@ impl Loader<'_, '_> {
                     Value::Text(text) => Some(text.clone()),
                     _ => None,
                 });
-                (service, map.get("file").map(|entry| entry.node.clone()))
+                let file = map.get("file").map(|entry| entry.node.clone());
+                (service, file.filter(|file| !matches!(file.value, Value::Null)))
             }
             Value::Null | Value::List(_) => (None, None),
         };

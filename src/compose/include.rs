@@ -15,11 +15,8 @@ use crate::base::path::RootPath;
 impl Loader<'_, '_> {
     /// Adds the files that `include` names. `chain` holds the files that led here, this one last.
     pub(super) fn includes(&mut self, model: &mut Model, include: Node, chain: &[RootPath]) {
-        let at = include.at;
-        let Value::List(items) = include.value else {
-            self.context.error(at, "`include` must be a list");
-            return;
-        };
+        // Anything else was reported with the shapes of the file.
+        let Value::List(items) = include.value else { return };
         for item in items {
             let (paths, directory, env_files) = match &item.value {
                 Value::Text(_) => (vec![item.clone()], None, Vec::new()),

@@ -78,6 +78,7 @@ pub(super) const SERVICE: &[&str] = &[
     "platform",
     "ports",
     "post_start",
+    "pre_start",
     "pre_stop",
     "privileged",
     "profiles",
@@ -99,61 +100,13 @@ pub(super) const SERVICE: &[&str] = &[
     "tmpfs",
     "tty",
     "ulimits",
+    "umask",
     "use_api_socket",
     "user",
     "userns_mode",
     "uts",
     "volumes",
     "volumes_from",
-    "working_dir",
-];
-
-/// Keys of a service whose value is a scalar.
-pub(super) const SCALAR: &[&str] = &[
-    "attach",
-    "cgroup",
-    "cgroup_parent",
-    "container_name",
-    "cpu_count",
-    "cpu_percent",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "cpu_shares",
-    "cpus",
-    "cpuset",
-    "domainname",
-    "hostname",
-    "image",
-    "init",
-    "ipc",
-    "isolation",
-    "mac_address",
-    "mem_limit",
-    "mem_reservation",
-    "mem_swappiness",
-    "memswap_limit",
-    "network_mode",
-    "oom_kill_disable",
-    "oom_score_adj",
-    "pid",
-    "pids_limit",
-    "platform",
-    "privileged",
-    "pull_policy",
-    "read_only",
-    "restart",
-    "runtime",
-    "scale",
-    "shm_size",
-    "stdin_open",
-    "stop_grace_period",
-    "stop_signal",
-    "tty",
-    "user",
-    "userns_mode",
-    "uts",
     "working_dir",
 ];
 
@@ -172,6 +125,7 @@ pub(super) const BUILD: &[&str] = &[
     "labels",
     "network",
     "no_cache",
+    "no_cache_filter",
     "platforms",
     "privileged",
     "provenance",
@@ -243,23 +197,41 @@ pub(super) const FILE_OBJECT: &[&str] = &[
     "template_driver",
 ];
 
-/// Reports keys that no version of Compose knows.
+/// Reports the keys of a mapping that are not among the known ones.
 pub(super) fn check(context: &mut LoadContext<'_>, map: &Map, known: &[&str], owner: &str) {
     for (key, entry) in map {
         if context.is_full() {
             break;
         }
-        if !key.starts_with("x-") && !known.contains(&&**key) {
-            let at = context.location(entry.at);
-            let message = format!("{owner}: unknown key `{key}`");
-            // A key that is close to a known one is a typo, which Compose would refuse. Any other key may
-            // belong to a newer Compose.
-            context.note(match nearest(key, known) {
-                Some(near) => Diagnostic::error(message, Some(at)).help(format!("did you mean `{near}`?")),
-                None => Diagnostic::warning(message, Some(at)),
-            });
+        if let Some(problem) = unknown(key, known, owner) {
+            let at = Some(context.location(entry.at));
+            context.note(Diagnostic { at, ..problem });
         }
     }
+}
+
+/// The problem of a key that is not among the known ones. One that is close to a known one is a typo, which Compose
+/// refuses. Any other may belong to a newer Compose.
+pub(super) fn unknown(key: &str, known: &[&str], owner: &str) -> Option<Diagnostic> {
+    if key.starts_with("x-") || known.contains(&key) {
+        return None;
+    }
+    let message = format!("{owner}: unknown key `{key}`");
+    Some(match misspelled(key, known) {
+        Some(near) => Diagnostic::error(message, None).help(format!("did you mean `{near}`?")),
+        None => Diagnostic::warning(message, None).help(
+            "ghdeploy does not know it, and Compose refuses a key that it does not know: correct it if it is a mistake, or make sure that the Compose of the host is new enough to know it",
+        ),
+    })
+}
+
+/// The known key that a misspelled one stands for. New keys are often made of the words of old ones (`pre_start`,
+/// `post_stop`), so fewer edits count than elsewhere: a quarter of the length.
+fn misspelled<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = nearest(key, known)?;
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let edits = strsim::osa_distance(&plain(key), &plain(near));
+    (edits <= (near.len() / 4).max(1)).then_some(near)
 }
 
 #[cfg(test)]
@@ -268,11 +240,21 @@ mod tests {
 
     #[test]
     fn typos_find_the_nearest_key() {
-        assert_eq!(nearest("volume", SERVICE), Some("volumes"));
-        assert_eq!(nearest("enviroment", SERVICE), Some("environment"));
-        assert_eq!(nearest("depends-on", SERVICE), Some("depends_on"));
-        assert_eq!(nearest("imaeg", SERVICE), Some("image"));
-        assert_eq!(nearest("something_else", SERVICE), None);
-        assert_eq!(nearest(&"x".repeat(10_000), SERVICE), None);
+        for (typo, meant) in [
+            ("volume", "volumes"),
+            ("enviroment", "environment"),
+            ("enviorment", "environment"),
+            ("depends-on", "depends_on"),
+            ("imaeg", "image"),
+            ("Restart", "restart"),
+            ("helthchek", "healthcheck"),
+            ("network-mode", "network_mode"),
+        ] {
+            assert_eq!(misspelled(typo, SERVICE), Some(meant));
+        }
+        for key in ["something_else", "post_stop", "pre_init", "post_create", "on_start", &"x".repeat(10_000)]
+        {
+            assert_eq!(misspelled(key, SERVICE), None, "{key}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::context::{LoadContext, ResolvedPath};
 use super::dotenv;
 use super::keys;
 use super::merge;
+use super::shapes;
 use super::variables::{self, Variables};
 use super::words::ResourceKind;
 use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value, text_size};
@@ -102,6 +103,15 @@ impl<'c, 'a> Loader<'c, 'a> {
                 }
                 let read = self.document(document, source, file, chain);
                 self.merge(&mut model, read);
+                let services: Vec<(&[Mark], &Map)> =
+                    model.services.values().map(|service| (&*service.places, &service.body)).collect();
+                let sections = [
+                    ("networks", &model.networks),
+                    ("volumes", &model.volumes),
+                    ("configs", &model.configs),
+                    ("secrets", &model.secrets),
+                ];
+                shapes::settle(self.context, &services, sections);
             }
         }
         model
@@ -141,10 +151,12 @@ impl<'c, 'a> Loader<'c, 'a> {
         let node = interpolate(self.context, document, &self.variables);
         let at = node.at;
         let Value::Map(mut top) = node.value else {
-            self.context.error(at, format!("a compose file must be a mapping, not {}", node.kind()));
+            let message = format!("a compose file must be a mapping, not {}", node.kind());
+            self.context.error_with(at, message, "write `services: {}` if nothing is to run");
             return Model::default();
         };
         keys::check(self.context, &top, keys::TOP, "the project");
+        top.retain(|key, entry| shapes::check_top(self.context, key, entry));
         let services = self.services(top.remove("services"));
         let mut model =
             Model { settings: top.remove("x-ghdeploy").map(|entry| entry.node), ..Model::default() };
@@ -180,12 +192,13 @@ impl<'c, 'a> Loader<'c, 'a> {
                 return services;
             }
         };
-        for (name, MapEntry { at, node }) in map {
+        for (name, MapEntry { at, mut node }) in map {
             if name.contains(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
                 self.context
                     .error(at, "the name of a service may hold only letters, digits, `.`, `_` and `-`");
                 continue;
             }
+            shapes::check(self.context, "service", &format!("service `{name}`"), at, &mut node);
             let tag = node.tag;
             let body = match tag {
                 Tag::Reset => Some(Map::new()),
@@ -199,27 +212,20 @@ impl<'c, 'a> Loader<'c, 'a> {
     }
 
     fn resources(&mut self, kind: ResourceKind, top: &mut Map) -> Map {
-        let Some(entry) = top.remove(kind.key()) else { return Map::new() };
-        match entry.node.value {
-            Value::Map(map) => map
-                .into_iter()
-                .filter(|(name, _)| !name.starts_with("x-"))
-                .map(|(name, MapEntry { at, node })| {
-                    let node = match node.tag {
-                        Tag::Reset => node,
-                        _ => canonical::resource(self.context, kind, &name, node),
-                    };
-                    (name, MapEntry { at, node })
-                })
-                .collect(),
-            Value::Null => Map::new(),
-            _ => {
-                let kind_found = entry.node.kind();
-                self.context
-                    .error(entry.node.at, format!("`{}` must be a mapping, not {kind_found}", kind.key()));
-                Map::new()
-            }
-        }
+        // Any other value was reported with the shapes of the file.
+        let Some(MapEntry { node: Node { value: Value::Map(map), .. }, .. }) = top.remove(kind.key()) else {
+            return Map::new();
+        };
+        map.into_iter()
+            .filter(|(name, _)| !name.starts_with("x-"))
+            .map(|(name, MapEntry { at, mut node })| {
+                if node.tag != Tag::Reset {
+                    shapes::check(self.context, kind.word(), &format!("{kind} `{name}`"), at, &mut node);
+                    node = canonical::resource(self.context, kind, &name, node);
+                }
+                (name, MapEntry { at, node })
+            })
+            .collect()
     }
 
     /// Returns the path of a file that another file names; `None` if it is not in the tree.

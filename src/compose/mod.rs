@@ -30,6 +30,7 @@ mod project;
 mod scalar;
 mod service;
 mod settings;
+mod shapes;
 mod short;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
             let get = |key: &str| map.get(key).map(|entry| &entry.node);
             let target = get("target").and_then(Node::as_str).map(str::to_owned);
             let Some(Node { value: Value::Text(source), at, .. }) = get("source") else { continue };
+            if source.text.is_empty() {
+                continue;
+            }
             match MountType::of(map) {
                 MountType::Bind => {
                     self.read(source, *at, ReadMethod::Bind, target, true);

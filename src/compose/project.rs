@@ -35,9 +35,10 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     if found.files.is_empty() {
         let shown = files.shown(dir);
         context.note(Diagnostic::error(format!("there is no compose file in {shown}"), None));
-    } else if model.services.is_empty() && !context.diagnostics.iter().any(Diagnostic::is_error) {
-        let shown = files.shown(dir);
-        context.note(Diagnostic::error(format!("the project in {shown} has no services"), None));
+    } else if !model.services.is_empty() {
+        for diagnostic in std::mem::take(&mut context.without_services) {
+            context.note(diagnostic);
+        }
     }
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     let mut shared = ProjectScope::new(&found.name, &model, &found.variables);
@@ -387,7 +388,7 @@ mod tests {
             ("scale: lots", Some(wrong("scale"))),
             ("scale: -1", Some(wrong("scale"))),
             ("scale: 1.5", Some(wrong("scale"))),
-            ("scale: ''", Some(wrong("scale"))),
+            ("scale: ''", Some("service `web`: `scale` is an empty text".to_owned())),
             ("scale: true", Some(wrong("scale"))),
             ("deploy: {replicas: lots}", Some(wrong("deploy.replicas"))),
             ("deploy: {replicas: -2}", Some(wrong("deploy.replicas"))),

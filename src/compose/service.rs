@@ -214,6 +214,10 @@ impl<'r> ServiceReader<'r, '_, '_> {
 
     /// The published ports, without those that only the host knows.
     fn ports(&self) -> Vec<Port> {
+        // Docker publishes nothing then.
+        if matches!(self.set("network_mode").and_then(Node::as_str), Some("host" | "none")) {
+            return Vec::new();
+        }
         let port = |item: &Node| {
             let text = |key: &str| item.get(key).map_or(Some(""), certain);
             let published = text("published").filter(|published| !published.is_empty())?;

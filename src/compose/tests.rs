@@ -148,7 +148,6 @@ fn a_secret_is_mounted_by_its_name_unless_it_has_a_target() {
 fn short_and_long_forms_are_the_same() {
     same(&[
         ("healthcheck: {test: curl x}", "healthcheck: {test: [CMD-SHELL, curl x]}"),
-        ("logging: {options: [a=b]}", "logging: {options: {a: b}}"),
         ("deploy: {labels: [a=b]}", "deploy: {labels: {a: b}}"),
         ("labels: [a=b, c]", "labels: {a: b, c: ''}"),
         ("labels: {a: null}", "labels: {a: ''}"),
@@ -158,7 +157,6 @@ fn short_and_long_forms_are_the_same() {
         ("networks: [default]", "networks: {default: null}"),
         ("command: a 'b c'", "command: [a, b c]"),
         ("dns: 1.1.1.1", "dns: [1.1.1.1]"),
-        ("logging: null", ""),
     ]);
     different(&[
         ("labels: {a: b}", "labels: {a: c}"),
@@ -189,7 +187,7 @@ fn the_definition_of_a_network_or_volume_is_part_of_those_that_use_it() {
     ] {
         assert_ne!(of(others), base, "{others}");
     }
-    let lists = "networks: {n: {driver_opts: [a=b], labels: [c=d]}}\nvolumes: {data: {labels: [e=f]}}\n";
+    let lists = "networks: {n: {driver_opts: {a: b}, labels: [c=d]}}\nvolumes: {data: {labels: [e=f]}}\n";
     let maps = "networks: {n: {driver_opts: {a: b}, labels: {c: d}}}\nvolumes: {data: {labels: {e: f}}}\n";
     assert_eq!(of(lists), of(maps));
     let bound = |device: &str, kind: &str| {
@@ -254,20 +252,20 @@ fn attributes_of_the_wrong_form_are_errors() {
     for (attributes, message) in [
         ("environment: 5", "`environment` must be a mapping or a list, not a scalar"),
         ("labels: {a: [b]}", "`labels.a` must be a scalar, not a list"),
-        ("labels: [[b]]", "`labels` must be a list of `KEY=value`, not"),
-        ("command: {a: b}", "`command` must be a string or a list, not a mapping"),
+        ("labels: [[b]]", "an item of `labels` must be a scalar, not a list"),
+        ("command: {a: b}", "`command` must be a scalar or a list, not a mapping"),
         ("command: 'a \"b'", "`command` has an open quote"),
         ("hostname: [a]", "`hostname` must be a scalar, not"),
         ("cap_add: a", "`cap_add` must be a list, not"),
         ("healthcheck: a", "`healthcheck` must be a mapping, not"),
-        ("healthcheck: {test: {a: b}}", "`healthcheck.test` must be a string or a list, not"),
-        ("ports: [[80]]", "`ports` must be a list of ports, not"),
+        ("healthcheck: {test: {a: b}}", "`healthcheck.test` must be a scalar or a list, not"),
+        ("ports: [[80]]", "an item of `ports` must be a scalar or a mapping, not"),
         ("ports: ['a:b:c:d']", "invalid port mapping"),
-        ("volumes: [[x]]", "`volumes` must be a list of volumes, not"),
+        ("volumes: [[x]]", "an item of `volumes` must be a scalar or a mapping, not"),
         ("volumes: [{source: x, target: /x}]", "a volume in long form needs a `type`"),
-        ("configs: [[x]]", "`configs` must be a list of names or mappings, not"),
+        ("configs: [[x]]", "an item of `configs` must be a scalar or a mapping, not"),
         ("depends_on: db", "`depends_on` must be a mapping or a list, not"),
-        ("depends_on: [[db]]", "`depends_on` must be a list of names, not"),
+        ("depends_on: [[db]]", "an item of `depends_on` must be a scalar, not"),
         ("extra_hosts: {h: null}", "host `h` needs an address"),
     ] {
         let found = messages(&project(&format!(
@@ -538,7 +536,7 @@ fn aliases_that_two_files_name_count_once() {
 
 #[test]
 fn whole_services_and_volumes_may_be_reset() {
-    let base = "services: {web: {image: a}, old: {image: b}}\nvolumes: {v: {driver: x}}\nnetworks: null\n";
+    let base = "services: {web: {image: a}, old: {image: b}}\nvolumes: {v: {driver: x}}\n";
     for value in ["null", "[]"] {
         let over = format!("services: {{old: !reset {value}}}\nvolumes: {{v: !reset {value}}}\n");
         let project =
@@ -547,7 +545,7 @@ fn whole_services_and_volumes_may_be_reset() {
         assert_eq!(project.services.keys().collect::<Vec<_>>(), ["web"]);
     }
     let empty = FakeTree::new(&[
-        ("blog/compose.yml", "services: {web: {image: a}}"),
+        ("blog/compose.yml", "services: {web: {image: a}}\nvolumes: {v: {}}"),
         ("blog/compose.override.yml", "services: null\nvolumes: null\n"),
     ]);
     assert_eq!(messages(&empty.load()), Vec::<String>::new());
@@ -583,7 +581,12 @@ fn a_problem_of_a_service_that_two_others_extend_is_reported_once() {
 #[test]
 fn an_empty_file_is_an_error() {
     for empty in ["", "# nothing\n"] {
-        assert_eq!(messages(&project(empty)), ["services/blog/compose.yml:1:1: the compose file is empty"]);
+        assert_eq!(
+            messages(&project(empty)),
+            [
+                "services/blog/compose.yml:1:1: the compose file is empty (bring its content back: it may have been lost; write `services: {}` if nothing is to run)"
+            ]
+        );
     }
 }
 

@@ -60,6 +60,11 @@ impl HostService<'_> {
     fn shown(&self) -> String {
         format!("service `{}` of `{}`", self.name, self.project.name)
     }
+
+    /// Whether it is the same service.
+    fn is(&self, other: &Self) -> bool {
+        (&self.project.name, self.name) == (&other.project.name, other.name)
+    }
 }
 
 impl<'a> HostProjects<'a> {

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use crate::base::path::RootPath;
 use crate::host::Driver;
+use crate::images::login::RegistryLogin;
 use crate::outcome::HostOutcome;
 use crate::outcome::event::{Event, Observer};
 use crate::plan::HostWork;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub keep: u32,
     /// Whether images that are built from the repository must be tested ones from a registry.
     pub require_tested: bool,
+    /// Logins to registries, each for the time of a pull.
+    pub logins: Vec<RegistryLogin>,
     /// The newest commit that was ever deployed, once this is; `None`: as before.
     pub newest: Option<Commit>,
     /// The target of a rollback, for which the host has the content of all files.

@@ -3,6 +3,9 @@
 //! As `docker compose up` does it: an image that the host has is not pulled, whatever its tag means by now,
 //! unless `pull_policy: always` says so. A tested image is always pulled: a tag that the host has may mean
 //! an older one.
+//!
+//! Images of a registry with a login are pulled one by one by `docker pull`, which reads no compose file: the login is
+//! in its environment. All others are pulled with what the user of the connection has in Docker's own configuration.
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
@@ -10,11 +13,14 @@ use futures_util::stream::{self, StreamExt as _};
 use super::engine::Call;
 use super::failure::{Failure, ProjectFailureKind};
 use super::run::ProjectRun;
+use super::steps::with_dependencies;
 use super::words::{PullProblem, explain_pull};
 use crate::base::diagnostic::Diagnostic;
 use crate::compose::model::{PullPolicy, Service};
-use crate::host::{ComposeFolder, Reply};
+use crate::host::{Command, ComposeFolder, Reply};
+use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
+use crate::state::compose_version::{RUN_WITHOUT_PULL, older_than};
 use crate::state::wanted::WantedProject;
 
 /// Number of images of a project that are pulled at a time, like Docker's default for the layers of one.
@@ -38,8 +44,9 @@ impl ProjectRun<'_> {
             return Ok(());
         }
         let tested = self.tested(wanted);
+        self.check_hooks().await?;
         let mut needed = Vec::new();
-        for name in self.created() {
+        for name in self.with_images(wanted) {
             let Some((name, of)) = wanted.model.services.get_key_value(name) else { continue };
             let is_tested = tested.iter().any(|(tested, _)| tested == name);
             let Some(image) = of.image.as_deref().filter(|_| is_tested || of.build.is_none()) else {
@@ -98,6 +105,44 @@ impl ProjectRun<'_> {
         self.check_tested(&tested).await
     }
 
+    /// The services whose images have to be on the host: those that get a container and, if Compose pulls none, those
+    /// that come up with them.
+    fn with_images<'w>(&'w self, wanted: &'w WantedProject) -> Vec<&'w str> {
+        let mut names: Vec<&str> = self.created().collect();
+        if !self.work.pulls_ahead.is_empty() {
+            let all = &wanted.model.services;
+            let hooks = self.work.plan.hooks.iter().map(|hook| hook.service.as_str());
+            let needed = with_dependencies(all, names.iter().copied().chain(hooks).collect(), |name, _| {
+                all.get(name).is_some_and(|service| service.active)
+            });
+            let more: Vec<&str> = needed.into_iter().filter(|name| !names.contains(name)).collect();
+            names.extend(more);
+        }
+        names
+    }
+
+    /// Checks that no hook pulls an image again: the login is gone by then.
+    async fn check_hooks(&self) -> Result<(), Failure> {
+        let engine = self.host.task.engine;
+        let hooks = self.work.plan.hooks.iter();
+        let again: Vec<_> = hooks.filter(|hook| engine.pulls_again(self.work, hook)).collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        let version = self.host.docker.version(&engine.probe()).await?.output.join(" ");
+        let Some(why) = older_than(&version, RUN_WITHOUT_PULL) else { return Ok(()) };
+        let problems = again.into_iter().map(|hook| {
+            let message = format!(
+                "{} of service `{}` would pull its image again, without the login to the registry: Docker Compose {why}",
+                hook.name(),
+                hook.service
+            );
+            let help = "remove `pull_policy` from the service, or update Docker Compose on the host";
+            Diagnostic::error(message, Some(hook.at.clone())).help(help)
+        });
+        Err(Failure::of(problems.collect()))
+    }
+
     /// Asks Compose for the references of an image that a variable of the host decides.
     async fn references(
         &self,
@@ -152,26 +197,47 @@ impl ProjectRun<'_> {
 
     async fn pull_image(&self, image: &NeededImage<'_>, folder: &ComposeFolder) -> Result<(), Failure> {
         let engine = self.host.task.engine;
+        let logins = &self.host.task.settings.logins;
+        if image.references.iter().any(|reference| login_of(logins, reference).is_some()) {
+            for reference in &image.references {
+                self.pull_reference(image, reference, login_of(logins, reference)).await?;
+            }
+            return Ok(());
+        }
         let call = match image.references.as_slice() {
             // Compose would leave out an image that it builds.
             [reference] if image.is_tested => engine.pull_image(reference, image.of.platform.as_deref()),
             _ => engine.pull(image.service),
         };
         let reply = self.host.docker.call(&call, &self.work.state, folder.clone()).await?;
-        if reply.is_ok() {
-            return Ok(());
-        }
-        let PullProblem { why, help, is_unreached } = explain_pull(&reply.output);
-        let help = match help {
-            _ if image.of.pull_policy == PullPolicy::Always && is_unreached => {
-                "`pull_policy: always` pulls at every change; without it, the image that the host has is used"
-                    .to_owned()
-            }
-            Some(help) => help.to_owned(),
-            None => format!("to see why, run on the host: docker pull {}", image.written()),
+        if reply.is_ok() { Ok(()) } else { Err(image.is_not_pulled(&reply)) }
+    }
+
+    /// Pulls an image by its reference, with a login if its registry has one.
+    async fn pull_reference(
+        &self,
+        image: &NeededImage<'_>,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> Result<(), Failure> {
+        let platform = image.of.platform.as_deref();
+        let Some(login) = login else {
+            let reply = self.call_any(&self.host.task.engine.pull_image(reference, platform)).await?;
+            return if reply.is_ok() { Ok(()) } else { Err(image.is_not_pulled(&reply)) };
         };
-        let message = format!("{} cannot be pulled: {why}", image.shown());
-        Err(Failure::new(Diagnostic::error(message, image.of.image_at.clone()).help(help)))
+        let answer = match (login.answer(), &login.credentials) {
+            (Some(answer), _) => answer,
+            (None, Ok(_)) => return Ok(()),
+            (None, Err(variable)) => return Err(image.has_no_login(login, variable)),
+        };
+        let command = Command::Pull {
+            image: reference.to_owned(),
+            platform: platform.map(str::to_owned),
+            config: login.config(),
+            answer,
+        };
+        let reply = self.host.task.driver.call(&command).await?;
+        if reply.is_ok() { Ok(()) } else { Err(image.is_not_pulled_with(login, &reply)) }
     }
 
     /// Makes a call that may fail.
@@ -188,6 +254,58 @@ impl NeededImage<'_> {
 
     fn written(&self) -> &str {
         self.of.image_written.as_deref().unwrap_or_default()
+    }
+
+    fn problem(&self, message: String, help: impl Into<String>) -> Failure {
+        Failure::new(Diagnostic::error(message, self.of.image_at.clone()).help(help))
+    }
+
+    /// The failure of a pull with the host's own configuration.
+    fn is_not_pulled(&self, reply: &Reply) -> Failure {
+        let PullProblem { why, help, is_unreached, .. } = explain_pull(&reply.output);
+        let help = match help {
+            _ if self.of.pull_policy == PullPolicy::Always && is_unreached => {
+                "`pull_policy: always` pulls at every change; without it, the image that the host has is used"
+                    .to_owned()
+            }
+            Some(help) => help.to_owned(),
+            None => format!("to see why, run on the host: docker pull {}", self.written()),
+        };
+        self.problem(format!("{} cannot be pulled: {why}", self.shown()), help)
+    }
+
+    /// The failure of a pull with a login.
+    fn is_not_pulled_with(&self, login: &RegistryLogin, reply: &Reply) -> Failure {
+        let RegistryLogin { registry, variable, .. } = login;
+        if reply.output.iter().any(|line| line == "noexec") {
+            let message = format!(
+                "{} cannot be pulled: programs below the root cannot be executed, so Docker gets no login to {registry}",
+                self.shown()
+            );
+            return self.problem(message, "mount the filesystem of the root without `noexec`, or log the host in to the registry (docker login) and remove it from `registries` in ghdeploy.yml");
+        }
+        let PullProblem { why, is_refused, .. } = explain_pull(&reply.output);
+        if !is_refused {
+            return self.is_not_pulled(reply);
+        }
+        let message = format!("{} cannot be pulled with the login to {registry}: {why}", self.shown());
+        let mut help = format!(
+            "check `registries` in ghdeploy.yml and the password in the variable {variable}, and that this login may read the image"
+        );
+        if registry == "ghcr.io" {
+            help += ". The token of a job needs `packages: read`, and the package must give the repository access";
+        }
+        self.problem(message, help)
+    }
+
+    /// The failure of a pull whose login is not given.
+    fn has_no_login(&self, login: &RegistryLogin, variable: &str) -> Failure {
+        let registry = &login.registry;
+        let message = format!(
+            "{} cannot be pulled: the variable {variable} with the login to {registry} is empty or not set",
+            self.shown()
+        );
+        self.problem(message, format!("set {variable} where ghdeploy runs, or remove {registry} from `registries` in ghdeploy.yml: the host's own login counts then"))
     }
 
     fn is_never_pulled(&self) -> Diagnostic {

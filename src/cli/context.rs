@@ -142,6 +142,7 @@ impl Context {
             health: self.config.health.clone(),
             keep: self.config.keep,
             require_tested: self.config.gate.require_tested,
+            logins: self.logins(),
             identity: self.identity(),
             clock: now,
         }

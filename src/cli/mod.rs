@@ -18,6 +18,7 @@ mod history;
 mod notify;
 mod plan;
 mod publish;
+mod registries;
 mod reports;
 mod rollback;
 mod secrets;
@@ -133,7 +134,8 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         _ => read_config(&args)?,
     };
     let named = [&config.notify.slack, &config.notify.webhook];
-    note_secret_variables(named.into_iter().flatten().cloned().collect());
+    let named = named.into_iter().flatten().chain(registries::variables(&config));
+    note_secret_variables(named.cloned().collect());
     let format = args.format();
     let progress = match (args.quiet, std::io::stderr().is_terminal()) {
         (true, _) => Progress::Quiet,

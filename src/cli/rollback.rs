@@ -24,6 +24,9 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
     };
     let rollback = Rollback { to: args.to(), selection: selection(&args.select)? };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
+    if !args.dry_run && !args.no_restart {
+        context.refuse_empty_logins(&options.logins)?;
+    }
     let notifier = (!args.dry_run).then(|| context.notifier());
     let mut observer = observer(context.progress, 1, context.stderr);
     if let Some(notifier) = &notifier {

@@ -38,6 +38,9 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
         run_repository: context.run_repository(),
     };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
+    if !args.dry_run && !args.no_restart {
+        context.refuse_empty_logins(&options.logins)?;
+    }
     let notifier = (!args.dry_run).then(|| context.notifier());
     let mut observer = observer(context.progress, targets.len(), context.stderr);
     if let Some(notifier) = &notifier {

@@ -21,7 +21,7 @@ use address::{HostAddress, HostRoot};
 use compose_files::ComposeFiles;
 use globs::ProjectGlobs;
 use locate::{KeyStep, locate};
-use raw::{Raw, RawCompose, RawHost, Texts};
+use raw::{Raw, RawCompose, RawHost, RawRegistry, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -48,6 +48,8 @@ pub struct Config {
     pub registry: Option<String>,
     /// `build.branch`: the branch whose newest commit gets the tags that servers pull; `None`: the default branch.
     pub branch: Option<String>,
+    /// `registries`: logins to registries, in the order of the file.
+    pub registries: Vec<Registry>,
     /// `notify`: where notifications go.
     pub notify: Notify,
     /// `github`: what a workflow run reports to GitHub.
@@ -69,6 +71,7 @@ impl Default for Config {
             gate: GateConfig::default(),
             registry: None,
             branch: None,
+            registries: Vec::new(),
             notify: Notify::default(),
             github: GitHub::default(),
             prune: false,
@@ -92,6 +95,26 @@ pub struct Host {
     pub compose: Option<ComposeFiles>,
     /// Web address of what runs there, for links.
     pub url: Option<String>,
+}
+
+/// Login to a registry for the time of a pull. The configuration has no password, only the name of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// The registry as in the names of images: `ghcr.io`, `127.0.0.1:5000`; `docker.io` is Docker Hub.
+    pub name: String,
+    /// The user name.
+    pub username: Username,
+    /// Name of the environment variable that holds the password or token.
+    pub password: String,
+}
+
+/// User name of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Username {
+    /// The name itself.
+    Literal(String),
+    /// The name of the environment variable that holds it, written as `${VARIABLE}`.
+    Variable(String),
 }
 
 /// Rules for wanted files, in addition to `.gitignore` and `.ghdeployignore`. Both lists have the syntax of a
@@ -255,9 +278,10 @@ impl ConfigReader<'_> {
             gate,
             registry: raw.build.registry.and_then(|registry| self.registry(registry)),
             branch: raw.build.branch.and_then(|branch| self.branch(branch)),
+            registries: self.registries(raw.registries.0),
             notify: Notify {
-                slack: raw.notify.slack.and_then(|name| self.variable("slack", name.0)),
-                webhook: raw.notify.webhook.and_then(|name| self.variable("webhook", name.0)),
+                slack: raw.notify.slack.and_then(|name| self.variable(&["notify", "slack"], name.0)),
+                webhook: raw.notify.webhook.and_then(|name| self.variable(&["notify", "webhook"], name.0)),
                 start: raw.notify.start,
             },
             github: GitHub {
@@ -428,16 +452,60 @@ impl ConfigReader<'_> {
         None
     }
 
-    fn variable(&mut self, key: &str, name: String) -> Option<String> {
+    fn registries(&mut self, raw: Vec<(String, RawRegistry)>) -> Vec<Registry> {
+        let mut registries: Vec<Registry> = Vec::with_capacity(raw.len());
+        for (written, RawRegistry { username, password }) in raw {
+            let keys = |key: &'static str| ["registries", written.as_str(), key];
+            let password = self.variable(&keys("password"), password.0);
+            let variable = username.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+            let username = match variable {
+                Some(name) => self.variable(&keys("username"), name.to_owned()).map(Username::Variable),
+                None if username.is_empty() || username.contains(char::is_control) => {
+                    self.problem(&keys("username"), None, "a user name is one line, and not empty");
+                    None
+                }
+                None => Some(Username::Literal(username)),
+            };
+            let Some(name) = registry_name(&written) else {
+                let message = "expected the name of a registry as it begins the names of its images, such as ghcr.io or docker.io";
+                self.problem(&["registries", &written], None, message);
+                continue;
+            };
+            if registries.iter().any(|known| known.name == name) {
+                self.problem(&["registries", &written], None, "there are two logins to this registry");
+                continue;
+            }
+            if let (Some(username), Some(password)) = (username, password) {
+                registries.push(Registry { name, username, password });
+            }
+        }
+        registries
+    }
+
+    fn variable(&mut self, keys: &[&str], name: String) -> Option<String> {
         let head = |c: char| c.is_ascii_alphabetic() || c == '_';
         let tail = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.starts_with(head) && name.chars().all(tail) {
             return Some(name);
         }
         // The text may be the secret itself, so it is not repeated.
-        self.problem(&["notify", key], None, "expected the name of an environment variable, never its value");
+        self.problem(keys, None, "expected the name of an environment variable, never its value");
         None
     }
+}
+
+/// The name of a registry, in small letters; all of Docker Hub's are `docker.io`. `None`: this is none.
+fn registry_name(written: &str) -> Option<String> {
+    let name = written.to_ascii_lowercase();
+    if ["index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"].contains(&name.as_str()) {
+        return Some("docker.io".to_owned());
+    }
+    let (host, port) = name.split_once(':').map_or((name.as_str(), None), |(host, port)| (host, Some(port)));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric()) && host.chars().all(is_plain);
+    let looks_like_one = host.contains('.') || port.is_some() || host == "localhost";
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
+    (is_host && looks_like_one && is_port).then_some(name)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`crate::config`] gives them their meaning.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -15,7 +16,7 @@ use crate::base::diagnostic::{Diagnostic, Location, nearest};
 #[serde(deny_unknown_fields, default, expecting = "a mapping of keys")]
 pub(super) struct Raw {
     pub(super) services: Option<Texts>,
-    pub(super) hosts: RawHosts,
+    pub(super) hosts: Entries<RawHost>,
     pub(super) sync: RawSync,
     pub(super) health: RawHealth,
     pub(super) compose: RawCompose,
@@ -23,6 +24,7 @@ pub(super) struct Raw {
     pub(super) notify: RawNotify,
     pub(super) github: RawGitHub,
     pub(super) build: RawBuild,
+    pub(super) registries: Entries<RawRegistry>,
     pub(super) prune: bool,
     pub(super) keep: Option<u32>,
 }
@@ -98,6 +100,14 @@ pub(super) struct RawBuild {
     pub(super) branch: Option<String>,
 }
 
+/// A registry.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `username` and `password`")]
+pub(super) struct RawRegistry {
+    pub(super) username: String,
+    pub(super) password: VariableName,
+}
+
 /// A text, or a list of them.
 #[derive(Debug)]
 pub(super) struct Texts {
@@ -134,36 +144,56 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-/// Hosts in the order of the file. A name appears as often as in the file.
-#[derive(Debug, Default)]
-pub(super) struct RawHosts(pub(super) Vec<(String, RawHost)>);
+/// Hosts or registries, in the order of the file. A name appears as often as in the file.
+#[derive(Debug)]
+pub(super) struct Entries<T>(pub(super) Vec<(String, T)>);
 
-impl<'de> Deserialize<'de> for RawHosts {
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Named> Deserialize<'de> for Entries<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct HostsVisitor;
+        struct EntriesVisitor<T>(PhantomData<T>);
 
-        impl<'de> Visitor<'de> for HostsVisitor {
-            type Value = RawHosts;
+        impl<'de, T: Deserialize<'de> + Named> Visitor<'de> for EntriesVisitor<T> {
+            type Value = Entries<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of names to hosts")
+                write!(f, "a mapping of names to {}", T::PLURAL)
             }
 
-            fn visit_unit<E>(self) -> Result<RawHosts, E> {
-                Ok(RawHosts::default())
+            fn visit_unit<E>(self) -> Result<Entries<T>, E> {
+                Ok(Entries::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHosts, A::Error> {
-                let mut hosts = Vec::new();
-                while let Some(host) = map.next_entry()? {
-                    hosts.push(host);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
                 }
-                Ok(RawHosts(hosts))
+                Ok(Entries(entries))
             }
         }
 
-        deserializer.deserialize_any(HostsVisitor)
+        deserializer.deserialize_any(EntriesVisitor(PhantomData))
     }
+}
+
+/// Sort of [`Entries`].
+pub(super) trait Named {
+    /// What several of them are called in messages.
+    const PLURAL: &'static str;
+}
+
+impl Named for RawHost {
+    const PLURAL: &'static str = "hosts";
+}
+
+impl Named for RawRegistry {
+    const PLURAL: &'static str = "logins";
 }
 
 /// Name of an environment variable. Its value is secret and may have been written here by mistake, so no

@@ -25,6 +25,10 @@ sync: {ignore: ["*.md"], include: [".env.production"]}
 health: {timeout: 1m30s, stable_for: 5s, log_lines: 50}
 gate: {checks: ["test*", "test ({project})"], junit: ["**/junit*.xml"], timeout: 30m}
 build: {registry: "ghcr.io/ann", branch: release/1.x}
+registries:
+  ghcr.io: {username: ann, password: GHCR_TOKEN}
+  index.docker.io: {username: "${HUB_USER}", password: HUB_TOKEN}
+  nvcr.io: {username: $oauthtoken, password: NGC_KEY}
 notify: {slack: SLACK_WEBHOOK_URL}
 prune: true
 keep: 3
@@ -56,6 +60,17 @@ keep: 3
         (config.registry.as_deref(), config.branch.as_deref()),
         (Some("ghcr.io/ann"), Some("release/1.x"))
     );
+    let literal = |name: &str| Username::Literal(name.to_owned());
+    let registries =
+        config.registries.into_iter().map(|registry| (registry.name, registry.username, registry.password));
+    assert_eq!(
+        registries.collect::<Vec<_>>(),
+        [
+            ("ghcr.io".to_owned(), literal("ann"), "GHCR_TOKEN".to_owned()),
+            ("docker.io".to_owned(), Username::Variable("HUB_USER".to_owned()), "HUB_TOKEN".to_owned()),
+            ("nvcr.io".to_owned(), literal("$oauthtoken"), "NGC_KEY".to_owned()),
+        ]
+    );
     assert_eq!(config.notify.slack.as_deref(), Some("SLACK_WEBHOOK_URL"));
     assert_eq!((config.prune, config.keep, config.health.log_lines), (true, 3, 50));
 }
@@ -85,7 +100,7 @@ fn an_unknown_key_is_reported_with_its_location_and_the_nearest_known_one() {
     ghdeploy.yml:2:1: unknown key `service` [did you mean `services`?]
     ghdeploy.yml:4:5: hosts.web: unknown key `rot` [did you mean `root`?]
     ghdeploy.yml:2:23: health: unknown key `stable-for` [did you mean `stable_for`?]
-    ghdeploy.yml:1:1: unknown key `registry` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, prune, keep]
+    ghdeploy.yml:1:1: unknown key `registry` [did you mean `registries`?]
     "
     );
 }
@@ -132,7 +147,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
     ghdeploy.yml:1:1: duplicate key `keep`
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, prune, keep]
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, registries, prune, keep]
     ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
     "#
     );
@@ -216,4 +231,34 @@ fn the_files_of_compose_are_those_of_all_hosts_or_of_one() {
         "{said}"
     );
     assert!(said.contains("compose.env_files: an empty text names no file"), "{said}");
+}
+
+#[test]
+fn a_login_names_one_registry_and_a_variable_and_no_message_repeats_a_password() {
+    let problems = problems(
+        r#"registries:
+  ghcr.io/ann: {username: ann, password: GHCR_TOKEN}
+  "https://ghcr.io": {username: ann, password: GHCR_TOKEN}
+  docker.io: {username: ann, password: "hunter2!"}
+  index.docker.io: {username: ann, password: HUB_TOKEN}
+  registry-1.docker.io: {username: "", password: HUB_TOKEN}
+  quay.io: {username: "${a b}", password: QUAY_TOKEN}
+"#,
+    );
+    assert!(!problems.contains("hunter2"), "{problems}");
+    insta::assert_snapshot!(problems, @"
+        ghdeploy.yml:2:16: registries.ghcr.io/ann: expected the name of a registry as it begins the names of its images, such as ghcr.io or docker.io
+        ghdeploy.yml:3:22: registries.https://ghcr.io: expected the name of a registry as it begins the names of its images, such as ghcr.io or docker.io
+        ghdeploy.yml:4:40: registries.docker.io.password: expected the name of an environment variable, never its value
+        ghdeploy.yml:6:25: registries.registry-1.docker.io: there are two logins to this registry
+        ghdeploy.yml:6:36: registries.registry-1.docker.io.username: a user name is one line, and not empty
+        ghdeploy.yml:7:23: registries.quay.io.username: expected the name of an environment variable, never its value
+        ");
+    insta::assert_snapshot!(
+        self::problems("registries: {ghcr.io: {username: ann}}") + &self::problems("registries: {ghcr.io: {username: ann, token: X}}"),
+        @"
+        ghdeploy.yml:1:23: registries.ghcr.io: missing key `password`
+        ghdeploy.yml:1:39: registries.ghcr.io: unknown key `token` [known keys: username, password]
+        "
+    );
 }

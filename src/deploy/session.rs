@@ -14,10 +14,12 @@ use crate::apply::{BackTo, ContentSource, Settings, Task, apply, way_back};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
+use crate::compose::model::Service;
 use crate::config::Health;
 use crate::host::facts::{facts_and_host_only, holder_in_words, open};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport};
+use crate::images::login::{RegistryLogin, may_need_login};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
 use crate::plan::{HostPlan, HostWork};
@@ -44,6 +46,8 @@ pub struct RunOptions {
     pub keep: u32,
     /// Whether images that are built from the repository must be tested ones from a registry.
     pub require_tested: bool,
+    /// Logins to registries, each for the time of a pull.
+    pub logins: Vec<RegistryLogin>,
     /// Who deploys.
     pub identity: Identity,
     /// Returns the present time, RFC 3339 in UTC.
@@ -292,12 +296,13 @@ impl Session<'_> {
 
     /// Does what there is to do, or ends with the plan of a dry run.
     pub async fn finish(&self, prepared: Prepared) -> Reached {
-        let Prepared { driver, deployed, work, newest, back_to, content } = prepared;
+        let Prepared { driver, deployed, mut work, newest, back_to, content } = prepared;
         if self.options.dry_run {
             driver.end().await;
             self.report(|host| Event::Done { host });
             return Reached::Planned(work.plan());
         }
+        pull_ahead(&mut work, &self.options.logins);
         let RunOptions { health, identity, .. } = self.options;
         let settings = Settings {
             no_restart: self.options.no_restart,
@@ -306,6 +311,7 @@ impl Session<'_> {
             log_lines: health.log_lines,
             keep: self.options.keep,
             require_tested: self.options.require_tested && back_to.is_none(),
+            logins: self.options.logins.clone(),
             newest,
             back_to,
             at: (self.options.clock)(),
@@ -352,6 +358,18 @@ pub(super) fn wants(wanted: &Wanted, selects: impl Fn(&str) -> bool) -> BTreeMap
         .map(|project| (unit(&project.name), project.manifest.clone()))
         .chain([(SHARED.to_owned(), wanted.shared.clone())])
         .collect()
+}
+
+/// Notes which services may have an image of a registry with a login.
+fn pull_ahead(work: &mut HostWork, logins: &[RegistryLogin]) {
+    for project in &mut work.projects {
+        let Some(wanted) = project.wanted.clone() else { continue };
+        let services = wanted.model.services.iter();
+        let may_need =
+            |service: &Service| service.image.as_deref().is_some_and(|image| may_need_login(logins, image));
+        let of = services.filter(|(_, service)| service.active && may_need(service));
+        project.pulls_ahead = of.map(|(name, _)| name.clone()).collect();
+    }
 }
 
 /// The outcome of a run that was stopped in the middle of a step, which continues on the host.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::base::manifest::{Digest, escape};
 use crate::base::path::RootPath;
+use crate::base::secret::Secret;
 use crate::state::container::Container;
 use crate::state::question::HostOnlyQuestion;
 
@@ -113,6 +114,17 @@ pub enum Command {
     },
     /// Runs `docker`.
     Docker(Vec<String>),
+    /// Pulls an image with a login that the host has for this one command.
+    Pull {
+        /// The reference of the image.
+        image: String,
+        /// Its platform, if it is not the host's.
+        platform: Option<String>,
+        /// A `config.json` of Docker that names the credential helper `ghdeploy`, in one line.
+        config: String,
+        /// What the helper answers, in one line.
+        answer: Secret,
+    },
     /// Stops and removes the containers of a service; keeps its volumes.
     Remove {
         /// Compose's project name.
@@ -218,7 +230,9 @@ impl Command {
         let (silence, total) = match self {
             Self::OpenToRead { .. } => (MARGIN, MARGIN),
             Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
-            Self::Compose { .. } | Self::Externals { .. } | Self::Remove { .. } => (JOB_SILENCE, JOB_TOTAL),
+            Self::Compose { .. } | Self::Externals { .. } | Self::Pull { .. } | Self::Remove { .. } => {
+                (JOB_SILENCE, JOB_TOTAL)
+            }
             Self::Hook { timeout_secs, .. } => (JOB_SILENCE, Duration::from_secs(*timeout_secs) + MARGIN),
             // Without the lock it is no job: the driver waits for it.
             Self::Docker(_) => (DOCKER_TOTAL, JOB_TOTAL),
@@ -268,6 +282,7 @@ impl Command {
             Self::Compose { dir, argv, .. } => format!("`docker compose {}` in {dir}", verb(argv)),
             Self::Hook { dir, .. } => format!("a hook of {dir}"),
             Self::Docker(argv) => format!("`docker {}`", verb(argv)),
+            Self::Pull { .. } => "`docker pull`".to_owned(),
             Self::Remove { project, service } => format!("the removal of {project}/{service}"),
             Self::Containers => "the list of containers".to_owned(),
             Self::MakeFolders(_) => "the folders that are mounted".to_owned(),
@@ -347,6 +362,10 @@ impl Command {
             }
             Self::Docker(argv) => {
                 push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)));
+            }
+            Self::Pull { image, platform, config, answer } => {
+                push(&mut text, ["pull", image, platform.as_deref().unwrap_or("-")]);
+                data = Some(format!("{config}\n{}\n", answer.reveal()));
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
@@ -587,6 +606,18 @@ mod tests {
         let argv = argv.iter().map(ToString::to_string).collect();
         let command = Command::Compose { dir: "blog".into(), folder: ComposeFolder::Live, argv };
         assert_eq!(command.title(), "`docker compose exec` in blog");
+    }
+
+    #[test]
+    fn a_login_is_in_the_data_and_nowhere_else() {
+        let command = Command::Pull {
+            image: "ghcr.io/ann/app:1".into(),
+            platform: None,
+            config: "{}".into(),
+            answer: Secret::new("hunter2"),
+        };
+        assert_eq!(command.bytes(3), b"3 pull ghcr.io/ann/app:1 - 15\n{}\nhunter2\nend\n");
+        assert!(!format!("{command:?} {}", command.title()).contains("hunter2"));
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub const REVISION: &str = "org.opencontainers.image.revision";
 /// build is owed.
 pub const INPUTS: &str = "io.github.ghdeploy.inputs";
 
+/// Docker Hub, as the registry of an image whose name has none.
+pub const DOCKER_HUB: &str = "docker.io";
+
 /// Digits of a commit in a tag: enough for any repository, and short enough to read.
 const DIGITS: usize = 12;
 
@@ -75,6 +78,19 @@ pub fn registry(server: &str, repository: &str) -> String {
     match host.as_str() {
         "" | "github.com" | "www.github.com" => format!("ghcr.io/{owner}"),
         host => format!("containers.{host}/{owner}"),
+    }
+}
+
+/// The registry of an image, by
+/// [Docker's rule](https://github.com/distribution/reference/blob/main/normalize.go): what stands before the first
+/// slash, if it looks like a host.
+#[must_use]
+pub fn registry_of(image: &str) -> &str {
+    let is_host =
+        |text: &str| text.contains(['.', ':']) || text == "localhost" || text != text.to_lowercase();
+    match image.split_once('/') {
+        Some((host, _)) if is_host(host) && host != "index.docker.io" => host,
+        _ => DOCKER_HUB,
     }
 }
 

@@ -51,6 +51,9 @@ pub struct ProjectWork {
     pub goes_first: bool,
     /// What the containers of each service say; empty if they are not known.
     pub standings: BTreeMap<String, Standing>,
+    /// Services whose image may need a login that only the pull before the first change has. If there is one, all
+    /// images of the project are pulled there, and Compose pulls none.
+    pub pulls_ahead: BTreeSet<String>,
     /// Images that are tagged again before services act: id and name.
     pub images: Vec<(String, String)>,
     /// Containers that hold a name or a port which its new containers need. They are stopped before those come up, as

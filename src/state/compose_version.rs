@@ -3,6 +3,9 @@
 /// Oldest version of Compose that has every option that ghdeploy uses; Ubuntu 22.04 has it.
 pub const MINIMUM: (u32, u32) = (2, 20);
 
+/// Oldest version whose `run` can be told not to pull (<https://github.com/docker/compose/pull/12397>).
+pub const RUN_WITHOUT_PULL: (u32, u32) = (2, 33);
+
 /// What to install.
 pub const PACKAGES: &str =
     "install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)";
@@ -11,12 +14,18 @@ pub const PACKAGES: &str =
 /// 2.20`; `None` also if the version, `v2.20.3` or `2.26.1-4`, cannot be read.
 #[must_use]
 pub fn too_old(version: &str) -> Option<String> {
+    older_than(version, MINIMUM)
+}
+
+/// The same for another version than the oldest that is supported.
+#[must_use]
+pub fn older_than(version: &str, minimum: (u32, u32)) -> Option<String> {
     let version = version.trim().trim_start_matches('v');
     let mut numbers = version.split('.').map(str::parse::<u32>);
     let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'));
-    ((major, minor) < MINIMUM && is_plain)
-        .then(|| format!("{version} is older than {}.{}", MINIMUM.0, MINIMUM.1))
+    ((major, minor) < minimum && is_plain)
+        .then(|| format!("{version} is older than {}.{}", minimum.0, minimum.1))
 }
 
 #[cfg(test)]

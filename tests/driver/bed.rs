@@ -214,6 +214,7 @@ impl Bed {
             "sh".to_owned(),
             which("env").to_str().unwrap().to_owned(),
             path,
+            format!("DOCKER_CONFIG={}", self.beside("docker").display()),
         ];
         Local { shell: start.into_iter().chain(shell).collect() }
     }

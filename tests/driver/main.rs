@@ -18,6 +18,7 @@ mod links;
 mod names;
 mod opening;
 mod probes;
+mod pulls;
 mod random;
 mod releases;
 mod stops;

@@ -44,6 +44,7 @@ mod reach;
 mod reactions;
 mod readme;
 mod registry;
+mod registry_logins;
 mod renames;
 mod reports;
 mod resources;

@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 use crate::bed::sshd::free_port;
 use crate::bed::stdout_of;
 
+/// The user of a registry with a login.
+pub(crate) const USER: &str = "ann";
+
+/// Their password, and its bcrypt hash.
+pub(crate) const PASSWORD: &str = "kT7-pull-Wq93-never-Zx58";
+const HASH: &str = "$2y$05$abcdefghijklmnopqrstuumhoVRMId2YrOKgwrFoAsUajgb5UCAT6";
+
 /// A running registry. Dropping it stops it and removes its images.
 pub(crate) struct Registry {
     dir: tempfile::TempDir,
@@ -16,11 +23,25 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// A registry that asks for the user [`USER`] and the password [`PASSWORD`].
+    pub(crate) fn start_with_login() -> Self {
+        Self::start_with(Some(format!("{USER}:{HASH}\n")))
+    }
+
+    fn start_with(users: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let auth = users.map(|users| {
+            std::fs::write(dir.path().join("users"), users).unwrap();
+            format!("auth: {{htpasswd: {{realm: test, path: '{}'}}}}\n", dir.path().join("users").display())
+        });
         let port = free_port();
         let config = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
-            dir.path().join("data").display()
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n{}",
+            dir.path().join("data").display(),
+            auth.unwrap_or_default()
         );
         std::fs::write(dir.path().join("config.yml"), config).unwrap();
         let mut command = Command::new("docker-registry");
@@ -38,6 +59,21 @@ impl Registry {
     /// Its address, as in the names of images.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Pushes an image under a name in this registry that asks for a login, and removes that name here.
+    pub(crate) fn push(&self, image: &str, name: &str) -> String {
+        let name = format!("{}/{name}", self.address());
+        let config = self.dir.path().join("docker");
+        std::fs::create_dir_all(&config).unwrap();
+        let login = format!(r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#, self.address(), basic(USER, PASSWORD));
+        std::fs::write(config.join("config.json"), login).unwrap();
+        let docker =
+            |args: &[&str]| stdout_of(Command::new("docker").args(args).env("DOCKER_CONFIG", &config));
+        docker(&["tag", image, &name]);
+        docker(&["push", "-q", &name]);
+        docker(&["image", "rm", &name]);
+        name
     }
 
     /// Sorted tags of an image; none if the registry does not have it.
@@ -91,4 +127,10 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A login as HTTP's basic authentication writes it.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
 }

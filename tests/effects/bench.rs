@@ -6,6 +6,7 @@ use std::time::Duration;
 use ghdeploy::apply::BackTo;
 use ghdeploy::base::error::{Error, Exit};
 use ghdeploy::base::path::RootPath;
+use ghdeploy::base::secret::Secret;
 use ghdeploy::compose::model::Reaction;
 use ghdeploy::config::address::HostAddress;
 use ghdeploy::config::globs::ProjectGlobs;
@@ -14,6 +15,7 @@ use ghdeploy::config::{FileRules, Health};
 use ghdeploy::deploy::sync::Sync;
 use ghdeploy::deploy::{self, Identity, Reached, RunRepository, Session, Target, Worktree};
 use ghdeploy::host::Notices;
+use ghdeploy::images::login::RegistryLogin;
 use ghdeploy::outcome::event::{Event, Observer};
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
 use ghdeploy::plan::VERSION;
@@ -33,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) force: bool,
     pub(crate) prune: bool,
     pub(crate) no_restart: bool,
+    /// A registry with a login.
+    pub(crate) login: Option<&'static str>,
     /// The release to roll back to. The projects must be those that the host had then.
     pub(crate) back_to: Option<u64>,
     /// The commands that go wrong, counted from 0, and how.
@@ -104,6 +108,7 @@ impl Projects {
             health: Health { timeout: Duration::from_secs(3), stable_for: Duration::ZERO, log_lines: 0 },
             keep: 10,
             require_tested: false,
+            logins: ask.login.map(login).into_iter().collect(),
             identity: Identity::default(),
             clock: || "2026-01-01T00:00:00Z".to_owned(),
         };
@@ -179,6 +184,14 @@ impl Projects {
             }
         }
         misses
+    }
+}
+
+fn login(registry: &str) -> RegistryLogin {
+    RegistryLogin {
+        registry: registry.to_owned(),
+        variable: "TOKEN".to_owned(),
+        credentials: Ok(("ann".to_owned(), Secret::new("hunter2"))),
     }
 }
 

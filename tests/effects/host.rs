@@ -187,6 +187,15 @@ impl Host {
                 ok()
             }
             ["docker", ..] => ok(),
+            ["pull", image, _] => {
+                assert_eq!(list[0], r#"{"credHelpers":{"ghcr.io":"ghdeploy"}}"#);
+                assert_eq!(list[1], r#"{"Secret":"hunter2","ServerURL":"ghcr.io","Username":"ann"}"#);
+                if half {
+                    return refused("Error response from daemon: unauthorized: hunter2");
+                }
+                self.lacks.remove(*image);
+                ok()
+            }
             ["remove", project, service] => {
                 self.containers
                     .retain(|container| (&*container.project, &*container.service) != (*project, *service));

@@ -127,8 +127,9 @@ impl Peer {
                 continue;
             }
             let mut list = Vec::new();
-            if ["facts", "host_only", "probe", "state", "history", "note", "make_folders"].contains(&words[0])
-            {
+            let has_data =
+                ["facts", "host_only", "probe", "state", "history", "note", "make_folders", "pull"];
+            if has_data.contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));

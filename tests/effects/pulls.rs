@@ -154,3 +154,85 @@ fn a_compose_that_is_too_old_is_mentioned_and_used() {
         assert_eq!(asked.count(), 1);
     }
 }
+
+const PRIVATE: &str = "\
+services:
+  web: {image: 'ghcr.io/ann/app:1', pull_policy: always, depends_on: [cache]}
+  cache: {image: 'cache:1'}
+  worker: {image: 'worker:1'}
+";
+
+fn with_login() -> Ask {
+    Ask { login: Some("ghcr.io"), ..Ask::default() }
+}
+
+#[test]
+fn only_images_of_its_registry_are_pulled_with_a_login_and_compose_pulls_none() {
+    let repo = Projects::new(&[("blog/compose.yml", PRIVATE)]);
+    let host = Host { lacks: lacks(&["ghcr.io/ann/app:1", "worker:1"]), ..Host::default() };
+    let run = repo.sync(&host, with_login());
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert_eq!(
+        pulls(&run)[4..],
+        ["pull ghcr.io/ann/app:1 -", "blog (candidate): pull --quiet worker"],
+        "{:?}",
+        pulls(&run)
+    );
+    assert!(run.did("blog: up -d --pull never "), "{:#?}", run.commands);
+    // Services that come up with another one are looked after, too.
+    let host = Host { lacks: lacks(&["cache:1"]), ..run.host };
+    repo.write("blog/compose.yml", &PRIVATE.replace("always,", "always, environment: {A: '1'},"));
+    let run = repo.sync(&host, with_login());
+    let shown = pulls(&run);
+    assert_eq!(
+        shown[shown.len() - 2..],
+        ["pull ghcr.io/ann/app:1 -", "blog (candidate): pull --quiet cache"]
+    );
+    assert!(run.did("blog: up -d --pull never web"), "{:#?}", run.commands);
+}
+
+#[test]
+fn without_a_login_to_its_registry_everything_is_pulled_as_before() {
+    let repo = Projects::new(&[("blog/compose.yml", &PRIVATE.replace("ghcr.io", "quay.io"))]);
+    let run = repo.sync(&Host { lacks: lacks(&["quay.io/ann/app:1"]), ..Host::default() }, with_login());
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert!(pulls(&run).contains(&"blog (candidate): pull --quiet web") && !run.did("pull "));
+    assert!(run.did("blog: up -d --quiet-pull "), "{:#?}", run.commands);
+}
+
+#[test]
+fn a_login_that_is_refused_changes_nothing_and_names_registry_service_and_variable() {
+    let repo = Projects::new(&[("blog/compose.yml", PRIVATE)]);
+    let host = Host { lacks: lacks(&["ghcr.io/ann/app:1"]), ..Host::default() };
+    let well = repo.sync(&host, with_login());
+    let at = well.at("pull ghcr.io/ann/app:1 -");
+    let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Half)), None], ..with_login() });
+    assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::NothingChanged));
+    assert!(!run.did("swap"), "{:#?}", run.commands);
+    let problem = &run.project("blog").problems[0];
+    assert_eq!(
+        problem.message,
+        "image ghcr.io/ann/app:1 of service `web` cannot be pulled with the login to ghcr.io: its registry does not have it, or asks for a login"
+    );
+    assert!(problem.help.as_ref().unwrap().contains("the password in the variable TOKEN"));
+    assert!(!format!("{run:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_hook_that_would_pull_again_needs_a_compose_that_can_be_told_not_to() {
+    let hook = format!("{PRIVATE}x-ghdeploy: {{hooks: {{before: {{service: web, run: [migrate]}}}}}}\n");
+    let repo = Projects::new(&[("blog/compose.yml", &hook)]);
+    let run = repo.sync(&Host::default(), with_login());
+    assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::NothingChanged));
+    assert!(
+        run.project("blog").problems[0]
+            .message
+            .contains("without the login to the registry: Docker Compose 2.26.1-4 is older than 2.33"),
+        "{:?}",
+        run.project("blog").problems
+    );
+    let newer = Host { compose_version: "2.40.0".to_owned(), ..Host::default() };
+    let run = repo.sync(&newer, with_login());
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert_eq!(run.host.hooks, ["blog: run --rm -T --no-deps --name blog.web.hook --pull never web migrate"]);
+}

@@ -7,7 +7,7 @@ use crate::bench::{Ask, Projects};
 use crate::host::Host;
 
 const FILES_ONLY: Ask =
-    Ask { force: false, prune: false, no_restart: true, back_to: None, faults: [None, None] };
+    Ask { force: false, prune: false, no_restart: true, login: None, back_to: None, faults: [None, None] };
 
 fn repo() -> Projects {
     Projects::new(&[

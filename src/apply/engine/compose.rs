@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Call, Engine};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
-use crate::compose::model::{Condition, Dependency, Hook, HookKind};
+use crate::compose::model::{Condition, Dependency, Hook, HookKind, PullPolicy, Service};
 use crate::plan::{ActionKind, MakesWay, ProjectWork};
 use crate::state::container::{Container, ContainerState};
 
@@ -26,9 +26,9 @@ impl Engine for Compose {
         match operation {
             Operation::Build => vec![compose(&["build"], services)],
             Operation::Tag { image, name, .. } => vec![docker(&["tag", image, name])],
-            Operation::Hook(hook) => vec![run_hook(hook, &work.state.project)],
+            Operation::Hook(hook) => vec![run_hook(hook, work)],
             Operation::Up(Up::Needed) => {
-                let argv = [&["up", "-d", "--no-recreate"], keep_orphans(work)].concat();
+                let argv = [&["up", "-d", "--no-recreate"], never_pull(work), keep_orphans(work)].concat();
                 let up = compose(&argv, services);
                 unpause(services.iter().copied(), &work.state.project, before)
                     .into_iter()
@@ -97,6 +97,16 @@ impl Engine for Compose {
         docker(&[&options, &[image][..]].concat())
     }
 
+    fn pulls_again(&self, work: &ProjectWork, hook: &Hook) -> bool {
+        let services = work.wanted.as_ref().map(|wanted| &wanted.model.services);
+        let service = services.and_then(|services| services.get(&hook.service));
+        let is_pulled = |service: &Service| {
+            matches!(service.pull_policy, PullPolicy::Always | PullPolicy::Refresh)
+                && work.pulls_ahead.contains(&hook.service)
+        };
+        hook.kind == HookKind::Run && service.is_some_and(is_pulled)
+    }
+
     fn image_names(&self, service: &str) -> Call {
         compose(&["config", "--images"], &[service])
     }
@@ -129,12 +139,14 @@ fn owned<'a>(words: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
 /// those dependencies that do not run.
 fn up(replaces: Up, services: &[&str], work: &ProjectWork, before: &[Container]) -> Vec<Call> {
     let options: &[&str] = match replaces {
-        Up::Changed => &["--quiet-pull"],
+        Up::Changed if work.pulls_ahead.is_empty() => &["--quiet-pull"],
         Up::Recreate => &["--force-recreate"],
         Up::Previous => &["--no-build", "--pull", "never"],
         Up::Return => &["--no-build", "--pull", "never", "--force-recreate"],
-        Up::Missing | Up::Needed => &[],
+        Up::Changed | Up::Missing | Up::Needed => &[],
     };
+    let never_pull = if options.contains(&"never") { &[] } else { never_pull(work) };
+    let options = &[options, never_pull].concat()[..];
     let none = BTreeMap::new();
     let all = work.wanted.as_ref().map_or(&none, |wanted| &wanted.model.services);
     let is = |name: &str, state: ContainerState| {
@@ -178,6 +190,14 @@ fn keep_orphans(work: &ProjectWork) -> &'static [&'static str] {
     if removes { &["--remove-orphans=false"] } else { &[] }
 }
 
+/// The option of an `up` of a project whose images are all on the host: Compose would pull those of
+/// `pull_policy: always` again, without the login.
+fn never_pull(work: &ProjectWork) -> &'static [&'static str] {
+    if work.pulls_ahead.is_empty() { &[] } else { NEVER_PULL }
+}
+
+const NEVER_PULL: &[&str] = &["--pull", "never"];
+
 /// `docker compose unpause` for those services that somebody has paused: an `up` would fail on them.
 fn unpause<'s>(services: impl Iterator<Item = &'s str>, project: &str, before: &[Container]) -> Option<Call> {
     let is_paused = |name: &&str| {
@@ -207,12 +227,14 @@ fn restart(services: &[&str], project: &str, containers: &[Container]) -> Vec<Ca
     calls
 }
 
-fn run_hook(hook: &Hook, project: &str) -> Call {
+fn run_hook(hook: &Hook, work: &ProjectWork) -> Call {
     // No project name has a dot, so no other service of any project gets the same name.
-    let container = (hook.kind == HookKind::Run).then(|| format!("{project}.{}.hook", hook.service));
-    let options: &[&str] = match &container {
-        Some(name) => &["run", "--rm", "-T", "--no-deps", "--name", name],
-        None => &["exec", "-T"],
+    let container =
+        (hook.kind == HookKind::Run).then(|| format!("{}.{}.hook", work.state.project, hook.service));
+    let never_pull = if Compose.pulls_again(work, hook) { NEVER_PULL } else { &[] };
+    let options = match &container {
+        Some(name) => [&["run", "--rm", "-T", "--no-deps", "--name", name], never_pull].concat(),
+        None => vec!["exec", "-T"],
     };
     let argv = options.iter().copied().chain([hook.service.as_str()]).map(str::to_owned);
     let argv = argv.chain(hook.argv.iter().cloned()).collect();

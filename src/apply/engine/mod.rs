@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::steps::Operation;
+use crate::compose::model::Hook;
 use crate::plan::ProjectWork;
 use crate::state::container::Container;
 
@@ -46,6 +47,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// The call that pulls an image, for another platform than the host's if one is named.
     fn pull_image(&self, image: &str, platform: Option<&str>) -> Call;
+
+    /// Whether a hook would pull an image again for which the login is gone by then. Compose before
+    /// [2.33](https://github.com/docker/compose/pull/12397) cannot be told not to.
+    fn pulls_again(&self, work: &ProjectWork, hook: &Hook) -> bool;
 
     /// The call that prints the reference of a service's image, and of those of services that it needs.
     fn image_names(&self, service: &str) -> Call;

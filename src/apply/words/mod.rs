@@ -92,6 +92,8 @@ pub(super) struct PullProblem {
     pub(super) help: Option<&'static str>,
     /// Whether the registry was not reached, so that nothing is wrong with the image.
     pub(super) is_unreached: bool,
+    /// Whether the registry does not show it to this login, or refuses the login.
+    pub(super) is_refused: bool,
 }
 
 /// Reads why an image could not be pulled.
@@ -100,8 +102,9 @@ pub(super) fn explain_pull(output: &[String]) -> PullProblem {
         "check its name and tag, and that the host is logged in to its registry (docker login)";
     const OFFLINE: &str =
         "an image that the host has is not pulled: `docker load` brings one without a registry";
-    let known = |why, help| PullProblem { why, help: Some(help), is_unreached: false };
-    let unreached = |why| PullProblem { why, help: Some(OFFLINE), is_unreached: true };
+    let known = |why, help| PullProblem { why, help: Some(help), is_unreached: false, is_refused: false };
+    let unreached = |why| PullProblem { why, help: Some(OFFLINE), is_unreached: true, is_refused: false };
+    let refused = |why| PullProblem { is_refused: true, ..known(why, NAME) };
     let kinds: &[(&[&str], PullProblem)] = &[
         (
             &["no space left on device"],
@@ -129,6 +132,10 @@ pub(super) fn explain_pull(output: &[String]) -> PullProblem {
             known("its registry does not have it", NAME),
         ),
         (
+            &["incorrect username or password", "error getting credentials"],
+            refused("its registry refuses the login"),
+        ),
+        (
             &[
                 "pull access denied",
                 "unauthorized",
@@ -136,7 +143,7 @@ pub(super) fn explain_pull(output: &[String]) -> PullProblem {
                 "no basic auth credentials",
                 "denied:",
             ],
-            known("its registry does not have it, or asks for a login", NAME),
+            refused("its registry does not have it, or asks for a login"),
         ),
         (
             &["invalid reference format", "could not parse reference"],
@@ -166,9 +173,8 @@ pub(super) fn explain_pull(output: &[String]) -> PullProblem {
     ];
     let says = |needle: &&str| output.iter().any(|line| line.contains(needle));
     let kind = kinds.iter().find(|(needles, _)| needles.iter().any(says));
-    kind.map_or(PullProblem { why: "docker failed", help: None, is_unreached: false }, |(_, problem)| {
-        *problem
-    })
+    let unknown = PullProblem { why: "docker failed", help: None, is_unreached: false, is_refused: false };
+    kind.map_or(unknown, |(_, problem)| *problem)
 }
 
 /// The variables that are not set on the host, from the warnings of Compose.

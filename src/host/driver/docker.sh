@@ -7,8 +7,10 @@ job() { jobs=1; (keeps_output=1; run "$@") & }
 # quote values in their messages, so the client shows only what it knows to be none.
 keep_output() {
   log=$data/failed.log
-  # A question about what may be missing is no failure.
-  case "$*" in 'docker image '* | 'docker network inspect '* | 'docker volume inspect '*) return ;; esac
+  # A question about what may be missing is no failure. A registry might repeat a login.
+  case "$*" in
+    'pull '* | 'docker image '* | 'docker network inspect '* | 'docker volume inspect '*) return ;;
+  esac
   # Beyond 256 KiB it starts anew, and of one command it gets the last lines.
   [ -z "$(find "$log" -size +512)" ] || rm -f -- "$log"
   at=$(stat -c %y "$data/heartbeat")
@@ -21,6 +23,27 @@ keep_output() {
 } 2>/dev/null
 # compose DIR ARGUMENT…: docker compose in that folder.
 compose() { umask 022; cd "$1" && shift && docker compose "$@"; }
+# pull IMAGE PLATFORM: pulls an image, for the host's own platform if PLATFORM is "-". The first line of value
+# is a config.json that names a credential helper, the second what that answers. Only this `docker pull` and
+# the helper have it, in their environment, which no compose file sees.
+pull() {
+  config=$stage/pull.$id
+  mkdir -p -- "$config" && cd "$config" || return 1
+  set +f
+  # Contexts and certificates stay the user's.
+  ln -s -- "${DOCKER_CONFIG:-${HOME-}/.docker}"/* . 2>/dev/null; rm -f config.json
+  print "${value%%"$nl"*}" >config.json
+  print '#!/bin/sh' "exec awk 'BEGIN { print ENVIRON[\"GHDEPLOY_LOGIN\"] }'" >docker-credential-ghdeploy
+  chmod 700 docker-credential-ghdeploy
+  [ -x docker-credential-ghdeploy ] || { print noexec; return 1; }
+  context=$(docker context inspect --format '{{.Name}}' 2>/dev/null)
+  case $2 in -) set -- "$1" ;; *) set -- --platform "$2" "$1" ;; esac
+  PATH=$config:$PATH DOCKER_CONFIG=$config DOCKER_CONTEXT=$context GHDEPLOY_LOGIN=${value#*"$nl"} \
+    docker pull --quiet "$@"
+  rc=$?
+  rm -rf "$config"
+  return $rc
+}
 # externals DIR KIND/KEY… - KIND/NAME…: those of the external networks and volumes before the dash that do not
 # exist. Those of the names after it count as existing. The names may be values of .env, and are not printed.
 externals() {

@@ -48,6 +48,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job "$command" "$dir" "$@" ;;
     hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
     docker) if [ -n "$locked" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
+    pull) take "$3" || continue; job pull "$1" "$2"; value= ;;
     heartbeat) answer 0 ;;
     remove) job remove_service "$@" ;;
     releases) releases; answer 0 ;;

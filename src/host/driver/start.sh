@@ -82,6 +82,9 @@ unset IFS
 export PWD LC_ALL=C
 # What the driver keeps for itself is private. Steps that write to the live tree set a umask of their own.
 umask 077
+# A login to a registry may be in the memory of this process.
+# shellcheck disable=SC3045 # all of these shells have it
+ulimit -c 0 2>/dev/null || :
 # The loss of the client must not stop a step half way: a write to a closed pipe fails and is ignored.
 trap '' HUP PIPE
 # A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.

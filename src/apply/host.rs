@@ -95,6 +95,7 @@ impl<'a> HostRun<'a> {
                 Err(failure) => self.enter(&mut results, work, failure),
             }
         }
+        self.make_networks(&mut able, &mut results).await;
         while let Some((index, failure)) =
             self.shared.held_back(&able, &results).or_else(|| self.held_back(&able))
         {
@@ -136,15 +137,26 @@ impl<'a> HostRun<'a> {
                 Err(failure) => last = Err(Error::of(Exit::Unforeseen, failure.problems)),
             }
         }
+        let prunes = self.task.settings.prune_images
+            && !self.task.settings.no_restart
+            && !stop.is_requested()
+            && results.values().any(|outcome| outcome.result == ProjectResult::Done);
+        if prunes {
+            // Before the records of releases that are not kept any more have gone.
+            self.note_images().await;
+        }
         let closing = self.records.close(&results, has_shared).await.and(last);
         if closing.is_ok() && !stop.is_requested() {
             self.report_images(&mut results).await;
+            if prunes {
+                self.prune_images().await;
+            }
         }
         self.outcome(results, has_shared, closing.err().map(|error| (error, HostState::Unknown)))
     }
 
     /// Enters a project of which nothing was changed.
-    fn enter(&self, results: &mut Results, work: &ProjectWork, failure: Failure) {
+    pub(super) fn enter(&self, results: &mut Results, work: &ProjectWork, failure: Failure) {
         let outcome = failed(&work.plan, ProjectResult::NothingChanged, failure);
         results.insert(work.name().to_owned(), outcome);
     }
@@ -298,6 +310,7 @@ impl<'a> HostRun<'a> {
         let projects = projects.collect();
         let before = self.task.deployed.state.release;
         let release = if changed { self.task.deployed.state.next_release() } else { before };
+        let (removed_images, warnings) = self.pruned.lock().map(|noted| noted.clone()).unwrap_or_default();
         let failure = failure.map(|(error, state)| HostFailure {
             exit: error.exit,
             diagnostics: error.diagnostics,
@@ -313,7 +326,10 @@ impl<'a> HostRun<'a> {
                 .iter()
                 .cloned()
                 .chain(self.docker.known_version().and_then(|version| old(&version)))
+                .chain(warnings)
                 .collect(),
+            networks: self.made_networks.lock().map(|made| made.clone()).unwrap_or_default(),
+            removed_images,
             projects,
             failure,
         }

@@ -19,7 +19,9 @@ pub mod health;
 mod host;
 mod images;
 mod namespaces;
+pub mod networks;
 mod project;
+mod prune;
 mod pull;
 mod records;
 mod resources;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub log_lines: u32,
     /// How many releases the host keeps, at least 1.
     pub keep: u32,
+    /// Whether images that this root has replaced are removed once no kept release needs them.
+    pub prune_images: bool,
     /// Whether images that are built from the repository must be tested ones from a registry.
     pub require_tested: bool,
     /// Logins to registries, each for the time of a pull.

@@ -14,7 +14,7 @@ use crate::outcome::history::{Release, ReleasedProject, RunNote};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
 use crate::plan::{Action, ActionKind, MakesWay, ProjectWork, while_acting};
 use crate::state::container::{Container, Containers};
-use crate::state::deployed::{ProjectState, State, Unsettled};
+use crate::state::deployed::{ProjectState, State, Unsettled, UsedImages};
 
 /// The records of a host, as an apply changes them.
 pub(super) struct Records<'a> {
@@ -156,6 +156,39 @@ impl<'a> Records<'a> {
             to_json(&*state)?
         };
         if has_acted { self.write_state(json).await } else { Ok(()) }
+    }
+
+    /// Compose's names of the projects of this root, also of those that this run takes down.
+    pub(super) async fn compose_projects(&self) -> BTreeSet<String> {
+        let state = self.state.lock().await;
+        let projects = state.projects.values().chain(self.task.deployed.state.projects.values());
+        projects.map(|project| project.project.clone()).collect()
+    }
+
+    /// Notes images that releases use; they are recorded with the release.
+    pub(super) async fn use_images(&self, used: UsedImages) {
+        let mut state = self.state.lock().await;
+        for (id, names) in used {
+            state.images.entry(id).or_default().extend(names);
+        }
+    }
+
+    /// The images that releases are known to have used.
+    pub(super) async fn known_images(&self) -> UsedImages {
+        self.state.lock().await.images.clone()
+    }
+
+    /// Records that images are gone.
+    pub(super) async fn forget_images(&self, ids: &[String]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let json = {
+            let mut state = self.state.lock().await;
+            state.images.retain(|id, _| !ids.contains(id));
+            to_json(&*state)?
+        };
+        self.write_state(json).await
     }
 
     async fn write_state(&self, json: String) -> Result<()> {

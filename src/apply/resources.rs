@@ -113,14 +113,16 @@ impl ProjectRun<'_> {
         self.made_before().any(|(kind, name)| kind == one.kind && name == one.name)
     }
 
-    /// The networks and volumes that other projects of this run make, each with its kind.
+    /// The networks and volumes that other projects of this run make, or that are made before them, each with its kind.
     fn made_before(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let others = self.host.task.work.projects.iter().filter(|work| work.name() != self.work.name());
-        others.filter_map(|work| work.wanted.as_deref()).flat_map(|other| {
+        let planned = self.host.task.work.networks.iter().map(|network| ("network", network.name.as_str()));
+        let made = others.filter_map(|work| work.wanted.as_deref()).flat_map(|other| {
             let networks = other.model.owned_networks.iter().map(|name| ("network", name.as_str()));
             let own = other.model.resources.iter().filter(|own| !own.is_external);
             networks.chain(own.map(|own| (own.kind, own.name.as_str())))
-        })
+        });
+        planned.chain(made)
     }
 
     fn is_other(&self, one: &Resource, differing: &[String]) -> Diagnostic {
@@ -148,7 +150,8 @@ impl ProjectRun<'_> {
 fn is_missing(one: &Resource) -> Diagnostic {
     let Resource { kind, key, name, at, .. } = one;
     let message = format!("the external {kind} `{key}` does not exist on the host");
-    Diagnostic::error(message, at.clone()).help(format!("create it on the host: docker {kind} create {name}"))
+    let help = format!("create it on the host: docker {kind} create {name}");
+    Diagnostic::error(message, at.clone()).help(help + instead(kind))
 }
 
 /// The same for one whose name is a value of the host, which is not shown.
@@ -156,9 +159,18 @@ fn is_missing_by_host(one: &Resource, env: &str) -> Diagnostic {
     let Resource { kind, key, name_written, at, .. } = one;
     let written = name_written.as_deref().unwrap_or(key);
     let message = format!("the external {kind} `{key}` does not exist on the host");
-    Diagnostic::error(message, at.clone()).help(format!(
+    let help = format!(
         "create it on the host: docker {kind} create NAME, where NAME is `{written}` with the values in {env}"
-    ))
+    );
+    Diagnostic::error(message, at.clone()).help(help + instead(kind))
+}
+
+/// What else can be done, or why ghdeploy does not.
+fn instead(kind: &str) -> &'static str {
+    match kind {
+        "network" => "; or list its name under `networks` in ghdeploy.yml, and ghdeploy makes it",
+        _ => ". ghdeploy makes no external volume: an empty one must not pass for its data",
+    }
 }
 
 /// The settings by which what exists differs from its definition. Their values may be secret.

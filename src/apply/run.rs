@@ -15,7 +15,7 @@ use super::words::{self, Failed, Vocabulary};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 use crate::outcome::event::Event;
-use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult};
+use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult, RemovedImage};
 use crate::plan::{ActionKind, ProjectPlan, ProjectWork};
 
 /// Largest file in which names for messages are looked up, in bytes.
@@ -29,6 +29,10 @@ pub(super) struct HostRun<'a> {
     pub(super) shared: SharedFiles<'a>,
     /// Folders below the root that services mount and the host lacked when their projects were checked.
     pub(super) missing_folders: Mutex<BTreeMap<String, Vec<RootPath>>>,
+    /// Images that were removed, and warnings about those that were not.
+    pub(super) pruned: std::sync::Mutex<(Vec<RemovedImage>, Vec<Diagnostic>)>,
+    /// Names of the networks that were made.
+    pub(super) made_networks: std::sync::Mutex<Vec<String>>,
 }
 
 impl<'a> HostRun<'a> {
@@ -39,6 +43,8 @@ impl<'a> HostRun<'a> {
             records: Records::new(task),
             shared: SharedFiles::new(task.driver, task.work, task.deployed),
             missing_folders: Mutex::default(),
+            pruned: std::sync::Mutex::default(),
+            made_networks: std::sync::Mutex::default(),
         }
     }
 

@@ -141,8 +141,10 @@ impl Context {
             lock_wait,
             health: self.config.health.clone(),
             keep: self.config.keep,
+            prune_images: self.config.prune_images,
             require_tested: self.config.gate.require_tested,
             logins: self.logins(),
+            networks: self.config.networks.clone(),
             identity: self.identity(),
             clock: now,
         }

@@ -10,6 +10,7 @@ pub mod layout;
 mod locate;
 mod raw;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::diagnostic::{Diagnostic, Location};
@@ -21,7 +22,7 @@ use address::{HostAddress, HostRoot};
 use compose_files::ComposeFiles;
 use globs::ProjectGlobs;
 use locate::{KeyStep, locate};
-use raw::{Raw, RawCompose, RawHost, RawRegistry, Texts};
+use raw::{Raw, RawCompose, RawHost, RawNetwork, RawRegistry, Scalar, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -50,12 +51,16 @@ pub struct Config {
     pub branch: Option<String>,
     /// `registries`: logins to registries, in the order of the file.
     pub registries: Vec<Registry>,
+    /// `networks`: external networks that are made where a host lacks them, in the order of the file.
+    pub networks: Vec<Network>,
     /// `notify`: where notifications go.
     pub notify: Notify,
     /// `github`: what a workflow run reports to GitHub.
     pub github: GitHub,
     /// `prune`: whether projects that were removed from the repository are taken down.
     pub prune: bool,
+    /// `prune_images`: whether images that a root has replaced are removed once no kept release needs them.
+    pub prune_images: bool,
     /// `keep`: number of releases that a host keeps for rollbacks, at least 1.
     pub keep: u32,
 }
@@ -72,9 +77,11 @@ impl Default for Config {
             registry: None,
             branch: None,
             registries: Vec::new(),
+            networks: Vec::new(),
             notify: Notify::default(),
             github: GitHub::default(),
             prune: false,
+            prune_images: false,
             keep: 10,
         }
     }
@@ -115,6 +122,27 @@ pub enum Username {
     Literal(String),
     /// The name of the environment variable that holds it, written as `${VARIABLE}`.
     Variable(String),
+}
+
+/// External network that is made where a host lacks it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Its name in Docker.
+    pub name: String,
+    /// The driver; `None`: Docker's default, `bridge`.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: Vec<(String, String)>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// Its subnet; `None`: Docker chooses one.
+    pub subnet: Option<String>,
+    /// Whether it leads nowhere else.
+    pub internal: bool,
+    /// Whether containers that no stack has may join an overlay network.
+    pub attachable: bool,
+    /// Whether it has IPv6.
+    pub enable_ipv6: bool,
 }
 
 /// Rules for wanted files, in addition to `.gitignore` and `.ghdeployignore`. Both lists have the syntax of a
@@ -279,6 +307,7 @@ impl ConfigReader<'_> {
             registry: raw.build.registry.and_then(|registry| self.registry(registry)),
             branch: raw.build.branch.and_then(|branch| self.branch(branch)),
             registries: self.registries(raw.registries.0),
+            networks: self.networks(raw.networks.0),
             notify: Notify {
                 slack: raw.notify.slack.and_then(|name| self.variable(&["notify", "slack"], name.0)),
                 webhook: raw.notify.webhook.and_then(|name| self.variable(&["notify", "webhook"], name.0)),
@@ -289,6 +318,7 @@ impl ConfigReader<'_> {
                 statuses: raw.github.statuses.unwrap_or(default.github.statuses),
             },
             prune: raw.prune,
+            prune_images: raw.prune_images,
             keep,
         }
     }
@@ -480,6 +510,37 @@ impl ConfigReader<'_> {
             }
         }
         registries
+    }
+
+    fn networks(&mut self, raw: Vec<(String, RawNetwork)>) -> Vec<Network> {
+        let mut networks: Vec<Network> = Vec::with_capacity(raw.len());
+        for (name, raw) in raw {
+            // Docker's own rule for names of networks.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+            let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain);
+            if !is_name {
+                let message = format!("`{name}` is no name of a network: letters, digits, `_`, `.` and `-`");
+                self.problem(&["networks"], None, message);
+            } else if ["bridge", "host", "none", "default"].contains(&name.as_str()) {
+                self.problem(&["networks"], None, format!("`{name}` is Docker's own and exists everywhere"));
+            } else if networks.iter().any(|known| known.name == name) {
+                self.problem(&["networks"], None, format!("`{name}` is there twice"));
+            }
+            let pairs =
+                |map: BTreeMap<String, Scalar>| map.into_iter().map(|(key, value)| (key, value.0)).collect();
+            let RawNetwork { driver, driver_opts, labels, subnet, internal, attachable, enable_ipv6 } = raw;
+            networks.push(Network {
+                name,
+                driver,
+                driver_opts: pairs(driver_opts),
+                labels: pairs(labels),
+                subnet,
+                internal,
+                attachable,
+                enable_ipv6,
+            });
+        }
+        networks
     }
 
     fn variable(&mut self, keys: &[&str], name: String) -> Option<String> {

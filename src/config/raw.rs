@@ -3,6 +3,7 @@
 //! Owns the keys and their types, and the messages for unknown keys and wrong types. Values are plain text here;
 //! [`crate::config`] gives them their meaning.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -25,7 +26,9 @@ pub(super) struct Raw {
     pub(super) github: RawGitHub,
     pub(super) build: RawBuild,
     pub(super) registries: Entries<RawRegistry>,
+    pub(super) networks: RawNetworks,
     pub(super) prune: bool,
+    pub(super) prune_images: bool,
     pub(super) keep: Option<u32>,
 }
 
@@ -106,6 +109,103 @@ pub(super) struct RawBuild {
 pub(super) struct RawRegistry {
     pub(super) username: String,
     pub(super) password: VariableName,
+}
+
+/// A network; its keys are Compose's, except for `subnet`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a mapping with `driver`, `driver_opts`, `labels`, `subnet`, `internal`, `attachable` and `enable_ipv6`"
+)]
+pub(super) struct RawNetwork {
+    pub(super) driver: Option<String>,
+    pub(super) driver_opts: BTreeMap<String, Scalar>,
+    pub(super) labels: BTreeMap<String, Scalar>,
+    pub(super) subnet: Option<String>,
+    pub(super) internal: bool,
+    pub(super) attachable: bool,
+    pub(super) enable_ipv6: bool,
+}
+
+/// Networks: a list of names, or a mapping of names to settings.
+#[derive(Debug, Default)]
+pub(super) struct RawNetworks(pub(super) Vec<(String, RawNetwork)>);
+
+impl<'de> Deserialize<'de> for RawNetworks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NetworksVisitor;
+
+        impl<'de> Visitor<'de> for NetworksVisitor {
+            type Value = RawNetworks;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of names, or a mapping of names to settings")
+            }
+
+            fn visit_unit<E>(self) -> Result<RawNetworks, E> {
+                Ok(RawNetworks::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawNetworks, A::Error> {
+                let mut networks = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    networks.push((name, RawNetwork::default()));
+                }
+                Ok(RawNetworks(networks))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawNetworks, A::Error> {
+                let mut networks = Vec::new();
+                while let Some((name, network)) = map.next_entry::<_, Option<RawNetwork>>()? {
+                    networks.push((name, network.unwrap_or_default()));
+                }
+                Ok(RawNetworks(networks))
+            }
+        }
+
+        deserializer.deserialize_any(NetworksVisitor)
+    }
+}
+
+/// A text, a number or a truth value, as text.
+#[derive(Debug)]
+pub(super) struct Scalar(pub(super) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
 }
 
 /// A text, or a list of them.

@@ -25,12 +25,16 @@ sync: {ignore: ["*.md"], include: [".env.production"]}
 health: {timeout: 1m30s, stable_for: 5s, log_lines: 50}
 gate: {checks: ["test*", "test ({project})"], junit: ["**/junit*.xml"], timeout: 30m}
 build: {registry: "ghcr.io/ann", branch: release/1.x}
+networks:
+  proxy:
+  back: {driver: bridge, driver_opts: {mtu: 1450}, labels: {team: ops}, subnet: 10.9.0.0/24, internal: true}
 registries:
   ghcr.io: {username: ann, password: GHCR_TOKEN}
   index.docker.io: {username: "${HUB_USER}", password: HUB_TOKEN}
   nvcr.io: {username: $oauthtoken, password: NGC_KEY}
 notify: {slack: SLACK_WEBHOOK_URL}
 prune: true
+prune_images: true
 keep: 3
 "#,
         "ghdeploy.yml",
@@ -60,6 +64,16 @@ keep: 3
         (config.registry.as_deref(), config.branch.as_deref()),
         (Some("ghcr.io/ann"), Some("release/1.x"))
     );
+    let back = Network {
+        name: "back".to_owned(),
+        driver: Some("bridge".to_owned()),
+        driver_opts: vec![("mtu".to_owned(), "1450".to_owned())],
+        labels: vec![("team".to_owned(), "ops".to_owned())],
+        subnet: Some("10.9.0.0/24".to_owned()),
+        internal: true,
+        ..Network::default()
+    };
+    assert_eq!(config.networks, [Network { name: "proxy".to_owned(), ..Network::default() }, back]);
     let literal = |name: &str| Username::Literal(name.to_owned());
     let registries =
         config.registries.into_iter().map(|registry| (registry.name, registry.username, registry.password));
@@ -72,7 +86,8 @@ keep: 3
         ]
     );
     assert_eq!(config.notify.slack.as_deref(), Some("SLACK_WEBHOOK_URL"));
-    assert_eq!((config.prune, config.keep, config.health.log_lines), (true, 3, 50));
+    assert!(config.prune && config.prune_images);
+    assert_eq!((config.keep, config.health.log_lines), (3, 50));
 }
 
 #[test]
@@ -147,7 +162,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:1: invalid type: list, expected a mapping of keys
     ghdeploy.yml:1:1: duplicate key `keep`
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, registries, prune, keep]
+    ghdeploy.yml:1:1: unknown key `a` [known keys: services, hosts, sync, health, compose, gate, notify, github, build, registries, networks, prune, prune_images, keep]
     ghdeploy.yml:1:1: deserializing from YAML containing more than one document is not supported
     "#
     );
@@ -260,5 +275,26 @@ fn a_login_names_one_registry_and_a_variable_and_no_message_repeats_a_password()
         ghdeploy.yml:1:23: registries.ghcr.io: missing key `password`
         ghdeploy.yml:1:39: registries.ghcr.io: unknown key `token` [known keys: username, password]
         "
+    );
+}
+
+#[test]
+fn networks_are_a_list_of_names_or_a_mapping_to_settings() {
+    let config = Config::from_yaml("networks: [proxy, back]\n", "ghdeploy.yml").unwrap();
+    assert_eq!(config.networks.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["proxy", "back"]);
+    assert!(Config::from_yaml("networks:\n", "ghdeploy.yml").unwrap().networks.is_empty());
+    insta::assert_snapshot!(
+        ["networks: proxy", "networks: [-x, 'a b', host, a, a]", "networks: {a: {external: true}}", "networks: {a: {labels: [x]}}"]
+            .map(problems)
+            .concat(),
+        @r#"
+        ghdeploy.yml:1:11: networks: invalid type: text "proxy", expected a list of names, or a mapping of names to settings
+        ghdeploy.yml:1:11: networks: `-x` is no name of a network: letters, digits, `_`, `.` and `-`
+        ghdeploy.yml:1:11: networks: `a b` is no name of a network: letters, digits, `_`, `.` and `-`
+        ghdeploy.yml:1:11: networks: `host` is Docker's own and exists everywhere
+        ghdeploy.yml:1:11: networks: `a` is there twice
+        ghdeploy.yml:1:16: networks.a: unknown key `external` [did you mean `internal`?]
+        ghdeploy.yml:1:24: networks.a.labels: invalid type: list, expected a map
+        "#
     );
 }

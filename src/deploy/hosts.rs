@@ -48,6 +48,8 @@ pub fn failed_before_start(target: &Target, error: Error) -> HostOutcome {
         back_to: None,
         changed: false,
         notes: Vec::new(),
+        networks: Vec::new(),
+        removed_images: Vec::new(),
         projects: Vec::new(),
         failure: Some(HostFailure {
             exit: error.exit,
@@ -61,5 +63,5 @@ pub fn failed_before_start(target: &Target, error: Error) -> HostOutcome {
 #[must_use]
 pub fn plan_of(outcome: HostOutcome) -> HostPlan {
     let notes = outcome.failure.into_iter().flat_map(|failure| failure.diagnostics).collect();
-    HostPlan { name: outcome.name, notes, projects: Vec::new(), shared: Vec::new() }
+    HostPlan { name: outcome.name, notes, networks: Vec::new(), projects: Vec::new(), shared: Vec::new() }
 }

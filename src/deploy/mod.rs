@@ -9,6 +9,7 @@ pub mod history;
 mod host_only;
 mod hosts;
 mod kept;
+mod networks;
 mod repository;
 pub mod rollback;
 mod session;

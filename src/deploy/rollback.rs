@@ -106,6 +106,7 @@ impl Rollback {
             self.restore_images(&driver, release, &images, &mut work).await?;
         }
         work.notes.extend(cut_off);
+        session.plan_networks(&driver, &mut work).await?;
         session.plan_ways_back(&driver, &mut deployed, &mut work).await?;
         let back_to = Some(BackTo { release, is_whole: self.selection.is_none() });
         Ok(Prepared { driver, deployed, work, newest: None, back_to, content: Arc::new(|_| None) })

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Target;
 use super::host_only::learn;
+use super::networks::plan_networks;
 use crate::apply::engine::Compose;
 use crate::apply::stop::{Stop, StopRequest};
 use crate::apply::{BackTo, ContentSource, Settings, Task, apply, way_back};
@@ -15,7 +16,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::compose::model::Service;
-use crate::config::Health;
+use crate::config::{Health, Network};
 use crate::host::facts::{facts_and_host_only, holder_in_words, open};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport};
@@ -44,10 +45,14 @@ pub struct RunOptions {
     pub health: Health,
     /// How many releases the host keeps, at least 1.
     pub keep: u32,
+    /// Whether images that a root has replaced are removed once no kept release needs them.
+    pub prune_images: bool,
     /// Whether images that are built from the repository must be tested ones from a registry.
     pub require_tested: bool,
     /// Logins to registries, each for the time of a pull.
     pub logins: Vec<RegistryLogin>,
+    /// External networks that are made where a host lacks them.
+    pub networks: Vec<Network>,
     /// Who deploys.
     pub identity: Identity,
     /// Returns the present time, RFC 3339 in UTC.
@@ -294,6 +299,18 @@ impl Session<'_> {
         way_back::plan_ways_back(driver, deployed, work).await
     }
 
+    /// Plans the external networks that the host lacks and the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost.
+    pub(super) async fn plan_networks(&self, driver: &Driver, work: &mut HostWork) -> Result<()> {
+        if self.options.no_restart {
+            return Ok(());
+        }
+        plan_networks(driver, &self.options.networks, work).await
+    }
+
     /// Does what there is to do, or ends with the plan of a dry run.
     pub async fn finish(&self, prepared: Prepared) -> Reached {
         let Prepared { driver, deployed, mut work, newest, back_to, content } = prepared;
@@ -310,6 +327,7 @@ impl Session<'_> {
             stable_for: health.stable_for,
             log_lines: health.log_lines,
             keep: self.options.keep,
+            prune_images: self.options.prune_images,
             require_tested: self.options.require_tested && back_to.is_none(),
             logins: self.options.logins.clone(),
             newest,
@@ -384,6 +402,8 @@ fn stopped_immediately(work: &HostWork, deployed: &Deployed) -> HostOutcome {
         back_to: None,
         changed: true,
         notes: work.notes.clone(),
+        networks: Vec::new(),
+        removed_images: Vec::new(),
         projects: Vec::new(),
         failure: Some(HostFailure {
             exit: Exit::NeedsLook,

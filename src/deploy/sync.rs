@@ -96,6 +96,7 @@ impl Sync<'_> {
             work.notes.extend(plan::differs_from_commit(&wanted));
         }
         let newest = self.judge_age(&wanted, &deployed, &mut work)?;
+        session.plan_networks(&driver, &mut work).await?;
         session.plan_ways_back(&driver, &mut deployed, &mut work).await?;
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
     }

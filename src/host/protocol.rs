@@ -149,6 +149,8 @@ pub enum Command {
     Release(u64),
     /// Reports every release that was made, and which of them are kept.
     Releases,
+    /// Reports the images that ran when the kept releases were made.
+    Images,
     /// Reports the state and the manifests of a kept release.
     Snapshot(u64),
     /// Reports the content of files, each as [`DriverEvent::Content`], in this order.
@@ -278,7 +280,7 @@ impl Command {
             Self::Swap(unit) => format!("the files of {unit}"),
             Self::Restore(unit) | Self::RestoreWell(unit) => format!("the rollback of the files of {unit}"),
             Self::State(_) | Self::History(_) | Self::Note(_) | Self::Release(_) => "the records".to_owned(),
-            Self::Releases | Self::Snapshot(_) => "the releases".to_owned(),
+            Self::Releases | Self::Images | Self::Snapshot(_) => "the releases".to_owned(),
             Self::Compose { dir, argv, .. } => format!("`docker compose {}` in {dir}", verb(argv)),
             Self::Hook { dir, .. } => format!("a hook of {dir}"),
             Self::Docker(argv) => format!("`docker {}`", verb(argv)),
@@ -375,6 +377,7 @@ impl Command {
             Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
             Self::Releases => text.push_str("releases"),
+            Self::Images => text.push_str("images"),
             Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string()]),
             Self::Content { max_bytes, wants } => {
                 push(&mut text, ["content", &max_bytes.to_string()]);

@@ -70,6 +70,20 @@ impl ReleaseImage {
     }
 }
 
+/// Asks for the images that ran when the releases were made that the host keeps.
+///
+/// # Errors
+///
+/// When the connection is lost.
+pub async fn used_images(driver: &Driver) -> Result<Vec<ReleaseImage>> {
+    let events = driver.call(&Command::Images).await?.events;
+    let images = events.into_iter().filter_map(|event| match event {
+        DriverEvent::Image { text } => ReleaseImage::from_line(&text),
+        _ => None,
+    });
+    Ok(images.collect())
+}
+
 /// Asks for what was deployed when a release was made, and for the images that ran; `None` when it is not
 /// kept.
 ///

@@ -94,6 +94,15 @@ pub fn registry_of(image: &str) -> &str {
     }
 }
 
+/// The name of an image as Docker lists it: without what stands for Docker Hub, and with a tag.
+#[must_use]
+pub fn familiar(image: &str) -> String {
+    let (name, tag) = parts(image);
+    let hub = ["docker.io/", "index.docker.io/"].iter().find_map(|start| name.strip_prefix(start));
+    let name = hub.map_or(name, |rest| rest.strip_prefix("library/").unwrap_or(rest));
+    format!("{name}:{}", tag.unwrap_or("latest"))
+}
+
 /// Whether the name of an image holds a capital letter, which no registry takes. The host of the registry,
 /// the tag and variables that are not known do not count.
 #[must_use]
@@ -154,6 +163,19 @@ mod tests {
             ("", "ghcr.io/ann"),
         ] {
             assert_eq!(registry(server, "Ann/Side"), expected, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_compared_as_docker_lists_it() {
+        for (image, listed) in [
+            ("nginx", "nginx:latest"),
+            ("docker.io/library/nginx:1", "nginx:1"),
+            ("index.docker.io/ann/app", "ann/app:latest"),
+            ("ghcr.io/library/app:1", "ghcr.io/library/app:1"),
+            ("127.0.0.1:5000/app", "127.0.0.1:5000/app:latest"),
+        ] {
+            assert_eq!(familiar(image), listed, "{image}");
         }
     }
 

@@ -41,11 +41,36 @@ pub struct HostOutcome {
     pub changed: bool,
     /// As planned.
     pub notes: Vec<Diagnostic>,
+    /// External networks that were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Images that releases of this root used, that no kept release needs any more, and that were removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed_images: Vec<RemovedImage>,
     /// Those of the plan, with results.
     pub projects: Vec<ProjectOutcome>,
     /// The failure that stopped the whole host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<HostFailure>,
+}
+
+/// Image that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemovedImage {
+    /// Its id, `sha256:…`.
+    pub id: String,
+    /// The name that it had; `None`: none, or one that a variable of the host decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl RemovedImage {
+    /// Its name, or else the first 12 digits of its id.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        let id = self.id.strip_prefix("sha256:").unwrap_or(&self.id);
+        self.name.as_deref().unwrap_or_else(|| id.get(..12).unwrap_or(id))
+    }
 }
 
 /// Failure that stopped a whole host.

@@ -253,6 +253,7 @@ impl Planner<'_> {
             host: self.name.to_owned(),
             commit: self.wanted.commit.clone(),
             notes,
+            networks: Vec::new(),
             projects: works,
             shared: SharedWork { files: shared_changes, manifest, leaving },
             noted,

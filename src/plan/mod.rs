@@ -72,6 +72,9 @@ pub struct HostPlan {
     pub name: String,
     /// Notes that belong to no action: drift, projects that have left the repository.
     pub notes: Vec<Diagnostic>,
+    /// External networks that are made because the host lacks them and the configuration names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// Every project, the unchanged ones too, in the order in which they are brought up.
     pub projects: Vec<ProjectPlan>,
     /// Files outside the projects' folders that projects read; shown with each of their readers.

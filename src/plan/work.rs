@@ -7,6 +7,7 @@ use super::containers::Standing;
 use super::{FileChange, HostPlan, ProjectPlan};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::Manifest;
+use crate::config::Network;
 use crate::state::deployed::{ProjectState, State};
 use crate::state::wanted::WantedProject;
 
@@ -19,6 +20,8 @@ pub struct HostWork {
     pub commit: Option<String>,
     /// What is worth knowing and belongs to no action.
     pub notes: Vec<Diagnostic>,
+    /// External networks that are made because the host lacks them and the configuration names them.
+    pub networks: Vec<Network>,
     /// Every project, the unchanged ones too, in the order in which they are brought up.
     pub projects: Vec<ProjectWork>,
     /// Files outside the projects' folders that projects read.
@@ -176,6 +179,7 @@ impl HostWork {
         HostPlan {
             name: self.host.clone(),
             notes: self.notes.clone(),
+            networks: self.networks.iter().map(|network| network.name.clone()).collect(),
             projects: self.projects.iter().map(|project| project.plan.clone()).collect(),
             shared: self.shared.files.clone(),
         }

@@ -117,7 +117,7 @@ pub(super) fn unchanged(name: &str) -> ProjectPlan {
 }
 
 pub(super) fn host(name: &str, projects: Vec<ProjectPlan>) -> HostPlan {
-    HostPlan { name: name.to_owned(), notes: Vec::new(), projects, shared: Vec::new() }
+    HostPlan { name: name.to_owned(), notes: Vec::new(), networks: Vec::new(), projects, shared: Vec::new() }
 }
 
 pub(super) fn plan_of(hosts: Vec<HostPlan>) -> Plan {
@@ -279,6 +279,8 @@ pub(super) fn successful() -> HostOutcome {
         back_to: None,
         changed: true,
         notes: plan.notes,
+        networks: plan.networks,
+        removed_images: Vec::new(),
         projects: projects.collect(),
         failure: None,
     }
@@ -391,6 +393,8 @@ pub(super) fn unreachable() -> HostOutcome {
         back_to: None,
         changed: false,
         notes: Vec::new(),
+        networks: Vec::new(),
+        removed_images: Vec::new(),
         projects: Vec::new(),
         failure: Some(HostFailure {
             exit: Exit::Unreachable,

@@ -69,9 +69,15 @@ pub struct State {
     /// release that is made meanwhile has them as they should be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsettled: BTreeMap<String, Unsettled>,
+    /// Images that releases used. Recorded only where replaced images are removed, and only until they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: UsedImages,
     /// The deployed projects, by name.
     pub projects: BTreeMap<String, ProjectState>,
 }
+
+/// Ids of images, each with the names by which releases used it.
+pub type UsedImages = BTreeMap<String, BTreeSet<String>>;
 
 /// Project that is not as any release has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +112,7 @@ impl Default for State {
             repository: RepositoryMarks::default(),
             cut_off: None,
             unsettled: BTreeMap::new(),
+            images: BTreeMap::new(),
             projects: BTreeMap::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use ghdeploy::base::manifest::Digest;
 use ghdeploy::base::path::RootPath;
-use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot};
+use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot, used_images};
 use ghdeploy::host::{Command, Driver};
 
 use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
@@ -50,6 +50,21 @@ async fn bytes(driver: &Driver, wanted: &Tree) -> Vec<KeptContent> {
 }
 
 under_every_shell! {
+    async fn the_images_of_all_kept_releases_are_reported(bed: Bed) {
+        for number in 1..=3 {
+            release(&bed, number, &of(number), 2).await;
+        }
+        for number in 2..=3 {
+            let images = format!("sha256:{number} blog web app:{number}\n");
+            fs::write(bed.state(&format!("releases/{number}/images")), images).unwrap();
+        }
+        let driver = bed.opened_to_read().await;
+        let used = used_images(&driver).await.unwrap();
+        let used: Vec<_> = used.into_iter().map(|image| format!("{} {} {} {}", image.id, image.project, image.service, image.name)).collect();
+        assert_eq!(used, ["sha256:2 blog web app:2", "sha256:3 blog web app:3"]);
+        driver.end().await;
+    }
+
     async fn every_kept_release_can_be_read_and_restored(bed: Bed) {
         for number in 1..=4 {
             release(&bed, number, &of(number), 3).await;

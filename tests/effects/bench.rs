@@ -11,7 +11,7 @@ use ghdeploy::compose::model::Reaction;
 use ghdeploy::config::address::HostAddress;
 use ghdeploy::config::globs::ProjectGlobs;
 use ghdeploy::config::layout::Layout;
-use ghdeploy::config::{FileRules, Health};
+use ghdeploy::config::{FileRules, Health, Network};
 use ghdeploy::deploy::sync::Sync;
 use ghdeploy::deploy::{self, Identity, Reached, RunRepository, Session, Target, Worktree};
 use ghdeploy::host::Notices;
@@ -37,6 +37,10 @@ pub(crate) struct Ask {
     pub(crate) no_restart: bool,
     /// A registry with a login.
     pub(crate) login: Option<&'static str>,
+    /// Replaced images are removed, and two releases are kept.
+    pub(crate) prune_images: bool,
+    /// A network that is made if it is missing.
+    pub(crate) network: Option<&'static str>,
     /// The release to roll back to. The projects must be those that the host had then.
     pub(crate) back_to: Option<u64>,
     /// The commands that go wrong, counted from 0, and how.
@@ -106,9 +110,11 @@ impl Projects {
             no_restart: ask.no_restart,
             lock_wait: Duration::ZERO,
             health: Health { timeout: Duration::from_secs(3), stable_for: Duration::ZERO, log_lines: 0 },
-            keep: 10,
+            keep: if ask.prune_images { 2 } else { 10 },
+            prune_images: ask.prune_images,
             require_tested: false,
             logins: ask.login.map(login).into_iter().collect(),
+            networks: ask.network.map(network).into_iter().collect(),
             identity: Identity::default(),
             clock: || "2026-01-01T00:00:00Z".to_owned(),
         };
@@ -193,6 +199,10 @@ fn login(registry: &str) -> RegistryLogin {
         variable: "TOKEN".to_owned(),
         credentials: Ok(("ann".to_owned(), Secret::new("hunter2"))),
     }
+}
+
+fn network(name: &str) -> Network {
+    Network { name: name.to_owned(), internal: true, ..Network::default() }
 }
 
 /// Arms a peer as soon as the plan is made.

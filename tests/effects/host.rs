@@ -74,6 +74,16 @@ pub(crate) struct Host {
     pub(crate) directories: BTreeSet<String>,
     /// The hooks that ran.
     pub(crate) hooks: Vec<String>,
+    /// What ran when each kept release was made.
+    pub(crate) release_images: BTreeMap<u64, Vec<String>>,
+    /// The id of an image that a container of nobody's project uses.
+    pub(crate) other_image: Option<String>,
+    /// Id of an image → its names, if it has any.
+    pub(crate) image_tags: BTreeMap<String, Vec<String>>,
+    /// Ids of the images that were removed.
+    pub(crate) removed_images: Vec<String>,
+    /// Networks that exist.
+    pub(crate) networks: BTreeSet<String>,
     /// Forbidden things that a step did.
     pub(crate) wrong: Vec<String>,
 }
@@ -131,6 +141,11 @@ impl Host {
                 self.objects.append(&mut self.sent);
                 let kept = (self.state.clone().unwrap(), self.manifests.clone());
                 self.releases.insert(number.parse().unwrap(), kept);
+                let line = |one: &Container| {
+                    format!("sha256:{} {} {} {}:1", one.image, one.project, one.service, one.service)
+                };
+                self.release_images
+                    .insert(number.parse().unwrap(), self.containers.iter().map(line).collect());
                 ok()
             }
             ["note"] => {
@@ -146,8 +161,9 @@ impl Host {
                 self.stage.clear();
                 let old = self.releases.len().saturating_sub(keep.parse().unwrap());
                 let old: Vec<u64> = self.releases.keys().copied().take(old).collect();
-                self.releases
-                    .retain(|number, _| !old.contains(number) || stay.contains(&&*number.to_string()));
+                let stays = |number: &u64| !old.contains(number) || stay.contains(&&*number.to_string());
+                self.releases.retain(|number, _| stays(number));
+                self.release_images.retain(|number, _| stays(number));
                 ok()
             }
             _ if self.has_no_docker => refused("sh: docker: not found"),
@@ -183,6 +199,71 @@ impl Host {
             ["docker", what @ ("stop" | "start"), ids @ ..] => {
                 for id in ids {
                     self.set_stopped(id, *what == "stop");
+                }
+                ok()
+            }
+            ["images"] => {
+                let lines = self.release_images.values().flatten();
+                (lines.map(|line| json!({"event": "image", "text": line})).collect(), 0)
+            }
+            ["docker", "ps", "--all", "--quiet", "--no-trunc"] => {
+                let ids =
+                    self.containers.iter().map(|container| json!({"event": "output", "text": container.id}));
+                (ids.collect(), 0)
+            }
+            ["docker", "inspect", "--type", "container", "--format", "{{.Image}}", ids @ ..] => {
+                let of =
+                    |id: &&str| self.containers.iter().find(|container| container.id == **id).unwrap().image;
+                let lines =
+                    ids.iter().map(|id| json!({"event": "output", "text": format!("sha256:{}", of(id))}));
+                (
+                    lines
+                        .chain(self.other_image.iter().map(|id| json!({"event": "output", "text": id})))
+                        .collect(),
+                    0,
+                )
+            }
+            ["docker", "image", "inspect", "--format", format, ids @ ..] if format.contains("RepoTags") => {
+                let is_there = |id: &&&str| !self.removed_images.contains(&id.to_string());
+                let tags = |id: &str| self.image_tags.get(id).cloned().unwrap_or_default();
+                let lines = ids.iter().filter(is_there);
+                let lines = lines.map(
+                    |id| json!({"event": "output", "text": json!({"id": id, "tags": tags(id)}).to_string()}),
+                );
+                (lines.collect(), i32::from(!ids.iter().all(|id| is_there(&id))))
+            }
+            ["docker", "image", "rm", "--no-prune", _] if half => {
+                refused("Error response from daemon: conflict: unable to delete")
+            }
+            ["docker", "image", "rm", "--no-prune", id] => {
+                self.removed_images.push((*id).to_owned());
+                ok()
+            }
+            ["docker", "network", "inspect", "--format", format, names @ ..] => {
+                let there = names.iter().filter(|name| self.networks.contains(**name));
+                let shown = |name: &&str| match *format {
+                    "{{.Name}}" => (*name).to_owned(),
+                    _ => json!({"name": name}).to_string(),
+                };
+                let mut lines: Vec<_> =
+                    there.map(|name| json!({"event": "output", "text": shown(name)})).collect();
+                let missing = names.iter().filter(|name| !self.networks.contains(**name));
+                lines.extend(missing.map(
+                    |name| json!({"event": "output", "text": format!("Error: No such network: {name}")}),
+                ));
+                let is_all = names.iter().all(|name| self.networks.contains(*name));
+                (lines, i32::from(!is_all))
+            }
+            ["docker", "network", "create", .., name] => {
+                if half {
+                    return refused(
+                        "Error response from daemon: Pool overlaps with other one on this address space",
+                    );
+                }
+                if !self.networks.insert((*name).to_owned()) {
+                    return refused(&format!(
+                        "Error response from daemon: network with name {name} already exists"
+                    ));
                 }
                 ok()
             }

@@ -6,8 +6,16 @@ use ghdeploy::outcome::{ActionResult, ProjectResult};
 use crate::bench::{Ask, Projects};
 use crate::host::Host;
 
-const FILES_ONLY: Ask =
-    Ask { force: false, prune: false, no_restart: true, login: None, back_to: None, faults: [None, None] };
+const FILES_ONLY: Ask = Ask {
+    force: false,
+    prune: false,
+    no_restart: true,
+    login: None,
+    prune_images: false,
+    network: None,
+    back_to: None,
+    faults: [None, None],
+};
 
 fn repo() -> Projects {
     Projects::new(&[

@@ -51,7 +51,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     pull) take "$3" || continue; job pull "$1" "$2"; value= ;;
     heartbeat) answer 0 ;;
     remove) job remove_service "$@" ;;
-    releases) releases; answer 0 ;;
+    releases | images) "$command"; answer 0 ;;
     snapshot) [ -f "$data/releases/$1/state.json" ] || { answer 1; continue; }
       snapshot "$1"; answer 0 ;;
     content) take "$2" || continue

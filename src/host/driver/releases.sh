@@ -32,8 +32,8 @@ release() (
     [ ! -e "$file" ] || link "$data/manifest"/* "$new/manifest" || exit 1
     break
   done
-  # The id of the image that each service runs: its name may mean another image later.
-  ids=$(docker ps -q --filter "label=$label.oneoff=False" 2>/dev/null)
+  # The id of the image that each service runs or ran to its end: its name may mean another image later.
+  ids=$(docker ps -aq --filter "label=$label.oneoff=False" 2>/dev/null)
   format="{{.Image}} {{index .Config.Labels \"$label.project\"}} {{index .Config.Labels \"$label.service\"}}"
   # shellcheck disable=SC2086 # a list of ids
   [ -z "$ids" ] || inspect "$format {{.Config.Image}}" $ids >"$new/images" 2>/dev/null || :
@@ -99,6 +99,12 @@ releases() {
   for file in "$data/releases"/*/state.json; do
     [ ! -f "$file" ] || { file=${file%/*}; print "${file##*/}"; }
   done | sed '/[^0-9]/d' | report kept
+  set -f
+}
+# images: reports what the containers ran when the kept releases were made.
+images() {
+  set +f
+  cat -- "$data/releases"/*/images 2>/dev/null | report image
   set -f
 }
 # snapshot NUMBER: reports what was deployed when that release was made.

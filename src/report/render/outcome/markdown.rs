@@ -48,6 +48,12 @@ fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize) -> io::Result<()> {
         messages(w, &project.problems)?;
         logs(w, project)?;
     }
+    for network in &host.networks {
+        writeln!(w, "- created network {}\n", code(network))?;
+    }
+    for image in &host.removed_images {
+        writeln!(w, "- removed image {}, which no kept release needs\n", code(image.short()))?;
+    }
     messages(w, &host.notes)?;
     if let Some(failure) = &host.failure {
         messages(w, &failure.diagnostics)?;

@@ -32,6 +32,18 @@ fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize, style: Style) -> io
         let needs_look = !shown.problems.is_empty() || shown.result != ProjectResult::Done;
         part(w, needs_look, &amounts, style, |w| project(w, shown, style))?;
     }
+    if !host.networks.is_empty() {
+        for network in &host.networks {
+            writeln!(w, "created network {}", name(network))?;
+        }
+        writeln!(w)?;
+    }
+    if !host.removed_images.is_empty() {
+        for image in &host.removed_images {
+            writeln!(w, "removed image {}, which no kept release needs", name(image.short()))?;
+        }
+        writeln!(w)?;
+    }
     if !host.notes.is_empty() {
         brief(w, &host.notes, "", style)?;
         writeln!(w)?;
@@ -96,11 +108,31 @@ fn state(w: &mut dyn Write, host: &HostOutcome, wanted: Option<&str>, style: Sty
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::ActionResult;
+    use crate::outcome::{ActionResult, RemovedImage};
     use crate::report::samples::{self, text_of};
 
     fn shown(hosts: Vec<HostOutcome>) -> String {
         text_of(|w| outcome(w, &samples::outcome_of(hosts), Style::default()))
+    }
+
+    #[test]
+    fn created_networks_and_removed_images_are_named() {
+        let image = |name: Option<&str>| RemovedImage {
+            id: format!("sha256:{}", "0123456789abcdef".repeat(4)),
+            name: name.map(str::to_owned),
+        };
+        let shown = shown(vec![HostOutcome {
+            networks: vec!["proxy".to_owned()],
+            removed_images: vec![image(Some("app:1")), image(None)],
+            ..samples::successful()
+        }]);
+        for line in [
+            "created network proxy\n",
+            "removed image app:1, which no kept release needs\n",
+            "removed image 0123456789ab, which no kept release needs\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
     }
 
     #[test]

@@ -60,6 +60,9 @@ fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, shown_details: Details
     for project in &shown {
         messages(w, &project.problems)?;
     }
+    for network in &host.networks {
+        writeln!(w, "- would create network {}, which the host lacks\n", code(network))?;
+    }
     messages(w, &host.notes)?;
     if !shown.is_empty() && shown_details == Details::Folded {
         unfold(w, "Files and reasons", None)?;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::plan::{FileChange, HostPlan, Plan, ProjectChange, ProjectPlan};
 use crate::report::diagnostic::brief;
+use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 
@@ -33,6 +34,12 @@ fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, style: Style) -> io::R
     if !unread.is_empty() {
         writeln!(w, "{}", style.ink(Ink::Faint, "shared files that no project reads"))?;
         files(w, &unread, style)?;
+        writeln!(w)?;
+    }
+    if !host.networks.is_empty() {
+        for network in &host.networks {
+            writeln!(w, "would create network {}, which the host lacks", name(network))?;
+        }
         writeln!(w)?;
     }
     if !host.notes.is_empty() {
@@ -103,6 +110,15 @@ mod tests {
 
         3 projects change: 17 files, 2 up, 1 restart, 1 signal, 1 exec, 1 removed; 2 unchanged
         ");
+    }
+
+    #[test]
+    fn networks_that_would_be_created_are_named() {
+        let mut host = samples::host("web", vec![]);
+        host.networks = vec!["proxy".to_owned(), "a\x1b[2Jb".to_owned()];
+        let shown = shown(&samples::plan_of(vec![host]));
+        assert!(shown.contains("would create network proxy, which the host lacks\n"), "{shown}");
+        assert!(!shown.contains('\x1b'), "{shown}");
     }
 
     #[test]

@@ -133,9 +133,8 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         Some(run) if args.command.needs_host() => secrets::refuse_empty(&args, read_config(&args), run)?,
         _ => read_config(&args)?,
     };
-    let named = [&config.notify.slack, &config.notify.webhook];
-    let named = named.into_iter().flatten().chain(registries::variables(&config));
-    note_secret_variables(named.cloned().collect());
+    let named = config.notify.variables().into_iter().chain(registries::variables(&config).cloned());
+    note_secret_variables(named.collect());
     let format = args.format();
     let progress = match (args.quiet, std::io::stderr().is_terminal()) {
         (true, _) => Progress::Quiet,

@@ -8,6 +8,7 @@ pub mod compose_files;
 pub mod globs;
 pub mod layout;
 mod locate;
+pub mod notify;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use address::{HostAddress, HostRoot};
 use compose_files::ComposeFiles;
 use globs::ProjectGlobs;
 use locate::{KeyStep, locate};
+use notify::Notify;
 use raw::{Raw, RawCompose, RawHost, RawNetwork, RawRegistry, Scalar, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
@@ -206,17 +208,6 @@ impl Default for GateConfig {
     }
 }
 
-/// Destinations of notifications.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notify {
-    /// Name of the environment variable that holds the URL of a Slack webhook.
-    pub slack: Option<String>,
-    /// Name of the environment variable that holds the URL of another webhook.
-    pub webhook: Option<String>,
-    /// Whether the start of a deploy is notified too.
-    pub start: bool,
-}
-
 /// Reports to GitHub from a workflow run that has a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GitHub {
@@ -308,11 +299,7 @@ impl ConfigReader<'_> {
             branch: raw.build.branch.and_then(|branch| self.branch(branch)),
             registries: self.registries(raw.registries.0),
             networks: self.networks(raw.networks.0),
-            notify: Notify {
-                slack: raw.notify.slack.and_then(|name| self.variable(&["notify", "slack"], name.0)),
-                webhook: raw.notify.webhook.and_then(|name| self.variable(&["notify", "webhook"], name.0)),
-                start: raw.notify.start,
-            },
+            notify: self.notify(raw.notify),
             github: GitHub {
                 deployments: raw.github.deployments.unwrap_or(default.github.deployments),
                 statuses: raw.github.statuses.unwrap_or(default.github.statuses),

@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::base::diagnostic::{Diagnostic, Location, nearest};
@@ -82,11 +83,105 @@ pub(super) struct RawGate {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a mapping with `slack`, `webhook` and `start`")]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a mapping with `slack`, `discord`, `telegram`, `ntfy`, `gatus`, `webhook` and `start`"
+)]
 pub(super) struct RawNotify {
     pub(super) slack: Option<VariableName>,
+    pub(super) discord: Option<VariableName>,
+    pub(super) telegram: Option<RawTelegram>,
+    pub(super) ntfy: Option<RawNtfy>,
+    pub(super) gatus: Option<RawGatus>,
     pub(super) webhook: Option<VariableName>,
     pub(super) start: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `token`, `chat` and `api`")]
+pub(super) struct RawTelegram {
+    pub(super) token: VariableName,
+    pub(super) chat: Chat,
+    pub(super) api: Option<VariableName>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `url` and `token`")]
+pub(super) struct RawGatus {
+    pub(super) url: VariableName,
+    pub(super) token: VariableName,
+}
+
+/// The variable of the address alone, or with that of a token.
+#[derive(Debug)]
+pub(super) struct RawNtfy {
+    pub(super) url: VariableName,
+    pub(super) token: Option<VariableName>,
+}
+
+impl<'de> Deserialize<'de> for RawNtfy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, expecting = "a mapping with `url` and `token`")]
+        struct Both {
+            url: VariableName,
+            token: Option<VariableName>,
+        }
+
+        struct NtfyVisitor;
+
+        impl<'de> Visitor<'de> for NtfyVisitor {
+            type Value = RawNtfy;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an environment variable, or a mapping with `url` and `token`")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<RawNtfy, E> {
+                Ok(RawNtfy { url: VariableName(text.to_owned()), token: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawNtfy, A::Error> {
+                let Both { url, token } = Both::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(RawNtfy { url, token })
+            }
+        }
+
+        deserializer.deserialize_any(NtfyVisitor)
+    }
+}
+
+/// A chat: its number, or a text.
+#[derive(Debug)]
+pub(super) struct Chat(pub(super) String);
+
+impl<'de> Deserialize<'de> for Chat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ChatVisitor;
+
+        impl Visitor<'_> for ChatVisitor {
+            type Value = Chat;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the number of a chat, @name or the name of an environment variable")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Chat, E> {
+                Ok(Chat(text.to_owned()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Chat, E> {
+                Ok(Chat(number.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Chat, E> {
+                Ok(Chat(number.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(ChatVisitor)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

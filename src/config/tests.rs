@@ -1,5 +1,6 @@
 //! Valid and invalid `ghdeploy.yml` files.
 
+use super::notify::TelegramChat;
 use super::*;
 
 fn problems(text: &str) -> String {
@@ -229,6 +230,50 @@ fn a_secret_in_place_of_a_variable_name_is_not_repeated() {
         let text = format!("notify: {{slack: {value}}}\n");
         assert!(!problems(&text).contains("secret"), "{}", problems(&text));
     }
+}
+
+#[test]
+fn channels_name_the_variables_of_their_addresses_and_tokens() {
+    let notify = |text: &str| Config::from_yaml(text, "ghdeploy.yml").unwrap().notify;
+    let all = notify(
+        "notify: {discord: D, ntfy: {url: N, token: NT}, gatus: {url: G, token: GT}, telegram: {token: T, chat: C, api: A}}\n",
+    );
+    assert_eq!(all.variables(), ["D", "T", "A", "C", "N", "NT", "G", "GT"]);
+    let some = notify("notify: {ntfy: NTFY_URL, telegram: {token: T, chat: -1001234567890}}\n");
+    assert_eq!(some.variables(), ["T", "NTFY_URL"]);
+    assert_eq!(some.telegram.unwrap().chat, TelegramChat::Id("-1001234567890".to_owned()));
+    let named = notify("notify: {telegram: {token: T, chat: '@deploys'}}\n").telegram.unwrap();
+    assert_eq!(named.chat, TelegramChat::Id("@deploys".to_owned()));
+    insta::assert_snapshot!(
+        [
+            "notify: {discrod: D}\n",
+            "notify: {discord: https://secret}\n",
+            "notify: {telegram: T}\n",
+            "notify: {telegram: {token: T}}\n",
+            "notify: {telegram: {token: '123:secret', chat: 'secret chat'}}\n",
+            "notify: {ntfy: {url: 'https://secret', token: tk-secret}}\n",
+            "notify: {ntfy: https://secret}\n",
+            "notify: {ntfy: [secret]}\n",
+            "notify: {ntfy: {topic: secret}}\n",
+            "notify: {gatus: {url: G}}\n",
+        ]
+        .map(problems)
+        .concat(),
+        @r#"
+        ghdeploy.yml:1:10: notify: unknown key `discrod` [did you mean `discord`?]
+        ghdeploy.yml:1:19: notify.discord: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:20: notify.telegram: invalid type: text "T", expected a mapping with `token`, `chat` and `api`
+        ghdeploy.yml:1:20: notify.telegram: missing key `chat`
+        ghdeploy.yml:1:28: notify.telegram.token: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:48: notify.telegram.chat: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:22: notify.ntfy.url: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:47: notify.ntfy.token: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:16: notify.ntfy: expected the name of an environment variable, never its value
+        ghdeploy.yml:1:16: notify.ntfy: invalid type: list, expected the name of an environment variable, or a mapping with `url` and `token`
+        ghdeploy.yml:1:17: notify.ntfy: unknown key `topic` [known keys: url, token]
+        ghdeploy.yml:1:17: notify.gatus: missing key `token`
+        "#
+    );
 }
 
 #[test]

@@ -1,10 +1,16 @@
-//! Notifies others of a deploy while it runs: GitHub's deployments and statuses, Slack, a webhook.
+//! Notifies others of a deploy while it runs: GitHub's deployments and statuses, chats, Gatus, a webhook.
 //!
 //! Owns when a notification is sent and where. [`crate::report::notification`] owns the texts. A notification
 //! never holds a deploy up and never makes one fail: what could not be sent becomes a note for the user.
 
+mod address;
+mod chat;
+mod discord;
+mod gatus;
 mod github;
+mod ntfy;
 mod slack;
+mod telegram;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -22,8 +28,10 @@ use crate::outcome::Outcome;
 use crate::outcome::event::{Event, Observer};
 use crate::report::notification::RunDetails;
 
+use self::address::Variables;
+use self::chat::{Chat, Form, Room};
+use self::gatus::Gatus;
 use self::github::GitHubChannel;
-use self::slack::Slack;
 use self::webhook::Webhook;
 
 /// The longest time that the end of a deploy waits for notifications.
@@ -32,8 +40,8 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 /// The configuration of all notifications of one run.
 #[derive(Debug)]
 pub struct NotifierSettings<'a> {
-    /// The webhooks, and whether the start of a deploy is news.
-    pub notify: &'a config::Notify,
+    /// The channels, and whether the start of a deploy is news.
+    pub notify: &'a config::notify::Notify,
     /// Which records GitHub gets.
     pub github: config::GitHub,
     /// The address at which people see what runs on a host, by host.
@@ -122,26 +130,52 @@ impl Notifier {
 /// The channels that are configured, with warnings about those that cannot be used.
 fn channels(settings: NotifierSettings<'_>) -> (Vec<Box<dyn Channel>>, Vec<Diagnostic>) {
     let NotifierSettings { notify, github, urls, workflow, details } = settings;
-    let mut channels: Vec<Box<dyn Channel>> = Vec::new();
-    let mut warnings = Vec::new();
-    match GitHubChannel::new(workflow, github, urls) {
-        Ok(Some(github)) => channels.push(Box::new(github)),
-        Ok(None) => {}
-        Err(warning) => warnings.push(warning),
-    }
-    match webhook::address("Slack", notify.slack.as_deref(), workflow) {
-        Ok(Some(address)) => {
-            channels.push(Box::new(Slack { address, details: details.clone(), start: notify.start }));
+    let of = |kind| Variables { kind, workflow };
+    let chat = |form: Form, room: Room| {
+        boxed(Some(Chat { room, form, details: details.clone(), start: notify.start }))
+    };
+    let plain = |kind, variable: &Option<String>, form| {
+        let address = of(kind).address(variable.as_deref())?;
+        Ok(address.and_then(|address| chat(form, Room { address, also: Vec::new() })))
+    };
+    let telegram = || match &notify.telegram {
+        Some(telegram) => telegram::room(telegram, of("Telegram")),
+        None => Ok(None),
+    };
+    let ntfy = || match &notify.ntfy {
+        Some(ntfy) => ntfy::topic(ntfy, of("ntfy")),
+        None => Ok(None),
+    };
+    let gatus = || match &notify.gatus {
+        Some(gatus) => Gatus::new(gatus, of("Gatus"), details.clone()),
+        None => Ok(None),
+    };
+    let webhook = || {
+        let address = of("webhook").address(notify.webhook.as_deref())?;
+        let details = details.clone();
+        Ok(address.and_then(|address| boxed(Some(Webhook { address, details, start: notify.start }))))
+    };
+    let found: [Result<Option<Box<dyn Channel>>, Diagnostic>; 7] = [
+        GitHubChannel::new(workflow, github, urls).map(boxed),
+        plain("Slack", &notify.slack, slack::FORM),
+        plain("Discord", &notify.discord, discord::FORM),
+        telegram().map(|room| room.and_then(|room| chat(telegram::FORM, room))),
+        ntfy().map(|topic| topic.and_then(|topic| chat(ntfy::FORM, topic))),
+        gatus().map(boxed),
+        webhook(),
+    ];
+    let (mut channels, mut warnings) = (Vec::new(), Vec::new());
+    for channel in found {
+        match channel {
+            Ok(channel) => channels.extend(channel),
+            Err(warning) => warnings.push(warning),
         }
-        Ok(None) => {}
-        Err(warning) => warnings.push(warning),
-    }
-    match webhook::address("webhook", notify.webhook.as_deref(), workflow) {
-        Ok(Some(address)) => channels.push(Box::new(Webhook { address, details, start: notify.start })),
-        Ok(None) => {}
-        Err(warning) => warnings.push(warning),
     }
     (channels, warnings)
+}
+
+fn boxed<C: Channel + 'static>(channel: Option<C>) -> Option<Box<dyn Channel>> {
+    Some(Box::new(channel?))
 }
 
 /// Whether people want to know of an outcome: it failed, or something changed.

@@ -11,6 +11,7 @@ mod ages;
 #[path = "../support/bed/mod.rs"]
 mod bed;
 mod builds;
+mod chats;
 mod comments;
 mod conditions;
 mod conflicts;

@@ -86,3 +86,61 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let (edits, candidate) = known.iter().map(|candidate| (edits(candidate), *candidate)).min()?;
     (edits <= (candidate.len() / 3).max(1)).then_some(candidate)
 }
+
+/// Number of known words that advice lists.
+const MAX_LISTED: usize = 20;
+
+/// Advice on a name that is not among those that are known: the nearest ones, or else all of them. `noun` is what
+/// they are called, in the plural.
+#[must_use]
+pub(crate) fn suggestion(word: &str, noun: &str, known: &[&str]) -> String {
+    fn last(name: &str) -> &str {
+        name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+    }
+    // People write the path of a folder, or leave out the folder that a project is in.
+    let mut near: Vec<&str> = known.iter().copied().filter(|name| last(name) == last(word)).collect();
+    near.extend(nearest(word, known).or_else(|| nearest(last(word), known)));
+    if near.is_empty() && word.len() > 2 {
+        let lower = word.to_lowercase();
+        near.extend(known.iter().filter(|name| name.to_lowercase().contains(&lower)).take(3));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    near.retain(|name| seen.insert(*name));
+    match near.as_slice() {
+        [] if known.is_empty() => format!("there are no {noun}"),
+        [] => {
+            let more = match known.len().saturating_sub(MAX_LISTED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let listed = known.iter().take(MAX_LISTED).copied().collect::<Vec<_>>().join(", ");
+            format!("the {noun} are: {listed}{more}")
+        }
+        near => {
+            let quoted: Vec<String> = near.iter().take(3).map(|name| format!("`{name}`")).collect();
+            format!("did you mean {}?", quoted.join(" or "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_is_answered_with_the_nearest_ones() {
+        let known = ["blog", "mail", "web/shop", "old/shop"];
+        let advice = |word| suggestion(word, "projects", &known);
+        assert_eq!(advice("bolg"), "did you mean `blog`?");
+        assert_eq!(advice("Blog"), "did you mean `blog`?");
+        assert_eq!(advice("services/blog/"), "did you mean `blog`?");
+        assert_eq!(advice("services/bolg"), "did you mean `blog`?");
+        assert_eq!(advice("shop"), "did you mean `web/shop` or `old/shop`?");
+        assert_eq!(advice("hop"), "did you mean `web/shop` or `old/shop`?");
+        assert_eq!(advice("x"), "the projects are: blog, mail, web/shop, old/shop");
+        assert_eq!(suggestion("x", "projects", &[]), "there are no projects");
+        let many: Vec<String> = (0..30).map(|number| format!("project-{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(suggestion("x", "projects", &many).ends_with("project-19 and 10 more"));
+    }
+}

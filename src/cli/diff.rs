@@ -23,12 +23,14 @@ pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
     let hosts = join_all(targets.iter().map(|target| async {
         let found = context.look(target, async |session, transport| comparison.run(session, transport).await);
         let (files, problems) = match found.await {
+            Err(error) if error.exit == Exit::Usage => return Err(error),
             Ok(files) => (files, Vec::new()),
             Err(error) => (Vec::new(), error.diagnostics),
         };
-        HostDiff { name: target.name.clone(), files, problems }
+        Ok(HostDiff { name: target.name.clone(), files, problems })
     }));
-    let diff = DiffReport { hosts: hosts.await };
+    // An error in the command line is no problem of a host.
+    let diff = DiffReport { hosts: hosts.await.into_iter().collect::<Result<_>>()? };
     context.print(|out| render(&diff, context.format, out, context.style))?;
     Ok(if diff.hosts.iter().any(|host| !host.problems.is_empty()) {
         Exit::Unreachable

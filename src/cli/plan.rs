@@ -9,7 +9,7 @@ use super::context::selection;
 use super::publish::Shown;
 use crate::base::commit::short;
 use crate::base::diagnostic::Diagnostic;
-use crate::base::error::{Error, Exit, Result};
+use crate::base::error::{Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
@@ -63,7 +63,7 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
     let (head, base) = trees(repository, args.head(), base.as_deref(), layout, rules)?;
     let shown = |path: &RootPath| crate::compose::Files::shown(&head, path);
     let mut hosts = Vec::new();
-    let mut any = selection.is_none();
+    let mut known = BTreeSet::new();
     for target in context.targets_or_any()? {
         let cache = ProjectCache::default();
         let read = |tree: &dyn Snapshot| {
@@ -90,11 +90,14 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         host.notes.extend(plan::left_to_hosts(&work, &head, &target.root));
         host.notes.extend(moved_submodules(&head, base.as_ref()));
         host.notes.extend(note.clone());
-        any |= !host.projects.is_empty();
         hosts.push(host);
+        let dirs = tree::project_dirs(&tree::OnHost::new(&head).compose(&target.compose), layout)?;
+        known.extend(dirs.into_iter().map(|dir| dir.name));
+        let names = wanted.projects.iter().map(|project| &project.name).chain(deployed.state.projects.keys());
+        known.extend(names.cloned());
     }
-    if !any {
-        return Err(Error::usage("--project matches no project"));
+    if let Some(selection) = &selection {
+        selection.refuse_unknown(&known.iter().map(String::as_str).collect())?;
     }
     let commit = |tree: &dyn Snapshot| tree.commit().map(str::to_owned);
     let base = base.as_ref().and_then(|base| commit(base));

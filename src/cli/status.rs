@@ -17,9 +17,13 @@ pub(super) async fn run(context: &Context, args: &StatusArgs) -> Result<Exit> {
         let found = context.look(target, async |session, transport| {
             status(session, &worktree, selection.as_ref(), transport).await
         });
-        found.await.unwrap_or_else(|error| unknown(target, error))
+        match found.await {
+            Err(error) if error.exit == Exit::Usage => Err(error),
+            found => Ok(found.unwrap_or_else(|error| unknown(target, error))),
+        }
     }));
-    let status = Status { hosts: hosts.await };
+    // An error in the command line is no problem of a host.
+    let status = Status { hosts: hosts.await.into_iter().collect::<Result<_>>()? };
     context.print(|out| render(&status, context.format, out, context.style))?;
     Ok(if status.hosts.iter().any(|host| host.is_unknown) {
         Exit::Unreachable

@@ -55,6 +55,7 @@ impl Diff<'_> {
         let asked = wants(&wanted, selects);
         let question = HostOnlyQuestion::of(&wanted);
         let mut deployed = session.open_with_facts(&driver, Access::Read, &asked, &question).await?;
+        self.worktree.refuse_unknown(session.target, self.selection.as_ref(), &deployed).await?;
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
         probe_new(&driver, &wants(&wanted, selects), &mut deployed).await?;

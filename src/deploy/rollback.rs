@@ -82,6 +82,10 @@ impl Rollback {
         if let Some(damage) = past.damaged.first() {
             return Err(is_damaged(release, damage));
         }
+        if let Some(selection) = &self.selection {
+            let known = deployed.state.projects.keys().chain(past.state.projects.keys());
+            selection.refuse_unknown(&known.map(String::as_str).collect())?;
+        }
         let root = &session.target.root;
         let contents = Mutex::default();
         let mut wanted = kept(&driver, &past, root, &contents, None).await?.map_err(|path| is_lost(&path))?;
@@ -135,7 +139,11 @@ impl Rollback {
             };
             let selected: BTreeSet<u64> = selected.map(present).collect();
             match selected.into_iter().collect::<Vec<_>>().as_slice() {
-                [] => return Err(Error::usage("--project matches no project that is deployed")),
+                [] => {
+                    let known = state.projects.keys().map(String::as_str).collect();
+                    self.selection.as_ref().map_or(Ok(()), |globs| globs.refuse_unknown(&known))?;
+                    return Err(Error::usage("no project is deployed"));
+                }
                 [one] => *one,
                 _ => {
                     return Err(Error::usage("these projects were deployed in several releases")

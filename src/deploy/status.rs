@@ -44,6 +44,10 @@ pub async fn status(
     session.open(&driver, Access::Read).await?;
     let mut deployed = facts_with_containers(&driver, &BTreeMap::new()).await?;
     mend(&driver, &mut deployed).await?;
+    // Without a tree that can be read, the host's own projects are all that is known.
+    let names = worktree.project_names(session.target).await.unwrap_or_default();
+    let known = names.iter().chain(deployed.state.projects.keys()).map(String::as_str).collect();
+    selection.map_or(Ok(()), |selection| selection.refuse_unknown(&known))?;
     let wanted = wanted(session.target, worktree, &driver, &mut deployed).await;
     let mut problems = Vec::new();
     let mut seen = match &wanted {

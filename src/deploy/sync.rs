@@ -79,6 +79,7 @@ impl Sync<'_> {
         let access = session.access(wanted.commit.as_deref());
         let question = HostOnlyQuestion::of(&wanted);
         let mut deployed = session.open_with_facts(&driver, access, &asked, &question).await?;
+        self.worktree.refuse_unknown(session.target, self.selection.as_ref(), &deployed).await?;
         session.write_rebuilt_state(&driver, &deployed).await?;
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
@@ -113,8 +114,9 @@ impl Sync<'_> {
         deployed: &Deployed,
     ) -> Result<HostWork> {
         let wanted_names = wanted.projects.iter().map(|project| &project.name);
-        if !wanted_names.chain(deployed.state.projects.keys()).any(|name| self.selects(name)) {
-            return Err(self.nothing_to_run(session.target));
+        let has_any = wanted_names.chain(deployed.state.projects.keys()).next().is_some();
+        if !has_any {
+            return Err(nothing_to_run(session.target));
         }
         let selects = |name: &str| self.selects(name);
         let options = PlanOptions {
@@ -196,16 +198,6 @@ impl Sync<'_> {
         }
     }
 
-    fn nothing_to_run(&self, target: &Target) -> Error {
-        let error = match self.selection {
-            Some(_) => Error::usage("--project matches no project"),
-            None => Error::usage(format!("no project is to run on {}", target.name)),
-        };
-        error.help(
-            "`ghdeploy check` shows how many projects there are; `services` in ghdeploy.yml sets where they are",
-        )
-    }
-
     /// Refuses a commit that is older than the deployed one, and notes what is doubtful about its age.
     /// Returns the newest commit once the plan is carried out.
     fn judge_age(&self, wanted: &Wanted, deployed: &Deployed, work: &mut HostWork) -> Result<Option<Commit>> {
@@ -238,6 +230,12 @@ impl Sync<'_> {
             Age::Older(why) => Err(Error::invalid(vec![why])),
         }
     }
+}
+
+fn nothing_to_run(target: &Target) -> Error {
+    Error::usage(format!("no project is to run on {}", target.name)).help(
+        "`ghdeploy check` shows how many projects there are; `services` in ghdeploy.yml sets where they are",
+    )
 }
 
 /// The content of the files of a tree.

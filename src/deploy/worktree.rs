@@ -11,7 +11,9 @@ use super::repository::{OwnRepository, RunRepository};
 use crate::base::error::{Error, Result};
 use crate::compose::ProjectCache;
 use crate::config::FileRules;
+use crate::config::globs::ProjectGlobs;
 use crate::config::layout::Layout;
+use crate::state::deployed::Deployed;
 use crate::state::wanted::Wanted;
 use crate::tree;
 use crate::tree::disk::DiskTree;
@@ -85,6 +87,35 @@ impl Worktree {
 }
 
 impl Worktree {
+    /// The names of all projects, also of those that do not run on the host. A host may have further compose files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Worktree::wanted`].
+    pub async fn project_names(&self, target: &Target) -> Result<Vec<String>> {
+        let tree = self.tree().await?;
+        let dirs = tree::project_dirs(&OnHost::new(&*tree).compose(&target.compose), &self.layout)?;
+        Ok(dirs.into_iter().map(|dir| dir.name).collect())
+    }
+
+    /// Refuses a selection that names a project which neither the tree nor the host has. What runs on another host
+    /// is fine: there is nothing to do for it on this one.
+    ///
+    /// # Errors
+    ///
+    /// Each such name, with the nearest ones.
+    pub(super) async fn refuse_unknown(
+        &self,
+        target: &Target,
+        selection: Option<&ProjectGlobs>,
+        deployed: &Deployed,
+    ) -> Result<()> {
+        let Some(selection) = selection else { return Ok(()) };
+        let names = self.project_names(target).await?;
+        let known = names.iter().chain(deployed.state.projects.keys()).map(String::as_str);
+        selection.refuse_unknown(&known.collect())
+    }
+
     /// The repository around it.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ fn one_project_can_be_rolled_back_alone() {
     is_at(&bed, "two");
     assert_eq!(bed.on_host("blog/notes"), "new");
     bed.call(["status"]).run().exits(0);
-    bed.call(["rollback", "--project", "nobody"]).run().exits(2).prints("matches no project");
+    bed.call(["rollback", "--project", "nobody"]).run().exits(2).prints("`nobody` matches no project");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::host::facts::found;
 use crate::host::{Command, Reply};
-use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
+use crate::outcome::{ActionOutcome, ActionResult, ProjectOutcome, ProjectResult};
 use crate::plan::{ActionKind, MakesWay, ProjectChange, WayBack};
 use crate::state::deployed::{is_same, unit};
 
@@ -50,6 +50,8 @@ impl ProjectRun<'_> {
         for action in outcome.actions.iter_mut().filter(|action| action.action.kind == ActionKind::None) {
             action.result = ActionResult::Done;
         }
+        let left = plan.owed.iter().cloned();
+        outcome.actions.extend(left.map(|action| ActionOutcome { action, result: ActionResult::Owed }));
         outcome
     }
 

@@ -149,7 +149,8 @@ impl<'a> Records<'a> {
         }
         let json = {
             let mut state = self.state.lock().await;
-            if !is_owed || !work.plan.actions.iter().any(|action| action.kind != ActionKind::None) {
+            let mut left = work.plan.actions.iter().filter(|_| is_owed).chain(&work.plan.owed);
+            if !left.any(|action| action.kind != ActionKind::None) {
                 state.unsettled.remove(work.name());
             }
             state.projects.insert(work.name().to_owned(), project);

@@ -1,7 +1,9 @@
 //! Options and arguments. Each option also reads `GHDEPLOY_<OPTION>`. An empty variable counts as not given,
 //! because that is how an Action passes an input that is not set. [`super::secrets`] has the exceptions.
 
-use std::ffi::OsString;
+mod select;
+mod words;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
 use crate::host::credentials::GivenCredentials;
 use crate::report::Format;
+
+pub(super) use select::{NamedArgs, SelectArgs, lines};
+pub(super) use words::typed;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -101,7 +106,7 @@ pub(super) enum CommandArgs {
     /// Show how the content of files on the hosts differs from this tree
     Diff(DiffArgs),
     /// Show the releases of the hosts, and which of them you can roll back to
-    History,
+    History(HistoryArgs),
     /// Roll back to an earlier release with what the host has kept, without the repository
     Rollback(RollbackArgs),
     /// Show which services read a file, by which line, and what a change to it would do
@@ -123,7 +128,7 @@ impl CommandArgs {
 
     /// Whether it only shows something, so that a workflow run gets no outputs but the result.
     pub(super) fn only_shows(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Diff(_) | Self::History | Self::Explain(_) | Self::Doctor)
+        matches!(self, Self::Status(_) | Self::Diff(_) | Self::History(_) | Self::Explain(_) | Self::Doctor)
     }
 
     /// Whether it connects to hosts.
@@ -237,8 +242,10 @@ pub(super) struct SyncArgs {
     #[arg(long, env = "GHDEPLOY_DRY_RUN", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) named: NamedArgs,
+    #[command(flatten)]
     pub(super) select: SelectArgs,
-    /// Recreate every service of the projects, whether or not an action is owed
+    /// Recreate every service of the projects, or those that are named, whether or not an action is owed
     #[arg(long, env = "GHDEPLOY_FORCE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) force: bool,
     /// Sync files only, without Docker; the next sync does the restarts
@@ -286,6 +293,9 @@ pub(super) struct DiffArgs {
 /// Options of `rollback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
+    /// The same as --to
+    #[arg(value_name = "RELEASE", value_parser = release)]
+    release: Option<u64>,
     /// Roll back to this release; `previous` is the one before the deployed one [default: previous]
     #[arg(long, env = "GHDEPLOY_TO", hide_env = true, value_name = "RELEASE", value_parser = release)]
     to: Option<u64>,
@@ -306,18 +316,20 @@ pub(super) struct RollbackArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
+    pub(super) named: NamedArgs,
+    #[command(flatten)]
     pub(super) select: SelectArgs,
 }
 
-/// Selection of projects.
+/// Options of `history`.
 #[derive(Debug, clap::Args)]
-pub(super) struct SelectArgs {
-    /// Work on the projects that match; may be repeated, `!` excludes [default: all]
+pub(super) struct HistoryArgs {
+    /// Show the releases that changed one of these projects [default: all]
+    #[arg(value_name = "PROJECT")]
+    pub(super) names: Vec<String>,
+    /// The same; may be repeated, `!` excludes
     #[arg(long, env = "GHDEPLOY_PROJECT", hide_env = true, value_name = "GLOB", value_delimiter = ',')]
-    project: Vec<String>,
-    /// Exit with 10 when there is something to do, and for `status`, when a service that should run does not
-    #[arg(long, env = "GHDEPLOY_EXIT_CODE", hide_env = true, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
-    pub(super) exit_code: bool,
+    pub(super) project: Vec<String>,
 }
 
 /// Arguments of `explain`.
@@ -370,54 +382,14 @@ fn release(text: &str) -> std::result::Result<u64, String> {
     text.parse()
         .ok()
         .filter(|release| *release > 0)
-        .ok_or_else(|| "expected the number of a release; `ghdeploy history` lists them".to_owned())
+        .ok_or_else(|| {
+            "expected the number of a release, as `ghdeploy history` lists them; `--project` takes names of projects"
+                .to_owned()
+        })
 }
 
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(if text.is_empty() { "5m" } else { text })
-}
-
-/// The command line, followed by the options in GHDEPLOY_ARGS, quoted as in a shell: the action passes them
-/// that way.
-///
-/// # Errors
-///
-/// When a quote is not closed there.
-pub(super) fn typed() -> Result<Vec<OsString>> {
-    let mut typed: Vec<OsString> = std::env::args_os().collect();
-    if let Ok(more) = std::env::var("GHDEPLOY_ARGS") {
-        let more = words(&more).ok_or_else(|| {
-            Error::usage("GHDEPLOY_ARGS has a quote that is not closed")
-                .help("it is split into words the way a shell does; the action's input `args` goes there")
-        })?;
-        typed.extend(more.into_iter().map(OsString::from));
-    }
-    Ok(typed)
-}
-
-/// Splits a text into words the way a shell does, which first joins lines that end with a backslash.
-fn words(text: &str) -> Option<Vec<String>> {
-    let (mut joined, mut quote) = (String::new(), None);
-    // A text that was written in a browser has Windows line ends.
-    let text = text.replace("\r\n", "\n");
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match (c, quote) {
-            ('\\', None | Some('"')) => match rest.next() {
-                Some('\n') => {}
-                next => joined.extend(std::iter::once('\\').chain(next)),
-            },
-            ('\'' | '"', None) => {
-                quote = Some(c);
-                joined.push(c);
-            }
-            _ => {
-                quote = quote.filter(|quote| *quote != c);
-                joined.push(c);
-            }
-        }
-    }
-    shlex::split(&joined)
 }
 
 /// An option that was given and is not empty.
@@ -542,20 +514,21 @@ impl DiffArgs {
 
 impl RollbackArgs {
     /// The release to go back to.
-    pub(super) fn to(&self) -> Option<u64> {
-        self.to.filter(|release| *release > 0)
-    }
-}
-
-impl SelectArgs {
-    /// The globs for projects.
-    pub(super) fn projects(&self) -> Vec<&str> {
-        self.project
-            .iter()
-            .flat_map(|globs| globs.lines())
-            .map(str::trim)
-            .filter(|glob| !glob.is_empty())
-            .collect()
+    ///
+    /// # Errors
+    ///
+    /// When two different ones are given.
+    pub(super) fn to(&self) -> Result<Option<u64>> {
+        if let (Some(release), Some(to)) = (self.release, self.to)
+            && release != to
+            && to > 0
+        {
+            return Err(Error::usage(format!(
+                "release {release} is named, and --to or GHDEPLOY_TO says {to}"
+            ))
+            .help("name one of them"));
+        }
+        Ok(self.release.or(self.to).filter(|release| *release > 0))
     }
 }
 
@@ -619,22 +592,6 @@ mod tests {
     }
 
     #[test]
-    fn options_that_come_as_one_text_are_split_as_a_shell_would() {
-        assert_eq!(
-            words("--project 'a b' --force\n--prune").unwrap(),
-            ["--project", "a b", "--force", "--prune"]
-        );
-        assert_eq!(words("$(touch x) ; y").unwrap(), ["$(touch", "x)", ";", "y"]);
-        assert_eq!(words("--project 'a"), None);
-        assert_eq!(
-            words("--base x \\\n  --project\\\r\n wiki").unwrap(),
-            ["--base", "x", "--project", "wiki"]
-        );
-        assert_eq!(words("'a\\\nb' \"c\\\nd\" e\\\\ f\\'").unwrap(), ["a\\\nb", "cd", "e\\", "f'"]);
-        assert_eq!(words("--prune # a comment's\n--force").unwrap(), ["--prune", "--force"]);
-    }
-
-    #[test]
     fn options_may_stand_before_and_after_the_command() {
         let args = Args::try_parse_from([
             "ghdeploy",
@@ -650,7 +607,31 @@ mod tests {
         assert_eq!(args.hosts().collect::<Vec<_>>(), ["web"]);
         assert_eq!(args.root(), Some("/srv/x"));
         let CommandArgs::Sync(sync) = args.command else { panic!("another command") };
-        assert_eq!(sync.select.projects(), ["a", "b"]);
+        assert_eq!(sync.select.projects(&sync.named), ["a", "b"]);
         assert_eq!(sync.lock_wait, Duration::from_secs(300));
+    }
+    #[test]
+    fn projects_and_releases_may_stand_behind_the_command() {
+        let read =
+            |words: &[&str]| Args::try_parse_from(["ghdeploy"].iter().chain(words)).map(|args| args.command);
+        let CommandArgs::Sync(sync) = read(&["sync", "a", "--project", "b,c", "d/web", "!e"]).unwrap() else {
+            panic!("another command")
+        };
+        assert_eq!(sync.select.projects(&sync.named), ["b", "c", "a", "d/web", "!e"]);
+        let to = |words: &[&str]| {
+            let CommandArgs::Rollback(rollback) = read(words)? else { panic!("another command") };
+            Ok(rollback.to().map_err(|error| error.diagnostics[0].message.clone()))
+        };
+        let of = |words: &[&str]| to(words).map_err(|error: clap::Error| error.to_string());
+        assert_eq!(of(&["rollback", "41"]), Ok(Ok(Some(41))));
+        assert_eq!(of(&["rollback", "previous"]), Ok(Ok(None)));
+        assert_eq!(of(&["rollback", "41", "--to", "41", "--project", "a"]), Ok(Ok(Some(41))));
+        let two = "release 41 is named, and --to or GHDEPLOY_TO says 42";
+        assert_eq!(of(&["rollback", "41", "--to", "42"]), Ok(Err(two.to_owned())));
+        for words in [&["rollback", "abc"][..], &["rollback", "0"], &["rollback", "--to", "abc"]] {
+            let refused = of(words).unwrap_err();
+            assert!(refused.contains("expected the number of a release"), "{refused}");
+        }
+        assert!(of(&["rollback", "release", "41"]).is_err());
     }
 }

@@ -197,7 +197,7 @@ fn key(context: &Context, run: &WorkflowRun, args: &CommentArgs) -> String {
     let file = context.args.config().unwrap_or_else(|| super::context::CONFIG.into());
     let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
     let hosts = context.args.hosts().map(|host| format!(" host {host}"));
-    let projects = args.plan.select.projects().into_iter().map(|glob| format!(" project {glob}"));
+    let projects = args.plan.select.globs().into_iter().map(|glob| format!(" project {glob}"));
     std::iter::once(place.to_string_lossy().into_owned()).chain(hosts).chain(projects).collect()
 }
 

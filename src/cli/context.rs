@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::{Args, SelectArgs};
+use super::args::Args;
 use crate::apply::stop::Stop;
 use crate::base::error::{Error, Result};
 use crate::config::Config;
-use crate::config::globs::ProjectGlobs;
+use crate::config::selection::Selection;
 use crate::deploy::{Identity, RunOptions, RunRepository, Session, Target, Worktree, now};
 use crate::github;
 use crate::host::credentials::Credentials;
@@ -201,17 +201,16 @@ impl Context {
     }
 }
 
-/// The globs of `--project`; `None`: no project has to match.
+/// What `--project` and the names behind a command select; `None`: everything.
 ///
 /// # Errors
 ///
 /// When one is no glob.
-pub(super) fn selection(select: &SelectArgs) -> Result<Option<ProjectGlobs>> {
-    let globs = select.projects();
+pub(super) fn selection(globs: &[&str]) -> Result<Option<Selection>> {
     if globs.is_empty() {
         return Ok(None);
     }
-    ProjectGlobs::new(&globs).map(Some).map_err(|(_, why)| Error::usage(format!("--project: {why}")))
+    Selection::new(globs).map(Some).map_err(|(_, why)| Error::usage(format!("projects: {why}")))
 }
 
 /// Largest source of which a line is shown, in bytes.

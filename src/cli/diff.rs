@@ -14,7 +14,7 @@ pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<Exit> {
     let worktree = context.worktree();
     let comparison = Comparison {
         worktree: &worktree,
-        selection: selection(&args.select)?,
+        selection: selection(&args.select.globs())?,
         prune: context.config.prune,
         concerns: &|path| args.concerns(path),
     };

@@ -177,7 +177,7 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
         CommandArgs::Sync(options) => block_on(sync::run(&context, options)),
         CommandArgs::Status(options) => block_on(status::run(&context, options)),
         CommandArgs::Diff(options) => block_on(diff::run(&context, options)),
-        CommandArgs::History => block_on(history::run(&context)),
+        CommandArgs::History(args) => block_on(history::run(&context, args)),
         CommandArgs::Rollback(options) => block_on(rollback::run(&context, options)),
         CommandArgs::Doctor => block_on(doctor::run(&context)),
     }?;

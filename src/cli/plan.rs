@@ -15,6 +15,8 @@ use crate::compose::ProjectCache;
 use crate::compose::model::ProjectSettings;
 use crate::config::FileRules;
 use crate::config::layout::Layout;
+use crate::config::selection::{Known, Selected};
+use crate::deploy::known;
 use crate::plan::{self, Plan, PlanOptions, VERSION};
 use crate::state::deployed::Deployed;
 use crate::tree;
@@ -49,7 +51,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Plan> {
 ///
 /// As [`plan`].
 pub(super) fn plan_of_images(context: &Context, args: &PlanArgs) -> Result<Plan> {
-    if args.select.projects().is_empty() {
+    if args.select.globs().is_empty() {
         return plan(context, args);
     }
     let repository = Repository::open(&context.dir)?;
@@ -57,13 +59,13 @@ pub(super) fn plan_of_images(context: &Context, args: &PlanArgs) -> Result<Plan>
 }
 
 fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, base: Base) -> Result<Plan> {
-    let selection = selection(&args.select)?;
+    let selection = selection(&args.select.globs())?;
     let (layout, rules) = (&context.config.services, &context.config.sync);
     let Base { commit: base, note } = base;
     let (head, base) = trees(repository, args.head(), base.as_deref(), layout, rules)?;
     let shown = |path: &RootPath| crate::compose::Files::shown(&head, path);
     let mut hosts = Vec::new();
-    let mut known = BTreeSet::new();
+    let mut all = Known::default();
     for target in context.targets_or_any()? {
         let cache = ProjectCache::default();
         let read = |tree: &dyn Snapshot| {
@@ -83,21 +85,25 @@ fn plan_against(context: &Context, args: &PlanArgs, repository: &Repository, bas
         };
         // In a comparison of revisions nothing has drifted and nothing is in the way.
         deployed.state.commit = base.as_ref().and_then(|base| base.commit().map(str::to_owned));
-        let selects = |name: &str| selection.as_ref().is_none_or(|globs| globs.selects(name));
-        let options = PlanOptions { prune: context.config.prune, ..PlanOptions::new(&selects) };
+        let mut here = known(Some(&wanted), &deployed.state);
+        for dir in tree::project_dirs(&tree::OnHost::new(&head).compose(&target.compose), layout)? {
+            here.add_project(&dir.name);
+        }
+        all.add(&here);
+        let selected = selection.as_ref().map_or_else(Selected::default, |selection| selection.among(&here));
+        let selects = |name: &str| selected.selects(name);
+        let services = |name: &str| selected.services(name).cloned();
+        let options =
+            PlanOptions { prune: context.config.prune, services: &services, ..PlanOptions::new(&selects) };
         let work = plan::host(&target.name, &wanted, &deployed, &options, &shown);
         let mut host = work.plan();
         host.notes.extend(plan::left_to_hosts(&work, &head, &target.root));
         host.notes.extend(moved_submodules(&head, base.as_ref()));
         host.notes.extend(note.clone());
         hosts.push(host);
-        let dirs = tree::project_dirs(&tree::OnHost::new(&head).compose(&target.compose), layout)?;
-        known.extend(dirs.into_iter().map(|dir| dir.name));
-        let names = wanted.projects.iter().map(|project| &project.name).chain(deployed.state.projects.keys());
-        known.extend(names.cloned());
     }
     if let Some(selection) = &selection {
-        selection.refuse_unknown(&known.iter().map(String::as_str).collect())?;
+        selection.refuse_unknown(&all)?;
     }
     let commit = |tree: &dyn Snapshot| tree.commit().map(str::to_owned);
     let base = base.as_ref().and_then(|base| commit(base));

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
         return Err(Error::usage("a rollback works on one host: the releases of hosts differ")
             .help("name it with --host"));
     };
-    let rollback = Rollback { to: args.to(), selection: selection(&args.select)? };
+    let rollback = Rollback { to: args.to()?, selection: selection(&args.select.globs())? };
     let options = context.deploying(args.dry_run, args.no_restart, args.lock_wait);
     if !args.dry_run && !args.no_restart {
         context.refuse_empty_logins(&options.logins)?;

@@ -12,7 +12,7 @@ use crate::report::render;
 pub(super) async fn run(context: &Context, args: &StatusArgs) -> Result<Exit> {
     let targets = context.targets()?;
     let worktree = context.worktree();
-    let selection = selection(&args.select)?;
+    let selection = selection(&args.select.projects(&args.named))?;
     let hosts = join_all(targets.iter().map(|target| async {
         let found = context.look(target, async |session, transport| {
             status(session, &worktree, selection.as_ref(), transport).await

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     }
     let sync = Sync {
         worktree: &worktree,
-        selection: selection(&args.select)?,
+        selection: selection(&args.select.projects(&args.named))?,
         force: args.force,
         prune: args.prune || context.config.prune,
         adopt: args.adopt,

@@ -1,13 +1,8 @@
 //! Patterns that select projects.
 //!
-//! Owns the meaning of a host's `projects:` and of `--project`. Pure.
-
-use std::collections::BTreeSet;
+//! Owns the meaning of a host's `projects:`. Pure.
 
 use globset::{GlobBuilder, GlobMatcher};
-
-use crate::base::diagnostic::{Diagnostic, suggestion};
-use crate::base::error::{Error, Result as Outcome};
 
 /// Globs for names of projects; a leading `!` negates one.
 ///
@@ -59,33 +54,6 @@ impl ProjectGlobs {
         let last = self.patterns.iter().rev().find(|(_, glob)| glob.is_match(project));
         last.map_or(self.otherwise, |(wanted, _)| *wanted)
     }
-
-    /// Refuses names that none of the `known` projects has, and patterns that together select none of them.
-    ///
-    /// # Errors
-    ///
-    /// Each such name, with the nearest ones that exist.
-    pub fn refuse_unknown(&self, known: &BTreeSet<&str>) -> Outcome<()> {
-        let selects_any = known.iter().any(|name| self.selects(name));
-        let is_idle = |(wanted, glob): &&(bool, GlobMatcher)| {
-            let is_name = !glob.glob().glob().contains(['*', '?', '[', '{']);
-            *wanted && (is_name || !selects_any) && !known.iter().any(|name| glob.is_match(name))
-        };
-        let names: Vec<&str> = known.iter().copied().collect();
-        let problem = |(_, glob): &(bool, GlobMatcher)| {
-            let text = glob.glob().glob();
-            Diagnostic::error(format!("`{text}` matches no project"), None)
-                .help(suggestion(text, "projects", &names))
-        };
-        let problems: Vec<Diagnostic> = self.patterns.iter().filter(is_idle).map(problem).collect();
-        if !problems.is_empty() {
-            return Err(Error::invalid(problems));
-        }
-        if selects_any || self.patterns.is_empty() {
-            return Ok(());
-        }
-        Err(Error::usage("the patterns for projects leave none").help(suggestion("", "projects", &names)))
-    }
 }
 
 #[cfg(test)]
@@ -98,33 +66,6 @@ mod tests {
             .into_iter()
             .filter(|name| globs.selects(name))
             .collect()
-    }
-
-    #[test]
-    fn names_that_no_project_has_are_refused_with_the_nearest() {
-        let said = |patterns: &[&str]| {
-            let known = ["blog", "postgres", "web/shop"].into();
-            let refused = ProjectGlobs::new(patterns).unwrap().refuse_unknown(&known).err();
-            let problems = refused.map(|error| error.diagnostics).unwrap_or_default();
-            let said = |problem: Diagnostic| format!("{}: {}", problem.message, problem.help.unwrap());
-            problems.into_iter().map(said).collect::<Vec<_>>()
-        };
-        assert_eq!(said(&["blog", "web/*", "!postgres"]), [""; 0]);
-        assert_eq!(said(&["blog", "shop"]), ["`shop` matches no project: did you mean `web/shop`?"]);
-        assert_eq!(
-            said(&["bolg", "postgre"]),
-            [
-                "`bolg` matches no project: did you mean `blog`?",
-                "`postgre` matches no project: did you mean `postgres`?"
-            ]
-        );
-        assert_eq!(said(&["x*"]), ["`x*` matches no project: the projects are: blog, postgres, web/shop"]);
-        // A pattern may match nothing as long as another one does.
-        assert_eq!(said(&["x*", "blog"]), [""; 0]);
-        assert_eq!(
-            said(&["blog", "!blog"]),
-            ["the patterns for projects leave none: the projects are: blog, postgres, web/shop"]
-        );
     }
 
     #[test]

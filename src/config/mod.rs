@@ -10,6 +10,7 @@ pub mod layout;
 mod locate;
 pub mod notify;
 mod raw;
+pub mod selection;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 
 use super::host_only::settle;
 use super::session::wants;
+use super::worktree::known;
 use super::{Access, Session, Worktree};
 use crate::base::diff::{is_secret_name, unified};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::Files as _;
 use crate::compose::model::ReadMethod;
-use crate::config::globs::ProjectGlobs;
+use crate::config::selection::{Selected, Selection};
 use crate::host::Transport;
 use crate::host::facts::probe_new;
 use crate::host::releases::{KeptContent, contents};
 use crate::outcome::queries::FileDiff;
 use crate::plan::{self, FileChange, PlanOptions};
-use crate::state::deployed::Found;
+use crate::state::deployed::{Found, State};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 use crate::tree::disk::DiskTree;
@@ -29,7 +30,7 @@ pub struct Diff<'a> {
     /// The tree.
     pub worktree: &'a Worktree,
     /// The projects that take part; `None`: all.
-    pub selection: Option<ProjectGlobs>,
+    pub selection: Option<Selection>,
     /// Whether projects that have left the repository count.
     pub prune: bool,
     /// Whether a path of the repository was asked for.
@@ -50,14 +51,19 @@ impl Diff<'_> {
     /// When the host is not reached, or a file of the tree cannot be read.
     pub async fn run(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Vec<FileDiff>> {
         let (tree, wanted) = self.worktree.wanted(session.target).await?;
-        let selects = |name: &str| self.selection.as_ref().is_none_or(|globs| globs.selects(name));
         let driver = session.start(transport).await?;
-        let asked = wants(&wanted, selects);
+        let first = self.selection.as_ref();
+        let first =
+            first.map_or_else(Selected::default, |all| all.among(&known(Some(&wanted), &State::default())));
+        let asked = wants(&wanted, |name| first.selects(name));
         let question = HostOnlyQuestion::of(&wanted);
         let mut deployed = session.open_with_facts(&driver, Access::Read, &asked, &question).await?;
-        self.worktree.refuse_unknown(session.target, self.selection.as_ref(), &deployed).await?;
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
+        let selection = self.selection.as_ref();
+        let selected = self.worktree.selected(session.target, selection, &wanted, &deployed).await?;
+        selected.refuse_services("diff")?;
+        let selects = |name: &str| selected.selects(name);
         probe_new(&driver, &wants(&wanted, selects), &mut deployed).await?;
         let options = PlanOptions { prune: self.prune, ..PlanOptions::new(&selects) };
         let work = plan::host(&session.target.name, &wanted, &deployed, &options, &|path| tree.shown(path));

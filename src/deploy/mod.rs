@@ -23,3 +23,4 @@ pub use repository::RunRepository;
 pub use session::{Access, Identity, Prepared, Reached, RunOptions, Session, now};
 pub use target::Target;
 pub use worktree::Worktree;
+pub(crate) use worktree::known;

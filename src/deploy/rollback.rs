@@ -18,7 +18,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::compose::model::Service;
-use crate::config::globs::ProjectGlobs;
+use crate::config::selection::{Known, Selected, Selection};
 use crate::host::facts::{facts, facts_with_containers, host_only, probe_new};
 use crate::host::mend::mend;
 use crate::host::releases::{ReleaseImage, releases, snapshot};
@@ -28,7 +28,7 @@ use crate::plan::{
     self, Action, ActionKind, Cause, HostWork, Origin, PlanOptions, ProjectChange, ProjectWork, Reason,
 };
 use crate::state::container::Container;
-use crate::state::deployed::{Damage, Deployed, Held, ProjectState, SHARED, unit};
+use crate::state::deployed::{Damage, Deployed, Held, ProjectState, SHARED, State, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
 
@@ -38,7 +38,7 @@ pub struct Rollback {
     /// The release to go back to; `None`: the one before the deployed one.
     pub to: Option<u64>,
     /// The projects that go back; `None`: all.
-    pub selection: Option<ProjectGlobs>,
+    pub selection: Option<Selection>,
 }
 
 /// An image that a service ran in the release, while it runs another one of that name now.
@@ -82,10 +82,7 @@ impl Rollback {
         if let Some(damage) = past.damaged.first() {
             return Err(is_damaged(release, damage));
         }
-        if let Some(selection) = &self.selection {
-            let known = deployed.state.projects.keys().chain(past.state.projects.keys());
-            selection.refuse_unknown(&known.map(String::as_str).collect())?;
-        }
+        let selected = self.selected(&[&deployed.state, &past.state])?;
         let root = &session.target.root;
         let contents = Mutex::default();
         let mut wanted = kept(&driver, &past, root, &contents, None).await?.map_err(|path| is_lost(&path))?;
@@ -99,15 +96,15 @@ impl Rollback {
         };
         wanted = settle(&driver, &mut deployed, question, wanted, read).await?;
         deployed.elsewhere = elsewhere(&driver, root, &wanted, &deployed).await?;
-        let wants = wants(&wanted, |project| self.selects(project));
+        let wants = wants(&wanted, |project| selected.selects(project));
         probe_new(&driver, &wants, &mut deployed).await?;
         if self.selection.is_some() {
             // The host as a whole is not at that release then.
             wanted.commit.clone_from(&deployed.state.commit);
         }
-        let mut work = self.plan(&session.target.name, release, &wanted, &deployed, &past);
+        let mut work = self.plan(&session.target.name, release, &selected, &wanted, &deployed, &past);
         if !session.options.no_restart {
-            self.restore_images(&driver, release, &images, &mut work).await?;
+            self.restore_images(&driver, release, &images, &selected, &mut work).await?;
         }
         work.notes.extend(cut_off);
         session.plan_networks(&driver, &mut work).await?;
@@ -116,8 +113,17 @@ impl Rollback {
         Ok(Prepared { driver, deployed, work, newest: None, back_to, content: Arc::new(|_| None) })
     }
 
-    fn selects(&self, project: &str) -> bool {
-        self.selection.as_ref().is_none_or(|globs| globs.selects(project))
+    /// What the selection means, of the projects in these states.
+    fn selected(&self, states: &[&State]) -> Result<Selected> {
+        let Some(selection) = &self.selection else { return Ok(Selected::default()) };
+        let mut all = Known::default();
+        for (name, project) in states.iter().flat_map(|state| &state.projects) {
+            all.add_services(name, project.services.keys());
+        }
+        selection.refuse_unknown(&all)?;
+        let selected = selection.among(&all);
+        selected.refuse_services("rollback")?;
+        Ok(selected)
     }
 
     /// The release to go back to: the one that was asked for, or the last one before what is deployed of the
@@ -132,18 +138,15 @@ impl Rollback {
             // After a run that was cut off, the host is no longer what the last release has.
             state.cut_off.or(state.back_to).unwrap_or(state.release)
         } else {
-            let selected = state.projects.iter().filter(|(name, _)| self.selects(name));
+            let asked = self.selected(&[state])?;
+            let selected = state.projects.iter().filter(|(name, _)| asked.selects(name));
             let present = |(name, project): (&String, &ProjectState)| match state.unsettled.get(name) {
                 Some(unsettled) => unsettled.run,
                 None => project.back_to.unwrap_or(project.release),
             };
             let selected: BTreeSet<u64> = selected.map(present).collect();
             match selected.into_iter().collect::<Vec<_>>().as_slice() {
-                [] => {
-                    let known = state.projects.keys().map(String::as_str).collect();
-                    self.selection.as_ref().map_or(Ok(()), |globs| globs.refuse_unknown(&known))?;
-                    return Err(Error::usage("no project is deployed"));
-                }
+                [] => return Err(Error::usage("no project is deployed")),
                 [one] => *one,
                 _ => {
                     return Err(Error::usage("these projects were deployed in several releases")
@@ -161,11 +164,12 @@ impl Rollback {
         &self,
         host: &str,
         release: u64,
+        selected: &Selected,
         wanted: &Wanted,
         deployed: &Deployed,
         past: &Deployed,
     ) -> HostWork {
-        let selects = |name: &str| self.selects(name);
+        let selects = |name: &str| selected.selects(name);
         let options =
             PlanOptions { allow_held: true, origin: Origin::Release(release), ..PlanOptions::new(&selects) };
         let mut work = plan::host(host, wanted, deployed, &options, &|path| shown(past, deployed, path));
@@ -197,11 +201,12 @@ impl Rollback {
         driver: &Driver,
         release: u64,
         images: &[ReleaseImage],
+        selected: &Selected,
         work: &mut HostWork,
     ) -> Result<()> {
         let now = driver.call(&Command::Containers).await?.into_containers();
         let wanted: Vec<_> = work.projects.iter().filter_map(|project| project.wanted.clone()).collect();
-        let selected = wanted.iter().filter(|project| self.selects(&project.name));
+        let selected = wanted.iter().filter(|project| selected.selects(&project.name));
         let services = selected.flat_map(|project| {
             let services = project.model.services.iter().filter(|(_, service)| service.active);
             services.map(move |(name, service)| (project, name, service))

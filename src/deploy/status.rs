@@ -8,12 +8,13 @@ use tokio::sync::Mutex;
 use super::elsewhere::elsewhere;
 use super::host_only::{learn, settle};
 use super::kept::{kept, shown};
+use super::worktree::known;
 use super::{Access, Session, Target, Worktree};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::Files as _;
-use crate::config::globs::ProjectGlobs;
+use crate::config::selection::{Selected, Selection};
 use crate::host::facts::{facts_with_containers, host_only};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Transport};
@@ -29,7 +30,8 @@ use crate::state::wanted::{Wanted, WantedProject};
 use crate::tree::disk::DiskTree;
 use crate::tree::release::Contents;
 
-/// The status of a host. `selection` are the projects that are shown; `None`: all.
+/// The status of a host. `selection` are the projects and services that are shown; `None`:
+/// all.
 ///
 /// # Errors
 ///
@@ -37,24 +39,26 @@ use crate::tree::release::Contents;
 pub async fn status(
     session: &Session<'_>,
     worktree: &Worktree,
-    selection: Option<&ProjectGlobs>,
+    selection: Option<&Selection>,
     transport: &dyn Transport,
 ) -> Result<HostStatus> {
     let driver = session.start(transport).await?;
     session.open(&driver, Access::Read).await?;
     let mut deployed = facts_with_containers(&driver, &BTreeMap::new()).await?;
     mend(&driver, &mut deployed).await?;
-    // Without a tree that can be read, the host's own projects are all that is known.
-    let names = worktree.project_names(session.target).await.unwrap_or_default();
-    let known = names.iter().chain(deployed.state.projects.keys()).map(String::as_str).collect();
-    selection.map_or(Ok(()), |selection| selection.refuse_unknown(&known))?;
     let wanted = wanted(session.target, worktree, &driver, &mut deployed).await;
+    // Without a tree that can be read, the host's own projects are all that is known.
+    let mut known = known(wanted.as_ref().ok().map(|(_, wanted)| wanted), &deployed.state);
+    let names = worktree.project_names(session.target).await.unwrap_or_default();
+    names.iter().for_each(|name| known.add_project(name));
+    selection.map_or(Ok(()), |selection| selection.refuse_unknown(&known))?;
+    let asked = selection.map_or_else(Selected::default, |selection| selection.among(&known));
     let mut problems = Vec::new();
     let mut seen = match &wanted {
         Ok((tree, wanted)) => seen(session.target, tree, wanted, &deployed),
         Err(_) => BTreeMap::new(),
     };
-    let selects = |name: &String| selection.is_none_or(|globs| globs.selects(name));
+    let selects = |name: &String| asked.selects(name);
     let others = deployed.state.projects.keys().filter(|name| selects(name) && !seen.contains_key(*name));
     let others: BTreeSet<String> = others.cloned().collect();
     let untold = seen_on_host(session.target, &driver, &deployed, others, &mut seen).await?;
@@ -83,6 +87,7 @@ pub async fn status(
         let own: Vec<&ListedContainer> = listed
             .iter()
             .filter(|container| container.project == project.project && !container.is_oneoff)
+            .filter(|container| asked.selects_service(name, &container.service))
             .filter(|container| {
                 project.services.contains_key(&container.service)
                     || !state.projects.iter().any(|(other, recorded)| {
@@ -97,6 +102,10 @@ pub async fn status(
             Some(_) => services(project, seen, &own),
             None => Vec::new(),
         };
+        let is_asked = |service: &str| asked.selects_service(name, service);
+        let services = services.into_iter().filter(|service| is_asked(&service.service)).collect();
+        let owed = seen.map(|seen| seen.owed.clone()).unwrap_or_default();
+        let owed = owed.into_iter().filter(|owed| is_asked(&owed.service)).collect();
         ProjectStatus {
             name: name.clone(),
             path: if project.dir.is_root() { ".".to_owned() } else { project.dir.to_string() },
@@ -104,7 +113,7 @@ pub async fn status(
             commit: project.commit.clone(),
             left: project.held.as_ref().map(|held| held.release),
             drift: drift.map(ToString::to_string).collect(),
-            owed: seen.map(|seen| seen.owed.clone()).unwrap_or_default(),
+            owed,
             services,
             containers: containers(&own, &inspected),
         }

@@ -6,6 +6,7 @@ use super::elsewhere::elsewhere;
 use super::host_only::{learn, settle};
 use super::repository::{OwnRepository, RunRepository, judge};
 use super::session::wants;
+use super::worktree::known;
 use super::{Prepared, Reached, Session, Target, Worktree};
 use crate::apply::ContentSource;
 use crate::apply::stage::Source;
@@ -13,12 +14,12 @@ use crate::base::commit::hash;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Result};
 use crate::compose::Files as _;
-use crate::config::globs::ProjectGlobs;
+use crate::config::selection::{Selected, Selection};
 use crate::host::facts::{host_only, probe_new};
 use crate::host::{Driver, Transport};
 use crate::plan::age::{Age, Ages};
 use crate::plan::{self, HostWork, PlanOptions};
-use crate::state::deployed::{Commit, Deployed, ProjectState, unit};
+use crate::state::deployed::{Commit, Deployed, ProjectState, State, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::repository::{Kinship, RepositoryMarks};
 use crate::state::wanted::Wanted;
@@ -31,9 +32,9 @@ use crate::tree::{Snapshot as _, TreeFileKind};
 pub struct Sync<'a> {
     /// The tree.
     pub worktree: &'a Worktree,
-    /// The projects that take part; `None`: all.
-    pub selection: Option<ProjectGlobs>,
-    /// Recreate every service, whatever is owed.
+    /// The projects and services that take part; `None`: all.
+    pub selection: Option<Selection>,
+    /// Recreate every service that takes part, whatever is owed.
     pub force: bool,
     /// Take projects down that have left the repository.
     pub prune: bool,
@@ -75,22 +76,26 @@ impl Sync<'_> {
         );
         let ((tree, wanted), own) = (read?, own?);
         let driver = driver?;
-        let asked = wants(&wanted, |project| self.selects(project));
+        let first = self.selection.as_ref();
+        let first =
+            first.map_or_else(Selected::default, |all| all.among(&known(Some(&wanted), &State::default())));
+        let asked = wants(&wanted, |project| first.selects(project));
         let access = session.access(wanted.commit.as_deref());
         let question = HostOnlyQuestion::of(&wanted);
         let mut deployed = session.open_with_facts(&driver, access, &asked, &question).await?;
-        self.worktree.refuse_unknown(session.target, self.selection.as_ref(), &deployed).await?;
         session.write_rebuilt_state(&driver, &deployed).await?;
         let read = async |settings: &_| self.worktree.wanted_with(session.target, settings, &wanted).await;
         let wanted = settle(&driver, &mut deployed, question, wanted.clone(), read).await?;
-        probe_new(&driver, &wants(&wanted, |project| self.selects(project)), &mut deployed).await?;
-        self.learn_of_leaving(&driver, &wanted, &mut deployed).await?;
+        let selection = self.selection.as_ref();
+        let selected = self.worktree.selected(session.target, selection, &wanted, &deployed).await?;
+        probe_new(&driver, &wants(&wanted, |project| selected.selects(project)), &mut deployed).await?;
+        self.learn_of_leaving(&driver, &wanted, &selected, &mut deployed).await?;
         let cut_off = session.enter_cut_off(&driver, &mut deployed).await?;
         // Containers may run from another folder, the root may belong to another repository: either is said
         // before anything is planned.
         deployed.elsewhere = elsewhere(&driver, &session.target.root, &wanted, &deployed).await?;
-        let judged = self.judge_repository(session.target, &wanted, &deployed, &own)?;
-        let mut work = self.plan(session, &tree, &wanted, &deployed)?;
+        let judged = self.judge_repository(session.target, &wanted, &selected, &deployed, &own)?;
+        let mut work = self.plan(session, &tree, &wanted, &selected, &deployed)?;
         work.notes.extend(cut_off);
         self.record_repository(judged, &own, &deployed, &mut work);
         if !work.is_idle() {
@@ -102,15 +107,12 @@ impl Sync<'_> {
         Ok(Prepared { driver, deployed, work, newest, back_to: None, content: content(tree) })
     }
 
-    fn selects(&self, project: &str) -> bool {
-        self.selection.as_ref().is_none_or(|globs| globs.selects(project))
-    }
-
     fn plan(
         &self,
         session: &Session<'_>,
         tree: &DiskTree,
         wanted: &Wanted,
+        selected: &Selected,
         deployed: &Deployed,
     ) -> Result<HostWork> {
         let wanted_names = wanted.projects.iter().map(|project| &project.name);
@@ -118,8 +120,10 @@ impl Sync<'_> {
         if !has_any {
             return Err(nothing_to_run(session.target));
         }
-        let selects = |name: &str| self.selects(name);
+        let selects = |name: &str| selected.selects(name);
+        let services = |name: &str| selected.services(name).cloned();
         let options = PlanOptions {
+            services: &services,
             force: self.force,
             prune: self.prune,
             adopt: self.adopt,
@@ -135,11 +139,13 @@ impl Sync<'_> {
     fn leaving<'d>(
         &self,
         wanted: &Wanted,
+        selected: &Selected,
         deployed: &'d Deployed,
     ) -> impl Iterator<Item = (&'d str, &'d ProjectState)> {
         let is_wanted = |name: &str| wanted.projects.iter().any(|project| project.name == name);
         let all = deployed.state.projects.iter().map(|(name, state)| (name.as_str(), state));
-        all.filter(move |(name, _)| self.prune && self.selects(name) && !is_wanted(name))
+        let goes = |name: &str| selected.selects(name) && selected.services(name).is_none();
+        all.filter(move |(name, _)| self.prune && goes(name) && !is_wanted(name))
     }
 
     /// Asks for compose files that only the host has in the folders of projects that are taken down.
@@ -147,10 +153,11 @@ impl Sync<'_> {
         &self,
         driver: &Driver,
         wanted: &Wanted,
+        selected: &Selected,
         deployed: &mut Deployed,
     ) -> Result<()> {
         let mut question = HostOnlyQuestion::default();
-        for (name, state) in self.leaving(wanted, deployed) {
+        for (name, state) in self.leaving(wanted, selected, deployed) {
             if let Some(manifest) = deployed.manifests.get(&unit(name)) {
                 question.extend(HostOnlyQuestion::of_folder(&state.dir, manifest));
             }
@@ -166,6 +173,7 @@ impl Sync<'_> {
         &self,
         target: &Target,
         wanted: &Wanted,
+        selected: &Selected,
         deployed: &Deployed,
         own: &OwnRepository,
     ) -> Result<(Kinship, Option<Diagnostic>)> {
@@ -173,7 +181,7 @@ impl Sync<'_> {
             return Ok((Kinship::Same, None));
         }
         let kinship = own.kinship(deployed);
-        let leaving: Vec<&str> = self.leaving(wanted, deployed).map(|(name, _)| name).collect();
+        let leaving: Vec<&str> = self.leaving(wanted, selected, deployed).map(|(name, _)| name).collect();
         let owner = &deployed.state.repository;
         Ok((kinship, judge(kinship, &own.marks, owner, &target.root, &leaving)?))
     }

@@ -11,9 +11,9 @@ use super::repository::{OwnRepository, RunRepository};
 use crate::base::error::{Error, Result};
 use crate::compose::ProjectCache;
 use crate::config::FileRules;
-use crate::config::globs::ProjectGlobs;
 use crate::config::layout::Layout;
-use crate::state::deployed::Deployed;
+use crate::config::selection::{Known, Selected, Selection};
+use crate::state::deployed::{Deployed, State};
 use crate::state::wanted::Wanted;
 use crate::tree;
 use crate::tree::disk::DiskTree;
@@ -98,22 +98,24 @@ impl Worktree {
         Ok(dirs.into_iter().map(|dir| dir.name).collect())
     }
 
-    /// Refuses a selection that names a project which neither the tree nor the host has. What runs on another host
+    /// What a selection means on a host: of the projects that the tree or the host has. What runs on another host
     /// is fine: there is nothing to do for it on this one.
     ///
     /// # Errors
     ///
-    /// Each such name, with the nearest ones.
-    pub(super) async fn refuse_unknown(
+    /// Each name that nothing has, with the nearest ones.
+    pub(super) async fn selected(
         &self,
         target: &Target,
-        selection: Option<&ProjectGlobs>,
+        selection: Option<&Selection>,
+        wanted: &Wanted,
         deployed: &Deployed,
-    ) -> Result<()> {
-        let Some(selection) = selection else { return Ok(()) };
-        let names = self.project_names(target).await?;
-        let known = names.iter().chain(deployed.state.projects.keys()).map(String::as_str);
-        selection.refuse_unknown(&known.collect())
+    ) -> Result<Selected> {
+        let Some(selection) = selection else { return Ok(Selected::default()) };
+        let mut known = known(Some(wanted), &deployed.state);
+        self.project_names(target).await?.iter().for_each(|name| known.add_project(name));
+        selection.refuse_unknown(&known)?;
+        Ok(selection.among(&known))
     }
 
     /// The repository around it.
@@ -156,4 +158,22 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Sen
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::unforeseen(format!("failed to read the repository: {error}")))?
+}
+
+/// The projects that a tree wants or a host has. The services of one that cannot be read are unknown.
+pub(crate) fn known(wanted: Option<&Wanted>, state: &State) -> Known {
+    let mut known = Known::default();
+    for (name, project) in &state.projects {
+        known.add_services(name, project.services.keys());
+    }
+    for project in wanted.iter().flat_map(|wanted| &wanted.projects) {
+        match project.is_broken() {
+            true => known.add_project(&project.name),
+            false => known.add_services(&project.name, project.model.services.keys()),
+        }
+    }
+    for absent in wanted.iter().flat_map(|wanted| &wanted.absent) {
+        known.add_project(&absent.name);
+    }
+    known
 }

@@ -339,6 +339,9 @@ pub struct HostHistory {
     pub name: String,
     /// Its releases, the last one first.
     pub releases: Vec<PastRelease>,
+    /// Whether only those of some projects are listed.
+    #[serde(skip)]
+    pub is_selection: bool,
     /// Causes why they could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Diagnostic>,

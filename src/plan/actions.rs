@@ -37,8 +37,8 @@ pub(super) struct Actions<'a> {
     pub(super) outer: &'a [Outer],
     /// Containers that were started in another folder and are recreated.
     pub(super) elsewhere: Option<&'a Elsewhere>,
-    /// Whether every service is recreated, whatever is owed.
-    pub(super) force: bool,
+    /// Whether a service is recreated, whatever is owed.
+    pub(super) is_forced: &'a dyn Fn(&str) -> bool,
     /// Whether images that could be built on the host come from a registry.
     pub(super) pulls_builds: bool,
     /// Whether another folder with the same name of Compose's has this service: its containers are those of that one.
@@ -111,7 +111,7 @@ impl Actions<'_> {
             // The least action that suffices: a changed definition recreates the container anyway, a
             // recreated container has everything new, a restarted one needs no signal.
             let starts = owed.starts();
-            let recreates = owed.recreates(self.force);
+            let recreates = owed.recreates((self.is_forced)(name));
             let renewed = recreates || (!owed.up.is_empty() && owed.build.is_empty());
             push(ActionKind::Build, owed.build);
             if !recreates {
@@ -158,7 +158,7 @@ impl Actions<'_> {
             owed.up.push(reason);
             return owed;
         };
-        if self.force {
+        if (self.is_forced)(name) {
             owed.recreate.push(Reason::at(&service.at, Cause::Forced));
         }
         if recorded.scheme != wanted.scheme {
@@ -394,7 +394,7 @@ impl Actions<'_> {
                 let ShareOf::Service(other) = &share.of else { continue };
                 let Some(of) = owed.get(other.as_str()) else { continue };
                 let (recreates, ups, restarts) =
-                    (of.recreates(self.force), !of.up.is_empty(), !of.restart.is_empty());
+                    (of.recreates((self.is_forced)(other)), !of.up.is_empty(), !of.restart.is_empty());
                 let relation = match share.what {
                     SharedPart::Namespace => Relation::SharesNamespace,
                     SharedPart::Volumes => Relation::SharesVolumes,

@@ -10,6 +10,7 @@ use super::invalidate;
 use super::making_way;
 use super::options::PlanOptions;
 use super::order::{before, container_owner, order, place};
+use super::partial;
 use super::problems;
 use super::shared_files::{KeptFiles, shared_manifest};
 use super::standings::{remarks, standings};
@@ -48,12 +49,14 @@ pub fn host(
             || recorded.is_some_and(|recorded| wanted.lacks(&recorded.dir))
     };
     let is_gone = |name: &str| !is_wanted(name) && !lacks(name);
+    // A service of it is not all of it.
+    let is_whole = |name: &str| (options.selects)(name) && (options.services)(name).is_none();
     let gone: Vec<(&str, &ProjectState)> = deployed
         .state
         .projects
         .iter()
         .map(|(name, state)| (name.as_str(), state))
-        .filter(|(name, _)| is_gone(name) && (options.selects)(name))
+        .filter(|(name, _)| is_gone(name) && is_whole(name))
         .collect();
     let recorded = deployed.state.projects.keys().map(String::as_str);
     let absent = wanted.absent.iter().map(|project| project.name.as_str()).chain(recorded);
@@ -67,14 +70,14 @@ pub fn host(
         .state
         .projects
         .keys()
-        .filter(|name| !(is_wanted(name) || is_gone(name) && options.prune && (options.selects)(name)));
+        .filter(|name| !(is_wanted(name) || is_gone(name) && options.prune && is_whole(name)));
     let kept = kept.filter_map(|name| deployed.manifests.get(&unit(name)));
     let comes = selected.iter().map(|project| &project.manifest);
     let own: Vec<&Manifest> = kept.chain(stays).chain(comes).collect();
     // What a project on the host reads stays until it is taken down or deployed in another version.
     let stays = |name: &str| match wanted.projects.iter().find(|project| project.name == name) {
         Some(project) => !(options.selects)(name) || project.is_broken(),
-        None => !(is_gone(name) && options.prune && (options.selects)(name)),
+        None => !(is_gone(name) && options.prune && is_whole(name)),
     };
     let files = union(own.iter().copied().chain([&shared]));
     let readers = deployed.state.projects.iter().filter(|(name, _)| stays(name)).map(|(_, state)| state);
@@ -113,6 +116,8 @@ struct ProjectActions {
     /// What each service is to be started with.
     services: BTreeMap<String, ServiceState>,
     actions: Vec<Action>,
+    /// Those that stay owed.
+    later: Vec<Action>,
     recorded: Option<ProjectState>,
 }
 
@@ -170,10 +175,11 @@ impl Planner<'_> {
         {
             let name = project.name.as_str();
             let (own, needs_record) = own.remove(name).unwrap_or_default();
-            let ProjectActions { services, actions, recorded, standings } =
+            let ProjectActions { services, actions, later, recorded, standings } =
                 owed.remove(name).unwrap_or_default();
             notes.extend(remarks(project, &standings, &actions));
             notes.extend(self.inactive(project));
+            notes.extend(problems::left_owed(project, &later));
             let is_invalidated = recorded.as_ref() != self.deployed.state.projects.get(name);
             let shared = shared_changes.iter().filter(|file| project.reads(&file.at)).cloned();
             // What is not there of the commit is not removed, although its project is blocked anyway.
@@ -188,7 +194,7 @@ impl Planner<'_> {
                 notes.extend(project.notes.iter().cloned());
             }
             works.push(ProjectWork {
-                plan: self.project(project, &state, files, actions, after),
+                plan: ProjectPlan { owed: later, ..self.project(project, &state, files, actions, after) },
                 wanted: Some(Arc::clone(project)),
                 manifest: project.manifest.clone(),
                 needs_record,
@@ -336,7 +342,8 @@ impl Planner<'_> {
     fn actions(&self, project: &WantedProject, files: &[FileChange], outer: &[Outer]) -> ProjectActions {
         let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
         let standings = standings(project, recorded.as_ref(), &self.deployed.containers);
-        let services = self.states(project, recorded.as_ref(), &standings);
+        let mut services = self.states(project, recorded.as_ref(), &standings);
+        let asked = (self.options.services)(&project.name);
         if let Some(recorded) = &mut recorded {
             invalidate::drifted(project, recorded, files);
         }
@@ -345,7 +352,9 @@ impl Planner<'_> {
             Vec::new()
         } else {
             let (model, recorded) = (&project.model, recorded.as_ref());
-            let (force, pulls_builds) = (self.options.force, self.options.require_tested);
+            let takes_part = |name: &str| asked.as_ref().is_none_or(|asked| asked.contains(name));
+            let is_forced = &|name: &str| self.options.force && takes_part(name);
+            let pulls_builds = self.options.require_tested;
             let rivals = &self.rivals(project);
             let (wanted, shown, standings) = (&services, self.shown, &standings);
             let elsewhere = self.deployed.elsewhere.get(&project.name).filter(|_| self.options.take_over);
@@ -366,7 +375,7 @@ impl Planner<'_> {
                 elsewhere,
                 standings,
                 outer,
-                force,
+                is_forced,
                 pulls_builds,
                 was_folder,
                 is_elsewhere,
@@ -374,7 +383,12 @@ impl Planner<'_> {
             }
             .list()
         };
-        ProjectActions { services, actions, recorded, standings }
+        let (actions, later) = match &asked {
+            Some(asked) => partial::split(actions, asked, &project.model),
+            None => (actions, Vec::new()),
+        };
+        partial::keep_records(&mut services, recorded.as_ref(), &later);
+        ProjectActions { services, actions, later, recorded, standings }
     }
 
     /// Services of a project that follow a container of another project which acts.
@@ -557,6 +571,7 @@ impl Planner<'_> {
             compose_files: project.model.compose_files.iter().map(self.shown).collect(),
             files,
             actions,
+            owed: Vec::new(),
             hooks,
             problems,
             after,
@@ -630,6 +645,7 @@ impl Planner<'_> {
             compose_files: Vec::new(),
             files,
             actions,
+            owed: Vec::new(),
             hooks: Vec::new(),
             problems,
             after: Vec::new(),
@@ -652,6 +668,7 @@ impl Planner<'_> {
             compose_files: Vec::new(),
             files: Vec::new(),
             actions: Vec::new(),
+            owed: Vec::new(),
             hooks: Vec::new(),
             problems: unusable::problems(lacking),
             after: Vec::new(),

@@ -20,6 +20,7 @@ mod invalidate;
 mod making_way;
 mod options;
 mod order;
+mod partial;
 mod problems;
 mod shared_files;
 mod standings;
@@ -101,6 +102,9 @@ pub struct ProjectPlan {
     pub files: Vec<FileChange>,
     /// Actions of its services, in order.
     pub actions: Vec<Action>,
+    /// Actions that stay owed, because their services do not take part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Action>,
     /// Hooks that run before and after them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,

@@ -1,12 +1,15 @@
 //! What decides about a plan besides facts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Choices that decide about a plan besides facts.
 pub struct PlanOptions<'a> {
     /// Whether a project takes part.
     pub selects: &'a dyn Fn(&str) -> bool,
-    /// Whether every service is recreated, whatever is owed.
+    /// The services of a project that take part; `None`: all of them.
+    pub services: &'a dyn Fn(&str) -> Option<BTreeSet<String>>,
+    /// Whether every service that takes part is recreated, whatever is owed.
     pub force: bool,
     /// Whether projects that have left the repository are taken down.
     pub prune: bool,
@@ -48,7 +51,8 @@ impl<'a> PlanOptions<'a> {
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
         let (force, prune, adopt, allow_held, take_over) = (false, false, false, false, false);
         let (require_tested, origin) = (false, Origin::Repository);
-        Self { selects, force, prune, adopt, allow_held, take_over, require_tested, origin }
+        let services = &|_: &str| None;
+        Self { selects, services, force, prune, adopt, allow_held, take_over, require_tested, origin }
     }
 }
 

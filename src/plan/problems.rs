@@ -266,6 +266,21 @@ pub(super) fn gone(recorded: &ProjectState, origin: Origin, runs_elsewhere: bool
         .help("--prune takes it down: its managed files go, its volumes and all other files stay")
 }
 
+/// Services that do not take part stay as they are.
+pub(super) fn left_owed(project: &WantedProject, owed: &[Action]) -> Option<Diagnostic> {
+    let services: BTreeSet<&str> = owed.iter().filter_map(|action| action.service.as_deref()).collect();
+    if services.is_empty() {
+        return None;
+    }
+    let (count, name) = (services.len(), &project.name);
+    let verb = if count == 1 { "stays" } else { "stay" };
+    let listed = services.into_iter().map(|service| format!("`{service}`")).collect::<Vec<_>>().join(", ");
+    let message = format!("{name}: {listed} {verb} as before, and the next sync owes what changes for it");
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'));
+    let quoted = if is_plain { name.clone() } else { format!("'{name}'") };
+    Some(Diagnostic::warning(message, None).help(format!("`ghdeploy sync {quoted}` does the rest")))
+}
+
 /// The wanted tree differs from its commit.
 #[must_use]
 pub fn differs_from_commit(wanted: &Wanted) -> Option<Diagnostic> {

@@ -104,6 +104,7 @@ pub(super) fn project(
         change,
         images: Vec::new(),
         compose_files: Vec::new(),
+        owed: Vec::new(),
         files,
         actions,
         hooks: Vec::new(),
@@ -582,9 +583,19 @@ pub(super) fn history() -> History {
     ];
     let unreachable = vec![Diagnostic::error("failed to connect to db: connection refused", None)];
     let hosts = vec![
-        HostHistory { name: "web".to_owned(), releases, problems: Vec::new() },
-        HostHistory { name: "db".to_owned(), releases: Vec::new(), problems: unreachable },
-        HostHistory { name: "new".to_owned(), releases: Vec::new(), problems: Vec::new() },
+        HostHistory { name: "web".to_owned(), releases, is_selection: false, problems: Vec::new() },
+        HostHistory {
+            name: "db".to_owned(),
+            releases: Vec::new(),
+            is_selection: false,
+            problems: unreachable,
+        },
+        HostHistory {
+            name: "new".to_owned(),
+            releases: Vec::new(),
+            is_selection: false,
+            problems: Vec::new(),
+        },
     ];
     History { hosts }
 }

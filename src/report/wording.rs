@@ -280,7 +280,7 @@ pub(super) fn host_state(host: &HostOutcome) -> String {
             None => "rolled back; nothing is deployed".to_owned(),
         };
     }
-    if done.is_empty() && !host.changed {
+    if done.is_empty() && back.is_empty() && !host.changed {
         return match release {
             Some(release) => format!("nothing was changed ({release})"),
             None => "nothing was changed".to_owned(),

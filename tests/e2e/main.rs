@@ -54,6 +54,7 @@ mod resources;
 mod rollback;
 mod runner;
 mod secrets;
+mod services;
 mod setbacks;
 mod stopped;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,7 @@
 //! A folder with projects, a host as a value, and plans as short lines.
 
+use std::collections::BTreeSet;
+
 use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::base::path::RootPath;
 use ghdeploy::compose::Files as _;
@@ -57,6 +59,11 @@ impl Projects {
         ask(&mut asked);
         let selects = |name: &str| asked.projects.is_empty() || asked.projects.contains(&name);
         let options = PlanOptions {
+            services: &|name: &str| {
+                let services = asked.services.iter().filter(|(project, _)| *project == name);
+                let services: BTreeSet<String> = services.map(|(_, service)| (*service).to_owned()).collect();
+                (!services.is_empty()).then_some(services)
+            },
             force: asked.force,
             prune: asked.prune,
             adopt: asked.adopt,
@@ -72,6 +79,8 @@ impl Projects {
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) projects: Vec<&'static str>,
+    /// Services of projects that take part with these alone.
+    pub(crate) services: Vec<(&'static str, &'static str)>,
     pub(crate) force: bool,
     pub(crate) prune: bool,
     pub(crate) adopt: bool,

@@ -22,6 +22,7 @@ mod reactions;
 mod records;
 mod reports;
 mod rows;
+mod services;
 mod shared;
 mod steps;
 mod submodules;

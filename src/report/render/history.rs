@@ -46,7 +46,12 @@ impl Render for History {
 fn text_of_host(w: &mut dyn Write, host: &HostHistory, style: Style) -> io::Result<()> {
     write!(w, "{}", style.ink(Ink::Heading, format!("host {}", name(&host.name))))?;
     let nothing = host.releases.is_empty() && host.problems.is_empty();
-    writeln!(w, "{}", if nothing { ": nothing deployed yet" } else { "" })?;
+    let remark = match (nothing, host.is_selection) {
+        (true, true) => ": no release has changed it",
+        (true, false) => ": nothing deployed yet",
+        (false, _) => "",
+    };
+    writeln!(w, "{remark}")?;
     host.releases.iter().try_for_each(|past| text_of_release(w, past, style))?;
     brief(w, &host.problems, "  ", style)
 }

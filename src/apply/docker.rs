@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::engine::Call;
 use super::words::{Failed, Vocabulary, explain};
 use crate::base::error::{Error, Exit, Result};
-use crate::host::{Command, ComposeFolder, Driver, Reply};
+use crate::host::{Command, ComposeFolder, Driver, HookContainer, Reply};
 use crate::outcome::ServiceLog;
 use crate::state::container::{Container, ListedContainer, read_listed};
 use crate::state::deployed::ProjectState;
@@ -72,8 +72,14 @@ impl<'a> Docker<'a> {
             Call::Hook { argv, timeout_secs, container } => Command::Hook {
                 dir: dir.to_string(),
                 timeout_secs: *timeout_secs,
-                container: container.clone(),
+                container: HookContainer::Compose(container.clone()),
                 argv: compose.argv().into_iter().chain(argv.iter().cloned()).collect(),
+            },
+            Call::Host { argv, timeout_secs } => Command::Hook {
+                dir: dir.to_string(),
+                timeout_secs: *timeout_secs,
+                container: HookContainer::None,
+                argv: argv.clone(),
             },
             Call::Docker(argv) => Command::Docker(argv.clone()),
             Call::Remove(service) => Command::Remove { project: project.clone(), service: service.clone() },

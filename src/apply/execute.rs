@@ -21,7 +21,7 @@ use crate::host::{ComposeFolder, Reply, TIMED_OUT};
 use crate::outcome::{ActionResult, ServiceLog};
 use crate::plan::Action;
 use crate::state::container::{Container, ContainerState, HealthStatus};
-use crate::state::deployed::unit;
+use crate::state::deployed::{ProjectState, unit};
 
 /// How often Docker is asked while services become healthy. One `docker inspect` costs the host some 50 ms.
 const POLL: Duration = Duration::from_millis(500);
@@ -259,13 +259,21 @@ impl ProjectRun<'_> {
     }
 
     async fn run_hook(&self, hook: &Hook) -> Result<(), Failure> {
-        if hook.kind == HookKind::Run {
-            self.start_needed(&hook.service).await?;
+        if let (HookKind::Run, Some(service)) = (hook.kind, hook.own_service()) {
+            self.start_needed(service).await?;
         }
         let operation = Operation::Hook(hook.clone());
-        let calls = self.host.task.engine.calls(&operation, &[&hook.service], self.work, &[]);
+        let calls = self.host.task.engine.calls(&operation, &[], self.work, &[]);
+        let state = match &hook.project {
+            None => &self.work.state,
+            Some(project) => self.other_state(project).ok_or_else(|| {
+                let message =
+                    format!("{} {} failed: the project is not on the host", hook.name(), hook.place());
+                Failure::new(Diagnostic::error(message, Some(hook.at.clone())))
+            })?,
+        };
         for call in &calls {
-            let reply = self.make(call).await?;
+            let reply = self.host.docker.call(call, state, ComposeFolder::Live).await?;
             if !reply.is_ok() {
                 return Err(self.hook_failure(hook, call, &reply));
             }
@@ -273,16 +281,29 @@ impl ProjectRun<'_> {
         Ok(())
     }
 
+    /// Another project, as it is on the host by now.
+    fn other_state(&self, project: &str) -> Option<&ProjectState> {
+        let recorded = || self.host.task.deployed.state.projects.get(project);
+        let wanted = self.host.task.work.project(project).filter(|work| work.plan.problems.is_empty());
+        wanted.filter(|work| work.wanted.is_some()).map(|work| &work.state).or_else(recorded)
+    }
+
     fn hook_failure(&self, hook: &Hook, call: &Call, reply: &Reply) -> Failure {
         let why = match (reply.rc, hook.kind) {
-            (TIMED_OUT, HookKind::Run) => format!("it timed out after {} s", hook.timeout_secs),
+            (TIMED_OUT, HookKind::Run | HookKind::Host) => {
+                format!("it timed out after {} s", hook.timeout_secs)
+            }
             (TIMED_OUT, HookKind::Exec) => {
                 format!("it timed out after {} s, and may still run in the container", hook.timeout_secs)
             }
+            (126 | 127, HookKind::Host) => format!(
+                "it exited with status {}: the host has no such command, or it is not executable",
+                reply.rc
+            ),
             (status, _) => format!("it exited with status {status}"),
         };
-        let message = format!("{} of service `{}` failed: {why}", hook.name(), hook.service);
-        let lines = self.last_lines(&hook.service, reply);
+        let message = format!("{} {} failed: {why}", hook.name(), hook.place());
+        let lines = self.last_lines(&hook.container().unwrap_or_else(|| "host".to_owned()), reply);
         let help = match &lines {
             None => "it printed nothing, or health.log_lines is 0",
             Some(_) => "its last lines are shown below",

@@ -16,7 +16,7 @@ use super::run::ProjectRun;
 use super::steps::with_dependencies;
 use super::words::{PullProblem, explain_pull};
 use crate::base::diagnostic::Diagnostic;
-use crate::compose::model::{PullPolicy, Service};
+use crate::compose::model::{Hook, PullPolicy, Service};
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
@@ -111,7 +111,7 @@ impl ProjectRun<'_> {
         let mut names: Vec<&str> = self.created().collect();
         if !self.work.pulls_ahead.is_empty() {
             let all = &wanted.model.services;
-            let hooks = self.work.plan.hooks.iter().map(|hook| hook.service.as_str());
+            let hooks = self.work.plan.hooks.iter().filter_map(Hook::own_service);
             let needed = with_dependencies(all, names.iter().copied().chain(hooks).collect(), |name, _| {
                 all.get(name).is_some_and(|service| service.active)
             });
@@ -133,9 +133,9 @@ impl ProjectRun<'_> {
         let Some(why) = older_than(&version, RUN_WITHOUT_PULL) else { return Ok(()) };
         let problems = again.into_iter().map(|hook| {
             let message = format!(
-                "{} of service `{}` would pull its image again, without the login to the registry: Docker Compose {why}",
+                "{} {} would pull its image again, without the login to the registry: Docker Compose {why}",
                 hook.name(),
-                hook.service
+                hook.place()
             );
             let help = "remove `pull_policy` from the service, or update Docker Compose on the host";
             Diagnostic::error(message, Some(hook.at.clone())).help(help)

@@ -9,7 +9,7 @@ use crate::compose::{Files as _, ProjectCache};
 use crate::images::reference;
 use crate::lint::{HostProjects, lint};
 use crate::outcome::queries::CheckReport;
-use crate::plan::{circles, same_folder_name, same_name};
+use crate::plan::{circles, no_project_of_hook, no_service_of_hook, same_folder_name, same_name};
 use crate::tree;
 use crate::tree::disk::{DiskTree, found};
 use crate::tree::{OnHost, left_out, models, project_dirs};
@@ -35,6 +35,24 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
                 .help("write the path of its folder below the services folder"),
             );
         }
+    }
+    let models = models(&cache, &for_first, &dirs, &root);
+    let services = |name: &str| {
+        let mut own = dirs.iter().zip(&models).filter(|(dir, _)| dir.name == name);
+        own.next().map(|(_, project)| project.services.keys().map(String::as_str).collect::<Vec<_>>())
+    };
+    for hook in models.iter().flat_map(|project| &project.settings.hooks) {
+        let Some((project, service)) = hook.other() else { continue };
+        report.diagnostics.extend(match services(project) {
+            None => {
+                let names: Vec<&str> = dirs.iter().map(|dir| dir.name.as_str()).collect();
+                Some(no_project_of_hook(hook, project, &names))
+            }
+            Some(known) if !known.contains(&service) => {
+                Some(no_service_of_hook(hook, project, service, &known))
+            }
+            Some(_) => None,
+        });
     }
     for target in context.targets_or_any()? {
         let runs = |name: &str, settings: &ProjectSettings| target.runs(name, settings);

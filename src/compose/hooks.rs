@@ -5,10 +5,10 @@ use super::extension::{check_keys, duration, mapping};
 use super::model::{Hook, HookKind, HookPhase};
 use super::scalar;
 use super::yaml::{Node, Value};
-use crate::base::diagnostic::{Diagnostic, nearest};
+use crate::base::diagnostic::{Diagnostic, suggestion};
 
 const HOOKS: &[&str] = &["before", "after"];
-const HOOK: &[&str] = &["service", "run", "exec", "timeout"];
+const HOOK: &[&str] = &["service", "run", "exec", "host", "timeout"];
 
 /// Default timeout of a hook, in seconds: migrations of side projects take seconds.
 const HOOK_SECS: u64 = 300;
@@ -36,33 +36,44 @@ fn hook(context: &mut LoadContext<'_>, when: HookPhase, node: &Node) -> Option<H
         let at = context.location(at);
         context.note(Diagnostic::error(message, Some(at)).help(help));
     };
-    let Some(service) = map.get("service").and_then(|entry| entry.node.as_str()) else {
-        wrong(
-            context,
-            node.at,
-            "a hook names no service",
-            "add `service`, the service whose image it runs in",
-        );
+    let service = map.get("service").and_then(|entry| entry.node.as_str());
+    let (project, service) = match service.and_then(|service| service.rsplit_once('/')) {
+        Some((project, service)) => (Some(project.to_owned()), Some(service.to_owned())),
+        None => (None, service.map(str::to_owned)),
+    };
+    let given: Vec<_> = [("run", HookKind::Run), ("exec", HookKind::Exec), ("host", HookKind::Host)]
+        .into_iter()
+        .filter_map(|(key, kind)| Some((kind, map.get(key)?)))
+        .collect();
+    let [(kind, entry)] = given.as_slice() else {
+        let help = "such as run: [./manage.py, migrate]";
+        wrong(context, node.at, "a hook needs exactly one command, `run`, `exec` or `host`", help);
         return None;
     };
-    let (kind, entry) = match (map.get("run"), map.get("exec")) {
-        (Some(run), None) => (HookKind::Run, run),
-        (None, Some(exec)) if when == HookPhase::After => (HookKind::Exec, exec),
-        (None, Some(exec)) => {
+    let (kind, entry) = (*kind, *entry);
+    match (kind, &project, &service) {
+        (HookKind::Run | HookKind::Exec, _, None) => {
+            let help = "add `service`, the service whose image it runs in; `host` runs a command on the host";
+            wrong(context, node.at, "a hook names no service", help);
+            return None;
+        }
+        (HookKind::Run, Some(_), _) => {
+            let help = "write `exec`, which runs in the container that is there";
+            wrong(context, entry.node.at, "`run` starts a service of this project", help);
+            return None;
+        }
+        (HookKind::Host, Some(_), _) => {
+            let help = "name a service of this project, to run with its deploys only, or leave it out";
+            wrong(context, entry.node.at, "`host` runs on the host and not in another project", help);
+            return None;
+        }
+        (HookKind::Exec, None, _) if when == HookPhase::Before => {
             let help = "write `run`, which starts a container from the new image";
-            wrong(context, exec.at, "`exec` in a hook `before` would run in the old container", help);
+            wrong(context, entry.node.at, "`exec` in a hook `before` would run in the old container", help);
             return None;
         }
-        _ => {
-            wrong(
-                context,
-                node.at,
-                "a hook needs exactly one command, `run` or `exec`",
-                "such as run: [./manage.py, migrate]",
-            );
-            return None;
-        }
-    };
+        _ => {}
+    }
     let argv = match &entry.node.value {
         Value::List(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         Value::Text(line) => scalar::words(&line.text),
@@ -91,18 +102,18 @@ fn hook(context: &mut LoadContext<'_>, when: HookPhase, node: &Node) -> Option<H
         }
     }
     let at = context.location(node.at);
-    Some(Hook { when, service: service.to_owned(), kind, argv, timeout_secs, at })
+    Some(Hook { when, project, service, kind, argv, timeout_secs, at })
 }
 
-/// Reports hooks that name an undefined service.
+/// Reports hooks that name an undefined service of their project.
 pub(super) fn check(context: &mut LoadContext<'_>, hooks: &[Hook], services: &[&str]) {
-    for hook in hooks.iter().filter(|hook| !services.contains(&hook.service.as_str())) {
-        let message = format!("{} names service `{}`, which is not defined", hook.name(), hook.service);
+    for hook in hooks {
+        let Some(service) = hook.own_service().filter(|service| !services.contains(service)) else {
+            continue;
+        };
+        let message = format!("{} names service `{service}`, which is not defined", hook.name());
         let diagnostic = Diagnostic::error(message, Some(hook.at.clone()));
-        context.note(match nearest(&hook.service, services) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help(format!("services: {}", services.join(", "))),
-        });
+        context.note(diagnostic.help(suggestion(service, "services", services)));
     }
 }
 
@@ -137,6 +148,26 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_runs_on_the_host_or_in_another_project() {
+        let (hooks, said) = hooks(
+            "{before: [{host: ./backup.sh --all}, {service: web, host: [a]}, {service: data/db, exec: [pg_dump]}], after: {service: edge/proxy/caddy, exec: [caddy, reload]}}",
+        );
+        assert_eq!(said, "");
+        let read: Vec<_> = hooks.iter().map(|hook| (hook.kind, hook.place(), hook.own_service())).collect();
+        assert_eq!(
+            read,
+            [
+                (HookKind::Host, "on the host".to_owned(), None),
+                (HookKind::Host, "on the host".to_owned(), Some("web")),
+                (HookKind::Exec, "in `data/db`".to_owned(), None),
+                (HookKind::Exec, "in `edge/proxy/caddy`".to_owned(), None),
+            ]
+        );
+        assert_eq!(hooks[0].argv, ["./backup.sh", "--all"]);
+        assert_eq!(hooks[3].other(), Some(("edge/proxy", "caddy")));
+    }
+
+    #[test]
     fn invalid_hooks_are_errors_with_advice() {
         for (yaml, said) in [
             (
@@ -153,6 +184,11 @@ mod tests {
             ),
             ("{before: {run: [a]}}", "a hook names no service"),
             ("{after: {service: web}}", "a hook needs exactly one command"),
+            ("{after: {host: [a], exec: [b]}}", "a hook needs exactly one command"),
+            ("{after: {service: a/b, run: [a]}}", "`run` starts a service of this project"),
+            ("{after: {service: a/b, host: [a]}}", "`host` runs on the host and not in another project"),
+            ("{after: {service: wbe, host: [a]}}", "names service `wbe`, which is not defined"),
+            ("{before: {hst: [a]}}", "did you mean `host`?"),
             ("{after: {service: web, run: []}}", "the command of a hook is invalid"),
             ("{after: {service: web, run: [a], timeout: 5}}", "has no unit"),
             ("{after: {service: web, run: [a], timeout: 0s}}", "the timeout of a hook must not be zero"),

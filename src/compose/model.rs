@@ -124,8 +124,12 @@ pub struct ProjectSettings {
 pub struct Hook {
     /// When it runs.
     pub when: HookPhase,
-    /// The service. The hook runs if this service is started.
-    pub service: String,
+    /// The other project whose service it is; `None`: it is the project's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The service; `None` for a command on the host that belongs to none. If it is the project's own, the hook runs if
+    /// this service is started, and otherwise if any service of the project is.
+    pub service: Option<String>,
     /// The way in which it runs.
     pub kind: HookKind,
     /// The command and its arguments. They may hold secrets, so no result shows them.
@@ -157,9 +161,43 @@ pub enum HookKind {
     Run,
     /// In the container of the service.
     Exec,
+    /// On the host, in the project's folder.
+    Host,
 }
 
 impl Hook {
+    /// The service of the project that it belongs to.
+    #[must_use]
+    pub fn own_service(&self) -> Option<&str> {
+        self.service.as_deref().filter(|_| self.project.is_none())
+    }
+
+    /// The project and the service of another project in whose container it runs.
+    #[must_use]
+    pub fn other(&self) -> Option<(&str, &str)> {
+        Some((self.project.as_deref()?, self.service.as_deref()?))
+    }
+
+    /// Where it runs: `web`, or `proxy/caddy` of another project; `None`: on the host.
+    #[must_use]
+    pub fn container(&self) -> Option<String> {
+        let service = self.service.as_ref().filter(|_| self.kind != HookKind::Host)?;
+        Some(match &self.project {
+            Some(project) => format!("{project}/{service}"),
+            None => service.clone(),
+        })
+    }
+
+    /// Where it runs, in words that follow its name.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match (self.container(), &self.project) {
+            (None, _) => "on the host".to_owned(),
+            (Some(container), None) => format!("of service `{container}`"),
+            (Some(container), Some(_)) => format!("in `{container}`"),
+        }
+    }
+
     /// Its name in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {

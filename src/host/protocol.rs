@@ -16,6 +16,16 @@ pub const TIMED_OUT: i32 = -1;
 /// Exit status of a command that Docker did not answer in time.
 pub(super) const NO_ANSWER: i32 = 124;
 
+/// Where the command of a hook runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookContainer {
+    /// In a container, through `docker compose`. If it makes the one-off container of this name and leaves it over, that
+    /// is removed before the start and after a timeout.
+    Compose(Option<String>),
+    /// In none, but on the host. What it leaves in its session ends with it.
+    None,
+}
+
 /// One command to the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -99,17 +109,16 @@ pub enum Command {
         /// Those that this run makes before, as `network/NAME` or `volume/NAME`.
         made: Vec<String>,
     },
-    /// Runs `docker compose` in a project's live folder with a time limit, after which it ends with
-    /// [`TIMED_OUT`].
+    /// Runs `docker compose`, or a command on the host, in a project's live folder with a time limit, after which it
+    /// ends with [`TIMED_OUT`].
     Hook {
         /// The folder below the root.
         dir: String,
         /// The limit, in seconds.
         timeout_secs: u64,
-        /// The one-off container that it makes. If it is left over, it is removed before the start and after
-        /// a timeout.
-        container: Option<String>,
-        /// The arguments after `docker compose`.
+        /// Where the command runs.
+        container: HookContainer,
+        /// The arguments after `docker compose`, or the command.
         argv: Vec<String>,
     },
     /// Runs `docker`.
@@ -358,9 +367,15 @@ impl Command {
                 push(&mut text, words.chain(lists));
             }
             Self::Hook { dir, timeout_secs, container, argv } => {
-                let (secs, container) = (timeout_secs.to_string(), container.as_deref().unwrap_or("-"));
-                let words = ["hook", dir, &secs, container, "--ansi", "never"];
-                push(&mut text, words.into_iter().chain(argv.iter().map(String::as_str)));
+                let secs = timeout_secs.to_string();
+                let (container, options): (&str, &[&str]) = match container {
+                    HookContainer::Compose(container) => {
+                        (container.as_deref().unwrap_or("-"), &["--ansi", "never"])
+                    }
+                    HookContainer::None => ("@", &[]),
+                };
+                let words = ["hook", dir, &secs, container].into_iter().chain(options.iter().copied());
+                push(&mut text, words.chain(argv.iter().map(String::as_str)));
             }
             Self::Docker(argv) => {
                 push(&mut text, std::iter::once("docker").chain(argv.iter().map(String::as_str)));

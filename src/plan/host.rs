@@ -22,8 +22,8 @@ use super::{
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
-use crate::compose::model::{Reaction, Service, ShareOf, SharedPart};
-use crate::state::container::Containers;
+use crate::compose::model::{Hook, Reaction, Service, ShareOf, SharedPart};
+use crate::state::container::{ContainerState, Containers};
 use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
 use crate::state::host_only::{EnvFile, EnvFileChange};
 use crate::state::unusable;
@@ -231,6 +231,11 @@ impl Planner<'_> {
             });
         }
         works.extend(self.absent.iter().map(|name| self.absent(name)));
+        for index in 0..works.len() {
+            let hooks = works[index].plan.hooks.iter();
+            let lacking: Vec<Diagnostic> = hooks.filter_map(|hook| self.lacks_other(hook, &works)).collect();
+            works[index].plan.problems.extend(lacking);
+        }
         notes.extend(making_way::enter(&mut works, self.deployed));
         let drifted = works
             .iter()
@@ -554,8 +559,9 @@ impl Planner<'_> {
             };
             actions.iter().any(|action| action.service.as_deref() == Some(service) && starts(&action.kind))
         };
-        let hooks =
-            project.model.settings.hooks.iter().filter(|hook| starts(&hook.service)).cloned().collect();
+        let starts_any = || project.model.services.keys().any(|service| starts(service));
+        let runs = |hook: &&Hook| hook.own_service().map_or_else(starts_any, starts);
+        let hooks: Vec<Hook> = project.model.settings.hooks.iter().filter(runs).cloned().collect();
         let builds = actions.iter().filter(|action| action.kind == ActionKind::Build);
         let images = builds.filter_map(|action| {
             let name = action.service.as_ref()?;
@@ -576,6 +582,45 @@ impl Planner<'_> {
             problems,
             after,
         }
+    }
+
+    /// Why the container of another project in which a hook runs will not be there.
+    fn lacks_other(&self, hook: &Hook, works: &[ProjectWork]) -> Option<Diagnostic> {
+        let (project, service) = hook.other()?;
+        let wanted = self.wanted.projects.iter().find(|other| other.name == project);
+        let recorded = self.deployed.state.projects.get(project);
+        let absent = self.wanted.absent.iter().map(|other| &other.name);
+        let names = self.wanted.projects.iter().map(|other| &other.name).chain(absent);
+        let names: BTreeSet<&str> =
+            names.chain(self.deployed.state.projects.keys()).map(String::as_str).collect();
+        let none = BTreeMap::new();
+        let services = wanted.map_or(&none, |wanted| &wanted.model.services);
+        if wanted.is_none() && recorded.is_none() {
+            return Some(problems::no_project_of_hook(hook, project, &names.into_iter().collect::<Vec<_>>()));
+        }
+        let is_known = wanted.is_some_and(|wanted| wanted.is_broken())
+            || services.contains_key(service)
+            || recorded.is_some_and(|recorded| recorded.services.contains_key(service));
+        if !is_known {
+            let known: Vec<&str> = services.keys().map(String::as_str).collect();
+            return Some(problems::no_service_of_hook(hook, project, service, &known));
+        }
+        // What this run brings up comes before the hook.
+        let starts = |action: &Action| {
+            matches!(
+                action.kind,
+                ActionKind::Build | ActionKind::Up | ActionKind::Recreate | ActionKind::Restart
+            ) && action.service.as_deref() == Some(service)
+        };
+        let mut other = works.iter().filter(|work| work.name() == project && work.plan.problems.is_empty());
+        if other.any(|work| work.plan.actions.iter().any(starts)) {
+            return None;
+        }
+        let name = wanted.map(|wanted| &wanted.model.name).or(recorded.map(|recorded| &recorded.project))?;
+        let all = self.deployed.containers.known()?;
+        let mut own = all.iter().filter(|container| container.is_of(name, service));
+        let runs = own.any(|container| container.state == ContainerState::Running);
+        (!runs).then(|| problems::hook_lacks_container(hook, project, service))
     }
 
     /// The recorded projects that are no longer any, whose folder holds that of a project or lies in it, and that have

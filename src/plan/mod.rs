@@ -33,7 +33,8 @@ pub use making_way::{held_by_others, may_be_held};
 pub use options::{Origin, PlanOptions};
 pub use order::circles;
 pub use problems::{
-    damaged, differs_from_commit, elsewhere, left_to_hosts, rivals, same_folder_name, same_name,
+    damaged, differs_from_commit, elsewhere, left_to_hosts, no_project_of_hook, no_service_of_hook, rivals,
+    same_folder_name, same_name,
 };
 pub use work::{HostWork, MakesWay, ProjectWork, ServiceImage, SharedWork, WayBack, WellVersion};
 

@@ -37,7 +37,8 @@ pub(super) fn container_owner<'p>(
 }
 
 /// The projects that come before each project: those that its `x-ghdeploy.after` names, those that define a
-/// network which it uses as `external`, and those that make a container whose namespace or volumes it uses.
+/// network which it uses as `external`, and those that make a container whose namespace or volumes it uses, or in which
+/// a hook of it runs.
 pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeSet<String>> {
     let names: BTreeSet<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -58,7 +59,9 @@ pub(super) fn before(projects: &[Arc<WantedProject>]) -> BTreeMap<String, BTreeS
             ShareOf::Container(name) => Some(container_owner(projects, name)?.0),
             ShareOf::Service(_) => None,
         });
+        let hooks = project.model.settings.hooks.iter().filter_map(|hook| hook.project.as_deref());
         after
+            .chain(hooks)
             .chain(networks)
             .chain(containers)
             .filter(|name| names.contains(name) && *name != project.name)

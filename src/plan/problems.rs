@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::containers::Remark;
 use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
 use crate::base::commit::{hash, short};
-use crate::base::diagnostic::{Diagnostic, Location};
+use crate::base::diagnostic::{Diagnostic, Location, suggestion};
 use crate::base::path::RootPath;
-use crate::compose::model::{Resource, Service};
+use crate::compose::model::{Hook, Resource, Service};
 use crate::compose::{self, Files};
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
@@ -264,6 +264,28 @@ pub(super) fn gone(recorded: &ProjectState, origin: Origin, runs_elsewhere: bool
     };
     Diagnostic::warning(format!("{} {what}", recorded.path), None)
         .help("--prune takes it down: its managed files go, its volumes and all other files stay")
+}
+
+/// A hook names another project that does not exist.
+#[must_use]
+pub fn no_project_of_hook(hook: &Hook, project: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("{} names project `{project}`, which does not exist on this host", hook.name());
+    Diagnostic::error(message, Some(hook.at.clone())).help(suggestion(project, "projects", known))
+}
+
+/// A hook names a service that another project lacks.
+#[must_use]
+pub fn no_service_of_hook(hook: &Hook, project: &str, service: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("{} names service `{service}`, which project `{project}` lacks", hook.name());
+    Diagnostic::error(message, Some(hook.at.clone())).help(suggestion(service, "services", known))
+}
+
+/// A hook runs in a container that is not there.
+pub(super) fn hook_lacks_container(hook: &Hook, project: &str, service: &str) -> Diagnostic {
+    let message = format!("{} runs in `{project}/{service}`, which has no running container", hook.name());
+    Diagnostic::error(message, Some(hook.at.clone())).help(format!(
+        "start it first: `ghdeploy sync {project}`, or `docker start` if it was stopped by hand"
+    ))
 }
 
 /// Services that do not take part stay as they are.

@@ -85,7 +85,8 @@ pub(super) fn services<'a>(
     let cells = sorts
         .into_iter()
         .map(|(sort, services)| format!("{sort} {}", listed(&services)).trim_end().to_owned());
-    let hooks = hooks.map(|(hook, sort)| format!("hook {} {sort}{}", when(hook.when), code(&hook.service)));
+    let place = |hook: &Hook| hook.container().map_or_else(|| "on the host".to_owned(), |place| code(&place));
+    let hooks = hooks.map(|(hook, sort)| format!("hook {} {sort}{}", when(hook.when), place(hook)));
     let cell = cells.chain(hooks).collect::<Vec<_>>().join("; ");
     if cell.is_empty() { "–".to_owned() } else { cell }
 }

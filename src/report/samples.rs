@@ -230,7 +230,8 @@ pub(super) fn migrating() -> ProjectPlan {
     let compose = "services/blog/compose.yml";
     let hook = |when, kind| Hook {
         when,
-        service: "web".to_owned(),
+        project: None,
+        service: Some("web".to_owned()),
         kind,
         argv: vec!["./secret".to_owned()],
         timeout_secs: 300,

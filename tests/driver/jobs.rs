@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command as Program;
 use std::time::Duration;
 
-use ghdeploy::host::{Command, ComposeFolder, Driver, DriverEvent, TIMED_OUT, facts};
+use ghdeploy::host::{Command, ComposeFolder, Driver, DriverEvent, HookContainer, TIMED_OUT, facts};
 
 use crate::bed::{Bed, expect_ok, file, tree, under_every_shell, which};
 
@@ -192,8 +192,19 @@ fn hook(seconds: u64, container: Option<&str>, words: &[&str]) -> Command {
     Command::Hook {
         dir: "blog".to_owned(),
         timeout_secs: seconds,
-        container: container.map(str::to_owned),
+        container: HookContainer::Compose(container.map(str::to_owned)),
         argv: words.iter().map(|word| (*word).to_owned()).collect(),
+    }
+}
+
+/// A command on the host, by `sh`.
+fn on_host(seconds: u64, script: &str, words: &[&str]) -> Command {
+    let argv = ["sh", "-c", script, "sh"].into_iter().chain(words.iter().copied());
+    Command::Hook {
+        dir: "blog".to_owned(),
+        timeout_secs: seconds,
+        container: HookContainer::None,
+        argv: argv.map(str::to_owned).collect(),
     }
 }
 
@@ -273,6 +284,44 @@ under_every_shell! {
         }
         assert_eq!(removed(&bed), "rm -f blog.web.hook\n".repeat(2), "before and after");
         assert!(!fs::read_dir(bed.state("")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("timeout")));
+    }
+
+    async fn a_command_on_the_host_runs_in_the_folder_of_the_project(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        bed.wrap("docker", "echo \"$*\" >>\"$bed/asked\"");
+        let driver = bed.opened().await;
+        let script = "pwd; for word; do printf '<%s>' \"$word\"; done; cat; exit 3";
+        let reply = driver.call(&on_host(60, script, &["a b", "", "$(x)", "*"])).await.unwrap();
+        let folder = bed.path("blog").display().to_string();
+        assert_eq!((reply.rc, reply.output), (3, vec![folder, "<a b><><$(x)><*>".to_owned()]));
+        let missing = Command::Hook {
+            dir: "blog".to_owned(),
+            timeout_secs: 60,
+            container: HookContainer::None,
+            argv: vec!["./no-such-script".to_owned()],
+        };
+        assert_eq!(driver.call(&missing).await.unwrap().rc, 127);
+        assert!(!bed.beside("asked").exists(), "Docker has nothing to do with it");
+        driver.end().await;
+        bed.settle().await;
+    }
+
+    async fn what_a_command_on_the_host_leaves_behind_ends_with_it(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        let left = format!("sleep 100 & echo $! >'{}'; echo done", bed.beside("left").display());
+        let driver = bed.opened().await;
+        let leaves = on_host(60, &left, &[]);
+        let reply = tokio::time::timeout(Duration::from_secs(30), driver.call(&leaves)).await.unwrap().unwrap();
+        assert_eq!((reply.rc, reply.output), (0, vec!["done".to_owned()]));
+        wait_for_exit(&fs::read_to_string(bed.beside("left")).unwrap()).await;
+        // The same after a timeout, also if its parent has gone.
+        let hangs = format!("(sleep 100 & echo $! >'{}'); echo begins; sleep 100", bed.beside("left").display());
+        let hangs = on_host(1, &hangs, &[]);
+        let reply = tokio::time::timeout(Duration::from_secs(30), driver.call(&hangs)).await.unwrap().unwrap();
+        assert_eq!((reply.rc, reply.output), (TIMED_OUT, vec!["begins".to_owned()]));
+        wait_for_exit(&fs::read_to_string(bed.beside("left")).unwrap()).await;
+        driver.end().await;
+        bed.settle().await;
     }
 
     async fn a_hook_times_out_without_a_client(bed: Bed) {

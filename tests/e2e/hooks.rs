@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, stdout_of};
+use crate::bed::{Bed, chmod, stdout_of};
 use crate::support::wait;
 
 fn compose(bed: &Bed, mode: &str, hooks: &str) {
@@ -146,4 +146,44 @@ fn a_hook_whose_client_is_killed_times_out_and_runs_again() {
     bed.call(["sync"]).run().exits(0);
     assert_eq!(bed.on_host("app/rows/migrations"), "begins\nbegins\n");
     assert_eq!(bed.containers().len(), 3, "nothing is left of it: {:?}", bed.containers());
+}
+
+#[test]
+fn commands_run_on_the_host_and_in_another_project() {
+    let bed = Bed::new("onhost");
+    bed.compose("data", "services:\n  db: {<<: *s}");
+    let hooks = "{before: [{host: [./note.sh, before], timeout: 20s}, {service: data/db, exec: [sh, -c, 'echo dumped >/dump']}], after: {host: [./note.sh, after]}}";
+    bed.write(
+        "services/app/note.sh",
+        "#!/bin/sh\necho \"$1 $(cat web.conf) ${SECRET-none} $PWD\" >>../notes\n",
+    );
+    chmod(bed.repo("services/app/note.sh"), 0o755);
+    compose(&bed, "one", hooks);
+    bed.sync(["--dry-run"]).exits(0).prints("hook  before on the host").prints("hook  before data/db");
+    bed.call(["sync"]).run().exits(0);
+    let folder = bed.root("app").canonicalize().unwrap().display().to_string();
+    assert_eq!(bed.on_host("notes"), format!("before one none {folder}\nafter one none {folder}\n"));
+    assert_eq!(bed.inside("data/db", &["cat", "/dump"]), "dumped\n");
+    // Nothing of the project starts, so nothing runs.
+    bed.write("services/app/README.md", "x");
+    bed.sync([]).exits(0);
+    assert_eq!(bed.on_host("notes").lines().count(), 2);
+    let before = bed.containers();
+    compose(&bed, "two", "{before: {host: [sh, -c, 'echo no room; exit 3']}}");
+    let failed = bed.sync([]).exits(5).ends_with("rolled back to release 2");
+    let failed =
+        failed.prints("hook `before` on the host failed: it exited with status 3").prints("| no room");
+    assert_eq!(bed.containers(), before, "{}", failed.all());
+    compose(&bed, "two", "{before: {host: [./nothing.sh]}}");
+    bed.sync([]).exits(5).prints("it exited with status 127: the host has no such command");
+    // The container of the other project is not there.
+    stdout_of(Command::new("docker").args(["pause", &format!("{}-data-db-1", bed.id)]));
+    compose(&bed, "two", hooks);
+    let lacks = "hook `before` runs in `data/db`, which has no running container";
+    bed.sync(["--dry-run"]).exits(2).prints(lacks);
+    bed.call(["sync"]).run().exits(5).prints(lacks);
+    assert_eq!(
+        (bed.on_host("app/web.conf"), bed.env("app/web", "MODE")),
+        ("one".to_owned(), "one".to_owned())
+    );
 }

@@ -195,6 +195,10 @@ impl Host {
                 self.hooks.push(format!("{dir}: {}", argv.join(" ")));
                 if half { refused("it stopped half way") } else { ok() }
             }
+            ["hook", dir, _, "@", argv @ ..] => {
+                self.hooks.push(format!("{dir}: host {}", argv.join(" ")));
+                if half { refused("it stopped half way") } else { ok() }
+            }
             ["list", ..] | ["make_folders"] => ok(),
             ["docker", what @ ("stop" | "start"), ids @ ..] => {
                 for id in ids {

@@ -542,6 +542,57 @@ services:
 }
 
 #[test]
+fn hooks_run_on_the_host_and_in_the_container_of_another_project() {
+    let compose = "\
+x-ghdeploy:
+  hooks:
+    before: [{host: [./backup.sh, --all]}, {service: zoo/db, exec: [dump]}]
+    after: {service: web, host: [curl, 'http://localhost/']}
+services:
+  web: {image: a}
+";
+    let repo =
+        Projects::new(&[("blog/compose.yml", compose), ("zoo/compose.yml", "services: {db: {image: d}}")]);
+    let run = repo.sync(&Host::default(), Ask::default());
+    succeeded(&repo, &run);
+    let order = [
+        "zoo: up -d --quiet-pull db",
+        "blog: host ./backup.sh --all",
+        "zoo: hook exec -T db dump",
+        "blog: up -d --quiet-pull web",
+        "blog: host curl http://localhost/",
+    ];
+    let at: Vec<usize> = order.iter().map(|command| run.at(command)).collect();
+    assert!(at.is_sorted(), "{at:?} {:#?}", run.commands);
+    // One that fails before leaves all as it was, and none runs on the way back.
+    let host = repo.deployed();
+    repo.write("blog/compose.yml", &compose.replace("image: a", "image: b"));
+    let clean = repo.sync(&host, Ask::default());
+    for (command, said) in [
+        ("blog: host ./backup.sh --all", "hook `before` on the host failed: it exited with status 1"),
+        ("zoo: hook exec -T db dump", "hook `before` in `zoo/db` failed: it exited with status 1"),
+        ("blog: host curl http://localhost/", "hook `after` on the host failed: it exited with status 1"),
+    ] {
+        let at = clean.at(command);
+        let run = repo.sync(&host, Ask { faults: [Some((at, Fault::Refused)), None], ..Ask::default() });
+        assert_eq!(
+            (run.exit, run.result("blog")),
+            (Exit::RolledBack, ProjectResult::RolledBack),
+            "{command}"
+        );
+        assert_eq!(run.project("blog").problems[0].message, said);
+        assert_eq!(run.host.files, host.files);
+        assert_eq!(
+            run.commands.iter().filter(|done| done.contains("hook ") || done.contains(": host ")).count(),
+            clean.commands[..=at]
+                .iter()
+                .filter(|done| done.contains("hook ") || done.contains(": host "))
+                .count()
+        );
+    }
+}
+
+#[test]
 fn a_failing_before_hook_leaves_every_service_as_it_was() {
     let repo = Projects::new(&[
         ("blog/compose.yml", HOOKED),

@@ -209,6 +209,7 @@ fn shown(words: &[&str]) -> String {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }
         ["hook", dir, _, _, "--ansi", "never", argv @ ..] => format!("{dir}: hook {}", argv.join(" ")),
+        ["hook", dir, _, "@", argv @ ..] => format!("{dir}: host {}", argv.join(" ")),
         ["release" | "finish", ..] => words[0].to_owned(),
         words => words.join(" "),
     }

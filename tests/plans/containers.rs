@@ -55,6 +55,66 @@ fn a_service_without_a_container_comes_up() {
 }
 
 #[test]
+fn a_hook_in_another_project_needs_its_container() {
+    let app = |image: &str| {
+        format!(
+            "x-ghdeploy: {{hooks: {{before: {{service: db/postgres, exec: [pg_dump]}}, after: {{host: [./done]}}}}}}\nservices:\n  web: {{image: {image}}}\n  worker: {{image: w}}\n"
+        )
+    };
+    let db = "services: {postgres: {image: p}}\n";
+    let repo = Projects::new(&[("app/compose.yml", &app("a")), ("db/compose.yml", db)]);
+    let own = [container("app/web", UP), container("app/worker", UP)];
+    let with = |other: ListedContainer| [own.as_slice(), &[other]].concat();
+    // Nothing of the project starts.
+    let idle = repo.plan(&host(&repo, &with(container("db/postgres", UP))));
+    assert!(idle.is_idle() && idle.project("app").unwrap().plan.hooks.is_empty());
+    repo.write("app/compose.yml", &app("b"));
+    let deployed = Projects::new(&[("app/compose.yml", &app("a")), ("db/compose.yml", db)]).deployed();
+    let planned = |containers: Vec<ListedContainer>| {
+        let work = repo.plan(&Deployed { containers: Containers::Known(containers), ..deployed.clone() });
+        let app = work.project("app").unwrap().plan.clone();
+        let problems = app.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
+        (app.hooks.len(), app.after, problems)
+    };
+    let db = || vec!["db".to_owned()];
+    assert_eq!(planned(with(container("db/postgres", UP))), (2, db(), vec![]));
+    // Somebody has stopped it, and nothing starts it.
+    let stopped = with(ended("db/postgres", "exited: Exited (0) 3 hours ago", "always", ""));
+    let lacks = "hook `before` runs in `db/postgres`, which has no running container";
+    assert_eq!(planned(stopped), (2, db(), vec![lacks.to_owned()]));
+    // This run brings it up, and before.
+    assert_eq!(planned(own.to_vec()), (2, db(), vec![]));
+}
+
+#[test]
+fn a_hook_that_names_nothing_is_refused() {
+    let planned = |name: &str| {
+        let app = format!(
+            "x-ghdeploy: {{hooks: {{after: {{service: {name}, exec: [x]}}}}}}\nservices: {{web: {{image: a}}}}\n"
+        );
+        let repo = Projects::new(&[
+            ("app/compose.yml", &app),
+            ("db/compose.yml", "services: {postgres: {image: p}}"),
+        ]);
+        let work = repo.plan(&Deployed::default());
+        let problems = work.project("app").unwrap().plan.problems.clone();
+        problems
+            .iter()
+            .map(|problem| format!("{} ({})", problem.message, problem.help.as_ref().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(planned("db/postgres"), [""; 0]);
+    assert_eq!(
+        planned("bd/postgres"),
+        ["hook `after` names project `bd`, which does not exist on this host (did you mean `db`?)"]
+    );
+    assert_eq!(
+        planned("db/postgre"),
+        ["hook `after` names service `postgre`, which project `db` lacks (did you mean `postgres`?)"]
+    );
+}
+
+#[test]
 fn containers_of_run_and_of_other_projects_do_not_count() {
     let repo = blog("services: {web: {image: a}}");
     let oneoff = ListedContainer { is_oneoff: true, ..container("blog/web", UP) };

@@ -162,6 +162,7 @@ fn hooks_run_with_their_service_alone() {
     let deployed = repo.deployed();
     repo.write("app/compose.yml", &compose("b"));
     let work = repo.plan_with(&deployed, |asked| asked.services = vec![("app", "worker")]);
-    let hooks: Vec<&str> = project(&work, "app").hooks.iter().map(|hook| hook.service.as_str()).collect();
+    let hooks: Vec<&str> =
+        project(&work, "app").hooks.iter().map(|hook| hook.service.as_deref().unwrap()).collect();
     assert_eq!(hooks, ["worker"]);
 }

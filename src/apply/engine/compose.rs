@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Call, Engine};
 use crate::apply::steps::{Operation, Up, acting, with_dependencies};
-use crate::compose::model::{Condition, Dependency, Hook, HookKind, PullPolicy, Service};
+use crate::compose::model::{Condition, Dependency, Hook, HookKind, PullPolicy};
 use crate::plan::{ActionKind, MakesWay, ProjectWork};
 use crate::state::container::{Container, ContainerState};
 
@@ -98,13 +98,13 @@ impl Engine for Compose {
     }
 
     fn pulls_again(&self, work: &ProjectWork, hook: &Hook) -> bool {
+        let Some(name) = hook.own_service().filter(|_| hook.kind == HookKind::Run) else { return false };
         let services = work.wanted.as_ref().map(|wanted| &wanted.model.services);
-        let service = services.and_then(|services| services.get(&hook.service));
-        let is_pulled = |service: &Service| {
+        let service = services.and_then(|services| services.get(name));
+        service.is_some_and(|service| {
             matches!(service.pull_policy, PullPolicy::Always | PullPolicy::Refresh)
-                && work.pulls_ahead.contains(&hook.service)
-        };
-        hook.kind == HookKind::Run && service.is_some_and(is_pulled)
+                && work.pulls_ahead.contains(name)
+        })
     }
 
     fn image_names(&self, service: &str) -> Call {
@@ -228,15 +228,18 @@ fn restart(services: &[&str], project: &str, containers: &[Container]) -> Vec<Ca
 }
 
 fn run_hook(hook: &Hook, work: &ProjectWork) -> Call {
+    if hook.kind == HookKind::Host {
+        return Call::Host { argv: hook.argv.clone(), timeout_secs: hook.timeout_secs };
+    }
+    let service = hook.service.as_deref().unwrap_or_default();
     // No project name has a dot, so no other service of any project gets the same name.
-    let container =
-        (hook.kind == HookKind::Run).then(|| format!("{}.{}.hook", work.state.project, hook.service));
+    let container = (hook.kind == HookKind::Run).then(|| format!("{}.{service}.hook", work.state.project));
     let never_pull = if Compose.pulls_again(work, hook) { NEVER_PULL } else { &[] };
     let options = match &container {
         Some(name) => [&["run", "--rm", "-T", "--no-deps", "--name", name], never_pull].concat(),
         None => vec!["exec", "-T"],
     };
-    let argv = options.iter().copied().chain([hook.service.as_str()]).map(str::to_owned);
+    let argv = options.iter().copied().chain([service]).map(str::to_owned);
     let argv = argv.chain(hook.argv.iter().cloned()).collect();
     Call::Hook { argv, timeout_secs: hook.timeout_secs, container }
 }

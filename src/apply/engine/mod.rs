@@ -76,6 +76,13 @@ pub enum Call {
         /// The container that it makes; it is removed first if it is there, and when the time is over.
         container: Option<String>,
     },
+    /// A command on the host, in the project's folder, with a time limit.
+    Host {
+        /// The command and its arguments.
+        argv: Vec<String>,
+        /// The limit, in seconds.
+        timeout_secs: u64,
+    },
     /// `docker`.
     Docker(Vec<String>),
     /// Stops and removes the containers of a service by their labels, volumes kept.
@@ -89,6 +96,7 @@ impl Call {
         let first = |argv: &[String]| argv.first().cloned().unwrap_or_default();
         match self {
             Self::Compose(argv) | Self::Hook { argv, .. } => format!("docker compose {}", first(argv)),
+            Self::Host { argv, .. } => first(argv),
             Self::Docker(argv) => format!("docker {}", first(argv)),
             Self::Remove(service) => format!("removing {service}"),
         }
@@ -110,6 +118,7 @@ impl fmt::Display for Call {
             Self::Hook { argv, timeout_secs, .. } => {
                 write!(f, "docker compose {} (at most {timeout_secs} s)", argv.join(" "))
             }
+            Self::Host { argv, timeout_secs } => write!(f, "{} (at most {timeout_secs} s)", argv.join(" ")),
             Self::Docker(argv) => write!(f, "docker {}", argv.join(" ")),
             Self::Remove(service) => write!(f, "stop and remove the containers of {service}"),
         }

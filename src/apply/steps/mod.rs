@@ -124,7 +124,9 @@ impl fmt::Display for Step {
             Operation::Heal => f.write_str("clear up after an interrupted recreate"),
             Operation::Build => write!(f, "build {services}"),
             Operation::Tag { name, .. } => write!(f, "tag {name}"),
-            Operation::Hook(hook) => write!(f, "{} {services}", hook.name()),
+            Operation::Hook(hook) => {
+                write!(f, "{} {}", hook.name(), hook.container().as_deref().unwrap_or("on the host"))
+            }
             Operation::Up(Up::Recreate) => write!(f, "recreate {services}"),
             Operation::Up(_) => write!(f, "up {services}"),
             Operation::Restart => write!(f, "restart {services}"),
@@ -264,10 +266,10 @@ fn hooks_start_new(work: &ProjectWork, before: &[Container]) -> bool {
     let hooks = work.plan.hooks.iter();
     let hooks = hooks.filter(|hook| hook.when == HookPhase::Before && hook.kind == HookKind::Run);
     let is_new = |hook: &Hook, name: &str| {
-        name != hook.service && !own(work, before).any(|container| container.service == name)
+        hook.service.as_deref() != Some(name) && !own(work, before).any(|container| container.service == name)
     };
     hooks.into_iter().any(|hook| {
-        let needed = with_dependencies(all, [hook.service.as_str()].into(), |name, _| {
+        let needed = with_dependencies(all, hook.own_service().into_iter().collect(), |name, _| {
             all.get(name).is_some_and(|service| service.active)
         });
         needed.into_iter().any(|name| is_new(hook, name))
@@ -371,7 +373,8 @@ impl List {
 
     fn hooks(&mut self, plan: &ProjectPlan, when: HookPhase, blames: Blame) {
         for hook in plan.hooks.iter().filter(|hook| hook.when == when) {
-            self.push(Operation::Hook(hook.clone()), vec![hook.service.clone()], blames);
+            let services = hook.own_service().map(str::to_owned).into_iter().collect();
+            self.push(Operation::Hook(hook.clone()), services, blames);
         }
     }
 

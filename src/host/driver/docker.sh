@@ -68,12 +68,16 @@ externals() {
 }
 # hook DIR SECONDS CONTAINER ARGUMENT…: the same for at most SECONDS, even if no client waits for it.
 # CONTAINER, which it makes, is removed if it is left over, before the start and after a timeout; "-" stands
-# for none.
+# for none. "@" stands for a command on the host, in a session of its own: what it leaves there would hold
+# the lock.
 hook() {
   dir=$1 seconds=$2 container=$3; shift 3
   rm -f "$data/timeout.$$.$id"
   drop "$container"
-  (umask 022; cd "$dir" && exec docker compose "$@") & child=$!
+  own=
+  if [ "$container" = @ ]; then own=$(command -v setsid); else set -- docker compose "$@"; fi
+  # shellcheck disable=SC2086 # the name of a program, or nothing
+  (umask 022; cd "$dir" && exec $own "$@") & child=$!
   # The timer does not hold the lock, which would stay for another second. It touches only what is this
   # driver's alone: a mark with its own name, and the process that it has started.
   (
@@ -86,16 +90,19 @@ hook() {
     kill -9 $(family "$child")
   ) >/dev/null 2>&1 9>&- &
   wait "$child" 2>/dev/null; rc=$?
+  # shellcheck disable=SC2046 # a list of ids
+  [ -z "$own" ] || kill -9 $(family "$child" | sed 1d) 2>/dev/null
   [ ! -e "$data/timeout.$$.$id" ] || drop "$container"
   return $rc
 }
-# family PID: it, its children, their children and so on, each before those that it has started.
+# family PID: it, its session, its children, their children and so on, each before those that it has started.
 family() {
   set +f
   cat /proc/[0-9]*/stat 2>/dev/null | awk -v pid="$1" '
-    { own = $1; sub(/.*\) [^ ]* /, ""); parent[own] = $1 }
+    { own = $1; sub(/.*\) [^ ]* /, ""); parent[own] = $1; if ($3 == pid && own != pid) s[own] }
     END {
       all[pid]; print pid
+      for (p in s) { all[p]; print p }
       do {
         more = 0
         for (p in parent) if (!(p in all) && (parent[p] in all)) { all[p]; print p; more = 1 }
@@ -104,7 +111,8 @@ family() {
 }
 # drop CONTAINER: removes it if it was made by `docker compose run`, and no other container of that name.
 drop() {
-  [ "$1" = - ] || [ "$(inspect "{{index .Config.Labels \"$label.oneoff\"}}" "$1" 2>/dev/null)" != True ] ||
+  case $1 in [-@]) return ;; esac
+  [ "$(inspect "{{index .Config.Labels \"$label.oneoff\"}}" "$1" 2>/dev/null)" != True ] ||
     docker rm -f "$1" >/dev/null 2>&1 || :
 }
 # inspect FORMAT CONTAINER…

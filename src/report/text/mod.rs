@@ -30,7 +30,12 @@ pub(super) fn hooks<'h>(
         if let Some(result) = result {
             action_result_column(w, result, style)?;
         }
-        writeln!(w, "hook  {} {}", when(hook.when), name(&hook.service))?;
+        writeln!(
+            w,
+            "hook  {} {}",
+            when(hook.when),
+            name(&hook.container().unwrap_or_else(|| "on the host".to_owned()))
+        )?;
     }
     Ok(())
 }

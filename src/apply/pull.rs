@@ -32,6 +32,8 @@ struct NeededImage<'w> {
     of: &'w Service,
     /// Its references. Of an image that only the host knows by name, also those of services that it needs.
     references: Vec<String>,
+    /// Whether the service gets a container; others only come up with one that does.
+    is_created: bool,
     /// Whether it must be a tested one.
     is_tested: bool,
 }
@@ -56,7 +58,8 @@ impl ProjectRun<'_> {
                 false => vec![image.to_owned()],
                 true => self.references(wanted, name, folder).await?,
             };
-            needed.push(NeededImage { service: name, of, references, is_tested });
+            let is_created = self.created().any(|created| created == name);
+            needed.push(NeededImage { service: name, of, references, is_created, is_tested });
         }
         if needed.is_empty() {
             return Ok(());
@@ -67,15 +70,17 @@ impl ProjectRun<'_> {
         for (image, is_there) in needed.iter().zip(is_there) {
             match &image.of.pull_policy {
                 _ if image.is_tested => {}
-                PullPolicy::Always => {}
+                PullPolicy::Always if image.is_created => {}
+                // Compose, which knows how old it is, pulls nothing of this project.
+                PullPolicy::Refresh if image.is_created && !self.work.pulls_ahead.is_empty() => {}
                 _ if is_there => continue,
-                PullPolicy::Never => {
+                PullPolicy::Never if image.is_created => {
                     problems.push(image.is_never_pulled());
                     continue;
                 }
-                // Compose makes it.
-                PullPolicy::Build => continue,
-                PullPolicy::Missing | PullPolicy::Refresh => {}
+                // Compose makes it, or says what it lacks.
+                PullPolicy::Build | PullPolicy::Never => continue,
+                PullPolicy::Missing | PullPolicy::Always | PullPolicy::Refresh => {}
             }
             let is_same = |other: &&NeededImage<'_>| {
                 other.references == image.references && other.of.platform == image.of.platform

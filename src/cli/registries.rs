@@ -5,7 +5,6 @@ use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
 use crate::config::{Config, Registry, Username};
 use crate::images::login::RegistryLogin;
-use crate::report::workflow::mask;
 
 /// The variables that hold user names and passwords.
 pub(super) fn variables(config: &Config) -> impl Iterator<Item = &String> {
@@ -34,9 +33,7 @@ impl Context {
         let Some(run) = &self.workflow else { return Ok(()) };
         for RegistryLogin { registry, credentials, .. } in logins {
             match credentials {
-                Ok((_, password)) => {
-                    let _ = mask(&mut std::io::stderr().lock(), password.reveal());
-                }
+                Ok(_) => {}
                 Err(variable) if std::env::var_os(variable).is_some() => {
                     let message = format!("the variable {variable} with the login to {registry} is empty");
                     return Err(Error::usage(message).help(run.reason_for_empty_secrets()));

@@ -106,6 +106,39 @@ fn an_image_is_pulled_with_the_login_of_the_run_and_nothing_of_it_stays() {
 }
 
 #[test]
+fn the_action_passes_the_token_of_the_run() {
+    let login = Login::new("actionlogin");
+    let bed = &login.bed;
+    let config = std::fs::read_to_string(bed.repo("ghdeploy.yml")).unwrap();
+    bed.write("ghdeploy.yml", config.replace("PULL_TOKEN", "GHDEPLOY_GITHUB_TOKEN"));
+    bed.commit();
+    let call = bed.call([]).command();
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut step = Command::new("sh");
+    step.arg(top.join(".github/action/run.sh")).current_dir(bed.repo("")).env_clear();
+    step.envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let user = stdout_of(Command::new("id").arg("-un"));
+    step.env("BINARY", env!("CARGO_BIN_EXE_ghdeploy"))
+        .env("COMMAND", "sync")
+        .env("SSH_KEY", std::fs::read_to_string(bed.sshd.client_key()).unwrap())
+        .env("KNOWN_HOSTS", std::fs::read_to_string(bed.sshd.known_hosts()).unwrap())
+        .env("GHDEPLOY_HOST", format!("{}@127.0.0.1:{}", user.trim(), bed.sshd.port))
+        .env("GHDEPLOY_ROOT", bed.root(""))
+        .env("GITHUB_ACTIONS", "true")
+        .env("GHDEPLOY_GITHUB_TOKEN", PASSWORD);
+    for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        step.env(name, bed.path(name));
+    }
+    let output = program::run(&mut step).exits(0);
+    login.is_free_of_it("the log", &output.all());
+    for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        login.is_free_of_it(name, &std::fs::read_to_string(bed.path(name)).unwrap());
+    }
+    assert_eq!(bed.env("app/web", "A"), "1");
+    login.left_nothing();
+}
+
+#[test]
 fn without_the_right_login_nothing_changes_and_the_message_names_it() {
     let login = Login::new("wronglogin");
     let web = format!("image {} of service `web` cannot be pulled", login.image);

@@ -192,6 +192,24 @@ fn only_images_of_its_registry_are_pulled_with_a_login_and_compose_pulls_none() 
 }
 
 #[test]
+fn what_compose_would_refresh_is_pulled_ahead_for_services_that_get_a_container() {
+    let compose = PRIVATE.replace("cache:1'", "cache:1', pull_policy: daily");
+    let repo = Projects::new(&[("blog/compose.yml", &compose)]);
+    let run = repo.sync(&Host::default(), with_login());
+    let shown = pulls(&run);
+    assert_eq!(run.exit, Exit::Done, "{run:#?}");
+    assert!(
+        shown.contains(&"pull ghcr.io/ann/app:1 -")
+            && shown.contains(&"blog (candidate): pull --quiet cache")
+    );
+    repo.write("blog/compose.yml", &compose.replace("always,", "always, environment: {A: '1'},"));
+    let run = repo.sync(&run.host, with_login());
+    let shown = pulls(&run);
+    assert!(shown.contains(&"pull ghcr.io/ann/app:1 -"), "{shown:?}");
+    assert!(!shown.contains(&"blog (candidate): pull --quiet cache"), "{shown:?}");
+}
+
+#[test]
 fn without_a_login_to_its_registry_everything_is_pulled_as_before() {
     let repo = Projects::new(&[("blog/compose.yml", &PRIVATE.replace("ghcr.io", "quay.io"))]);
     let run = repo.sync(&Host { lacks: lacks(&["quay.io/ann/app:1"]), ..Host::default() }, with_login());

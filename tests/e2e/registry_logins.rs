@@ -6,12 +6,14 @@ use crate::bed::{Bed, stdout_of};
 use crate::registry::{PASSWORD, Registry, USER, basic};
 use crate::support::program::{self, Output};
 
-/// What the host's Docker can see of a run, at each of its calls: files below the root and of its user, the arguments
-/// of all processes, and the environment of every call but the pull.
+/// What the host's Docker can see of a run: at calls of Compose and at pulls the files below the root and of its user,
+/// and the arguments of all processes; at every call but a pull its environment.
 const WATCH: &str = r#"
-find "$bed/root" "$bed/home" "$bed/tmp" -type f -exec cat {} + >>"$bed/seen" 2>/dev/null
-cat /proc/[0-9]*/cmdline >>"$bed/seen" 2>/dev/null
-case " $* " in *" pull "*) ;; *) env >>"$bed/seen" ;; esac
+case $1 in compose | pull)
+  find "$bed/root" "$bed/home" "$bed/tmp" -type f -exec cat {} + >>"$bed/seen" 2>/dev/null
+  cat /proc/[0-9]*/cmdline >>"$bed/seen" 2>/dev/null ;;
+esac
+case $1 in pull) ;; *) env >>"$bed/seen" ;; esac
 "#;
 
 struct Login {

@@ -150,9 +150,16 @@ report_inspected() { # LIST
   out=$(within 15 inspect "$format" $ids 2>/dev/null </dev/null)
   [ -z "$out" ] || print "$out" | report inspected
 }
-# containers: prints an event for each container of any project, without its environment. A container that
-# vanishes between the two commands is left out.
+# containers: prints an event for each container of any project, without its environment, or else what went
+# wrong. The engine may fail on a container that somebody removes at the same time, so it is asked twice.
 containers() {
+  all=$(inspect_all) || { sleep 1; all=$(inspect_all); }
+  rc=$?
+  [ -z "$all" ] || print "$all"
+  return $rc
+}
+# inspect_all: the same, asked once. A container that vanishes between the two commands is left out.
+inspect_all() {
   ids=$(docker ps -aq --no-trunc --filter "label=$label.project") || return 1
   [ -n "$ids" ] || return 0
   format='{"id":'$id',"event":"container","container":{"health":'
@@ -176,6 +183,6 @@ containers() {
   done
   # shellcheck disable=SC2086 # a list of ids
   out=$(inspect "$format}}" $ids 2>&1) && { print "$out"; return; }
-  print "$out" | grep '^{'
-  ! print "$out" | grep -v -e '^{' -e '^$' -e 'No such container'
+  ! print "$out" | grep -v -e '^{' -e '^$' -e 'No such container' || return 1
+  print "$out" | sed -n '/^{/p'
 }

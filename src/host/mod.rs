@@ -23,6 +23,6 @@ pub use local::Local;
 pub(crate) use protocol::path_line;
 pub use protocol::{Command, ComposeFolder, DriverEvent, FailureKind, HookContainer, TIMED_OUT};
 pub use script::{BOOTSTRAP, DRIVER, driver_text};
-pub use ssh::{Ssh, SshOptions};
+pub use ssh::{Ssh, SshOptions, knows_alias};
 pub use transport::{Remote, Starting, Transport};
-pub use upload::{Upload, upload};
+pub use upload::{Upload, is_full, upload};

@@ -92,6 +92,13 @@ where
     if reply.is_ok() { Ok(()) } else { Err(interrupted(root, &reply.output, reply.rc)) }
 }
 
+/// Error about a host that has no room for an upload.
+#[must_use]
+pub fn is_full(root: &str) -> Error {
+    Error::new(Exit::Unreachable, "the host's disk is full")
+        .help(format!("make room below {root}; `docker system df` shows the size of images and containers"))
+}
+
 fn not_packed(error: &tokio::task::JoinError) -> Error {
     Error::unforeseen(format!("failed to pack the upload: {error}"))
 }
@@ -103,12 +110,10 @@ fn not_read(error: &std::io::Error) -> Error {
 /// Returns the error of an upload that did not complete, from the output and the status of the host's tools.
 fn interrupted(root: &str, output: &[String], status: i32) -> Error {
     let lines: Vec<&str> = output.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
-    let is_full =
+    let says_full =
         |line: &&str| line.contains("No space left on device") || line.contains("Disk quota exceeded");
-    if lines.iter().any(is_full) {
-        return Error::new(Exit::Unreachable, "the host's disk is full").help(format!(
-            "make room below {root}; `docker system df` shows the size of images and containers"
-        ));
+    if lines.iter().any(says_full) {
+        return is_full(root);
     }
     let error = Error::new(Exit::Unreachable, "the upload was interrupted");
     match lines.first() {

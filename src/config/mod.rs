@@ -229,8 +229,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first syntax error, unknown key or wrong type. If there is none, all invalid values with their
-    /// locations.
+    /// The first syntax error, or all unknown keys, wrong types and invalid values with their locations.
     pub fn from_yaml(text: &str, shown: &str) -> Result<Self, Vec<Diagnostic>> {
         if text.len() > MAX_BYTES {
             let at = Location { path: shown.to_owned(), line: 1, column: 1 };
@@ -238,8 +237,9 @@ impl Config {
             return Err(vec![Diagnostic::error(message, Some(at))]);
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let raw = raw::read(text, shown).map_err(|problem| vec![problem])?;
-        let mut reader = ConfigReader { text, shown, problems: Vec::new() };
+        let (raw, problems) = raw::read(text, shown);
+        let Some(raw) = raw else { return Err(problems) };
+        let mut reader = ConfigReader { text, shown, problems };
         let config = reader.config(raw);
         reader.problems.sort_by(|a, b| a.at.cmp(&b.at));
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
@@ -356,13 +356,15 @@ impl ConfigReader<'_> {
     }
 
     fn host(&mut self, name: String, raw: RawHost) -> Host {
+        let RawHost { mapping: raw, is_address } = raw;
         let keys = ["hosts", name.as_str()];
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(plain) {
             self.problem(&keys, None, "a host's name is made of letters, digits, `.`, `_` and `-`");
         }
         let address = raw.ssh.parse().unwrap_or_else(|err: address::AddressError| {
-            self.problem(&[keys[0], keys[1], "ssh"], None, err.to_string());
+            let of = if is_address { &keys[..] } else { &[keys[0], keys[1], "ssh"] };
+            self.problem(of, None, err.to_string());
             HostAddress::Local { root: None }
         });
         let root = raw.root.map(|root| {

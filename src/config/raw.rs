@@ -10,7 +10,9 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{Mapping, Value};
 
+use super::locate::{KeyStep, locate};
 use crate::base::diagnostic::{Diagnostic, Location, nearest};
 
 /// The whole file.
@@ -33,15 +35,59 @@ pub(super) struct Raw {
     pub(super) keep: Option<u32>,
 }
 
-/// A host.
+/// A host: a mapping, or its address alone.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a mapping with `ssh`, `root`, `projects`, `compose` and `url`")]
-pub(super) struct RawHost {
+#[serde(
+    deny_unknown_fields,
+    expecting = "an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`"
+)]
+pub(super) struct RawHostMapping {
     pub(super) ssh: String,
     pub(super) root: Option<String>,
     pub(super) projects: Option<Texts>,
     pub(super) compose: Option<RawCompose>,
     pub(super) url: Option<String>,
+}
+
+/// A host.
+#[derive(Debug)]
+pub(super) struct RawHost {
+    pub(super) mapping: RawHostMapping,
+    /// Whether it was written as its address alone.
+    pub(super) is_address: bool,
+}
+
+impl<'de> Deserialize<'de> for RawHost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HostVisitor;
+
+        impl<'de> Visitor<'de> for HostVisitor {
+            type Value = RawHost;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`")
+            }
+
+            fn visit_str<E>(self, address: &str) -> Result<RawHost, E> {
+                let (ssh, root, projects, compose, url) = (address.to_owned(), None, None, None, None);
+                Ok(RawHost {
+                    mapping: RawHostMapping { ssh, root, projects, compose, url },
+                    is_address: true,
+                })
+            }
+
+            fn visit_unit<E: serde::de::Error>(self) -> Result<RawHost, E> {
+                Err(E::missing_field("ssh"))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawHost, A::Error> {
+                let mapping = RawHostMapping::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(RawHost { mapping, is_address: false })
+            }
+        }
+
+        deserializer.deserialize_any(HostVisitor)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -416,8 +462,119 @@ impl<'de> Deserialize<'de> for VariableName {
     }
 }
 
-/// Parses the file; `shown` is its name in messages.
-pub(super) fn read(text: &str, shown: &str) -> Result<Raw, Diagnostic> {
+/// Parses the file; `shown` is its name in messages. Beside the problems comes what can be read all the same,
+/// if anything.
+pub(super) fn read(text: &str, shown: &str) -> (Option<Raw>, Vec<Diagnostic>) {
+    let first = match read_whole(text, shown) {
+        Ok(raw) => return (Some(raw), Vec::new()),
+        Err(first) => first,
+    };
+    // Of text that is no YAML, the first problem hides the rest.
+    let Ok(Value::Mapping(whole)) = serde_yaml::from_str::<Value>(text) else {
+        return (None, vec![first]);
+    };
+    let mut parts = Parts { text, shown, problems: Vec::new() };
+    let rest = parts.sound(&whole);
+    // The place of the first problem is more precise where it is the same.
+    match parts.problems.iter().position(|problem| problem.message == first.message) {
+        Some(same) => parts.problems[same] = first,
+        None if parts.problems.len() < 2 => parts.problems = vec![first],
+        None => {}
+    }
+    (serde_yaml::from_value(Value::Mapping(rest)).ok(), parts.problems)
+}
+
+/// Looks at each value by itself.
+struct Parts<'a> {
+    text: &'a str,
+    shown: &'a str,
+    problems: Vec<Diagnostic>,
+}
+
+impl Parts<'_> {
+    /// Returns the values that can be read, and records the problems of the others.
+    fn sound(&mut self, whole: &Mapping) -> Mapping {
+        let mut rest = Mapping::new();
+        for (key, value) in whole {
+            let Some(name) = key.as_str() else { continue };
+            let kept = match value {
+                Value::Mapping(inner) if name == "hosts" => {
+                    let mut hosts = Mapping::new();
+                    for (host, value) in inner {
+                        let Some(host_name) = host.as_str() else { continue };
+                        let kept = match value {
+                            Value::Mapping(of) => self.entries(&[name, host_name], of),
+                            value => self.entry(&[name, host_name], value).then(|| value.clone()),
+                        };
+                        hosts.extend(kept.map(|value| (host.clone(), value)));
+                    }
+                    Some(Value::Mapping(hosts))
+                }
+                Value::Mapping(inner) if self.is_known(name) => self.entries(&[name], inner),
+                value => self.entry(&[name], value).then(|| value.clone()),
+            };
+            rest.extend(kept.map(|value| (key.clone(), value)));
+        }
+        rest
+    }
+
+    /// Whether the file may have a key.
+    fn is_known(&self, name: &str) -> bool {
+        tried(&[name], &Value::Mapping(Mapping::new())).is_ok()
+    }
+
+    /// The entries of a mapping that can be read; `None` if nothing of it can be.
+    fn entries(&mut self, keys: &[&str], inner: &Mapping) -> Option<Value> {
+        let mut kept = Mapping::new();
+        for (key, value) in inner {
+            let Some(name) = key.as_str() else { continue };
+            if self.entry(&[keys, &[name]].concat(), value) {
+                kept.insert(key.clone(), value.clone());
+            }
+        }
+        if matches!(keys, ["hosts", _]) && !inner.contains_key("ssh") {
+            self.entry(keys, &Value::Mapping(Mapping::new()));
+            return None;
+        }
+        // A host without a sound address is none.
+        (!matches!(keys, ["hosts", _]) || kept.contains_key("ssh")).then_some(Value::Mapping(kept))
+    }
+
+    /// Whether one value can be read.
+    fn entry(&mut self, keys: &[&str], value: &Value) -> bool {
+        let Err(message) = tried(keys, value) else { return true };
+        let steps: Vec<KeyStep<'_>> = keys.iter().map(|key| KeyStep::Key(key)).collect();
+        let (line, column) = locate(self.text, &steps);
+        let at = Location { path: self.shown.to_owned(), line, column };
+        let (message, help) = reworded(&message);
+        let outer = match help {
+            // Of an unknown key, the mapping around it is named.
+            Some(_) => &keys[..keys.len() - 1],
+            None => keys,
+        };
+        let prefix = if outer.is_empty() { String::new() } else { format!("{}: ", outer.join(".")) };
+        let message = if message.starts_with(&prefix) { message } else { format!("{prefix}{message}") };
+        self.problems.push(Diagnostic { help, ..Diagnostic::error(message, Some(at)) });
+        false
+    }
+}
+
+/// Reads a file that has one value only. The error has no place in it.
+fn tried(keys: &[&str], value: &Value) -> Result<(), String> {
+    let mut value = value.clone();
+    for (depth, key) in keys.iter().enumerate().rev() {
+        let mut around = Mapping::new();
+        around.insert(Value::String((*key).to_owned()), value);
+        // A host needs an address.
+        if depth == 2 && keys[0] == "hosts" && *key != "ssh" {
+            around.insert(Value::String("ssh".to_owned()), Value::String("host".to_owned()));
+        }
+        value = Value::Mapping(around);
+    }
+    serde_yaml::from_value::<Raw>(value).map(drop).map_err(|error| error.to_string())
+}
+
+fn read_whole(text: &str, shown: &str) -> Result<Raw, Diagnostic> {
     serde_yaml::from_str(text).map_err(|err| {
         let (line, column) = err.location().map_or((1, 1), |at| (at.line(), at.column()));
         let at = Location { path: shown.to_owned(), line, column };

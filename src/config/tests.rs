@@ -131,7 +131,7 @@ fn a_wrong_type_says_what_was_expected() {
             "services: {a: b}\n",
             "services: 5\n",
             "hosts: [web]\n",
-            "hosts: {web: deploy@web}\n",
+            "hosts: {web: 5}\n",
             "hosts: {web: {root: /srv}}\n",
             "hosts:\n  web:\n",
             "sync: ['*.md']\n",
@@ -153,7 +153,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:11: services: invalid type: mapping, expected a text or a list of texts
     ghdeploy.yml:1:11: services: invalid type: integer `5`, expected a text or a list of texts
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:14: hosts.web: invalid type: text "deploy@web", expected a mapping with `ssh`, `root`, `projects`, `compose` and `url`
+    ghdeploy.yml:1:14: hosts.web: invalid type: integer `5`, expected an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`
     ghdeploy.yml:1:14: hosts.web: missing key `ssh`
     ghdeploy.yml:2:7: hosts.web: missing key `ssh`
     ghdeploy.yml:1:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
@@ -210,6 +210,36 @@ keep: 0
     ghdeploy.yml:16:7: keep: at least 1 release must be kept, the one that runs
     "
     );
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_are_reported_together_with_invalid_values() {
+    insta::assert_snapshot!(
+        problems(
+            "servces: x\nkeep: many\nhealth: {timout: 5s, stable_for: soon, log_lines: [1]}\nhosts:\n  web: {ssh: a, rot: /srv, projects: {}}\n  db: {root: /srv}\n  node: -x\nsync: ['*.md']\nprune: true\n"
+        ),
+        @r#"
+        ghdeploy.yml:1:1: unknown key `servces` [did you mean `services`?]
+        ghdeploy.yml:2:7: keep: invalid type: text "many", expected a number from 0 on
+        ghdeploy.yml:3:18: health: unknown key `timout` [did you mean `timeout`?]
+        ghdeploy.yml:3:34: health.stable_for: `soon` is not a duration; write it like `90s`, `5m` or `1m30s`
+        ghdeploy.yml:3:51: health.log_lines: invalid type: list, expected a number from 0 on
+        ghdeploy.yml:5:22: hosts.web: unknown key `rot` [did you mean `root`?]
+        ghdeploy.yml:5:38: hosts.web.projects: invalid type: mapping, expected a text or a list of texts
+        ghdeploy.yml:6:7: hosts.db: missing key `ssh`
+        ghdeploy.yml:7:9: hosts.node: `-x` starts with `-`, which ssh takes as an option
+        ghdeploy.yml:8:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
+        "#
+    );
+}
+
+#[test]
+fn a_host_may_be_its_address_alone() {
+    let config =
+        Config::from_yaml("hosts: {web: 'deploy@203.0.113.10:2222', here: 'local:/srv/x'}\n", "ghdeploy.yml")
+            .unwrap();
+    assert_eq!(config.hosts[0].address.to_string(), "deploy@203.0.113.10:2222");
+    assert_eq!((config.hosts[0].root.as_str(), config.hosts[1].root.as_str()), ("/srv/services", "/srv/x"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! images are on the host and, if that is required, tested.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use super::engine::Call;
 use super::failure::Failure;
@@ -58,6 +59,9 @@ impl ProjectRun<'_> {
         // Compose refuses `services` without a value, and there is nothing to check.
         if wanted.model.services.is_empty() || !self.acts() && !self.has_engine().await {
             return Ok(());
+        }
+        if !self.host.is_staged.load(Ordering::Relaxed) {
+            return self.pull(wanted, &ComposeFolder::Live).await;
         }
         self.report("check with Compose");
         let own_unit = unit(self.work.name());

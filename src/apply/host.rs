@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
@@ -11,7 +12,7 @@ use super::failure::{Failure, ProjectFailureKind};
 use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
-use super::{PARALLEL_PROJECTS, Task};
+use super::{Foreseen, PARALLEL_PROJECTS, Task};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::path::RootPath;
@@ -43,15 +44,14 @@ impl<'a> HostRun<'a> {
     pub(super) async fn run(&self) -> HostOutcome {
         let busy = self.busy();
         let mut results = Results::new();
+        for work in self.task.work.projects.iter().filter(|work| !work.plan.problems.is_empty()) {
+            self.finished(work, ProjectResult::NothingChanged, &work.plan.problems);
+        }
         if busy.is_empty() && !self.shared.change() {
             self.records.write_noted().await;
             return self.outcome(results, false, None);
         }
-        self.task.observer.on(Event::Planned {
-            host: self.name().to_owned(),
-            projects: busy.iter().map(|work| work.name().to_owned()).collect(),
-            commit: self.task.work.commit.clone(),
-        });
+        self.planned(&busy);
         let stop = &self.task.stop;
         let uploaded = tokio::select! {
             uploaded = self.upload(&busy) => uploaded,
@@ -69,7 +69,14 @@ impl<'a> HostRun<'a> {
         let permits = Semaphore::new(PARALLEL_PROJECTS);
         let checks = join_all(busy.iter().map(|work| async {
             let _permit = permits.acquire().await;
-            ProjectRun::new(self, work).check().await
+            let checked = ProjectRun::new(self, work).check().await;
+            // Others may still be pulling for long.
+            if let Err(failure) = &checked
+                && failure.kind == ProjectFailureKind::Failed
+            {
+                self.finished(work, ProjectResult::NothingChanged, &failure.problems);
+            }
+            checked
         }));
         // What is under way when a stop is requested (a pull) changes nothing that is live, and ends by
         // itself.
@@ -92,16 +99,18 @@ impl<'a> HostRun<'a> {
                     let error = Error::of(Exit::Unreachable, failure.problems);
                     return self.outcome(Results::new(), false, Some((error, HostState::Unchanged)));
                 }
+                // That has been reported.
+                Err(failure) if failure.kind == ProjectFailureKind::Failed => {
+                    let outcome = failed(&work.plan, ProjectResult::NothingChanged, failure);
+                    results.insert(work.name().to_owned(), outcome);
+                }
                 Err(failure) => self.enter(&mut results, work, failure),
             }
         }
         self.make_networks(&mut able, &mut results).await;
-        while let Some((index, failure)) =
-            self.shared.held_back(&able, &results).or_else(|| self.held_back(&able))
-        {
-            let work = able.remove(index);
-            self.enter(&mut results, work, failure);
-        }
+        self.hold_back(&mut able, &mut results, |work, failure| {
+            self.finished(work, ProjectResult::NothingChanged, &failure.problems);
+        });
         if self.shared.change()
             && (!able.is_empty() || results.is_empty())
             && let Err((failure, result)) = self.shared.swap_for(&able).await
@@ -119,6 +128,7 @@ impl<'a> HostRun<'a> {
         // Files that other projects read are in place before any project acts on them.
         for run in runs.iter().filter(|run| run.work.goes_first) {
             if let Err((failure, result)) = run.swap().await {
+                self.finished(run.work, result, &failure.problems);
                 let outcome = failed(&run.work.plan, result, failure);
                 results.insert(run.work.name().to_owned(), outcome);
             }
@@ -155,8 +165,28 @@ impl<'a> HostRun<'a> {
         self.outcome(results, has_shared, closing.err().map(|error| (error, HostState::Unknown)))
     }
 
-    /// Enters a project of which nothing was changed.
+    /// Reports the projects that have something to do.
+    fn planned(&self, busy: &[&ProjectWork]) {
+        self.task.observer.on(Event::Planned {
+            host: self.name().to_owned(),
+            projects: busy.iter().map(|work| work.name().to_owned()).collect(),
+            commit: self.task.work.commit.clone(),
+        });
+    }
+
+    /// Reports that a project is done, with the first of its problems.
+    fn finished(&self, work: &ProjectWork, result: ProjectResult, problems: &[Diagnostic]) {
+        self.task.observer.on(Event::Finished {
+            host: self.name().to_owned(),
+            project: work.name().to_owned(),
+            result,
+            why: problems.first().map(|problem| problem.message.clone()),
+        });
+    }
+
+    /// Enters and reports a project of which nothing was changed.
     pub(super) fn enter(&self, results: &mut Results, work: &ProjectWork, failure: Failure) {
+        self.finished(work, ProjectResult::NothingChanged, &failure.problems);
         let outcome = failed(&work.plan, ProjectResult::NothingChanged, failure);
         results.insert(work.name().to_owned(), outcome);
     }
@@ -214,11 +244,7 @@ impl<'a> HostRun<'a> {
                     None => run.deploy().await,
                 }
             };
-            self.task.observer.on(Event::Finished {
-                host: self.name().to_owned(),
-                project: name.to_owned(),
-                result: outcome.result,
-            });
+            self.finished(run.work, outcome.result, &outcome.problems);
             if let Some(gate) = gates.get(name) {
                 gate.send_replace(Some(outcome.result));
             }
@@ -227,15 +253,87 @@ impl<'a> HostRun<'a> {
         join_all(runs.iter().map(one)).await
     }
 
+    /// Makes all checks that come before the first change. Of a failure of the whole host, nothing else is
+    /// told.
+    pub(super) async fn foresee(&self) -> Result<Foreseen> {
+        let busy = self.busy();
+        let mut results = Results::new();
+        for work in self.task.work.projects.iter().filter(|work| !work.plan.problems.is_empty()) {
+            self.finished(work, ProjectResult::NothingChanged, &work.plan.problems);
+        }
+        if busy.is_empty() {
+            return Ok(Foreseen::default());
+        }
+        self.planned(&busy);
+        if let Err(error) = self.upload(&busy).await {
+            if error.is_transient || error.exit != Exit::Unreachable {
+                return Err(error);
+            }
+            self.is_staged.store(false, Ordering::Relaxed);
+            let message = format!("the projects are not checked with Compose on {}: {error}", self.name());
+            let help = error.diagnostics.first().and_then(|problem| problem.help.clone());
+            let note = Diagnostic { help, ..Diagnostic::warning(message, None) };
+            self.notes.lock().await.push(note);
+        }
+        let permits = Semaphore::new(PARALLEL_PROJECTS);
+        let checks = join_all(busy.iter().map(|work| async {
+            let _permit = permits.acquire().await;
+            ProjectRun::new(self, work).check().await
+        }));
+        let mut able = Vec::new();
+        for (work, check) in busy.iter().copied().zip(checks.await) {
+            match check {
+                Ok(()) => able.push(work),
+                Err(failure) if failure.kind == ProjectFailureKind::Lost => {
+                    return Err(Error::of(Exit::Unreachable, failure.problems));
+                }
+                Err(failure) => self.enter(&mut results, work, failure),
+            }
+        }
+        self.hold_back(&mut able, &mut results, |work, failure| {
+            self.finished(work, ProjectResult::NothingChanged, &failure.problems);
+        });
+        let notes = std::mem::take(&mut *self.notes.lock().await);
+        let notes = notes.into_iter().chain(self.docker.known_version().and_then(|version| old(&version)));
+        let problems = results.into_iter().map(|(name, outcome)| (name, outcome.problems));
+        Ok(Foreseen { problems: problems.collect(), notes: notes.collect() })
+    }
+
+    /// Takes those out of `able` that are left alone because of another one that failed.
+    fn hold_back<'w>(
+        &self,
+        able: &mut Vec<&'w ProjectWork>,
+        results: &mut Results,
+        report: impl Fn(&ProjectWork, &Failure),
+    ) {
+        while let Some((index, failure)) =
+            self.shared.held_back(able, results).or_else(|| self.held_back(able))
+        {
+            let work: &'w ProjectWork = able.remove(index);
+            report(work, &failure);
+            let outcome = failed(&work.plan, ProjectResult::NothingChanged, failure);
+            results.insert(work.name().to_owned(), outcome);
+        }
+    }
+
     async fn upload(&self, busy: &[&ProjectWork]) -> Result<()> {
-        let mut units: Vec<Unit> = busy.iter().map(|work| self.unit(work)).collect();
-        units.extend(self.shared.units());
+        let only_looks = self.task.only_looks;
+        let reads: BTreeSet<RootPath> = match only_looks {
+            false => BTreeSet::new(),
+            true => busy.iter().filter_map(|work| work.wanted.as_deref()).flat_map(read_by_compose).collect(),
+        };
+        let is_staged = |file: &FileChange| !only_looks || reads.contains(&file.at);
+        let mut units: Vec<Unit> = busy.iter().map(|work| self.unit(work, is_staged)).collect();
+        units.extend(self.shared.units(is_staged));
         if self.task.settings.back_to.is_some() {
             return self.stage_on_host(units).await;
         }
         let content = Arc::clone(&self.task.content);
         let files = units.iter().map(|unit| unit.files.len()).sum();
-        let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &*content, out);
+        let pack = move |out: &mut dyn std::io::Write| match only_looks {
+            false => stage::pack(&units, &*content, out),
+            true => stage::pack_to_look(&units, &*content, out),
+        };
         let Task { driver, root, .. } = self.task;
         upload(driver, root, Upload { pack, files }).await
     }
@@ -261,11 +359,11 @@ impl<'a> HostRun<'a> {
         Ok(())
     }
 
-    /// The unit of a project's own files.
-    fn unit(&self, work: &ProjectWork) -> Unit {
+    /// The unit of a project's own files, with those that are to be staged.
+    fn unit(&self, work: &ProjectWork, is_staged: impl Fn(&FileChange) -> bool) -> Unit {
         let shared: BTreeSet<&RootPath> = self.task.work.shared.files.iter().map(|file| &file.at).collect();
-        let own: Vec<&FileChange> =
-            work.plan.files.iter().filter(|file| !shared.contains(&file.at)).collect();
+        let own = work.plan.files.iter().filter(|file| !shared.contains(&file.at) && is_staged(file));
+        let own: Vec<&FileChange> = own.collect();
         let wanted = work.wanted.as_deref();
         // A directory that a container mounts stays, or the container would keep a deleted one.
         let services = wanted.into_iter().flat_map(|wanted| wanted.model.services.values());

@@ -34,9 +34,12 @@ mod swap;
 pub mod way_back;
 mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::diagnostic::Diagnostic;
+use crate::base::error::Result;
 use crate::base::path::RootPath;
 use crate::host::Driver;
 use crate::images::login::RegistryLogin;
@@ -118,6 +121,17 @@ pub struct Task<'a> {
     pub stop: Stop,
     /// The content of files.
     pub content: ContentSource,
+    /// Whether nothing on the host may change.
+    pub only_looks: bool,
+}
+
+/// What a run would find before it changes anything.
+#[derive(Debug, Clone, Default)]
+pub struct Foreseen {
+    /// Why projects would not be deployed, by their names.
+    pub problems: BTreeMap<String, Vec<Diagnostic>>,
+    /// What cannot be known without a change.
+    pub notes: Vec<Diagnostic>,
 }
 
 impl std::fmt::Debug for Task<'_> {
@@ -131,4 +145,14 @@ pub async fn apply(task: Task<'_>) -> HostOutcome {
     let outcome = HostRun::new(&task).run().await;
     task.observer.on(Event::Done { host: task.work.host.clone() });
     outcome
+}
+
+/// Makes the checks that [`apply`] makes before anything changes, in the same order and with the same words,
+/// and changes nothing.
+///
+/// # Errors
+///
+/// When the connection is lost, or a file cannot be read.
+pub async fn foresee(task: Task<'_>) -> Result<Foreseen> {
+    HostRun::new(&task).foresee().await
 }

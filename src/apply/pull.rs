@@ -92,6 +92,9 @@ impl ProjectRun<'_> {
         if !problems.is_empty() {
             return Err(Failure::of(problems));
         }
+        if self.host.task.only_looks {
+            return self.foresee_pulls(&missing, &tested).await;
+        }
         if !missing.is_empty() {
             self.report("pull images");
             let pulls = missing.iter().map(|image| self.pull_image(image, folder));
@@ -200,6 +203,66 @@ impl ProjectRun<'_> {
         Ok(needed.iter().map(|image| image.references.iter().all(|name| is_there(image, name))).collect())
     }
 
+    /// Finds out which images cannot be pulled, and pulls none.
+    async fn foresee_pulls(
+        &self,
+        missing: &[&NeededImage<'_>],
+        tested: &[(&str, &Service)],
+    ) -> Result<(), Failure> {
+        let looks = missing.iter().map(|image| self.foresee_pull(image));
+        let ends: Vec<Result<(), Failure>> = stream::iter(looks).buffered(PARALLEL_PULLS).collect().await;
+        let mut failure = Failure::default();
+        for why in ends.into_iter().filter_map(Result::err) {
+            if why.kind != ProjectFailureKind::Failed {
+                return Err(why);
+            }
+            failure = failure.and(why);
+        }
+        if !failure.problems.is_empty() {
+            return Err(failure);
+        }
+        for (name, service) in tested {
+            let message =
+                format!("whether the image of service `{name}` is the tested one is known after its pull");
+            let at = service.image_at.clone().or_else(|| Some(service.at.clone()));
+            self.host.notes.lock().await.push(Diagnostic::warning(message, at));
+        }
+        Ok(())
+    }
+
+    async fn foresee_pull(&self, image: &NeededImage<'_>) -> Result<(), Failure> {
+        let engine = self.host.task.engine;
+        for reference in &image.references {
+            let registry = registry(reference);
+            let is_near = registry == "localhost" || registry.starts_with("127.") || registry == "[::1]";
+            let mut reply = self.call_any(&engine.find_image(reference, is_near)).await?;
+            if reply.is_ok() {
+                continue;
+            }
+            let way = self.call_any(&engine.registries()).await?;
+            let way = RegistryAccess::read(&way.output.join(""));
+            if !is_near && way.is_insecure(reference) {
+                reply = self.call_any(&engine.find_image(reference, true)).await?;
+                if reply.is_ok() {
+                    continue;
+                }
+            }
+            let problem = explain_pull(&reply.output);
+            let login = login_of(&self.host.task.settings.logins, reference);
+            if let Some((login, Err(variable))) = login.map(|login| (login, &login.credentials)) {
+                return Err(image.has_no_login(login, variable));
+            }
+            // With the login for the time of the pull, it may be there.
+            if login.is_none() && way.proves(reference, problem) {
+                return Err(image.is_not_pulled(&reply));
+            }
+            let message = format!("whether {} can be pulled is known only after the pull", image.shown());
+            let note = Diagnostic::warning(message, image.of.image_at.clone());
+            self.host.notes.lock().await.push(note);
+        }
+        Ok(())
+    }
+
     async fn pull_image(&self, image: &NeededImage<'_>, folder: &ComposeFolder) -> Result<(), Failure> {
         let engine = self.host.task.engine;
         let logins = &self.host.task.settings.logins;
@@ -248,6 +311,62 @@ impl ProjectRun<'_> {
     /// Makes a call that may fail.
     async fn call_any(&self, call: &Call) -> Result<Reply, Failure> {
         Ok(self.host.docker.call(call, &self.work.state, ComposeFolder::Live).await?)
+    }
+}
+
+/// The registry in a reference, without its port; empty for Docker Hub.
+fn registry(reference: &str) -> &str {
+    let Some((first, _)) = reference.split_once('/') else { return "" };
+    if !(first.contains(['.', ':']) || first == "localhost") || first == "docker.io" {
+        return "";
+    }
+    match first.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => first,
+    }
+}
+
+/// How the engine on a host reaches registries. Another program there may reach less.
+#[derive(Debug, Default)]
+struct RegistryAccess {
+    has_mirrors: bool,
+    has_proxy: bool,
+    /// Registries without certificates, each with its port.
+    insecure: Vec<String>,
+    /// Whether whole networks of such registries are configured.
+    has_insecure_networks: bool,
+    is_known: bool,
+}
+
+impl RegistryAccess {
+    /// Reads the answer to [`super::engine::Engine::registries`].
+    fn read(text: &str) -> Self {
+        let parts: Vec<&str> = text.trim().split('|').collect();
+        let [mirrors, proxy, insecure, networks] = parts.as_slice() else { return Self::default() };
+        Self {
+            has_mirrors: *mirrors != "0",
+            has_proxy: !proxy.is_empty(),
+            insecure: insecure.split_whitespace().map(str::to_owned).collect(),
+            has_insecure_networks: networks
+                .split_whitespace()
+                .any(|net| !matches!(net, "127.0.0.0/8" | "::1/128")),
+            is_known: true,
+        }
+    }
+
+    fn is_insecure(&self, reference: &str) -> bool {
+        let first = reference.split('/').next().unwrap_or_default();
+        self.insecure.iter().any(|known| known == first)
+    }
+
+    /// Whether the engine would fail, too, after another program failed to find an image like this.
+    fn proves(&self, reference: &str, problem: PullProblem) -> bool {
+        let is_hub = registry(reference).is_empty();
+        let may_be_reached = self.has_proxy || (self.has_mirrors && is_hub);
+        self.is_known
+            && problem.help.is_some()
+            && !(problem.is_unreached && may_be_reached)
+            && (is_hub || !self.has_insecure_networks || self.is_insecure(reference))
     }
 }
 
@@ -318,5 +437,44 @@ impl NeededImage<'_> {
             format!("the host does not have {}, and `pull_policy: never` forbids pulling it", self.shown());
         let help = "build or load it on the host, or remove `pull_policy`";
         Diagnostic::error(message, self.of.image_at.clone()).help(help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_look_proves_a_failed_pull_only_if_the_engine_goes_the_same_way() {
+        let unknown = |line: &str| explain_pull(&[line.to_owned()]);
+        let (missing, unreached) = (unknown("manifest unknown"), unknown("dial tcp: lookup: no such host"));
+        let way = |text: &str| RegistryAccess::read(text);
+        let plain = "0|||::1/128 127.0.0.0/8 ";
+        assert!(way(plain).proves("a/b:1", missing) && way(plain).proves("ghcr.io/a/b:1", unreached));
+        assert!(!way(plain).proves("a:1", unknown("something else")));
+        // Through a proxy or a mirror, the engine may reach what others do not.
+        assert!(!way("0|proxy||127.0.0.0/8").proves("a:1", unreached));
+        assert!(way("0|proxy||127.0.0.0/8").proves("a:1", missing));
+        assert!(!way("2|||127.0.0.0/8").proves("a:1", unreached));
+        assert!(way("2|||127.0.0.0/8").proves("ghcr.io/a:1", unreached));
+        // Without certificates, too.
+        assert!(!way("0|||10.0.0.0/8 127.0.0.0/8").proves("reg.lan:5000/a:1", missing));
+        assert!(way("0||reg.lan:5000 |10.0.0.0/8").proves("reg.lan:5000/a:1", missing));
+        assert!(!way("").proves("a:1", missing));
+    }
+
+    #[test]
+    fn the_registry_of_a_reference_is_its_first_part() {
+        for (reference, wanted) in [
+            ("nginx:1", ""),
+            ("ann/app:1", ""),
+            ("docker.io/ann/app", ""),
+            ("ghcr.io/ann/app:1", "ghcr.io"),
+            ("127.0.0.1:5000/app:1", "127.0.0.1"),
+            ("localhost/app", "localhost"),
+            ("[::1]:5000/app", "[::1]"),
+        ] {
+            assert_eq!(registry(reference), wanted, "{reference}");
+        }
     }
 }

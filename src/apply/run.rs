@@ -1,6 +1,7 @@
 //! A host and a project under way: what carrying their plan out takes, and what its parts share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Mutex;
 
@@ -33,6 +34,10 @@ pub(super) struct HostRun<'a> {
     pub(super) pruned: std::sync::Mutex<(Vec<RemovedImage>, Vec<Diagnostic>)>,
     /// Names of the networks that were made.
     pub(super) made_networks: std::sync::Mutex<Vec<String>>,
+    /// Whether the stage holds what Compose is to read.
+    pub(super) is_staged: AtomicBool,
+    /// What a run that only looks cannot know.
+    pub(super) notes: Mutex<Vec<Diagnostic>>,
 }
 
 impl<'a> HostRun<'a> {
@@ -45,6 +50,8 @@ impl<'a> HostRun<'a> {
             missing_folders: Mutex::default(),
             pruned: std::sync::Mutex::default(),
             made_networks: std::sync::Mutex::default(),
+            is_staged: AtomicBool::new(true),
+            notes: Mutex::default(),
         }
     }
 
@@ -93,8 +100,11 @@ impl<'a> ProjectRun<'a> {
         let vocabulary = self.vocabulary();
         // The driver keeps there what a failed command printed: by the time that anyone looks, the files that
         // made it fail have been rolled back.
-        let see =
-            format!("all of it is at the end of {}/.ghdeploy/failed.log on the host", self.host.task.root);
+        let log = format!("{}/.ghdeploy/failed.log on the host", self.host.task.root);
+        let see = match self.host.task.only_looks {
+            false => format!("all of it is at the end of {log}"),
+            true => format!("`ghdeploy sync` keeps all of it in {log}"),
+        };
         words::explain(Failed { what: &call.name(), see: Some(&see) }, output, &vocabulary)
     }
 

@@ -40,8 +40,8 @@ impl<'a> SharedFiles<'a> {
         Self { driver, work, deployed, progress: Mutex::default() }
     }
 
-    /// Their units in the stage.
-    pub(super) fn units(&self) -> Vec<Unit> {
+    /// Their units in the stage, with those files that are to be staged.
+    pub(super) fn units(&self, is_staged: impl Fn(&FileChange) -> bool) -> Vec<Unit> {
         let shared = &self.work.shared;
         let old = self.deployed.manifests.get(SHARED);
         let at_first = shared.manifest_at_first(old);
@@ -49,7 +49,7 @@ impl<'a> SharedFiles<'a> {
             return Vec::new();
         };
         let (last, first): (Vec<&FileChange>, Vec<&FileChange>) =
-            shared.files.iter().partition(|file| shared.leaves(file));
+            shared.files.iter().filter(|file| is_staged(file)).partition(|file| shared.leaves(file));
         let stays = BTreeSet::new();
         let mut units = vec![Unit::new(SHARED, &first, manifest, self.deployed, &[], &stays)];
         if let Some(end) = shared.manifest.as_ref().filter(|_| !last.is_empty()) {

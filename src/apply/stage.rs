@@ -201,10 +201,35 @@ pub fn pack(
     source: &dyn Fn(&RootPath) -> Option<Source>,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
+    let files = || units.iter().flat_map(|unit| &unit.files);
+    let is_kept =
+        files().count() <= KEPT_FILES && files().map(|(_, _, entry)| entry.size).sum::<u64>() <= KEPT_BYTES;
+    pack_with(units, source, is_kept, out)
+}
+
+/// Does the same for a look, after which nothing is kept.
+///
+/// # Errors
+///
+/// As [`pack`].
+pub fn pack_to_look(
+    units: &[Unit],
+    source: &dyn Fn(&RootPath) -> Option<Source>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    pack_with(units, source, false, out)
+}
+
+fn pack_with(
+    units: &[Unit],
+    source: &dyn Fn(&RootPath) -> Option<Source>,
+    is_kept: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let mut tar = tar::Builder::new(out);
     tar.mode(tar::HeaderMode::Deterministic);
     let files = || units.iter().flat_map(|unit| &unit.files);
-    if files().count() <= KEPT_FILES && files().map(|(_, _, entry)| entry.size).sum::<u64>() <= KEPT_BYTES {
+    if is_kept {
         let contents: BTreeMap<&str, (&RootPath, &Entry)> =
             files().map(|(_, path, entry)| (entry.digest.as_str(), (path, entry))).collect();
         for (digest, (path, entry)) in contents {

@@ -90,8 +90,8 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// Number of known words that advice lists.
 const MAX_LISTED: usize = 20;
 
-/// Advice on a name that is not among those that are known: the nearest ones, or else all of them. `noun` is what
-/// they are called, in the plural.
+/// Advice on a name that is not among those that are known: the nearest ones, or else all of them. `noun` is
+/// what they are called, in the plural.
 #[must_use]
 pub(crate) fn suggestion(word: &str, noun: &str, known: &[&str]) -> String {
     fn last(name: &str) -> &str {

@@ -38,7 +38,8 @@ GHDEPLOY_ARGS may hold more options, quoted as in a shell.";
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Args {
-    /// Work in this folder of the repository
+    /// Work in this folder of the repository [default: the one around the working directory that holds
+    /// ghdeploy.yml]
     #[arg(short = 'C', long, global = true, env = "GHDEPLOY_DIRECTORY", hide_env = true, value_name = "DIR")]
     directory: Option<String>,
     /// Read this configuration file, relative to the folder [default: ghdeploy.yml, if there is one]
@@ -285,7 +286,7 @@ pub(super) struct SyncArgs {
 pub(super) struct DiffArgs {
     /// Paths in the repository: files, or folders with all below [default: all]
     #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     #[command(flatten)]
     pub(super) select: SelectArgs,
 }
@@ -404,6 +405,12 @@ impl Args {
         given(self.directory.as_ref()).unwrap_or(".").into()
     }
 
+    /// Whether the folder was named.
+    #[must_use]
+    pub fn is_directory_given(&self) -> bool {
+        given(self.directory.as_ref()).is_some()
+    }
+
     /// The configuration file, if one was named.
     #[must_use]
     pub fn config(&self) -> Option<PathBuf> {
@@ -502,13 +509,13 @@ impl CommentArgs {
 
 impl DiffArgs {
     /// Whether a path of the repository was asked for.
-    pub(super) fn concerns(&self, path: &str) -> bool {
+    pub(super) fn concerns(asked: &[String], path: &str) -> bool {
         let is_at_or_below = |asked: &String| {
             let asked = asked.trim_start_matches("./").trim_end_matches('/');
             path.strip_prefix(asked)
                 .is_some_and(|rest| rest.is_empty() || asked.is_empty() || rest.starts_with('/'))
         };
-        self.paths.is_empty() || self.paths.iter().any(is_at_or_below)
+        asked.is_empty() || asked.iter().any(is_at_or_below)
     }
 }
 

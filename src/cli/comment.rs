@@ -194,7 +194,7 @@ fn capitalized(text: &str) -> String {
 
 /// Key of a comment. Each configuration of a repository, and each selection, has a comment of its own.
 fn key(context: &Context, run: &WorkflowRun, args: &CommentArgs) -> String {
-    let file = context.args.config().unwrap_or_else(|| super::context::CONFIG.into());
+    let file = context.args.config().unwrap_or_else(|| super::place::CONFIG.into());
     let place = std::path::Path::new(&run.folder(&context.dir)).join(file);
     let hosts = context.args.hosts().map(|host| format!(" host {host}"));
     let projects = args.plan.select.globs().into_iter().map(|glob| format!(" project {glob}"));

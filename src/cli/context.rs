@@ -3,33 +3,34 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Args;
+use super::place::Place;
 use crate::apply::stop::Stop;
+use crate::base::diagnostic::suggestion;
 use crate::base::error::{Error, Result};
 use crate::config::Config;
 use crate::config::selection::Selection;
 use crate::deploy::{Identity, RunOptions, RunRepository, Session, Target, Worktree, now};
 use crate::github;
 use crate::host::credentials::Credentials;
-use crate::host::{Notices, Transport};
+use crate::host::{Notices, Transport, knows_alias};
 use crate::images::reference;
 use crate::outcome::event::Silent;
-use crate::report::escape::name;
 use crate::report::progress::Progress;
 use crate::report::{Format, Style};
 use crate::tree::regular;
-
-/// Name of the configuration when `--config` names none.
-pub(super) const CONFIG: &str = "ghdeploy.yml";
 
 /// RunOptions, configuration and surroundings of a command.
 #[derive(Debug)]
 pub(super) struct Context {
     /// The folder of the repository.
     pub(super) dir: PathBuf,
+    /// The same, and where paths on the command line start from.
+    pub(super) place: Place,
     pub(super) args: Args,
     pub(super) config: Config,
     /// Credentials for ssh; empty for commands that need no host.
@@ -69,10 +70,7 @@ impl Context {
 
     /// Writes remarks to stderr; `None` if they are turned off.
     pub(super) fn note(&self) -> Option<fn(&str)> {
-        let note: fn(&str) = |remark| {
-            let _ = writeln!(std::io::stderr().lock(), "note: {}", name(remark));
-        };
-        (!self.args.quiet).then_some(note)
+        (!self.args.quiet).then_some(super::remark as fn(&str))
     }
 
     /// The text of a file of the repository, to show the line that a message is about.
@@ -86,6 +84,7 @@ impl Context {
     ///
     /// When there is none, or one is no host.
     pub(super) fn targets(&self) -> Result<Vec<Target>> {
+        self.refuse_unknown_hosts()?;
         Target::all(&self.config, &self.args.hosts().collect::<Vec<_>>(), self.args.root())
     }
 
@@ -95,7 +94,29 @@ impl Context {
     ///
     /// When one is no host.
     pub(super) fn targets_or_any(&self) -> Result<Vec<Target>> {
+        self.refuse_unknown_hosts()?;
         Target::all_or_any(&self.config, &self.args.hosts().collect::<Vec<_>>(), self.args.root())
+    }
+
+    /// Refuses a single word as a host that is neither in the configuration, which has others, nor known to
+    /// ssh, nor the name of a machine.
+    fn refuse_unknown_hosts(&self) -> Result<()> {
+        let known: Vec<&str> = self.config.hosts.iter().map(|host| host.name.as_str()).collect();
+        let is_word =
+            |text: &&str| !text.contains(['@', '.', ':', '/']) && *text != "local" && !known.contains(text);
+        for text in self.args.hosts().filter(is_word).filter(|_| !known.is_empty()) {
+            let is_machine = || (text, 22).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+            if text.starts_with('-')
+                || knows_alias(text, self.args.credentials().config.as_deref())
+                || is_machine()
+            {
+                continue;
+            }
+            let message =
+                format!("--host: `{text}` is neither a host of the configuration nor an alias of ssh");
+            return Err(Error::usage(message).help(suggestion(text, "hosts", &known)));
+        }
+        Ok(())
     }
 
     /// The transport to a host.

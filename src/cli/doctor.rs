@@ -2,18 +2,23 @@
 //! wrong.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::context::Context;
+use crate::base::duration::show_duration;
 use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
 use crate::deploy::Target;
-use crate::host::facts::{facts, open};
-use crate::host::{Command, Driver, Transport, chatter_in_words};
+use crate::host::facts::{facts, try_open};
+use crate::host::{Command, Driver, FailureKind, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
 use crate::state::compose_version::{PACKAGES, too_old};
+
+/// The check of the engine.
+const ENGINE: &str = "docker engine";
 
 /// The check of Compose.
 const COMPOSE: &str = "docker compose";
@@ -50,12 +55,12 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         Ok(driver) => driver,
         Err(error) => return steps.push(failed(&way, error)),
     };
-    // A host without `sh`, or with a login shell that prints something, fails here.
-    if let Err(error) =
-        open(&driver, &Command::OpenToRead { root: target.root.clone() }, &target.root, |_| {}).await
-    {
-        return steps.push(failed(&way, error));
-    }
+    // A host without `sh`, or with a login shell that prints something, fails here. A root that is closed
+    // says nothing about Docker, so Docker is asked before.
+    let docker = match docker(&driver).await {
+        Ok(docker) => docker,
+        Err(error) => return steps.push(failed(&way, error)),
+    };
     let connected = match &target.address {
         HostAddress::Local { .. } => "nothing to connect to",
         HostAddress::Ssh { .. } => "connected, the host key is known",
@@ -64,57 +69,270 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
     if driver.chatter() > 0 {
         steps.push(step("login files", CheckupResult::Warning, chatter_in_words(driver.chatter()), None));
     }
-    steps.push(step(
-        "tools",
-        CheckupResult::Ok,
-        "sh, tar, gzip, sha256sum, flock, stat, find, awk, sed, xargs, dd, od",
-        None,
-    ));
-    steps.push(root(&driver, &target.root).await);
-    if let Ok(deployed) = facts(&driver, &BTreeMap::new()).await
-        && let Some(repository) = deployed.state.repository.shown()
-    {
-        steps.push(step("repository", CheckupResult::Ok, format!("deployed from {repository}"), None));
-    }
-    for (what, argv, help) in [
-        (
-            "docker engine",
-            &["version", "--format", "{{.Server.Version}}"][..],
-            "start it (systemctl start docker), and let the user of the connection use it (usermod -aG docker <user>)",
-        ),
-        (COMPOSE, &["compose", "version", "--short"][..], PACKAGES),
-    ] {
-        let reply = driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await;
-        steps.push(match reply {
-            Ok(reply) if reply.is_ok() => {
-                let version = reply.output.join(" ");
-                match too_old(&version).filter(|_| what == COMPOSE) {
-                    Some(why) => step(what, CheckupResult::Failed, why, Some(help.to_owned())),
-                    None => step(what, CheckupResult::Ok, version, None),
-                }
+    const TOOLS: &str = "sh, tar, gzip, sha256sum, flock, stat, find, awk, sed, xargs, dd, od";
+    let command = Command::OpenToForesee { root: target.root.clone() };
+    match try_open(&driver, &command, &target.root, |_| {}).await {
+        Err((Some(FailureKind::Tools), error)) => steps.push(failed("tools", error)),
+        Err((_, error)) => {
+            steps.push(step("tools", CheckupResult::Ok, TOOLS, None));
+            steps.push(failed("root", error));
+        }
+        Ok(()) => {
+            steps.push(step("tools", CheckupResult::Ok, TOOLS, None));
+            steps.push(root(&driver, &target.root).await);
+            if let Ok(deployed) = facts(&driver, &BTreeMap::new()).await
+                && let Some(repository) = deployed.state.repository.shown()
+            {
+                steps.push(step(
+                    "repository",
+                    CheckupResult::Ok,
+                    format!("deployed from {repository}"),
+                    None,
+                ));
             }
-            Ok(reply) => step(
-                what,
-                CheckupResult::Failed,
-                reply.output.last().cloned().unwrap_or_default(),
-                Some(help.to_owned()),
-            ),
-            Err(error) => failed(what, error),
-        });
+        }
     }
+    steps.extend(docker);
     driver.end().await;
 }
 
-/// Whether the user may write below the root, without writing anything.
+/// The root and the room there.
 async fn root(driver: &Driver, root: &str) -> CheckupStep {
     match driver.call(&Command::Writable { root: root.to_owned() }).await {
         Ok(reply) if reply.is_ok() => step("root", CheckupResult::Ok, reply.output.join("; "), None),
-        Ok(reply) => step(
-            "root",
-            CheckupResult::Failed,
-            reply.output.join("; "),
-            Some(format!("on the host, as root: install -d -o <user> {root}")),
-        ),
+        Ok(reply) => step("root", CheckupResult::Failed, reply.output.join("; "), None),
         Err(error) => failed("root", error),
+    }
+}
+
+/// The checks of the engine, of Compose and of the clock.
+async fn docker(driver: &Driver) -> Result<Vec<CheckupStep>> {
+    let examined = Examined::read(driver.call(&Command::Examine).await?.output);
+    let now = jiff::Timestamp::now().as_second();
+    let ask = async |argv: &[&str]| {
+        driver.call(&Command::Docker(argv.iter().map(ToString::to_string).collect())).await
+    };
+    let engine = ask(&["version", "--format", "{{.Server.Version}}"]).await?;
+    let compose = ask(&["compose", "version", "--short"]).await?;
+    let version = compose.output.join(" ");
+    let compose = match too_old(&version).filter(|_| compose.is_ok()) {
+        Some(why) => step(COMPOSE, CheckupResult::Failed, why, Some(PACKAGES.to_owned())),
+        None if compose.is_ok() => step(COMPOSE, CheckupResult::Ok, version, None),
+        None => examined.without_compose(),
+    };
+    let engine = match engine.is_ok() {
+        true => step(ENGINE, CheckupResult::Ok, engine.output.join(" "), None),
+        false => examined.without_engine(&engine.output),
+    };
+    Ok([engine, compose].into_iter().chain(examined.clock(now)).collect())
+}
+
+/// Facts about the user, the tools of Docker and its engine on a host.
+#[derive(Debug, Default)]
+struct Examined(BTreeMap<String, String>);
+
+/// Difference between two clocks, in seconds, from which certificates and dates of commits may be misjudged.
+const MAX_CLOCK_DIFFERENCE: i64 = 300;
+
+impl Examined {
+    /// Reads lines `KEY VALUE`.
+    fn read(lines: Vec<String>) -> Self {
+        let pair =
+            |line: String| line.split_once(' ').map(|(key, value)| (key.to_owned(), value.trim().to_owned()));
+        Self(lines.into_iter().filter_map(pair).filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn is_alpine(&self) -> bool {
+        self.get("system") == Some("alpine")
+    }
+
+    /// Why the engine does not answer. `output` is that of `docker version`.
+    fn without_engine(&self, output: &[String]) -> CheckupStep {
+        let failed = |detail: String, help: String| step(ENGINE, CheckupResult::Failed, detail, Some(help));
+        let says = |text: &str| output.iter().any(|line| line.to_lowercase().contains(text));
+        let user = self.get("user").unwrap_or("<user>");
+        if self.get("docker").is_none() {
+            if let Some(at) = self.get("elsewhere") {
+                let path = self.get("path").unwrap_or_default();
+                return failed(
+                    format!(
+                        "docker is in {at}, which is not in the PATH of a login without a terminal: {path}"
+                    ),
+                    format!(
+                        "on the host, as root: ln -s {at}/docker /usr/bin/docker; or set PATH in /etc/environment"
+                    ),
+                );
+            }
+            let help = match self.is_alpine() {
+                true => "on the host, as root: apk add docker docker-cli-compose",
+                false => "install Docker Engine: https://docs.docker.com/engine/install/",
+            };
+            return failed("Docker is not installed".to_owned(), help.to_owned());
+        }
+        let rootless = self.get("rootless").filter(|_| self.get("docker_host").is_none());
+        if let Some(socket) = rootless {
+            return failed(
+                format!(
+                    "the engine of all users does not answer the user {user}, but a rootless one of that user runs"
+                ),
+                format!(
+                    "let sessions without a terminal use it: DOCKER_HOST=unix://{socket} in ~/.ssh/environment (with PermitUserEnvironment) or by SetEnv in sshd_config"
+                ),
+            );
+        }
+        if says("permission denied") {
+            let group = self.get("socket_group").unwrap_or("docker");
+            if self.get("member").is_some() {
+                return failed(
+                    format!("the user {user} is in the group {group}, but this session began before that"),
+                    "log in again; the service of a self-hosted runner has to be restarted".to_owned(),
+                );
+            }
+            return failed(
+                format!(
+                    "permission denied: the user {user} may not use Docker's socket, which belongs to the group {group}"
+                ),
+                format!("on the host, as root: usermod -aG {group} {user}; it counts from the next login on"),
+            );
+        }
+        if let Some(host) = self.get("docker_host") {
+            return failed(
+                format!("the engine at {host}, which DOCKER_HOST of the session names, does not answer"),
+                "start it, or unset DOCKER_HOST in the login files".to_owned(),
+            );
+        }
+        if says("cannot connect to the docker daemon")
+            || says("failed to connect to the docker api")
+            || says("is the docker daemon running")
+        {
+            let help = match self.is_alpine() {
+                true => "on the host, as root: rc-update add docker && service docker start",
+                false => {
+                    "on the host, as root: systemctl enable --now docker; `journalctl -u docker` shows why it ended"
+                }
+            };
+            return failed("Docker is installed, but its engine does not run".to_owned(), help.to_owned());
+        }
+        let last =
+            output.last().cloned().unwrap_or_else(|| "docker version failed without a word".to_owned());
+        failed(last, "`docker version` on the host shows the same".to_owned())
+    }
+
+    /// Why there is no Compose.
+    fn without_compose(&self) -> CheckupStep {
+        let detail = match (self.get("docker"), self.get("standalone")) {
+            (None, None) => "needs docker, which is not found".to_owned(),
+            (_, Some(version)) if version.trim_start_matches('v').starts_with("1.") => {
+                format!("only docker-compose {version} is there: Compose v1, which is no longer maintained")
+            }
+            (_, Some(version)) => format!("docker-compose {version} is there, but not as a plugin of docker"),
+            (Some(_), None) => "the Compose plugin is not installed".to_owned(),
+        };
+        let help = match self.is_alpine() {
+            true => "on the host, as root: apk add docker-cli-compose",
+            false => PACKAGES,
+        };
+        step(COMPOSE, CheckupResult::Failed, detail, Some(help.to_owned()))
+    }
+
+    /// A warning about a clock that is wrong.
+    fn clock(&self, now: i64) -> Option<CheckupStep> {
+        let there: i64 = self.get("clock")?.parse().ok()?;
+        let by = there - now;
+        let word = if by > 0 { "ahead of" } else { "behind" };
+        (by.abs() > MAX_CLOCK_DIFFERENCE).then(|| {
+            let detail =
+                format!("{} {word} this machine's", show_duration(Duration::from_secs(by.unsigned_abs())));
+            step(
+                "clock",
+                CheckupResult::Warning,
+                detail,
+                Some("let NTP set it: timedatectl set-ntp true".to_owned()),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examined(lines: &[&str]) -> Examined {
+        Examined::read(lines.iter().map(|line| (*line).to_owned()).collect())
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_has_its_cause_and_remedy() {
+        let said = |lines: &[&str], output: &str| {
+            let mut all = vec!["user deploy", "path /usr/bin:/bin"];
+            all.extend(lines);
+            let step = examined(&all).without_engine(&[output.to_owned()]);
+            assert_eq!(step.result, CheckupResult::Failed);
+            format!("{} [{}]", step.detail, step.help.unwrap())
+        };
+        let here = "docker /usr/bin/docker";
+        let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
+        let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+        let all = [
+            said(&[], "sh: docker: not found"),
+            said(&["system alpine"], "sh: docker: not found"),
+            said(&["elsewhere /snap/bin"], "sh: docker: not found"),
+            said(&[here, "socket_group docker"], denied),
+            said(&[here, "socket_group docker", "member docker"], denied),
+            said(&[here, "rootless /run/user/1000/docker.sock"], denied),
+            said(&[here], down),
+            said(&[here, "system alpine"], down),
+            said(&[here, "docker_host tcp://10.0.0.1:2375"], down),
+            said(&[here], "something else"),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @"
+            Docker is not installed [install Docker Engine: https://docs.docker.com/engine/install/]
+            Docker is not installed [on the host, as root: apk add docker docker-cli-compose]
+            docker is in /snap/bin, which is not in the PATH of a login without a terminal: /usr/bin:/bin [on the host, as root: ln -s /snap/bin/docker /usr/bin/docker; or set PATH in /etc/environment]
+            permission denied: the user deploy may not use Docker's socket, which belongs to the group docker [on the host, as root: usermod -aG docker deploy; it counts from the next login on]
+            the user deploy is in the group docker, but this session began before that [log in again; the service of a self-hosted runner has to be restarted]
+            the engine of all users does not answer the user deploy, but a rootless one of that user runs [let sessions without a terminal use it: DOCKER_HOST=unix:///run/user/1000/docker.sock in ~/.ssh/environment (with PermitUserEnvironment) or by SetEnv in sshd_config]
+            Docker is installed, but its engine does not run [on the host, as root: systemctl enable --now docker; `journalctl -u docker` shows why it ended]
+            Docker is installed, but its engine does not run [on the host, as root: rc-update add docker && service docker start]
+            the engine at tcp://10.0.0.1:2375, which DOCKER_HOST of the session names, does not answer [start it, or unset DOCKER_HOST in the login files]
+            something else [`docker version` on the host shows the same]
+            ");
+    }
+
+    #[test]
+    fn a_compose_that_is_missing_is_told_from_one_that_is_old() {
+        let said = |lines: &[&str]| {
+            let step = examined(lines).without_compose();
+            format!("{} [{}]", step.detail, step.help.unwrap())
+        };
+        let here = "docker /usr/bin/docker";
+        let all = [
+            said(&[]),
+            said(&[here]),
+            said(&[here, "system alpine"]),
+            said(&[here, "standalone 1.29.2"]),
+            said(&[here, "standalone v2.20.0"]),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @"
+            needs docker, which is not found [install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)]
+            the Compose plugin is not installed [install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)]
+            the Compose plugin is not installed [on the host, as root: apk add docker-cli-compose]
+            only docker-compose 1.29.2 is there: Compose v1, which is no longer maintained [install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)]
+            docker-compose v2.20.0 is there, but not as a plugin of docker [install docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)]
+            ");
+    }
+
+    #[test]
+    fn a_clock_is_wrong_only_by_minutes() {
+        let of = |there: i64| examined(&[&format!("clock {there}")]).clock(100_000).map(|step| step.detail);
+        assert_eq!(of(100_000), None);
+        assert_eq!(of(100_250), None);
+        assert_eq!(of(107_200), Some("2h ahead of this machine's".to_owned()));
+        assert_eq!(of(96_400), Some("1h behind this machine's".to_owned()));
+        assert_eq!(examined(&[]).clock(0).map(|step| step.detail), None);
     }
 }

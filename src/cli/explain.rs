@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use super::args::ExplainArgs;
 use super::context::Context;
-use crate::base::diagnostic::Location;
+use crate::base::diagnostic::{Diagnostic, Location, suggestion};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
 use crate::compose::model::{Project, ReadMethod, Service};
@@ -25,11 +25,15 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let dirs = project_dirs(&for_first, &context.config.services)?;
     let projects: Vec<(&ProjectDir, Project)> =
         dirs.iter().map(|dir| (dir, compose::load(&for_first, &dir.dir, &root))).collect();
-    let mut paths = Vec::new();
+    let (mut paths, mut unknown) = (Vec::new(), Vec::new());
     for text in &args.paths {
-        let path = repo_path(&context.dir, text)?;
+        let path = repo_path(&context.dir, &context.place.path(text))?;
         let known = context.dir.join(&path).symlink_metadata().is_ok();
         let at = context.config.services.root_path(&path);
+        if context.dir.join(&path).is_dir() {
+            paths.push(folder(&tree, &dirs, &projects, at.as_ref(), path));
+            continue;
+        }
         let mut readers: Vec<PathReader> =
             at.iter().flat_map(|at| self::readers(&projects, at, &path)).collect();
         let alternatives = alternatives(&tree, &projects, &root, at.as_ref(), &dirs);
@@ -45,11 +49,72 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
+        if !known && readers.is_empty() && note.is_none() {
+            let message = format!("{text} is not in the repository, and no service reads it");
+            unknown.push(Diagnostic::error(message, None).help(near_files(&tree, &path)));
+        }
         paths.push(Explanation { path, known, managed: synced, readers, note });
     }
     let explanations = Explanations { paths };
     context.print(|out| render(&explanations, context.format, out, context.style))?;
-    Ok(Exit::Done)
+    if unknown.is_empty() { Ok(Exit::Done) } else { Err(Error::invalid(unknown)) }
+}
+
+/// What reads a folder as a whole, or a file in it.
+fn folder(
+    tree: &DiskTree,
+    dirs: &[ProjectDir],
+    projects: &[(&ProjectDir, Project)],
+    at: Option<&RootPath>,
+    path: String,
+) -> Explanation {
+    let inside = |file: &&RootPath| {
+        path.is_empty() || tree.shown(file).strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let files: Vec<&RootPath> = tree.nodes().keys().filter(inside).collect();
+    let mut all: Vec<PathReader> = at.iter().flat_map(|at| readers(projects, at, &path)).collect();
+    let mut unread = 0;
+    for file in &files {
+        let found = readers(projects, file, &tree.shown(file));
+        unread += usize::from(found.is_empty());
+        for reader in found {
+            // A compose file concerns each of its services once.
+            let is_same = |other: &PathReader| {
+                (&other.project, &other.service, other.how, &other.at)
+                    == (&reader.project, &reader.service, reader.how, &reader.at)
+            };
+            if !all.iter().any(is_same) {
+                all.push(reader);
+            }
+        }
+    }
+    let managed = files.iter().any(|file| owner(dirs, file).is_some());
+    let note = match files.len() {
+        0 => "a folder without files that are synced".to_owned(),
+        1 => format!("a folder with 1 file{}", if unread == 1 { ", which no service reads" } else { "" }),
+        all => format!("a folder with {all} files; {unread} of them no service reads"),
+    };
+    Explanation {
+        path: if path.is_empty() { ".".to_owned() } else { path },
+        known: true,
+        managed,
+        readers: all,
+        note: Some(note),
+    }
+}
+
+/// Advice on a path that does not exist: the nearest files.
+pub(super) fn near_files(tree: &DiskTree, path: &str) -> String {
+    let shown: Vec<String> = tree.nodes().keys().map(|file| tree.shown(file)).collect();
+    let mut known: Vec<&str> = shown.iter().map(String::as_str).collect();
+    let folders: std::collections::BTreeSet<&str> =
+        shown.iter().flat_map(|file| file.match_indices('/').map(|(end, _)| &file[..end])).collect();
+    known.extend(folders);
+    let advice = suggestion(path, "files", &known);
+    match advice.starts_with("the files are:") {
+        true => "name a file or folder by its path, such as services/blog/compose.yml".to_owned(),
+        false => advice,
+    }
 }
 
 /// The projects that would be with one more compose file. Only the project that the path is in may have such a

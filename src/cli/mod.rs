@@ -16,6 +16,7 @@ mod explain;
 mod gate;
 mod history;
 mod notify;
+mod place;
 mod plan;
 mod publish;
 mod registries;
@@ -37,16 +38,15 @@ use clap::Parser;
 
 use crate::base::error::{Error, Exit, Result};
 use crate::base::secret::note_secret_variables;
-use crate::config::{Config, MAX_BYTES};
 use crate::github;
 use crate::host::credentials::{Credentials, GivenCredentials};
 use crate::report::progress::Progress;
 use crate::report::{Style, diagnostic};
-use crate::tree::regular;
 
 pub use args::Args;
 use args::CommandArgs;
-use context::{CONFIG, Context, source};
+use context::{Context, source};
+use place::{Place, read_config};
 
 /// Runs the command line of this process.
 #[must_use]
@@ -84,13 +84,14 @@ pub fn main() -> ExitCode {
     let verbose = args.verbose > 0 || workflow.as_ref().is_some_and(|run| run.is_debug);
     let stderr = Style { colour: colours(&std::io::stderr()), verbose, groups: false };
     start_tracing(&args, stderr);
-    let dir = args.directory();
+    let place = Place::of(&args);
+    let dir = place.dir.clone();
     let (judges, changes_hosts) = (args.command.judges(), args.command.changes_hosts());
     if let Some(run) = workflow.clone().filter(|_| !changes_hosts) {
         let dir = dir.clone();
         signals::on_cancellation(move || publish::cancelled(&run, &dir, judges));
     }
-    match unless_it_panics(changes_hosts, || run(args, stderr, workflow.clone())) {
+    match unless_it_panics(changes_hosts, || run(args, place, stderr, workflow.clone())) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             let sources = |path: &str| source(&dir, path);
@@ -128,10 +129,19 @@ fn unless_it_panics(changes_hosts: bool, work: impl FnOnce() -> Result<Exit>) ->
     result
 }
 
-fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
+fn run(args: Args, place: Place, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
+    let note = |text: &str| {
+        if !args.quiet {
+            remark(text);
+        }
+    };
+    if args.verbose > 0 && !place.below.as_os_str().is_empty() {
+        note(&format!("the folder of the repository is {}", place.dir.display()));
+    }
+    let read = read_config(&args, &place, &note);
     let config = match &workflow {
-        Some(run) if args.command.needs_host() => secrets::refuse_empty(&args, read_config(&args), run)?,
-        _ => read_config(&args)?,
+        Some(run) if args.command.needs_host() => secrets::refuse_empty(&args, read, run)?,
+        _ => read?,
     };
     let named = config.notify.variables().into_iter().chain(registries::variables(&config).cloned());
     note_secret_variables(named.collect());
@@ -148,11 +158,11 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     } else {
         Credentials::default()
     };
-    let dir = args.directory();
     let github = workflow.clone().or_else(github::WorkflowRun::by_hand);
     let movable = std::cell::OnceCell::new();
     let context = Context {
-        dir,
+        dir: place.dir.clone(),
+        place,
         args,
         config,
         credentials,
@@ -187,6 +197,12 @@ fn run(args: Args, stderr: Style, workflow: Option<github::WorkflowRun>) -> Resu
     Ok(exit)
 }
 
+/// Writes a remark to stderr. A closed stderr is no failure.
+fn remark(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "note: {}", crate::report::escape::name(text));
+}
+
 fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::unforeseen(format!("failed to start: {error}")))?;
@@ -194,36 +210,6 @@ fn block_on(future: impl Future<Output = Result<Exit>>) -> Result<Exit> {
     // A reader of a stream that never ends must not keep the process alive.
     runtime.shutdown_background();
     result
-}
-
-fn read_config(args: &Args) -> Result<Config> {
-    let dir = args.directory();
-    if !dir.is_dir() {
-        return Err(Error::usage(format!("{} is not a folder", dir.display()))
-            .help("-C names the folder of the repository"));
-    }
-    let named = args.config();
-    let (shown, path) = match &named {
-        Some(path) => (path.display().to_string(), dir.join(path)),
-        None => (CONFIG.to_owned(), dir.join(CONFIG)),
-    };
-    if regular::leads_out(&dir, &path) {
-        return Err(Error::usage(format!("{shown} is a link that leads out of the repository"))
-            .help("put the file itself there, or name another one with --config"));
-    }
-    match regular::read(&path, MAX_BYTES as u64).and_then(text_of) {
-        Ok(text) => Config::from_yaml(&text, &shown).map_err(Error::invalid),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-            Ok(Config::default())
-        }
-        Err(error) => Err(Error::usage(format!("{shown} cannot be read: {error}"))
-            .help("--config names a file, relative to the folder of the repository")),
-    }
-}
-
-fn text_of(bytes: Vec<u8>) -> std::io::Result<String> {
-    String::from_utf8(bytes)
-        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the file is not UTF-8"))
 }
 
 /// Keeps the memory of this process out of core dumps, and from other processes of the same user.

@@ -39,8 +39,8 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
         stop: stop.clone(),
         notices: Notices::default(),
     };
-    let reached =
-        context.on(&session, async |session, transport| rollback.run(session, transport).await).await;
+    let run = context.on(&session, async |session, transport| rollback.run(session, transport).await);
+    let reached = signals::announcing(&stop, &*observer, run).await;
     drop(session);
     // Spinners are removed before results are written.
     drop(observer);
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit> 
         Ok((commit, Reached::Planned(plan))) => {
             let (commit, dirty) = parts(commit);
             let plan = Plan { version: VERSION, commit, dirty, base: None, hosts: vec![plan] };
-            let exit = plan.exit(args.select.exit_code);
+            let exit = plan.exit_of_dry_run(args.select.exit_code);
             context.publish(Shown::Plan(&plan), exit)?;
             return Ok(exit);
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::apply::stop::{Stop, StopRequest};
+use crate::outcome::event::{Event, Observer};
 
 /// Whether a signal has come to a run that handles them.
 static IS_STOPPED: AtomicBool = AtomicBool::new(false);
@@ -46,6 +47,26 @@ pub(super) fn listen() -> Stop {
         std::future::pending::<()>().await;
     });
     stop
+}
+
+/// What the first signal does.
+const FIRST: &str = "a step that is under way on the host is finished first; press Ctrl-C again to end now, while the step continues there";
+
+/// What the second one does.
+const SECOND: &str = "ending now; a step that is under way continues on the host";
+
+/// Does `work`, and says at once what a signal does that comes meanwhile.
+pub(super) async fn announcing<T>(stop: &Stop, observer: &dyn Observer, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    for (request, text) in [(StopRequest::Graceful, FIRST), (StopRequest::Immediate, SECOND)] {
+        tokio::select! {
+            // It is said even if the work ends at once.
+            biased;
+            () = stop.requested(request) => observer.on(Event::Stopping { text: text.to_owned() }),
+            done = &mut work => return done,
+        }
+    }
+    work.await
 }
 
 /// Exit code after a cancellation: that of a shell whose command SIGINT has ended.

@@ -12,7 +12,7 @@ use crate::deploy::sync::Sync;
 use crate::deploy::{Reached, Session, Worktree, failed_before_start, on_each, plan_of};
 use crate::host::Notices;
 use crate::notify::Notifier;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, worse};
 use crate::plan::{Plan, VERSION};
 use crate::report::Format;
 use crate::report::progress::observer;
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     if let Some(notifier) = &notifier {
         observer = notifier.observing(observer);
     }
-    let results = on_each(&targets, args.parallel, args.fail_fast, async |target| {
+    let run = on_each(&targets, args.parallel, args.fail_fast, async |target| {
         let session = Session {
             target,
             options: &options,
@@ -55,8 +55,8 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
             notices: Notices::default(),
         };
         context.on(&session, async |session, transport| sync.run(session, transport).await).await
-    })
-    .await;
+    });
+    let results = signals::announcing(&stop, &*observer, run).await;
     // Spinners are removed before results are written.
     drop(observer);
     // With one host there is nothing beside its failure that a report could show.
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: &SyncArgs) -> Result<Exit> {
     let failed = outcome.exit();
     plans.extend(outcome.hosts.into_iter().map(plan_of));
     let plan = Plan { version: VERSION, commit: outcome.commit, dirty, base: None, hosts: plans };
-    let exit = if failed == Exit::Done { plan.exit(args.select.exit_code) } else { failed };
+    let exit = worse(failed, plan.exit_of_dry_run(args.select.exit_code));
     context.find_movable(&plan).await;
     context.publish(Shown::Plan(&plan), exit)?;
     Ok(exit)

@@ -62,7 +62,7 @@ impl Rollback {
     ) -> Result<(Option<String>, Reached)> {
         let prepared = session.unless_stopped(self.prepare(session, transport)).await?;
         let commit = prepared.work.commit.clone();
-        Ok((commit, session.finish(prepared).await))
+        Ok((commit, session.finish(prepared).await?))
     }
 
     /// Finds out what there is to do. That changes nothing but who holds the lock.

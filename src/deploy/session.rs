@@ -11,7 +11,7 @@ use super::host_only::learn;
 use super::networks::plan_networks;
 use crate::apply::engine::Compose;
 use crate::apply::stop::{Stop, StopRequest};
-use crate::apply::{BackTo, ContentSource, Settings, Task, apply, way_back};
+use crate::apply::{BackTo, ContentSource, Settings, Task, apply, foresee, way_back};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
@@ -19,11 +19,11 @@ use crate::compose::model::Service;
 use crate::config::{Health, Network};
 use crate::host::facts::{facts_and_host_only, holder_in_words, open};
 use crate::host::mend::mend;
-use crate::host::{Command, Driver, Notices, Transport};
+use crate::host::{Command, Driver, Notices, Transport, is_full};
 use crate::images::login::{RegistryLogin, may_need_login};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
-use crate::plan::{HostPlan, HostWork};
+use crate::plan::{HostPlan, HostWork, ProjectWork};
 use crate::state::deployed::{Commit, Deployed, SHARED, STATE_FILE, unit};
 use crate::state::question::HostOnlyQuestion;
 use crate::state::wanted::Wanted;
@@ -95,6 +95,8 @@ pub struct Session<'a> {
 pub enum Access {
     /// To look only: without the lock, and nothing is created.
     Read,
+    /// To find out what a change would meet: the same, and it fails where that would.
+    Foresee,
     /// To change it, with the lock.
     Write {
         /// The commit that the run deploys, for those who wait.
@@ -157,7 +159,10 @@ impl Session<'_> {
             let transport = connect();
             let note = |text| self.report(|host| Event::Note { host, text });
             let result = self.notices.shown_during(once(&*transport), note).await;
-            transport.close().await;
+            tokio::select! {
+                () = transport.close() => {}
+                () = self.stop.requested(StopRequest::Immediate) => {}
+            }
             let error = match result {
                 Err(error) if error.is_transient && !self.stop.is_requested() => error,
                 result => return result,
@@ -205,6 +210,7 @@ impl Session<'_> {
         let root = self.target.root.clone();
         let command = match access {
             Access::Read => Command::OpenToRead { root },
+            Access::Foresee => Command::OpenToForesee { root },
             Access::Write { commit } => Command::OpenToWrite {
                 root,
                 wait_secs: self.options.lock_wait.as_secs(),
@@ -220,7 +226,11 @@ impl Session<'_> {
 
     /// How a run with these options opens the root.
     pub(super) fn access(&self, commit: Option<&str>) -> Access {
-        if self.options.dry_run { Access::Read } else { Access::Write { commit: commit.map(str::to_owned) } }
+        if self.options.dry_run {
+            Access::Foresee
+        } else {
+            Access::Write { commit: commit.map(str::to_owned) }
+        }
     }
 
     /// Opens the root and asks what the host has, of which `wants` is known, and what only it has: one round
@@ -312,13 +322,12 @@ impl Session<'_> {
     }
 
     /// Does what there is to do, or ends with the plan of a dry run.
-    pub async fn finish(&self, prepared: Prepared) -> Reached {
+    ///
+    /// # Errors
+    ///
+    /// In a dry run, when the connection is lost, the host lacks room, or a stop is requested.
+    pub async fn finish(&self, prepared: Prepared) -> Result<Reached> {
         let Prepared { driver, deployed, mut work, newest, back_to, content } = prepared;
-        if self.options.dry_run {
-            driver.end().await;
-            self.report(|host| Event::Done { host });
-            return Reached::Planned(work.plan());
-        }
         pull_ahead(&mut work, &self.options.logins);
         let RunOptions { health, identity, .. } = self.options;
         let settings = Settings {
@@ -347,13 +356,57 @@ impl Session<'_> {
             observer: self.observer,
             stop: self.stop.clone(),
             content,
+            only_looks: self.options.dry_run,
         };
+        if self.options.dry_run {
+            let looks = async {
+                let (foreseen, room) = tokio::join!(foresee(task), self.check_room(&driver, &work));
+                room.and(foreseen)
+            };
+            let foreseen = self.unless_stopped(looks).await;
+            driver.end().await;
+            self.report(|host| Event::Done { host });
+            let foreseen = foreseen?;
+            for ProjectWork { plan, .. } in &mut work.projects {
+                if let Some(problems) = foreseen.problems.get(&plan.name) {
+                    plan.block(problems.clone());
+                }
+            }
+            work.notes.extend(foreseen.notes);
+            if self.options.no_restart && work.projects.iter().any(|work| !work.plan.actions.is_empty()) {
+                work.notes.push(Diagnostic::warning(
+                    "with --no-restart, the actions stay owed to the next sync",
+                    None,
+                ));
+            }
+            return Ok(Reached::Planned(work.plan()));
+        }
         let outcome = tokio::select! {
             outcome = apply(task) => outcome,
             () = self.stop.requested(StopRequest::Immediate) => stopped_immediately(&work, &deployed),
         };
-        driver.end().await;
-        Reached::Applied(outcome)
+        tokio::select! {
+            () = driver.end() => {}
+            () = self.stop.requested(StopRequest::Immediate) => {}
+        }
+        Ok(Reached::Applied(outcome))
+    }
+
+    /// Checks that the host has room for the files that would be sent. What they replace is kept, too, but
+    /// takes no more room.
+    async fn check_room(&self, driver: &Driver, work: &HostWork) -> Result<()> {
+        let files = work.projects.iter().filter(|work| work.plan.problems.is_empty());
+        let files = files.flat_map(|work| &work.plan.files).filter_map(|file| file.after.as_ref());
+        let bytes: u64 = files.map(|after| after.size).sum();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let reply = driver.call(&Command::Room).await?;
+        let free = reply.output.first().and_then(|kib| kib.trim().parse::<u64>().ok());
+        match free {
+            Some(kib) if kib.saturating_mul(1024) < bytes => Err(is_full(&self.target.root)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn report(&self, event: impl FnOnce(String) -> Event) {

@@ -59,7 +59,7 @@ impl Sync<'_> {
     /// What fails later is in the outcome.
     pub async fn run(&self, session: &Session<'_>, transport: &dyn Transport) -> Result<Reached> {
         let prepared = session.unless_stopped(self.prepare(session, transport)).await?;
-        Ok(session.finish(prepared).await)
+        session.finish(prepared).await
     }
 
     /// Finds out what there is to do. That changes nothing but who holds the lock.

@@ -87,7 +87,8 @@ impl Worktree {
 }
 
 impl Worktree {
-    /// The names of all projects, also of those that do not run on the host. A host may have further compose files.
+    /// The names of all projects, also of those that do not run on the host. A host may have further compose
+    /// files.
     ///
     /// # Errors
     ///
@@ -98,8 +99,8 @@ impl Worktree {
         Ok(dirs.into_iter().map(|dir| dir.name).collect())
     }
 
-    /// What a selection means on a host: of the projects that the tree or the host has. What runs on another host
-    /// is fine: there is nothing to do for it on this one.
+    /// What a selection means on a host: of the projects that the tree or the host has. What runs on another
+    /// host is fine: there is nothing to do for it on this one.
     ///
     /// # Errors
     ///

@@ -290,6 +290,11 @@ impl Driver {
         if let Some(tool) = ["sh", "dd", "gzip"].into_iter().find(missing) {
             return lacks(tool);
         }
+        if !self.listener.has_begun() && lines.is_empty() {
+            return Error::new(Exit::Unreachable, "the host ended the session before anything ran")
+                .help("look at what a login without a terminal does there: `ssh HOST true`. The account needs a login shell such as /bin/sh, and neither ForceCommand nor a login file may end it")
+                .transient();
+        }
         let error = Error::new(Exit::Unreachable, "the connection to the host was lost").transient();
         if lines.is_empty() {
             error
@@ -389,11 +394,39 @@ async fn watch(stdin: Arc<Mutex<Stdin>>, listener: Arc<Listener>) {
     }
 }
 
+/// Tools with the names of their packages on Debian and Alpine.
+const PACKAGES: [(&str, &str, &str); 13] = [
+    ("sh", "dash", "busybox"),
+    ("dd", "coreutils", "coreutils"),
+    ("gzip", "gzip", "gzip"),
+    ("tar", "tar", "tar"),
+    ("sha256sum", "coreutils", "coreutils"),
+    ("stat", "coreutils", "coreutils"),
+    ("tr", "coreutils", "coreutils"),
+    ("od", "coreutils", "coreutils"),
+    ("readlink", "coreutils", "coreutils"),
+    ("flock", "util-linux", "util-linux"),
+    ("find", "findutils", "findutils"),
+    ("xargs", "findutils", "findutils"),
+    ("awk", "mawk", "gawk"),
+];
+
 /// Returns the error of a host that lacks these tools.
 pub(super) fn lacks(tools: &str) -> Error {
-    Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help(
-        "install them; on Debian and Ubuntu they are in the packages dash, coreutils, gzip, tar, util-linux, findutils, mawk and sed",
-    )
+    let packages = |of: fn(&(&'static str, &'static str, &'static str)) -> &'static str| {
+        let names = tools.split_whitespace().map(|tool| {
+            PACKAGES
+                .iter()
+                .find(|(own, ..)| *own == tool)
+                .map_or_else(|| tool.to_owned(), |found| of(found).to_owned())
+        });
+        names.collect::<std::collections::BTreeSet<String>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let (debian, alpine) = (packages(|package| package.1), packages(|package| package.2));
+    Error::new(Exit::Unreachable, format!("the host lacks: {tools}")).help(format!(
+        "install them, as root: `apt-get install {debian}` on Debian and Ubuntu, `apk add {alpine}` on Alpine. If they \
+         are there, they are not in the PATH of a login without a terminal"
+    ))
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

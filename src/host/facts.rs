@@ -22,15 +22,30 @@ pub async fn open(
     driver: &Driver,
     command: &Command,
     root: &str,
-    mut on_busy: impl FnMut(&serde_json::Value) + Send,
+    on_busy: impl FnMut(&serde_json::Value) + Send,
 ) -> Result<()> {
+    try_open(driver, command, root, on_busy).await.map_err(|(_, error)| error)
+}
+
+/// Does the same as [`open`]; the error comes with the kind of failure, if the driver has told one.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn try_open(
+    driver: &Driver,
+    command: &Command,
+    root: &str,
+    mut on_busy: impl FnMut(&serde_json::Value) + Send,
+) -> Result<(), (Option<FailureKind>, Error)> {
     let reply = driver
         .call_with(command, |event| {
             if let DriverEvent::Busy { holder } = event {
                 on_busy(holder);
             }
         })
-        .await?;
+        .await
+        .map_err(|error| (None, error))?;
     if reply.is_ok() {
         return Ok(());
     }
@@ -39,16 +54,53 @@ pub async fn open(
         _ => None,
     });
     let output = reply.output.join("; ");
-    Err(match failure {
+    let error = match failure {
         Some(FailureKind::Tools) => lacks(output.trim()),
         Some(FailureKind::Write) if output.contains("No space left") => Error::new(Exit::Unreachable, format!("the host's disk is full: {output}")).help("make room below the root"),
-        Some(FailureKind::Write) => Error::new(Exit::Unreachable, format!("the user of the connection may not write below {root}: {output}"))
-            .help(format!("on the host, as root: install -d -o <user> {root}; or choose another --root")),
+        Some(FailureKind::Write) => not_writable(root, &reply.output),
+        Some(FailureKind::Records) if output.contains(": Permission denied") => {
+            not_writable(root, &reply.output)
+        }
         Some(FailureKind::Records) => Error::new(Exit::Unreachable, output)
             .help("ghdeploy did not make it like this: remove it or move it away, and run the command again"),
         Some(FailureKind::Busy) => Error::new(Exit::Unreachable, format!("timed out waiting for the host's lock: {} holds it", holder_in_words(last_holder(&reply)))).help("wait for the other run, or pass a longer --lock-wait; the lock is released when the last process of its run exits"),
         _ => Error::new(Exit::Unreachable, format!("the driver failed to open {root} on the host: {output}")),
-    })
+    };
+    Err((failure, error))
+}
+
+/// Error about a root that the user may not read or write, by what the driver says: what is closed, lines
+/// `@owner` and `@user`.
+fn not_writable(root: &str, output: &[String]) -> Error {
+    let of = |key: &str| output.iter().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    let said: Vec<&str> =
+        output.iter().map(String::as_str).filter(|line| !line.starts_with('@') && !line.is_empty()).collect();
+    let said = said.join("; ");
+    let path = |end: &str| said.strip_suffix(end);
+    let user = of("@user ").unwrap_or("<user>");
+    let owner = of("@owner ").map(|owner| format!(", which belongs to {owner}")).unwrap_or_default();
+    let who = of("@user ")
+        .map_or_else(|| "the user of the connection".to_owned(), |user| format!("the user {user}"));
+    let message = format!("{who} may not write below {root}: {said}");
+    let records = format!("{}/.ghdeploy", root.trim_end_matches('/'));
+    let help = if let Some(at) = path(": cannot be entered") {
+        format!("on the host, as root: chmod o+x {at}{owner}; or choose another --root")
+    } else if let Some(at) = path(": Permission denied").filter(|at| at.starts_with(&records)) {
+        format!(
+            "another user has deployed there, perhaps by sudo: {at} is not {user}'s{owner}. On the host, as root: chown -R {user} {records}"
+        )
+    } else if path(": Permission denied") == Some(root.trim_end_matches('/')) {
+        let whose = of("@owner ").map(|owner| format!("it belongs to {owner}: ")).unwrap_or_default();
+        format!("{whose}on the host, as root: install -d -o {user} {root}; or choose another --root")
+    } else if path(": Read-only file system").is_some() {
+        "mount it for writing: a file system that Linux has made read-only often has errors (dmesg)"
+            .to_owned()
+    } else if path(": Not a directory").is_some() {
+        "move it away, or choose another --root".to_owned()
+    } else {
+        format!("on the host, as root: install -d -o {user} {root}; or choose another --root")
+    };
+    Error::new(Exit::Unreachable, message).help(help)
 }
 
 fn last_holder(reply: &Reply) -> &serde_json::Value {
@@ -439,4 +491,43 @@ pub async fn types(driver: &Driver, paths: &[String]) -> Result<Vec<Found>> {
         _ => Found::Missing,
     });
     Ok(found.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_closed_is_explained_by_what_is_closed() {
+        let help = |said: &str| {
+            let output = [said.to_owned(), "@owner root".to_owned(), "@user deploy".to_owned()];
+            let error = not_writable("/srv/services", &output);
+            assert_eq!(
+                error.to_string(),
+                format!("the user deploy may not write below /srv/services: {said}")
+            );
+            error.diagnostics[0].help.clone().unwrap()
+        };
+        assert_eq!(
+            help("/srv: Permission denied"),
+            "on the host, as root: install -d -o deploy /srv/services; or choose another --root"
+        );
+        assert_eq!(
+            help("/srv/services: Permission denied"),
+            "it belongs to root: on the host, as root: install -d -o deploy /srv/services; or choose another --root"
+        );
+        assert_eq!(
+            help("/srv: cannot be entered"),
+            "on the host, as root: chmod o+x /srv, which belongs to root; or choose another --root"
+        );
+        assert_eq!(
+            help("/srv/services/.ghdeploy/lock: Permission denied"),
+            "another user has deployed there, perhaps by sudo: /srv/services/.ghdeploy/lock is not deploy's, which \
+             belongs to root. On the host, as root: chown -R deploy /srv/services/.ghdeploy"
+        );
+        assert!(help("/srv/services: Read-only file system").contains("mount it for writing"));
+        // What an unforeseen failure prints.
+        let error = not_writable("/srv/services", &["mkdir: cannot create directory".to_owned()]);
+        assert!(error.to_string().starts_with("the user of the connection may not write"), "{error}");
+    }
 }

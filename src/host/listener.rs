@@ -175,6 +175,11 @@ impl Listener {
         held(&self.state).failure.clone()
     }
 
+    /// Whether the driver has started.
+    pub(super) fn has_begun(&self) -> bool {
+        held(&self.state).is_ready
+    }
+
     /// Number of bytes that were printed on the host before the driver started.
     pub(super) fn chatter(&self) -> u64 {
         held(&self.state).chatter

@@ -34,6 +34,11 @@ pub enum Command {
         /// The root, absolute.
         root: String,
     },
+    /// Does the same, and fails where [`Command::OpenToWrite`] would, except for the lock.
+    OpenToForesee {
+        /// The root, absolute.
+        root: String,
+    },
     /// Goes to the root, makes it if need be, and takes the lock.
     OpenToWrite {
         /// The root, absolute.
@@ -145,7 +150,11 @@ pub enum Command {
     Containers,
     /// Shows that the client is still there.
     Heartbeat,
-    /// Reports whether the user may write below the root, and how much room there is.
+    /// Reports how much room there is below the root, in KiB.
+    Room,
+    /// Reports facts about the user and Docker, one per line: `KEY VALUE`. Needs no root.
+    Examine,
+    /// Reports whether the root exists, and how much room there is.
     Writable {
         /// The root, absolute.
         root: String,
@@ -239,7 +248,7 @@ impl Command {
     #[must_use]
     pub(super) fn limits(&self) -> Limits {
         let (silence, total) = match self {
-            Self::OpenToRead { .. } => (MARGIN, MARGIN),
+            Self::OpenToRead { .. } | Self::OpenToForesee { .. } => (MARGIN, MARGIN),
             Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
             Self::Compose { .. } | Self::Externals { .. } | Self::Pull { .. } | Self::Remove { .. } => {
                 (JOB_SILENCE, JOB_TOTAL)
@@ -280,7 +289,9 @@ impl Command {
             }
         };
         match self {
-            Self::OpenToRead { .. } | Self::Writable { .. } => "a look at the root".to_owned(),
+            Self::OpenToRead { .. } | Self::OpenToForesee { .. } | Self::Writable { .. } | Self::Room => {
+                "a look at the root".to_owned()
+            }
             Self::OpenToWrite { .. } => "the lock".to_owned(),
             Self::Facts { .. } => "what is deployed".to_owned(),
             Self::Probe { .. } | Self::List(_) | Self::Content { .. } => "a look at files".to_owned(),
@@ -311,6 +322,9 @@ impl Command {
         let mut data = None;
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
+            Self::OpenToForesee { root } => push(&mut text, ["open", "foresee", "0", "-", root]),
+            Self::Room => text.push_str("room"),
+            Self::Examine => text.push_str("examine"),
             Self::OpenToWrite { root, wait_secs, holder } => {
                 push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root]);
             }

@@ -25,7 +25,7 @@ pub enum Event {
         /// The holder, in words.
         holder: String,
     },
-    /// The plan is made.
+    /// The plan is made. Projects that cannot be deployed are finished before.
     Planned {
         /// The host's name.
         host: String,
@@ -51,12 +51,19 @@ pub enum Event {
         project: String,
         /// The result.
         result: ProjectResult,
+        /// Why it failed, in one line.
+        why: Option<String>,
     },
     /// A note that belongs to no project.
     Note {
         /// The host's name.
         host: String,
         /// One line, in lowercase.
+        text: String,
+    },
+    /// A stop was requested.
+    Stopping {
+        /// What happens now: one line, in lowercase.
         text: String,
     },
     /// The host is done; no event about it follows.

@@ -246,6 +246,12 @@ impl HostOutcome {
     }
 }
 
+/// The exit code of the worse of two hosts; work that is pending counts only where nothing is wrong.
+#[must_use]
+pub fn worse(one: Exit, other: Exit) -> Exit {
+    if severity(one) > severity(other) { one } else { other }
+}
+
 /// Rank of an exit code. A host that needs a look outranks everything.
 fn severity(exit: Exit) -> u8 {
     match exit {

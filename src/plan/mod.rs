@@ -453,6 +453,15 @@ impl Plan {
         }
     }
 
+    /// How a dry run ends: at problems as the run itself would.
+    #[must_use]
+    pub fn exit_of_dry_run(&self, exit_code: bool) -> Exit {
+        match self.exit(exit_code) {
+            Exit::Usage => Exit::RolledBack,
+            exit => exit,
+        }
+    }
+
     /// Whether there is nothing to do on any host.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -481,6 +490,13 @@ impl ProjectPlan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.actions.is_empty() && self.problems.is_empty()
+    }
+
+    /// Blocks it: nothing in it is touched, for these reasons.
+    pub fn block(&mut self, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems);
+        self.actions.clear();
+        self.hooks.clear();
     }
 
     /// Whether images have to be built for it, and may be: of a project that cannot be deployed, none is.

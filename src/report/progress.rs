@@ -82,6 +82,12 @@ struct Spinner {
     all: usize,
 }
 
+impl Spinner {
+    fn count(&self) {
+        self.bar.set_message(format!("{} of {}", self.done, count(self.all, "project")));
+    }
+}
+
 impl Live {
     /// Shows a run on `hosts` hosts on `target`.
     #[must_use]
@@ -110,12 +116,28 @@ impl Live {
         }
     }
 
-    /// Counts projects of a host that are done.
-    fn advance(&self, host: &str, by: usize, all: Option<usize>) {
+    /// Removes the spinners of a host.
+    fn end_all(&self, host: &str) {
+        let keys: Vec<SpinnerKey> =
+            held(&self.shown).keys().filter(|(own, _)| own == host).cloned().collect();
+        keys.iter().for_each(|key| self.end(key));
+    }
+
+    /// Counts the projects of a host from now on. Those that cannot be deployed do not count.
+    fn plan(&self, host: &str, projects: usize) {
         if let Some(spinner) = held(&self.shown).get_mut(&(host.to_owned(), None)) {
-            spinner.done += by;
-            spinner.all = all.unwrap_or(spinner.all);
-            spinner.bar.set_message(format!("{} of {}", spinner.done, count(spinner.all, "project")));
+            (spinner.done, spinner.all) = (0, projects);
+            spinner.count();
+        }
+    }
+
+    /// Counts a project of a host that is done.
+    fn advance(&self, host: &str) {
+        if let Some(spinner) = held(&self.shown).get_mut(&(host.to_owned(), None))
+            && spinner.all > 0
+        {
+            spinner.done += 1;
+            spinner.count();
         }
     }
 
@@ -136,17 +158,17 @@ impl Observer for Live {
             Event::Waiting { host, holder } => {
                 self.say((host.clone(), None), format!("waiting for the lock, held by {}", name(holder)));
             }
-            Event::Planned { host, projects, .. } => self.advance(host, 0, Some(projects.len())),
+            Event::Planned { host, projects, .. } => self.plan(host, projects.len()),
             Event::Step { host, project, step } => {
                 self.say((host.clone(), Some(project.clone())), name(step).into_owned());
             }
             Event::Finished { host, project, .. } => {
                 self.end(&(host.clone(), Some(project.clone())));
                 self.print(&event);
-                self.advance(host, 1, None);
+                self.advance(host);
             }
-            Event::Note { .. } => self.print(&event),
-            Event::Done { host } => self.end(&(host.clone(), None)),
+            Event::Note { .. } | Event::Stopping { .. } => self.print(&event),
+            Event::Done { host } => self.end_all(host),
         }
     }
 }
@@ -183,7 +205,7 @@ impl Wording {
             Event::Step { host, project, step } => {
                 (self.label(host, Some(project)), format!("{} …", name(step)))
             }
-            Event::Finished { host, project, result } => {
+            Event::Finished { host, project, result, why } => {
                 let ink = match result {
                     ProjectResult::Done | ProjectResult::Unchanged => Ink::Good,
                     ProjectResult::NothingChanged
@@ -191,9 +213,13 @@ impl Wording {
                     | ProjectResult::Interrupted
                     | ProjectResult::Unknown => Ink::Bad,
                 };
-                (self.label(host, Some(project)), self.style.ink(ink, project_result(*result)).to_string())
+                let why = why.as_deref().and_then(|why| why.lines().next());
+                let why = why.map(|why| format!(": {}", name(why))).unwrap_or_default();
+                let result = self.style.ink(ink, project_result(*result));
+                (self.label(host, Some(project)), format!("{result}{why}"))
             }
             Event::Note { host, text } => (self.label(host, None), name(text).into_owned()),
+            Event::Stopping { text } => ("stopping".to_owned(), name(text).into_owned()),
             Event::Done { .. } => return None,
         };
         Some(format!("{label}: {text}"))
@@ -232,9 +258,14 @@ mod tests {
             Event::Planned { host: host(), projects: vec![blog(), "shop".to_owned()], commit: None },
             Event::Step { host: host(), project: blog(), step: "pull images".to_owned() },
             Event::Step { host: host(), project: blog(), step: "restart web".to_owned() },
-            Event::Finished { host: host(), project: blog(), result: ProjectResult::Done },
+            Event::Finished { host: host(), project: blog(), result: ProjectResult::Done, why: None },
             Event::Note { host: host(), text: "a leftover container was removed".to_owned() },
-            Event::Finished { host: host(), project: ":".to_owned(), result: ProjectResult::RolledBack },
+            Event::Finished {
+                host: host(),
+                project: ":".to_owned(),
+                result: ProjectResult::RolledBack,
+                why: Some("`web` is unhealthy".to_owned()),
+            },
             Event::Done { host: host() },
         ]
     }
@@ -256,7 +287,7 @@ mod tests {
         blog: restart web …
         blog: done
         host web: a leftover container was removed
-        \u{3a}: failed, rolled back
+        \u{3a}: failed, rolled back: `web` is unhealthy
         ");
     }
 
@@ -271,7 +302,7 @@ mod tests {
         web/blog: restart web …
         web/blog: done
         host web: a leftover container was removed
-        web/\u{3a}: failed, rolled back
+        web/\u{3a}: failed, rolled back: `web` is unhealthy
         ");
     }
 
@@ -296,6 +327,17 @@ mod tests {
         for event in events() {
             live.on(event);
         }
+        assert!(held(&live.shown).is_empty());
+    }
+
+    #[test]
+    fn no_spinner_outlives_its_host() {
+        let live = Live::new(ProgressDrawTarget::hidden(), 1, Style::default());
+        let (host, blog) = (|| "web".to_owned(), || "blog".to_owned());
+        live.on(Event::Started { host: host() });
+        live.on(Event::Step { host: host(), project: blog(), step: "pull images".to_owned() });
+        // The connection is lost: no event ends the project.
+        live.on(Event::Done { host: host() });
         assert!(held(&live.shown).is_empty());
     }
 }

@@ -56,7 +56,7 @@ fn an_unmanaged_file_in_the_way_stops_its_project_until_it_is_adopted() {
     bed.guard("app/site.conf", "host");
     bed.guard("app/equal.conf", "equal");
     let files = bed.listing("root/app");
-    bed.call(["sync", "--dry-run"]).run().exits(2).prints("site.conf").prints("--adopt");
+    bed.call(["sync", "--dry-run"]).run().exits(5).prints("site.conf").prints("--adopt");
     bed.sync([])
         .exits(5)
         .prints("services/app/site.conf")
@@ -109,7 +109,7 @@ fn a_folder_that_became_a_link_stops_its_project_and_nothing_behind_it_is_touche
     std::os::unix::fs::symlink(bed.path("outside"), bed.root("app/conf")).unwrap();
     let before = bed.containers();
     let told = format!("services/app/conf on the host is a link to {}", bed.path("outside").display());
-    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&told);
+    bed.call(["sync", "--dry-run"]).run().exits(5).prints(&told);
     bed.sync([])
         .exits(5)
         .prints(&told)

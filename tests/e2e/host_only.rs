@@ -31,7 +31,7 @@ fn a_compose_file_of_the_host_stops_its_project_until_the_repository_wins() {
     let before = bed.containers();
     let said = "the host has an unmanaged services/app/compose.yaml, and Compose reads it instead of services/app/compose.yml";
     bed.commit();
-    bed.call(["sync", "--dry-run"]).run().exits(2).prints(said).prints("--adopt");
+    bed.call(["sync", "--dry-run"]).run().exits(5).prints(said).prints("--adopt");
     bed.sync([]).exits(5).prints(said).prints("--adopt").ends_with("nothing was changed: app");
     assert!(!bed.root("app/compose.yml").exists());
     assert_eq!(fates(&before, &bed.containers()), [("blog/web".to_owned(), "started")].into());
@@ -98,7 +98,7 @@ fn the_hosts_own_env_file_decides_as_it_does_for_compose() {
     // Also while nothing else changes; other projects go on.
     bed.compose("blog", "services:\n  web: {<<: *s}");
     bed.commit();
-    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&said);
+    bed.call(["sync", "--dry-run"]).run().exits(5).prints(&said);
     bed.call(["sync"]).run().exits(5).prints(&said).ends_with("nothing was changed: app");
     assert!(names(&bed.containers()).contains(&"blog/web"));
     bed.call(["sync"]).run().exits(5).prints(&said);
@@ -157,7 +157,7 @@ fn containers_that_run_from_another_folder_are_not_started_on_an_empty_one() {
     let before = bed.containers();
     let said = format!("containers of services/app were started in {}", old.display());
     bed.commit();
-    bed.call(["sync", "--dry-run"]).run().exits(2).prints(&said).prints("--take-over");
+    bed.call(["sync", "--dry-run"]).run().exits(5).prints(&said).prints("--take-over");
     bed.sync([]).exits(5).prints(&said).ends_with("nothing was changed: app");
     assert_eq!(fates(&before, &bed.containers()), [("blog/web".to_owned(), "started")].into());
     assert_eq!(bed.inside("app/db", &["cat", "/data/db"]), "precious");

@@ -129,7 +129,10 @@ fn a_dry_run_changes_nothing_at_all() {
     bed.call(["sync", "--dry-run", "--adopt", "--prune", "--force"]).run().exits(0);
     assert_eq!(bed.listing("root"), root);
     assert_eq!(bed.containers(), containers);
-    assert_eq!(bed.docker_calls(), calls);
+    // It only asks.
+    let is_question =
+        |call: &&String| ["inspect", "config", "version", "ps "].iter().any(|word| call.contains(word));
+    assert_eq!(bed.docker_calls()[calls.len()..].iter().find(|call| !is_question(call)), None);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod conflicts;
 mod containers;
 mod content;
 mod definitions;
+mod dry_runs;
 mod edits;
 mod empty_secrets;
 mod endings;

@@ -1,5 +1,6 @@
 //! Cancelled runs: one signal, then another, in the way that GitHub sends them.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -67,6 +68,27 @@ fn a_signal_during_an_up_ends_the_run_after_the_step_and_the_next_sync_finishes(
     assert_eq!(bed.on_host("blog/compose.yml").matches("MODE: one").count(), 1);
     bed.settle();
     assert_eq!(bed.env("app/web", "MODE"), "two", "the step under way was not finished");
+    converges(&bed, "two");
+}
+
+#[test]
+fn a_signal_is_answered_at_once() {
+    let bed = Bed::new("sigsaid");
+    compose(&bed, "one", "");
+    bed.sync([]).exits(0);
+    let up = bed.hold("docker", " up ");
+    compose(&bed, "two", "");
+    let mut run = Run::start(&bed, &["sync"]);
+    up.wait();
+    let mut lines = BufReader::new(run.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut hears = |what: &str| lines.any(|line| line.starts_with("stopping: ") && line.contains(what));
+    // The step is still held.
+    let run = run.signal("-INT");
+    assert!(hears("a step that is under way on the host is finished first; press Ctrl-C again"));
+    let run = run.signal("-INT");
+    assert!(hears("continues on the host"));
+    run.ends_within(10).exits(6).prints("unknown: run ghdeploy status");
+    up.release();
     converges(&bed, "two");
 }
 

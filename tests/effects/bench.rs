@@ -18,7 +18,7 @@ use ghdeploy::host::Notices;
 use ghdeploy::images::login::RegistryLogin;
 use ghdeploy::outcome::event::{Event, Observer};
 use ghdeploy::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
-use ghdeploy::plan::VERSION;
+use ghdeploy::plan::{HostPlan, VERSION};
 use ghdeploy::state::wanted::{Reactions, Wanted};
 use ghdeploy::tree;
 use ghdeploy::tree::disk::DiskTree;
@@ -76,14 +76,29 @@ impl Projects {
     pub(crate) fn sync(&self, host: &Host, ask: Ask) -> Run {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let peer = Peer::new(host.clone(), ask.faults);
-        let result = runtime.block_on(self.run(&peer, ask));
+        let result = runtime.block_on(self.run(&peer, ask, false));
         let line = peer.line();
-        let outcome = result.unwrap_or_else(|error| panic!("{error}"));
+        let outcome = match result.unwrap_or_else(|error| panic!("{error}")) {
+            Reached::Applied(outcome) => outcome,
+            Reached::Planned(plan) => panic!("nothing was carried out: {plan:#?}"),
+        };
         let all = Outcome { version: VERSION, commit: None, dirty: false, hosts: vec![outcome.clone()] };
         Run { commands: line.commands.clone(), exit: all.exit(), outcome, host: line.host.clone() }
     }
 
-    async fn run(&self, peer: &Peer, ask: Ask) -> Result<HostOutcome, Error> {
+    /// Runs a dry run in a runtime of its own. Returns its commands and its plan.
+    pub(crate) fn dry_run(&self, host: &Host, ask: Ask) -> (Vec<String>, HostPlan) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let peer = Peer::new(host.clone(), ask.faults);
+        let result = runtime.block_on(self.run(&peer, ask, true));
+        let line = peer.line();
+        match result.unwrap_or_else(|error| panic!("{error}")) {
+            Reached::Planned(plan) => (line.commands.clone(), plan),
+            Reached::Applied(outcome) => panic!("it was no dry run: {outcome:#?}"),
+        }
+    }
+
+    async fn run(&self, peer: &Peer, ask: Ask, dry_run: bool) -> Result<Reached, Error> {
         let worktree = Worktree::new(self.top().to_owned(), Layout::default(), FileRules::default());
         let sync = Sync {
             worktree: &worktree,
@@ -106,7 +121,7 @@ impl Projects {
             is_named: false,
         };
         let options = deploy::RunOptions {
-            dry_run: false,
+            dry_run,
             no_restart: ask.no_restart,
             lock_wait: Duration::ZERO,
             health: Health { timeout: Duration::from_secs(3), stable_for: Duration::ZERO, log_lines: 0 },
@@ -128,10 +143,7 @@ impl Projects {
         };
         let mut prepared = sync.prepare(&session, peer).await?;
         prepared.back_to = ask.back_to.map(|release| BackTo { release, is_whole: true });
-        match session.finish(prepared).await {
-            Reached::Applied(outcome) => Ok(outcome),
-            Reached::Planned(plan) => panic!("nothing was carried out: {plan:#?}"),
-        }
+        session.finish(prepared).await
     }
 
     /// What on the host is not as wanted: files, records, containers that run with something else.

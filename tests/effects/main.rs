@@ -6,6 +6,7 @@
 mod bench;
 mod cut_off;
 mod docker;
+mod dry_runs;
 mod every_step;
 mod host;
 mod networks;

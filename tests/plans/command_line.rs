@@ -264,7 +264,7 @@ fn explain_answers_for_every_kind_of_file() {
         "services/nowhere",
     ];
     let answer =
-        ghdeploy(copy.top(), &[&["explain", "--format", "json"], &paths[..]].concat()).exits(0).json();
+        ghdeploy(copy.top(), &[&["explain", "--format", "json"], &paths[..]].concat()).exits(2).json();
     let of = |number: usize| &answer["paths"][number];
     let readers = |number: usize| -> Vec<String> {
         let readers = of(number)["readers"].as_array().unwrap().iter();
@@ -296,13 +296,71 @@ fn explain_answers_for_every_kind_of_file() {
     assert_eq!((&of(4)["managed"], &of(4)["known"]), (&false.into(), &true.into()));
     assert!(readers(4).contains(&"app/web definition up".to_owned()), "{:?}", readers(4));
     assert_eq!((readers(5).len(), &of(5)["managed"], &of(5)["known"]), (0, &false.into(), &false.into()));
-    let output = ghdeploy(copy.top(), &[&["explain"], &paths[..]].concat()).exits(0).stdout;
+    let output = ghdeploy(copy.top(), &[&["explain"], &paths[..]].concat())
+        .exits(2)
+        .prints("services/nowhere is not in the repository, and no service reads it")
+        .stdout;
     assert!(
         output.contains("services/traefik/compose.yml:") && output.contains("dynamic/tls.yml"),
         "{output}"
     );
     assert!(!output.contains("hunter2"));
     ghdeploy(copy.top(), &["explain", "../outside"]).exits(2);
+}
+
+#[test]
+fn a_path_or_project_that_does_not_exist_is_answered_with_the_nearest() {
+    let repo = repository();
+    let answers = |args: &[&str], said: &str| {
+        ghdeploy(repo.top(), args).exits(2).prints(said);
+    };
+    answers(&["explain", "services/blog/ngnix.conf"], "did you mean `services/blog/nginx.conf`?");
+    answers(&["explain", "blog"], "did you mean `services/blog`?");
+    answers(&["plan", "--project", "bolg"], "did you mean `blog`?");
+    answers(&["plan", "--project", "blog,shpo"], "`shpo` matches no project");
+    answers(&["plan", "--project", "x"], "the projects are: blog, shop");
+    repo.write("ghdeploy.yml", "hosts: {web: a.example, db: b.example}\n");
+    answers(&["plan", "--host", "wbe"], "`wbe` is neither a host of the configuration nor an alias of ssh");
+    answers(&["plan", "--host", "wbe"], "did you mean `web`?");
+}
+
+#[test]
+fn explain_answers_for_a_folder() {
+    let repo = repository();
+    let output = ghdeploy(repo.top(), &["explain", "services/blog/"]).exits(0).stdout;
+    assert!(output.contains("blog/web  bind") && output.contains("blog/db   definition"), "{output}");
+    assert!(output.contains("a folder with 2 files; 0 of them no service reads"), "{output}");
+    fs::create_dir(repo.path("empty")).unwrap();
+    ghdeploy(repo.top(), &["explain", "empty"]).exits(0).prints("a folder without files that are synced");
+}
+
+#[test]
+fn a_configuration_of_another_name_is_not_ignored_in_silence() {
+    let repo = repository();
+    repo.write("ghdeploy.yaml", "services: stacks\n");
+    ghdeploy(repo.top(), &["check"]).exits(2).prints("git mv ghdeploy.yaml ghdeploy.yml");
+    ghdeploy(repo.top(), &["check", "--config", "ghdeploy.yaml"])
+        .exits(2)
+        .prints("there is no folder `stacks`");
+    repo.write("ghdeploy.yml", "services: services\n");
+    ghdeploy(repo.top(), &["check"]).exits(0).prints("note: ghdeploy.yaml is not read");
+}
+
+#[test]
+fn a_folder_below_the_repository_stands_for_it() {
+    let repo = repository();
+    repo.write("ghdeploy.yml", "services: services\n");
+    let from = |folder: &str, args: &[&str]| {
+        let like = program::ghdeploy(repo.top(), repo.top());
+        let mut command = Command::new(like.get_program());
+        command.env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        program::run(command.current_dir(repo.path(folder)).args(args))
+    };
+    from("services/blog", &["check"]).exits(0).prints("2 projects");
+    from("services/blog", &["-v", "check"]).exits(0).prints("note: the folder of the repository is ");
+    from("services/blog", &["explain", "nginx.conf"]).exits(0).prints("services/blog/nginx.conf");
+    // `-C` is taken as it is.
+    from("services/blog", &["-C", ".", "check"]).exits(2);
 }
 
 /// Each line of a compose file counts for the service that it defines.

@@ -15,6 +15,11 @@ const PLATFORM_FORMAT: &str = "{{.Os}}/{{.Architecture}}/{{.Variant}}";
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Compose;
 
+/// The form of the answer about registries.
+const REGISTRIES_FORMAT: &str = "{{len .RegistryConfig.Mirrors}}|{{if or .HTTPProxy .HTTPSProxy}}proxy{{end}}|\
+    {{range .RegistryConfig.IndexConfigs}}{{if not .Secure}}{{.Name}} {{end}}{{end}}|\
+    {{range .RegistryConfig.InsecureRegistryCIDRs}}{{.}} {{end}}";
+
 impl Engine for Compose {
     fn calls(
         &self,
@@ -105,6 +110,15 @@ impl Engine for Compose {
             matches!(service.pull_policy, PullPolicy::Always | PullPolicy::Refresh)
                 && work.pulls_ahead.contains(name)
         })
+    }
+
+    fn find_image(&self, image: &str, is_insecure: bool) -> Call {
+        let option: &[&str] = if is_insecure { &["--insecure"] } else { &[] };
+        docker(&[&["manifest", "inspect"], option, &[image]].concat())
+    }
+
+    fn registries(&self) -> Call {
+        docker(&["info", "--format", REGISTRIES_FORMAT])
     }
 
     fn image_names(&self, service: &str) -> Call {

@@ -52,6 +52,14 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [2.33](https://github.com/docker/compose/pull/12397) cannot be told not to.
     fn pulls_again(&self, work: &ProjectWork, hook: &Hook) -> bool;
 
+    /// The call that succeeds if an image can be pulled, and pulls nothing. `is_insecure` if the engine itself
+    /// does not ask its registry for a certificate.
+    fn find_image(&self, image: &str, is_insecure: bool) -> Call;
+
+    /// The call that prints how the engine reaches registries: the number of mirrors, whether it uses a
+    /// proxy, and the registries and networks without certificates, separated by `|`.
+    fn registries(&self) -> Call;
+
     /// The call that prints the reference of a service's image, and of those of services that it needs.
     fn image_names(&self, service: &str) -> Call;
 

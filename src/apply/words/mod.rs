@@ -128,7 +128,7 @@ pub(super) fn explain_pull(output: &[String]) -> PullProblem {
             ),
         ),
         (
-            &["manifest unknown", "not found: manifest", "name unknown"],
+            &["manifest unknown", "no such manifest", "not found: manifest", "name unknown"],
             known("its registry does not have it", NAME),
         ),
         (

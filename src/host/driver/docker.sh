@@ -6,6 +6,7 @@ job() { jobs=1; (keeps_output=1; run "$@") & }
 # keep_output COMMAND…: keeps what the command has printed, for the people on the host. Docker and Compose
 # quote values in their messages, so the client shows only what it knows to be none.
 keep_output() {
+  [ -n "$locked" ] || return 0
   log=$data/failed.log
   # A question about what may be missing is no failure. A registry might repeat a login.
   case "$*" in

@@ -7,7 +7,7 @@ print() { printf '%s\n' "$@"; }
 case $(command -v printf) in /*) print() { for text; do command print -r -- "$text"; done; } ;; esac
 # alone COMMAND…: runs it while no job prints. Only short writes to a pipe stay in one piece by themselves, so
 # once there are jobs, everyone prints under a lock.
-alone() { if [ -n "$jobs" ]; then { flock 8; "$@"; } 8>>"$data/print.lock"; else "$@"; fi; }
+alone() { if [ -n "$jobs" ]; then { flock 8; "$@"; } 8>>"$prints"; else "$@"; fi; }
 # emit LINES: prints whole events.
 emit() { alone print "$1" || print "$1"; }
 # event NAME [FIELDS]: prints one event; FIELDS is the inside of a JSON object.

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # The lock: who works on the host, and when a driver that waits for a dead connection may be stopped.
 
-# open_root read|write SECONDS HOLDER ROOT: goes to the root. To write, it makes the root and takes the lock,
-# waiting up to SECONDS for it. HOLDER, one line of JSON, says who holds it from then on.
+# open_root read|foresee|write SECONDS HOLDER ROOT: goes to the root. To write, it makes the root and takes
+# the lock, waiting up to SECONDS for it. HOLDER, one line of JSON, says who holds it from then on. To foresee
+# what a run that writes would meet, it changes nothing and fails where that would.
 open_root() {
   missing=
   for tool in tar sha256sum flock stat xargs find awk sed tr od readlink; do
@@ -10,20 +11,19 @@ open_root() {
   done
   [ -z "$missing" ] || { fail tools "$missing"; return; }
   seconds=$2 holder=$3 root=$4 data=$4/.ghdeploy stage=$4/.ghdeploy/stage/$$
+  prints=$data/print.lock
   ! is_unusable || { fail records "$out"; return; }
-  if [ "$1" = read ]; then
+  if [ "$1" != write ]; then
     # An unreadable folder must not pass for an empty one.
-    for dir in "$root" "$data"; do
-      [ ! -e "$dir" ] || { [ -r "$dir" ] && [ -x "$dir" ]; } ||
-        { fail write "$dir: Permission denied"; return; }
-    done
+    ! out=$(obstacle read) || { fail write "$out"; return; }
+    [ "$1" = read ] || ! out=$(obstacle write) || { fail write "$out"; return; }
     cd "$root" 2>/dev/null || cd /
     return 0
   fi
   set -- "$data/manifest" "$data/pending" "$data/objects"
   if ! { [ -d "$1" ] && [ -d "$2" ] && [ -d "$3" ] && open_locks 2>/dev/null; }; then
     out=$({ (umask 022; mkdir -p -- "$root") && mkdir -p -- "$@" && open_locks; } 2>&1) ||
-      { fail write "$out"; return; }
+      { fail write "$(obstacle write || print "$out")"; return; }
   fi
   cd "$root" || { fail write "$root cannot be entered"; return; }
   exec 9>>"$data/lock"
@@ -47,6 +47,37 @@ open_root() {
   [ $((waited + tries)) = 0 ] && [ ! -e "$data/run.json" ] || early=
   print "$holder" 2>/dev/null >"$data/lock.json"
 }
+# obstacle read|write: says what keeps this user from reading, or from writing, what a run needs first, and
+# who the user is. Fails if nothing does.
+obstacle() {
+  at=$root
+  until [ -e "$at" ] || [ -L "$at" ] || [ -z "$at" ]; do at=${at%/*}; done
+  at=${at:-/}
+  # What lies in a closed folder seems not to be there.
+  if [ "$at" != "$root" ] && [ -d "$at" ] && [ ! -x "$at" ]; then refuse "$at" 'cannot be entered'; return; fi
+  # A root of someone else is fine as long as ours is ours.
+  if [ "$1" = read ]; then set -- "$root" "$data"
+  elif [ -d "$data" ]; then set -- "$data" "$data/manifest" "$data/pending" "$data/objects"
+  else set -- "$at"
+  fi
+  for at do
+    [ -e "$at" ] || continue
+    [ -d "$at" ] || { refuse "$at" 'Not a directory'; return; }
+    [ -r "$at" ] && [ -x "$at" ] || { refuse "$at" 'Permission denied'; return; }
+    [ $# = 2 ] || [ -w "$at" ] || { refuse "$at" 'Permission denied'; return; }
+  done
+  [ $# != 2 ] || return 1
+  for at in "$data/lock" "$data/print.lock"; do
+    [ ! -e "$at" ] || [ -w "$at" ] || { refuse "$at" 'Permission denied'; return; }
+  done
+  return 1
+}
+# refuse PATH WHY: says so, and whose the path is. Root may write everywhere but to a file system for reading.
+refuse() {
+  why=$2
+  [ "$(id -u)" != 0 ] || [ "$why" != 'Permission denied' ] || why='Read-only file system'
+  print "$1: $why" "@owner $(stat -c %U -- "$1")" "@user $(id -un 2>/dev/null || id -u)"
+}
 # is_unusable: whether one of our own files and folders has become something else. Sets out to which, and what
 # it is. A link would lead elsewhere what is written.
 is_unusable() {
@@ -59,13 +90,13 @@ is_unusable() {
     at=$data/$at
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
     [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; return; }
-    [ ! -e "$at" ] || [ -r "$at" ] || { out="$at: Permission denied"; return; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at" 'Permission denied'); return; }
   done
   set +f
   for at in "$data/manifest"/* "$data/pending"/*; do
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; break; }
     [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; break; }
-    [ ! -e "$at" ] || [ -r "$at" ] || { out="$at: Permission denied"; break; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at" 'Permission denied'); break; }
     at=
   done
   set -f
@@ -89,7 +120,7 @@ is_abandoned() {
 # leave: cleans up at the end, also after a run that was interrupted before. No client waits for this.
 leave() {
   wait; jobs=
-  [ -n "$locked" ] || return 0
+  [ -n "$locked" ] || { [ -z "$scratch" ] || rm -rf -- "$scratch"; return 0; }
   # That of an earlier run, too.
   [ ! -d "$data/stage" ] || rm -rf "$data/stage"
   [ -z "$unsealed" ] || seal

@@ -8,15 +8,36 @@ list() {
   set +f
   for entry in * .[!.]* ..?*; do if [ -e "./$entry" ] || [ -L "./$entry" ]; then print "$entry"; fi; done
 }
+# examine: facts about the user, the tools of Docker and its engine, one per line: "KEY VALUE".
+examine() {
+  print "user $(id -un 2>/dev/null || id -u)" "path ${PATH-}" "docker_host ${DOCKER_HOST-}"
+  print "clock $(date +%s)"
+  at=$(command -v docker) && print "docker $at"
+  for at in /usr/local/bin /usr/bin /bin /snap/bin /opt/bin /usr/local/sbin /usr/sbin "${HOME-}/bin" \
+    "${HOME-}/.local/bin"; do
+    [ ! -x "$at/docker" ] || { print "elsewhere $at"; break; }
+  done
+  at=$(command -v docker-compose) && print "standalone $("$at" version --short 2>/dev/null | head -n 1)"
+  if [ -S /var/run/docker.sock ]; then
+    at=$(stat -L -c %G /var/run/docker.sock)
+    print "socket_group $at"
+    ! grep "^$at:" /etc/group 2>/dev/null | grep -q "[:,]$(id -un)\(,\|\$\)" || print "member $at"
+  fi
+  at=/run/user/$(id -u)/docker.sock
+  [ ! -S "$at" ] || print "rootless $at"
+  [ ! -e /sbin/apk ] || print 'system alpine'
+}
+# room: prints how many KiB are free below the root.
+room() {
+  at=$root
+  until [ -e "$at" ]; do at=${at%/*} at=${at:-/}; done
+  df -Pk -- "$at" | awk 'NR == 2 { print $4 }'
+}
 # writable ROOT: whether the user may write there, found out without writing.
 writable() {
   [ -z "$missing" ] || { print "the host lacks:$missing"; return 1; }
   at=$1
   while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done
-  if [ ! -d "$at" ] || [ ! -w "$at" ] || [ ! -x "$at" ]; then
-    print "$at is not a directory that the user $(id -un) may write to"
-    return 1
-  fi
   free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
   if [ "$at" = "$1" ]; then print "$1 may be written, $free"; else print "$1 will be made, $free"; fi
 }
@@ -41,13 +62,15 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
     state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
-    candidate | swap | restore | stage_kept | release | list | writable) run "$command" "$@" ;;
+    candidate | swap | restore | stage_kept | release | list | writable | room | examine)
+      run "$command" "$@" ;;
     containers) out=$(containers 2>&1 </dev/null); rc=$?
       if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
     compose | externals)
-      dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3; job "$command" "$dir" "$@" ;;
+      dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3
+      if [ -n "$locked$scratch" ]; then job "$command" "$dir" "$@"; else run "$command" "$dir" "$@"; fi ;;
     hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
-    docker) if [ -n "$locked" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
+    docker) if [ -n "$locked$scratch" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
     pull) take "$3" || continue; job pull "$1" "$2"; value= ;;
     heartbeat) answer 0 ;;
     remove) job remove_service "$@" ;;

@@ -10,6 +10,7 @@
 # touches it is started by this driver and holds the lock. A stop request ends it at once, because it may be
 # waiting for a client that has gone.
 receive() {
+  [ -n "$locked" ] || make_scratch || { pieces >/dev/null; return 1; }
   exec 7<&0
   # In the background, because only `wait` lets a stop request in.
   (out=$(pieces <&7 | unpack "$1" 2>&1); rc=$?; output "$out"; exit $rc) & upload=$!
@@ -20,8 +21,16 @@ receive() {
   exec 7<&-
   upload=
   # An upload that is not complete makes room again, also what earlier runs have left.
-  [ $rc = 0 ] || { rm -rf "$data/stage"; collect 1000000; }
+  [ $rc = 0 ] || [ -z "$locked" ] || { rm -rf "$data/stage"; collect 1000000; }
   return $rc
+}
+# make_scratch: makes a stage for a driver that only looks: a private folder outside of the root, which goes
+# with the driver.
+make_scratch() {
+  [ -z "$scratch" ] || return 0
+  stage=${TMPDIR:-/tmp}/$mark
+  out=$(umask 077; mkdir -- "$stage" 2>&1) || { output "$out"; return 1; }
+  scratch=$stage prints=$stage/print.lock
 }
 # stop_upload: ends the upload that is under way, if there is one.
 stop_upload() {
@@ -39,7 +48,7 @@ pieces() {
 # unpack few|many < a gzipped tar: makes the stage. What will be renamed into place (files and manifests) is
 # on the disk afterwards. For many files it is faster to flush the whole filesystem.
 unpack() (
-  rm -rf "$data/stage" && mkdir -p "$stage" && cd "$stage" && {
+  { [ -n "$scratch" ] || { rm -rf "$data/stage" && mkdir -p "$stage"; }; } && cd "$stage" && {
     # Folders keep their mode when they are renamed into place.
     umask 022
     tar -xzpmof -
@@ -48,6 +57,7 @@ unpack() (
   # The pieces come to their end, whatever became of the first of them.
   cat >/dev/null
   [ $rc = 0 ] || exit $rc
+  [ -z "$scratch" ] || exit 0
   if [ "$1" = many ]; then sync -f . 2>/dev/null || :
   else
     flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'

@@ -32,6 +32,8 @@
 #   data      open_root        ROOT/.ghdeploy
 #   stage     open_root        ROOT/.ghdeploy/stage/PID, the stage of this run
 #   locked    open_root        not empty while this driver holds the lock
+#   scratch   make_scratch     the stage of a driver that only looks, outside of the root
+#   prints    open_root        the file that jobs lock to print
 #   missing   open_root        the tools that the host lacks, each after a blank
 #   jobs      job              not empty once a job was started
 #   keeps_output  job          not empty in a job
@@ -90,7 +92,7 @@ trap '' HUP PIPE
 # A stop request lets the command finish. A shell that waits for a line may go on waiting after a trap.
 trap 'ended=1; stop_upload; [ -n "$busy" ] || { leave; exit; }' TERM
 label=com.docker.compose
-busy='' ended='' upload='' locked='' jobs='' keeps_output='' missing='' unsealed=''
+busy='' ended='' upload='' locked='' scratch='' prints='' jobs='' keeps_output='' missing='' unsealed=''
 digests='' root='' data='' stage=''
 units='' movable='' absent='' inside='' way=''
 # The client ignores what login files have printed before this, also if their last line has no end.

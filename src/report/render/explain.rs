@@ -48,6 +48,9 @@ impl Render for Explanations {
                 writeln!(w, "| {project} | {service} | {how} | {by} | {kind}{} |", detail.concat())?;
             }
             writeln!(w)?;
+            if let Some(note) = &explanation.note {
+                writeln!(w, "{}\n", code(note))?;
+            }
         }
         Ok(())
     }
@@ -76,7 +79,7 @@ fn text_of_path(w: &mut dyn Write, explanation: &Explanation, style: Style) -> i
         let line = format!("  {:<who$}  {:<how$}  {:<at$}  {}", row[0], row[1], row[2], row[3]);
         writeln!(w, "{}", line.trim_end())?;
     }
-    Ok(())
+    explanation.note.iter().try_for_each(|note| writeln!(w, "  {}", name(note)))
 }
 
 fn text_of_reader(reader: &PathReader) -> [String; 4] {

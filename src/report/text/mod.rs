@@ -10,6 +10,7 @@ pub(super) use files::files;
 
 use std::io::{self, Write};
 
+use crate::base::diagnostic::Diagnostic;
 use crate::compose::model::Hook;
 use crate::outcome::ActionResult;
 use crate::plan::Action;
@@ -74,6 +75,31 @@ pub(super) fn project_heading(
         write!(w, "  {}", style.ink(Ink::Faint, name(path)))?;
     }
     if word.1.is_empty() { writeln!(w) } else { writeln!(w, "  {}", style.ink(word.0, word.1)) }
+}
+
+/// Writes a failed or blocked project in one line at the end, where people look first: why, and what to do.
+pub(super) fn in_short(
+    w: &mut dyn Write,
+    word: &str,
+    project: &str,
+    problems: &[Diagnostic],
+    style: Style,
+) -> io::Result<()> {
+    short(problems)
+        .iter()
+        .try_for_each(|why| writeln!(w, "{} {}: {}", style.ink(Ink::Bad, word), name(project), name(why)))
+}
+
+/// The first problem and what to do about it, in one line; `None` if there is none.
+pub(super) fn short(problems: &[Diagnostic]) -> Option<String> {
+    let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let first = problems.iter().find(|problem| problem.is_error()).or(problems.first())?;
+    let more = match problems.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {})", count(more, "further problem")),
+    };
+    let help = first.help.as_deref().map(|help| format!("; {}", line(help))).unwrap_or_default();
+    Some(format!("{}{more}{help}", line(&first.message)))
 }
 
 /// Writes the part of one project. In a workflow's log it is folded, with its counts in the visible line,

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use crate::outcome::{ActionResult, HostOutcome, Outcome, ProjectOutcome, ProjectResult};
 use crate::report::escape::name;
 use crate::report::tally::Tally;
+use crate::report::text::short;
 use crate::report::wording::{action_result, commit, count, host_state, project_result};
 
+use super::{failed_first, has_failed, number_shown};
 use crate::report::markdown::{
     code, details, fenced, fold, host_heading, listed, messages, services, unfold,
 };
@@ -27,6 +29,13 @@ pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     }
     outcome.hosts.iter().try_for_each(|shown| host(w, shown, outcome.hosts.len()))?;
     for host in &outcome.hosts {
+        for failed in
+            host.projects.iter().filter(|project| has_failed(project) && number_shown(&outcome.hosts) > 1)
+        {
+            if let Some(why) = short(&failed.problems) {
+                writeln!(w, "- {} **failed**: {}", code(&failed.name), code(&why))?;
+            }
+        }
         writeln!(w, "- host {}: {}", code(&host.name), code(&host_state(host)))?;
     }
     Ok(())
@@ -34,8 +43,7 @@ pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
 
 fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize) -> io::Result<()> {
     host_heading(w, &host.name, hosts)?;
-    let shown: Vec<_> =
-        host.projects.iter().filter(|project| project.result != ProjectResult::Unchanged).collect();
+    let shown = failed_first(host);
     if shown.is_empty() && hosts > 1 && host.failure.is_none() {
         writeln!(w, "Nothing to do.\n")?;
     }
@@ -199,6 +207,7 @@ mod tests {
         help: run ghdeploy doctor --host db
         ```
 
+        - `blog` **failed**: <code>service &#96;web&#96; exited with code 1 within 5 s&#59; look at its last lines below</code>
         - host `web`: `release 42; rolled back: blog`
         - host `db`: `nothing was changed`
         "#);

@@ -5,7 +5,7 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::outcome::Outcome;
+use crate::outcome::{HostOutcome, Outcome, ProjectOutcome, ProjectResult};
 use crate::report::{Render, Style, json};
 
 impl Render for Outcome {
@@ -20,6 +20,27 @@ impl Render for Outcome {
     fn json(&self, w: &mut dyn Write) -> io::Result<()> {
         json::document(w, self)
     }
+}
+
+/// Whether a project was not deployed as planned.
+fn has_failed(project: &ProjectOutcome) -> bool {
+    !matches!(project.result, ProjectResult::Done | ProjectResult::Unchanged)
+}
+
+fn is_shown(project: &&ProjectOutcome) -> bool {
+    project.result != ProjectResult::Unchanged
+}
+
+/// The projects of a host that have something to show, those that have failed first.
+fn failed_first(host: &HostOutcome) -> Vec<&ProjectOutcome> {
+    let mut shown: Vec<_> = host.projects.iter().filter(is_shown).collect();
+    shown.sort_by_key(|project| !has_failed(project));
+    shown
+}
+
+/// Number of projects on all hosts that have something to show. Of a single one the end repeats nothing.
+fn number_shown(hosts: &[HostOutcome]) -> usize {
+    hosts.iter().flat_map(|host| &host.projects).filter(is_shown).count()
 }
 
 #[cfg(test)]

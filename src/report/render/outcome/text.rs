@@ -9,7 +9,8 @@ use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 use crate::report::wording::{commit, host_state, project_result};
 
-use crate::report::text::{Row, actions, files, hooks, host_heading, part, project_heading};
+use super::{failed_first, has_failed, number_shown};
+use crate::report::text::{Row, actions, files, hooks, host_heading, in_short, part, project_heading};
 
 /// Writes the results, the failures with their causes, the counts, and last the state of each host.
 ///
@@ -22,12 +23,21 @@ pub(super) fn outcome(w: &mut dyn Write, outcome: &Outcome, style: Style) -> io:
     }
     let tally = Tally::of_outcome(outcome);
     writeln!(w, "{}", style.ink(Ink::Heading, tally.line(&tally.past())))?;
+    for host in outcome.hosts.iter().filter(|_| number_shown(&outcome.hosts) > 1) {
+        for failed in host.projects.iter().filter(|project| has_failed(project)) {
+            let label = match outcome.hosts.len() {
+                1 => failed.name.clone(),
+                _ => format!("{}/{}", host.name, failed.name),
+            };
+            in_short(w, "failed:", &label, &failed.problems, style)?;
+        }
+    }
     outcome.hosts.iter().try_for_each(|host| state(w, host, outcome.label().as_deref(), style))
 }
 
 fn host(w: &mut dyn Write, host: &HostOutcome, hosts: usize, style: Style) -> io::Result<()> {
     host_heading(w, &host.name, hosts, style)?;
-    for shown in host.projects.iter().filter(|project| project.result != ProjectResult::Unchanged) {
+    for shown in failed_first(host) {
         let amounts = Tally::amounts_of(&shown.files, shown.actions.iter().map(|done| &done.action));
         let needs_look = !shown.problems.is_empty() || shown.result != ProjectResult::Done;
         part(w, needs_look, &amounts, style, |w| project(w, shown, style))?;
@@ -197,6 +207,7 @@ mod tests {
           done     up  web  services/shop/compose.yml:1  new project
 
         1 project done: 12 files, 1 up; 1 failed and rolled back; 2 unchanged
+        failed: blog: service `web` exited with code 1 within 5 s; look at its last lines below
         host web: release 42; rolled back: blog
         "#);
     }

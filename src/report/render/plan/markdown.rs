@@ -6,6 +6,7 @@ use crate::plan::{HostPlan, Plan, ProjectPlan};
 use crate::report::tally::Tally;
 use crate::report::wording::{change, commit, count};
 
+use super::blocked_first;
 use crate::report::markdown::{code, details, fold, host_heading, messages, services, unfold};
 
 /// Writes what would change and why.
@@ -48,7 +49,7 @@ pub(in crate::report) fn plan_with(w: &mut dyn Write, plan: &Plan, details: Deta
 
 fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, shown_details: Details) -> io::Result<()> {
     host_heading(w, &host.name, hosts)?;
-    let shown: Vec<_> = host.projects.iter().filter(|project| !project.is_empty()).collect();
+    let shown = blocked_first(host);
     if shown.is_empty() && hosts > 1 {
         writeln!(w, "Nothing to do.\n")?;
     }
@@ -101,10 +102,10 @@ mod tests {
 
         | project | change | services and actions |
         | --- | --- | --- |
+        | `grafana` | **blocked**, 1 file | – |
         | `traefik` | changed, 3 files | signal `proxy`; exec `sidecar`; remove `old` |
         | `blog` | changed, 2 files | up `worker`; restart `web` |
         | `shop` | new, 12 files | up `web` |
-        | `grafana` | **blocked**, 1 file | – |
 
         ```text
         error: an unmanaged file of other content is in the way
@@ -118,6 +119,10 @@ mod tests {
         ```
 
         <details><summary>Files and reasons</summary>
+
+        **`grafana`**
+
+        - not touched `services/grafana/grafana.ini` (conflict: not managed on the host)
 
         **`traefik`**
 
@@ -150,10 +155,6 @@ mod tests {
         - added `services/shop/10.conf`
         - added `services/shop/11.conf`
         - up `web`: `services/shop/compose.yml:1` `new project`
-
-        **`grafana`**
-
-        - not touched `services/grafana/grafana.ini` (conflict: not managed on the host)
 
         </details>
         ");

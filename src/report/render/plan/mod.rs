@@ -7,7 +7,7 @@ pub(in crate::report) use markdown::{Details, plan_with};
 
 use std::io::{self, Write};
 
-use crate::plan::Plan;
+use crate::plan::{HostPlan, Plan, ProjectPlan};
 use crate::report::{Render, Style, json};
 
 impl Render for Plan {
@@ -22,6 +22,18 @@ impl Render for Plan {
     fn json(&self, w: &mut dyn Write) -> io::Result<()> {
         json::document(w, self)
     }
+}
+
+/// The projects of a host that have something to show, those that are blocked first.
+fn blocked_first(host: &HostPlan) -> Vec<&ProjectPlan> {
+    let mut shown: Vec<_> = host.projects.iter().filter(|project| !project.is_empty()).collect();
+    shown.sort_by_key(|project| project.problems.is_empty());
+    shown
+}
+
+/// Number of projects on all hosts that have something to show. Of a single one the end repeats nothing.
+fn number_shown(hosts: &[HostPlan]) -> usize {
+    hosts.iter().flat_map(|host| &host.projects).filter(|project| !project.is_empty()).count()
 }
 
 #[cfg(test)]

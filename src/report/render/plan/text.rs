@@ -9,7 +9,8 @@ use crate::report::escape::name;
 use crate::report::style::{Ink, Style};
 use crate::report::tally::Tally;
 
-use crate::report::text::{Row, actions, files, hooks, host_heading, part, project_heading};
+use super::{blocked_first, number_shown};
+use crate::report::text::{Row, actions, files, hooks, host_heading, in_short, part, project_heading};
 
 /// Writes what would change and why, and the counts at the end.
 ///
@@ -21,12 +22,22 @@ pub(super) fn plan(w: &mut dyn Write, plan: &Plan, style: Style) -> io::Result<(
         host(w, shown, plan.hosts.len(), style)?;
     }
     let tally = Tally::of_plan(plan);
-    writeln!(w, "{}", style.ink(Ink::Heading, tally.line(&tally.future())))
+    writeln!(w, "{}", style.ink(Ink::Heading, tally.line(&tally.future())))?;
+    for host in plan.hosts.iter().filter(|_| number_shown(&plan.hosts) > 1) {
+        for blocked in host.projects.iter().filter(|project| !project.problems.is_empty()) {
+            let label = match plan.hosts.len() {
+                1 => blocked.name.clone(),
+                _ => format!("{}/{}", host.name, blocked.name),
+            };
+            in_short(w, "blocked:", &label, &blocked.problems, style)?;
+        }
+    }
+    Ok(())
 }
 
 fn host(w: &mut dyn Write, host: &HostPlan, hosts: usize, style: Style) -> io::Result<()> {
     host_heading(w, &host.name, hosts, style)?;
-    for shown in host.projects.iter().filter(|project| !project.is_empty()) {
+    for shown in blocked_first(host) {
         let amounts = Tally::amounts_of(&shown.files, shown.actions.iter());
         part(w, !shown.problems.is_empty(), &amounts, style, |w| project(w, shown, style))?;
     }

@@ -27,6 +27,7 @@ mod load;
 mod merge;
 mod mounts;
 mod project;
+mod relations;
 mod scalar;
 mod service;
 mod settings;

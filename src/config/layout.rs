@@ -21,12 +21,17 @@ pub const COMPOSE_FILES: [&str; 4] =
 /// The path below the root is what follows the fixed prefix. If one fixed prefix is inside another, the outer
 /// one counts for both, so `../` between two projects means the same in the repository and on the host.
 ///
+/// A folder whose name begins with `.` or `_` (`.template`, `_archive`) is left out with all that is in it, unless a
+/// pattern names it without a wildcard. A pattern that begins with `!` leaves out folders, also with all that is in them.
+///
 /// A pattern that ends with the name of a compose file means the folder that holds the file: `compose.yml` is the top
 /// of the repository as one project, and `services/compose.yml` the folder `services`.
 #[derive(Debug, Clone)]
 pub struct Layout {
     patterns: Vec<Pattern>,
     prefixes: Vec<String>,
+    /// The patterns that begin with `!`.
+    excluded: Vec<GlobMatcher>,
     /// Folders that are projects themselves, although they may be fixed prefixes.
     named: Vec<String>,
 }
@@ -49,9 +54,6 @@ pub enum LayoutError {
     /// It holds `..`.
     #[error("`{0}` leads out of the repository")]
     Above(String),
-    /// It starts with `!`.
-    #[error("`{0}`: a folder cannot be excluded here; list it in `.ghdeployignore`")]
-    Negated(String),
     /// It is not a glob.
     #[error("`{pattern}` is not a glob: {reason}")]
     Glob {
@@ -68,30 +70,39 @@ impl Default for Layout {
         Self::new(&[DEFAULT_PATTERN]).unwrap_or(Self {
             patterns: Vec::new(),
             prefixes: Vec::new(),
+            excluded: Vec::new(),
             named: Vec::new(),
         })
     }
 }
 
 impl Layout {
-    /// Parses the patterns of `services:`.
+    /// Parses the patterns of `services:`. If all of them leave folders out, the default is added.
     ///
     /// # Errors
     ///
-    /// For the first pattern that is empty, absolute, negated, holds `..` or is not a glob.
+    /// For the first pattern that is empty, absolute, holds `..` or is not a glob.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, LayoutError> {
         let mut read = Vec::with_capacity(patterns.len());
         let mut prefixes = Vec::with_capacity(patterns.len());
         let mut named = Vec::new();
-        for pattern in patterns {
-            let (prefix, pattern, is_named) = read_pattern(pattern.as_ref())?;
+        let is_excluded = |pattern: &&S| pattern.as_ref().starts_with('!');
+        let excluded = patterns.iter().filter(is_excluded).map(|pattern| read_excluded(pattern.as_ref()));
+        let excluded = excluded.collect::<Result<Vec<_>, _>>()?;
+        let mut included: Vec<&str> =
+            patterns.iter().filter(|pattern| !is_excluded(pattern)).map(AsRef::as_ref).collect();
+        if included.is_empty() && !excluded.is_empty() {
+            included.push(DEFAULT_PATTERN);
+        }
+        for pattern in included {
+            let (prefix, pattern, is_named) = read_pattern(pattern)?;
             if is_named {
                 named.push(prefix.clone());
             }
             prefixes.push(prefix);
             read.push(pattern);
         }
-        Ok(Self { patterns: read, prefixes: outermost(prefixes), named })
+        Ok(Self { patterns: read, prefixes: outermost(prefixes), excluded, named })
     }
 
     /// The layout of these projects alone: the fixed prefix of each, and its folder below that.
@@ -106,7 +117,8 @@ impl Layout {
         // A project that is a fixed prefix itself has no path below it.
         let is_prefix = |(prefix, path): &&(&str, &str)| prefix == path || *path == ".";
         let named = projects.iter().filter(is_prefix).map(|(prefix, _)| (*prefix).to_owned()).collect();
-        Self { patterns: projects.iter().filter_map(glob).collect(), prefixes: outermost(prefixes), named }
+        let patterns = projects.iter().filter_map(glob).collect();
+        Self { patterns, prefixes: outermost(prefixes), excluded: Vec::new(), named }
     }
 
     /// The folders of the repository that hold all wanted files. None is inside another. `""` is the
@@ -153,8 +165,31 @@ impl Layout {
     #[must_use]
     pub fn is_project_dir(&self, repo_path: &str) -> bool {
         self.is_named(repo_path)
-            || self.root_path(repo_path).is_some_and(|path| !path.is_root())
-                && self.patterns.iter().any(|pattern| pattern.glob.is_match(repo_path))
+            || self.matching(repo_path).any(|pattern| pattern.hides(repo_path).is_none())
+                && !self.is_excluded(repo_path)
+    }
+
+    /// Why a folder is left out that would be a project by its place: the part of its path that begins with `.` or `_`,
+    /// or `!` for a pattern that leaves it out.
+    #[must_use]
+    pub fn left_out<'p>(&self, repo_path: &'p str) -> Option<&'p str> {
+        if self.is_named(repo_path) || self.is_project_dir(repo_path) {
+            return None;
+        }
+        let hidden = self.matching(repo_path).next()?.hides(repo_path);
+        hidden.or_else(|| self.is_excluded(repo_path).then_some("!"))
+    }
+
+    /// The patterns that a folder matches.
+    fn matching<'l>(&'l self, repo_path: &'l str) -> impl Iterator<Item = &'l Pattern> {
+        let is_below = self.root_path(repo_path).is_some_and(|path| !path.is_root());
+        self.patterns.iter().filter(move |pattern| is_below && pattern.glob.is_match(repo_path))
+    }
+
+    /// Whether a pattern leaves a folder out, or one that it is in.
+    fn is_excluded(&self, repo_path: &str) -> bool {
+        std::iter::successors(Some(repo_path), |path| Some(path.rsplit_once('/')?.0))
+            .any(|folder| self.excluded.iter().any(|glob| glob.is_match(folder)))
     }
 
     /// Whether a pattern names the compose file in this folder of the repository.
@@ -170,6 +205,20 @@ impl Layout {
             [prefix] => Some(prefix),
             _ => None,
         }
+    }
+}
+
+impl Pattern {
+    /// The first part of a matching path that begins with `.` or `_`, if a wildcard stands for it.
+    fn hides<'p>(&self, repo_path: &'p str) -> Option<&'p str> {
+        let mut parts = self.text.split('/');
+        let mut is_fixed = true;
+        repo_path.split('/').find(|name| {
+            let part = parts.next().unwrap_or_default();
+            is_fixed &= part != "**";
+            name.starts_with(['.', '_'])
+                && !(is_fixed && !part.is_empty() && !part.starts_with(['*', '?', '[']))
+        })
     }
 }
 
@@ -199,6 +248,30 @@ fn join(dir: &str, rest: &str) -> String {
     }
 }
 
+/// Reads a pattern that begins with `!`.
+fn read_excluded(text: &str) -> Result<GlobMatcher, LayoutError> {
+    let pattern = text.trim_start_matches('!').trim();
+    if pattern.starts_with('/') {
+        return Err(LayoutError::Absolute(text.to_owned()));
+    }
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") {
+        return Err(LayoutError::Above(text.to_owned()));
+    }
+    if parts.is_empty() {
+        return Err(LayoutError::Empty);
+    }
+    compile(&parts.join("/"))
+}
+
+fn compile(text: &str) -> Result<GlobMatcher, LayoutError> {
+    let glob = GlobBuilder::new(text)
+        .literal_separator(true)
+        .build()
+        .map_err(|err| LayoutError::Glob { pattern: text.to_owned(), reason: err.kind().to_string() })?;
+    Ok(glob.compile_matcher())
+}
+
 /// Splits a pattern into its fixed prefix and its glob. Also returns whether the prefix itself is the project.
 fn read_pattern(text: &str) -> Result<(String, Pattern, bool), LayoutError> {
     let shown = || text.to_owned();
@@ -207,9 +280,6 @@ fn read_pattern(text: &str) -> Result<(String, Pattern, bool), LayoutError> {
     }
     if text.starts_with('/') {
         return Err(LayoutError::Absolute(shown()));
-    }
-    if text.starts_with('!') {
-        return Err(LayoutError::Negated(shown()));
     }
     let mut parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.contains(&"..") {
@@ -227,12 +297,9 @@ fn read_pattern(text: &str) -> Result<(String, Pattern, bool), LayoutError> {
         parts.push("*");
     }
     let text = parts.join("/");
-    let glob = GlobBuilder::new(&text)
-        .literal_separator(true)
-        .build()
-        .map_err(|err| LayoutError::Glob { pattern: text.clone(), reason: err.kind().to_string() })?;
+    let glob = compile(&text)?;
     let text = if has_file { shown } else { text };
-    Ok((prefix, Pattern { glob: glob.compile_matcher(), text }, is_named))
+    Ok((prefix, Pattern { glob, text }, is_named))
 }
 
 #[cfg(test)]
@@ -318,10 +385,58 @@ mod tests {
     }
 
     #[test]
+    fn folders_that_begin_with_a_dot_or_an_underscore_are_left_out_unless_they_are_named() {
+        let services = Layout::default();
+        for (folder, why) in [
+            ("services/.template", ".template"),
+            ("services/_archive", "_archive"),
+            ("services/_template", "_template"),
+        ] {
+            assert!(!services.is_project_dir(folder), "{folder}");
+            assert_eq!(services.left_out(folder), Some(why));
+        }
+        assert!(
+            services.is_project_dir("services/archive") && services.left_out("services/archive").is_none()
+        );
+        assert!(services.left_out("elsewhere/_x").is_none(), "no pattern reaches it");
+        let nested = layout(&["stacks/*/*", "stacks/**"]);
+        assert!(!nested.is_project_dir("stacks/_old/blog") && nested.is_project_dir("stacks/web/blog"));
+        assert_eq!(nested.left_out("stacks/_old/blog"), Some("_old"));
+        for (pattern, folder) in [
+            ("services/_shared", "services/_shared/x"),
+            ("_stacks/*", "_stacks/blog"),
+            ("services/_*", "services/_x"),
+            ("services/{.a,b}", "services/.a"),
+            ("services/_x/compose.yml", "services/_x"),
+            ("services/*/_docker", "services/web/_docker"),
+        ] {
+            assert!(layout(&[pattern]).is_project_dir(folder), "{pattern}");
+        }
+        let deployed = Layout::exactly(&[("services", "services/_old"), ("services", "services/web")]);
+        assert!(deployed.is_project_dir("services/_old"));
+    }
+
+    #[test]
+    fn a_pattern_with_an_exclamation_mark_leaves_folders_out() {
+        let stacks = layout(&["stacks/*", "stacks/*/*", "!stacks/old-*", "!./stacks/archive/"]);
+        assert_eq!(stacks.prefixes(), ["stacks"]);
+        assert_eq!(stacks.patterns().collect::<Vec<_>>(), ["stacks/*", "stacks/*/*"]);
+        for folder in ["stacks/old-blog", "stacks/old-blog/x", "stacks/archive", "stacks/archive/blog"] {
+            assert!(!stacks.is_project_dir(folder), "{folder}");
+            assert_eq!(stacks.left_out(folder), Some("!"), "{folder}");
+        }
+        assert!(stacks.is_project_dir("stacks/blog") && stacks.is_project_dir("stacks/olden"));
+        let only = layout(&["!services/old"]);
+        assert!(only.is_project_dir("services/blog") && !only.is_project_dir("services/old"));
+    }
+
+    #[test]
     fn patterns_that_leave_the_repository_are_refused() {
         assert!(matches!(Layout::new(&["/srv/services"]), Err(LayoutError::Absolute(_))));
         assert!(matches!(Layout::new(&["a/../../b"]), Err(LayoutError::Above(_))));
-        assert!(matches!(Layout::new(&["!services/old"]), Err(LayoutError::Negated(_))));
+        assert!(matches!(Layout::new(&["!/srv"]), Err(LayoutError::Absolute(_))));
+        assert!(matches!(Layout::new(&["!../x"]), Err(LayoutError::Above(_))));
+        assert!(matches!(Layout::new(&["!"]), Err(LayoutError::Empty)));
         assert!(matches!(Layout::new(&["services/[a"]), Err(LayoutError::Glob { .. })));
         assert_eq!(Layout::new(&[""]).unwrap_err(), LayoutError::Empty);
     }

@@ -30,7 +30,7 @@ use crate::state::unusable::UnusableFile;
 
 pub use host::OnHost;
 pub use models::models;
-pub use projects::{ProjectDir, left_out, owner, project_dirs};
+pub use projects::{ProjectDir, left_out, owner, project_dirs, skipped};
 pub use read::{read, read_again};
 
 /// Directory below the root that holds the host's own records.

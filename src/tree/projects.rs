@@ -152,6 +152,20 @@ pub fn left_out(tree: &dyn Snapshot, layout: &Layout, projects: &[ProjectDir]) -
     notes
 }
 
+/// The directories with a compose file that would be projects by their place and that the layout leaves out, by their
+/// paths in the repository, each with [why](Layout::left_out).
+#[must_use]
+pub fn skipped(tree: &dyn Snapshot, layout: &Layout) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (dir, repo_paths) in dirs(tree) {
+        let why = repo_paths.iter().find_map(|path| Some((*path, layout.left_out(path)?)));
+        if let Some((path, why)) = why.filter(|_| compose::find(tree, &dir)) {
+            found.push((path.to_owned(), why.to_owned()));
+        }
+    }
+    found
+}
+
 /// Returns the project that a file belongs to: the innermost one around it. `projects` is the result of
 /// [`project_dirs`].
 #[must_use]

@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of such a message: severity, text, location, help. Never prints.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -44,25 +45,81 @@ pub struct Diagnostic {
     pub at: Option<Location>,
     /// Advice on how to fix it.
     pub help: Option<String>,
+    /// The group that it is shown with, if it is of a kind that may come many times.
+    #[serde(skip)]
+    pub group: Option<Box<Group>>,
+}
+
+/// Group of messages of one kind, which may be shown as one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// What is said of all of them, after their number: `images of `shop` without a version`.
+    pub what: String,
+    /// This one among them: `web`.
+    pub item: String,
+    /// The number from which on they are shown as one.
+    pub from: usize,
+}
+
+/// Number of items of a group that are named.
+const NAMED_ITEMS: usize = 10;
+
+/// The same messages, those of a group as one in the place of its first. The advice of several groups is given once.
+#[must_use]
+pub fn folded(diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+    let mut groups: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
+    for group in diagnostics.iter().filter_map(|diagnostic| diagnostic.group.as_deref()) {
+        groups.entry(&group.what).or_default().push(group);
+    }
+    let mut advised = BTreeSet::new();
+    let mut shown = Vec::new();
+    for diagnostic in diagnostics {
+        let group = diagnostic.group.as_deref();
+        let members = group.and_then(|group| groups.get(&*group.what));
+        match (members, group) {
+            (Some(members), Some(group)) if members.len() >= group.from => {
+                if members.first().is_some_and(|first| std::ptr::eq(*first, group)) {
+                    let items: Vec<&str> =
+                        members.iter().take(NAMED_ITEMS).map(|member| member.item.as_str()).collect();
+                    let more = match members.len() - items.len() {
+                        0 => String::new(),
+                        more => format!(" and {more} more"),
+                    };
+                    let message = format!("{} {}: {}{more}", members.len(), group.what, items.join(", "));
+                    let help = diagnostic.help.clone().filter(|help| advised.insert(help.clone()));
+                    shown.push(Diagnostic { message, at: None, help, group: None, ..diagnostic.clone() });
+                }
+            }
+            _ => shown.push(diagnostic.clone()),
+        }
+    }
+    shown
 }
 
 impl Diagnostic {
     /// Creates an error.
     #[must_use]
     pub fn error(message: impl Into<String>, at: Option<Location>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), at, help: None }
+        Self { severity: Severity::Error, message: message.into(), at, help: None, group: None }
     }
 
     /// Creates a warning.
     #[must_use]
     pub fn warning(message: impl Into<String>, at: Option<Location>) -> Self {
-        Self { severity: Severity::Warning, message: message.into(), at, help: None }
+        Self { severity: Severity::Warning, message: message.into(), at, help: None, group: None }
     }
 
     /// Adds advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the group that it is shown with.
+    #[must_use]
+    pub fn in_group(mut self, what: String, item: String, from: usize) -> Self {
+        self.group = Some(Box::new(Group { what, item, from }));
         self
     }
 
@@ -142,5 +199,31 @@ mod tests {
         let many: Vec<String> = (0..30).map(|number| format!("project-{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(suggestion("x", "projects", &many).ends_with("project-19 and 10 more"));
+    }
+
+    #[test]
+    fn messages_of_a_group_are_shown_as_one() {
+        let of = |what: &str, item: &str| {
+            Diagnostic::warning(format!("{item}!"), None).help("name a version").in_group(
+                what.to_owned(),
+                item.to_owned(),
+                2,
+            )
+        };
+        let mut all: Vec<Diagnostic> = vec![Diagnostic::error("first", None), of("images of `a`", "web")];
+        all.extend((0..12).map(|number| of("images of `b`", &format!("s{number}"))));
+        all.push(of("images of `a`", "db"));
+        all.push(of("images of `c`", "one"));
+        let shown: Vec<String> =
+            folded(&all).into_iter().map(|it| format!("{} {}", it.message, it.help.is_some())).collect();
+        assert_eq!(
+            shown,
+            [
+                "first false",
+                "2 images of `a`: web, db true",
+                "12 images of `b`: s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more false",
+                "one! true",
+            ]
+        );
     }
 }

@@ -26,6 +26,19 @@ impl Secret {
     }
 }
 
+/// Whether a text has the hash of a password in the form of `htpasswd`, `mkpasswd` and the like: `$apr1$…`,
+/// `$2y$05$…`, `$6$…`, `$argon2id$…`, also with each `$` doubled.
+#[must_use]
+pub fn has_password_hash(text: &str) -> bool {
+    const KINDS: [&str; 14] =
+        ["1", "2", "2a", "2b", "2x", "2y", "5", "6", "7", "y", "apr1", "argon2d", "argon2i", "argon2id"];
+    let text = text.replace("$$", "$");
+    let parts: Vec<&str> = text.split('$').skip(1).collect();
+    let length =
+        |part: &str| part.chars().take_while(|c| c.is_ascii_alphanumeric() || "./+=,-_".contains(*c)).count();
+    parts.windows(3).any(|part| KINDS.contains(&part[0]) && length(part[1]) > 0 && length(part[2]) >= 8)
+}
+
 /// Variables of a workflow run that hold tokens.
 const TOKENS: [&str; 6] = [
     "GITHUB_TOKEN",
@@ -101,6 +114,22 @@ mod tests {
             found,
             ["GHDEPLOY_SSH_KEY", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL", "DEPLOY_ADDRESS", "INPUT_SSH-KEY"]
         );
+    }
+
+    #[test]
+    fn hashes_of_passwords_are_recognised() {
+        for hash in [
+            "ann:$apr1$x8vH2f1k$Qb0n0hUuZyIh5sYl1v3aB.",
+            "$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZabcde",
+            "a=b:$$2b$$10$$abcdefghijklmnopqrstuu",
+            "$6$salt$abcdefghijklmnop",
+            "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ",
+        ] {
+            assert!(has_password_hash(hash), "{hash}");
+        }
+        for other in ["", "$A$B$C", "$1", "5$ and $6$ more$", "${apr1}", "$1$A$B", "$apr1", "/a/$2/b"] {
+            assert!(!has_password_hash(other), "{other}");
+        }
     }
 
     #[test]

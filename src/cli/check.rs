@@ -4,15 +4,16 @@ use super::context::Context;
 use super::publish::Shown;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Exit, Result};
-use crate::compose::model::ProjectSettings;
+use crate::compose::model::{Project, ProjectSettings, UndefinedVariable};
 use crate::compose::{Files as _, ProjectCache};
 use crate::images::reference;
 use crate::lint::{HostProjects, lint};
-use crate::outcome::queries::CheckReport;
+use crate::outcome::queries::{CheckReport, LeftOutFolder, ProjectVariables, VariableUse};
 use crate::plan::{circles, no_project_of_hook, no_service_of_hook, same_folder_name, same_name};
+use crate::state::host_only::is_of_session;
 use crate::tree;
 use crate::tree::disk::{DiskTree, found};
-use crate::tree::{OnHost, left_out, models, project_dirs};
+use crate::tree::{OnHost, left_out, models, project_dirs, skipped};
 
 pub(super) fn run(context: &Context) -> Result<Exit> {
     let tree = DiskTree::open(&context.dir, &context.config.services, &context.config.sync)?;
@@ -21,10 +22,21 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
         targets.first().map(|target| (target.root.clone(), target.compose.clone())).unwrap_or_default();
     let for_first = OnHost::new(&tree).compose(&options);
     let dirs = project_dirs(&for_first, &context.config.services)?;
-    let mut report = CheckReport { projects: dirs.len(), services: 0, diagnostics: Vec::new() };
+    let skipped = skipped(&for_first, &context.config.services).into_iter();
+    let mut report = CheckReport {
+        projects: dirs.len(),
+        services: 0,
+        diagnostics: Vec::new(),
+        variables: Vec::new(),
+        left_out: skipped.map(|(path, by)| LeftOutFolder { path, by }).collect(),
+    };
     let cache = ProjectCache::default();
     for (dir, project) in dirs.iter().zip(models(&cache, &for_first, &dirs, &root)) {
         report.services += project.services.len();
+        let variables = host_variables(&project);
+        if !variables.is_empty() {
+            report.variables.push(ProjectVariables { project: dir.name.clone(), variables });
+        }
         report.diagnostics.extend(project.diagnostics);
         for name in project.settings.after.iter().filter(|name| !dirs.iter().any(|dir| dir.name == **name)) {
             report.diagnostics.push(
@@ -111,4 +123,14 @@ pub(super) fn run(context: &Context) -> Result<Exit> {
     let exit = if report.is_ok() { Exit::Done } else { Exit::Usage };
     context.publish(Shown::Check(&report), exit)?;
     Ok(exit)
+}
+
+/// The variables that a host must define for a project.
+fn host_variables(project: &Project) -> Vec<VariableUse> {
+    let of = |(name, variable): (&String, &UndefinedVariable)| VariableUse {
+        name: name.clone(),
+        need: variable.need,
+        at: variable.at.clone(),
+    };
+    project.undefined_variables.iter().filter(|(name, _)| !is_of_session(name)).map(of).collect()
 }

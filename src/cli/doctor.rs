@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::context::Context;
+use crate::base::diagnostic::Diagnostic;
 use crate::base::duration::show_duration;
 use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
-use crate::deploy::Target;
+use crate::deploy::variables::unset_variables;
+use crate::deploy::{Target, Worktree};
 use crate::host::facts::{facts, try_open};
 use crate::host::{Command, Driver, FailureKind, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
@@ -25,10 +27,11 @@ const COMPOSE: &str = "docker compose";
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let targets = context.targets()?;
+    let worktree = context.worktree();
     let hosts = join_all(targets.iter().map(|target| async {
         let transport = context.transport(target);
         let mut steps = Vec::new();
-        look(target, &*transport, &mut steps).await;
+        look(target, &*transport, &worktree, &mut steps).await;
         transport.close().await;
         HostCheckup { name: target.name.clone(), steps }
     }));
@@ -46,7 +49,7 @@ fn failed(what: &str, error: Error) -> CheckupStep {
     step(what, CheckupResult::Failed, error.to_string(), help)
 }
 
-async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<CheckupStep>) {
+async fn look(target: &Target, transport: &dyn Transport, worktree: &Worktree, steps: &mut Vec<CheckupStep>) {
     let way = match &target.address {
         HostAddress::Local { .. } => "this machine".to_owned(),
         HostAddress::Ssh { destination, .. } => format!("ssh to {destination}"),
@@ -80,15 +83,18 @@ async fn look(target: &Target, transport: &dyn Transport, steps: &mut Vec<Checku
         Ok(()) => {
             steps.push(step("tools", CheckupResult::Ok, TOOLS, None));
             steps.push(root(&driver, &target.root).await);
-            if let Ok(deployed) = facts(&driver, &BTreeMap::new()).await
-                && let Some(repository) = deployed.state.repository.shown()
-            {
-                steps.push(step(
-                    "repository",
-                    CheckupResult::Ok,
-                    format!("deployed from {repository}"),
-                    None,
-                ));
+            if let Ok(deployed) = facts(&driver, &BTreeMap::new()).await {
+                if let Some(repository) = deployed.state.repository.shown() {
+                    let what = format!("deployed from {repository}");
+                    steps.push(step("repository", CheckupResult::Ok, what, None));
+                }
+                // What is wrong with the tree is not the host's fault, and `check` reports it.
+                let unset = unset_variables(&driver, worktree, target, deployed).await.unwrap_or_default();
+                for (project, Diagnostic { message, at, help, .. }) in unset {
+                    let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
+                    let what = format!("variables of {project}");
+                    steps.push(step(&what, CheckupResult::Failed, format!("{message}{at}"), help));
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, source};
 use super::signals;
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Diagnostic, folded};
 use crate::base::error::{Error, Exit, Result};
 use crate::github::WorkflowRun;
 use crate::images::builds::{Builds, ImageOutcome, ImageResult};
@@ -234,7 +234,9 @@ impl Shown<'_> {
                     .chain(hosts.flat_map(|host| &host.notes))
                     .collect()
             }
-            Self::Check(report) => report.diagnostics.iter().collect(),
+            Self::Check(report) => {
+                return folded(&report.diagnostics).into_iter().map(Cow::Owned).collect();
+            }
         };
         found.into_iter().map(Cow::Borrowed).collect()
     }

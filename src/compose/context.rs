@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Files;
-use super::model::DefinitionFile;
+use super::model::{DefinitionFile, UndefinedVariable, VariableNeed};
 use super::yaml::{self, Mark, Node, Text, Value};
 use crate::base::diagnostic::{Diagnostic, Location};
 use crate::base::path::{PathError, RootPath};
@@ -68,6 +68,8 @@ pub(super) struct LoadContext<'a> {
     pub(super) included: BTreeSet<RootPath>,
     /// Values that Compose refuses, by the mark of the definition that they are in.
     pub(super) wrong_shapes: BTreeMap<Mark, Vec<WrongShape>>,
+    /// Variables that the tree does not define, with what the compose files need of them.
+    pub(super) undefined: BTreeMap<Rc<str>, (VariableNeed, Mark)>,
     /// Top-level keys without a value in the file that is read.
     pub(super) empty_sections: Vec<(Rc<str>, Diagnostic)>,
     /// Files that Compose refuses because `services` has no value, unless nothing runs at all.
@@ -92,6 +94,7 @@ impl<'a> LoadContext<'a> {
             definition_files: Vec::new(),
             included: BTreeSet::new(),
             wrong_shapes: BTreeMap::new(),
+            undefined: BTreeMap::new(),
             empty_sections: Vec::new(),
             without_services: Vec::new(),
             root: root.trim_end_matches('/'),
@@ -162,6 +165,22 @@ impl<'a> LoadContext<'a> {
     /// Records a scalar with a variable that only the host may define.
     pub(super) fn asking(&mut self, at: Mark) {
         self.asking.insert(at);
+    }
+
+    /// Records a variable that the tree does not define.
+    pub(super) fn undefined(&mut self, name: &str, need: VariableNeed, at: Mark) {
+        let known = self.undefined.entry(Rc::from(name)).or_insert((need, at));
+        if (need, std::cmp::Reverse(at)) > (known.0, std::cmp::Reverse(known.1)) {
+            *known = (need, at);
+        }
+    }
+
+    /// The variables that the tree does not define.
+    pub(super) fn undefined_variables(&self) -> BTreeMap<String, UndefinedVariable> {
+        let shown = |(name, (need, at)): (&Rc<str>, &(VariableNeed, Mark))| {
+            (name.to_string(), UndefinedVariable { need: *need, at: self.location(*at) })
+        };
+        self.undefined.iter().map(shown).collect()
     }
 
     /// Whether a variable that only the host may define counts in a node.

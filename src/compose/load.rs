@@ -18,6 +18,7 @@ use super::words::ResourceKind;
 use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value, text_size};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
+use crate::base::secret::has_password_hash;
 
 /// Length of the longest chain of `extends` or of `include`.
 pub(super) const MAX_CHAIN: usize = 100;
@@ -369,6 +370,16 @@ fn substituted(context: &mut LoadContext<'_>, at: Mark, text: &Text, variables: 
     let value = variables::substitute(&text.text, &lookup);
     if is_asking.get() {
         context.asking(at);
+        if has_password_hash(&text.text) {
+            let message = "a `$` in what looks like the hash of a password begins a variable for Compose";
+            context.error_with(at, message, "write `$$` for each `$` in it");
+        } else {
+            for (name, need) in variables::references(&text.text) {
+                if variables.get(name).is_none() {
+                    context.undefined(name, need, at);
+                }
+            }
+        }
     }
     match value {
         Ok(value) if context.pay(text_size(&value.text), at) => {

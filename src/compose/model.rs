@@ -46,6 +46,8 @@ pub struct Project {
     pub external_networks: Vec<String>,
     /// The volumes that active services use, and their networks that are external or have settings.
     pub resources: Vec<Resource>,
+    /// The variables that the compose files refer to and the tree does not define, by name.
+    pub undefined_variables: BTreeMap<String, UndefinedVariable>,
     /// The top-level `x-ghdeploy`.
     pub settings: ProjectSettings,
     /// Errors and warnings. A project with an error must not be deployed.
@@ -70,6 +72,29 @@ impl Project {
             && is_yaml
             && !self.definition_files.iter().any(|file| file.path == *path)
     }
+}
+
+/// Variable that compose files refer to and that only a host may define.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndefinedVariable {
+    /// The most that any of them needs of it.
+    pub need: VariableNeed,
+    /// The first place that needs it so.
+    pub at: Location,
+}
+
+/// What a reference to a variable needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VariableNeed {
+    /// Nothing: it has a default (`${X:-d}`), or says what takes its place (`${X:+r}`).
+    Nothing,
+    /// A value (`$X`, `${X}`). Compose takes an empty text for one that is not set.
+    Value,
+    /// A value that may be empty (`${X?message}`).
+    Required,
+    /// A value that is not empty (`${X:?message}`).
+    NotEmpty,
 }
 
 /// Network or volume.

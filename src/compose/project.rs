@@ -55,6 +55,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
     let resources = resources(&context, &found.name, &model, &services);
     let (owned_networks, external_networks) = networks(&found.name, &model, &services);
     let follows_host = context.follows_host();
+    let undefined_variables = context.undefined_variables();
     let mut definition_files = context.definition_files;
     let mut places: BTreeMap<&RootPath, usize> = BTreeMap::new();
     for (place, path) in found.files.iter().enumerate() {
@@ -78,6 +79,7 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
         owned_networks,
         external_networks,
         resources,
+        undefined_variables,
         settings,
         diagnostics: context.diagnostics,
     }

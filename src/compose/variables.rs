@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::model::VariableNeed;
 use super::yaml::text_size;
 
 /// Deepest nesting of `${A:-${B:-…}}` that is expanded.
@@ -133,6 +134,40 @@ fn expand<'a>(
     }
     out.text.push_str(rest);
     Ok(())
+}
+
+/// The variables that a text refers to, each with what it needs of a host that may define it. What defaults and other
+/// words refer to in turn is left out. Empty if the text is not valid.
+pub(super) fn references(text: &str) -> Vec<(&str, VariableNeed)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        let after = &rest[dollar + 1..];
+        if let Some(tail) = after.strip_prefix('$') {
+            rest = tail;
+        } else if let Some(body) = after.strip_prefix('{') {
+            let name = &body[..name_length(body)];
+            let length = braced_length(body).filter(|length| !name.is_empty() && *length >= name.len());
+            let Some(length) = length else {
+                return Vec::new();
+            };
+            let need = match Form::read(&body[name.len()..length]) {
+                None => VariableNeed::Value,
+                Some(Form { operator: '?', or_empty: true, .. }) => VariableNeed::NotEmpty,
+                Some(Form { operator: '?', .. }) => VariableNeed::Required,
+                Some(_) => VariableNeed::Nothing,
+            };
+            found.push((name, need));
+            rest = &body[length + 1..];
+        } else {
+            let name = &after[..name_length(after)];
+            if !name.is_empty() {
+                found.push((name, VariableNeed::Value));
+            }
+            rest = &after[name.len()..];
+        }
+    }
+    found
 }
 
 fn name_length(text: &str) -> usize {
@@ -292,6 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn references_say_what_they_need() {
+        use VariableNeed::{NotEmpty, Nothing, Required, Value};
+        assert_eq!(
+            references("$A-${B} ${C:-$X} ${D-} ${E:?why $Y} ${F?} ${G:+r} $$H $$ $1 5$"),
+            [
+                ("A", Value),
+                ("B", Value),
+                ("C", Nothing),
+                ("D", Nothing),
+                ("E", NotEmpty),
+                ("F", Required),
+                ("G", Nothing)
+            ]
+        );
+        assert_eq!(references("$A ${"), []);
+        assert_eq!(references("${A:-{x}} $B"), [("A", Nothing), ("B", Value)]);
+    }
+
+    #[test]
     fn deep_nesting_is_an_error() {
         let text = "${A:-".repeat(10_000) + &"}".repeat(10_000);
         assert_eq!(shown(&text), "error: variables nest too deeply or make the text too long");
@@ -301,6 +355,7 @@ mod tests {
         #[test]
         fn nothing_makes_it_panic(text in ".*|([${}:?+-]|A|B|NO|\n){0,40}") {
             shown(&text);
+            references(&text);
         }
 
         #[test]

@@ -27,6 +27,7 @@ pub(super) fn learn(deployed: &mut Deployed, answer: HostOnlyAnswer) {
         manifests.any(|manifest| manifest.get(path).is_some())
     };
     host_only.settings.retain(|path, _| !is_managed(path));
+    host_only.variables.retain(|path, _| !is_managed(path));
     host_only.compose_files.retain(|path| !is_managed(path));
     for (path, file) in &mut host_only.env_files {
         if RootPath::new(path).is_ok_and(|path| is_managed(&path)) {

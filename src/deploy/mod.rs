@@ -16,6 +16,7 @@ mod session;
 pub mod status;
 pub mod sync;
 mod target;
+pub mod variables;
 mod worktree;
 
 pub use hosts::{failed_before_start, on_each, plan_of};

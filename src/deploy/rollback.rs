@@ -11,7 +11,7 @@ use super::elsewhere::elsewhere;
 use super::host_only::{learn, settle};
 use super::kept::{kept, shown};
 use super::session::wants;
-use super::{Prepared, Reached, Session};
+use super::{Prepared, Reached, Session, Target};
 use crate::apply::BackTo;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
@@ -102,7 +102,7 @@ impl Rollback {
             // The host as a whole is not at that release then.
             wanted.commit.clone_from(&deployed.state.commit);
         }
-        let mut work = self.plan(&session.target.name, release, &selected, &wanted, &deployed, &past);
+        let mut work = self.plan(session.target, release, &selected, &wanted, &deployed, &past);
         if !session.options.no_restart {
             self.restore_images(&driver, release, &images, &selected, &mut work).await?;
         }
@@ -162,7 +162,7 @@ impl Rollback {
 
     fn plan(
         &self,
-        host: &str,
+        target: &Target,
         release: u64,
         selected: &Selected,
         wanted: &Wanted,
@@ -170,9 +170,14 @@ impl Rollback {
         past: &Deployed,
     ) -> HostWork {
         let selects = |name: &str| selected.selects(name);
-        let options =
-            PlanOptions { allow_held: true, origin: Origin::Release(release), ..PlanOptions::new(&selects) };
-        let mut work = plan::host(host, wanted, deployed, &options, &|path| shown(past, deployed, path));
+        let options = PlanOptions {
+            allow_held: true,
+            root: &target.root,
+            origin: Origin::Release(release),
+            ..PlanOptions::new(&selects)
+        };
+        let mut work =
+            plan::host(&target.name, wanted, deployed, &options, &|path| shown(past, deployed, path));
         let shared =
             deployed.manifests.get(SHARED).map_or_else(|| Manifest::default().digest(), Manifest::digest);
         for ProjectWork { plan, state, .. } in &mut work.projects {

@@ -130,6 +130,7 @@ impl Sync<'_> {
             allow_held: self.allow_older,
             take_over: self.take_over,
             require_tested: session.options.require_tested,
+            root: &session.target.root,
             ..PlanOptions::new(&selects)
         };
         Ok(plan::host(&session.target.name, wanted, deployed, &options, &|path| tree.shown(path)))

@@ -9,7 +9,7 @@ use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line, unescape};
 use crate::base::path::RootPath;
 use crate::state::container::{Containers, DockerFailure, ListedContainer, read_inspected, read_listed};
 use crate::state::deployed::{Damage, Deployed, Found, STATE_FILE, STATE_VERSION, State, read_found};
-use crate::state::host_only::{EnvFile, HostOnly};
+use crate::state::host_only::{EnvFile, HostOnly, VariableState};
 use crate::state::question::HostOnlyQuestion;
 
 /// Goes to the root: to read, or to write with the lock. `on_busy` gets the description of each run that
@@ -436,6 +436,19 @@ fn read_host_only(reply: &Reply, question: &HostOnlyQuestion) -> Result<HostOnly
                 let lines = settings.entry(path).or_default();
                 lines.extend_from_slice(assignment.as_bytes());
                 lines.push(b'\n');
+            }
+            // Of a file elsewhere on the host, variables do not count.
+            ("n " | "f " | "e ", _) if current.is_none() => {}
+            ("n ", _) => {
+                let path = current.clone().ok_or_else(lost)?;
+                let unset = question.variables.iter().map(|name| (name.clone(), VariableState::Unset));
+                known.variables.insert(path, unset.collect());
+            }
+            (kind @ ("f " | "e "), name) => {
+                let path = current.as_ref().ok_or_else(lost)?;
+                let state = if kind == "e " { VariableState::Empty } else { VariableState::Set };
+                let variables = known.variables.get_mut(path).ok_or_else(lost)?;
+                *variables.get_mut(name).ok_or_else(lost)? = state;
             }
             _ => return Err(lost()),
         }

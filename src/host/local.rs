@@ -8,42 +8,7 @@ use tokio::process::Command;
 
 use super::transport::{Remote, Starting, Transport};
 use crate::base::error::{Error, Exit};
-
-/// Variables of the environment that the driver and Docker get; `driver/start.sh` has the same list. These say
-/// where programs, Docker Engine and its configuration are; any other one could decide over what the compose
-/// files and the `.env` on the host say.
-const KEPT: [&str; 30] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "PWD",
-    "TMPDIR",
-    "XDG_RUNTIME_DIR",
-    "XDG_CONFIG_HOME",
-    "SSH_AUTH_SOCK",
-    "DOCKER_HOST",
-    "DOCKER_CONTEXT",
-    "DOCKER_CONFIG",
-    "DOCKER_CERT_PATH",
-    "DOCKER_TLS",
-    "DOCKER_TLS_VERIFY",
-    "DOCKER_API_VERSION",
-    "DOCKER_BUILDKIT",
-    "BUILDX_BUILDER",
-    "BUILDX_CONFIG",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-];
+use crate::state::host_only::SESSION_VARIABLES;
 
 /// Runs the driver as a child process.
 #[derive(Debug, Clone)]
@@ -77,7 +42,7 @@ impl Transport for Local {
                 // well: by it, GitHub's runner finds the processes that a job has left, and kills them, and a
                 // cancelled job must not stop a step half way.
                 .env_clear()
-                .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+                .envs(SESSION_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
                 // Its own process group: Ctrl-C in a terminal reaches only this process, which then stops
                 // gracefully.
                 .process_group(0)
@@ -116,6 +81,6 @@ mod tests {
         let (list, _) = list.split_once(')').unwrap();
         let kept: Vec<&str> =
             list.split(['|', '\\']).map(str::trim).filter(|name| !name.is_empty()).collect();
-        assert_eq!(kept, KEPT);
+        assert_eq!(kept, SESSION_VARIABLES);
     }
 }

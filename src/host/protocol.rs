@@ -442,7 +442,8 @@ fn question_lines(question: &HostOnlyQuestion) -> impl Iterator<Item = String> {
     let env_file = |(path, has_settings): (&String, &bool)| {
         format!("{} {}\n", if *has_settings { "s" } else { "d" }, path_line(path))
     };
-    question.folders.iter().map(folder).chain(question.env_files.iter().map(env_file))
+    let variables = question.variables.iter().map(|name| format!("n {}\n", path_line(name)));
+    variables.chain(question.folders.iter().map(folder)).chain(question.env_files.iter().map(env_file))
 }
 
 fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {

@@ -8,17 +8,22 @@ use crate::base::path::{RootPath, looks_like_a_file};
 use crate::compose::model::{ReadMethod, Service};
 use crate::compose::{Files, NodeKind};
 
+/// Number of such files of a project from which on they are shown as one message.
+const FOLDED_FROM: usize = 6;
+
 pub(super) fn check(host: &HostProjects<'_>) -> Vec<Diagnostic> {
     let of = |this: HostService<'_>| -> Vec<Diagnostic> {
         let files = missing(this.name, this.service, host.files);
-        files.chain(missing_for_build(this.name, this.service, host.files)).collect()
+        let all = files.chain(missing_for_build(this.name, this.service, host.files));
+        let what = format!("files that `{}` reads are not in the repository", this.project.name);
+        all.map(|(path, found)| found.in_group(what.clone(), path, FOLDED_FROM)).collect()
     };
     host.services().flat_map(of).collect()
 }
 
 /// Finds what a build needs: its context, Dockerfile, additional contexts and secrets. A step before the build may
 /// make them, so these are warnings.
-fn missing_for_build(name: &str, service: &Service, files: &dyn Files) -> Vec<Diagnostic> {
+fn missing_for_build(name: &str, service: &Service, files: &dyn Files) -> Vec<(String, Diagnostic)> {
     let Some(build) = &service.built_of else { return Vec::new() };
     let exists = |path: &RootPath| files.kind(path).is_some();
     let has_example = |path: &RootPath| {
@@ -41,15 +46,16 @@ fn missing_for_build(name: &str, service: &Service, files: &dyn Files) -> Vec<Di
         found.push((dockerfile, &context.at));
     }
     let said = found.into_iter().map(|(path, at)| {
-        let message =
-            format!("service `{name}` is built from {}, which is not in the repository", files.shown(&path));
-        Diagnostic::warning(message, Some(at.clone()))
-            .help("add it, or add an .example file beside it if a step before the build makes it")
+        let shown = files.shown(&path);
+        let message = format!("service `{name}` is built from {shown}, which is not in the repository");
+        let found = Diagnostic::warning(message, Some(at.clone()))
+            .help("add it, or add an .example file beside it if a step before the build makes it");
+        (shown, found)
     });
     said.collect()
 }
 
-fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<Item = Diagnostic> {
+fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<Item = (String, Diagnostic)> {
     let reads = service.reads.iter().filter(|read| read.kind.is_none() && read.required);
     reads.filter_map(move |read| {
         let does = match read.how {
@@ -71,9 +77,8 @@ fn missing(name: &str, service: &Service, files: &dyn Files) -> impl Iterator<It
         }
         let path = read.written.clone().unwrap_or_else(|| files.shown(&read.path));
         let message = format!("service `{name}` {does} {path}, which is not in the repository");
-        Some(
-            Diagnostic::warning(message, Some(read.at.clone()))
-                .help("add it, or add an .example file beside it if only the host has it"),
-        )
+        let found = Diagnostic::warning(message, Some(read.at.clone()))
+            .help("add it, or add an .example file beside it if only the host has it");
+        Some((path, found))
     })
 }

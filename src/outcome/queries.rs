@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::base::diagnostic::{Diagnostic, Location};
-use crate::compose::model::ReadMethod;
+use crate::compose::model::{ReadMethod, VariableNeed};
 use crate::outcome::history::Release;
 use crate::plan::{ActionKind, FileChangeKind};
 use crate::state::container::{ContainerState, HealthStatus, PublishedPort};
@@ -417,6 +417,41 @@ pub struct CheckReport {
     pub services: usize,
     /// All errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
+    /// The variables that hosts must define, by project.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<ProjectVariables>,
+    /// Folders that would be projects by their place and are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutFolder>,
+}
+
+/// Variables that the compose files of a project refer to and the repository does not define.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectVariables {
+    /// The project.
+    pub project: String,
+    /// The variables by name.
+    pub variables: Vec<VariableUse>,
+}
+
+/// Use of a variable that the repository does not define.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VariableUse {
+    /// The variable.
+    pub name: String,
+    /// What the compose files need of it.
+    pub need: VariableNeed,
+    /// The first place that needs it so.
+    pub at: Location,
+}
+
+/// Folder with a compose file that is no project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LeftOutFolder {
+    /// Its path in the repository.
+    pub path: String,
+    /// Why: the part of the path that begins with `.` or `_`, or `!` for a pattern in `services`.
+    pub by: String,
 }
 
 impl CheckReport {

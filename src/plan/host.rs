@@ -530,6 +530,9 @@ impl Planner<'_> {
         if self.options.require_tested && !is_idle {
             problems.extend(problems::untested(project, &actions));
         }
+        if !is_idle {
+            problems.extend(problems::unset(&project.model, self.deployed, self.options.root));
+        }
         let rivals = problems::rivals_by_path(project, self.deployed, self.shown);
         problems.extend(problems::conflicts(&files, self.deployed, rivals));
         if !self.options.take_over {

@@ -34,7 +34,7 @@ pub use options::{Origin, PlanOptions};
 pub use order::circles;
 pub use problems::{
     damaged, differs_from_commit, elsewhere, left_to_hosts, no_project_of_hook, no_service_of_hook, rivals,
-    same_folder_name, same_name,
+    same_folder_name, same_name, unset,
 };
 pub use work::{HostWork, MakesWay, ProjectWork, ServiceImage, SharedWork, WayBack, WellVersion};
 

@@ -22,6 +22,8 @@ pub struct PlanOptions<'a> {
     /// Whether images that are built from the repository come tested from a registry, and are never built on
     /// the host.
     pub require_tested: bool,
+    /// The root on the host, absolute, for messages; empty if it is not known.
+    pub root: &'a str,
     /// The origin of what is wanted.
     pub origin: Origin,
 }
@@ -50,9 +52,9 @@ impl<'a> PlanOptions<'a> {
     #[must_use]
     pub fn new(selects: &'a dyn Fn(&str) -> bool) -> Self {
         let (force, prune, adopt, allow_held, take_over) = (false, false, false, false, false);
-        let (require_tested, origin) = (false, Origin::Repository);
+        let (require_tested, root, origin) = (false, "", Origin::Repository);
         let services = &|_: &str| None;
-        Self { selects, services, force, prune, adopt, allow_held, take_over, require_tested, origin }
+        Self { selects, services, force, prune, adopt, allow_held, take_over, require_tested, root, origin }
     }
 }
 

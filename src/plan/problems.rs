@@ -8,10 +8,11 @@ use super::{Action, FileChange, FileChangeKind, HostWork, Origin, ProjectWork};
 use crate::base::commit::{hash, short};
 use crate::base::diagnostic::{Diagnostic, Location, suggestion};
 use crate::base::path::RootPath;
-use crate::compose::model::{Hook, Resource, Service};
+use crate::compose::model::{Hook, Project, Resource, Service, VariableNeed};
 use crate::compose::{self, Files};
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
+use crate::state::host_only::dotenvs;
 use crate::state::unusable::listed;
 use crate::state::wanted::{Wanted, WantedProject};
 
@@ -36,6 +37,39 @@ pub(super) fn conflicts(
     }
     problems.extend(behind.into_iter().map(|((link, target), files)| behind_link(link, target, &files)));
     problems
+}
+
+/// Variables that the compose files of a project need are not set on the host. All of them are named, because Compose
+/// stops at the first that is required, and takes an empty text for each other one. `root` is that of the host.
+#[must_use]
+pub fn unset(model: &Project, deployed: &Deployed, root: &str) -> Option<Diagnostic> {
+    let unset = deployed.host_only.unset(model);
+    let (_, first) = unset.first()?;
+    let names: Vec<&str> = unset.iter().map(|(name, _)| *name).collect();
+    let message = match names[..] {
+        [name] => format!("variable {name} is not set on the host"),
+        _ => format!("{} variables are not set on the host: {}", names.len(), names.join(", ")),
+    };
+    let env_files = dotenvs(model);
+    let path = |path: &RootPath| format!("{}/{path}", root.trim_end_matches('/'));
+    let env_files: Vec<String> = env_files.map(path).collect();
+    let them = if names.len() == 1 { "it" } else { "them" };
+    let place = match env_files.first() {
+        Some(file) => format!("set {them} in {file} on the host"),
+        // The repository has a `.env`.
+        None => format!("set {them} in the project's .env"),
+    };
+    let default = names.iter().zip(&unset).find(|(_, (_, variable))| variable.need == VariableNeed::Value);
+    let default = default.map(|(name, _)| format!(", or give a default (`${{{name}:-}}`)"));
+    let mut help = format!("{place}{}; write `$$` where no variable is meant", default.unwrap_or_default());
+    if unset.len() > 1 {
+        for (name, variable) in &unset {
+            let is_required = variable.need > VariableNeed::Value;
+            let required = if is_required { ", required" } else { "" };
+            help.push_str(&format!("\n{name}: {}{required}", variable.at));
+        }
+    }
+    Some(Diagnostic::error(message, Some(first.at.clone())).help(help))
 }
 
 /// A link is in the place of a folder of managed files.

@@ -9,6 +9,7 @@
 use super::Sources;
 use super::escape::is_unseen;
 use crate::base::diagnostic::Location;
+use crate::base::secret::has_password_hash;
 
 /// Largest source that is searched, in bytes. A larger one is not written by hand.
 const MAX_SOURCE: usize = 1 << 20;
@@ -158,6 +159,12 @@ fn hidden(line: &[char]) -> Vec<bool> {
         if looks_random(&word) {
             hide(from, to);
         }
+    }
+    if let Some(from) = line.iter().position(|c| *c == '$')
+        && has_password_hash(&line.iter().collect::<String>())
+    {
+        let to = (from..line.len()).find(|&at| matches!(line[at], '"' | '\''));
+        hide(from, to.unwrap_or(line.len()));
     }
     let mut word_end = 0;
     for at in 0..line.len() {
@@ -318,6 +325,8 @@ mod tests {
             ("  x-id: AKIAIOSFODNN7EXAMPLE", "  x-id: ***"),
             ("  key: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "  key: ***"),
             ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj", "***"),
+            ("  - \"users=ann:$apr1$x8vH2f1k$Qb0n0hUuZyIh5sYl1v3aB.\"", "  - \"users=ann:***\""),
+            ("  x: $argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ", "  x: ***"),
         ] {
             assert_eq!(shown(line), safe);
         }

@@ -653,6 +653,8 @@ pub(super) fn check() -> CheckReport {
             .help("add services/shop/nginx.conf"),
             Diagnostic::warning("image `nginx` has no tag", Some(at("services/shop/compose.yml", 2, 12))),
         ],
+        variables: vec![],
+        left_out: vec![],
     }
 }
 

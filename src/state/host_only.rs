@@ -9,11 +9,49 @@ use std::sync::Arc;
 
 use crate::base::diagnostic::Location;
 use crate::base::path::RootPath;
-use crate::compose::model::{HostVariables, Project, ReadMethod, Service};
+use crate::compose::model::{
+    DefinitionFile, HostVariables, Project, ReadMethod, Service, UndefinedVariable, VariableNeed,
+};
 use crate::compose::{FILES, OVERRIDES};
 
 /// Name of the file that Compose substitutes variables from.
 const DOTENV: &str = ".env";
+
+/// Variables of the session that the driver and Docker get; `host/driver/start.sh` has the same list. These say
+/// where programs, Docker Engine and its configuration are; any other one could decide over what the compose
+/// files and the `.env` on the host say.
+pub const SESSION_VARIABLES: [&str; 30] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_API_VERSION",
+    "DOCKER_BUILDKIT",
+    "BUILDX_BUILDER",
+    "BUILDX_CONFIG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+];
 
 /// What only the host has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +62,21 @@ pub struct HostOnly {
     pub env_files: BTreeMap<String, EnvFile>,
     /// The assignments of Compose's own variables in each `.env` that has some.
     pub settings: BTreeMap<RootPath, Arc<[u8]>>,
+    /// What each `.env` that can be read says of the variables that were asked for.
+    pub variables: BTreeMap<RootPath, BTreeMap<String, VariableState>>,
     /// The compose files of a default name that the tree lacks.
     pub compose_files: BTreeSet<RootPath>,
+}
+
+/// What an env file says of a variable. Its value is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VariableState {
+    /// It is not there.
+    Unset,
+    /// Its value is empty.
+    Empty,
+    /// It has a value.
+    Set,
 }
 
 /// State of an env file that only the host has.
@@ -48,6 +99,12 @@ pub struct HostEnvFile {
     pub how: Option<ReadMethod>,
     /// The line that names it, or the service.
     pub at: Location,
+}
+
+/// Whether a variable of the session may have this name.
+#[must_use]
+pub fn is_of_session(name: &str) -> bool {
+    SESSION_VARIABLES.contains(&name)
 }
 
 /// The default names of compose files, then those of overrides, each in Compose's order of preference.
@@ -116,7 +173,43 @@ impl HostOnly {
         self.key = other.key.or(self.key.take());
         self.env_files.extend(other.env_files);
         self.settings.extend(other.settings);
+        self.variables.extend(other.variables);
         self.compose_files.extend(other.compose_files);
+    }
+
+    /// The variables that the compose files of a project need and the host does not define. Empty if that is not
+    /// known: a `.env` of it was not asked for or cannot be read, a link leads to it, or an env file elsewhere is read.
+    #[must_use]
+    pub fn unset<'p>(&self, project: &'p Project) -> Vec<(&'p str, &'p UndefinedVariable)> {
+        let is_elsewhere = |file: &String| file.starts_with(['/', '~']);
+        // What the tree lacks beside these is what a link of it leads to.
+        let is_other =
+            |file: &&DefinitionFile| !file.present && !dotenvs(project).any(|dotenv| *dotenv == file.path);
+        if project.options.env_files.iter().any(is_elsewhere)
+            || project.definition_files.iter().any(|file| is_other(&file))
+        {
+            return Vec::new();
+        }
+        let mut files = Vec::new();
+        for path in dotenvs(project) {
+            match (self.env_files.get(path.as_str()), self.variables.get(path)) {
+                (Some(EnvFile::Missing), _) => {}
+                (Some(_), Some(variables)) => files.push(variables),
+                _ => return Vec::new(),
+            }
+        }
+        let state_of = |name: &String| {
+            let mut states = files.iter().map(|variables| variables.get(name).copied());
+            states.try_fold(VariableState::Unset, |all, state| Some(all.max(state?)))
+        };
+        let is_unset = |(name, variable): &(&String, &UndefinedVariable)| match state_of(name) {
+            _ if is_of_session(name) => false,
+            Some(VariableState::Unset) => variable.need > VariableNeed::Nothing,
+            Some(VariableState::Empty) => variable.need == VariableNeed::NotEmpty,
+            Some(VariableState::Set) | None => false,
+        };
+        let undefined = project.undefined_variables.iter().filter(is_unset);
+        undefined.map(|(name, variable)| (name.as_str(), variable)).collect()
     }
 
     /// The compose files that only the host has and that Compose would read for a project, each with the file
@@ -184,7 +277,7 @@ pub(super) fn named_env_files(service: &Service) -> impl Iterator<Item = HostEnv
 }
 
 /// The `.env` files from which a project's variables come and which the tree lacks.
-pub(super) fn dotenvs(project: &Project) -> impl Iterator<Item = &RootPath> {
+pub fn dotenvs(project: &Project) -> impl Iterator<Item = &RootPath> {
     let absent = project.definition_files.iter().filter(|file| !file.present).map(|file| &file.path);
     absent.filter(|path| path.file_name() == DOTENV || project.env_files.contains(path))
 }

@@ -1,11 +1,15 @@
 //! Question to a host about what only it has, from what is wanted of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::host_only::{compose_names, dotenvs, named_env_files};
+use super::host_only::{compose_names, dotenvs, is_of_session, named_env_files};
 use super::wanted::Wanted;
 use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
+
+/// Length of the names of variables that are asked for, in bytes: the driver passes them to awk in one variable of the
+/// environment, which Linux limits to 128 KiB. What is left out is not known to be unset.
+const MAX_VARIABLES: usize = 64 << 10;
 
 /// Question about what only the host has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct HostOnlyQuestion {
     /// Env files that the tree lacks: a path below the root, an absolute one or one that starts with `~/`,
     /// and whether Compose's own variables in it count.
     pub env_files: BTreeMap<String, bool>,
+    /// The variables that compose files refer to and the tree does not define: which of them such a file defines.
+    pub variables: BTreeSet<String>,
 }
 
 impl HostOnlyQuestion {
@@ -23,11 +29,17 @@ impl HostOnlyQuestion {
     #[must_use]
     pub fn of(wanted: &Wanted) -> Self {
         let mut question = Self::default();
+        let mut length = 0;
         for project in &wanted.projects {
             let names = names_in_tree(&project.model.dir, &project.manifest);
             question.folders.insert(project.model.dir.clone(), names);
             for path in dotenvs(&project.model) {
                 question.env_files.insert(path.to_string(), true);
+            }
+            for name in project.model.undefined_variables.keys().filter(|name| !is_of_session(name)) {
+                if length + name.len() <= MAX_VARIABLES && question.variables.insert(name.clone()) {
+                    length += name.len() + 1;
+                }
             }
             for file in project.model.services.values().flat_map(named_env_files) {
                 question.env_files.entry(file.path).or_insert(false);
@@ -61,6 +73,7 @@ impl HostOnlyQuestion {
     pub fn extend(&mut self, other: Self) {
         self.folders.extend(other.folders);
         self.env_files.extend(other.env_files);
+        self.variables.extend(other.variables);
     }
 }
 

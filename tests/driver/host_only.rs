@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ghdeploy::base::path::RootPath;
 use ghdeploy::host::{Command, Driver, DriverEvent, facts};
-use ghdeploy::state::host_only::{EnvFile, HostOnly};
+use ghdeploy::state::host_only::{EnvFile, HostOnly, VariableState};
 use ghdeploy::state::question::HostOnlyQuestion;
 
 use crate::bed::{file, link, tree, under_every_shell};
@@ -117,6 +117,41 @@ under_every_shell! {
         assert_eq!(all.iter().filter(|text| text.contains("hunter2")).count(), 1, "{all:?}");
         driver.end().await;
     }
+
+    async fn of_the_variables_that_are_asked_for_an_env_file_says_which_it_defines(bed: Bed) {
+        let env = "A=hunter2\nEMPTY=\nQUOTED=''\nexport TWICE=\nTWICE=\"hunter2\"\nMANY=\"x\nINSIDE=hunter2\n\"\n\
+                   #GONE=1\nOTHER=hunter2\nCOMPOSE_PROFILES=a\n";
+        bed.put(&tree([("blog/.env", file(env)), ("dir/.env/x", file(""))]));
+        let variables = ["A", "EMPTY", "QUOTED", "TWICE", "MANY", "INSIDE", "GONE", "THE", "COMPOSE_PROFILES"];
+        let variables = variables.into_iter().map(str::to_owned).collect();
+        let question = HostOnlyQuestion { variables, ..about(["blog/.env", "dir/.env", "none/.env"]) };
+        let driver = bed.opened_to_read().await;
+        let reply = driver.call(&Command::HostOnly(question.clone())).await.unwrap();
+        for event in &reply.events {
+            if let DriverEvent::Env { text } = event {
+                assert!(!text.contains("hunter2") && !text.contains("OTHER"), "{text}");
+            }
+        }
+        let known = ask(&driver, &question).await;
+        let (empty, set, unset) = (VariableState::Empty, VariableState::Set, VariableState::Unset);
+        let of = |path: &str| known.variables.get(&RootPath::new(path).unwrap());
+        let wanted = [
+            ("A", set),
+            ("COMPOSE_PROFILES", set),
+            ("EMPTY", empty),
+            ("GONE", unset),
+            ("INSIDE", unset),
+            ("MANY", set),
+            ("QUOTED", empty),
+            ("THE", unset),
+            ("TWICE", set),
+        ];
+        let wanted = wanted.map(|(name, state)| (name.to_owned(), state)).into_iter().collect();
+        assert_eq!(of("blog/.env"), Some(&wanted));
+        assert_eq!((of("dir/.env"), of("none/.env")), (None, None));
+        driver.end().await;
+    }
+
     async fn a_folder_is_found_behind_links_and_told_from_one_that_is_closed(bed: Bed) {
         let bed = bed;
         fs::create_dir_all(bed.beside("real dir/blog")).unwrap();

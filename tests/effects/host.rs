@@ -306,7 +306,7 @@ impl Host {
     }
 
     fn host_only(&self, question: &[String]) -> Vec<Value> {
-        let env_files = question.iter().filter(|line| !line.starts_with('c'));
+        let env_files = question.iter().filter(|line| line.starts_with("s ") || line.starts_with("d "));
         let digests = env_files.map(|line| {
             let path = line.rsplit_once(' ').unwrap().1;
             let digest = self.env_files.get(path).map_or("-", String::as_str);

@@ -94,7 +94,10 @@ fn an_image_that_only_the_host_can_name_is_looked_up_and_not_shown() {
     let compose = "services: {web: {image: '${REGISTRY}/web:1'}, b: {image: b}}";
     let repo = Projects::new(&[("blog/compose.yml", compose)]);
     let names = ["b secret/web:1", "b", "secret/web:1"];
-    let run = repo.sync(&Host { lacks: lacks(&["secret/web:1"]), ..Host::default() }, Ask::default());
+    // Its own .env has the variable.
+    let env_files = [("blog/.env".to_owned(), "one".to_owned())].into();
+    let host = Host { lacks: lacks(&["secret/web:1"]), env_files, ..Host::default() };
+    let run = repo.sync(&host, Ask::default());
     assert_eq!(
         pulls(&run),
         [&["blog (candidate): config --images web"], &names[..], &["blog (candidate): pull --quiet web"]]
@@ -102,8 +105,7 @@ fn an_image_that_only_the_host_can_name_is_looked_up_and_not_shown() {
     );
     let at = run.at("blog (candidate): pull --quiet web");
     let faults = [Some((at, Fault::Refused)), None];
-    let run = repo
-        .sync(&Host { lacks: lacks(&["secret/web:1"]), ..Host::default() }, Ask { faults, ..Ask::default() });
+    let run = repo.sync(&host, Ask { faults, ..Ask::default() });
     let problem = &run.project("blog").problems[0];
     assert_eq!(run.exit, Exit::RolledBack);
     assert_eq!(problem.message, "image ${REGISTRY}/web:1 of service `web` cannot be pulled: docker failed");

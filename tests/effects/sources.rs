@@ -64,6 +64,7 @@ fn a_directory_where_a_file_is_meant_blocks_the_project() {
 fn a_source_that_is_there_or_may_be_a_directory_blocks_nothing() {
     let mut host = Host { directories: ["/opt/data".to_owned()].into(), ..Host::default() };
     host.put_by_hand("blog/app.conf", "");
+    host.env_files.insert("blog/.env".to_owned(), "one".to_owned());
     for attributes in [
         "volumes: ['./app.conf:/x']",
         "volumes: ['./own.conf:/x']",

@@ -216,6 +216,83 @@ fn check_warns_of_what_a_build_reads_and_the_repository_lacks() {
 }
 
 #[test]
+fn check_knows_which_ports_exclude_each_other_on_a_host() {
+    let repo = repository();
+    let said = |blog: &str, shop: &str| {
+        let compose = |ports: &str| format!("services: {{web: {{image: 'a:1', {ports}}}}}\n");
+        repo.write("services/blog/compose.yml", compose(blog))
+            .write("services/shop/compose.yml", compose(shop));
+        let report = ghdeploy(repo.top(), &["check", "--format", "json"]).json();
+        let found = report["diagnostics"].as_array().unwrap().clone();
+        found.iter().map(|found| found["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+    };
+    let none = "restart: always";
+    for (blog, shop) in [
+        ("ports: ['0.0.0.0:53:53/udp', '[::]:53:53/udp']", none),
+        ("ports: ['0.0.0.0:80:80']", "ports: ['[::]:80:80']"),
+        ("ports: ['127.0.0.1:80:80']", "ports: ['127.0.0.2:80:80', '[::1]:80:80']"),
+        ("ports: ['53:53/udp', '53:53/tcp']", none),
+        (
+            "ports: [{target: 80, published: 80, host_ip: 0.0.0.0}]",
+            "ports: [{target: 80, published: 80, host_ip: '::'}]",
+        ),
+        ("ports: ['8000-8010:80']", "ports: ['8000:80', '8001:80']"),
+        ("ports: ['8000-8001:80-81']", "ports: ['8002-8003:80-81']"),
+        ("ports: ['80:80'], network_mode: host", "ports: ['80:80']"),
+    ] {
+        assert_eq!(said(blog, shop), "", "{blog} | {shop}");
+    }
+    let clash = "service `web` of `shop` publishes port 80/tcp, which service `web` of `blog` publishes too";
+    for (blog, shop) in [
+        ("ports: ['80:80']", "ports: ['[::]:80:80']"),
+        ("ports: ['80:80']", "ports: ['127.0.0.1:80:80']"),
+        ("ports: ['127.0.0.1:80:80']", "ports: ['0.0.0.0:80:80']"),
+        ("ports: ['[::1]:80:80']", "ports: ['[::]:80:80']"),
+        ("ports: ['79-80:79-80']", "ports: ['80-81:80-81']"),
+        ("ports: [{target: 80, published: 80}]", "ports: [{target: 80, published: '80', host_ip: '::1'}]"),
+    ] {
+        assert_eq!(said(blog, shop), clash, "{blog} | {shop}");
+    }
+    assert_eq!(
+        said("ports: ['80:80', '80:81']", none),
+        "service `web` of `blog` publishes port 80/tcp twice"
+    );
+    assert_eq!(
+        said("ports: ['8000:80', '8001:81']", "ports: ['8000-8001:80']"),
+        "service `web` of `shop` publishes a port of 8000-8001/tcp, and service `web` of `blog` take all of them"
+    );
+}
+
+#[test]
+fn check_folds_what_comes_often_and_lists_what_hosts_must_define() {
+    let repo = repository();
+    let services: String = (0..30).map(|number| format!("  s{number:02}: {{image: nginx}}\n")).collect();
+    let compose = format!(
+        "services:\n{services}  web: {{image: 'a:$TAG', hostname: '${{NAME:-x}}', user: '${{U:?}}'}}\n"
+    );
+    repo.write("services/blog/compose.yml", compose);
+    repo.write("services/_archive/compose.yml", "services: {}\n")
+        .write("services/.template/compose.yml", "x");
+    let folded = ghdeploy(repo.top(), &["check"]).exits(0).stdout;
+    assert!(folded.contains("warning: 30 images of `blog` without a version: `s00` (no tag), "), "{folded}");
+    assert!(folded.contains("and 20 more\n") && folded.lines().count() < 25, "{folded}");
+    for line in [
+        "TAG   services/blog/compose.yml:32\n",
+        "NAME  services/blog/compose.yml:32, has a default\n",
+        "U     services/blog/compose.yml:32, required\n",
+    ] {
+        assert!(folded.contains(line), "{line}: {folded}");
+    }
+    let all = ghdeploy(repo.top(), &["check", "-v"]).exits(0).stdout;
+    assert_eq!(all.matches("has no tag, which means `latest`").count(), 31);
+    assert!(all.contains("left out: services/_archive: `_archive` begins with `_`"), "{all}");
+    let report = ghdeploy(repo.top(), &["check", "--format", "json"]).exits(0).json();
+    let count = |key: &str| report[key].as_array().unwrap().len();
+    assert_eq!((count("diagnostics"), count("left_out")), (31, 2));
+    assert_eq!(report["variables"][0]["variables"][1]["name"], "TAG");
+}
+
+#[test]
 fn check_warns_of_valid_files_that_fail_when_deployed() {
     let repo = repository();
     repo.write("services/blog/compose.yml", "services:\n  web:\n    image: nginx\n    container_name: web\n    ports: ['8080:80', '${PORT}:81']\n    volumes: ['./nginx.conf:/etc/nginx.conf', './gone.conf:/gone', './data:/data', './own.env:/env']\n    env_file: .env\n");

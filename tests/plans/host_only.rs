@@ -6,7 +6,7 @@ use ghdeploy::base::path::RootPath;
 use ghdeploy::config::layout::Layout;
 use ghdeploy::plan::HostWork;
 use ghdeploy::state::deployed::{Deployed, Elsewhere, Found};
-use ghdeploy::state::host_only::EnvFile;
+use ghdeploy::state::host_only::{EnvFile, VariableState};
 use ghdeploy::state::question::HostOnlyQuestion;
 use ghdeploy::state::wanted::Wanted;
 use ghdeploy::tree::{self, OnHost};
@@ -79,6 +79,69 @@ fn a_compose_file_of_the_host_that_compose_would_read_is_a_conflict() {
             assert!(project(&work, "shop").problems.is_empty());
         }
     }
+}
+
+/// The host whose `.env` in `blog` has these variables, and no other one that the project asks for.
+fn with_variables(host: &Deployed, asked: &[&str], defined: &[(&str, VariableState)]) -> Deployed {
+    let mut host = with_env(host, "k", &[("blog/.env", "1")]);
+    let mut variables: BTreeMap<String, VariableState> =
+        asked.iter().map(|name| ((*name).to_owned(), VariableState::Unset)).collect();
+    variables.extend(defined.iter().map(|(name, state)| ((*name).to_owned(), *state)));
+    host.host_only.variables.insert(path("blog/.env"), variables);
+    host
+}
+
+#[test]
+fn all_variables_that_the_host_lacks_are_one_problem_of_a_project_that_acts() {
+    let compose = "services:\n  web:\n    image: a:$TAG\n    environment:\n      A: '${A:?ask ann}'\n      B: $B\n      \
+                   C: ${C:-c}\n      D: ${D?}\n      H: $HOME\n";
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("shop/compose.yml", COMPOSE)]);
+    let asked = ["A", "B", "C", "D", "TAG"];
+    let said = |host: &Deployed| {
+        let work = repo.plan(host);
+        let problems = &project(&work, "blog").problems;
+        assert!(problems.len() < 2, "{problems:?}");
+        problems.first().cloned()
+    };
+    let all = said(&with_variables(&Deployed::default(), &asked, &[])).unwrap();
+    assert_eq!(all.message, "4 variables are not set on the host: A, B, D, TAG");
+    assert_eq!(all.at.unwrap().to_string(), "services/blog/compose.yml:5:10");
+    assert_eq!(
+        all.help.unwrap(),
+        "set them in /blog/.env on the host, or give a default (`${B:-}`); write `$$` where no variable is meant\n\
+         A: services/blog/compose.yml:5:10, required\n\
+         B: services/blog/compose.yml:6:10\n\
+         D: services/blog/compose.yml:8:10, required\n\
+         TAG: services/blog/compose.yml:3:12"
+    );
+    let set = |name: &'static str| (name, VariableState::Set);
+    let empty = |name: &'static str| (name, VariableState::Empty);
+    let host =
+        with_variables(&Deployed::default(), &asked, &[empty("A"), empty("B"), empty("D"), set("TAG")]);
+    assert_eq!(said(&host).unwrap().message, "variable A is not set on the host");
+    let host = with_variables(&Deployed::default(), &asked, &[set("A"), empty("B"), set("D"), set("TAG")]);
+    assert_eq!(said(&host), None);
+    // Of what was not asked, or could not be read, nothing is known.
+    assert_eq!(said(&with_variables(&Deployed::default(), &[], &[])), None);
+    assert_eq!(said(&with_env(&Deployed::default(), "k", &[("blog/.env", "?")])), None);
+    let none = said(&with_env(&Deployed::default(), "k", &[("blog/.env", "-")])).unwrap();
+    assert_eq!(none.message, "4 variables are not set on the host: A, B, D, TAG");
+    // A project that runs and has nothing to do goes on.
+    assert_eq!(said(&with_variables(&repo.deployed(), &asked, &[])), None);
+}
+
+#[test]
+fn a_variable_of_the_repository_is_not_asked_for() {
+    let compose = "services: {web: {image: 'a:$TAG', labels: {a: '$B'}}}";
+    let repo = Projects::new(&[("blog/compose.yml", compose), ("blog/.env", "TAG=1\n")]);
+    let work = repo.plan(&Deployed::default());
+    let problems = &project(&work, "blog").problems;
+    assert_eq!(problems[0].message, "variable B is not set on the host");
+    assert!(
+        problems[0].help.as_ref().unwrap().starts_with("set it in the project's .env, or give a default")
+    );
+    let question = HostOnlyQuestion::of(&repo.wanted());
+    assert_eq!(question.variables.into_iter().collect::<Vec<_>>(), ["B"]);
 }
 
 #[test]

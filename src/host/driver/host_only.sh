@@ -10,7 +10,10 @@ compose.override.yml compose.override.yaml docker-compose.override.yml docker-co
 
 # host_only BYTES, followed by lines "KIND PATH-LINE" of these kinds:
 #   c[INDICES]  a folder: reports the compose files in it, except the names of these indices
-#   s           an env file: reports "d DIGEST", and "v NAME=VALUE" for each of Compose's own variables in it
+#   n           the name of a variable that further env files are asked for
+#   s           an env file: reports "d DIGEST"; if it can be read, also "n +", "v NAME=VALUE" for each of
+#               Compose's own variables in it, and of those that are asked for "f NAME" for each that it
+#               defines, and "e NAME" for each that it leaves empty
 #   d           an env file: reports "d DIGEST"
 # DIGEST is "-" for a file that does not exist, and "+" if it cannot be read or there is no key. Before the
 # first digest, "k NAME" names the key.
@@ -27,12 +30,13 @@ make_key() {
 }
 # look_at_host_only < lines of host_only: prints the events about them.
 look_at_host_only() {
-  key=
+  key='' names=' '
   while IFS= read -r line; do
     what=${line%% *} line=${line#* }
     parse_path
     case $what in
       '') ;;
+      n) names="$names$path " ;;
       c*) print_compose_files "${what#c}" "${path:+$path/}" "${name:+$name/}" ;;
       *) print_env_file "$what" ;;
     esac
@@ -68,13 +72,15 @@ name_key() {
 # digest_of FILE…: the start of the digest of their content.
 digest_of() { printf '%.32s\n' "$(cat -- "$@" | sha256sum)"; }
 # settings < env file: an event for each assignment of one of Compose's own variables that decide what a
-# project is, with the value as it is written. A value that goes on in the next line is cut off.
+# project is, with the value as it is written, and one for each variable in $names. A value that goes on in
+# the next line is cut off.
 settings() {
-  awk '
+  asked=$names awk '
     function end(text, mark, i, c) {
       for (i = 1; (c = substr(text, i, 1)) != ""; i++) if (c == "\\") i++; else if (c == mark) return i
       return 0
     }
+    BEGIN { print "@env n +" }
     NR == 1 { sub(/^\357\273\277/, "") }
     { sub(/\r$/, "") }
     open != "" { if (end($0, open)) open = ""; next }
@@ -88,6 +94,10 @@ settings() {
       else if (last = end(substr(value, 2), mark)) value = substr(value, 1, last + 1)
       else { open = mark; value = mark }
       if (name ~ /^COMPOSE_(FILE|PATH_SEPARATOR|PROFILES|PROJECT_NAME)$/) print "@env v " name "=" value
+      if (name != "" && index(ENVIRON["asked"], " " name " ")) {
+        if (value == "" || value == "\"\"" || value == "\047\047") print "@env e " name
+        else print "@env f " name
+      }
     }'
 }
 

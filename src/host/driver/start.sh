@@ -61,8 +61,8 @@
 set -u -f
 mark=$1 early=${2-}
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
-# COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. src/host/local.rs has
-# the same list.
+# COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. The list is in
+# src/state/host_only.rs, too.
 nl='
 '
 IFS=$nl

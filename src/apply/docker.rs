@@ -101,8 +101,11 @@ impl<'a> Docker<'a> {
     pub(super) async fn containers(&self) -> Result<Vec<Container>> {
         let reply = self.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
-            let failed =
-                Failed { what: "listing containers", see: Some("to see why, run on the host: docker ps -a") };
+            let failed = Failed {
+                what: "listing containers",
+                see: Some("to see why, run on the host: docker ps -a"),
+                version: None,
+            };
             let problem = explain(failed, &reply.output, &Vocabulary::default());
             return Err(Error::of(Exit::RolledBack, vec![problem]));
         }
@@ -150,6 +153,7 @@ impl<'a> Docker<'a> {
                 let failed = Failed {
                     what: "listing containers",
                     see: Some("to see why, run on the host: docker ps -a"),
+                    version: None,
                 };
                 let problem = explain(failed, &reply.output, &Vocabulary::default());
                 return Err(Error::of(Exit::RolledBack, vec![problem]));

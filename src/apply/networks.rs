@@ -55,7 +55,7 @@ impl HostRun<'_> {
         }
         let see = format!("all of it is at the end of {}/.ghdeploy/failed.log on the host", self.task.root);
         let what = format!("docker network create {}", network.name);
-        let failed = Failed { what: &what, see: Some(&see) };
+        let failed = Failed { what: &what, see: Some(&see), version: None };
         Err(Failure::new(explain(failed, &reply.output, &Vocabulary::default())))
     }
 }

@@ -92,7 +92,8 @@ impl<'a> ProjectRun<'a> {
             Source::Link(_) => None,
         };
         let sources = model.map(words::sources).unwrap_or_default();
-        Vocabulary::new(model, sources.into_iter().filter_map(text).collect())
+        let texts = sources.into_iter().filter_map(|path| Some((self.shown(path), text(path)?)));
+        Vocabulary::new(model, texts.collect())
     }
 
     /// Says why a call failed.
@@ -105,7 +106,19 @@ impl<'a> ProjectRun<'a> {
             false => format!("all of it is at the end of {log}"),
             true => format!("`ghdeploy sync` keeps all of it in {log}"),
         };
-        words::explain(Failed { what: &call.name(), see: Some(&see) }, output, &vocabulary)
+        let version = self.host.docker.known_version().filter(|_| matches!(call, Call::Compose(_)));
+        let failed = Failed { what: &call.name(), see: Some(&see), version: version.as_deref() };
+        words::explain(failed, output, &vocabulary)
+    }
+
+    /// The path in the repository of a file of the project; of others, the path below the root.
+    fn shown(&self, path: &RootPath) -> String {
+        let wanted = self.work.wanted.as_deref();
+        let inside = wanted.and_then(|wanted| {
+            let inside = path.as_str().strip_prefix(wanted.model.dir.as_str())?;
+            Some(format!("{}/{}", wanted.path, inside.strip_prefix('/')?))
+        });
+        inside.unwrap_or_else(|| path.to_string())
     }
 
     /// Reports that a step begins.

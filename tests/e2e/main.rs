@@ -61,3 +61,4 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod users;
+mod variables;

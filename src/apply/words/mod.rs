@@ -26,6 +26,8 @@ pub(super) struct Failed<'a> {
     pub(super) what: &'a str,
     /// What to do to see all that it printed; `None` if nothing shows it.
     pub(super) see: Option<&'a str>,
+    /// The version of Compose on the host, if the command was one of Compose.
+    pub(super) version: Option<&'a str>,
 }
 
 /// Says why a command failed, from its output.
@@ -54,6 +56,10 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
         return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)
             .help("make room; `docker system df` shows what images and containers take");
     }
+    let with_version = |help: String| match failed.version {
+        Some(version) => format!("{help}; the host has Docker Compose {version}"),
+        None => help,
+    };
     let mut seen = BTreeSet::new();
     let problems: Vec<Problem> = output
         .iter()
@@ -65,13 +71,13 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
     if words.is_empty() {
         let hidden = "its output is not shown here, because it may hold a value";
         let help = failed.see.map_or_else(|| hidden.to_owned(), |see| format!("{hidden}; {see}"));
-        return Diagnostic::error(format!("{what} failed"), None).help(help);
+        return Diagnostic::error(format!("{what} failed"), None).help(with_version(help));
     }
     let message = format!("{what} failed: {}", words.join("; "));
     let at = problems.iter().find_map(|problem| problem.at.clone());
     let help =
         problems.into_iter().find_map(|problem| problem.help).or_else(|| failed.see.map(str::to_owned));
-    Diagnostic { help, ..Diagnostic::error(message, at) }
+    Diagnostic { help: help.map(with_version), ..Diagnostic::error(message, at) }
 }
 
 /// Says why a command of the driver failed. It prints names of files, and nothing of Compose.
@@ -272,9 +278,12 @@ networks: {front: {external: true, name: edge}}
 
     fn said(lines: &str) -> String {
         let project = project();
-        let vocabulary = Vocabulary::new(Some(&project), vec![COMPOSE.to_owned()]);
+        let vocabulary = Vocabulary::new(
+            Some(&project),
+            vec![("services/blog/compose.yml".to_owned(), COMPOSE.to_owned())],
+        );
         let output: Vec<String> = lines.lines().map(str::to_owned).collect();
-        let failed = Failed { what: "it", see: Some("all of it is in the log") };
+        let failed = Failed { what: "it", see: Some("all of it is in the log"), version: None };
         let Diagnostic { message, help, .. } = explain(failed, &output, &vocabulary);
         assert!(help.is_some_and(|help| !help.is_empty()) || message.len() > 9, "{message}");
         message.strip_prefix("it failed: ").unwrap_or(&message).to_owned()
@@ -581,6 +590,38 @@ networks: {front: {external: true, name: edge}}
     }
 
     #[test]
+    fn a_message_of_compose_is_about_a_line_of_the_repository() {
+        let project = project();
+        let file = "services/blog/compose.yml";
+        let vocabulary = Vocabulary::new(Some(&project), vec![(file.to_owned(), COMPOSE.to_owned())]);
+        let stage = "/srv/.ghdeploy/stage/77/blog/candidate/blog";
+        for (line, place) in [
+            ("validating STAGE/compose.yml: services.web.healthcheck.interval must be a string", "10:5"),
+            ("validating STAGE/compose.yml: services.web.ports.0 must be a string", "5:5"),
+            ("'services[web].healthcheck.interval' time: invalid duration \"x\"", "10:5"),
+            ("error while interpolating services.web.ports.[].target: strconv.Atoi: parsing \"x\"", "5:5"),
+            (
+                "validating STAGE/compose.yml: services.db Additional property enviroment is not allowed",
+                "13:3",
+            ),
+            ("required variable TOKEN is missing a value: ask x", "12:26"),
+            ("yaml: line 12: did not find expected key", "12:1"),
+        ] {
+            let failed = Failed { what: "docker compose config", see: None, version: Some("2.26.1") };
+            let line = line.replace("STAGE", stage);
+            let found = explain(failed, std::slice::from_ref(&line), &vocabulary);
+            assert_eq!(found.at.map(|at| at.to_string()), Some(format!("{file}:{place}")), "{line}");
+            assert!(!found.message.contains("stage"), "{}", found.message);
+            if let Some(help) = found.help {
+                assert!(help.ends_with("; the host has Docker Compose 2.26.1"), "{help}");
+            }
+        }
+        let below = format!("{stage}/../shared/x.yml").replace("blog/../", "");
+        assert_eq!(vocabulary.file(&format!("{stage}/.env")), Some(".env"));
+        assert_eq!(vocabulary.file(&below), None, "nothing of the project is called so");
+    }
+
+    #[test]
     fn several_problems_are_told_each_once() {
         let lines = "Invalid hostPort: x\nInvalid hostPort: y\nyaml: line 3: x\nother";
         assert_eq!(
@@ -592,7 +633,10 @@ networks: {front: {external: true, name: edge}}
     #[test]
     fn variables_are_named_if_a_compose_file_refers_to_them() {
         let project = project();
-        let vocabulary = Vocabulary::new(Some(&project), vec![COMPOSE.to_owned()]);
+        let vocabulary = Vocabulary::new(
+            Some(&project),
+            vec![("services/blog/compose.yml".to_owned(), COMPOSE.to_owned())],
+        );
         let warn = |name: &str| {
             format!(
                 "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"The \\\"{name}\\\" variable is not set. Defaulting to a blank string.\""
@@ -610,7 +654,7 @@ networks: {front: {external: true, name: edge}}
     #[test]
     fn known_causes_come_with_what_to_do() {
         let help = |line: &str| {
-            let failed = Failed { what: "up", see: None };
+            let failed = Failed { what: "up", see: None, version: None };
             explain(failed, &[line.to_owned()], &Vocabulary::default()).help.unwrap_or_default()
         };
         for (line, wanted) in [

@@ -90,6 +90,9 @@ fn attributes(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
         ("nvalid ip", "has an address that is not valid"),
         ("nvalid interpolation format", "has a `$` that does not begin a variable"),
         ("is required", "lacks a key"),
+        ("missing propert", "lacks a key"),
+        ("value must be ", "is not one of the allowed words"),
+        ("does not match", "is not valid"),
         ("Does not match", "is not valid"),
     ];
     let kind = |text: &str| KINDS.iter().find(|(mark, _)| text.contains(mark)).map(|(_, kind)| *kind);
@@ -100,6 +103,7 @@ fn attributes(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
         }
         let why = vocabulary.required_message(name).map(|why| format!(" ({why})")).unwrap_or_default();
         let problem = Problem::new(format!("required variable {name} is not set on the host{why}"));
+        let problem = Problem { at: vocabulary.place_of_variable(name), ..problem };
         return Some(problem.help(format!("set {name} in .env in the project's folder on the host")));
     }
     // Compose before version 2.38 or so, and after it.
@@ -107,19 +111,27 @@ fn attributes(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     if let Some(name) = unknown.or_else(|| between(line, "dditional properties '", "' not allowed")) {
         let shown = vocabulary.show(name, "a key");
         let path = between(line, ": ", " ").unwrap_or_default();
-        let (service, words) = vocabulary.attribute(path).unwrap_or((None, "the compose file".to_owned()));
-        return Some(Problem::new(format!("{words} has the unknown key {shown}")).at(vocabulary, service));
+        let (_, words) = vocabulary.attribute(path).unwrap_or((None, "the compose file".to_owned()));
+        let place = if vocabulary.knows(name) { format!("{path}.{name}") } else { path.to_owned() };
+        let problem = Problem::new(format!("{words} has the unknown key {shown}"));
+        let help = "correct it if it is a mistake, or install a Compose on the host that knows it";
+        return Some(problem.at_attribute(vocabulary, &place).help(help));
     }
     if line.contains("yaml: ") {
         let (_, rest) = line.split_once("yaml: ")?;
-        let place = rest.strip_prefix("line ").and_then(number).map(|line| format!(" at line {line}"));
-        return Some(Problem::new(format!("a compose file is not valid YAML{}", place.unwrap_or_default())));
+        let number = rest.strip_prefix("line ").and_then(number);
+        let line = number.map(|line| format!(" at line {line}")).unwrap_or_default();
+        let problem = Problem::new(format!("a compose file is not valid YAML{line}"));
+        return Some(Problem { at: number.and_then(|line| vocabulary.place_of_line(line)), ..problem });
     }
     let (path, rest) = if let Some(rest) = line.split_once("error while interpolating ").map(|(_, rest)| rest)
     {
         rest.split_once(": ")?
     } else if let Some(rest) = line.split_once("error decoding '").map(|(_, rest)| rest) {
         rest.split_once("': ")?
+    } else if let Some(rest) = line.trim_start_matches(['*', ' ']).strip_prefix("'services[") {
+        let (path, rest) = rest.split_once('\'')?;
+        (path, rest)
     } else if let Some(rest) = line.strip_prefix("validating ") {
         rest.split_once(": ")?.1.split_once(' ')?
     } else if let Some(rest) = line.split_once("invalid interpolation format for ").map(|(_, rest)| rest) {
@@ -143,9 +155,14 @@ fn attributes(line: &str, vocabulary: &Vocabulary<'_>) -> Option<Problem> {
     } else {
         return None;
     };
-    let (service, words) = vocabulary.attribute(path).unwrap_or((None, "an attribute".to_owned()));
+    let path = if line.contains(&format!("'services[{path}'")) {
+        format!("services[{path}")
+    } else {
+        path.to_owned()
+    };
+    let (_, words) = vocabulary.attribute(&path).unwrap_or((None, "an attribute".to_owned()));
     let kind = kind(rest).unwrap_or("is not valid");
-    let problem = Problem::new(format!("{words} {kind}")).at(vocabulary, service);
+    let problem = Problem::new(format!("{words} {kind}")).at_attribute(vocabulary, &path);
     Some(problem.help("the value may come from .env in the project's folder on the host"))
 }
 

@@ -20,6 +20,10 @@ impl Problem {
         Self { help: Some(help.into()), ..self }
     }
 
+    pub(super) fn at_attribute(self, vocabulary: &Vocabulary<'_>, path: &str) -> Self {
+        Self { at: vocabulary.place_of_attribute(path), ..self }
+    }
+
     pub(super) fn at(self, vocabulary: &Vocabulary<'_>, service: Option<&str>) -> Self {
         Self { at: service.and_then(|service| vocabulary.place(service)), ..self }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::diagnostic::Location;
 use crate::base::path::RootPath;
 use crate::compose::NodeKind;
 use crate::compose::model::{Project, ReadMethod};
@@ -16,12 +17,15 @@ pub(crate) struct Vocabulary<'a> {
     model: Option<&'a Project>,
     /// The content of its compose files and Dockerfiles.
     texts: Vec<String>,
+    /// Their paths in the repository.
+    paths: Vec<String>,
 }
 
 impl<'a> Vocabulary<'a> {
-    /// The vocabulary of a project; `texts` is the content of its [`sources`].
-    pub(crate) fn new(model: Option<&'a Project>, texts: Vec<String>) -> Self {
-        Self { model, texts }
+    /// The vocabulary of a project; `texts` is the content of its [`sources`], each with its path in the repository.
+    pub(crate) fn new(model: Option<&'a Project>, texts: Vec<(String, String)>) -> Self {
+        let (paths, texts) = texts.into_iter().unzip();
+        Self { model, texts, paths }
     }
 
     /// Whether a text stands in the files as it is, not as a part of a longer word.
@@ -72,8 +76,37 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The location of a service.
-    pub(super) fn place(&self, service: &str) -> Option<crate::base::diagnostic::Location> {
+    pub(super) fn place(&self, service: &str) -> Option<Location> {
         self.model?.services.get(service).map(|service| service.at.clone())
+    }
+
+    /// The first place that refers to a variable which the repository does not define.
+    pub(super) fn place_of_variable(&self, name: &str) -> Option<Location> {
+        self.model?.undefined_variables.get(name).map(|variable| variable.at.clone())
+    }
+
+    /// A line of the compose file, if the project has only one.
+    pub(super) fn place_of_line(&self, line: u32) -> Option<Location> {
+        let is_yaml = |path: &&String| path.ends_with(".yml") || path.ends_with(".yaml");
+        let mut files = self.paths.iter().filter(is_yaml);
+        let (file, None) = (files.next()?, files.next()) else { return None };
+        Some(Location { path: file.clone(), line: line as usize, column: 1 })
+    }
+
+    /// The location of an attribute that Compose names as a path, `services.web.ports.[].target`: the deepest key of
+    /// it that has a line of its own, or the service.
+    pub(super) fn place_of_attribute(&self, path: &str) -> Option<Location> {
+        let mut parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
+        let (top, name) = (parts.next()?, parts.next()?);
+        let service = self.model?.services.get(name).filter(|_| top == "services")?;
+        let keys: Vec<&str> = parts.filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit())).collect();
+        let found = service.defined_at.iter().filter_map(|at| {
+            let place = self.paths.iter().position(|path| *path == at.path)?;
+            Some(below(self.texts.get(place)?, at, &keys))
+        });
+        // Of several definitions, the one that has most of the path.
+        let deepest = found.max_by_key(|(depth, _)| *depth).map(|(_, at)| at);
+        Some(deepest.unwrap_or_else(|| service.at.clone()))
     }
 
     /// The key of a network or volume by its name in Docker, if it may be shown.
@@ -85,10 +118,16 @@ impl<'a> Vocabulary<'a> {
     /// A file by its path on the host, relative to the project's folder, if it may be shown.
     pub(super) fn file<'n>(&self, path: &'n str) -> Option<&'n str> {
         let dir = self.model?.dir.as_str();
-        let inside = path.rsplit_once(&format!("/{dir}/")).map_or(path, |(_, inside)| inside);
+        // A candidate has all paths as they are below the root.
+        let below_root = path.split_once("/candidate/").map_or(path, |(_, below)| below);
+        let inside = match path.rsplit_once(&format!("/{dir}/")) {
+            Some((_, inside)) => inside,
+            None => below_root,
+        };
         let name = inside.rsplit('/').next().unwrap_or(inside);
         let is_compose = self.model?.compose_files.iter().any(|file| file.file_name() == name);
-        (inside == ".env" || is_compose || self.knows(inside)).then_some(inside)
+        let is_read = self.model?.definition_files.iter().any(|file| file.path.as_str() == inside);
+        (inside == ".env" || is_compose || is_read || self.knows(inside)).then_some(inside)
     }
 
     /// Whether a compose file refers to a variable of this name. A name that it does not know is a piece of a
@@ -137,6 +176,29 @@ impl<'a> Vocabulary<'a> {
             (None, known) => (None, format!("`{top}.{known}`")),
         })
     }
+}
+
+/// Follows keys down from the one at `at`, as far as each has a line of its own. Returns how many were found, and where
+/// the last one is.
+fn below(text: &str, at: &Location, keys: &[&str]) -> (usize, Location) {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let (mut place, mut found) = (at.clone(), 0);
+    for key in keys {
+        let own = lines.get(place.line - 1).map_or(0, |line| indent(line));
+        let is_key = |line: &str| {
+            let line = line.trim_start_matches([' ', '-', '"', '\'']);
+            let rest = line.strip_prefix(key).map(|rest| rest.trim_start_matches(['"', '\'']));
+            rest.is_some_and(|rest| rest.starts_with(':'))
+        };
+        let is_empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        let inside = lines.iter().enumerate().skip(place.line);
+        let mut inside = inside.take_while(|(_, line)| is_empty(line) || indent(line) > own);
+        let Some((index, line)) = inside.find(|(_, line)| is_key(line)) else { break };
+        place = Location { line: index + 1, column: indent(line) + 1, ..place };
+        found += 1;
+    }
+    (found, place)
 }
 
 /// The files of a project whose texts may be shown: its compose files and Dockerfiles.

@@ -152,15 +152,8 @@ report_inspected() { # LIST
   [ -z "$out" ] || print "$out" | report inspected
 }
 # containers: prints an event for each container of any project, without its environment, or else what went
-# wrong. The engine may fail on a container that somebody removes at the same time, so it is asked twice.
+# wrong. A container that vanishes between the two commands is left out.
 containers() {
-  all=$(inspect_all) || { sleep 1; all=$(inspect_all); }
-  rc=$?
-  [ -z "$all" ] || print "$all"
-  return $rc
-}
-# inspect_all: the same, asked once. A container that vanishes between the two commands is left out.
-inspect_all() {
   ids=$(docker ps -aq --no-trunc --filter "label=$label.project") || return 1
   [ -n "$ids" ] || return 0
   format='{"id":'$id',"event":"container","container":{"health":'

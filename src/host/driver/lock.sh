@@ -50,9 +50,7 @@ open_root() {
 # obstacle read|write: says what keeps this user from reading, or from writing, what a run needs first, and
 # who the user is. Fails if nothing does.
 obstacle() {
-  at=$root
-  until [ -e "$at" ] || [ -L "$at" ] || [ -z "$at" ]; do at=${at%/*}; done
-  at=${at:-/}
+  go_up "$root"
   # What lies in a closed folder seems not to be there.
   if [ "$at" != "$root" ] && [ -d "$at" ] && [ ! -x "$at" ]; then refuse "$at" 'cannot be entered'; return; fi
   # A root of someone else is fine as long as ours is ours.
@@ -63,19 +61,25 @@ obstacle() {
   for at do
     [ -e "$at" ] || continue
     [ -d "$at" ] || { refuse "$at" 'Not a directory'; return; }
-    [ -r "$at" ] && [ -x "$at" ] || { refuse "$at" 'Permission denied'; return; }
-    [ $# = 2 ] || [ -w "$at" ] || { refuse "$at" 'Permission denied'; return; }
+    if [ ! -r "$at" ] || [ ! -x "$at" ] || { [ $# != 2 ] && [ ! -w "$at" ]; }; then refuse "$at"; return; fi
   done
   [ $# != 2 ] || return 1
   for at in "$data/lock" "$data/print.lock"; do
-    [ ! -e "$at" ] || [ -w "$at" ] || { refuse "$at" 'Permission denied'; return; }
+    [ ! -e "$at" ] || [ -w "$at" ] || { refuse "$at"; return; }
   done
   return 1
 }
-# refuse PATH WHY: says so, and whose the path is. Root may write everywhere but to a file system for reading.
+# go_up PATH: sets at to it or, if nothing is there, to the nearest folder on the way that there is.
+go_up() {
+  at=$1
+  until [ -e "$at" ] || [ -L "$at" ] || [ -z "$at" ]; do at=${at%/*}; done
+  at=${at:-/}
+}
+# refuse PATH [WHY]: says why, by default that it is not permitted, and whose the path is. Root may write
+# everywhere but to a file system for reading.
 refuse() {
-  why=$2
-  [ "$(id -u)" != 0 ] || [ "$why" != 'Permission denied' ] || why='Read-only file system'
+  why=${2-Permission denied}
+  [ $# = 2 ] || [ "$(id -u)" != 0 ] || why='Read-only file system'
   print "$1: $why" "@owner $(stat -c %U -- "$1")" "@user $(id -un 2>/dev/null || id -u)"
 }
 # is_unusable: whether one of our own files and folders has become something else. Sets out to which, and what
@@ -90,13 +94,13 @@ is_unusable() {
     at=$data/$at
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; return; }
     [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; return; }
-    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at" 'Permission denied'); return; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at"); return; }
   done
   set +f
   for at in "$data/manifest"/* "$data/pending"/*; do
     [ ! -L "$at" ] || { out="$at is a link to $(readlink -- "$at")"; break; }
     [ ! -e "$at" ] || [ -f "$at" ] || { out="$at is not a file"; break; }
-    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at" 'Permission denied'); break; }
+    [ ! -e "$at" ] || [ -r "$at" ] || { out=$(refuse "$at"); break; }
     at=
   done
   set -f
@@ -120,7 +124,7 @@ is_abandoned() {
 # leave: cleans up at the end, also after a run that was interrupted before. No client waits for this.
 leave() {
   wait; jobs=
-  [ -n "$locked" ] || { [ -z "$scratch" ] || rm -rf -- "$scratch"; return 0; }
+  [ -n "$locked" ] || { [ -z "$scratch" ] || rm -rf "$scratch"; return 0; }
   # That of an earlier run, too.
   [ ! -d "$data/stage" ] || rm -rf "$data/stage"
   [ -z "$unsealed" ] || seal

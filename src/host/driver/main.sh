@@ -13,8 +13,7 @@ examine() {
   print "user $(id -un 2>/dev/null || id -u)" "path ${PATH-}" "docker_host ${DOCKER_HOST-}"
   print "clock $(date +%s)"
   at=$(command -v docker) && print "docker $at"
-  for at in /usr/local/bin /usr/bin /bin /snap/bin /opt/bin /usr/local/sbin /usr/sbin "${HOME-}/bin" \
-    "${HOME-}/.local/bin"; do
+  for at in /usr/local/bin /usr/bin /bin /snap/bin /opt/bin ~/bin ~/.local/bin; do
     [ ! -x "$at/docker" ] || { print "elsewhere $at"; break; }
   done
   at=$(command -v docker-compose) && print "standalone $("$at" version --short 2>/dev/null | head -n 1)"
@@ -29,15 +28,13 @@ examine() {
 }
 # room: prints how many KiB are free below the root.
 room() {
-  at=$root
-  until [ -e "$at" ]; do at=${at%/*} at=${at:-/}; done
+  go_up "$root"
   df -Pk -- "$at" | awk 'NR == 2 { print $4 }'
 }
 # writable ROOT: whether the user may write there, found out without writing.
 writable() {
   [ -z "$missing" ] || { print "the host lacks:$missing"; return 1; }
-  at=$1
-  while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done
+  go_up "$1"
   free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
   if [ "$at" = "$1" ]; then print "$1 may be written, $free"; else print "$1 will be made, $free"; fi
 }
@@ -64,7 +61,9 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
     candidate | swap | restore | stage_kept | release | list | writable | room | examine)
       run "$command" "$@" ;;
-    containers) out=$(containers 2>&1 </dev/null); rc=$?
+    # The engine may fail on a container that somebody removes at the same time.
+    containers)
+      out=$(containers 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); }; rc=$?
       if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
     compose | externals)
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3

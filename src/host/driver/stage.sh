@@ -29,7 +29,7 @@ receive() {
 make_scratch() {
   [ -z "$scratch" ] || return 0
   stage=${TMPDIR:-/tmp}/$mark
-  out=$(umask 077; mkdir -- "$stage" 2>&1) || { output "$out"; return 1; }
+  out=$(mkdir -- "$stage" 2>&1) || { output "$out"; return 1; }
   scratch=$stage prints=$stage/print.lock
 }
 # stop_upload: ends the upload that is under way, if there is one.

@@ -41,6 +41,11 @@ pub enum AddressError {
     /// A URL.
     #[error("`{0}` is a URL; write `user@address:port`")]
     Url(String),
+    /// A password.
+    #[error(
+        "`{0}` has a password, which ssh takes from nowhere; write `user@address:port`, and log in with a key"
+    )]
+    Password(String),
     /// An IPv6 address without brackets, whose port is ambiguous.
     #[error("`{0}` has several colons; write an IPv6 address in brackets: `user@[2001:db8::1]:22`")]
     Brackets(String),
@@ -65,7 +70,7 @@ impl FromStr for HostAddress {
         if let Some(root) = text.strip_prefix("local:") {
             return Ok(Self::Local { root: Some(root.parse()?) });
         }
-        let shown = || text.to_owned();
+        let shown = || without_password(text);
         if text.contains("://") {
             return Err(AddressError::Url(shown()));
         }
@@ -73,6 +78,9 @@ impl FromStr for HostAddress {
             Some((user, rest)) => (Some(user), rest),
             None => (None, text),
         };
+        if user.is_some_and(|user| user.contains(':')) {
+            return Err(AddressError::Password(shown()));
+        }
         let (destination, port) = split_port(text, rest)?;
         for part in user.into_iter().chain([destination]) {
             if part.is_empty() {
@@ -90,6 +98,16 @@ impl FromStr for HostAddress {
             }
         }
         Ok(Self::Ssh { destination: destination.to_owned(), user: user.map(str::to_owned), port })
+    }
+}
+
+/// The text as it may be shown: the user part of a URL may have a password.
+fn without_password(text: &str) -> String {
+    let Some((user, rest)) = text.rsplit_once('@') else { return text.to_owned() };
+    let start = user.find("://").map_or(0, |at| at + 3);
+    match user[start..].find(':') {
+        Some(colon) => format!("{}***@{rest}", &user[..=start + colon]),
+        None => text.to_owned(),
     }
 }
 
@@ -248,6 +266,8 @@ mod tests {
         assert!(matches!(err(""), AddressError::Empty(_)));
         assert!(matches!(err("@web"), AddressError::Empty(_)));
         assert!(matches!(err("me@"), AddressError::Empty(_)));
+        assert_eq!(err("me:hunter2@web"), AddressError::Password("me:***@web".to_owned()));
+        assert_eq!(err("ssh://me:hun:t@er2@web/x"), AddressError::Url("ssh://me:***@web/x".to_owned()));
         assert!(matches!(err("me@web:"), AddressError::Port(_)));
         assert!(matches!(err("web:0"), AddressError::Port(_)));
         assert!(matches!(err("web:65536"), AddressError::Port(_)));

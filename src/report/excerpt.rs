@@ -166,6 +166,21 @@ fn hidden(line: &[char]) -> Vec<bool> {
         let to = (from..line.len()).find(|&at| matches!(line[at], '"' | '\''));
         hide(from, to.unwrap_or(line.len()));
     }
+    // USER:PASSWORD@HOST, and not IMAGE:TAG@DIGEST.
+    let mut colon = None;
+    for (at, c) in line.iter().enumerate() {
+        match c {
+            c if c.is_whitespace() || "\"'{[,(".contains(*c) => colon = None,
+            ':' if colon.is_none() => colon = Some(at),
+            '@' if !line[at + 1..].starts_with(&['s', 'h', 'a']) => {
+                if let Some(colon) = colon.filter(|colon| line[colon + 1] != '/') {
+                    hide(colon + 1, at);
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
     let mut word_end = 0;
     for at in 0..line.len() {
         if line[at..].starts_with(&[':', '/', '/']) {
@@ -322,6 +337,8 @@ mod tests {
             ("  X: ${X:-hunter2}", "  X: ***"),
             ("  command: redis-server --requirepass hunter2", "  command: redis-server --requirepass ***"),
             ("  url: postgres://me:hunter2@db:5432/x", "  url: postgres://***@db:5432/x"),
+            ("hosts: {web: 'me:hun:ter2@h'}", "hosts: {web: 'me:***@h'}"),
+            ("  image: a/b:1@sha256:0123", "  image: a/b:1@sha256:0123"),
             ("  x-id: AKIAIOSFODNN7EXAMPLE", "  x-id: ***"),
             ("  key: ghp_16C7e42F292c6912E7710c838347Ae178B4a", "  key: ***"),
             ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj", "***"),

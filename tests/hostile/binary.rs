@@ -25,7 +25,7 @@ impl Bed {
         bed.write("ghdeploy.yml", "services: services/*\n");
         bed.write(
             "services/blog/compose.yml",
-            "services: {web: {image: 'a:1', env_file: {path: web.env, required: false}}}\n",
+            "services: {web: {image: 'a:1', env_file: [{path: web.env, required: false}]}}\n",
         );
         bed.write("services/blog/.env", format!("A={SECRET}\n"));
         bed
@@ -230,6 +230,7 @@ fn the_address_of_a_webhook_in_the_configuration_is_not_shown() {
         format!("services: services\nnotify: {{webhook: [{SECRET}]}}\n"),
         format!("services: services\nnotfy: {{webhook: 'https://example.com/hooks/{SECRET}'}}\n"),
         format!("services: services\nhosts: {{web: {{ssh: 'ssh://me:{SECRET}@h/x', rot: a}}}}\n"),
+        format!("services: services\nhosts: {{web: 'me:{SECRET}@h'}}\n"),
     ] {
         bed.write("ghdeploy.yml", &text);
         bed.run(&["check"]).exits(2).prints("ghdeploy.yml").never_prints(SECRET);

@@ -126,7 +126,8 @@ impl ProjectRun<'_> {
     }
 
     fn is_other(&self, one: &Resource, differing: &[String]) -> Diagnostic {
-        let Resource { kind, key, name, at, .. } = one;
+        let Resource { kind, key, at, .. } = one;
+        let (name, meaning) = shown_name(one);
         let folder = format!("{}/{}", self.host.task.root, self.work.state.dir);
         let verb = if differing.len() == 1 { "differs" } else { "differ" };
         let message = format!(
@@ -135,12 +136,12 @@ impl ProjectRun<'_> {
         );
         let help = if *kind == "network" {
             format!(
-                "make way for the new one, on the host: cd {folder} && docker compose down, which removes the network if no other project uses it (docker network inspect {name} lists who does); then sync again"
+                "make way for the new one, on the host: cd {folder} && docker compose down, which removes the network if no other project uses it (docker network inspect {name} lists who does); then sync again{meaning}"
             )
         } else {
             format!(
                 "its data is in the old volume. Keep that definition, or give the new one another `name:` and copy the \
-                 data over; or, if the data may go, on the host: cd {folder} && docker compose down && docker volume rm {name}"
+                 data over; or, if the data may go, on the host: cd {folder} && docker compose down && docker volume rm {name}{meaning}"
             )
         };
         Diagnostic::error(message, at.clone()).help(help)
@@ -148,13 +149,25 @@ impl ProjectRun<'_> {
 }
 
 fn is_missing(one: &Resource) -> Diagnostic {
-    let Resource { kind, key, name, at, .. } = one;
+    let Resource { kind, key, at, .. } = one;
+    let (name, meaning) = shown_name(one);
     let message = format!("the external {kind} `{key}` does not exist on the host");
-    let help = format!("create it on the host: docker {kind} create {name}");
+    let help = format!("create it on the host: docker {kind} create {name}{meaning}");
     Diagnostic::error(message, at.clone()).help(help + instead(kind))
 }
 
-/// The same for one whose name is a value of the host, which is not shown.
+/// The name as it may be shown within a command, and what it stands for if a variable is in it: the value may be
+/// secret, also in the repository's own `.env`.
+fn shown_name(one: &Resource) -> (&str, String) {
+    match &one.name_written {
+        Some(written) if written.contains('$') => {
+            ("NAME", format!(", where NAME is `{written}` with the values of its variables"))
+        }
+        _ => (&one.name, String::new()),
+    }
+}
+
+/// The problem of an external one whose name is a value of the host, which is not shown.
 fn is_missing_by_host(one: &Resource, env: &str) -> Diagnostic {
     let Resource { kind, key, name_written, at, .. } = one;
     let written = name_written.as_deref().unwrap_or(key);

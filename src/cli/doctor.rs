@@ -13,7 +13,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::config::address::HostAddress;
 use crate::deploy::variables::unset_variables;
 use crate::deploy::{Target, Worktree};
-use crate::host::facts::{facts, try_open};
+use crate::host::facts::{facts, free_room, obstacle_in_words, try_open};
 use crate::host::{Command, Driver, FailureKind, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
@@ -73,7 +73,7 @@ async fn look(target: &Target, transport: &dyn Transport, worktree: &Worktree, s
         steps.push(step("login files", CheckupResult::Warning, chatter_in_words(driver.chatter()), None));
     }
     const TOOLS: &str = "sh, tar, gzip, sha256sum, flock, stat, find, awk, sed, xargs, dd, od";
-    let command = Command::OpenToForesee { root: target.root.clone() };
+    let command = Command::OpenToRead { root: target.root.clone() };
     match try_open(&driver, &command, &target.root, |_| {}).await {
         Err((Some(FailureKind::Tools), error)) => steps.push(failed("tools", error)),
         Err((_, error)) => {
@@ -104,11 +104,21 @@ async fn look(target: &Target, transport: &dyn Transport, worktree: &Worktree, s
 
 /// The root and the room there.
 async fn root(driver: &Driver, root: &str) -> CheckupStep {
-    match driver.call(&Command::Writable { root: root.to_owned() }).await {
-        Ok(reply) if reply.is_ok() => step("root", CheckupResult::Ok, reply.output.join("; "), None),
-        Ok(reply) => step("root", CheckupResult::Failed, reply.output.join("; "), None),
-        Err(error) => failed("root", error),
+    let reply = match driver.call(&Command::Room).await {
+        Ok(reply) => reply,
+        Err(error) => return failed("root", error),
+    };
+    if !reply.is_ok() {
+        let (message, help) = obstacle_in_words(root, &reply.output);
+        return step("root", CheckupResult::Failed, message, Some(help));
     }
+    let free = match free_room(&reply.output) {
+        Some((kib, _)) => format!(", {}.{} GB free", kib >> 20, ((kib % (1 << 20)) * 10) >> 20),
+        None => String::new(),
+    };
+    let is_there = free_room(&reply.output).is_some_and(|(_, at)| at == root.trim_end_matches('/'));
+    let will = if is_there { "may be written" } else { "will be made" };
+    step("root", CheckupResult::Ok, format!("{root} {will}{free}"), None)
 }
 
 /// The checks of the engine, of Compose and of the clock.

@@ -190,7 +190,8 @@ impl Selection {
         Selected { parts: Some(known.0.iter().filter_map(part).collect()) }
     }
 
-    /// Refuses names that no project or service has, and patterns that together select nothing.
+    /// Refuses names that no project or service has, and patterns that together select nothing. Exclusions alone may
+    /// do that: one host may have only what they exclude.
     ///
     /// # Errors
     ///
@@ -205,7 +206,7 @@ impl Selection {
         if !problems.is_empty() {
             return Err(Error::invalid(problems));
         }
-        if selects_any || self.patterns.is_empty() {
+        if selects_any || !self.patterns.iter().any(|pattern| pattern.is_wanted) {
             return Ok(());
         }
         let names: Vec<&str> = known.0.keys().map(String::as_str).collect();

@@ -17,7 +17,7 @@ use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::compose::model::Service;
 use crate::config::{Health, Network};
-use crate::host::facts::{facts_and_host_only, holder_in_words, open};
+use crate::host::facts::{facts_and_host_only, free_room, holder_in_words, obstacle_in_words, open};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport, is_full};
 use crate::images::login::{RegistryLogin, may_need_login};
@@ -95,8 +95,6 @@ pub struct Session<'a> {
 pub enum Access {
     /// To look only: without the lock, and nothing is created.
     Read,
-    /// To find out what a change would meet: the same, and it fails where that would.
-    Foresee,
     /// To change it, with the lock.
     Write {
         /// The commit that the run deploys, for those who wait.
@@ -210,7 +208,6 @@ impl Session<'_> {
         let root = self.target.root.clone();
         let command = match access {
             Access::Read => Command::OpenToRead { root },
-            Access::Foresee => Command::OpenToForesee { root },
             Access::Write { commit } => Command::OpenToWrite {
                 root,
                 wait_secs: self.options.lock_wait.as_secs(),
@@ -226,11 +223,7 @@ impl Session<'_> {
 
     /// How a run with these options opens the root.
     pub(super) fn access(&self, commit: Option<&str>) -> Access {
-        if self.options.dry_run {
-            Access::Foresee
-        } else {
-            Access::Write { commit: commit.map(str::to_owned) }
-        }
+        if self.options.dry_run { Access::Read } else { Access::Write { commit: commit.map(str::to_owned) } }
     }
 
     /// Opens the root and asks what the host has, of which `wants` is known, and what only it has: one round
@@ -361,18 +354,18 @@ impl Session<'_> {
         if self.options.dry_run {
             let looks = async {
                 let (foreseen, room) = tokio::join!(foresee(task), self.check_room(&driver, &work));
-                room.and(foreseen)
+                Ok((foreseen?, room?))
             };
             let foreseen = self.unless_stopped(looks).await;
             driver.end().await;
             self.report(|host| Event::Done { host });
-            let foreseen = foreseen?;
+            let (foreseen, obstacle) = foreseen?;
             for ProjectWork { plan, .. } in &mut work.projects {
                 if let Some(problems) = foreseen.problems.get(&plan.name) {
                     plan.block(problems.clone());
                 }
             }
-            work.notes.extend(foreseen.notes);
+            work.notes.extend(foreseen.notes.into_iter().chain(obstacle));
             if self.options.no_restart && work.projects.iter().any(|work| !work.plan.actions.is_empty()) {
                 work.notes.push(Diagnostic::warning(
                     "with --no-restart, the actions stay owed to the next sync",
@@ -393,19 +386,23 @@ impl Session<'_> {
     }
 
     /// Checks that the host has room for the files that would be sent. What they replace is kept, too, but
-    /// takes no more room.
-    async fn check_room(&self, driver: &Driver, work: &HostWork) -> Result<()> {
+    /// takes no more room. Returns a warning if the user may not write below the root: a dry run may well be that
+    /// of a user who only reads.
+    async fn check_room(&self, driver: &Driver, work: &HostWork) -> Result<Option<Diagnostic>> {
+        if work.is_idle() {
+            return Ok(None);
+        }
         let files = work.projects.iter().filter(|work| work.plan.problems.is_empty());
         let files = files.flat_map(|work| &work.plan.files).filter_map(|file| file.after.as_ref());
         let bytes: u64 = files.map(|after| after.size).sum();
-        if bytes == 0 {
-            return Ok(());
-        }
         let reply = driver.call(&Command::Room).await?;
-        let free = reply.output.first().and_then(|kib| kib.trim().parse::<u64>().ok());
-        match free {
-            Some(kib) if kib.saturating_mul(1024) < bytes => Err(is_full(&self.target.root)),
-            _ => Ok(()),
+        if !reply.is_ok() {
+            let (message, help) = obstacle_in_words(&self.target.root, &reply.output);
+            return Ok(Some(Diagnostic::warning(format!("a sync would fail: {message}"), None).help(help)));
+        }
+        match free_room(&reply.output) {
+            Some((kib, _)) if kib.saturating_mul(1024) < bytes => Err(is_full(&self.target.root)),
+            _ => Ok(None),
         }
     }
 

@@ -69,9 +69,23 @@ pub async fn try_open(
     Err((failure, error))
 }
 
-/// Error about a root that the user may not read or write, by what the driver says: what is closed, lines
-/// `@owner` and `@user`.
+/// What [`Command::Room`] reports: KiB that are free, and the nearest folder that exists.
+#[must_use]
+pub fn free_room(output: &[String]) -> Option<(u64, &str)> {
+    let (kib, at) = output.first()?.split_once(' ')?;
+    Some((kib.parse().ok()?, at))
+}
+
+/// Error about a root that the user may not read or write, by what the driver says.
 fn not_writable(root: &str, output: &[String]) -> Error {
+    let (message, help) = obstacle_in_words(root, output);
+    Error::new(Exit::Unreachable, message).help(help)
+}
+
+/// What keeps the user from reading or writing a root, and what to do, by what the driver says: what is closed, lines
+/// `@owner` and `@user`.
+#[must_use]
+pub fn obstacle_in_words(root: &str, output: &[String]) -> (String, String) {
     let of = |key: &str| output.iter().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let said: Vec<&str> =
         output.iter().map(String::as_str).filter(|line| !line.starts_with('@') && !line.is_empty()).collect();
@@ -100,7 +114,7 @@ fn not_writable(root: &str, output: &[String]) -> Error {
     } else {
         format!("on the host, as root: install -d -o {user} {root}; or choose another --root")
     };
-    Error::new(Exit::Unreachable, message).help(help)
+    (message, help)
 }
 
 fn last_holder(reply: &Reply) -> &serde_json::Value {

@@ -34,11 +34,6 @@ pub enum Command {
         /// The root, absolute.
         root: String,
     },
-    /// Does the same, and fails where [`Command::OpenToWrite`] would, except for the lock.
-    OpenToForesee {
-        /// The root, absolute.
-        root: String,
-    },
     /// Goes to the root, makes it if need be, and takes the lock.
     OpenToWrite {
         /// The root, absolute.
@@ -150,15 +145,11 @@ pub enum Command {
     Containers,
     /// Shows that the client is still there.
     Heartbeat,
-    /// Reports how much room there is below the root, in KiB.
+    /// Reports how much room there is below the root, in KiB, and the nearest folder of it that exists; or what
+    /// keeps the user from writing there.
     Room,
     /// Reports facts about the user and Docker, one per line: `KEY VALUE`. Needs no root.
     Examine,
-    /// Reports whether the root exists, and how much room there is.
-    Writable {
-        /// The root, absolute.
-        root: String,
-    },
     /// Prints the names of the entries of a folder below the root, one per line.
     List(RootPath),
     /// Stages the files of a unit out of the host's objects.
@@ -248,7 +239,7 @@ impl Command {
     #[must_use]
     pub(super) fn limits(&self) -> Limits {
         let (silence, total) = match self {
-            Self::OpenToRead { .. } | Self::OpenToForesee { .. } => (MARGIN, MARGIN),
+            Self::OpenToRead { .. } => (MARGIN, MARGIN),
             Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
             Self::Compose { .. } | Self::Externals { .. } | Self::Pull { .. } | Self::Remove { .. } => {
                 (JOB_SILENCE, JOB_TOTAL)
@@ -289,9 +280,7 @@ impl Command {
             }
         };
         match self {
-            Self::OpenToRead { .. } | Self::OpenToForesee { .. } | Self::Writable { .. } | Self::Room => {
-                "a look at the root".to_owned()
-            }
+            Self::OpenToRead { .. } | Self::Room => "a look at the root".to_owned(),
             Self::OpenToWrite { .. } => "the lock".to_owned(),
             Self::Facts { .. } => "what is deployed".to_owned(),
             Self::Probe { .. } | Self::List(_) | Self::Content { .. } => "a look at files".to_owned(),
@@ -322,7 +311,6 @@ impl Command {
         let mut data = None;
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
-            Self::OpenToForesee { root } => push(&mut text, ["open", "foresee", "0", "-", root]),
             Self::Room => text.push_str("room"),
             Self::Examine => text.push_str("examine"),
             Self::OpenToWrite { root, wait_secs, holder } => {
@@ -401,7 +389,6 @@ impl Command {
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
             Self::Heartbeat => text.push_str("heartbeat"),
-            Self::Writable { root } => push(&mut text, ["writable", root]),
             Self::List(dir) => push(&mut text, ["list", if dir.is_root() { "." } else { dir.as_str() }]),
             Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),
             Self::Release(number) => push(&mut text, ["release", &number.to_string()]),

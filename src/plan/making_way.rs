@@ -4,7 +4,7 @@
 //! before the new container comes up, and removed or replaced after it has become healthy: if the new one cannot
 //! come, the holder is started again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -94,6 +94,7 @@ pub(super) fn enter(works: &mut Vec<ProjectWork>, deployed: &Deployed) -> Vec<Di
             }
         }
         blocked.extend(exchanges(works));
+        blocked.extend(held_back(works, containers, deployed));
         if blocked.is_empty() {
             break;
         }
@@ -294,6 +295,41 @@ fn creates(work: &ProjectWork, service: &str) -> bool {
 
 fn removes(work: &ProjectWork, service: &str) -> bool {
     acts(work, service, |kind| *kind == ActionKind::Remove)
+}
+
+/// Problems of projects of which a container would make way for a project that is blocked: nobody would have the
+/// name or the port then.
+fn held_back(
+    works: &[ProjectWork],
+    containers: &[ListedContainer],
+    deployed: &Deployed,
+) -> Vec<(usize, Vec<Diagnostic>)> {
+    let mut held: BTreeMap<usize, Vec<Diagnostic>> = BTreeMap::new();
+    for work in works.iter().filter(|work| !work.plan.problems.is_empty()) {
+        let services = work.wanted.iter().flat_map(|wanted| &wanted.model.services);
+        for (name, service) in services.filter(|(_, service)| service.active && !service.is_scaled_to_zero())
+        {
+            for (need, _) in Need::of(service) {
+                for container in containers.iter().filter(|container| need.is_held_by(container)) {
+                    let Holder::MakesWay(holder) = holder(works, work, (name, need), container, deployed)
+                    else {
+                        continue;
+                    };
+                    let owner = works.iter().position(|other| other.name() == holder.project);
+                    let Some(owner) = owner.filter(|_| holder.project != work.name()) else { continue };
+                    let message = format!(
+                        "container `{}` makes way only together with {}, which cannot be deployed",
+                        holder.name, work.plan.path
+                    );
+                    let problems = held.entry(owner).or_default();
+                    if problems.iter().all(|known| known.message != message) {
+                        problems.push(Diagnostic::error(message, None).help("fix that project first"));
+                    }
+                }
+            }
+        }
+    }
+    held.into_iter().collect()
 }
 
 /// Problems of projects that exchange names or ports: if the second one failed, the first could not go back.

@@ -180,7 +180,7 @@ fn commands_run_on_the_host_and_in_another_project() {
     stdout_of(Command::new("docker").args(["pause", &format!("{}-data-db-1", bed.id)]));
     compose(&bed, "two", hooks);
     let lacks = "hook `before` runs in `data/db`, which has no running container";
-    bed.sync(["--dry-run"]).exits(2).prints(lacks);
+    bed.sync(["--dry-run"]).exits(5).prints(lacks);
     bed.call(["sync"]).run().exits(5).prints(lacks);
     assert_eq!(
         (bed.on_host("app/web.conf"), bed.env("app/web", "MODE")),

@@ -101,6 +101,9 @@ fn snippets_of_the_readme_are_valid() {
         std::fs::write(folder.join("compose.yml"), compose).unwrap();
         program::run(program::ghdeploy(dir.path(), dir.path()).arg("check")).exits(0);
     };
+    // A project that the snippet about hooks names.
+    std::fs::create_dir_all(dir.path().join("services/data")).unwrap();
+    std::fs::write(dir.path().join("services/data/compose.yml"), "services: {db: {image: 'a:1'}}").unwrap();
     let compose = "services:\n  web: {image: 'a:1'}\n";
     check(&block("yaml", "stable_for"), compose);
     let reactions = block("yaml", "on-change")

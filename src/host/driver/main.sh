@@ -26,17 +26,12 @@ examine() {
   [ ! -S "$at" ] || print "rootless $at"
   [ ! -e /sbin/apk ] || print 'system alpine'
 }
-# room: prints how many KiB are free below the root.
+# room: prints how many KiB are free below the root and the folder that there is, or what keeps the user from
+# writing there.
 room() {
+  ! obstacle write || return 1
   go_up "$root"
-  df -Pk -- "$at" | awk 'NR == 2 { print $4 }'
-}
-# writable ROOT: whether the user may write there, found out without writing.
-writable() {
-  [ -z "$missing" ] || { print "the host lacks:$missing"; return 1; }
-  go_up "$1"
-  free=$(df -Pk -- "$at" | awk 'NR == 2 { printf "%.1f GB free", $4 / 1048576 }')
-  if [ "$at" = "$1" ]; then print "$1 may be written, $free"; else print "$1 will be made, $free"; fi
+  print "$(df -Pk -- "$at" | awk 'NR == 2 { print $4 }') $at"
 }
 
 while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
@@ -59,7 +54,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
     state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
-    candidate | swap | restore | stage_kept | release | list | writable | room | examine)
+    candidate | swap | restore | stage_kept | release | list | room | examine)
       run "$command" "$@" ;;
     # The engine may fail on a container that somebody removes at the same time.
     containers)

@@ -17,7 +17,7 @@ use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::manifest::Manifest;
 use crate::compose::model::Service;
 use crate::config::{Health, Network};
-use crate::host::facts::{facts_and_host_only, free_room, holder_in_words, obstacle_in_words, open};
+use crate::host::facts::{facts_and_host_only, free_room, holder_in_words, not_writable, open};
 use crate::host::mend::mend;
 use crate::host::{Command, Driver, Notices, Transport, is_full};
 use crate::images::login::{RegistryLogin, may_need_login};
@@ -354,18 +354,18 @@ impl Session<'_> {
         if self.options.dry_run {
             let looks = async {
                 let (foreseen, room) = tokio::join!(foresee(task), self.check_room(&driver, &work));
-                Ok((foreseen?, room?))
+                room.and(foreseen)
             };
             let foreseen = self.unless_stopped(looks).await;
             driver.end().await;
             self.report(|host| Event::Done { host });
-            let (foreseen, obstacle) = foreseen?;
+            let foreseen = foreseen?;
             for ProjectWork { plan, .. } in &mut work.projects {
                 if let Some(problems) = foreseen.problems.get(&plan.name) {
                     plan.block(problems.clone());
                 }
             }
-            work.notes.extend(foreseen.notes.into_iter().chain(obstacle));
+            work.notes.extend(foreseen.notes);
             if self.options.no_restart && work.projects.iter().any(|work| !work.plan.actions.is_empty()) {
                 work.notes.push(Diagnostic::warning(
                     "with --no-restart, the actions stay owed to the next sync",
@@ -385,24 +385,22 @@ impl Session<'_> {
         Ok(Reached::Applied(outcome))
     }
 
-    /// Checks that the host has room for the files that would be sent. What they replace is kept, too, but
-    /// takes no more room. Returns a warning if the user may not write below the root: a dry run may well be that
-    /// of a user who only reads.
-    async fn check_room(&self, driver: &Driver, work: &HostWork) -> Result<Option<Diagnostic>> {
+    /// Checks that the user may write below the root, and that there is room for the files that would be sent. What
+    /// they replace is kept, too, but takes no more room.
+    async fn check_room(&self, driver: &Driver, work: &HostWork) -> Result<()> {
         if work.is_idle() {
-            return Ok(None);
+            return Ok(());
         }
         let files = work.projects.iter().filter(|work| work.plan.problems.is_empty());
         let files = files.flat_map(|work| &work.plan.files).filter_map(|file| file.after.as_ref());
         let bytes: u64 = files.map(|after| after.size).sum();
         let reply = driver.call(&Command::Room).await?;
         if !reply.is_ok() {
-            let (message, help) = obstacle_in_words(&self.target.root, &reply.output);
-            return Ok(Some(Diagnostic::warning(format!("a sync would fail: {message}"), None).help(help)));
+            return Err(not_writable(&self.target.root, &reply.output));
         }
         match free_room(&reply.output) {
             Some((kib, _)) if kib.saturating_mul(1024) < bytes => Err(is_full(&self.target.root)),
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 

@@ -77,7 +77,8 @@ pub fn free_room(output: &[String]) -> Option<(u64, &str)> {
 }
 
 /// Error about a root that the user may not read or write, by what the driver says.
-fn not_writable(root: &str, output: &[String]) -> Error {
+#[must_use]
+pub fn not_writable(root: &str, output: &[String]) -> Error {
     let (message, help) = obstacle_in_words(root, output);
     Error::new(Exit::Unreachable, message).help(help)
 }

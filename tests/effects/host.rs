@@ -170,6 +170,7 @@ impl Host {
                 self.release_images.retain(|number, _| stays(number));
                 ok()
             }
+            ["room"] => (vec![json!({"event": "output", "text": "1000000 /srv"})], 0),
             _ if self.has_no_docker => refused("sh: docker: not found"),
             ["containers"] => self.tell_containers(),
             ["docker", "compose", "version", "--short"] => {
@@ -202,7 +203,6 @@ impl Host {
                 let way = self.registries.as_deref().unwrap_or("0|||127.0.0.0/8 ");
                 (vec![json!({"event": "output", "text": way})], 0)
             }
-            ["room"] => (vec![json!({"event": "output", "text": "1000000 /srv"})], 0),
             ["hook", dir, _, _, "--ansi", "never", argv @ ..] => {
                 self.hooks.push(format!("{dir}: {}", argv.join(" ")));
                 if half { refused("it stopped half way") } else { ok() }

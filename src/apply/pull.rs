@@ -99,16 +99,7 @@ impl ProjectRun<'_> {
             self.report("pull images");
             let pulls = missing.iter().map(|image| self.pull_image(image, folder));
             let ends: Vec<Result<(), Failure>> = stream::iter(pulls).buffered(PARALLEL_PULLS).collect().await;
-            let mut failure = Failure::default();
-            for why in ends.into_iter().filter_map(Result::err) {
-                if why.kind != ProjectFailureKind::Failed {
-                    return Err(why);
-                }
-                failure = failure.and(why);
-            }
-            if !failure.problems.is_empty() {
-                return Err(failure);
-            }
+            all_of(ends)?;
         }
         self.check_tested(&tested).await
     }
@@ -211,16 +202,7 @@ impl ProjectRun<'_> {
     ) -> Result<(), Failure> {
         let looks = missing.iter().map(|image| self.foresee_pull(image));
         let ends: Vec<Result<(), Failure>> = stream::iter(looks).buffered(PARALLEL_PULLS).collect().await;
-        let mut failure = Failure::default();
-        for why in ends.into_iter().filter_map(Result::err) {
-            if why.kind != ProjectFailureKind::Failed {
-                return Err(why);
-            }
-            failure = failure.and(why);
-        }
-        if !failure.problems.is_empty() {
-            return Err(failure);
-        }
+        all_of(ends)?;
         for (name, service) in tested {
             let message =
                 format!("whether the image of service `{name}` is the tested one is known after its pull");
@@ -438,6 +420,18 @@ impl NeededImage<'_> {
         let help = "build or load it on the host, or remove `pull_policy`";
         Diagnostic::error(message, self.of.image_at.clone()).help(help)
     }
+}
+
+/// The failures of several images as one; what stops a run counts alone.
+fn all_of(ends: Vec<Result<(), Failure>>) -> Result<(), Failure> {
+    let mut failure = Failure::default();
+    for why in ends.into_iter().filter_map(Result::err) {
+        if why.kind != ProjectFailureKind::Failed {
+            return Err(why);
+        }
+        failure = failure.and(why);
+    }
+    if failure.problems.is_empty() { Ok(()) } else { Err(failure) }
 }
 
 #[cfg(test)]

@@ -297,8 +297,8 @@ fn removes(work: &ProjectWork, service: &str) -> bool {
     acts(work, service, |kind| *kind == ActionKind::Remove)
 }
 
-/// Problems of projects of which a container would make way for a project that is blocked: nobody would have the
-/// name or the port then.
+/// Problems of projects whose containers would make way for a blocked project: then no container would have the
+/// name or the port.
 fn held_back(
     works: &[ProjectWork],
     containers: &[ListedContainer],

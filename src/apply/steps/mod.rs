@@ -100,7 +100,7 @@ pub enum Only {
     Kept,
     /// Of those, the ones that do not run as they did before; see [`was_touched`].
     Touched,
-    /// Those of which not every container is well, or that have none.
+    /// Those without a container, or with one that is not well.
     Unwell,
 }
 

@@ -127,14 +127,16 @@ remove_service() {
 # listed_containers: the list. One that was begun before this driver is as good, unless something may have
 # changed since then.
 listed_containers() { if [ -n "$early" ]; then cat <&4; else list_containers; fi; }
-# report_containers STATUS LIST: reports what list_containers has printed. Of the containers of this root that
-# have ended, and of those without a network of their own, also "ID POLICY RETRIES RESTARTS NETWORK PID IPC
-# ERROR".
+# report_containers STATUS LIST: reports $named and what list_containers has printed. Of the containers of
+# this root that have ended, and of those without a network of their own, also "ID POLICY RETRIES RESTARTS
+# NETWORK PID IPC ERROR".
 report_containers() {
   if [ "$1" = 0 ]; then
-    print "$2" | report_named
+    print "$named" "$2" | report_named
     case $2 in *"$nl@other "*) report_inspected "$2" ;; esac
-  else output "${2#"$nl"}"
+  else
+    print "$named" | report_named
+    output "${2#"$nl"}"
   fi
   event docker "\"rc\":$1"
 }

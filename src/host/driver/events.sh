@@ -4,7 +4,8 @@
 # print TEXT…: prints each on a line of its own.
 print() { printf '%s\n' "$@"; }
 # mksh has no printf of its own, and a program takes no long argument.
-case $(command -v printf) in /*) print() { for text; do command print -r -- "$text"; done; } ;; esac
+[ -z "${KSH_VERSION-}" ] ||
+  case $(command -v printf) in /*) print() { for text; do command print -r -- "$text"; done; } ;; esac
 # alone COMMAND…: runs it while no job prints. Only short writes to a pipe stay in one piece by themselves, so
 # once there are jobs, everyone prints under a lock.
 alone() { if [ -n "$jobs" ]; then { flock 8; "$@"; } 8>>"$prints"; else "$@"; fi; }

@@ -10,17 +10,14 @@ facts() {
   value=$nl$value$nl
   asked=${value#*"$nl?$nl"} wants=${value%%"$nl?$nl"*}$nl
   units=$wants
-  [ -z "$asked" ] || make_key
-  if [ "$1" = files ]; then report_records; proven=$?
+  report_records; proven=$?
+  if [ "$1" = files ]; then [ -z "$named" ] || print "$named" | report_named
   else
-    # While Docker answers, the records are reported.
-    { out=$(listed_containers | { report_records >&3; value=$?; cat; print "= $value"; }); } 3>&1
-    proven=${out##*"$nl= "} out=${out%"$nl= "*}
+    # Docker has worked on a list that was begun early meanwhile.
+    out=$(listed_containers)
     [ -z "$early" ] || { early=; exec 4<&-; }
-    rc=${out##*"$nl= "} out=${out%"$nl= "*}
-    report_containers "$rc" "$out"
+    report_containers "${out##*"$nl= "}" "${out%"$nl= "*}"
   fi
-  pending=$(set +f; for file in "$data/pending"/*; do [ ! -f "$file" ] || print "$file"; done)
   case $proven in
     2) ;;
     0) wait "$rest" || proven= ;;
@@ -39,12 +36,14 @@ facts() {
   out=$(deviations) || { output 'the files could not be compared with the records'; return 1; }
   [ -z "$out" ] || print "$out" | report found
 }
-# report_records: reports the state, the manifests of units, and what host_only reports. The status is 0 if
-# the first half of the files is provably as it was deployed, and 2 if nothing is recorded.
+# report_records: reports the state and the manifests of units. Sets named to what host_only reports, and
+# pending if there are pending manifests. The status is 0 if the first half of the files is provably as it was
+# deployed, and 2 if nothing is recorded.
 report_records() {
+  named='' pending=''
   hash_manifests
   is_clean & clean=$!
-  [ -z "$asked" ] || print "$asked" | look_at_host_only | report_named
+  [ -z "$asked" ] || { make_key; named=$(print "$asked" | look_at_host_only); }
   [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"
   set +f
@@ -55,6 +54,7 @@ report_records() {
       value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
       case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
     fi
+    [ "$which" = manifest ] || pending=1
     report_manifest "$which" "$file"
   done
   set -f

@@ -6,12 +6,10 @@
 # has escapes. The kinds of a manifest are f (file) and l (link); those of a look are also d directory, o
 # something else, u unreadable and m missing; e is a directory that is empty.
 
-# read_bytes BYTES: prints as many bytes of stdin, in one read.
-read_bytes() { dd bs="$1" count=1 iflag=fullblock status=none; }
 # take BYTES: sets value to the lines that follow a command. The last of them must be "end", so that truncated
 # data does not pass for the whole.
 take() {
-  value=$nl$(read_bytes "$1")
+  value=$nl$(dd bs="$1" count=1 iflag=fullblock status=none)
   case $value in *"${nl}end") value=${value%"${nl}end"} value=${value#"$nl"} ;; *) return 1 ;; esac
 }
 # decode TEXT: sets value to the text without its escapes.

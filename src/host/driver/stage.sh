@@ -41,7 +41,7 @@ stop_upload() {
 # is a heartbeat.
 pieces() {
   while heartbeat idle && IFS= read -r size && [ "$size" != end ]; do
-    [ "$size" = 0 ] || read_bytes "$size"
+    [ "$size" = 0 ] || dd bs="$size" count=1 iflag=fullblock status=none
   done
   heartbeat busy
 }

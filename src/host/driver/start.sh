@@ -38,6 +38,8 @@
 #   jobs      job              not empty once a job was started
 #   keeps_output  job          not empty in a job
 #   digests   hash_manifests   lines "SHA256  UNIT": the digests of all recorded manifests
+#   named     report_records   what host_only reports, for report_named
+#   pending   report_records   not empty if a swap was interrupted
 #   unsealed  facts            not empty if the listing proved nothing, so that a new one is worth making
 #   value     take, decode     their result
 #   line      each, loops      the line that is being read
@@ -61,8 +63,8 @@
 set -u -f
 mark=$1 early=${2-}
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as
-# COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file that nobody sees there. The list is in
-# src/state/host_only.rs, too.
+# COMPOSE_FILE would, or fill in a ${VARIABLE} of a compose file, unseen. src/state/host_only.rs has the same
+# list.
 nl='
 '
 IFS=$nl

@@ -8,7 +8,8 @@ use std::process::Command as Program;
 use ghdeploy::host::{Command, facts};
 
 use crate::bed::{
-    Bed, Node, Tree, expect_ok, file, found_text, link, program, tree, under_every_shell, which,
+    Bed, Node, Tree, expect_ok, file, found_text, link, program, tree, under_every_shell, under_two_shells,
+    which,
 };
 
 /// Unit in which tmpfs allocates, in bytes.
@@ -119,38 +120,6 @@ under_every_shell! {
         assert_eq!(bed.live(), new());
     }
 
-    async fn a_swap_that_does_not_fit_can_be_restored_in_full(bed: Bed) {
-        let mut bed = bed;
-        let disk = Disk::mount(&mut bed, 1024);
-        let mut failed = 0;
-        for room in 0.. {
-            bed.sync("blog", &old()).await;
-            let _ = fs::remove_dir_all(bed.state("objects"));
-            let driver = bed.opened().await;
-            bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
-            disk.fill_but(room);
-            let reply = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
-            if reply.is_ok() {
-                assert_eq!(bed.live(), new());
-                // The rollback has no room, either.
-                disk.fill_but(room);
-                break;
-            }
-            failed += 1;
-            let words = reply.output.join("; ");
-            assert!(words.contains("No space left on device"), "{words}");
-            let back = driver.call(&Command::Restore("blog".to_owned())).await.unwrap();
-            assert!(back.is_ok(), "with room for {room}: {back:?}");
-            assert_eq!(bed.live(), old(), "with room for {room}");
-            expect_ok(&driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await.unwrap());
-            driver.end().await;
-            bed.settle().await;
-            bed.expect_deployed("blog", &old()).await;
-            disk.make_room();
-        }
-        assert!(failed > 3, "only {failed} sizes were too small");
-    }
-
     async fn files_are_removed_without_room_for_a_copy(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 1024);
@@ -197,6 +166,63 @@ under_every_shell! {
         driver.end().await;
     }
 
+    async fn a_new_root_on_a_full_disk_is_refused_with_the_reason(bed: Bed) {
+        let mut bed = bed;
+        let disk = Disk::mount(&mut bed, 64);
+        // There is no inode left for a new name.
+        as_root("mount").args(["-o", "remount,nr_inodes=2"]).arg(&disk.at).status().unwrap();
+        let driver = bed.start().await;
+        let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
+        assert!(error.to_string().contains("the host's disk is full"), "{error}");
+    }
+
+    async fn a_read_only_root_can_be_read(bed: Bed) {
+        let mut bed = bed;
+        let disk = Disk::mount(&mut bed, 1024);
+        bed.sync("blog", &old()).await;
+        fs::write(bed.path("blog/bound"), "drift").unwrap();
+        disk.read_only(true);
+        let driver = bed.start().await;
+        let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
+        assert!(error.to_string().contains("Read-only file system"), "{error}");
+        assert!(found_text(&bed.look("blog", &old()).await).starts_with("blog/bound: File"));
+        disk.read_only(false);
+    }
+}
+
+under_two_shells! {
+    async fn a_swap_that_does_not_fit_can_be_restored_in_full(bed: Bed) {
+        let mut bed = bed;
+        let disk = Disk::mount(&mut bed, 1024);
+        let mut failed = 0;
+        for room in 0.. {
+            bed.sync("blog", &old()).await;
+            let _ = fs::remove_dir_all(bed.state("objects"));
+            let driver = bed.opened().await;
+            bed.stage(&driver, "blog", &new(), &["blog/bound"]).await;
+            disk.fill_but(room);
+            let reply = driver.call(&Command::Swap("blog".to_owned())).await.unwrap();
+            if reply.is_ok() {
+                assert_eq!(bed.live(), new());
+                // The rollback has no room, either.
+                disk.fill_but(room);
+                break;
+            }
+            failed += 1;
+            let words = reply.output.join("; ");
+            assert!(words.contains("No space left on device"), "{words}");
+            let back = driver.call(&Command::Restore("blog".to_owned())).await.unwrap();
+            assert!(back.is_ok(), "with room for {room}: {back:?}");
+            assert_eq!(bed.live(), old(), "with room for {room}");
+            expect_ok(&driver.call(&Command::Finish { keep: 10, stay: Vec::new() }).await.unwrap());
+            driver.end().await;
+            bed.settle().await;
+            bed.expect_deployed("blog", &old()).await;
+            disk.make_room();
+        }
+        assert!(failed > 3, "only {failed} sizes were too small");
+    }
+
     async fn a_listing_that_does_not_fit_hides_no_drift(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 8192);
@@ -223,28 +249,5 @@ under_every_shell! {
             assert_eq!(bed.look("blog", &wanted).await.found.len(), 2, "with room for {room}");
             bed.sync("blog", &other).await;
         }
-    }
-
-    async fn a_new_root_on_a_full_disk_is_refused_with_the_reason(bed: Bed) {
-        let mut bed = bed;
-        let disk = Disk::mount(&mut bed, 64);
-        // There is no inode left for a new name.
-        as_root("mount").args(["-o", "remount,nr_inodes=2"]).arg(&disk.at).status().unwrap();
-        let driver = bed.start().await;
-        let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
-        assert!(error.to_string().contains("the host's disk is full"), "{error}");
-    }
-
-    async fn a_read_only_root_can_be_read(bed: Bed) {
-        let mut bed = bed;
-        let disk = Disk::mount(&mut bed, 1024);
-        bed.sync("blog", &old()).await;
-        fs::write(bed.path("blog/bound"), "drift").unwrap();
-        disk.read_only(true);
-        let driver = bed.start().await;
-        let error = facts::open(&driver, &bed.open_to_write(), "/srv", |_| {}).await.unwrap_err();
-        assert!(error.to_string().contains("Read-only file system"), "{error}");
-        assert!(found_text(&bed.look("blog", &old()).await).starts_with("blog/bound: File"));
-        disk.read_only(false);
     }
 }

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use ghdeploy::host::Command;
 
-use crate::bed::{
-    Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_every_shell, under_shells_with_tools,
-    which,
-};
+use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_two_shells, which};
 
 fn old() -> Tree {
     tree([
@@ -161,7 +158,7 @@ async fn converge(bed: &Bed, wanted: &Tree) {
     }
 }
 
-under_every_shell! {
+under_two_shells! {
     async fn at_some_time_of_a_swap(bed: Bed) {
         at_some_time(&bed, false).await;
     }
@@ -171,7 +168,7 @@ under_every_shell! {
     }
 }
 
-under_shells_with_tools! {
+under_two_shells! {
     async fn at_any_step_of_a_swap(bed: Bed) {
         enumerate(&bed, false).await;
     }

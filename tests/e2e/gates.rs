@@ -377,7 +377,7 @@ fn a_report_that_no_test_of_this_run_has_written_proves_nothing() {
     for args in [&["init", "-q"][..], &["add", "-f", "junit.xml"], &["commit", "-q", "-m", "x"]] {
         runner.git(&[&["-C", other.to_str().unwrap()], args].concat());
     }
-    runner.gate(&[]).exits(3).prints("`other/junit.xml` and 1 more is part of the commit");
+    runner.gate(&[]).exits(3).prints("`other/junit.xml` and 1 more are part of the commit");
     runner.write("junit.xml", good);
     runner.gate(&[]).exits(0).prints("1 test passed");
     // One that is older than the commit, or than the push.

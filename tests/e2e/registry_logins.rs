@@ -94,7 +94,7 @@ fn an_image_is_pulled_with_the_login_of_the_run_and_nothing_of_it_stays() {
     assert_eq!(login.bed.env("app/web", "A"), "1");
     login.left_nothing();
     assert_eq!(login.pulls()[0], format!("pull --quiet {}", login.image));
-    // Compose does not pull again what it is told to pull always, and has no login to do it.
+    // Compose would pull again, because the policy is `always`, and it has no login.
     login.compose("2");
     login.sync(&right, &[]).exits(0);
     assert_eq!(login.bed.env("app/web", "A"), "2");

@@ -80,7 +80,7 @@ pub(crate) struct Host {
     pub(crate) hooks: Vec<String>,
     /// What ran when each kept release was made.
     pub(crate) release_images: BTreeMap<u64, Vec<String>>,
-    /// The id of an image that a container of nobody's project uses.
+    /// The id of an image that a container outside of all projects uses.
     pub(crate) other_image: Option<String>,
     /// Id of an image → its names, if it has any.
     pub(crate) image_tags: BTreeMap<String, Vec<String>>,

@@ -31,7 +31,7 @@ pub const OVERRIDES: [&str; 4] = [
 pub(super) struct Discovery {
     /// The compose files in the order in which they are merged.
     pub(super) files: Vec<RootPath>,
-    /// The files that Compose is told to read, of those of the configuration that exist.
+    /// The compose and env files of the configuration, as far as they exist.
     pub(super) options: ComposeFiles,
     /// The env files among them, as far as they are below the root.
     pub(super) env_files: Vec<RootPath>,

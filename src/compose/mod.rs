@@ -110,7 +110,7 @@ pub trait Files: Sync {
         Vec::new()
     }
 
-    /// The files that Compose is told to read in the folder `dir` of a project.
+    /// The compose and env files of the configuration, for the project's folder `dir`.
     fn options(&self, _dir: &RootPath) -> ComposeFiles {
         ComposeFiles::default()
     }

@@ -28,7 +28,7 @@ pub struct Project {
     pub included: BTreeSet<RootPath>,
     /// The compose files that Compose merges, in their order.
     pub compose_files: Vec<RootPath>,
-    /// The files that Compose is told to read, of those of the configuration that exist.
+    /// The compose and env files of the configuration, as far as they exist.
     pub options: ComposeFiles,
     /// The env files among them, in the place of `.env`, as far as they are below the root.
     pub env_files: Vec<RootPath>,

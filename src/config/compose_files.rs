@@ -1,10 +1,10 @@
-//! `compose`: the files that Compose is told to read, for all hosts or for one.
+//! `compose`: the compose and env files of a project, for all hosts or for one.
 //!
 //! Owns the placeholder in their names, and the options of Compose that they mean.
 
 use serde::{Deserialize, Serialize};
 
-/// Files that Compose is told to read, by their paths from a project's folder.
+/// The compose and env files that Compose gets as options, by their paths from a project's folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComposeFiles {
     /// `--file`: compose files, each merged over the one before. Those that a project lacks are left out.
@@ -16,7 +16,7 @@ pub struct ComposeFiles {
 }
 
 impl ComposeFiles {
-    /// Whether Compose is told nothing.
+    /// Whether there are none, so that Compose takes those of the default names.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.env_files.is_empty()

@@ -44,7 +44,7 @@ pub struct Config {
     pub sync: FileRules,
     /// `health`: when a service counts as healthy.
     pub health: Health,
-    /// `compose`: the files that Compose is told to read on hosts without `compose` of their own.
+    /// `compose`: the compose and env files of a project, on hosts without `compose` of their own.
     pub compose: ComposeFiles,
     /// `gate`: what must have passed before an image is built.
     pub gate: GateConfig,
@@ -101,7 +101,7 @@ pub struct Host {
     pub root: HostRoot,
     /// The projects that it runs, unless a project names its hosts itself.
     pub projects: ProjectGlobs,
-    /// The files that Compose is told to read there; `None`: those of all hosts.
+    /// The compose and env files of a project there; `None`: those of all hosts.
     pub compose: Option<ComposeFiles>,
     /// Web address of what runs there, for links.
     pub url: Option<String>,

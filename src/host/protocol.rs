@@ -231,7 +231,7 @@ const JOB_TOTAL: Duration = Duration::from_secs(2 * 3600);
 /// Longest time in which Docker Engine answers a question.
 const DOCKER_TOTAL: Duration = Duration::from_secs(600);
 
-/// What a command may take longer than the wait that it is told to do.
+/// Extra time for a command that waits, on top of the wait itself.
 const MARGIN: Duration = Duration::from_secs(120);
 
 impl Command {

@@ -150,7 +150,7 @@ pub struct ProjectState {
     /// the host. `None`: a version recorded it that did not know this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Vec<RootPath>>,
-    /// The files that Compose is told to read.
+    /// The compose and env files that Compose got as options.
     #[serde(default, skip_serializing_if = "ComposeFiles::is_empty")]
     pub compose: ComposeFiles,
     /// What each service was started with. A service that is still owed its first start is absent.

@@ -31,7 +31,7 @@ impl<'t> OnHost<'t> {
         Self { tree, compose: None, settings: None, known: BTreeMap::new() }
     }
 
-    /// The same with what Compose is told to read on this host.
+    /// The same with the compose and env files of this host.
     #[must_use]
     pub fn compose(self, compose: &'t ComposeFiles) -> Self {
         Self { compose: Some(compose), ..self }

@@ -26,7 +26,7 @@ pub struct ReleaseTree<'c> {
     manifest: Manifest,
     contents: &'c Contents,
     commit: Option<String>,
-    /// The files that Compose was told to read in the folder of each project.
+    /// The compose and env files that Compose got as options, by the folder of the project.
     options: BTreeMap<RootPath, ComposeFiles>,
     /// Files that were read although their content is not known.
     missing: Mutex<BTreeSet<(Digest, RootPath)>>,

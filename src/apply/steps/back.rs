@@ -35,8 +35,8 @@ pub fn rollback(
         let mut reasons = actions.flat_map(|action| &action.reasons).peekable();
         reasons.peek().is_some() && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
     };
-    // New containers go while the files that describe them are still there. Those that were only missing are of the
-    // release to go back to, and stay if they are well.
+    // New containers go while the files that describe them are still there. Containers that were only missing
+    // belong to the release to go back to: they stay if they are well.
     let (healed, new): (Vec<&String>, Vec<&String>) = acting
         .iter()
         .filter(|service| !ran.contains(service.as_str()))

@@ -117,9 +117,13 @@ pub(super) fn tests(glob: &str, min_tests: u64, all: &[Reports]) -> Requirement 
     let mut wrong: Vec<String> = files.iter().filter_map(ReportFile::fault).collect();
     let ran = totals.tests - totals.skipped;
     if wrong.is_empty() && files.iter().all(|file| file.content == Content::Committed) {
-        let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
         let path = &files[0].path;
-        wrong.push(format!("`{path}`{more} is part of the commit: no test of this run has written it"));
+        wrong.push(match files.len() - 1 {
+            0 => format!("`{path}` is part of the commit: no test of this run has written it"),
+            more => format!(
+                "`{path}` and {more} more are part of the commit: no test of this run has written them"
+            ),
+        });
     } else if wrong.is_empty() && ran < min_tests {
         wrong.push(format!("{} ran, and at least {min_tests} must", counted(ran)));
     }

@@ -1,4 +1,4 @@
-//! Messages for Discord: one embed, which mentions nobody.
+//! Messages for Discord: one embed, in which no name becomes a mention.
 
 use serde_json::{Value, json};
 

@@ -1,33 +1,31 @@
 //! The plan for a host, from what is wanted and what the host has.
 
+mod files;
+mod gone;
+mod services;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::actions::{Actions, Outer};
-use super::containers::{End, Standing};
-use super::files::UnitFiles;
-use super::invalidate;
-use super::making_way;
-use super::options::PlanOptions;
-use super::order::{before, container_owner, order, place};
-use super::partial;
-use super::problems;
-use super::shared_files::{KeptFiles, shared_manifest};
-use super::standings::{remarks, standings};
-use super::work::{HostWork, ProjectWork, SharedWork};
-use super::{
-    Action, ActionKind, Cause, DefinitionChange, FileChange, FileChangeKind, ImageToBuild, ProjectChange,
-    ProjectPlan, Reason, Relation,
-};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
-use crate::compose::model::{Hook, Reaction, Service, ShareOf, SharedPart};
+use crate::compose::model::Hook;
+use crate::plan::options::PlanOptions;
+use crate::plan::order::{before, order, place};
+use crate::plan::shared_files::{KeptFiles, shared_manifest};
+use crate::plan::standings::remarks;
+use crate::plan::work::{HostWork, ProjectWork, SharedWork};
+use crate::plan::{
+    Action, ActionKind, FileChange, FileChangeKind, ImageToBuild, ProjectChange, ProjectPlan, making_way,
+    problems,
+};
 use crate::state::container::{ContainerState, Containers};
-use crate::state::deployed::{Deployed, Found, ProjectState, SHARED, ServiceState, State, unit};
+use crate::state::deployed::{Deployed, ProjectState, SHARED, ServiceState, State, unit};
 use crate::state::host_only::{EnvFile, EnvFileChange};
-use crate::state::unusable;
-use crate::state::wanted::{Reactions, Wanted, WantedProject, is_file, service_state, union};
+use crate::state::wanted::{Wanted, WantedProject, service_state, union};
+use files::write_in_place;
+use services::ProjectActions;
 
 /// Makes the plan for a host. `shown` returns the path in the repository of a path below the root.
 #[must_use]
@@ -106,19 +104,6 @@ struct Planner<'a> {
     shared: &'a Manifest,
     /// Every file that the host will have.
     files: BTreeMap<&'a RootPath, &'a Entry>,
-}
-
-/// What the services of a project are to be started with, and their actions.
-#[derive(Default)]
-struct ProjectActions {
-    /// What the containers of each service say, as far as it is known.
-    standings: BTreeMap<String, Standing>,
-    /// What each service is to be started with.
-    services: BTreeMap<String, ServiceState>,
-    actions: Vec<Action>,
-    /// Those that stay owed.
-    later: Vec<Action>,
-    recorded: Option<ProjectState>,
 }
 
 impl Planner<'_> {
@@ -271,23 +256,6 @@ impl Planner<'_> {
         }
     }
 
-    /// The shared files that are removed once every project is deployed. What is in the way of a file that
-    /// comes, or of a reader that has to notice, goes at once.
-    fn leaving(&self, changes: &[FileChange]) -> Manifest {
-        let Some(old) = self.deployed.manifests.get(SHARED) else { return Manifest::default() };
-        let comes = |file: &FileChange| file.after.is_some() && file.change == FileChangeKind::Added;
-        let is_in_the_way = |path: &RootPath| {
-            let mut all = changes.iter().filter(|file| comes(file));
-            all.any(|file| file.at.is_within(path) || path.is_within(&file.at))
-        };
-        let leaving = changes.iter().filter(|file| {
-            file.after.is_none()
-                && !self.selected.iter().any(|project| project.reads(&file.at))
-                && !is_in_the_way(&file.at)
-        });
-        Manifest(leaving.filter_map(|file| Some((file.at.clone(), old.get(&file.at)?.clone()))).collect())
-    }
-
     /// A note that digests of env files cannot be compared with those that were recorded.
     fn replaced_key(&self) -> Option<Diagnostic> {
         let key = self.deployed.host_only.key.as_deref()?;
@@ -295,183 +263,6 @@ impl Planner<'_> {
         let mut marks = services.flat_map(|service| service.env_files.values());
         let is_of_other = |mark: &String| mark.split_once('.').is_some_and(|(other, _)| other != key);
         marks.any(is_of_other).then(problems::replaced_key)
-    }
-
-    /// The changes of a unit, and whether its manifest has to be replaced.
-    fn unit(&self, unit: &str, wanted: &Manifest) -> (Vec<FileChange>, bool) {
-        let elsewhere = |path: &RootPath| self.files.contains_key(path);
-        let files = UnitFiles {
-            unit,
-            wanted,
-            deployed: self.deployed,
-            elsewhere: &elsewhere,
-            shown: self.shown,
-            adopt: self.options.adopt,
-        };
-        (files.changes(), files.needs_record())
-    }
-
-    /// A note on the files that `--adopt` takes over with another content.
-    fn adopted(&self, works: &[ProjectWork]) -> Option<Diagnostic> {
-        let adopted = works.iter().filter(|_| self.options.adopt).flat_map(|work| {
-            let own = unit(work.name());
-            work.plan.files.iter().filter(move |file| {
-                matches!(self.deployed.found.get(&file.at), Some(Found::Entry(_)))
-                    && !self.deployed.manages(&own, &file.at)
-                    && matches!(file.change, FileChangeKind::Modified | FileChangeKind::Removed)
-            })
-        });
-        problems::adopted(&adopted.map(|file| file.path.as_str()).collect())
-    }
-
-    /// Compose files that only the host has and that Compose would read for a project. They are in the way
-    /// unless the repository wins: then they are removed.
-    fn rivals(&self, project: &WantedProject) -> Vec<FileChange> {
-        let own = unit(&project.name);
-        let rivals = self.deployed.host_only.rivals(&project.model).map(|(path, _)| path);
-        let rivals = rivals.filter(|path| !self.deployed.manages(&own, path));
-        let change = |path: &RootPath| {
-            let before = match self.deployed.found.get(path) {
-                Some(Found::Entry(entry)) => Some(entry.clone()),
-                _ => None,
-            };
-            let wins = self.options.adopt && before.is_some();
-            let change = if wins { FileChangeKind::Removed } else { FileChangeKind::Conflict };
-            let path_shown = (self.shown)(path);
-            FileChange { path: path_shown, change, at: path.clone(), before, after: None, in_place: false }
-        };
-        rivals.map(change).collect()
-    }
-
-    /// What a project's services are to be started with, and their actions.
-    fn actions(&self, project: &WantedProject, files: &[FileChange], outer: &[Outer]) -> ProjectActions {
-        let mut recorded = self.deployed.state.projects.get(&project.name).cloned();
-        let standings = standings(project, recorded.as_ref(), &self.deployed.containers);
-        let mut services = self.states(project, recorded.as_ref(), &standings);
-        let asked = (self.options.services)(&project.name);
-        if let Some(recorded) = &mut recorded {
-            invalidate::drifted(project, recorded, files);
-        }
-        // Which services a project has is unknown if it cannot be read.
-        let actions = if project.model.diagnostics.iter().any(Diagnostic::is_error) {
-            Vec::new()
-        } else {
-            let (model, recorded) = (&project.model, recorded.as_ref());
-            let takes_part = |name: &str| asked.as_ref().is_none_or(|asked| asked.contains(name));
-            let is_forced = &|name: &str| self.options.force && takes_part(name);
-            let pulls_builds = self.options.require_tested;
-            let rivals = &self.rivals(project);
-            let (wanted, shown, standings) = (&services, self.shown, &standings);
-            let elsewhere = self.deployed.elsewhere.get(&project.name).filter(|_| self.options.take_over);
-            let is_elsewhere = &|service: &str| {
-                self.wanted.projects.iter().any(|other| {
-                    other.name != project.name
-                        && other.model.name == project.model.name
-                        && other.model.services.contains_key(service)
-                })
-            };
-            let was_folder = &|path: &RootPath| self.deployed.found.get(path) == Some(&Found::EmptyDirectory);
-            Actions {
-                model,
-                wanted,
-                recorded,
-                files,
-                rivals,
-                elsewhere,
-                standings,
-                outer,
-                is_forced,
-                pulls_builds,
-                was_folder,
-                is_elsewhere,
-                shown,
-            }
-            .list()
-        };
-        let (actions, later) = match &asked {
-            Some(asked) => partial::split(actions, asked, &project.model),
-            None => (actions, Vec::new()),
-        };
-        partial::keep_records(&mut services, recorded.as_ref(), &later);
-        ProjectActions { services, actions, later, recorded, standings }
-    }
-
-    /// Services of a project that follow a container of another project which acts.
-    fn outer(&self, project: &WantedProject, owed: &BTreeMap<&str, ProjectActions>) -> Vec<Outer> {
-        let mut all = Vec::new();
-        for (name, service) in project.model.services.iter().filter(|(_, service)| service.active) {
-            for share in &service.shares {
-                let ShareOf::Container(container) = &share.of else { continue };
-                let Some((owner, other)) = container_owner(&self.wanted.projects, container) else {
-                    continue;
-                };
-                let actions = owed.get(owner).map(|owed| owed.actions.as_slice()).unwrap_or_default();
-                let does = |kinds: &[ActionKind]| {
-                    actions.iter().any(|action| {
-                        action.service.as_deref() == Some(other) && kinds.contains(&action.kind)
-                    })
-                };
-                let is_replaced = does(&[ActionKind::Up, ActionKind::Recreate]);
-                let relation = match share.what {
-                    SharedPart::Namespace => Relation::SharesNamespace,
-                    SharedPart::Volumes => Relation::SharesVolumes,
-                };
-                let is_restarted = does(&[ActionKind::Restart]) && relation == Relation::SharesNamespace;
-                let knows = self.deployed.state.projects.get(&project.name);
-                if (is_replaced || is_restarted)
-                    && knows.is_some_and(|known| known.services.contains_key(name))
-                {
-                    let other =
-                        if owner == project.name { other.to_owned() } else { format!("{owner}/{other}") };
-                    let reason = Reason::at(&service.at, Cause::Follows { service: other, relation });
-                    all.push(Outer { service: name.clone(), is_replaced, reason });
-                }
-            }
-        }
-        all
-    }
-
-    /// Notes about services whose profile is not active and that run all the same.
-    fn inactive(&self, project: &WantedProject) -> Vec<Diagnostic> {
-        let all = self.deployed.containers.known().unwrap_or_default();
-        let recorded = self.deployed.state.projects.get(&project.name);
-        let inactive = project.model.services.iter().filter(|(name, service)| {
-            !service.active && recorded.is_some_and(|recorded| recorded.services.contains_key(*name))
-        });
-        let of = |(name, service): (&String, &Service)| {
-            let own = all.iter().filter(|container| container.is_of(&project.model.name, name));
-            let running: Vec<&str> = own
-                .filter(|container| End::of(container, service.restart.as_ref()) == End::Runs)
-                .map(|container| container.name.as_str())
-                .collect();
-            (!running.is_empty()).then(|| problems::inactive(project, name, service, &running))
-        };
-        inactive.filter_map(of).collect()
-    }
-
-    /// What to record of each service. A service whose profile is not active keeps its record, because its
-    /// containers may still run.
-    fn states(
-        &self,
-        project: &WantedProject,
-        recorded: Option<&ProjectState>,
-        standings: &BTreeMap<String, Standing>,
-    ) -> BTreeMap<String, ServiceState> {
-        let of = |(name, service): (&String, &Service)| {
-            let recorded = recorded.and_then(|recorded| recorded.services.get(name));
-            if !service.active {
-                return recorded.map(|state| (name.clone(), state.clone()));
-            }
-            let marks = recorded.map(|recorded| &recorded.env_files);
-            let env_files = self.deployed.host_only.marks(&project.model, service, marks);
-            let state = service_state(&project.model, service, &self.files);
-            let completed = match standings.get(name).filter(|standing| !standing.is_gone) {
-                Some(standing) => standing.has_completed,
-                None => recorded.is_some_and(|recorded| recorded.completed),
-            };
-            Some((name.clone(), ServiceState { env_files, completed, ..state }))
-        };
-        project.model.services.iter().filter_map(of).collect()
     }
 
     /// The state with marks of env files that are recorded although no service acts: those of files that
@@ -626,21 +417,6 @@ impl Planner<'_> {
         (!runs).then(|| problems::hook_lacks_container(hook, project, service))
     }
 
-    /// The recorded projects that are no longer any, whose folder holds that of a project or lies in it, and that have
-    /// a service of it: the same service would run twice on the same files.
-    fn apart<'p>(
-        &'p self,
-        project: &'p WantedProject,
-    ) -> impl Iterator<Item = (&'p String, &'p ProjectState)> {
-        let dir = &project.model.dir;
-        self.deployed.state.projects.iter().filter(move |(name, other)| {
-            !self.wanted.projects.iter().any(|wanted| wanted.name == **name)
-                && (other.dir.is_within(dir) || dir.is_within(&other.dir))
-                && other.project != project.model.name
-                && other.services.keys().any(|service| project.model.services.contains_key(service))
-        })
-    }
-
     /// Why a project stays at the version that a rollback restored: the repository still has the version that
     /// it left. If only shared files differed, they count.
     fn held(&self, recorded: &ProjectState, project: &WantedProject) -> Option<Diagnostic> {
@@ -651,136 +427,6 @@ impl Planner<'_> {
         let is_held =
             is(&project.manifest, &held.manifest) && (deployed != Some(&project.manifest) || same_shared());
         is_held.then(|| problems::held(held, project))
-    }
-
-    /// The plan of a project that has left the repository. Its containers are removed only if no other
-    /// project has taken over Compose's name, for example after its folder was renamed.
-    fn gone(&self, name: &str, recorded: &ProjectState) -> (ProjectPlan, Option<Diagnostic>) {
-        let (mut files, mut actions) = (Vec::new(), Vec::new());
-        if self.options.prune {
-            files = self.unit(&unit(name), &Manifest::default()).0;
-            let has_taken_over = |project: &Arc<WantedProject>| {
-                project.model.name == recorded.project
-                    && (recorded.services.is_empty()
-                        || recorded
-                            .services
-                            .keys()
-                            .any(|service| project.model.services.contains_key(service)))
-            };
-            if !self.wanted.projects.iter().any(has_taken_over) {
-                let cause = Cause::Definition { change: DefinitionChange::ProjectRemoved };
-                let reason = Reason { path: recorded.path.clone(), line: None, how: None, by: None, cause };
-                actions.push(Action { kind: ActionKind::Down, service: None, reasons: vec![reason] });
-            }
-        }
-        // What is behind a link is not removed, nor is anything else of the project then.
-        let mut problems = problems::conflicts(&files, self.deployed, BTreeMap::new());
-        if !actions.is_empty() {
-            let own = unit(name);
-            let rivals =
-                self.deployed.host_only.rivals_in(&recorded.dir, |path| self.deployed.manages(&own, path));
-            problems
-                .extend(rivals.map(|(path, _)| problems::decides_what_goes(&(self.shown)(path), recorded)));
-        }
-        let note = (!self.options.prune)
-            .then(|| problems::gone(recorded, self.options.origin, self.wanted.others.contains(name)));
-        let (name, path) = (name.to_owned(), recorded.path.clone());
-        let plan = ProjectPlan {
-            name,
-            path,
-            change: ProjectChange::Removed,
-            images: Vec::new(),
-            compose_files: Vec::new(),
-            files,
-            actions,
-            owed: Vec::new(),
-            hooks: Vec::new(),
-            problems,
-            after: Vec::new(),
-        };
-        (plan, note)
-    }
-
-    /// The work on a project of the commit that is not there: it is blocked, and nothing of it is touched.
-    fn absent(&self, name: &str) -> ProjectWork {
-        let recorded = self.deployed.state.projects.get(name);
-        let absent = self.wanted.absent.iter().find(|project| project.name == name);
-        let dir = recorded.map(|recorded| &recorded.dir).or(absent.map(|absent| &absent.dir));
-        let path = recorded.map(|recorded| &recorded.path).or(absent.map(|absent| &absent.path));
-        let lacking = dir.into_iter().flat_map(|dir| self.wanted.lacking(dir));
-        let plan = ProjectPlan {
-            name: name.to_owned(),
-            path: path.cloned().unwrap_or_default(),
-            change: if recorded.is_some() { ProjectChange::Unchanged } else { ProjectChange::Added },
-            images: Vec::new(),
-            compose_files: Vec::new(),
-            files: Vec::new(),
-            actions: Vec::new(),
-            owed: Vec::new(),
-            hooks: Vec::new(),
-            problems: unusable::problems(lacking),
-            after: Vec::new(),
-        };
-        ProjectWork {
-            plan,
-            wanted: None,
-            manifest: self.deployed.manifests.get(&unit(name)).cloned().unwrap_or_default(),
-            needs_record: false,
-            was_deployed: self.deployed.manifests.contains_key(&unit(name)),
-            state: recorded.cloned().unwrap_or_default(),
-            recorded: recorded.cloned(),
-            is_invalidated: false,
-            goes_first: false,
-            pulls_ahead: BTreeSet::new(),
-            images: Vec::new(),
-            standings: BTreeMap::new(),
-            makes_way: Vec::new(),
-            way_back: None,
-        }
-    }
-
-    /// The shared manifest to record: where an unmanaged file is in the way, the old entry stays.
-    fn without_conflicts(&self, changes: &[FileChange]) -> Manifest {
-        let mut shared = self.shared.clone();
-        for file in changes.iter().filter(|file| file.change == FileChangeKind::Conflict) {
-            let old = self.deployed.manifests.get(SHARED).and_then(|old| old.get(&file.at));
-            match old {
-                Some(old) => drop(shared.0.insert(file.at.clone(), old.clone())),
-                None => drop(shared.0.remove(&file.at)),
-            }
-        }
-        shared
-    }
-}
-
-/// Marks the files that a running container keeps by their inode to be written in place.
-fn write_in_place<'f>(
-    project: &WantedProject,
-    actions: &[Action],
-    files: impl Iterator<Item = &'f mut FileChange>,
-) {
-    let starts = |name: &str| {
-        let starting = |action: &&Action| {
-            matches!(action.kind, ActionKind::Up | ActionKind::Recreate | ActionKind::Restart)
-        };
-        actions.iter().filter(starting).any(|action| action.service.as_deref() == Some(name))
-    };
-    let running: Vec<Reactions<'_>> = project
-        .model
-        .services
-        .iter()
-        .filter(|(name, service)| service.active && !starts(name))
-        .map(|(_, service)| Reactions::new(&project.model, service))
-        .collect();
-    for file in files {
-        let is_replaced =
-            file.before.as_ref().is_some_and(is_file) && file.after.as_ref().is_some_and(is_file);
-        let keeps_running =
-            |to: &Reaction| matches!(to, Reaction::Signal(_) | Reaction::Exec(_) | Reaction::None);
-        file.in_place |= is_replaced
-            && running
-                .iter()
-                .any(|service| service.mounts_file(&file.at) && keeps_running(service.to(&file.at)));
     }
 }
 

@@ -24,10 +24,11 @@ text() {
   tr -d '\000-\010\013-\037\177' |
     sed 's/\\/\\\\/g; s/"/\\"/g; s/	/\\t/g; s/^/{"id":'"$id"',"event":"'"$1"'","text":"/; s/$/"}/'
 }
-# report_named < lines "@EVENT TEXT": the same for events of several names. Other lines are left out.
+# report_named < lines "@EVENT TEXT" without NUL: the same for events of several names. Other lines are left
+# out.
 report_named() { alone named; }
 named() {
-  tr -d '\000-\010\013-\037\177' | sed -n 's/\\/\\\\/g; s/"/\\"/g; s/	/\\t/g
+  sed -n 's/\\/\\\\/g; s/"/\\"/g; s/	/\\t/g; s/[[:cntrl:]]//g
     s/^@\([a-z]*\) \(.*\)$/{"id":'"$id"',"event":"\1","text":"\2"}/p'
 }
 # output TEXT: reports the output of tools, unless there is none.

@@ -43,21 +43,29 @@ report_records() {
   named='' pending=''
   hash_manifests
   is_clean & clean=$!
-  [ -z "$asked" ] || { make_key; named=$(print "$asked" | look_at_host_only); }
+  [ -z "$asked" ] || { make_key; named=$(look_at_host_only "$asked"); }
   [ ! -e "$data/run.json" ] || report note <"$data/run.json"
   [ ! -e "$data/state.json" ] || report_state "$data/state.json"
+  out='' left=$digests$nl
   set +f
   for file in "$data/manifest"/* "$data/pending"/*; do
     [ -f "$file" ] || continue
     unit=${file##*/} which=${file%/*} which=${which##*/}
     if [ "$which" = manifest ]; then
-      value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"}
-      case $wants in *"$nl$unit $value$nl"*) event same "\"unit\":\"$unit\""; continue ;; esac
+      # The lines are in the same order.
+      value=${left%%"$nl"*}
+      case $value in
+        *"  $unit") left=${left#*"$nl"} ;;
+        *) value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"} ;;
+      esac
+      case $wants in *"$nl$unit ${value%% *}$nl"*)
+        out="$out{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}$nl"; continue ;; esac
+    else pending=1
     fi
-    [ "$which" = manifest ] || pending=1
     report_manifest "$which" "$file"
   done
   set -f
+  [ -z "$out" ] || emit "${out%"$nl"}"
   [ -n "$digests" ] || return 2
   wait "$clean" || return 1
 }

@@ -5,8 +5,14 @@
 # never leaves the host.
 
 # In the order of `compose_names` in src/state/host_only.rs.
-compose_names='compose.yaml compose.yml docker-compose.yml docker-compose.yaml
-compose.override.yml compose.override.yaml docker-compose.override.yml docker-compose.override.yaml'
+compose_names='compose.yaml
+compose.yml
+docker-compose.yml
+docker-compose.yaml
+compose.override.yml
+compose.override.yaml
+docker-compose.override.yml
+docker-compose.override.yaml'
 
 # host_only BYTES, followed by lines "KIND PATH-LINE" of these kinds:
 #   c[INDICES]  a folder: reports the compose files in it, except the names of these indices
@@ -20,7 +26,7 @@ compose.override.yml compose.override.yaml docker-compose.override.yml docker-co
 host_only() {
   take "$1" || return 1
   make_key
-  print "$value" | look_at_host_only | report_named
+  look_at_host_only "$value" | report_named
 }
 # make_key: makes the key, if there is none. Only who holds the lock does.
 make_key() {
@@ -28,10 +34,10 @@ make_key() {
     { dd if=/dev/urandom bs=32 count=1 status=none | hex >"$data/key.new" &&
       flush "$data/key.new" && mv -f "$data/key.new" "$data/key"; } 2>/dev/null || :
 }
-# look_at_host_only < lines of host_only: prints the events about them.
+# look_at_host_only LINES: prints the events about these lines of host_only. It runs in a process of its own.
 look_at_host_only() {
-  key='' names=' '
-  while IFS= read -r line; do
+  key='' names=' ' IFS=$nl
+  for line in $1; do
     what=${line%% *} line=${line#* }
     parse_path
     case $what in

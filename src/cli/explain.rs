@@ -89,10 +89,12 @@ fn folder(
         }
     }
     let managed = files.iter().any(|file| owner(dirs, file).is_some());
-    let note = match files.len() {
-        0 => "a folder without files that are synced".to_owned(),
-        1 => format!("a folder with 1 file{}", if unread == 1 { ", which no service reads" } else { "" }),
-        all => format!("a folder with {all} files; {unread} of them no service reads"),
+    let note = match (files.len(), unread) {
+        (0, _) => "a folder without files that are synced".to_owned(),
+        (1, 0) => "a folder with 1 file".to_owned(),
+        (1, _) => "a folder with 1 file, which no service reads".to_owned(),
+        (all, 0) => format!("a folder with {all} files"),
+        (all, unread) => format!("a folder with {all} files, {unread} of which no service reads"),
     };
     Explanation {
         path: if path.is_empty() { ".".to_owned() } else { path },

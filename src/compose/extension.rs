@@ -19,15 +19,26 @@ pub(super) fn mapping<'n>(context: &mut LoadContext<'_>, what: &str, node: &'n N
     map
 }
 
+/// Keys that are known in one place only, and where that is.
+const PLACES: &[(&str, &str)] = &[
+    ("before", "below `hooks`"),
+    ("hooks", "in the `x-ghdeploy` at the top level of the compose file"),
+    ("hosts", "in the `x-ghdeploy` at the top level of the compose file"),
+    ("on-change", "in the `x-ghdeploy` of a service"),
+    ("paths", "in the `x-ghdeploy` of a service"),
+];
+
 /// Reports unknown keys of a mapping.
 pub(super) fn check_keys(context: &mut LoadContext<'_>, map: &Map, known: &[&str]) {
     for (key, entry) in map {
         if !known.contains(&&**key) {
             let at = context.location(entry.at);
             let mut diagnostic = Diagnostic::error(format!("unknown key `{key}` in `x-ghdeploy`"), Some(at));
-            diagnostic = match nearest(key, known) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None => diagnostic.help(format!("known keys: {}", known.join(", "))),
+            let place = PLACES.iter().find(|(name, _)| *name == &**key);
+            diagnostic = match (place, nearest(key, known)) {
+                (Some((_, place)), _) => diagnostic.help(format!("`{key}` belongs {place}")),
+                (None, Some(near)) => diagnostic.help(format!("did you mean `{near}`?")),
+                (None, None) => diagnostic.help(format!("known keys: {}", known.join(", "))),
             };
             context.note(diagnostic);
         }

@@ -105,17 +105,24 @@ fn names(context: &mut LoadContext<'_>, key: &str, node: &Node) -> Vec<String> {
         Value::Text(_) => std::slice::from_ref(node),
         Value::List(items) => items,
         Value::Null => &[],
-        Value::Map(_) => {
-            context.error(node.at, format!("`{key}` must be a list of names"));
-            &[]
-        }
+        Value::Map(_) => std::slice::from_ref(node),
     };
     let mut names = Vec::new();
     for item in items {
-        match item.as_str() {
-            Some(name) => names.push(name.to_owned()),
-            None => context.error(item.at, format!("`{key}` must be a list of names")),
-        }
+        let Some(name) = item.as_str() else {
+            let at = context.location(item.at);
+            let error = Diagnostic::error(format!("`{key}` must be a list of names"), Some(at));
+            let is_hook = key == "after" && item.as_map().is_some();
+            context.note(if is_hook {
+                error.help(
+                    "it lists the projects that are deployed first; a hook `after` belongs below `hooks`",
+                )
+            } else {
+                error
+            });
+            break;
+        };
+        names.push(name.to_owned());
     }
     names
 }
@@ -273,6 +280,30 @@ mod tests {
         assert!(wrong("{on-change: {exec: []}}").contains("write a list of arguments"));
         assert!(wrong("{paths: {'a[': none}}").contains("this is not a glob"));
         assert!(wrong("5").contains("must be a mapping"));
+        assert!(
+            wrong("{hooks: {}}")
+                .ends_with("(`hooks` belongs in the `x-ghdeploy` at the top level of the compose file)")
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_an_error_that_names_the_right_one() {
+        let project = project(
+            "x-ghdeploy: {before: {host: a}, after: {host: a}, on-change: none}\nservices: {web: {image: a}}",
+        );
+        let said: Vec<String> = project
+            .diagnostics
+            .iter()
+            .map(|problem| format!("{}: {}", problem.message, problem.help.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "unknown key `before` in `x-ghdeploy`: `before` belongs below `hooks`",
+                "unknown key `on-change` in `x-ghdeploy`: `on-change` belongs in the `x-ghdeploy` of a service",
+                "`after` must be a list of names: it lists the projects that are deployed first; a hook `after` belongs below `hooks`",
+            ]
+        );
     }
 
     #[test]

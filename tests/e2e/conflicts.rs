@@ -227,6 +227,11 @@ fn diff_shows_differing_content_but_no_secret() {
     bed.write("services/app/binary", b"\0one").write("services/app/long", "x".repeat(2 << 20));
     bed.sync([]).exits(0);
     bed.call(["diff"]).run().exits(0).prints("no file differs");
+    bed.call(["diff", "services/app/web.cnf"])
+        .run()
+        .exits(2)
+        .prints("services/app/web.cnf is neither in the repository nor a managed file of a host")
+        .prints("did you mean `services/app/web.conf`?");
     std::fs::write(bed.root("app/web.conf"), "user nginx;\n\tlisten 81;\n").unwrap();
     std::fs::write(bed.root("app/app.env"), "A=hunter2\n").unwrap();
     bed.guard("app/new", "theirs\n");

@@ -406,7 +406,7 @@ fn explain_answers_for_a_folder() {
     let repo = repository();
     let output = ghdeploy(repo.top(), &["explain", "services/blog/"]).exits(0).stdout;
     assert!(output.contains("blog/web  bind") && output.contains("blog/db   definition"), "{output}");
-    assert!(output.contains("a folder with 2 files; 0 of them no service reads"), "{output}");
+    assert!(output.contains("a folder with 2 files"), "{output}");
     fs::create_dir(repo.path("empty")).unwrap();
     ghdeploy(repo.top(), &["explain", "empty"]).exits(0).prints("a folder without files that are synced");
 }

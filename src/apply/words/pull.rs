@@ -2,19 +2,19 @@
 
 /// Why an image could not be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::apply) struct PullProblem {
+pub(crate) struct PullProblem {
     /// The reason.
-    pub(in crate::apply) why: &'static str,
+    pub(crate) why: &'static str,
     /// What to do, if that is certain.
-    pub(in crate::apply) help: Option<&'static str>,
+    pub(crate) help: Option<&'static str>,
     /// Whether the registry was not reached, so that nothing is wrong with the image.
-    pub(in crate::apply) is_unreached: bool,
+    pub(crate) is_unreached: bool,
     /// Whether the registry does not show it to this login, or refuses the login.
-    pub(in crate::apply) is_refused: bool,
+    pub(crate) is_refused: bool,
 }
 
 /// Reads why an image could not be pulled.
-pub(in crate::apply) fn explain_pull(output: &[String]) -> PullProblem {
+pub(crate) fn explain_pull(output: &[String]) -> PullProblem {
     const NAME: &str =
         "check its name and tag, and that the host is logged in to its registry (docker login)";
     const OFFLINE: &str =

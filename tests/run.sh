@@ -31,6 +31,7 @@ examples    each folder of services/, as Compose reads it
 test        unit tests, and the suites that need neither Docker nor sshd
 compose     the compose reader, against `docker compose config`
 e2e         the binary, against a real sshd, Docker Engine and Compose; the workflows, through act
+old         the part of e2e where the age of Docker matters, against Docker 20.10 and Compose 2.26
 faults      syncs that are killed at random points
 demo        tests/demo.sh
 '
@@ -44,15 +45,20 @@ advisories  dependencies with known vulnerabilities, unmaintained or withdrawn o
 COMPOSE_SUITES='compose_differential replay'
 ENGINE_SUITES='e2e faults'
 
+# The modules of e2e that also run against the old Docker: what each change does to containers, how they heal, are
+# rolled back and judged, hooks, and which list a run with nothing to do asks for.
+OLD='containers content definitions health hooks idle reactions rollback setbacks'
+
 gate_needs() { # GATE: the items of tests/setup.sh
   case $1 in
     fmt)      echo rustfmt ;;
     advisories) echo deny ;;
     examples) echo compose ;;
     test)     echo rust tools busybox shells ssh act ;;
-    compose)  echo rust tools compose ;;
-    e2e)      echo test ;;
-    faults)   echo demo ;;
+    compose)  echo rust tools modern ;;
+    e2e)      echo demo buildx shells network registry act modern ;;
+    old)      echo demo buildx network registry old ;;
+    faults|demo) echo demo modern ;;
     *)        echo "$1" ;;
   esac
 }
@@ -149,6 +155,16 @@ gate_examples() {
 # Most tests wait for something most of the time, so twice as many as processors run at once.
 cargo_test() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} cargo test --locked "$@"; }
 
+# The same where the modern or the old Docker is the machine's. There is no network to compile.
+cargo_test_with() { # STACK OPTION... [-- NAME...]
+  local stack=$1 options=()
+  shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+  cargo test --locked --no-run "${options[@]}"
+  RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} \
+    tests/stack.sh run "$stack" cargo test --locked --offline "${options[@]}" "$@"
+}
+
 suites() { # NAME...: the options of `cargo test` that select these integration tests
   printf -- '--test\n%s\n' "$@"
 }
@@ -174,15 +190,23 @@ gate_compose() {
   local options
   # shellcheck disable=SC2086  # a list
   mapfile -t options < <(suites $COMPOSE_SUITES)
-  cargo_test "${options[@]}"
+  cargo_test_with modern "${options[@]}"
 }
 
-gate_e2e()    { tests/images.sh; cargo_test --test e2e; }
-gate_faults() { tests/images.sh; cargo_test --test faults; }
+gate_e2e()    { tests/stack.sh run modern tests/images.sh; cargo_test_with modern --test e2e; }
+gate_faults() { tests/stack.sh run modern tests/images.sh; cargo_test_with modern --test faults; }
+gate_old() {
+  local modules
+  # shellcheck disable=SC2086  # a list
+  mapfile -t modules < <(printf '%s::\n' $OLD)
+  tests/stack.sh run old tests/images.sh
+  cargo_test_with old --test e2e -- "${modules[@]}"
+  cargo_test_with old --test compose_differential
+}
 
-gate_demo() { # with the binary of the tests, if there are any: another build takes a minute and shows nothing more
-  if chosen e2e || chosen faults; then export DEMO_BINARY=${CARGO_TARGET_DIR:-target}/debug/ghdeploy; fi
-  tests/demo.sh
+gate_demo() {
+  cargo build --locked
+  DEMO_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/ghdeploy tests/stack.sh run modern tests/demo.sh
 }
 
 # --------------------------------------------------------------------------------------- selection

@@ -4,7 +4,7 @@
 #   tests/setup.sh [SET|ITEM]...        as root, or as a user with sudo
 #
 #   demo   everything that tests/demo.sh needs: rust tools ssh busybox compose engine
-#   test   everything that `cargo test` needs: demo, and buildx shells network registry act
+#   test   everything that `cargo test` needs: demo, and buildx shells network registry act modern old
 #   lint   everything that the linters need: rustfmt clippy deny shellcheck actionlint zizmor
 #   all    all of these (the default)
 #
@@ -34,7 +34,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin        # sshd and dockerd are there, 
 PATH=${HOME:-/root}/.cargo/bin:$PATH              # where rustup puts cargo; not every profile has it
 
 DEMO='rust tools ssh busybox compose engine'
-TEST="$DEMO buildx shells network registry act"
+TEST="$DEMO buildx shells network registry act modern old"
 LINT='rustfmt clippy deny shellcheck actionlint zizmor'
 
 WANTED=' '
@@ -52,6 +52,7 @@ for set in "${@:-all}"; do
   esac
 done
 case $WANTED in *' rustfmt '*|*' clippy '*|*' deny '*) WANTED+='rust ' ;; esac
+case $WANTED in *' modern '*|*' old '*) WANTED+='engine stack ' ;; esac
 case $WANTED in *' engine '*|*' buildx '*) WANTED+='compose ' ;; esac
 wants() { [[ $WANTED == *" $1 "* ]]; }
 
@@ -135,6 +136,11 @@ find_missing() {
   if wants network; then
     need rsync    rsync
     need iproute2 ip
+  fi
+  if wants stack; then # tests/stack.sh
+    need iproute2   ip
+    need util-linux nsenter
+    need debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
   fi
   if wants registry; then need docker-registry docker-registry; fi
   if wants shellcheck; then need shellcheck shellcheck; fi
@@ -368,4 +374,7 @@ if wants zizmor;     then setup_zizmor; fi
 if wants deny;       then setup_deny; fi
 if wants actionlint; then setup_actionlint; fi
 if wants engine;     then start_engine; fi
+for stack in modern old; do
+  if wants "$stack" && [ -z "${SETUP_SKIP_DAEMON:-}" ]; then tests/stack.sh up "$stack"; fi
+done
 say "ready"

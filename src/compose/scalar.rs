@@ -21,7 +21,7 @@ pub(super) fn display(text: &Text) -> String {
 }
 
 /// Returns a date, with or without a time, as Go prints it; `None` if the text is not a date.
-fn timestamp(text: &str) -> Option<String> {
+pub(super) fn timestamp(text: &str) -> Option<String> {
     let (date, time) = match text.split_once(['T', 't', ' ']) {
         Some((date, time)) => (date, time.trim_end_matches(['Z', 'z'])),
         None => (text, "00:00:00"),

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use super::context::{LoadContext, WrongShape};
 use super::keys;
+use super::scalar::timestamp;
 use super::yaml::{Map, MapEntry, Mark, Node, Tag, Value};
 use crate::base::diagnostic::Diagnostic;
 
@@ -253,6 +254,7 @@ pub(super) fn check_top(context: &mut LoadContext<'_>, key: &Rc<str>, entry: &Ma
 /// reported once it is known what the definition is merged with: see [`settle`]. `at` is the mark of its key.
 pub(super) fn check(context: &mut LoadContext<'_>, kind: &str, owner: &str, at: Mark, node: &mut Node) {
     let Some(shape) = SHAPES.parts.get(kind).filter(|_| node.tag != Tag::Reset) else { return };
+    warn_of_dates(context, node);
     let mut finder = Finder { context, owner, found: Vec::new() };
     if finder.fits(shape, &[], at, node) {
         finder.check(shape, &[], node);
@@ -260,6 +262,26 @@ pub(super) fn check(context: &mut LoadContext<'_>, kind: &str, owner: &str, at: 
     let found = finder.found;
     if !found.is_empty() {
         context.wrong_shapes.insert(at, found);
+    }
+}
+
+/// Warns of dates without quotes. They are texts to Compose 2.26, and 2.40 refuses the file.
+fn warn_of_dates(context: &mut LoadContext<'_>, node: &Node) {
+    match &node.value {
+        Value::Text(text) if text.plain && timestamp(&text.text).is_some() => {
+            let written = context.quote(node.at, &text.text);
+            let message = format!(
+                "`{written}` without quotes is a date, which newer versions of Docker Compose refuse"
+            );
+            let warning = Diagnostic::warning(message, Some(context.location(node.at)));
+            context.note(warning.help(format!("write '{written}'")));
+        }
+        Value::Null | Value::Text(_) => {}
+        Value::List(items) => items.iter().for_each(|item| warn_of_dates(context, item)),
+        Value::Map(map) => {
+            let entries = map.iter().filter(|(key, _)| !key.starts_with("x-"));
+            entries.for_each(|(_, entry)| warn_of_dates(context, &entry.node));
+        }
     }
 }
 
@@ -467,6 +489,17 @@ mod tests {
                  value: a mapping)",
                 "services/blog/compose.yml:3:15: volume `v`: `driver_opts` has no value (remove the key, or give it \
                  a value: a mapping)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_date_without_quotes_is_a_warning() {
+        assert_eq!(
+            found("environment: {SINCE: 2024-05-01, UNTIL: '2025-05-01'}, x-since: 2024-05-01"),
+            [
+                "services/blog/compose.yml:2:40: `2024-05-01` without quotes is a date, which newer versions of Docker \
+              Compose refuse (write '2024-05-01')"
             ]
         );
     }

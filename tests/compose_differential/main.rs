@@ -321,6 +321,12 @@ fn same_digests(root: &Path, name: &str) -> Vec<String> {
     let env: Vec<&str> = file.iter().flat_map(|file| ["--env-file", file.path().to_str().unwrap()]).collect();
     let args = [&env[..], &["--profile", "*", "config"]].concat();
     let Ok(resolved) = docker_compose(&dir, &args) else { return Vec::new() };
+    // Compose 2.40 prints modes in quotes, in which 2.26 reads another number.
+    let without_quotes = |line: &str| match line.split_once("mode: \"0") {
+        Some((before, octal)) => format!("{before}mode: 0{}\n", octal.trim_end_matches('"')),
+        None => format!("{line}\n"),
+    };
+    let resolved: String = resolved.lines().map(without_quotes).collect();
     let path = |file: &str| RootPath::new(&format!("{name}/{file}")).unwrap();
     for file in before.definition_files {
         folder.replaced.insert(file.path, None);
@@ -353,6 +359,9 @@ fn digests_differ_where_compose_hashes_differ() {
     expect_nothing(all(&groups, |group| {
         let content = std::fs::read_to_string(group).unwrap();
         let documents: Vec<&str> = content.split("\n---\n").collect();
+        // A mode in quotes is decimal to Compose 2.26 and octal to 2.40. A digest that is the same for two texts
+        // must be so with both.
+        let may_differ = group.ends_with("modes.yaml");
         let both: Vec<_> = documents.iter().map(|document| (hashes(document), digests(document))).collect();
         let mut out = Vec::new();
         for (i, (hashes, digests)) in both.iter().enumerate() {
@@ -360,7 +369,7 @@ fn digests_differ_where_compose_hashes_differ() {
                 for (service, hash) in hashes {
                     let Some(other) = other_hashes.get(service) else { continue };
                     let same = digests.get(service) == other_digests.get(service);
-                    if same != (hash == other) {
+                    if same != (hash == other) && (same || !may_differ) {
                         let theirs = if hash == other { "the same" } else { "different" };
                         out.push(format!(
                             "`{service}` is {theirs} for Compose:\n{}\n{}",

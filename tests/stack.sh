@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Runs a command where a Docker of a certain age is the machine's: Engine, command line, Compose and buildx.
+#
+#   tests/stack.sh up STACK                unpacks and starts it, unless that is done
+#   tests/stack.sh run STACK COMMAND...    starts it and runs a command there
+#   tests/stack.sh down STACK              stops its engine, if this script has started it
+#   tests/stack.sh which STACK             says what it is: `own`, or the folder that it is unpacked to
+#
+#   modern   the newest that Debian packages, or this machine's own, if that is new enough
+#   old      what Debian 12 came with: Docker 20.10, and Compose 2.26; or this machine's own, if it is that
+#
+# The packages come from a Debian mirror, are verified by apt, and are unpacked below SETUP_TOOLS: nothing is
+# installed. Their engine has a network and a mount namespace of its own, and its data in /var/lib/ghdeploy-tests. A
+# command that runs there sees it in the place of the machine's, and reaches no network but the containers and the
+# loopback interface.
+set -euo pipefail
+
+TOOLS=${SETUP_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghdeploy-tools}
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { printf 'stack: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --preserve-env "$@"; fi; }
+usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+
+[ $# -ge 2 ] || usage
+COMMAND=$1 STACK=$2
+shift 2
+# Suites and their packages. runc is the machine's own: a newer one needs a newer libc.
+case $STACK in
+  modern) PARTS='forky: docker.io docker-cli docker-compose docker-buildx containerd' POOL=10.204.0.0/16 ;;
+  old)    PARTS='bookworm: docker.io containerd
+trixie: docker-compose docker-buildx'  POOL=10.205.0.0/16 ;;
+  *)      usage ;;
+esac
+HOME_OF_IT=$TOOLS/docker-$STACK
+ROOT=$HOME_OF_IT/root
+DATA=/var/lib/ghdeploy-tests/$STACK
+SOCKET=/run/ghdeploy-tests/$STACK/docker.sock
+SPACE=ghdeploy-$STACK
+
+at_least() { printf '%s\n' "$2" "$1" | sort -CV; } # VERSION MINIMUM
+
+# Whether the machine's own is of the age that is asked for.
+is_own() {
+  local engine compose
+  engine=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || return 1
+  compose=$(docker compose version --short 2>/dev/null) || return 1
+  compose=${compose#v}
+  case $STACK in
+    modern) at_least "$engine" 28 && at_least "$compose" 2.40 ;;
+    old)    ! at_least "$engine" 21 && ! at_least "$compose" 2.31 ;;
+  esac
+}
+
+mirror() { # of this machine's own sources, or Debian's
+  local uri
+  # shellcheck disable=SC2016  # $(…) is for apt-get to fill in
+  uri=$(apt-get indextargets --format '$(SITE) $(REPO_URI) $(ORIGIN)' 'Created-By: Packages' |
+    awk '$3 == "Debian" && $2 ~ /debian\/?$/ && !n++ { print $2 }')
+  echo "${uri:-http://deb.debian.org/debian}"
+}
+
+apt_of_suite() { # COMMAND...: apt-get with sources, lists and files of its own
+  apt-get -qq -o "Dir::Etc::SourceList=$HOME_OF_IT/sources" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::Lists=$HOME_OF_IT/lists" \
+    -o "Dir::Cache=$HOME_OF_IT/cache" -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none "$@"
+}
+
+unpack() {
+  local suite packages package uri
+  [ ! -e "$HOME_OF_IT/complete" ] || return 0
+  [ -e "$KEYRING" ] || die "$KEYRING is missing: install the package debian-archive-keyring"
+  uri=$(mirror)
+  rm -rf "$HOME_OF_IT"
+  mkdir -p "$ROOT" "$HOME_OF_IT/lists/partial" "$HOME_OF_IT/cache/archives/partial" "$HOME_OF_IT/debs"
+  while IFS=': ' read -r suite packages; do
+    say "unpacking $packages of Debian $suite"
+    echo "deb [signed-by=$KEYRING] $uri $suite main" >"$HOME_OF_IT/sources"
+    apt_of_suite update
+    # shellcheck disable=SC2086  # a list
+    (cd "$HOME_OF_IT/debs" && apt_of_suite download $packages)
+  done <<<"$PARTS"
+  for package in "$HOME_OF_IT"/debs/*.deb; do dpkg-deb -x "$package" "$ROOT"; done
+  rm -rf "$HOME_OF_IT"/{debs,lists,cache}
+  : >"$HOME_OF_IT/complete"
+}
+
+answers() { as_root "$ROOT/usr/bin/docker" -H "unix://$SOCKET" version >/dev/null 2>&1; }
+
+start() {
+  answers && return
+  say "starting the $STACK Docker Engine"
+  [ -e "/run/netns/$SPACE" ] || as_root ip netns add "$SPACE"
+  as_root ip -n "$SPACE" link set lo up
+  as_root mkdir -p "${SOCKET%/*}" "$DATA"
+  # The engine sees what a test mounts, because both are in one mount namespace. Not `ip netns exec`: that one hides
+  # the cgroups. A containerd that the machine runs is shared, under other names.
+  # shellcheck disable=SC2016  # for the inner shell
+  as_root setsid nsenter "--net=/run/netns/$SPACE" -- unshare --mount --propagation slave bash -c '
+    root=$1; shift
+    for program in /usr/local/bin/docker /usr/bin/docker; do
+      [ ! -e "$program" ] || mount --bind "$root/usr/bin/docker" "$program"
+    done
+    for dir in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
+      [ ! -d "$dir/cli-plugins" ] || mount --bind "$root/usr/libexec/docker/cli-plugins" "$dir/cli-plugins"
+    done
+    PATH=$root/usr/sbin:$root/usr/bin:$PATH exec dockerd "$@"' bash "$ROOT" \
+    --host "unix://$SOCKET" --group docker --data-root "$DATA" --exec-root "${SOCKET%/*}/exec" \
+    --pidfile "${SOCKET%/*}/pid" --default-address-pool "base=$POOL,size=24" \
+    --containerd-namespace "$SPACE" --containerd-plugins-namespace "$SPACE-plugins" \
+    </dev/null >"$HOME_OF_IT/log" 2>&1 &
+  for _ in $(seq 150); do
+    if answers; then
+      in_namespaces mount --bind "$SOCKET" /run/docker.sock
+      return
+    fi
+    sleep 0.2
+  done
+  tail -n 5 "$HOME_OF_IT/log" >&2
+  die "the $STACK Docker Engine did not answer within 30 s: see $HOME_OF_IT/log"
+}
+
+in_namespaces() { # COMMAND...: as root
+  as_root nsenter --target "$(as_root cat "${SOCKET%/*}/pid")" --net --mount -- "$@"
+}
+
+up() {
+  unpack
+  start
+}
+
+down() {
+  local pid
+  pid=$(as_root cat "${SOCKET%/*}/pid" 2>/dev/null) || return 0
+  as_root kill "$pid" 2>/dev/null || return 0
+  while as_root kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+}
+
+enter() { # COMMAND...: as the user who called
+  # shellcheck disable=SC2016  # for the inner shell
+  in_namespaces bash -c '
+    cd "$1" && user=$2 group=$3 && shift 3
+    [ "$user" != 0 ] || exec "$@"
+    exec setpriv --reuid "$user" --regid "$group" --init-groups -- "$@"' bash "$PWD" "$(id -u)" "$(id -g)" "$@"
+}
+
+case $COMMAND in
+  which) if is_own; then echo own; else echo "$ROOT"; fi ;;
+  up)    is_own || up ;;
+  down)  down ;;
+  run)
+    [ $# -gt 0 ] || usage
+    if is_own; then exec "$@"; fi
+    up
+    enter "$@" ;;
+  *) usage ;;
+esac

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
 use super::engine::Call;
 use super::words::{Failed, Vocabulary, explain};
@@ -24,6 +25,8 @@ pub(super) struct Docker<'a> {
     version: OnceCell<Result<Reply>>,
     /// The containers at the last look.
     last_seen: Mutex<Vec<Container>>,
+    /// The containers at the last look that projects share, and when it began.
+    shared_look: Mutex<Option<(Instant, Vec<Container>)>>,
     /// All containers, with the ports that they publish.
     listed: OnceCell<Result<Vec<ListedContainer>>>,
 }
@@ -51,6 +54,7 @@ impl<'a> Docker<'a> {
             before: OnceCell::new(),
             version: OnceCell::new(),
             last_seen: Mutex::default(),
+            shared_look: Mutex::default(),
             listed: OnceCell::new(),
         }
     }
@@ -112,6 +116,22 @@ impl<'a> Docker<'a> {
         let containers = reply.into_containers();
         self.last_seen.lock().await.clone_from(&containers);
         Ok(containers)
+    }
+
+    /// The same at a look that began at `earliest` or later, and when it began. However many projects wait, the
+    /// host looks once for all of them.
+    ///
+    /// # Errors
+    ///
+    /// When Docker does not answer.
+    pub(super) async fn containers_since(&self, earliest: Instant) -> Result<(Instant, Vec<Container>)> {
+        let mut look = self.shared_look.lock().await;
+        if let Some(look) = look.as_ref().filter(|(at, _)| *at >= earliest) {
+            return Ok(look.clone());
+        }
+        let at = Instant::now();
+        let containers = self.containers().await?;
+        Ok(look.insert((at, containers)).clone())
     }
 
     /// The containers before anything was done; asked once.

@@ -357,15 +357,20 @@ impl ProjectRun<'_> {
         watch: HealthWatch<'_>,
         direction: Direction,
     ) -> Result<(), (Failure, Vec<Unhealthy>)> {
-        if direction == Direction::Back {
-            return self.watch(watch).await;
+        let had_slot = self.free_slot();
+        let end = match direction {
+            Direction::Back => self.watch(watch).await,
+            Direction::Forward => tokio::select! {
+                end = self.watch(watch) => end,
+                () = self.host.task.stop.requested(StopRequest::Graceful) => {
+                    Err((Failure::interrupted(), Vec::new()))
+                }
+            },
+        };
+        if had_slot {
+            self.take_slot().await;
         }
-        tokio::select! {
-            end = self.watch(watch) => end,
-            () = self.host.task.stop.requested(StopRequest::Graceful) => {
-                Err((Failure::interrupted(), Vec::new()))
-            }
-        }
+        end
     }
 
     /// A watch of services that must become healthy.
@@ -403,9 +408,12 @@ impl ProjectRun<'_> {
         let begin = Instant::now();
         let mut shown = Vec::new();
         let (unhealthy, containers) = loop {
-            let containers = self.host.docker.containers().await;
-            let containers = containers.map_err(|error| (error.into(), Vec::new()))?;
-            let elapsed = begin.elapsed();
+            // Other projects wait, too. What one of them has just seen is as good.
+            let now = Instant::now();
+            let earliest = now.checked_sub(POLL / 2).map_or(begin, |recent| recent.max(begin));
+            let seen = self.host.docker.containers_since(earliest).await;
+            let (at, containers) = seen.map_err(|error| (error.into(), Vec::new()))?;
+            let elapsed = at.duration_since(begin);
             match watch.see(&containers, elapsed) {
                 HealthVerdict::Healthy => return Ok(()),
                 HealthVerdict::Unhealthy(unhealthy) => break (unhealthy, containers),

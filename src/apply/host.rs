@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::checks::read_by_compose;
 use super::failure::{Failure, ProjectFailureKind};
 use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
-use super::{Foreseen, PARALLEL_PROJECTS, Task};
+use super::{Foreseen, Task};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::path::RootPath;
@@ -20,8 +20,8 @@ use crate::host::{Command, Upload, upload};
 use crate::outcome::event::Event;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
-use crate::state::compose_version::{PACKAGES, too_old};
 use crate::state::deployed::unit;
+use crate::state::versions::{PACKAGES, too_old};
 
 /// Outcomes of projects, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
@@ -66,9 +66,8 @@ impl<'a> HostRun<'a> {
             return self.outcome(results, false, Some((error, HostState::Unchanged)));
         }
         // Every project is checked before anything of any is changed.
-        let permits = Semaphore::new(PARALLEL_PROJECTS);
         let checks = join_all(busy.iter().map(|work| async {
-            let _permit = permits.acquire().await;
+            let _slot = self.slots.acquire().await;
             let checked = ProjectRun::new(self, work).check().await;
             // Others may still be pulling for long.
             if let Err(failure) = &checked
@@ -135,7 +134,7 @@ impl<'a> HostRun<'a> {
         }
         let runs: Vec<&ProjectRun<'_>> =
             runs.iter().filter(|run| !results.contains_key(run.work.name())).collect();
-        results.extend(self.bring_up(&runs, &permits).await);
+        results.extend(self.bring_up(&runs).await);
         if stop.is_requested() {
             self.shared.restore_unused(&results).await;
         }
@@ -226,7 +225,7 @@ impl<'a> HostRun<'a> {
     }
 
     /// Brings projects up, each after those that come before it, the others side by side.
-    async fn bring_up(&self, runs: &[&ProjectRun<'_>], permits: &Semaphore) -> Vec<(String, ProjectOutcome)> {
+    async fn bring_up(&self, runs: &[&ProjectRun<'_>]) -> Vec<(String, ProjectOutcome)> {
         let gates: BTreeMap<&str, watch::Sender<Option<ProjectResult>>> =
             runs.iter().map(|run| (run.work.name(), watch::Sender::new(None))).collect();
         let one = async |run: &&ProjectRun<'_>| {
@@ -237,13 +236,13 @@ impl<'a> HostRun<'a> {
                     let _ = gate.subscribe().wait_for(Option::is_some).await;
                 }
             }
-            let outcome = {
-                let _permit = permits.acquire().await;
-                match self.still_needed(run.work, &gates).filter(|_| !self.task.settings.no_restart) {
-                    Some(failure) => run.hold_back(failure).await,
-                    None => run.deploy().await,
-                }
+            run.take_slot().await;
+            let outcome = match self.still_needed(run.work, &gates).filter(|_| !self.task.settings.no_restart)
+            {
+                Some(failure) => run.hold_back(failure).await,
+                None => run.deploy().await,
             };
+            run.free_slot();
             self.finished(run.work, outcome.result, &outcome.problems);
             if let Some(gate) = gates.get(name) {
                 gate.send_replace(Some(outcome.result));
@@ -275,9 +274,8 @@ impl<'a> HostRun<'a> {
             let note = Diagnostic { help, ..Diagnostic::warning(message, None) };
             self.notes.lock().await.push(note);
         }
-        let permits = Semaphore::new(PARALLEL_PROJECTS);
         let checks = join_all(busy.iter().map(|work| async {
-            let _permit = permits.acquire().await;
+            let _slot = self.slots.acquire().await;
             ProjectRun::new(self, work).check().await
         }));
         let mut able = Vec::new();

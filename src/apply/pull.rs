@@ -20,7 +20,7 @@ use crate::compose::model::{Hook, PullPolicy, Service};
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
-use crate::state::compose_version::{RUN_WITHOUT_PULL, older_than};
+use crate::state::versions::{RUN_WITHOUT_PULL, older_than};
 use crate::state::wanted::WantedProject;
 
 /// Number of images of a project that are pulled at a time, like Docker's default for the layers of one.

@@ -1,11 +1,11 @@
 //! A host and a project under way: what carrying their plan out takes, and what its parts share.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use super::Task;
 use super::docker::Docker;
 use super::engine::Call;
 use super::failure::Failure;
@@ -13,6 +13,7 @@ use super::records::Records;
 use super::shared::SharedFiles;
 use super::stage::Source;
 use super::words::{self, Failed, Vocabulary};
+use super::{PARALLEL_PROJECTS, Task};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 use crate::outcome::event::Event;
@@ -38,6 +39,8 @@ pub(super) struct HostRun<'a> {
     pub(super) is_staged: AtomicBool,
     /// What a run that only looks cannot know.
     pub(super) notes: Mutex<Vec<Diagnostic>>,
+    /// How many projects may be worked on at a time. One that waits until its services are healthy does not count.
+    pub(super) slots: Semaphore,
 }
 
 impl<'a> HostRun<'a> {
@@ -52,6 +55,7 @@ impl<'a> HostRun<'a> {
             made_networks: std::sync::Mutex::default(),
             is_staged: AtomicBool::new(true),
             notes: Mutex::default(),
+            slots: Semaphore::new(PARALLEL_PROJECTS),
         }
     }
 
@@ -67,11 +71,24 @@ pub(super) struct ProjectRun<'a> {
     pub(super) work: &'a ProjectWork,
     /// Results of its hooks so far, in their order.
     pub(super) hooks: Mutex<Vec<ActionResult>>,
+    /// Its place among the projects that are worked on, while it has one.
+    slot: std::sync::Mutex<Option<SemaphorePermit<'a>>>,
 }
 
 impl<'a> ProjectRun<'a> {
     pub(super) fn new(host: &'a HostRun<'a>, work: &'a ProjectWork) -> Self {
-        Self { host, work, hooks: Mutex::default() }
+        Self { host, work, hooks: Mutex::default(), slot: std::sync::Mutex::default() }
+    }
+
+    /// Waits for a place among the projects that are worked on.
+    pub(super) async fn take_slot(&self) {
+        let slot = self.host.slots.acquire().await.ok();
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+    }
+
+    /// Gives its place to another project. Returns whether it had one.
+    pub(super) fn free_slot(&self) -> bool {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
     /// Whether the engine has anything to do for the project.

@@ -43,6 +43,8 @@ pub(crate) struct Ask {
     pub(crate) network: Option<&'static str>,
     /// The release to roll back to. The projects must be those that the host had then.
     pub(crate) back_to: Option<u64>,
+    /// How long a service has to run before it is well.
+    pub(crate) stable_for: Duration,
     /// The commands that go wrong, counted from 0, and how.
     pub(crate) faults: [Option<(usize, Fault)>; 2],
 }
@@ -124,7 +126,7 @@ impl Projects {
             dry_run,
             no_restart: ask.no_restart,
             lock_wait: Duration::ZERO,
-            health: Health { timeout: Duration::from_secs(3), stable_for: Duration::ZERO, log_lines: 0 },
+            health: Health { timeout: Duration::from_secs(3), stable_for: ask.stable_for, log_lines: 0 },
             keep: if ask.prune_images { 2 } else { 10 },
             prune_images: ask.prune_images,
             require_tested: false,

@@ -1,5 +1,7 @@
 //! The sequence of commands for each kind of change.
 
+use std::time::Duration;
+
 use ghdeploy::base::error::Exit;
 use ghdeploy::outcome::{ActionResult, ProjectResult};
 
@@ -55,6 +57,25 @@ fn a_first_sync() {
     finish
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
+}
+
+#[test]
+fn projects_that_wait_hold_up_no_others_and_share_what_they_see() {
+    let folders: Vec<String> = (0..9).map(|number| format!("p{number}/compose.yml")).collect();
+    let all: Vec<(&str, &str)> =
+        folders.iter().map(|file| (file.as_str(), "services: {web: {image: 'web:1'}}\n")).collect();
+    let repo = Projects::new(&all);
+    let run = repo.sync(&Host::default(), Ask { stable_for: Duration::from_secs(2), ..Ask::default() });
+    succeeded(&repo, &run);
+    let last_up = run.commands.iter().rposition(|command| command.contains(": up ")).unwrap();
+    let records = run.commands[..last_up].iter().filter(|command| *command == "state").count();
+    assert_eq!(
+        records, 9,
+        "a project is recorded before it comes up, and once it is well: {:#?}",
+        run.commands
+    );
+    let looks = run.commands.iter().filter(|command| *command == "containers").count();
+    assert!(looks < 2 * 9, "each project looks for itself: {:#?}", run.commands);
 }
 
 #[test]

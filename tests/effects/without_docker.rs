@@ -7,6 +7,7 @@ use crate::bench::{Ask, Projects};
 use crate::host::Host;
 
 const FILES_ONLY: Ask = Ask {
+    stable_for: std::time::Duration::ZERO,
     force: false,
     prune: false,
     no_restart: true,

@@ -10,6 +10,7 @@ use super::merge;
 use super::variables::Variables;
 use super::words::ResourceKind;
 use super::yaml::{Mark, Node, Value};
+use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
 
 impl Loader<'_, '_> {
@@ -82,16 +83,22 @@ impl Loader<'_, '_> {
         Rc::new(variables)
     }
 
+    /// Adds an included model to one. What both define is merged like files, and the includer's own comes last.
     fn import(&mut self, model: &mut Model, from: Model, at: Mark) {
-        for (name, definition) in from.services {
-            match model.services.get(&name) {
-                Some(known) if !merge::same_map(&known.body, &definition.body) => {
-                    self.context
-                        .error(at, format!("included service `{name}` conflicts with another of that name"));
+        for (name, included) in from.services {
+            match model.services.remove(&name) {
+                Some(mut own) if !merge::same_map(&own.body, &included.body) => {
+                    self.conflict("service", &name, at);
+                    own.places.extend(included.places);
+                    own.body = merge::service(self.context, included.body, own.body);
+                    merge::clear_tags(&mut own.body);
+                    model.services.insert(name, own);
                 }
-                Some(_) => {}
+                Some(own) => {
+                    model.services.insert(name, own);
+                }
                 None => {
-                    model.services.insert(name, definition);
+                    model.services.insert(name, included);
                 }
             }
         }
@@ -101,22 +108,23 @@ impl Loader<'_, '_> {
             (ResourceKind::Config, &mut model.configs, from.configs),
             (ResourceKind::Secret, &mut model.secrets, from.secrets),
         ];
-        for (kind, own, from) in pairs {
-            for (name, entry) in from {
-                match own.get(&name) {
-                    Some(known) if !merge::same(&known.node, &entry.node) => {
-                        self.context.error(
-                            at,
-                            format!("included {kind} `{name}` conflicts with another of that name"),
-                        );
-                    }
-                    Some(_) => {}
-                    None => {
-                        own.insert(name, entry);
-                    }
-                }
-            }
+        for (kind, all, included) in pairs {
+            let conflicts = included.iter().filter(|(name, entry)| {
+                all.get(*name).is_some_and(|own| !merge::same(&own.node, &entry.node))
+            });
+            conflicts.for_each(|(name, _)| self.conflict(kind.word(), name, at));
+            let own = std::mem::take(all);
+            *all = merge::resources(self.context, included, own);
+            merge::clear_tags(all);
         }
+    }
+
+    /// Warns of a definition that the includer, or a file that it included before, has too. Compose 2.40 refuses
+    /// that, and 5.5 merges them.
+    fn conflict(&mut self, kind: &str, name: &str, at: Mark) {
+        let message = format!("included {kind} `{name}` conflicts with another of that name");
+        let warning = Diagnostic::warning(message, Some(self.context.location(at)));
+        self.context.note(warning.help("versions of Docker Compose before 5 refuse that"));
     }
 }
 
@@ -153,14 +161,43 @@ mod tests {
     }
 
     #[test]
-    fn circles_conflicts_and_missing_files_are_errors() {
+    fn definitions_that_differ_are_merged_with_a_warning() {
+        let of = |parts: &[(&str, &str)], compose: &str| {
+            let files: Vec<(&str, &str)> =
+                parts.iter().copied().chain([("blog/compose.yml", compose)]).collect();
+            FakeTree::new(&files).load()
+        };
+        let part =
+            ("blog/part.yml", "services: {web: {image: x, environment: [A=1]}}\nnetworks: {n: {driver: a}}");
+        let own = "services: {web: {image: w, command: y}}\nnetworks: {n: {internal: true}}";
+        let merged = of(&[part], &format!("include: [part.yml]\n{own}"));
+        assert_eq!(
+            messages(&merged),
+            [
+                "services/blog/compose.yml:1:11: included service `web` conflicts with another of that name (versions \
+                 of Docker Compose before 5 refuse that)",
+                "services/blog/compose.yml:1:11: included network `n` conflicts with another of that name (versions \
+                 of Docker Compose before 5 refuse that)",
+            ]
+        );
+        assert!(merged.diagnostics.iter().all(|found| !found.is_error()));
+        let same = of(&[], "services: {web: {image: w, command: y, environment: [A=1]}}");
+        assert_eq!(merged.services["web"].definition, web(&same).definition);
+        // Of two included files, the first comes last.
+        let other = ("blog/other.yml", "services: {web: {image: z, command: y}}");
+        let both = of(&[part, other], "include: [part.yml, other.yml]");
+        let same = of(&[], "services: {web: {image: x, command: y, environment: [A=1]}}");
+        assert_eq!(both.services["web"].definition, web(&same).definition);
+    }
+
+    #[test]
+    fn circles_and_missing_files_are_errors() {
         let load = |part: &str| {
             let compose = "include: [part.yml]\nservices: {web: {image: w}}";
             messages(&FakeTree::new(&[("blog/compose.yml", compose), ("blog/part.yml", part)]).load())
                 .join("\n")
         };
         assert_eq!(load("services: {web: {image: w}}"), "");
-        assert!(load("services: {web: {image: x}}").contains("included service `web` conflicts"));
         assert!(load("include: [compose.yml]").contains(
             "circle: services/blog/compose.yml includes services/blog/part.yml includes services/blog/compose.yml"
         ));

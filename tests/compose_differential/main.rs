@@ -12,8 +12,8 @@ mod empty_values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use ghdeploy::base::diagnostic::Diagnostic;
 use ghdeploy::base::path::RootPath;
@@ -321,12 +321,7 @@ fn same_digests(root: &Path, name: &str) -> Vec<String> {
     let env: Vec<&str> = file.iter().flat_map(|file| ["--env-file", file.path().to_str().unwrap()]).collect();
     let args = [&env[..], &["--profile", "*", "config"]].concat();
     let Ok(resolved) = docker_compose(&dir, &args) else { return Vec::new() };
-    // Compose 2.40 prints modes in quotes, in which 2.26 reads another number.
-    let without_quotes = |line: &str| match line.split_once("mode: \"0") {
-        Some((before, octal)) => format!("{before}mode: 0{}\n", octal.trim_end_matches('"')),
-        None => format!("{line}\n"),
-    };
-    let resolved: String = resolved.lines().map(without_quotes).collect();
+    let resolved = in_old_words(&resolved);
     let path = |file: &str| RootPath::new(&format!("{name}/{file}")).unwrap();
     for file in before.definition_files {
         folder.replaced.insert(file.path, None);
@@ -344,6 +339,35 @@ fn same_digests(root: &Path, name: &str) -> Vec<String> {
             }
             Some(_) => {}
             None => out.push(format!("{name}: `{service}` is lost")),
+        }
+    }
+    out
+}
+
+/// A definition that Compose has printed, as 2.26 would print it. Version 2.40 prints modes in quotes, in which 2.26
+/// reads another number, and version 5 leaves `create_host_path: true` out.
+fn in_old_words(printed: &str) -> String {
+    static IS_5: LazyLock<bool> = LazyLock::new(|| {
+        let version = docker_compose(Path::new("/"), &["version", "--short"]).unwrap();
+        version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()) >= Some(5)
+    });
+    let lines: Vec<&str> = printed.lines().collect();
+    let mut out = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let is_bind = *IS_5 && matches!(line.trim(), "bind:" | "bind: {}");
+        if is_bind {
+            let inside =
+                lines[number + 1..].iter().take_while(|inside| inside.starts_with(&" ".repeat(indent + 1)));
+            let is_said = inside.clone().any(|inside| inside.contains("create_host_path"));
+            out.push_str(&format!("{}bind:\n", " ".repeat(indent)));
+            if !is_said {
+                out.push_str(&format!("{}create_host_path: true\n", " ".repeat(indent + 2)));
+            }
+        } else if let Some((before, octal)) = line.split_once("mode: \"0") {
+            out.push_str(&format!("{before}mode: 0{}\n", octal.trim_end_matches('"')));
+        } else {
+            out.push_str(&format!("{line}\n"));
         }
     }
     out

@@ -121,10 +121,36 @@ pub(super) fn unset_variables(output: &[String], vocabulary: &Vocabulary<'_>) ->
     Unset { named, has_pieces: !pieces.is_empty() }
 }
 
+/// What Compose does with a container and so on, as version 5 also prints it for `run`: `Container app-web-1 Creating`.
+fn is_progress(line: &str) -> bool {
+    const STATES: [&str; 16] = [
+        "Creating",
+        "Created",
+        "Error",
+        "Exited",
+        "Healthy",
+        "Pulled",
+        "Pulling",
+        "Recreate",
+        "Recreated",
+        "Removed",
+        "Removing",
+        "Running",
+        "Started",
+        "Starting",
+        "Stopped",
+        "Waiting",
+    ];
+    let mut words = line.split_whitespace();
+    let is_kind = matches!(words.next(), Some("Container" | "Image" | "Network" | "Volume"));
+    is_kind && words.nth(1).is_some_and(|state| STATES.contains(&state))
+}
+
 /// Whether a line among those of a container is a message of Compose or Docker.
 pub(super) fn is_of_docker(line: &str) -> bool {
     let line = line.trim_start();
-    line.starts_with("time=\"") && line.contains(" level=")
+    is_progress(line)
+        || line.starts_with("time=\"") && line.contains(" level=")
         || [
             "WARN[",
             "Error response from daemon: ",

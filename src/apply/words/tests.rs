@@ -426,3 +426,19 @@ fn known_causes_come_with_what_to_do() {
         assert!(help(line).contains(wanted), "{line}");
     }
 }
+
+#[test]
+fn lines_of_a_container_are_told_from_those_of_compose() {
+    for line in [
+        " Container blog-web-run-1 Creating ",
+        " Network blog_default  Created",
+        " Container web.hook Error response from daemon: Conflict.",
+        "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"x\"",
+        "Error response from daemon: Conflict.",
+    ] {
+        assert!(is_of_docker(line), "{line}");
+    }
+    for line in ["Container images are built", "Network is down", "Creating table users", "Image 5 of 9"] {
+        assert!(!is_of_docker(line), "{line}");
+    }
+}

@@ -6,8 +6,9 @@
 #   tests/stack.sh down STACK              stops its engine, if this script has started it
 #   tests/stack.sh which STACK             says what it is: `own`, or the folder that it is unpacked to
 #
-#   modern   the newest that Debian packages, or this machine's own, if that is new enough
-#   old      what Debian 12 came with: Docker 20.10, and Compose 2.26; or this machine's own, if it is that
+#   modern            the newest that Debian packages, or this machine's own, if that is new enough
+#   old               Docker 20.10 of Debian 12 and Compose 2.26 of Debian 13, or this machine's own, if it is that
+#   compose-VERSION   like modern, with that Compose, such as compose-5.5.0; compiled with Go
 #
 # The packages come from a Debian mirror, are verified by apt, and are unpacked below SETUP_TOOLS: nothing is
 # installed. Their engine has a network and a mount namespace of its own, and its data in /var/lib/ghdeploy-tests. A
@@ -28,8 +29,10 @@ usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 COMMAND=$1 STACK=$2
 shift 2
 # Suites and their packages. runc is the machine's own: a newer one needs a newer libc.
+MODERN='forky: docker.io docker-cli docker-compose docker-buildx containerd'
 case $STACK in
-  modern) PARTS='forky: docker.io docker-cli docker-compose docker-buildx containerd' POOL=10.204.0.0/16 ;;
+  compose-[0-9]*.*.*) PARTS=$MODERN POOL=10.206.0.0/16 ;;
+  modern) PARTS=$MODERN POOL=10.204.0.0/16 ;;
   old)    PARTS='bookworm: docker.io containerd
 trixie: docker-compose docker-buildx'  POOL=10.205.0.0/16 ;;
   *)      usage ;;
@@ -51,6 +54,7 @@ is_own() {
   case $STACK in
     modern) at_least "$engine" 28 && at_least "$compose" 2.40 ;;
     old)    ! at_least "$engine" 21 && ! at_least "$compose" 2.31 ;;
+    *)      return 1 ;;
   esac
 }
 
@@ -84,7 +88,21 @@ unpack() {
   done <<<"$PARTS"
   for package in "$HOME_OF_IT"/debs/*.deb; do dpkg-deb -x "$package" "$ROOT"; done
   rm -rf "$HOME_OF_IT"/{debs,lists,cache}
+  case $STACK in compose-*) compile_compose "${STACK#compose-}" ;; esac
   : >"$HOME_OF_IT/complete"
+}
+
+compile_compose() { # VERSION
+  command -v go >/dev/null || die "Go is missing: it compiles Docker Compose $1"
+  say "compiling Docker Compose $1"
+  local module=github.com/docker/compose/v${1%%.*} source
+  source=$(cd / && go mod download -json "$module@v$1" | awk -F '"' '$2 == "Dir" { print $4 }')
+  # Not `go install`: the module excludes versions of others, which only counts where it is built by itself.
+  cp -R "$source" "$HOME_OF_IT/source"
+  chmod -R u+w "$HOME_OF_IT/source"
+  (cd "$HOME_OF_IT/source" && go build -trimpath -ldflags "-s -w -X $module/internal.Version=v$1" \
+    -o "$ROOT/usr/libexec/docker/cli-plugins/docker-compose" ./cmd)
+  rm -rf "$HOME_OF_IT/source"
 }
 
 answers() { as_root "$ROOT/usr/bin/docker" -H "unix://$SOCKET" version >/dev/null 2>&1; }

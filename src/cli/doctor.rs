@@ -17,7 +17,7 @@ use crate::host::facts::{facts, free_room, obstacle_in_words, try_open};
 use crate::host::{Command, Driver, FailureKind, Transport, chatter_in_words};
 use crate::outcome::queries::{Checkup, CheckupResult, CheckupStep, HostCheckup};
 use crate::report::render;
-use crate::state::compose_version::{PACKAGES, too_old};
+use crate::state::versions::{PACKAGES, TESTED_COMPOSE, TESTED_ENGINE, too_old, untested};
 
 /// The check of the engine.
 const ENGINE: &str = "docker engine";
@@ -133,14 +133,22 @@ async fn docker(driver: &Driver) -> Result<Vec<CheckupStep>> {
     let version = compose.output.join(" ");
     let compose = match too_old(&version).filter(|_| compose.is_ok()) {
         Some(why) => step(COMPOSE, CheckupResult::Failed, why, Some(PACKAGES.to_owned())),
-        None if compose.is_ok() => step(COMPOSE, CheckupResult::Ok, version, None),
+        None if compose.is_ok() => found(COMPOSE, version, TESTED_COMPOSE),
         None => examined.without_compose(),
     };
     let engine = match engine.is_ok() {
-        true => step(ENGINE, CheckupResult::Ok, engine.output.join(" "), None),
+        true => found(ENGINE, engine.output.join(" "), TESTED_ENGINE),
         false => examined.without_engine(&engine.output),
     };
     Ok([engine, compose].into_iter().chain(examined.clock(now)).collect())
+}
+
+/// A program that is there. One that the tests have not seen is a warning.
+fn found(name: &str, version: String, tested: [(u32, u32); 2]) -> CheckupStep {
+    match untested(&version, tested) {
+        None => step(name, CheckupResult::Ok, version, None),
+        Some(why) => step(name, CheckupResult::Warning, why, None),
+    }
 }
 
 /// Facts about the user, the tools of Docker and its engine on a host.

@@ -1,10 +1,10 @@
 //! Both sides of the comparison as values: what is wanted and what is deployed.
 
-pub mod compose_version;
 pub mod container;
 pub mod deployed;
 pub mod host_only;
 pub mod question;
 pub mod repository;
 pub mod unusable;
+pub mod versions;
 pub mod wanted;

@@ -2,7 +2,7 @@
 //! the next sync, which starts at once, the host must match: files, containers, processes, the lock. If the
 //! version was a bad one, the host must be what it was before.
 //!
-//! `FAULTS_RUNS` is the number of killed syncs (24), `FAULTS_SEED` selects other ones. A failure prints the
+//! `FAULTS_RUNS` is the number of killed syncs (16), `FAULTS_SEED` selects other ones. A failure prints the
 //! seed that repeats it. A soak: `FAULTS_RUNS=400 cargo test --test faults`.
 #![expect(clippy::unwrap_used, reason = "in a test bed that cannot be made, a panic is the message")]
 
@@ -35,7 +35,7 @@ struct Score {
 
 #[test]
 fn whatever_is_killed_the_next_sync_makes_the_host_match() {
-    let (runs, seed) = (setting("FAULTS_RUNS", 24), setting("FAULTS_SEED", 1));
+    let (runs, seed) = (setting("FAULTS_RUNS", 16), setting("FAULTS_SEED", 1));
     let scores: Vec<Score> = std::thread::scope(|scope| {
         let beds: Vec<_> = (0..BEDS)
             .map(|bed| {

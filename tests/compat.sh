@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs the tests in which Docker Compose takes part against other versions of it. They are compiled with Go.
+#
+#   tests/compat.sh [VERSION...]     such as 5.5.0; by default, the newest that ghdeploy claims to be tested with
+#
+# COMPAT_TESTS names the tests of e2e to run, by parts of their names; by default, all of them.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+export SETUP_TOOLS=${SETUP_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghdeploy-tools}
+PATH=$SETUP_TOOLS/bin:${HOME:-/root}/.cargo/bin:$PATH:/usr/sbin:/sbin
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+
+[ $# -gt 0 ] || set -- 5.5.0
+read -ra ONLY <<<"${COMPAT_TESTS:-}"
+
+tests/setup.sh demo buildx shells network registry act stack
+cargo test --locked --no-run --test e2e --test compose_differential --test replay
+failed=()
+for version; do
+  stack=compose-$version
+  with() { tests/stack.sh run "$stack" "$@"; }
+  printf '\n======== %s\n' "$(with docker compose version)"
+  with tests/images.sh
+  with cargo test --locked --offline --test compose_differential --test replay --no-fail-fast &&
+    with cargo test --locked --offline --test e2e -- "${ONLY[@]}" || failed+=("$version")
+  tests/stack.sh down "$stack"
+done
+[ ${#failed[@]} -eq 0 ] || { printf '\n======== FAILED: %s\n' "${failed[*]}" >&2; exit 1; }
+printf '\n======== passed: %s\n' "$*"

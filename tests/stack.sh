@@ -61,8 +61,7 @@ is_own() {
 mirror() { # of this machine's own sources, or Debian's
   local uri
   # shellcheck disable=SC2016  # $(…) is for apt-get to fill in
-  uri=$(apt-get indextargets --format '$(SITE) $(REPO_URI) $(ORIGIN)' 'Created-By: Packages' |
-    awk '$3 == "Debian" && $2 ~ /debian\/?$/ && !n++ { print $2 }')
+  uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian\/?$/ && !n++')
   echo "${uri:-http://deb.debian.org/debian}"
 }
 
@@ -151,8 +150,9 @@ up() {
 
 down() {
   local pid
-  pid=$(as_root cat "${SOCKET%/*}/pid" 2>/dev/null) || return 0
-  as_root kill "$pid" 2>/dev/null || return 0
+  answers || return 0
+  pid=$(as_root cat "${SOCKET%/*}/pid")
+  as_root kill "$pid"
   while as_root kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Ask {
     pub(crate) network: Option<&'static str>,
     /// The release to roll back to. The projects must be those that the host had then.
     pub(crate) back_to: Option<u64>,
-    /// How long a service has to run before it is well.
+    /// How long a service has to run before it counts as healthy.
     pub(crate) stable_for: Duration,
     /// The commands that go wrong, counted from 0, and how.
     pub(crate) faults: [Option<(usize, Fault)>; 2],

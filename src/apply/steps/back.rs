@@ -36,7 +36,7 @@ pub fn rollback(
         reasons.peek().is_some() && reasons.all(|reason| matches!(reason.cause, Cause::Missing { .. }))
     };
     // New containers go while the files that describe them are still there. Containers that were only missing
-    // belong to the release to go back to: they stay if they are well.
+    // are part of the release that comes back, so they stay if they are healthy.
     let (healed, new): (Vec<&String>, Vec<&String>) = acting
         .iter()
         .filter(|service| !ran.contains(service.as_str()))

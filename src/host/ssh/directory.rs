@@ -55,7 +55,7 @@ const LOCK: &str = "lock";
 /// Age from which a directory counts as left over: longer than any login takes.
 const LEFT_OVER_AFTER: Duration = Duration::from_secs(600);
 
-/// Removes the directories of runs that were killed: nobody holds their lock. No socket in them is asked, for
+/// Removes the directories of killed runs: nobody holds the lock in them. Their sockets are not contacted, because
 /// what listens there may hang. Those of other users cannot be removed, and do not matter.
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {

@@ -1,62 +1,27 @@
 #!/usr/bin/env python3
-"""Compares `ghdeploy sync` with a bare `ssh host true` and with rsync, in one run, as ratios of the medians.
+"""Compares `ghdeploy sync` of files with a bare `ssh host true` and with its peers, in one run, as ratios of medians.
 
-    bench/sync.py --ssh-config FILE --host ALIAS [--binary target/release/ghdeploy] [--runs 5]
-        [--image IMAGE] [--other BINARY] [W24] [WBIG]
+    bench/sync.py --ssh-config FILE --host ALIAS [--binary target/release/ghdeploy] [--other BINARY] [--runs 9]
+        [--first 3] [--ansible] [W24] [W240] [WBIG]
 
-W24:  24 services, 10 files each, 7 MB.   WBIG: W24 and 20,000 files of 2 KB, 48 MB.
-It works in a temporary directory on both sides and needs no Docker: every sync is --no-restart. With --image, an
-image of the host that has `sleep`, the services run, and containers are compared, too. With --other, the no-op of
-another binary is measured in the same run. To see the cost of a round trip, connect to the host through a link with
-a delay (tc netem, network namespaces).
+Nothing to do, a fresh checkout (every mtime is new), one file of one service changed, and the first sync of all.
+Peers: rsync of the whole tree, with --ansible also Ansible's `synchronize`. It works in a temporary directory on both
+sides and needs no Docker: every sync is --no-restart. If the host has Docker Compose, a first sync also validates
+every project with it; `PATH=... sshd` without Docker shows the files alone. bench/services.py has containers.
+
+To see the cost of a round trip, connect to the host through a link with a delay (tc netem, network namespaces).
 """
 
-import argparse
 import os
-import random
-import shutil
-import statistics
-import subprocess
-import tempfile
-import time
 
-COMPOSE = """\
-name: bench-{name}
-services:
-  web:
-    image: {image}
-    command: [sleep, "100000"]
-    network_mode: none
-    stop_signal: SIGKILL
-    volumes: ["./config:/config:ro"]
+from lab import Lab, options, put, workload
+
+ANSIBLE = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.posix.synchronize: {{src: {top}/services/, dest: {to}, delete: true, archive: true}}
 """
-
-
-def put(path, content):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def workload(kind, top, image):
-    """Writes the files of a workload; the same bytes every time."""
-    dice = random.Random(kind)
-    for service in range(24):
-        name = f"svc{service:03}"
-        folder = f"{top}/services/{name}"
-        put(f"{folder}/docker-compose.yml", COMPOSE.format(name=name, image=image).encode())
-        for number in range(8):
-            put(f"{folder}/config/c{number}.conf", dice.randbytes(dice.randint(512, 10240)).hex().encode())
-        put(f"{folder}/assets/bundle.bin", dice.randbytes(200 * 1024))
-        if kind == "WBIG":
-            for number in range(service, 20000, 24):
-                put(f"{folder}/data/{number % 64:02x}/f{number:05}.txt", dice.randbytes(1024).hex().encode())
-
-
-def run(argv):
-    begin = time.monotonic()
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.monotonic() - begin
 
 
 def fresh(top):
@@ -67,63 +32,41 @@ def fresh(top):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ssh-config", required=True)
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--binary", default="target/release/ghdeploy")
-    parser.add_argument("--other")
-    parser.add_argument("--image")
-    parser.add_argument("--runs", type=int, default=5)
+    parser = options(__doc__, runs=9)
+    parser.add_argument("--first", type=int, default=3, help="runs of the first sync")
+    parser.add_argument("--ansible", action="store_true")
     parser.add_argument("workloads", nargs="*", default=["W24", "WBIG"])
     args = parser.parse_args()
-    ssh = ["ssh", "-F", args.ssh_config, args.host]
-    remote = subprocess.run([*ssh, "mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip()
-    local = tempfile.mkdtemp()
-    try:
+    with Lab(args) as lab:
         for kind in args.workloads:
-            top = f"{local}/{kind}"
-            workload(kind, top, args.image or "bench/web:1")
-            subprocess.run(["git", "init", "-q", top], check=True)
-            root = f"{remote}/{kind}"
-            sync = [os.path.abspath(args.binary), "-C", top, "-q", "--ssh-config", args.ssh_config, "--host", args.host, "--root", root, "sync", *([] if args.image else ["--no-restart"])]
-            rsync = ["rsync", "-az", "--delete", "-e", f"ssh -F {args.ssh_config}", f"{top}/services/", f"{args.host}:{root}-rsync/"]
+            top = f"{lab.here}/{kind}"
+            services = workload(kind, top)
             edited = f"{top}/services/svc007/config/c3.conf"
-            times = {}
-
-            def measure(what, argv, prepare=lambda: None):
-                prepare()
-                times.setdefault(what, []).append(run(argv))
-                time.sleep(0.3)  # work that the host does after the answer must not slow down the next run
-
-            def edit():
+            # label, root on the host, command
+            rivals = [(label, label.replace(" ", "-"), binary) for label, binary in lab.binaries()]
+            rivals = [(label, lab.ghdeploy(binary, top, root, "sync", "--no-restart"), root) for label, root, binary in rivals]
+            rivals.append(("rsync", lab.rsync(top, "rsync"), "rsync"))
+            if args.ansible:
+                put(f"{lab.here}/play.yml", ANSIBLE.format(top=top, to=f"{lab.there}/ansible").encode())
+                play = ["ansible-playbook", "-i", f"{args.host},", "--ssh-common-args", f"-F {args.ssh_config}", f"{lab.here}/play.yml"]
+                rivals.append(("ansible synchronize", play, "ansible"))
+            for _ in range(args.first):
+                lab.bare()
+                for label, argv, root in rivals:
+                    lab.on_host(f"rm -rf {lab.there}/{root}; sync")
+                    lab.measure(f"{label}: first", argv)
+            for _ in range(args.runs):
+                lab.bare()
+                for label, argv, _ in rivals:
+                    lab.measure(f"{label}: nothing to do", argv)
+                for label, argv, _ in rivals:
+                    fresh(top)
+                    lab.measure(f"{label}: fresh checkout", argv)
                 with open(edited, "ab") as file:
                     file.write(b"x")
-
-            measure("ghdeploy first", sync)
-            if not args.image:
-                measure("rsync first", rsync)
-            for _ in range(args.runs):
-                measure("ssh true", [*ssh, "true"])
-                measure("ghdeploy no-op", sync)
-                if args.other:
-                    measure("other ghdeploy no-op", [os.path.abspath(args.other), *sync[1:]])
-                if args.image:
-                    continue
-                measure("rsync no-op", rsync)
-                measure("ghdeploy fresh checkout", sync, lambda: fresh(top))
-                measure("rsync fresh checkout", rsync)
-                measure("ghdeploy one file", sync, edit)
-                measure("rsync one file", rsync)
-            bare = statistics.median(times["ssh true"])
-            print(f"{kind}: medians of {args.runs}, as ratios to `ssh host true`")
-            for what, took in times.items():
-                print(f"  {what:26} {statistics.median(took) / bare:6.2f}  ({min(took) / bare:.2f}–{max(took) / bare:.2f})")
-    finally:
-        shutil.rmtree(local)
-        if args.image:
-            containers = "docker ps -aq --filter label=com.docker.compose.project --filter name=^bench-svc"
-            subprocess.run([*ssh, f"docker rm -f $({containers}) >/dev/null"], check=False)
-        subprocess.run([*ssh, "rm", "-rf", remote], check=False)
+                for label, argv, _ in rivals:
+                    lab.measure(f"{label}: one file", argv)
+            lab.report(f"{kind}, {services} services")
 
 
 if __name__ == "__main__":

@@ -60,18 +60,11 @@ impl<'a> Docker<'a> {
     }
 
     /// Makes a call for a project.
-    pub(super) async fn call(
-        &self,
-        call: &Call,
-        project: &ProjectState,
-        folder: ComposeFolder,
-    ) -> Result<Reply> {
-        let ProjectState { dir, project, compose, .. } = project;
+    pub(super) async fn call(&self, call: &Call, of: &ProjectState, folder: ComposeFolder) -> Result<Reply> {
+        let ProjectState { dir, project, compose, .. } = of;
         let command = match call {
             Call::Compose(words) => {
-                let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(compose.argv());
-                let argv = argv.chain(words.iter().cloned()).collect();
-                Command::Compose { dir: dir.to_string(), folder, argv }
+                Command::Compose { dir: dir.to_string(), folder, argv: compose_argv(of, words) }
             }
             Call::Hook { argv, timeout_secs, container } => Command::Hook {
                 dir: dir.to_string(),
@@ -89,6 +82,26 @@ impl<'a> Docker<'a> {
             Call::Remove(service) => Command::Remove { project: project.clone(), service: service.clone() },
         };
         self.driver.call(&command).await
+    }
+
+    /// Makes a call that acts on services of a project. Once it has succeeded, the host looks at the containers at
+    /// once; it returns what was seen, unless Docker did not answer that.
+    pub(super) async fn act(
+        &self,
+        call: &Call,
+        project: &ProjectState,
+    ) -> Result<(Reply, Option<Vec<Container>>)> {
+        let Call::Compose(words) = call else {
+            return Ok((self.call(call, project, ComposeFolder::Live).await?, None));
+        };
+        let argv = compose_argv(project, words);
+        let reply = self.driver.call(&Command::Act { dir: project.dir.to_string(), argv }).await?;
+        let seen = reply.clone().into_containers();
+        if seen.is_empty() {
+            return Ok((reply, None));
+        }
+        self.last_seen.lock().await.clone_from(&seen);
+        Ok((reply, Some(seen)))
     }
 
     /// Runs `docker` with these arguments.
@@ -207,4 +220,10 @@ impl<'a> Docker<'a> {
         }
         log
     }
+}
+
+/// The arguments after `docker compose` for a call on a project.
+fn compose_argv(project: &ProjectState, words: &[String]) -> Vec<String> {
+    let argv = ["--ansi", "never"].map(str::to_owned).into_iter().chain(project.compose.argv());
+    argv.chain(words.iter().cloned()).collect()
 }

@@ -1,5 +1,6 @@
 //! Carries steps out, and waits until services are healthy.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -73,14 +74,17 @@ impl ProjectRun<'_> {
 
     async fn step(&self, step: &Step, direction: Direction) -> Result<(), (Failure, Vec<Unhealthy>)> {
         let plain = |failure: Failure| (failure, Vec::new());
+        // Only right after an operation it shows how the containers are.
+        let seen = self.seen.lock().await.take();
         let services: Vec<&str> = match step.only {
             Only::All => step.services.iter().map(String::as_str).collect(),
             Only::Kept | Only::Touched | Only::Unwell => {
-                let taking_part = self.taking_part(step).await;
+                let taking_part = self.taking_part(step, seen.as_deref()).await;
                 taking_part.map_err(|error| plain(error.into()))?
             }
         };
         if services.is_empty() && !step.services.is_empty() {
+            *self.seen.lock().await = seen;
             return Ok(());
         }
         if direction == Direction::Forward && self.host.task.stop.is_requested() {
@@ -93,11 +97,11 @@ impl ProjectRun<'_> {
                 self.report(step.to_string());
                 self.hook(hook).await.map_err(plain)
             }
-            Operation::AwaitCompletion => self.wait(self.completion(&step.services), direction).await,
+            Operation::AwaitCompletion => self.wait(self.completion(&step.services), direction, seen).await,
             Operation::AwaitHealthy => {
                 let stable_for = self.host.task.settings.stable_for;
                 let before = self.host.docker.before().await.map_err(|error| plain(error.into()))?;
-                self.wait(self.health(&step.services, stable_for).since(before), direction).await
+                self.wait(self.health(&step.services, stable_for).since(before), direction, seen).await
             }
             operation => {
                 let shown = services.iter().map(|service| (*service).to_owned()).collect();
@@ -149,10 +153,13 @@ impl ProjectRun<'_> {
         (failure, unhealthy)
     }
 
-    /// Those services of a step that take part, as the containers are now.
-    async fn taking_part<'s>(&self, step: &'s Step) -> Result<Vec<&'s str>> {
+    /// Those services of a step that take part, as the containers are now; they may have been `seen` just before.
+    async fn taking_part<'s>(&self, step: &'s Step, seen: Option<&[Container]>) -> Result<Vec<&'s str>> {
         let before = self.host.docker.before().await?;
-        let now = self.host.docker.containers().await?;
+        let now = match seen {
+            Some(seen) => Cow::Borrowed(seen),
+            None => Cow::Owned(self.host.docker.containers().await?),
+        };
         let project = &self.work.state.project;
         let is_old = |container: &Container| before.iter().any(|old| old.id == container.id);
         let takes_part = |service: &&str| match step.only {
@@ -174,21 +181,25 @@ impl ProjectRun<'_> {
         // A container that made way may have been removed or replaced since.
         let may_be_gone = matches!(operation, Operation::Park(_) | Operation::Unpark(_));
         let may_fail = matches!(operation, Operation::Tag { is_optional: true, .. });
-        for call in engine.calls(operation, services, self.work, before) {
-            let mut reply = self.make(&call).await;
+        let starts = matches!(operation, Operation::Up(_) | Operation::Restart);
+        let calls = engine.calls(operation, services, self.work, before);
+        for (number, call) in calls.iter().enumerate() {
+            let is_last = number + 1 == calls.len();
+            let mut reply =
+                if starts && is_last { self.act_and_look(call).await } else { self.make(call).await };
             // Only Docker's own state shows by now which container has the name.
             if matches!(operation, Operation::Up(_))
                 && reply.as_ref().is_ok_and(|reply| !reply.is_ok() && engine.is_name_conflict(&reply.output))
                 && self.heal(Direction::Back).await.is_ok_and(|healed| healed)
             {
-                reply = self.make(&call).await;
+                reply = self.make(call).await;
             }
             match reply {
                 Ok(reply) if reply.is_ok() => {}
                 Ok(reply) if may_be_gone && engine.is_missing(&reply.output) => {}
                 Ok(_) if call.is_precaution() => {}
                 _ if may_fail => {}
-                Ok(reply) => return Err(self.failure_of(operation, &call, services, &reply)),
+                Ok(reply) => return Err(self.failure_of(operation, call, services, &reply)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -218,6 +229,13 @@ impl ProjectRun<'_> {
 
     async fn make(&self, call: &Call) -> Result<Reply> {
         self.host.docker.call(call, &self.work.state, ComposeFolder::Live).await
+    }
+
+    /// Makes a call, and notes how the containers look then.
+    async fn act_and_look(&self, call: &Call) -> Result<Reply> {
+        let (reply, seen) = self.host.docker.act(call, &self.work.state).await?;
+        *self.seen.lock().await = seen;
+        Ok(reply)
     }
 
     /// Clears up after an interrupted recreate; whether there was one.
@@ -346,7 +364,8 @@ impl ProjectRun<'_> {
             [(self.completion(&one_shots), &one_shots), (self.health(&running, Duration::ZERO), &running)];
         for (watch, services) in watches {
             if !services.is_empty() {
-                self.watch(watch).await.map_err(|(failure, _)| failure)?;
+                let seen = self.seen.lock().await.take();
+                self.watch(watch, seen).await.map_err(|(failure, _)| failure)?;
             }
         }
         Ok(())
@@ -356,12 +375,13 @@ impl ProjectRun<'_> {
         &self,
         watch: HealthWatch<'_>,
         direction: Direction,
+        seen: Option<Vec<Container>>,
     ) -> Result<(), (Failure, Vec<Unhealthy>)> {
         let had_slot = self.free_slot();
         let end = match direction {
-            Direction::Back => self.watch(watch).await,
+            Direction::Back => self.watch(watch, seen).await,
             Direction::Forward => tokio::select! {
-                end = self.watch(watch) => end,
+                end = self.watch(watch, seen) => end,
                 () = self.host.task.stop.requested(StopRequest::Graceful) => {
                     Err((Failure::interrupted(), Vec::new()))
                 }
@@ -401,8 +421,13 @@ impl ProjectRun<'_> {
         services.iter().filter_map(expected).collect()
     }
 
-    /// Waits until services are healthy, or reports which are not, with their last log lines.
-    async fn watch(&self, mut watch: HealthWatch<'_>) -> Result<(), (Failure, Vec<Unhealthy>)> {
+    /// Waits until services are healthy, or reports which are not, with their last log lines. `seen` are the containers
+    /// right after the operation before, if the host has looked then.
+    async fn watch(
+        &self,
+        mut watch: HealthWatch<'_>,
+        mut seen: Option<Vec<Container>>,
+    ) -> Result<(), (Failure, Vec<Unhealthy>)> {
         self.report("wait until healthy");
         let settings = self.host.task.settings;
         let begin = Instant::now();
@@ -411,8 +436,13 @@ impl ProjectRun<'_> {
             // Other projects wait, too. What one of them has just seen is as good.
             let now = Instant::now();
             let earliest = now.checked_sub(POLL / 2).map_or(begin, |recent| recent.max(begin));
-            let seen = self.host.docker.containers_since(earliest).await;
-            let (at, containers) = seen.map_err(|error| (error.into(), Vec::new()))?;
+            let (at, containers) = match seen.take() {
+                Some(seen) => (begin, seen),
+                None => {
+                    let seen = self.host.docker.containers_since(earliest).await;
+                    seen.map_err(|error| (error.into(), Vec::new()))?
+                }
+            };
             let elapsed = at.duration_since(begin);
             match watch.see(&containers, elapsed) {
                 HealthVerdict::Healthy => return Ok(()),

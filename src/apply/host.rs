@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::checks::read_by_compose;
 use super::failure::{Failure, ProjectFailureKind};
+use super::records::Records;
 use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
 use super::stop::StopRequest;
@@ -16,12 +18,15 @@ use super::{Foreseen, Task};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, HostState, Result};
 use crate::base::path::RootPath;
-use crate::host::{Command, Upload, upload};
+use crate::host::{Command, Reply, Upload, upload};
 use crate::outcome::event::Event;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
 use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
 use crate::state::deployed::unit;
 use crate::state::versions::{PACKAGES, too_old};
+
+/// Longest wait for a host to take the note about a run back, after the upload has failed or was stopped.
+const WITHDRAWAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Outcomes of projects, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
@@ -53,17 +58,24 @@ impl<'a> HostRun<'a> {
         }
         self.planned(&busy);
         let stop = &self.task.stop;
-        let uploaded = tokio::select! {
-            uploaded = self.upload(&busy) => uploaded,
-            () = stop.requested(StopRequest::Graceful) => {
+        let staged = tokio::select! {
+            (staged, ()) = futures_util::future::join(self.stage(&busy), self.look_ahead(&busy)) => Some(staged),
+            () = stop.requested(StopRequest::Graceful) => None,
+        };
+        if !matches!(staged, Some(Ok(()))) {
+            // The host may have noted the run all the same. If it answers no more, the next run finds that nothing
+            // is halfway.
+            let _ = tokio::time::timeout(WITHDRAWAL_LIMIT, self.records.withdraw_note()).await;
+        }
+        match staged {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return self.outcome(results, false, Some((error, HostState::Unchanged))),
+            None => {
                 for work in &busy {
                     self.enter(&mut results, work, Failure::stopped());
                 }
                 return self.outcome(results, false, None);
             }
-        };
-        if let Err(error) = uploaded {
-            return self.outcome(results, false, Some((error, HostState::Unchanged)));
         }
         // Every project is checked before anything of any is changed.
         let checks = join_all(busy.iter().map(|work| async {
@@ -85,11 +97,7 @@ impl<'a> HostRun<'a> {
                 () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],
             }
         };
-        // Meanwhile the host notes the run.
-        let (noted, checks) = tokio::join!(self.records.note(&busy), checks);
-        if let Err(error) = noted {
-            return self.outcome(results, false, Some((error, HostState::Unchanged)));
-        }
+        let checks = checks.await;
         let mut able = Vec::new();
         for (work, check) in busy.into_iter().zip(checks) {
             match check {
@@ -154,10 +162,19 @@ impl<'a> HostRun<'a> {
             // Before the records of releases that are not kept any more have gone.
             self.note_images().await;
         }
-        let closing = self.records.close(&results, has_shared).await.and(last);
-        if closing.is_ok() && !stop.is_requested() {
-            self.report_images(&mut results).await;
-            if prunes {
+        let seen = self.docker.last_seen().await;
+        let closing = self.records.close(&results, has_shared, &seen);
+        let (closing, running) = match stop.is_requested() {
+            true => (closing.await, Vec::new()),
+            // Which images run is asked along with the records.
+            false => futures_util::future::join(closing, self.running_images(&results, &seen)).await,
+        };
+        let closing = closing.and(last);
+        if closing.is_ok() {
+            for (project, image) in running {
+                results.entry(project).and_modify(|outcome| outcome.running.push(image));
+            }
+            if prunes && !stop.is_requested() {
                 self.prune_images().await;
             }
         }
@@ -228,6 +245,7 @@ impl<'a> HostRun<'a> {
     async fn bring_up(&self, runs: &[&ProjectRun<'_>]) -> Vec<(String, ProjectOutcome)> {
         let gates: BTreeMap<&str, watch::Sender<Option<ProjectResult>>> =
             runs.iter().map(|run| (run.work.name(), watch::Sender::new(None))).collect();
+        self.under_way.store(runs.len(), Ordering::Relaxed);
         let one = async |run: &&ProjectRun<'_>| {
             let name = run.work.name();
             for before in &run.work.plan.after {
@@ -243,6 +261,7 @@ impl<'a> HostRun<'a> {
                 None => run.deploy().await,
             };
             run.free_slot();
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
             self.finished(run.work, outcome.result, &outcome.problems);
             if let Some(gate) = gates.get(name) {
                 gate.send_replace(Some(outcome.result));
@@ -264,7 +283,9 @@ impl<'a> HostRun<'a> {
             return Ok(Foreseen::default());
         }
         self.planned(&busy);
-        if let Err(error) = self.upload(&busy).await {
+        let (uploaded, ()) =
+            futures_util::future::join(self.upload(&busy, &[]), self.look_ahead(&busy)).await;
+        if let Err(error) = uploaded {
             if error.is_transient || error.exit != Exit::Unreachable {
                 return Err(error);
             }
@@ -314,7 +335,34 @@ impl<'a> HostRun<'a> {
         }
     }
 
-    async fn upload(&self, busy: &[&ProjectWork]) -> Result<()> {
+    /// Stages everything, and has the host note the run.
+    async fn stage(&self, busy: &[&ProjectWork]) -> Result<()> {
+        let note = self.records.note(busy)?;
+        match self.upload(busy, std::slice::from_ref(&note)).await?.first() {
+            Some(reply) => Records::noted(reply),
+            None => Records::noted(&self.task.driver.call(&note).await?),
+        }
+    }
+
+    /// Asks the host, while it gets the files, what the checks and the steps of projects will need.
+    async fn look_ahead(&self, busy: &[&ProjectWork]) {
+        let acting = || busy.iter().filter(|work| ProjectRun::new(self, work).acts());
+        let version = async {
+            if acting().any(|work| work.wanted.is_some()) {
+                let _ = self.docker.version(&self.task.engine.probe()).await;
+            }
+        };
+        let containers = async {
+            if acting().next().is_some() {
+                let _ = self.docker.before().await;
+            }
+        };
+        futures_util::future::join(version, containers).await;
+    }
+
+    /// Uploads everything into the stage. Steps of the driver follow, whose replies are returned; or none of them if
+    /// the files come from the host itself.
+    async fn upload(&self, busy: &[&ProjectWork], then: &[Command]) -> Result<Vec<Reply>> {
         let only_looks = self.task.only_looks;
         let reads: BTreeSet<RootPath> = match only_looks {
             false => BTreeSet::new(),
@@ -324,7 +372,7 @@ impl<'a> HostRun<'a> {
         let mut units: Vec<Unit> = busy.iter().map(|work| self.unit(work, is_staged)).collect();
         units.extend(self.shared.units(is_staged));
         if self.task.settings.back_to.is_some() {
-            return self.stage_on_host(units).await;
+            return self.stage_on_host(units).await.map(|()| Vec::new());
         }
         let content = Arc::clone(&self.task.content);
         let files = units.iter().map(|unit| unit.files.len()).sum();
@@ -333,7 +381,7 @@ impl<'a> HostRun<'a> {
             true => stage::pack_to_look(&units, &*content, out),
         };
         let Task { driver, root, .. } = self.task;
-        upload(driver, root, Upload { pack, files }).await
+        upload(driver, root, Upload { pack, files }, then).await
     }
 
     /// Stages files that the host has kept.
@@ -344,7 +392,7 @@ impl<'a> HostRun<'a> {
         let names: Vec<String> = units.iter().map(|unit| unit.name.clone()).collect();
         let pack = move |out: &mut dyn std::io::Write| stage::pack(&units, &|_| None, out);
         let Task { driver, root, .. } = self.task;
-        upload(driver, root, Upload { pack, files: 0 }).await?;
+        upload(driver, root, Upload { pack, files: 0 }, &[]).await?;
         for name in names {
             let reply = driver.call(&Command::StageKept(name)).await?;
             if !reply.is_ok() {

@@ -10,17 +10,19 @@ use crate::plan::ProjectWork;
 use crate::state::container::Container;
 
 impl HostRun<'_> {
-    /// Enters which images the services of each deployed project run. They are only reported, so not to know
-    /// them is no failure.
-    pub(super) async fn report_images(&self, results: &mut BTreeMap<String, ProjectOutcome>) {
+    /// Which images the services of each deployed project run, with the name of the project. `containers` are those
+    /// of the last look, when the services were healthy. They are only reported, so not to know them is no failure.
+    pub(super) async fn running_images(
+        &self,
+        results: &BTreeMap<String, ProjectOutcome>,
+        containers: &[Container],
+    ) -> Vec<(String, RunningImage)> {
         if self.task.settings.no_restart {
-            return;
+            return Vec::new();
         }
         let is_done = |work: &&ProjectWork| {
             results.get(work.name()).is_some_and(|outcome| outcome.result == ProjectResult::Done)
         };
-        // The last look at the containers was when the services were healthy.
-        let containers = self.docker.last_seen().await;
         let mut running = Vec::new();
         for work in self.task.work.projects.iter().filter(is_done).filter(|work| work.wanted.is_some()) {
             for service in acting(&work.plan) {
@@ -38,12 +40,12 @@ impl HostRun<'_> {
             }
         }
         if running.is_empty() {
-            return;
+            return Vec::new();
         }
         let ids: BTreeSet<String> = running.iter().map(|(.., id, _, _)| id.clone()).collect();
         let facts = self.docker.images(&ids).await;
-        for (project, service, id, name, image) in running {
-            let Some(facts) = facts.iter().find(|facts| facts.id == id) else { continue };
+        let with_facts = |(project, service, id, name, image): (&str, String, String, String, String)| {
+            let facts = facts.iter().find(|facts| facts.id == id)?;
             let name = parts(&name).0;
             let of = |digest: &&String| digest.split_once('@').is_some_and(|(known, _)| known == name);
             let digests = facts.digests.iter().flatten();
@@ -51,10 +53,9 @@ impl HostRun<'_> {
             let digest =
                 digest.and_then(|digest| digest.split_once('@')).map(|(_, digest)| digest.to_owned());
             let revision = facts.labels.as_ref().and_then(|labels| labels.get(REVISION)).cloned();
-            if let Some(outcome) = results.get_mut(project) {
-                let revision = revision.filter(|text| !text.is_empty());
-                outcome.running.push(RunningImage { service, image, digest, revision });
-            }
-        }
+            let revision = revision.filter(|text| !text.is_empty());
+            Some((project.to_owned(), RunningImage { service, image, digest, revision }))
+        };
+        running.into_iter().filter_map(with_facts).collect()
     }
 }

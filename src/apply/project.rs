@@ -1,13 +1,15 @@
 //! One project under way: put in place, acted on, recorded, or rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, ProjectFailureKind};
+use super::records::Records;
 use super::run::{ProjectRun, failed, outcome_of};
 use super::steps::{self, Blame, Step};
-use super::swap::{restore, swap};
-use crate::base::error::{Error, Exit};
+use super::swap::{restore, swap, swap_and};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
 use crate::host::facts::found;
@@ -27,22 +29,24 @@ impl ProjectRun<'_> {
         if plan.change == ProjectChange::Removed {
             return self.take_down().await;
         }
-        if !self.work.goes_first
-            && let Err((failure, result)) = self.swap().await
-        {
-            return failed(plan, result, failure);
-        }
+        let acting = if self.work.goes_first { Ok(None) } else { self.swap_to_act().await };
+        let acting = match acting {
+            Ok(acting) => acting,
+            Err((failure, result)) => return failed(plan, result, failure),
+        };
         if self.acts() {
             if stop.is_requested() {
-                return self.restore_before_acting().await;
+                return self.restore_before_acting(acting.is_some()).await;
             }
-            if let Err(failure) = self.act().await {
+            if let Err(failure) = self.act(acting).await {
                 return self.failed_to_act(failure).await;
             }
         }
         let is_owed = self.host.task.settings.no_restart;
         let seen = self.host.docker.last_seen().await;
-        if let Err(error) = self.host.records.write_done(self.work, is_owed, self.acts(), &seen).await {
+        let (has_acted, is_last) = (self.acts(), self.host.under_way.load(Ordering::Relaxed) == 1);
+        let written = self.host.records.write_done(self.work, is_owed, has_acted, is_last, &seen).await;
+        if let Err(error) = written {
             return failed(plan, ProjectResult::Unknown, error.into());
         }
         let result = if is_owed { ActionResult::Owed } else { ActionResult::Done };
@@ -57,23 +61,67 @@ impl ProjectRun<'_> {
 
     /// Puts the project's files in place, if any of them or the records about them change.
     pub(super) async fn swap(&self) -> Result<(), (Failure, ProjectResult)> {
-        // Before the files that show it are replaced.
-        if self.work.is_invalidated {
-            let written = self.host.records.write(self.work.name(), self.work.recorded.clone()).await;
-            written.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
-        }
-        if !self.work.needs_record && self.work.plan.files.is_empty() {
-            return Ok(());
-        }
-        self.report("swap files");
-        swap(self.host.task.driver, &unit(self.work.name())).await
+        self.invalidate().await?;
+        self.swap_and(None).await.map(drop)
     }
 
-    /// Carries the actions out and waits until the services are healthy.
-    async fn act(&self) -> Result<(), StepFailure> {
+    /// Records what is no longer valid, before the files that show it are replaced.
+    async fn invalidate(&self) -> Result<(), (Failure, ProjectResult)> {
+        if !self.work.is_invalidated {
+            return Ok(());
+        }
+        let written = self.host.records.write(self.work.name(), self.work.recorded.clone()).await;
+        written.map_err(|error| (error.into(), ProjectResult::NothingChanged))
+    }
+
+    /// Does the same, and if services act then, records that at once. Returns whether the record was written, if it was
+    /// tried.
+    async fn swap_to_act(&self) -> Result<Option<Result<()>>, (Failure, ProjectResult)> {
+        let records = &self.host.records;
+        if !self.acts() || !self.swaps() {
+            return self.swap().await.map(|()| None);
+        }
+        self.invalidate().await?;
+        let acting = records.acting(self.work).await;
+        let acting = acting.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
+        match self.swap_and(Some(acting)).await {
+            Ok(reply) => Ok(reply.map(|reply| Records::written(&reply))),
+            Err((failure, ProjectResult::NothingChanged)) => {
+                // Other projects may have recorded it with theirs.
+                let written = records.write_back(self.work.name(), self.work.recorded.clone()).await;
+                Err(match written {
+                    Ok(()) => (failure, ProjectResult::NothingChanged),
+                    Err(error) => (failure.and(error.into()), ProjectResult::Unknown),
+                })
+            }
+            Err(end) => Err(end),
+        }
+    }
+
+    /// Whether any of the project's files or the records about them change.
+    fn swaps(&self) -> bool {
+        self.work.needs_record || !self.work.plan.files.is_empty()
+    }
+
+    /// Puts the project's files in place, and has the driver carry `then` out if that has succeeded.
+    async fn swap_and(&self, then: Option<Command>) -> Result<Option<Reply>, (Failure, ProjectResult)> {
+        if !self.swaps() {
+            return Ok(None);
+        }
+        self.report("swap files");
+        swap_and(self.host.task.driver, &unit(self.work.name()), then).await
+    }
+
+    /// Carries the actions out and waits until the services are healthy. `acting`: whether it was recorded that they
+    /// act, if that was tried.
+    async fn act(&self, acting: Option<Result<()>>) -> Result<(), StepFailure> {
         let at_first =
             |error: Error| StepFailure { failure: error.into(), blames: Blame::Action(0), begun: Vec::new() };
-        self.host.records.write_acting(self.work).await.map_err(at_first)?;
+        let acting = match acting {
+            Some(acting) => acting,
+            None => self.host.records.write_acting(self.work).await,
+        };
+        acting.map_err(at_first)?;
         for holder in self.made_way() {
             self.host.records.write_parked(holder).await.map_err(at_first)?;
         }
@@ -218,10 +266,18 @@ impl ProjectRun<'_> {
         }
     }
 
-    /// Restores the files of a project that was stopped before its services acted. Shared files stay: they
-    /// belong to others, too, and what reads them is owed.
-    async fn restore_before_acting(&self) -> ProjectOutcome {
-        match restore(self.host.task.driver, &unit(self.work.name())).await {
+    /// Restores the files of a project that was stopped before its services acted, and its record. Shared files stay:
+    /// they belong to others, too, and what reads them is owed.
+    async fn restore_before_acting(&self, is_recorded: bool) -> ProjectOutcome {
+        let restored = restore(self.host.task.driver, &unit(self.work.name())).await;
+        let restored = match restored {
+            Ok(()) if is_recorded => {
+                let written = self.host.records.write_back(self.work.name(), self.work.recorded.clone());
+                written.await.map_err(Failure::from)
+            }
+            restored => restored,
+        };
+        match restored {
             Ok(()) => failed(&self.work.plan, ProjectResult::NothingChanged, Failure::stopped()),
             Err(why) => failed(&self.work.plan, ProjectResult::Unknown, Failure::rollback(&why.words())),
         }

@@ -9,7 +9,7 @@ use super::Task;
 use super::way_back::last_well;
 use crate::base::error::{Error, Exit, Result};
 use crate::host::releases::releases;
-use crate::host::{Command, Driver};
+use crate::host::{Command, Driver, ReleaseImages, Reply};
 use crate::outcome::history::{Release, ReleasedProject, RunNote};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
 use crate::plan::{Action, ActionKind, MakesWay, ProjectWork, while_acting};
@@ -98,11 +98,19 @@ impl<'a> Records<'a> {
 
     /// Records that services are about to act. Until the result is recorded, what they run with is unknown.
     pub(super) async fn write_acting(&self, work: &ProjectWork) -> Result<()> {
+        let acting = self.acting(work).await?;
+        self.send(&acting).await
+    }
+
+    /// The command for that, which must be sent before any other record.
+    pub(super) async fn acting(&self, work: &ProjectWork) -> Result<Command> {
         // No release has it yet.
         let unknown = || ProjectState { services: BTreeMap::new(), release: 0, ..work.state.clone() };
         let recorded = work.recorded.clone().unwrap_or_else(unknown);
         let acting = while_acting(&recorded, &work.state, &work.plan.actions);
-        self.write(work.name(), Some(acting)).await
+        let mut state = self.state.lock().await;
+        replace(&mut state, work.name(), Some(acting));
+        Ok(Command::State(to_json(&*state)?))
     }
 
     /// Records that a container of another project has made way: unless that project is deployed, or the container is
@@ -121,13 +129,14 @@ impl<'a> Records<'a> {
 
     /// Records what the containers of a project run with now. With `is_owed` its actions were left out, and
     /// their services keep the old record, so that the next sync owes them. `seen` are the containers at the last
-    /// look. Unless services have acted,
-    /// nothing is lost if the run ends here, and the record is only written with the release.
+    /// look. Unless services have acted, nothing is lost if the run ends here, and the record is only written with the
+    /// release; `is_last`: that comes next.
     pub(super) async fn write_done(
         &self,
         work: &ProjectWork,
         is_owed: bool,
         has_acted: bool,
+        is_last: bool,
         seen: &[Container],
     ) -> Result<()> {
         let mut project = work.state.clone();
@@ -156,7 +165,7 @@ impl<'a> Records<'a> {
             state.projects.insert(work.name().to_owned(), project);
             to_json(&*state)?
         };
-        if has_acted { self.write_state(json).await } else { Ok(()) }
+        if has_acted && !is_last { self.write_state(json).await } else { Ok(()) }
     }
 
     /// Compose's names of the projects of this root, also of those that this run takes down.
@@ -193,7 +202,15 @@ impl<'a> Records<'a> {
     }
 
     async fn write_state(&self, json: String) -> Result<()> {
-        let reply = self.driver.call(&Command::State(json)).await?;
+        self.send(&Command::State(json)).await
+    }
+
+    async fn send(&self, record: &Command) -> Result<()> {
+        Self::written(&self.driver.call(record).await?)
+    }
+
+    /// What the reply to a record means.
+    pub(super) fn written(reply: &Reply) -> Result<()> {
         if reply.is_ok() {
             return Ok(());
         }
@@ -201,9 +218,9 @@ impl<'a> Records<'a> {
         Err(Error::unforeseen(format!("the state could not be written on the host: {words}")))
     }
 
-    /// Notes that this run is about to change these projects. Until the note is removed, the next run takes it
-    /// for one that was cut off.
-    pub(super) async fn note(&self, busy: &[&ProjectWork]) -> Result<()> {
+    /// The command that notes that this run is about to change these projects. Until the note is removed, the next
+    /// run takes it for one that was cut off.
+    pub(super) fn note(&self, busy: &[&ProjectWork]) -> Result<Command> {
         let deployed = self.task.deployed;
         let has_container = |work: &ProjectWork| match &deployed.containers {
             Containers::Known(all) => all.iter().any(|container| container.project == work.state.project),
@@ -220,7 +237,11 @@ impl<'a> Records<'a> {
             line: Release { cut_off: true, ..self.line(busy.iter().map(planned).collect()) },
             absent: busy.iter().filter(is_absent).map(|work| work.name().to_owned()).collect(),
         };
-        let reply = self.driver.call(&Command::Note(to_json(&note)?)).await?;
+        Ok(Command::Note(to_json(&note)?))
+    }
+
+    /// What the reply to the note means.
+    pub(super) fn noted(reply: &Reply) -> Result<()> {
         if reply.is_ok() {
             return Ok(());
         }
@@ -276,14 +297,19 @@ impl<'a> Records<'a> {
     }
 
     /// Writes the release, or, if none was made but a project is halfway, that the run was cut off, and clears the
-    /// stage.
+    /// stage. `seen` are the containers at the last look, or nothing.
     pub(super) async fn close(
         &self,
         results: &BTreeMap<String, ProjectOutcome>,
         has_shared: bool,
+        seen: &[Container],
     ) -> Result<()> {
         let settings = self.task.settings;
         let is_release = has_shared || results.values().any(|outcome| outcome.result == ProjectResult::Done);
+        let images = match seen {
+            [] => ReleaseImages::ListedLater,
+            seen => ReleaseImages::Known(seen.iter().filter_map(image_line).collect()),
+        };
         let mut commands = Vec::new();
         if is_release || results.values().any(is_halfway) {
             self.unsettle(results).await?;
@@ -307,7 +333,7 @@ impl<'a> Records<'a> {
                 state.cut_off = Some(self.release());
             }
             commands.push(Command::State(to_json(&*state)?));
-            commands.extend(is_release.then_some(Command::Release(self.release())));
+            commands.extend(is_release.then_some(Command::Release { number: self.release(), images }));
             let project = |outcome: &ProjectOutcome| {
                 let ProjectOutcome { change, result, .. } = *outcome;
                 (outcome.name.clone(), ReleasedProject { change, result })
@@ -340,6 +366,12 @@ impl<'a> Records<'a> {
         }
         Ok(())
     }
+}
+
+/// The line about a container in the list of a release's images.
+fn image_line(container: &Container) -> Option<String> {
+    let Container { image, project, service, image_name, .. } = container;
+    (!container.is_oneoff()).then(|| format!("{image} {project} {service} {image_name}"))
 }
 
 /// Replaces or removes the record of a project.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
@@ -19,6 +19,7 @@ use crate::base::path::RootPath;
 use crate::outcome::event::Event;
 use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult, RemovedImage};
 use crate::plan::{ActionKind, ProjectPlan, ProjectWork};
+use crate::state::container::Container;
 
 /// Largest file in which names for messages are looked up, in bytes.
 const MAX_SOURCE: u64 = 1 << 20;
@@ -39,6 +40,8 @@ pub(super) struct HostRun<'a> {
     pub(super) is_staged: AtomicBool,
     /// What a run that only looks cannot know.
     pub(super) notes: Mutex<Vec<Diagnostic>>,
+    /// How many projects are still to be brought up, those among them that are under way.
+    pub(super) under_way: AtomicUsize,
     /// How many projects may be worked on at a time. One that waits until its services are healthy does not count.
     pub(super) slots: Semaphore,
 }
@@ -55,6 +58,7 @@ impl<'a> HostRun<'a> {
             made_networks: std::sync::Mutex::default(),
             is_staged: AtomicBool::new(true),
             notes: Mutex::default(),
+            under_way: AtomicUsize::new(0),
             slots: Semaphore::new(PARALLEL_PROJECTS),
         }
     }
@@ -71,13 +75,21 @@ pub(super) struct ProjectRun<'a> {
     pub(super) work: &'a ProjectWork,
     /// Results of its hooks so far, in their order.
     pub(super) hooks: Mutex<Vec<ActionResult>>,
+    /// The containers right after its last operation, if they were seen then.
+    pub(super) seen: Mutex<Option<Vec<Container>>>,
     /// Its place among the projects that are worked on, while it has one.
     slot: std::sync::Mutex<Option<SemaphorePermit<'a>>>,
 }
 
 impl<'a> ProjectRun<'a> {
     pub(super) fn new(host: &'a HostRun<'a>, work: &'a ProjectWork) -> Self {
-        Self { host, work, hooks: Mutex::default(), slot: std::sync::Mutex::default() }
+        Self {
+            host,
+            work,
+            hooks: Mutex::default(),
+            seen: Mutex::default(),
+            slot: std::sync::Mutex::default(),
+        }
     }
 
     /// Waits for a place among the projects that are worked on.

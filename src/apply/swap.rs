@@ -2,19 +2,32 @@
 
 use super::failure::Failure;
 use crate::base::diagnostic::Diagnostic;
-use crate::host::{Command, Driver};
+use crate::host::{Command, Driver, Reply};
 use crate::outcome::ProjectResult;
 
 /// Puts the files of a unit in place; half a swap is undone. The error comes with what is known of the files
 /// then.
 pub(super) async fn swap(driver: &Driver, unit: &str) -> Result<(), (Failure, ProjectResult)> {
-    let failure = match driver.call(&Command::Swap(unit.to_owned())).await {
-        Ok(reply) if reply.is_ok() => return Ok(()),
-        Ok(reply) => Failure::new(Diagnostic::error(
+    swap_and(driver, unit, None).await.map(drop)
+}
+
+/// Does the same. If it has succeeded, a step of the driver follows at once, whose reply is returned.
+pub(super) async fn swap_and(
+    driver: &Driver,
+    unit: &str,
+    then: Option<Command>,
+) -> Result<Option<Reply>, (Failure, ProjectResult)> {
+    let commands: Vec<Command> = [Command::Swap(unit.to_owned())].into_iter().chain(then).collect();
+    let mut replies = match driver.call_in_turn(&commands).await {
+        Ok(replies) => replies.into_iter(),
+        Err(error) => return Err((error.into(), ProjectResult::Unknown)),
+    };
+    let failure = match replies.next() {
+        Some(reply) if !reply.is_ok() => Failure::new(Diagnostic::error(
             format!("the files could not be put in place: {}", reply.output.join("; ")),
             None,
         )),
-        Err(error) => return Err((error.into(), ProjectResult::Unknown)),
+        _ => return Ok(replies.next()),
     };
     match restore(driver, unit).await {
         Ok(()) => Err((failure, ProjectResult::NothingChanged)),

@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::manifest::Manifest;
 use crate::base::path::RootPath;
 use crate::host::releases::{ReleaseImage, releases, snapshot};
-use crate::host::{Command, Driver};
+use crate::host::{Command, Driver, ReleaseImages};
 use crate::outcome::ProjectResult;
 use crate::outcome::history::{Release, RunNote};
 use crate::plan::{HostWork, ProjectChange, ServiceImage, WayBack, WellVersion};
@@ -45,7 +45,8 @@ pub async fn enter_cut_off(driver: &Driver, deployed: &mut Deployed) -> Result<O
         line.cut_off = false;
         line.projects.retain(|name, _| is_done(deployed, name, number));
         line.projects.values_mut().for_each(|project| project.result = ProjectResult::Done);
-        commands.extend((!past.kept.contains(&number)).then_some(Command::Release(number)));
+        let release = Command::Release { number, images: ReleaseImages::Listed };
+        commands.extend((!past.kept.contains(&number)).then_some(release));
     } else {
         let halfway = judge(driver, deployed, &mut line, &past.kept, &absent).await?;
         deployed.state.cut_off = Some(number);

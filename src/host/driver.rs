@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -156,8 +156,22 @@ impl Driver {
         self.reply(id, events, sending, on_event).await
     }
 
-    /// Does the same for a command that data follows in pieces. If the caller is dropped, the data ends after
-    /// the piece under way, and the host sees a stream that is cut off.
+    /// Sends steps of the driver together, of which each is carried out only if those before it have succeeded.
+    /// Returns the replies up to the first that failed; the last of them may be that of a job.
+    ///
+    /// # Errors
+    ///
+    /// See [`Driver::call_with`].
+    pub async fn call_in_turn(&self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let Chain { expected, bytes } = self.chain(commands, false);
+        tracing::trace!(id = ?expected.ids(), bytes = bytes.len(), "call in turn");
+        let sending = self.send(bytes);
+        self.replies(expected, sending).await
+    }
+
+    /// Sends a command that data follows in pieces, and then steps as [`Driver::call_in_turn`] does. If the caller
+    /// is dropped, the data ends after the piece under way: the host sees a stream that is cut off, and carries no
+    /// further step out.
     ///
     /// # Errors
     ///
@@ -166,24 +180,69 @@ impl Driver {
         &self,
         command: &Command,
         pieces: mpsc::Receiver<Vec<u8>>,
-    ) -> Result<Reply, Error> {
-        let (id, events) = self.expect(command);
-        let _expected = Expected { listener: &self.listener, id };
+        then: &[Command],
+    ) -> Result<Vec<Reply>, Error> {
+        let Chain { mut expected, bytes: first } = self.chain(std::slice::from_ref(command), false);
+        let Chain { expected: others, bytes: last } = self.chain(then, true);
+        expected.0.extend(others.0);
         let (caller, dropped) = oneshot::channel();
-        let (stdin, listener, bytes) =
-            (Arc::clone(&self.stdin), Arc::clone(&self.listener), command.bytes(id));
+        let (stdin, listener) = (Arc::clone(&self.stdin), Arc::clone(&self.listener));
         let sending = tokio::spawn(async move {
-            send_pieces(stdin.lock_owned().await, bytes, pieces, dropped, &listener).await
+            let mut stdin = stdin.lock_owned().await;
+            send_pieces(&mut stdin, first, pieces, dropped, &listener).await?;
+            stdin.write_all(&last).await?;
+            stdin.flush().await
         });
         let stop = sending.abort_handle();
         let sending = async { sending.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into())) };
-        let reply = self.reply(id, events, sending, |_| {}).await;
-        if reply.is_err() {
+        let replies = self.replies(expected, sending).await;
+        if replies.is_err() {
             // A host that takes nothing any more must not hold back whoever makes the pieces.
             stop.abort();
         }
         drop::<oneshot::Sender<()>>(caller);
-        reply
+        replies
+    }
+
+    /// Numbers commands that are sent together. Each depends on the one before it, also the first if it comes
+    /// `after` another one.
+    fn chain(&self, commands: &[Command], after: bool) -> Chain<'_> {
+        let mut chain = Chain { expected: ExpectedReplies(VecDeque::new()), bytes: Vec::new() };
+        for command in commands {
+            let (id, events) = self.expect(command);
+            let is_first = chain.bytes.is_empty() && !after;
+            chain.bytes.extend(if is_first { command.bytes(id) } else { command.bytes_after(id) });
+            chain.expected.0.push_back((Expected { listener: &self.listener, id }, events));
+        }
+        chain
+    }
+
+    /// Waits for the replies to a chain, up to the first that failed.
+    async fn replies(
+        &self,
+        mut expected: ExpectedReplies<'_>,
+        sending: impl Future<Output = std::io::Result<()>> + Send,
+    ) -> Result<Vec<Reply>, Error> {
+        let mut sending = std::pin::pin!(sending);
+        let mut is_sent = false;
+        let mut replies = Vec::new();
+        while let Some((expected, events)) = expected.0.pop_front() {
+            let sending = async {
+                if is_sent {
+                    return Ok(());
+                }
+                let sent = sending.as_mut().await;
+                is_sent = true;
+                sent
+            };
+            let reply = self.reply(expected.id, events, sending, |_| {}).await?;
+            let is_ok = reply.is_ok();
+            replies.push(reply);
+            if !is_ok {
+                break;
+            }
+        }
+        Ok(replies)
     }
 
     /// Numbers a command; its events come from the receiver.
@@ -314,7 +373,7 @@ impl Drop for Driver {
 /// Sends a command and the pieces that follow it. Nothing else is sent meanwhile, so empty pieces are the
 /// heartbeats.
 async fn send_pieces(
-    mut stdin: OwnedMutexGuard<Stdin>,
+    stdin: &mut Stdin,
     command: Vec<u8>,
     mut pieces: mpsc::Receiver<Vec<u8>>,
     mut dropped: oneshot::Receiver<()>,
@@ -354,6 +413,21 @@ impl Tail {
         while self.bytes > MAX_OUTPUT && self.lines.len() > 1 {
             self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
         }
+    }
+}
+
+/// Commands that are sent together.
+struct Chain<'a> {
+    expected: ExpectedReplies<'a>,
+    bytes: Vec<u8>,
+}
+
+/// The commands of a chain whose replies are still to come, in order.
+struct ExpectedReplies<'a>(VecDeque<(Expected<'a>, mpsc::UnboundedReceiver<DriverEvent>)>);
+
+impl ExpectedReplies<'_> {
+    fn ids(&self) -> Vec<u64> {
+        self.0.iter().map(|(expected, _)| expected.id).collect()
     }
 }
 

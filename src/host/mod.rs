@@ -21,7 +21,9 @@ pub use driver::{Driver, Reply};
 pub use listener::{Notices, chatter_in_words};
 pub use local::Local;
 pub(crate) use protocol::path_line;
-pub use protocol::{Command, ComposeFolder, DriverEvent, FailureKind, HookContainer, TIMED_OUT};
+pub use protocol::{
+    Command, ComposeFolder, DriverEvent, FailureKind, HookContainer, ReleaseImages, TIMED_OUT,
+};
 pub use script::{BOOTSTRAP, DRIVER, driver_text};
 pub use ssh::{Ssh, SshOptions, knows_alias};
 pub use transport::{Remote, Starting, Transport};

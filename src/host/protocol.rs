@@ -89,6 +89,14 @@ pub enum Command {
     History(String),
     /// Notes the run that is under way, one line of JSON, or, if that is empty, that it has ended.
     Note(String),
+    /// Runs `docker compose` in a project's live folder and then, if it has succeeded, reports the containers as
+    /// [`Command::Containers`] does; or none of them if Docker does not answer.
+    Act {
+        /// The folder below the root.
+        dir: String,
+        /// The arguments after `docker compose`.
+        argv: Vec<String>,
+    },
     /// Runs `docker compose` in a project's folder.
     Compose {
         /// The folder below the root.
@@ -155,7 +163,12 @@ pub enum Command {
     /// Stages the files of a unit out of the host's objects.
     StageKept(String),
     /// Keeps what is recorded now under this number, so that a rollback can return to it.
-    Release(u64),
+    Release {
+        /// The number.
+        number: u64,
+        /// The images of the containers.
+        images: ReleaseImages,
+    },
     /// Reports every release that was made, and which of them are kept.
     Releases,
     /// Reports the images that ran when the kept releases were made.
@@ -177,6 +190,17 @@ pub enum Command {
         /// Releases that stay, however old they are.
         stay: Vec<u64>,
     },
+}
+
+/// Images that the containers have when a release is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseImages {
+    /// Known by the client: for each container `ID PROJECT SERVICE NAME`.
+    Known(Vec<String>),
+    /// Listed by the driver.
+    Listed,
+    /// Listed by the driver at [`Command::Finish`], after its answer.
+    ListedLater,
 }
 
 /// The files that `docker compose` works on.
@@ -241,9 +265,11 @@ impl Command {
         let (silence, total) = match self {
             Self::OpenToRead { .. } => (MARGIN, MARGIN),
             Self::OpenToWrite { wait_secs, .. } => (MARGIN, Duration::from_secs(*wait_secs) + MARGIN),
-            Self::Compose { .. } | Self::Externals { .. } | Self::Pull { .. } | Self::Remove { .. } => {
-                (JOB_SILENCE, JOB_TOTAL)
-            }
+            Self::Act { .. }
+            | Self::Compose { .. }
+            | Self::Externals { .. }
+            | Self::Pull { .. }
+            | Self::Remove { .. } => (JOB_SILENCE, JOB_TOTAL),
             Self::Hook { timeout_secs, .. } => (JOB_SILENCE, Duration::from_secs(*timeout_secs) + MARGIN),
             // Without the lock it is no job: the driver waits for it.
             Self::Docker(_) => (DOCKER_TOTAL, JOB_TOTAL),
@@ -288,9 +314,13 @@ impl Command {
             Self::Candidate(unit) => format!("the check of {unit}"),
             Self::Swap(unit) => format!("the files of {unit}"),
             Self::Restore(unit) | Self::RestoreWell(unit) => format!("the rollback of the files of {unit}"),
-            Self::State(_) | Self::History(_) | Self::Note(_) | Self::Release(_) => "the records".to_owned(),
+            Self::State(_) | Self::History(_) | Self::Note(_) | Self::Release { .. } => {
+                "the records".to_owned()
+            }
             Self::Releases | Self::Images | Self::Snapshot(_) => "the releases".to_owned(),
-            Self::Compose { dir, argv, .. } => format!("`docker compose {}` in {dir}", verb(argv)),
+            Self::Act { dir, argv } | Self::Compose { dir, argv, .. } => {
+                format!("`docker compose {}` in {dir}", verb(argv))
+            }
             Self::Hook { dir, .. } => format!("a hook of {dir}"),
             Self::Docker(argv) => format!("`docker {}`", verb(argv)),
             Self::Pull { .. } => "`docker pull`".to_owned(),
@@ -307,7 +337,17 @@ impl Command {
     /// ends with its size in bytes.
     #[must_use]
     pub fn bytes(&self, id: u64) -> Vec<u8> {
-        let mut text = format!("{id} ");
+        self.text(format!("{id} "))
+    }
+
+    /// The same for a command that is carried out only if the one before it has succeeded. Before it comes a step of
+    /// the driver, not a job.
+    #[must_use]
+    pub fn bytes_after(&self, id: u64) -> Vec<u8> {
+        self.text(format!("{id} +"))
+    }
+
+    fn text(&self, mut text: String) -> Vec<u8> {
         let mut data = None;
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
@@ -356,6 +396,9 @@ impl Command {
                 text.push_str("history");
                 data = Some(format!("{json}\n"));
             }
+            Self::Act { dir, argv } => {
+                push(&mut text, ["act", dir].into_iter().chain(argv.iter().map(String::as_str)));
+            }
             Self::Compose { dir, folder, argv } => {
                 let (folder, unit) = folder.words();
                 let words = ["compose", dir, folder, unit].into_iter();
@@ -391,7 +434,14 @@ impl Command {
             Self::Heartbeat => text.push_str("heartbeat"),
             Self::List(dir) => push(&mut text, ["list", if dir.is_root() { "." } else { dir.as_str() }]),
             Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),
-            Self::Release(number) => push(&mut text, ["release", &number.to_string()]),
+            Self::Release { number, images } => {
+                push(&mut text, ["release", &number.to_string()]);
+                data = Some(match images {
+                    ReleaseImages::Known(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+                    ReleaseImages::Listed => String::new(),
+                    ReleaseImages::ListedLater => "later\n".to_owned(),
+                });
+            }
             Self::Releases => text.push_str("releases"),
             Self::Images => text.push_str("images"),
             Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string()]),

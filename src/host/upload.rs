@@ -9,8 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::mpsc;
 
-use super::Driver;
 use super::protocol::Command;
+use super::{Driver, Reply};
 use crate::base::error::{Error, Exit};
 
 /// Writer that sends to a channel in pieces.
@@ -62,13 +62,19 @@ impl<F> std::fmt::Debug for Upload<F> {
 }
 
 /// Brings an upload into the stage below `root` and onto the disk. An old stage is removed. The driver must
-/// hold the lock.
+/// hold the lock. Once that is done, steps of the driver follow at once, each if those before it have succeeded:
+/// their replies are returned, up to the first that failed.
 ///
 /// # Errors
 ///
-/// When a local file cannot be read, the host's disk is full, or the connection is lost. No live file has
-/// changed.
-pub async fn upload<F>(driver: &Driver, root: &str, upload: Upload<F>) -> Result<(), Error>
+/// When a local file cannot be read, the host's disk is full, or the connection is lost. Whether a step was carried
+/// out is then unknown.
+pub async fn upload<F>(
+    driver: &Driver,
+    root: &str,
+    upload: Upload<F>,
+    then: &[Command],
+) -> Result<Vec<Reply>, Error>
 where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 {
@@ -81,15 +87,16 @@ where
         gzip.finish()?.flush()
     });
     let files = if files < MANY_FILES { "few" } else { "many" };
-    let reply = driver.call_with_pieces(&Command::Stage { files }, pieces).await;
+    let replies = driver.call_with_pieces(&Command::Stage { files }, pieces, then).await;
     // The pieces have ended, and with them the packing.
     let packed = packing.await.map_err(|error| not_packed(&error))?;
     match packed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(not_read(&error)),
         _ => {}
     }
-    let reply = reply?;
-    if reply.is_ok() { Ok(()) } else { Err(interrupted(root, &reply.output, reply.rc)) }
+    let mut replies = replies?;
+    let staged = replies.remove(0);
+    if staged.is_ok() { Ok(replies) } else { Err(interrupted(root, &staged.output, staged.rc)) }
 }
 
 /// Error about a host that has no room for an upload.

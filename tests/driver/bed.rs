@@ -373,9 +373,9 @@ impl Bed {
         }
         let files = packed.files.len();
         let pack = move |out: &mut dyn Write| pack(&[packed], &|path| sources.get(path).cloned(), out);
-        let sent = upload(driver, self.root.to_str().unwrap(), Upload { pack, files }).await;
+        let sent = upload(driver, self.root.to_str().unwrap(), Upload { pack, files }, &[]).await;
         drop(from);
-        sent
+        sent.map(drop)
     }
 
     /// Uploads the lists of a unit without its files.
@@ -383,7 +383,7 @@ impl Bed {
         let packed = Unit { files: Vec::new(), ..packed(unit, wanted, staged) };
         let pack = move |out: &mut dyn Write| pack(&[packed], &|_| None, out);
         let root = self.root.to_str().unwrap();
-        upload(driver, root, Upload { pack, files: 0 }).await.unwrap();
+        upload(driver, root, Upload { pack, files: 0 }, &[]).await.unwrap();
     }
 
     /// Brings the host to `wanted` in one run.

@@ -12,6 +12,7 @@ mod disk_full;
 mod drift;
 mod externals;
 mod host_only;
+mod in_turn;
 mod jobs;
 mod killed;
 mod links;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use ghdeploy::base::manifest::Digest;
 use ghdeploy::base::path::RootPath;
 use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot, used_images};
-use ghdeploy::host::{Command, Driver};
+use ghdeploy::host::{Command, Driver, ReleaseImages};
 
 use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
 
@@ -20,7 +20,7 @@ async fn release(bed: &Bed, number: u64, wanted: &Tree, keep: u32) {
     expect_ok(&driver.call(&Command::State(state)).await.unwrap());
     let line = format!(r#"{{"release":{number}}}"#);
     expect_ok(&driver.call(&Command::History(line)).await.unwrap());
-    expect_ok(&driver.call(&Command::Release(number)).await.unwrap());
+    expect_ok(&driver.call(&Command::Release { number, images: ReleaseImages::Listed }).await.unwrap());
     expect_ok(&driver.call(&Command::Finish { keep, stay: Vec::new() }).await.unwrap());
     driver.end().await;
     bed.settle().await;

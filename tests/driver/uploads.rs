@@ -88,7 +88,7 @@ under_every_shell! {
             Ok(())
         };
         tokio::select! {
-            _ = upload(&driver, bed.root.to_str().unwrap(), Upload { pack: endless, files: 1 }) => panic!("it never ends"),
+            _ = upload(&driver, bed.root.to_str().unwrap(), Upload { pack: endless, files: 1 }, &[]) => panic!("it never ends"),
             _ = has_begun => {}
         }
         expect_ok(&driver.call(&Command::Heartbeat).await.unwrap());
@@ -106,7 +106,7 @@ under_every_shell! {
             out.write_all(noise(3_000_000, 1).as_bytes())?;
             Err(std::io::Error::other("it is gone"))
         };
-        let error = upload(&driver, bed.root.to_str().unwrap(), Upload { pack, files: 1 }).await.unwrap_err();
+        let error = upload(&driver, bed.root.to_str().unwrap(), Upload { pack, files: 1 }, &[]).await.unwrap_err();
         assert_eq!(error.to_string(), "failed to read a file for the upload: it is gone");
         assert!(!bed.state("stage").exists());
         bed.finish(driver).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ghdeploy::host::Command;
+use ghdeploy::host::{Command, ReleaseImages};
 
 use crate::bed::{Bed, Tree, expect_ok, file, link, program, tree, under_every_shell};
 
@@ -45,7 +45,7 @@ async fn cut_off(bed: &Bed) {
     bed.stage(&driver, "blog", &well(), &[]).await;
     expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
     expect_ok(&driver.call(&Command::State(STATE.to_owned())).await.unwrap());
-    expect_ok(&driver.call(&Command::Release(1)).await.unwrap());
+    expect_ok(&driver.call(&Command::Release { number: 1, images: ReleaseImages::Listed }).await.unwrap());
     bed.finish(driver).await;
     let driver = bed.opened().await;
     bed.stage(&driver, "blog", &halfway(), &[]).await;
@@ -100,7 +100,7 @@ under_every_shell! {
         cut_off(&bed).await;
         for number in 2..6 {
             let driver = bed.opened().await;
-            expect_ok(&driver.call(&Command::Release(number)).await.unwrap());
+            expect_ok(&driver.call(&Command::Release { number, images: ReleaseImages::Listed }).await.unwrap());
             expect_ok(&driver.call(&Command::Finish { keep: 2, stay: vec![1] }).await.unwrap());
             driver.end().await;
             bed.settle().await;

@@ -37,7 +37,8 @@ fn project(command: &str) -> &str {
     match word {
         "candidate" | "swap" | "restore" | "fetch" | "list" => command.split(' ').nth(1).unwrap_or_default(),
         "remove" => command.split(' ').nth(1).unwrap_or_default(),
-        "containers" | "probe" | "docker" | "upload" | "state" | "history" | "release" | "finish" => "",
+        "containers" | "probe" | "docker" | "upload" | "state" | "note" | "history" | "release"
+        | "finish" => "",
         dir => dir,
     }
 }

@@ -298,6 +298,13 @@ impl Host {
                     .retain(|container| (&*container.project, &*container.service) != (*project, *service));
                 ok()
             }
+            ["act", dir, "--ansi", "never", argv @ ..] => {
+                let (mut events, rc) = self.compose(dir, true, argv, half);
+                if rc == 0 {
+                    events.extend(self.tell_containers().0);
+                }
+                (events, rc)
+            }
             ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
                 self.compose(dir, *place == "live", argv, half)
             }

@@ -38,18 +38,16 @@ fn succeeded(repo: &Projects, run: &Run) {
 #[test]
 fn a_first_sync() {
     insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     swap blog
     state
     blog: up -d --quiet-pull web worker
-    containers
-    state
     state
     release
     history
@@ -115,15 +113,13 @@ fn a_mounted_file() {
     let host = repo.deployed();
     repo.write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     swap blog
     state
     blog: restart --no-deps web
-    containers
-    state
     state
     release
     history
@@ -156,18 +152,16 @@ fn a_definition() {
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
     swap blog
     state
     blog: up -d --quiet-pull web
-    containers
-    state
     state
     release
     history
@@ -183,20 +177,17 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
     swap blog
     state
     blog: up -d --quiet-pull worker
-    containers
     blog: restart --no-deps web
-    containers
-    state
     state
     release
     history
@@ -215,16 +206,14 @@ fn an_image_that_is_built() {
     let host = repo.deployed();
     repo.write("app/image/Dockerfile", "FROM b\n");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     swap app
     state
     app: build web
     app: up -d --quiet-pull web
-    containers
-    state
     state
     release
     history
@@ -241,18 +230,16 @@ fn inline_content() {
     let host = repo.deployed();
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
     swap blog
     state
     blog: up -d --force-recreate web
-    containers
-    state
     state
     release
     history
@@ -268,16 +255,15 @@ fn a_removed_service() {
     let host = repo.deployed();
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     swap blog
     state
     remove blog worker
-    state
     state
     release
     history
@@ -293,16 +279,15 @@ fn a_signal_and_a_command() {
     let host = repo.deployed();
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     swap blog
     state
     blog: kill -s HUP a
     blog: exec -T b reload now
     containers
-    state
     state
     release
     history
@@ -341,9 +326,9 @@ fn a_project_that_is_pruned() {
     assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
     insta::assert_snapshot!(run.commands.join("\n"), @"
+    containers
     upload
     note
-    containers
     state
     shop: down
     swap shop
@@ -374,26 +359,22 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     let host = repo.deployed();
     repo.write("shared/tz", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     swap +shared
     swap c
     state
     c: restart --no-deps web
-    containers
     state
     swap a
     state
     a: restart --no-deps web
-    containers
     state
     swap b
     state
     b: restart --no-deps web
-    containers
-    state
     state
     release
     history
@@ -408,15 +389,13 @@ fn force_recreates_once() {
     let repo = repo();
     let host = repo.deployed();
     insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     state
     blog: up -d --force-recreate web worker
-    containers
-    state
     state
     release
     history
@@ -433,14 +412,12 @@ fn an_owed_restart_needs_no_upload() {
     repo.write("blog/conf/a", "2");
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
     insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     state
     blog: restart --no-deps web
-    containers
-    state
     state
     release
     history
@@ -484,10 +461,10 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
         ("blog/other", "1"),
     ]);
     insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
@@ -496,12 +473,9 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     blog: build web
     containers
     blog: up -d --no-recreate db
-    containers
     blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web worker
-    containers
     blog: hook exec -T web warm up
-    state
     state
     release
     history
@@ -513,10 +487,10 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     repo.write("blog/image/Dockerfile", "FROM b")
         .write("blog/compose.yml", &HOOKED.replace("image: d", "image: d2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     candidate blog
     blog (candidate): config -q
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2
@@ -526,9 +500,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     containers
     blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web
-    containers
     blog: hook exec -T web warm up
-    state
     state
     release
     history

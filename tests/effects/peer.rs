@@ -115,6 +115,7 @@ impl Peer {
             "the driver comes first"
         );
         output.write_all(format!("\n{mark}\n").as_bytes()).await.unwrap();
+        let mut is_ok = true;
         loop {
             text.clear();
             if input.read_line(&mut text).await.unwrap() == 0 {
@@ -122,20 +123,41 @@ impl Peer {
             }
             let command = text.trim_end_matches('\n').to_owned();
             let (id, rest) = command.split_once(' ').unwrap();
+            let (rest, is_reached) = match rest.strip_prefix('+') {
+                Some(rest) => (rest, is_ok),
+                None => (rest, true),
+            };
             let mut words: Vec<&str> = rest.split(' ').collect();
             if words[0] == "heartbeat" {
                 continue;
             }
             let mut list = Vec::new();
-            let has_data =
-                ["facts", "host_only", "probe", "state", "history", "note", "make_folders", "pull"];
+            let has_data = [
+                "facts",
+                "host_only",
+                "probe",
+                "state",
+                "history",
+                "note",
+                "make_folders",
+                "pull",
+                "release",
+            ];
             if has_data.contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
                 list = lines.lines().map(str::to_owned).collect();
                 assert_eq!(list.pop().as_deref(), Some("end"));
             }
+            if !is_reached {
+                output
+                    .write_all(format!("{{\"id\":{id},\"event\":\"done\",\"rc\":1}}\n").as_bytes())
+                    .await
+                    .ok()?;
+                continue;
+            }
             if words[0] == "stage" {
                 let rc = self.receive(pieces(&mut input)).await?;
+                is_ok = rc == 0;
                 let done = json!({"event": "done", "rc": rc, "id": id.parse::<u64>().unwrap()});
                 output.write_all(format!("{done}\n").as_bytes()).await.ok()?;
                 continue;
@@ -154,6 +176,7 @@ impl Peer {
             if fault == Some(Fault::CutAfter) {
                 return None;
             }
+            is_ok = rc == 0;
             events.push(json!({"event": "done", "rc": rc}));
             for mut event in events {
                 event["id"] = Value::from(id.parse::<u64>().unwrap());
@@ -205,6 +228,7 @@ async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> Vec<u8> {
 /// A command without the parts that differ from run to run.
 fn shown(words: &[&str]) -> String {
     match words {
+        ["act", dir, "--ansi", "never", argv @ ..] => format!("{dir}: {}", argv.join(" ")),
         ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }

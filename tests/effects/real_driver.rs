@@ -75,6 +75,7 @@ fn swap_and_restore(prepare: impl Fn(&Path), meanwhile: impl Fn(&Path)) -> (temp
                     pack(&[unit], &|path| Some(Source::File(from.join(path.as_str()))), out)
                 },
             },
+            &[],
         )
         .await
         .unwrap();

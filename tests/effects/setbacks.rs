@@ -24,23 +24,20 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     assert_eq!((run.exit, run.result("blog")), (Exit::RolledBack, ProjectResult::RolledBack));
     assert_eq!(run.actions("blog"), [("restart web".to_owned(), ActionResult::Failed)]);
     insta::assert_snapshot!(run.commands.join("\n"), @"
+    docker compose version --short
+    containers
     upload
     note
-    containers
-    docker compose version --short
     swap blog
     state
     blog: restart --no-deps web
-    containers
     containers
     restore blog
     docker tag sha256:0 blog-idle
     docker tag sha256:0 blog-web
     containers
     blog: up -d --no-build --pull never web
-    containers
     blog: restart --no-deps web
-    containers
     state
     note
     finish
@@ -220,7 +217,8 @@ fn an_upload_that_arrives_changed_is_not_used() {
     let host = repo.deployed();
     for (path, content) in [("blog/x", "2"), ("blog/compose.yml", "services:\n  web: {image: a2}\n")] {
         repo.write(path, content);
-        let run = repo.sync(&host, Ask { faults: [Some((0, Fault::Garbled)), None], ..Ask::default() });
+        let upload = repo.sync(&host, Ask::default()).at("upload");
+        let run = repo.sync(&host, Ask { faults: [Some((upload, Fault::Garbled)), None], ..Ask::default() });
         assert_eq!((run.result("blog"), run.exit), (ProjectResult::NothingChanged, Exit::RolledBack));
         assert_eq!((&run.host.files, &run.host.containers), (&host.files, &host.containers));
         let said = &run.project("blog").problems[0].message;

@@ -153,6 +153,15 @@ report_inspected() { # LIST
   out=$(within 15 inspect "$format" $ids 2>/dev/null </dev/null)
   [ -z "$out" ] || print "$out" | report inspected
 }
+# tell_containers: reports the containers of all projects. The engine may fail on one that somebody removes at
+# the same time.
+tell_containers() {
+  out=$(containers 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); } || {
+    output "$out"
+    return 1
+  }
+  [ -z "$out" ] || emit "$out"
+}
 # containers: prints an event for each container of any project, without its environment, or else what went
 # wrong. A container that vanishes between the two commands is left out.
 containers() {

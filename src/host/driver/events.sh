@@ -14,7 +14,7 @@ emit() { alone print "$1" || print "$1"; }
 # event NAME [FIELDS]: prints one event; FIELDS is the inside of a JSON object.
 event() { emit "{\"id\":$id,\"event\":\"$1\"${2:+,$2}}"; }
 # answer STATUS: the command is done.
-answer() { event "done" "\"rc\":$1"; }
+answer() { status=$1; event "done" "\"rc\":$1"; }
 # fail KIND [TEXT]: reports a foreseen failure of the host, and fails.
 fail() { event failure "\"kind\":\"$1\""; output "${2-}"; return 1; }
 # report EVENT < lines: prints an event with a text for each line, whatever bytes are in it. The last line
@@ -40,5 +40,6 @@ run() {
   [ "$1" != hook ] || [ ! -e "$data/timeout.$$.$id" ] || { rm -f "$data/timeout.$$.$id"; rc=-1; }
   [ -z "$keeps_output" ] || [ $rc = 0 ] || alone keep_output "$@"
   output "$out"
+  [ -z "$looks" ] || [ $rc != 0 ] || tell_containers || :
   answer $rc
 }

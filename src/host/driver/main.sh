@@ -34,6 +34,13 @@ room() {
   print "$(df -Pk -- "$at" | awk 'NR == 2 { print $4 }') $at"
 }
 
+# skip ARGUMENT…: answers a command that comes after one that has failed, and drops the data that follows it.
+skip() {
+  case $command in state | history | note | release) for size; do :; done; take "$size" ;; esac
+  value=
+  answer 1
+}
+
 while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
   busy=1; heartbeat busy
   IFS=' '
@@ -45,6 +52,9 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
   words=$#
   while [ $words -gt 0 ]; do decode "$1"; shift; set -- "$@" "$value"; words=$((words - 1)); done
   case $command in
+    +*) command=${command#+}; [ "$status" = 0 ] || { skip "$@"; continue; } ;;
+  esac
+  case $command in
     open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
     stage) receive "$1"; answer $? ;;
     facts) facts "$1" "$2"; answer $? ;;
@@ -54,12 +64,12 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
     state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
-    candidate | swap | restore | stage_kept | release | list | room | examine)
-      run "$command" "$@" ;;
-    # The engine may fail on a container that somebody removes at the same time.
-    containers)
-      out=$(containers 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); }; rc=$?
-      if [ $rc != 0 ]; then output "$out"; elif [ -n "$out" ]; then emit "$out"; fi; answer $rc ;;
+    candidate | swap | restore | stage_kept | list | room | examine) run "$command" "$@" ;;
+    release) take "$2" || continue
+      [ "$value" != later ] || released=$1
+      run release "$1" ;;
+    containers) tell_containers; answer $? ;;
+    act) dir=$root/$1; shift; looks=1; job compose "$dir" "$@"; looks= ;;
     compose | externals)
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3
       if [ -n "$locked$scratch" ]; then job "$command" "$dir" "$@"; else run "$command" "$dir" "$@"; fi ;;
@@ -73,7 +83,9 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       snapshot "$1"; answer 0 ;;
     content) take "$2" || continue
       print "$value" | content "$1"; answer 0 ;;
-    finish) wait; jobs=; answer 0; rm -rf "$data/stage"; collect "$@"; seal ;;
+    finish) wait; jobs=; answer 0
+      [ -z "$released" ] || { list_images >"$data/releases/$released/images"; released=; }
+      rm -rf "$data/stage"; collect "$@"; seal ;;
     *) fail command "$command"; answer 2 ;;
   esac
 done

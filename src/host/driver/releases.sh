@@ -21,7 +21,8 @@ write_history() {
 # print_line TEXT: like print. A shell that fails to print does not say why; cat does.
 print_line() { print "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
 
-# release NUMBER: keeps what is recorded now under this number, so that a rollback can return to it.
+# release NUMBER: keeps what is recorded now under this number, so that a rollback can return to it. `value`
+# is what list_images prints, if the client knows it; "later": it is listed at the end of the run.
 release() (
   new=$data/releases/new
   # The state is copied: that of the last release takes the place of a damaged one.
@@ -32,11 +33,11 @@ release() (
     [ ! -e "$file" ] || link "$data/manifest"/* "$new/manifest" || exit 1
     break
   done
-  # The id of the image that each service runs or ran to its end: its name may mean another image later.
-  ids=$(docker ps -aq --filter "label=$label.oneoff=False" 2>/dev/null)
-  format="{{.Image}} {{index .Config.Labels \"$label.project\"}} {{index .Config.Labels \"$label.service\"}}"
-  # shellcheck disable=SC2086 # a list of ids
-  [ -z "$ids" ] || inspect "$format {{.Config.Image}}" $ids >"$new/images" 2>/dev/null || :
+  case $value in
+    later) ;;
+    '') list_images >"$new/images" ;;
+    *) print "$value" >"$new/images" ;;
+  esac
   # The uploaded content is kept as well, because a file may be edited in place before it is replaced. Whether
   # it has the digest that it is named by is checked when it is used.
   for file in "$stage/+objects"/*; do
@@ -46,6 +47,14 @@ release() (
   mv -- "$new" "$data/releases/$1" &&
     { [ ! -e "$data/kept" ] || mv -f -- "$data/kept" "$data/releases/$1/kept"; }
 )
+# list_images: prints the image that each service runs or ran to its end: "ID PROJECT SERVICE NAME". The name
+# may mean another image later.
+list_images() {
+  ids=$(docker ps -aq --filter "label=$label.oneoff=False")
+  format="{{.Image}} {{index .Config.Labels \"$label.project\"}} {{index .Config.Labels \"$label.service\"}}"
+  # shellcheck disable=SC2086 # a list of ids
+  [ -z "$ids" ] || inspect "$format {{.Config.Image}}" $ids || :
+} 2>/dev/null </dev/null
 # link FILE… FOLDER: the same files in another folder. None of them is ever written to.
 link() { ln -- "$@" 2>/dev/null || cp -p -- "$@"; }
 

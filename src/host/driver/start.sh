@@ -3,7 +3,8 @@
 # and the variables that the parts share. The parts are joined in the order that src/host/script.rs lists.
 #
 # The driver reads one command per line from stdin, "ID COMMAND ARGUMENT…", and answers with JSON events, one
-# per line. The last one of a command is {"id":ID,"event":"done","rc":RC}. Arguments that hold blanks,
+# per line. The last one of a command is {"id":ID,"event":"done","rc":RC}. "ID +COMMAND ARGUMENT…" is carried
+# out only if the command before it has succeeded, and fails otherwise. Arguments that hold blanks,
 # backslashes or control characters are written with the escapes of printf %b. Long data follows the line, and
 # the last argument is its size in bytes, because a shell reads its stdin byte by byte. At EOF the driver
 # waits for the jobs that it has started and exits. Every child inherits fd 9, the lock, so the lock is free
@@ -28,6 +29,8 @@
 #   ended     start (on TERM)  not empty once a stop was requested: no further command is read
 #   upload    receive          the process of the upload that is under way
 #   id        main             the number of the command
+#   status    answer           the status of the last command that was no job
+#   released  main             the release whose images are still to be listed
 #   root      open_root        the root, absolute; the working directory of every step below
 #   data      open_root        ROOT/.ghdeploy
 #   stage     open_root        ROOT/.ghdeploy/stage/PID, the stage of this run
@@ -37,6 +40,7 @@
 #   missing   open_root        the tools that the host lacks, each after a blank
 #   jobs      job              not empty once a job was started
 #   keeps_output  job          not empty in a job
+#   looks     main             not empty if a job reports the containers once it has succeeded
 #   digests   hash_manifests   lines "SHA256  UNIT": the digests of all recorded manifests
 #   named     report_records   what host_only reports, for report_named
 #   pending   report_records   not empty if a swap was interrupted
@@ -95,7 +99,7 @@ trap '' HUP PIPE
 trap 'ended=1; stop_upload; [ -n "$busy" ] || { leave; exit; }' TERM
 label=com.docker.compose
 busy='' ended='' upload='' locked='' scratch='' prints='' jobs='' keeps_output='' missing='' unsealed=''
-digests='' root='' data='' stage=''
+digests='' root='' data='' stage='' looks='' released='' status=0
 units='' movable='' absent='' inside='' way=''
 # The client ignores what login files have printed before this, also if their last line has no end.
 printf '\n%s\n' "$mark"

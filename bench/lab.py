@@ -61,8 +61,8 @@ class Lab:
     def measure(self, what, argv):
         """Runs a command, and notes how long it took and the peak memory of its largest process."""
         begin = time.monotonic()
-        child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        said = child.stderr.read()
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         took = time.monotonic() - begin
         if status:

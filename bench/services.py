@@ -3,14 +3,12 @@
 of medians.
 
     bench/services.py --ssh-config FILE --host ALIAS --image IMAGE [--binary target/release/ghdeploy]
-        [--other BINARY] [--runs 9] [--services 24] [--health N] [--loop] [--commands]
+        [--other BINARY] [--runs 9] [--services 24] [--health N] [--loop]
 
 IMAGE is an image of the host that has `sleep` and `true`. Nothing to do, one config file changed (a restart), one
 compose file changed (an up), each verified without waiting for stability (`health.stable_for: 0`). Peers: rsync of
 the whole tree and one `docker compose` over ssh; the same without rsync; with --loop also `up -d` over ssh in a loop
-over all services. With --health, a deploy of N projects that become healthy after a while. With --commands, also how many `docker` processes one
-deploy starts on the host, which needs strace there.
-"""
+over all services. With --health, a deploy of N projects that become healthy after a while."""
 
 import os
 import re
@@ -37,7 +35,7 @@ def main():
             if args.health:
                 healthy(lab, str(args.health))
         finally:
-            lab.on_host("docker ps -aq --filter label=com.docker.compose.project --filter name=^bench-svc | xargs -r docker rm -f")
+            lab.on_host("docker ps -aq --filter label=com.docker.compose.project --filter name=^bench- | xargs -r docker rm -f")
 
 
 def one_of(lab, number):
@@ -48,10 +46,10 @@ def one_of(lab, number):
     put(f"{top}/ghdeploy.yml", CONFIG)
     folder = f"{top}/services/svc007"
     config, compose = f"{folder}/config/c0.conf", f"{folder}/docker-compose.yml"
-    # Both own the same files on the host, one after the other.
-    first = True
-    version = 1
-    rounds = 0
+    # The peers have a folder, containers and names of their own.
+    peer = f"{lab.here}/peer"
+    workload("1", peer, args.image, COMPOSE.replace("bench-", "bench-peer-"))
+    first, version = True, 1
 
     def edit():
         with open(config, "ab") as file:
@@ -65,10 +63,13 @@ def one_of(lab, number):
         put(compose, text.encode())
 
     def over_ssh(what):
-        return ["sh", "-c", f'"$@" && ssh -F {args.ssh_config} {args.host} "cd {lab.there}/all/svc007 && docker compose {what}"', "sh", *lab.rsync(top, "all")]
+        compose = f"ssh -F {args.ssh_config} {args.host} 'cd {lab.there}/peer/svc000 && docker compose {what}'"
+        return ["sh", "-c", f'"$@" && {compose}', "sh", *lab.rsync(peer, "peer")]
 
     def alone(what):
-        return [*lab.ssh, f"cd {lab.there}/all/svc007 && docker compose {what}"]
+        return [*lab.ssh, f"cd {lab.there}/peer/svc000 && docker compose {what}"]
+
+    lab.measure("rsync, ssh, compose up: first, of one", over_ssh("up -d"))
 
     for _ in range(args.runs):
         lab.bare()
@@ -84,13 +85,12 @@ def one_of(lab, number):
             lab.measure(f"{label}: up of one", sync)
         lab.measure("ssh, compose restart", alone("restart"))
         lab.measure("ssh, compose up --force-recreate", alone("up -d --force-recreate"))
-        edit_rsync = f"{top}/services/svc007/config/c1.conf"
-        rounds += 1
         lab.measure("rsync, ssh, compose restart", over_ssh("restart"))
         lab.measure("rsync, ssh, compose up --force-recreate", over_ssh("up -d --force-recreate"))
     if args.loop:
         every = [*lab.ssh]
-        script = f"for d in {lab.there}/all/svc*; do {' '.join(every)} \"cd $d && docker compose up -d\"; done"
+        folders = " ".join(f"{lab.there}/all/svc{number:03}" for number in range(int(args.services)))
+        script = f"for d in {folders}; do {' '.join(every)} \"cd $d && docker compose up -d\"; done"
         lab.measure("ssh, compose up, for each service", ["sh", "-c", script])
     lab.report(f"{number} services")
 
@@ -102,7 +102,7 @@ def healthy(lab, number):
     put(f"{top}/ghdeploy.yml", CONFIG)
     lab.bare()
     for label, binary in lab.binaries():
-        lab.on_host("docker ps -aq --filter label=com.docker.compose.project --filter name=^bench-svc | xargs -r docker rm -f")
+        lab.on_host("docker ps -aq --filter label=com.docker.compose.project --filter name=^bench- | xargs -r docker rm -f")
         lab.measure(f"{label}: first, until all are healthy", lab.ghdeploy(binary, top, label.replace(" ", "-"), "sync"))
     lab.report(f"{number} projects whose health takes 5 s")
 

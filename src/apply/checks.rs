@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::{join, join3};
+
+use super::docker::Docker;
 use super::engine::Call;
 use super::failure::Failure;
 use super::run::ProjectRun;
@@ -44,42 +47,55 @@ impl ProjectRun<'_> {
         if self.acts() {
             docker.before().await?;
             self.check_engine().await?;
-            self.check_sources(wanted).await?;
-            self.check_others(wanted).await?;
-            self.check_resources(wanted).await?;
+        } else if !is_redefined || !self.has_engine().await {
+            return Ok(());
         }
-        if !is_redefined {
+        // Compose refuses `services` without a value, and there is nothing to check.
+        let is_validated =
+            is_redefined && !wanted.model.services.is_empty() && self.host.is_staged.load(Ordering::Relaxed);
+        let folder = match is_validated {
+            true => ComposeFolder::Candidate { unit: unit(self.work.name()) },
+            // The host has what Compose reads already, but maybe not the images.
+            false => ComposeFolder::Live,
+        };
+        let surroundings = async {
             if !self.acts() {
                 return Ok(());
             }
-            self.check_host_names(wanted, &ComposeFolder::Live).await?;
-            // The host has what Compose reads already, but maybe not the images.
-            return self.pull(wanted, &ComposeFolder::Live).await;
-        }
-        // Compose refuses `services` without a value, and there is nothing to check.
-        if wanted.model.services.is_empty() || !self.acts() && !self.has_engine().await {
+            let (sources, others, resources) =
+                join3(self.check_sources(wanted), self.check_others(wanted), self.check_resources(wanted))
+                    .await;
+            sources.and(others).and(resources)
+        };
+        let validity = async { if is_validated { self.validate(wanted, &folder).await } else { Ok(()) } };
+        let (surroundings, validity) = join(surroundings, validity).await;
+        surroundings.and(validity)?;
+        if !self.acts() {
             return Ok(());
         }
-        if !self.host.is_staged.load(Ordering::Relaxed) {
-            return self.pull(wanted, &ComposeFolder::Live).await;
-        }
-        self.report("check with Compose");
-        let own_unit = unit(self.work.name());
-        let reply = self.host.task.driver.call(&Command::Candidate(own_unit.clone())).await?;
-        if !reply.is_ok() {
-            return Err(Failure::new(explain_driver("staging", &reply.output)));
-        }
-        let folder = ComposeFolder::Candidate { unit: own_unit };
-        let reply = self.call(&self.host.task.engine.validate(), folder.clone()).await?;
-        let vocabulary = self.vocabulary();
-        let unset = unset_variables(&reply.output, &vocabulary);
-        if unset != Unset::default() {
-            return Err(self.are_unset(wanted, &unset));
-        }
-        if self.acts() {
+        if is_validated || !is_redefined {
             self.check_host_names(wanted, &folder).await?;
         }
         self.pull(wanted, &folder).await
+    }
+
+    /// Checks that Compose accepts the project as it will be, and finds every variable set.
+    async fn validate(&self, wanted: &WantedProject, folder: &ComposeFolder) -> Result<(), Failure> {
+        self.report("check with Compose");
+        let validate = self.host.task.engine.validate();
+        let candidate = Command::Candidate(unit(self.work.name()));
+        let steps = [candidate, Docker::command(&validate, &self.work.state, folder.clone())];
+        let replies = self.host.task.driver.call_in_turn(&steps).await?;
+        let output = match replies.as_slice() {
+            [_, validated] if validated.is_ok() => &validated.output,
+            [_, refused] => return Err(Failure::new(self.explain(&validate, &refused.output))),
+            staging => {
+                let output: &[String] = staging.first().map_or(&[], |reply| &reply.output);
+                return Err(Failure::new(explain_driver("staging", output)));
+            }
+        };
+        let unset = unset_variables(output, &self.vocabulary());
+        if unset == Unset::default() { Ok(()) } else { Err(self.are_unset(wanted, &unset)) }
     }
 
     /// Variables that only an empty text stands for.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use super::engine::Call;
+use super::engine::{Call, Engine};
 use super::words::{Failed, Vocabulary, explain};
 use crate::base::error::{Error, Exit, Result};
 use crate::host::{Command, ComposeFolder, Driver, HookContainer, Reply};
@@ -29,6 +29,10 @@ pub(super) struct Docker<'a> {
     shared_look: Mutex<Option<(Instant, Vec<Container>)>>,
     /// All containers, with the ports that they publish.
     listed: OnceCell<Result<Vec<ListedContainer>>>,
+    /// Platforms of images by their references, if the host has all of them.
+    platforms: OnceCell<BTreeMap<String, Option<String>>>,
+    networks: OnceCell<Result<Reply>>,
+    volumes: OnceCell<Result<Reply>>,
 }
 
 /// Facts about an image.
@@ -56,13 +60,21 @@ impl<'a> Docker<'a> {
             last_seen: Mutex::default(),
             shared_look: Mutex::default(),
             listed: OnceCell::new(),
+            platforms: OnceCell::new(),
+            networks: OnceCell::new(),
+            volumes: OnceCell::new(),
         }
     }
 
     /// Makes a call for a project.
     pub(super) async fn call(&self, call: &Call, of: &ProjectState, folder: ComposeFolder) -> Result<Reply> {
+        self.driver.call(&Self::command(call, of, folder)).await
+    }
+
+    /// The command for a call.
+    pub(super) fn command(call: &Call, of: &ProjectState, folder: ComposeFolder) -> Command {
         let ProjectState { dir, project, compose, .. } = of;
-        let command = match call {
+        match call {
             Call::Compose(words) => {
                 Command::Compose { dir: dir.to_string(), folder, argv: compose_argv(of, words) }
             }
@@ -80,8 +92,7 @@ impl<'a> Docker<'a> {
             },
             Call::Docker(argv) => Command::Docker(argv.clone()),
             Call::Remove(service) => Command::Remove { project: project.clone(), service: service.clone() },
-        };
-        self.driver.call(&command).await
+        }
     }
 
     /// Makes a call that acts on services of a project. Once it has succeeded, the host looks at the containers at
@@ -194,6 +205,50 @@ impl<'a> Docker<'a> {
             Ok(reply.output.iter().filter_map(|line| read_listed(line)).collect())
         };
         self.listed.get_or_init(list).await.as_deref().map_err(Clone::clone)
+    }
+
+    /// Asks for the platforms of images, in one call; see [`Docker::platforms`].
+    pub(super) async fn ask_for_images(&self, engine: &dyn Engine, references: BTreeSet<String>) {
+        if references.is_empty() {
+            return;
+        }
+        let ask = async || {
+            let names: Vec<&str> = references.iter().map(String::as_str).collect();
+            let call = engine.image_platforms(&names);
+            let reply = self.call(&call, &ProjectState::default(), ComposeFolder::Live).await;
+            let lines = reply.ok().filter(Reply::is_ok).map(|reply| reply.output).unwrap_or_default();
+            // Which of several names Docker does not know, its answer does not tell on all versions.
+            let is_whole = lines.len() == references.len();
+            let platforms =
+                if is_whole { lines.into_iter().map(Some).collect() } else { vec![None; references.len()] };
+            references.iter().cloned().zip(platforms).collect()
+        };
+        self.platforms.get_or_init(ask).await;
+    }
+
+    /// The platform of each image, `linux/amd64/`, if the host has all that were asked for. Nothing, if the host lacks
+    /// one of exactly these; `None`, if something else was asked.
+    pub(super) fn platforms(&self, references: &[&str]) -> Option<Vec<String>> {
+        let asked = self.platforms.get()?;
+        let known: Option<Vec<&Option<String>>> = references.iter().map(|name| asked.get(*name)).collect();
+        let known: Vec<String> = known?.into_iter().flatten().cloned().collect();
+        (known.len() == references.len() || asked.len() == references.len()).then_some(known)
+    }
+
+    /// Networks or volumes of these names, each in `format`; asked once for each kind, with the names of every project.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost.
+    pub(super) async fn resources(
+        &self,
+        kind: &'static str,
+        format: &str,
+        names: BTreeSet<&str>,
+    ) -> Result<&Reply> {
+        let cell = if kind == "network" { &self.networks } else { &self.volumes };
+        let argv: Vec<&str> = [kind, "inspect", "--format", format].into_iter().chain(names).collect();
+        cell.get_or_init(|| self.run(&argv)).await.as_ref().map_err(Clone::clone)
     }
 
     /// The containers at the last look.

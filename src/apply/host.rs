@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::checks::read_by_compose;
 use super::failure::{Failure, ProjectFailureKind};
+use super::pull::created_images;
 use super::records::Records;
 use super::run::{HostRun, ProjectRun, failed, outcome_of};
 use super::stage::{self, Unit};
@@ -163,12 +164,12 @@ impl<'a> HostRun<'a> {
             self.note_images().await;
         }
         let seen = self.docker.last_seen().await;
-        let closing = self.records.close(&results, has_shared, &seen);
-        let (closing, running) = match stop.is_requested() {
-            true => (closing.await, Vec::new()),
-            // Which images run is asked along with the records.
-            false => futures_util::future::join(closing, self.running_images(&results, &seen)).await,
+        let running = async {
+            if stop.is_requested() { Vec::new() } else { self.running_images(&results, &seen).await }
         };
+        // Docker is asked while the driver writes the records.
+        let closing = self.records.close(&results, has_shared, &seen);
+        let (running, closing) = futures_util::future::join(running, closing).await;
         let closing = closing.and(last);
         if closing.is_ok() {
             for (project, image) in running {
@@ -254,7 +255,10 @@ impl<'a> HostRun<'a> {
                     let _ = gate.subscribe().wait_for(Option::is_some).await;
                 }
             }
-            run.take_slot().await;
+            // Putting files in place is one step of the driver, which takes one after the other.
+            if run.acts() {
+                run.take_slot().await;
+            }
             let outcome = match self.still_needed(run.work, &gates).filter(|_| !self.task.settings.no_restart)
             {
                 Some(failure) => run.hold_back(failure).await,
@@ -357,7 +361,11 @@ impl<'a> HostRun<'a> {
                 let _ = self.docker.before().await;
             }
         };
-        futures_util::future::join(version, containers).await;
+        let images = async {
+            let created = acting().flat_map(|work| created_images(work)).collect();
+            self.docker.ask_for_images(self.task.engine, created).await;
+        };
+        futures_util::future::join3(version, images, containers).await;
     }
 
     /// Uploads everything into the stage. Steps of the driver follow, whose replies are returned; or none of them if

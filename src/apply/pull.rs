@@ -20,6 +20,7 @@ use crate::compose::model::{Hook, PullPolicy, Service};
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
+use crate::plan::{Action, ActionKind, ProjectWork};
 use crate::state::versions::{RUN_WITHOUT_PULL, older_than};
 use crate::state::wanted::WantedProject;
 
@@ -174,7 +175,11 @@ impl ProjectRun<'_> {
             let reply = self.call_any(&engine.image_platforms(names)).await?;
             Ok(if reply.is_ok() { reply.output } else { Vec::new() })
         };
-        let mut found: Vec<Option<String>> = platforms(&asked).await?.into_iter().map(Some).collect();
+        let known = match self.host.docker.platforms(&asked) {
+            Some(known) => known,
+            None => platforms(&asked).await?,
+        };
+        let mut found: Vec<Option<String>> = known.into_iter().map(Some).collect();
         // Which of several names Docker does not know, its answer does not tell on all versions.
         if found.len() != asked.len() {
             let each = asked.iter().map(|name| async { platforms(&[*name]).await });
@@ -294,6 +299,16 @@ impl ProjectRun<'_> {
     async fn call_any(&self, call: &Call) -> Result<Reply, Failure> {
         Ok(self.host.docker.call(call, &self.work.state, ComposeFolder::Live).await?)
     }
+}
+
+/// References of the images of the services of a project that get a container, as far as they are known here.
+pub(super) fn created_images(work: &ProjectWork) -> impl Iterator<Item = String> {
+    let creates = |action: &&Action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate);
+    let created = work.plan.actions.iter().filter(creates).filter_map(|action| action.service.as_ref());
+    let services = work.wanted.as_deref().map(|wanted| &wanted.model.services);
+    let pulled =
+        created.filter_map(move |name| services?.get(name)).filter(|service| service.build.is_none());
+    pulled.filter_map(|service| service.image.clone()).filter(|image| !image.contains("${"))
 }
 
 /// The registry in a reference, without its port; empty for Docker Hub.

@@ -46,17 +46,14 @@ impl ProjectRun<'_> {
     pub(super) async fn check_resources(&self, wanted: &WantedProject) -> Result<(), Failure> {
         let mut problems = Vec::new();
         for (kind, format) in [("network", NETWORK_FORMAT), ("volume", VOLUME_FORMAT)] {
-            // What another name means is known on the host only: see `check_host_names`.
-            let is_known =
-                |one: &&Resource| !(one.name.contains("${") || one.is_external && one.is_named_by_host);
-            let of_kind = wanted.model.resources.iter().filter(|one| one.kind == kind);
-            let asked: Vec<&Resource> = of_kind.filter(is_known).collect();
+            let asked: Vec<&Resource> = known_resources(wanted, kind).collect();
             if asked.is_empty() {
                 continue;
             }
-            let names = asked.iter().map(|one| one.name.as_str());
-            let argv: Vec<&str> = [kind, "inspect", "--format", format].into_iter().chain(names).collect();
-            let reply = self.host.docker.run(&argv).await?;
+            // In one call for all projects.
+            let all = self.host.task.work.projects.iter().filter_map(|work| work.wanted.as_deref());
+            let names = all.flat_map(|wanted| known_resources(wanted, kind)).map(|one| one.name.as_str());
+            let reply = self.host.docker.resources(kind, format, names.collect()).await?;
             let found: Vec<FoundResource> =
                 reply.output.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
             let is_answer = reply.is_ok()
@@ -146,6 +143,13 @@ impl ProjectRun<'_> {
         };
         Diagnostic::error(message, at.clone()).help(help)
     }
+}
+
+/// The networks or volumes of a project whose names are known here. What another name means is known on the host only:
+/// see [`ProjectRun::check_host_names`].
+fn known_resources<'w>(wanted: &'w WantedProject, kind: &'static str) -> impl Iterator<Item = &'w Resource> {
+    let is_known = |one: &&Resource| !(one.name.contains("${") || one.is_external && one.is_named_by_host);
+    wanted.model.resources.iter().filter(move |one| one.kind == kind).filter(is_known)
 }
 
 fn is_missing(one: &Resource) -> Diagnostic {

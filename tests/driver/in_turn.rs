@@ -4,7 +4,7 @@ use std::fs;
 
 use ghdeploy::host::{Command, DriverEvent, ReleaseImages};
 
-use crate::bed::{Bed, expect_ok, file, tree, under_every_shell};
+use crate::bed::{expect_ok, file, tree, under_every_shell};
 
 fn state(number: u64) -> Command {
     Command::State(format!(r#"{{"version":1,"release":{number},"commit":null,"at":null,"projects":{{}}}}"#))

@@ -67,7 +67,9 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     wrong.unless(!is_cut || later.is_empty(), "commands were sent over a connection that was lost");
     let command = clean[at].as_str();
     let only_tells = command.starts_with("docker volume") || command.starts_with("list");
-    let is_through = command == "finish" || command.starts_with("docker image inspect --format {\"id");
+    // Which images run is only told, and asked while the records are written.
+    let only_tells = only_tells || command.starts_with("docker image inspect --format {\"id");
+    let is_through = command == "finish";
     // Images are then looked up one by one.
     let is_lookup = command.starts_with("docker image inspect --format {{.Os}}");
     if is_through || (only_tells || is_lookup) && !is_cut {

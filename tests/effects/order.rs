@@ -39,21 +39,21 @@ fn succeeded(repo: &Projects, run: &Run) {
 fn a_first_sync() {
     insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     swap blog
     state
     blog: up -d --quiet-pull web worker
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -120,12 +120,12 @@ fn a_mounted_file() {
     swap blog
     state
     blog: restart --no-deps web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -153,21 +153,21 @@ fn a_definition() {
     repo.write("blog/compose.yml", &BLOG.replace("web:1", "web:2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
     swap blog
     state
     blog: up -d --quiet-pull web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -178,22 +178,22 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     repo.write("blog/compose.yml", &BLOG.replace("worker:1", "worker:2")).write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
     swap blog
     state
     blog: up -d --quiet-pull worker
     blog: restart --no-deps web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -214,12 +214,12 @@ fn an_image_that_is_built() {
     state
     app: build web
     app: up -d --quiet-pull web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:2
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:2
     "#);
 }
 
@@ -231,21 +231,21 @@ fn inline_content() {
     repo.write("blog/compose.yml", &inline.replace("one", "two"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
     swap blog
     state
     blog: up -d --force-recreate web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -288,12 +288,12 @@ fn a_signal_and_a_command() {
     blog: kill -s HUP a
     blog: exec -T b reload now
     containers
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -375,12 +375,12 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     swap b
     state
     b: restart --no-deps web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -390,18 +390,18 @@ fn force_recreates_once() {
     let host = repo.deployed();
     insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     containers
     upload
     note
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
     state
     blog: up -d --force-recreate web worker
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -418,12 +418,12 @@ fn an_owed_restart_needs_no_upload() {
     note
     state
     blog: restart --no-deps web
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
     "#);
 }
 
@@ -462,12 +462,12 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     ]);
     insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
     swap blog
     state
     blog: build web
@@ -476,24 +476,24 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web worker
     blog: hook exec -T web warm up
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:1
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:1
     "#);
     let host = repo.deployed();
     repo.write("blog/image/Dockerfile", "FROM b")
         .write("blog/compose.yml", &HOOKED.replace("image: d", "image: d2"));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2
     containers
     upload
     note
     candidate blog
     blog (candidate): config -q
-    docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2
     swap blog
     state
     blog: build web
@@ -501,12 +501,12 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     blog: hook run --rm -T --no-deps --name blog.web.hook web ./migrate --all
     blog: up -d --quiet-pull db web
     blog: hook exec -T web warm up
+    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:2
     state
     release
     history
     note
     finish
-    docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0 sha256:2
     "#);
     // No hook runs for a service that is not started again.
     let host = repo.deployed();

@@ -17,12 +17,16 @@ fn lacks(names: &[&str]) -> std::collections::BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The commands of a sync between the check with Compose and the swap.
-fn pulls(run: &Run) -> Vec<&str> {
-    let from = run.at("blog (candidate): config -q") + 1;
+/// The commands of a sync about images, and those between the check with Compose and the swap.
+fn pulls<'r>(run: &'r Run) -> Vec<&'r str> {
+    let checked = run.at("blog (candidate): config -q");
     let to = run.commands.iter().position(|command| command == "swap blog").unwrap_or(run.commands.len());
     let inspect = "docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} ";
-    run.commands[from..to].iter().map(|command| command.strip_prefix(inspect).unwrap_or(command)).collect()
+    let of_images = |(at, command): (usize, &'r String)| {
+        let inspected = command.strip_prefix(inspect);
+        inspected.or((at > checked).then_some(command.as_str()))
+    };
+    run.commands[..to].iter().enumerate().filter_map(of_images).collect()
 }
 
 fn sync(compose: &str, lacking: &[&str]) -> Run {
@@ -86,7 +90,7 @@ fn an_image_that_must_not_be_pulled_is_missed_before_anything_changes() {
 #[test]
 fn an_image_for_another_platform_is_pulled() {
     let run = sync("services: {web: {image: x, platform: linux/arm64}, b: {image: y, platform: linux}}", &[]);
-    assert_eq!(pulls(&run), ["y x", "blog (candidate): pull --quiet web"]);
+    assert_eq!(pulls(&run), ["x y", "blog (candidate): pull --quiet web"]);
 }
 
 #[test]
@@ -100,8 +104,12 @@ fn an_image_that_only_the_host_can_name_is_looked_up_and_not_shown() {
     let run = repo.sync(&host, Ask::default());
     assert_eq!(
         pulls(&run),
-        [&["blog (candidate): config --images web"], &names[..], &["blog (candidate): pull --quiet web"]]
-            .concat()
+        [
+            &["b", "blog (candidate): config --images web"],
+            &names[..],
+            &["blog (candidate): pull --quiet web"]
+        ]
+        .concat()
     );
     let at = run.at("blog (candidate): pull --quiet web");
     let faults = [Some((at, Fault::Refused)), None];

@@ -15,8 +15,8 @@ use super::failure::{Failure, ProjectFailureKind};
 use super::run::ProjectRun;
 use super::steps::with_dependencies;
 use super::words::{PullProblem, explain_pull};
-use crate::base::diagnostic::Diagnostic;
-use crate::compose::model::{Hook, PullPolicy, Service};
+use crate::base::diagnostic::{Diagnostic, Location};
+use crate::compose::model::{Hook, OtherImage, PullPolicy, Service};
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
@@ -33,6 +33,8 @@ struct NeededImage<'w> {
     of: &'w Service,
     /// Its references. Of an image that only the host knows by name, also those of services that it needs.
     references: Vec<String>,
+    /// Which of the images that it needs beside its own, unless it is its own.
+    other: Option<&'w OtherImage>,
     /// Whether the service gets a container; others only come up with one that does.
     is_created: bool,
     /// Whether it must be a tested one.
@@ -51,6 +53,18 @@ impl ProjectRun<'_> {
         let mut needed = Vec::new();
         for name in self.with_images(wanted) {
             let Some((name, of)) = wanted.model.services.get_key_value(name) else { continue };
+            let is_created = self.created().any(|created| created == name);
+            needed.extend(of.other_images.iter().map(|other| NeededImage {
+                service: name,
+                of,
+                references: vec![other.image.clone()],
+                other: Some(other),
+                is_created,
+                is_tested: false,
+            }));
+            if of.provider.is_some() {
+                continue;
+            }
             let is_tested = tested.iter().any(|(tested, _)| tested == name);
             let Some(image) = of.image.as_deref().filter(|_| is_tested || of.build.is_none()) else {
                 continue;
@@ -59,8 +73,7 @@ impl ProjectRun<'_> {
                 false => vec![image.to_owned()],
                 true => self.references(wanted, name, folder).await?,
             };
-            let is_created = self.created().any(|created| created == name);
-            needed.push(NeededImage { service: name, of, references, is_created, is_tested });
+            needed.push(NeededImage { service: name, of, references, other: None, is_created, is_tested });
         }
         if needed.is_empty() {
             return Ok(());
@@ -71,6 +84,9 @@ impl ProjectRun<'_> {
         for (image, is_there) in needed.iter().zip(is_there) {
             match &image.of.pull_policy {
                 _ if image.is_tested => {}
+                _ if image.other.is_some() && is_there => continue,
+                // Compose pulls the image of a mount whatever the policy says.
+                _ if image.other.is_some() => {}
                 PullPolicy::Always if image.is_created => {}
                 // Compose, which knows how old it is, pulls nothing of this project.
                 PullPolicy::Refresh if image.is_created && !self.work.pulls_ahead.is_empty() => {}
@@ -84,7 +100,7 @@ impl ProjectRun<'_> {
                 PullPolicy::Missing | PullPolicy::Always | PullPolicy::Refresh => {}
             }
             let is_same = |other: &&NeededImage<'_>| {
-                other.references == image.references && other.of.platform == image.of.platform
+                other.references == image.references && other.platform() == image.platform()
             };
             if !missing.iter().any(is_same) {
                 missing.push(image);
@@ -192,9 +208,8 @@ impl ProjectRun<'_> {
             let at = asked.iter().position(|asked| asked == name);
             let platform = at.and_then(|at| found.get(at).cloned().flatten());
             is_tagged(name)
-                || platform.is_some_and(|there| {
-                    image.of.platform.as_deref().is_none_or(|wanted| platform::fits(wanted, &there))
-                })
+                || platform
+                    .is_some_and(|there| image.platform().is_none_or(|wanted| platform::fits(wanted, &there)))
         };
         Ok(needed.iter().map(|image| image.references.iter().all(|name| is_there(image, name))).collect())
     }
@@ -244,7 +259,7 @@ impl ProjectRun<'_> {
                 return Err(image.is_not_pulled(&reply));
             }
             let message = format!("whether {} can be pulled is known only after the pull", image.shown());
-            let note = Diagnostic::warning(message, image.of.image_at.clone());
+            let note = Diagnostic::warning(message, image.at());
             self.host.notes.lock().await.push(note);
         }
         Ok(())
@@ -261,7 +276,9 @@ impl ProjectRun<'_> {
         }
         let call = match image.references.as_slice() {
             // Compose would leave out an image that it builds.
-            [reference] if image.is_tested => engine.pull_image(reference, image.of.platform.as_deref()),
+            [reference] if image.is_tested || image.other.is_some() => {
+                engine.pull_image(reference, image.platform())
+            }
             _ => engine.pull(image.service),
         };
         let reply = self.host.docker.call(&call, &self.work.state, folder.clone()).await?;
@@ -275,7 +292,7 @@ impl ProjectRun<'_> {
         reference: &str,
         login: Option<&RegistryLogin>,
     ) -> Result<(), Failure> {
-        let platform = image.of.platform.as_deref();
+        let platform = image.platform();
         let Some(login) = login else {
             let reply = self.call_any(&self.host.task.engine.pull_image(reference, platform)).await?;
             return if reply.is_ok() { Ok(()) } else { Err(image.is_not_pulled(&reply)) };
@@ -374,11 +391,23 @@ impl NeededImage<'_> {
     }
 
     fn written(&self) -> &str {
-        self.of.image_written.as_deref().unwrap_or_default()
+        match self.other {
+            Some(other) => &other.written,
+            None => self.of.image_written.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn at(&self) -> Option<Location> {
+        self.other.map(|other| other.at.clone()).or_else(|| self.of.image_at.clone())
+    }
+
+    /// The platform that it must be for. Compose takes the engine's for all but the image of the service.
+    fn platform(&self) -> Option<&str> {
+        self.of.platform.as_deref().filter(|_| self.other.is_none())
     }
 
     fn problem(&self, message: String, help: impl Into<String>) -> Failure {
-        Failure::new(Diagnostic::error(message, self.of.image_at.clone()).help(help))
+        Failure::new(Diagnostic::error(message, self.at()).help(help))
     }
 
     /// The failure of a pull with the host's own configuration.
@@ -433,7 +462,7 @@ impl NeededImage<'_> {
         let message =
             format!("the host does not have {}, and `pull_policy: never` forbids pulling it", self.shown());
         let help = "build or load it on the host, or remove `pull_policy`";
-        Diagnostic::error(message, self.of.image_at.clone()).help(help)
+        Diagnostic::error(message, self.at()).help(help)
     }
 }
 

@@ -7,7 +7,7 @@ use super::context::Context;
 use crate::base::diagnostic::{Diagnostic, Location, suggestion};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::path::RootPath;
-use crate::compose::model::{Project, ReadMethod, Service};
+use crate::compose::model::{Project, Read, ReadMethod, Service};
 use crate::compose::{self, Alternative, Files as _};
 use crate::outcome::queries::{Explanation, Explanations, PathReader, Reading, if_host_variables};
 use crate::plan::ActionKind;
@@ -221,7 +221,7 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
             };
             for read in service.reads.iter().filter(|read| read.covers(at)) {
                 let detail = (!read.unknown.is_empty()).then(|| if_host_variables(&read.unknown));
-                push(read.how.into(), &read.at, kind(project, service, read.how, at), detail);
+                push(read.how.into(), &read.at, kind(project, service, read, at), detail);
             }
             // A compose file concerns the services that it defines; any service may use a `.env`.
             for place in service.defined_at.iter().filter(|place| place.path == shown) {
@@ -242,12 +242,12 @@ fn readers(projects: &[(&ProjectDir, Project)], at: &RootPath, shown: &str) -> V
 }
 
 /// The action that a change to a file would cause in a service that reads it.
-fn kind(project: &Project, service: &Service, how: ReadMethod, at: &RootPath) -> ActionKind {
-    match how {
+fn kind(project: &Project, service: &Service, read: &Read, at: &RootPath) -> ActionKind {
+    match read.how {
         ReadMethod::EnvFile | ReadMethod::LabelFile => ActionKind::Up,
         ReadMethod::Build => ActionKind::Build,
         ReadMethod::Bind | ReadMethod::Config | ReadMethod::Secret => {
-            ActionKind::from(Reactions::new(project, service).to(at))
+            ActionKind::from(Reactions::new(project, service).of(read, at))
         }
     }
 }

@@ -29,7 +29,17 @@ pub(super) fn service(context: &mut LoadContext<'_>, name: &str, node: Node) -> 
     Some(each(map, |key, entry| attribute(context, &owner, key, entry)))
 }
 
-/// Returns the long form of a network, volume, config or secret.
+/// Returns the long form of a relative of a service: a hook, or a job.
+pub(super) fn container(context: &mut LoadContext<'_>, owner: &str, node: Node) -> Node {
+    let Node { at, tag, value } = node;
+    let value = match value {
+        Value::Map(map) => Value::Map(each(map, |key, node| attribute(context, owner, key, node))),
+        other => other,
+    };
+    Node { at, tag, value }
+}
+
+/// Returns the long form of a network, volume, config, secret or model.
 pub(super) fn resource(context: &mut LoadContext<'_>, kind: ResourceKind, name: &str, node: Node) -> Node {
     let Node { at, tag, value } = node;
     let owner = format!("{kind} `{name}`");
@@ -41,6 +51,7 @@ pub(super) fn resource(context: &mut LoadContext<'_>, kind: ResourceKind, name: 
         ResourceKind::Network => keys::NETWORK,
         ResourceKind::Volume => keys::VOLUME,
         ResourceKind::Config | ResourceKind::Secret => keys::FILE_OBJECT,
+        ResourceKind::Model => keys::MODEL,
     };
     keys::check(context, &map, known, &owner);
     let mut map = each(map, |key, entry| match key {
@@ -104,6 +115,9 @@ fn attribute(context: &mut LoadContext<'_>, owner: &str, key: &str, node: Node) 
             list(context, owner, key, node, |context, item| named(context, owner, key, item, "path"))
         }
         "networks" | "depends_on" | "models" => by_name(context, owner, key, node),
+        "pre_start" | "post_start" | "pre_stop" => {
+            list(context, owner, key, node, |context, item| container(context, owner, item))
+        }
         "extra_hosts" => short::hosts(context, owner, node),
         "build" => build(context, owner, node),
         "healthcheck" => {

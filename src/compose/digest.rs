@@ -15,7 +15,6 @@ use super::yaml::{Map, Node, Text, Value};
 const APART: &[&str] = &[
     "build",
     "pull_policy",
-    "pull_refresh_after",
     "scale",
     "depends_on",
     "profiles",
@@ -30,9 +29,18 @@ const APART: &[&str] = &[
 /// Lists that differ from an absent one even if they are empty.
 const KEPT_EMPTY: &[&str] = &["command", "entrypoint"];
 
-/// Parents of free-form mappings, whose keys and values belong to the user.
-const FREE: &[&str] =
-    &["environment", "labels", "annotations", "sysctls", "options", "driver_opts", "storage_opt"];
+/// Parents of mappings whose keys belong to the user, so that none is left out because of its value.
+const FREE: &[&str] = &[
+    "environment",
+    "labels",
+    "annotations",
+    "sysctls",
+    "options",
+    "driver_opts",
+    "storage_opt",
+    "models",
+    "networks",
+];
 
 /// Hasher of a definition.
 pub(super) struct DefinitionHasher(Sha256);
@@ -61,6 +69,11 @@ impl DefinitionHasher {
                 self.entry(context, key, key, &entry.node);
             }
         }
+    }
+
+    /// Adds a `provider`.
+    pub(super) fn provider(&mut self, context: &mut LoadContext<'_>, node: &Node) {
+        self.node(context, "provider", "provider", node);
     }
 
     /// Adds `build` without the content of the context.

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::keys;
 use super::load::{Loader, MAX_CHAIN, Model, read_env_files, texts};
 use super::merge;
 use super::variables::Variables;
@@ -22,6 +23,7 @@ impl Loader<'_, '_> {
             let (paths, directory, env_files) = match &item.value {
                 Value::Text(_) => (vec![item.clone()], None, Vec::new()),
                 Value::Map(map) => {
+                    keys::check(self.context, map, keys::INCLUDE, "`include`");
                     let get = |key: &str| map.get(key).map(|entry| entry.node.clone());
                     (texts(get("path")), get("project_directory"), texts(get("env_file")))
                 }
@@ -107,6 +109,7 @@ impl Loader<'_, '_> {
             (ResourceKind::Volume, &mut model.volumes, from.volumes),
             (ResourceKind::Config, &mut model.configs, from.configs),
             (ResourceKind::Secret, &mut model.secrets, from.secrets),
+            (ResourceKind::Model, &mut model.models, from.models),
         ];
         for (kind, all, included) in pairs {
             let conflicts = included.iter().filter(|(name, entry)| {

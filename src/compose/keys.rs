@@ -9,8 +9,12 @@ use super::yaml::Map;
 use crate::base::diagnostic::{Diagnostic, nearest};
 
 /// Top-level keys.
-pub(super) const TOP: &[&str] =
-    &["version", "name", "include", "services", "models", "networks", "volumes", "secrets", "configs"];
+pub(super) const TOP: &[&str] = &[
+    "version", "name", "include", "services", "jobs", "models", "networks", "volumes", "secrets", "configs",
+];
+
+/// Keys of an `include` in long form.
+pub(super) const INCLUDE: &[&str] = &["env_file", "path", "project_directory"];
 
 /// Keys of a service.
 pub(super) const SERVICE: &[&str] = &[
@@ -110,6 +114,28 @@ pub(super) const SERVICE: &[&str] = &[
     "working_dir",
 ];
 
+/// Keys of a service that its one-off relatives lack: a job, and a container of `pre_start`.
+pub(super) const SERVICE_ONLY: &[&str] = &[
+    "attach",
+    "container_name",
+    "deploy",
+    "develop",
+    "extends",
+    "external_links",
+    "links",
+    "post_start",
+    "pre_start",
+    "pre_stop",
+    "profiles",
+    "provider",
+    "restart",
+    "scale",
+];
+
+/// Further keys of a service that a container of `pre_start` lacks.
+pub(super) const WORKLOAD: &[&str] =
+    &["build", "depends_on", "expose", "healthcheck", "ports", "stdin_open", "tty"];
+
 /// Keys of `build`.
 pub(super) const BUILD: &[&str] = &[
     "additional_contexts",
@@ -183,6 +209,9 @@ pub(super) const NETWORK: &[&str] = &[
 
 /// Keys of a top-level volume.
 pub(super) const VOLUME: &[&str] = &["driver", "driver_opts", "external", "labels", "name"];
+
+/// Keys of a top-level model.
+pub(super) const MODEL: &[&str] = &["context_size", "model", "name", "runtime_flags"];
 
 /// Keys of a top-level config or secret.
 pub(super) const FILE_OBJECT: &[&str] = &[

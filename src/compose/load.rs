@@ -36,6 +36,8 @@ pub(super) struct Model {
     pub(super) configs: Map,
     /// `secrets:` by name.
     pub(super) secrets: Map,
+    /// `models:` by name.
+    pub(super) models: Map,
     /// The top-level `x-ghdeploy`.
     pub(super) settings: Option<Node>,
 }
@@ -111,6 +113,7 @@ impl<'c, 'a> Loader<'c, 'a> {
                     ("volumes", &model.volumes),
                     ("configs", &model.configs),
                     ("secrets", &model.secrets),
+                    ("models", &model.models),
                 ];
                 shapes::settle(self.context, &services, sections);
             }
@@ -140,6 +143,7 @@ impl<'c, 'a> Loader<'c, 'a> {
             (&mut model.volumes, over.volumes),
             (&mut model.configs, over.configs),
             (&mut model.secrets, over.secrets),
+            (&mut model.models, over.models),
         ];
         for (base, over) in pairs {
             *base = merge::resources(self.context, std::mem::take(base), over);
@@ -165,6 +169,8 @@ impl<'c, 'a> Loader<'c, 'a> {
         model.volumes = self.resources(ResourceKind::Volume, &mut top);
         model.configs = self.resources(ResourceKind::Config, &mut top);
         model.secrets = self.resources(ResourceKind::Secret, &mut top);
+        model.models = self.resources(ResourceKind::Model, &mut top);
+        self.jobs(&mut top);
         let mut done = Services::new();
         for name in services.keys() {
             let mut links = vec![(source, Rc::clone(name))];
@@ -210,6 +216,33 @@ impl<'c, 'a> Loader<'c, 'a> {
             }
         }
         services
+    }
+
+    /// Checks jobs, which `up` does not start.
+    fn jobs(&mut self, top: &mut Map) {
+        let Some(MapEntry { node: Node { value: Value::Map(map), .. }, .. }) = top.remove("jobs") else {
+            return;
+        };
+        for (name, MapEntry { at, mut node }) in map.into_iter().filter(|(name, _)| !name.starts_with("x-")) {
+            let owner = format!("job `{name}`");
+            shapes::check_job(self.context, &owner, at, &mut node);
+            let node = canonical::container(self.context, &owner, node);
+            let schedule = node.get("triggers").and_then(|triggers| triggers.get("schedule"));
+            let (message, help) = match schedule.and_then(Node::as_list) {
+                Some(times) if !times.is_empty() => (
+                    format!(
+                        "{owner} has a schedule, with which Docker Compose 5.7 refuses to bring the project up"
+                    ),
+                    "run it by a scheduler of your own, such as cron or a service with a crontab".to_owned(),
+                ),
+                _ => (
+                    format!("{owner} is not started by a deploy"),
+                    format!("to start it, run on the host: docker compose run --rm {name}"),
+                ),
+            };
+            let warning = Diagnostic::warning(message, Some(self.context.location(at)));
+            self.context.note(warning.help(help));
+        }
     }
 
     fn resources(&mut self, kind: ResourceKind, top: &mut Map) -> Map {

@@ -263,8 +263,12 @@ pub struct Service {
     pub image_written: Option<String>,
     /// Location of `image`.
     pub image_at: Option<Location>,
+    /// Images that it needs beside its own: those of mounts (`type: image`) and of `pre_start`.
+    pub other_images: Vec<OtherImage>,
     /// When its image is pulled.
     pub pull_policy: PullPolicy,
+    /// What provides it in the place of containers (`provider.type`): Compose runs a plugin or program of that name.
+    pub provider: Option<String>,
     /// The platform of its image (`platform`), unless only the host knows it.
     pub platform: Option<String>,
     /// Its `container_name` with its location, if it has one.
@@ -279,7 +283,8 @@ pub struct Service {
     pub healthcheck_written: Option<String>,
     /// How long it may take to become healthy (`health.timeout` in its `x-ghdeploy`).
     pub health_timeout: Option<Duration>,
-    /// The number of its containers (`scale`, `deploy.replicas`, or 1); `None` if only the host knows it.
+    /// The number of its containers (`scale`, `deploy.replicas`, or 1; 0 with a `provider`); `None` if only the host
+    /// knows it.
     pub scale: Option<u32>,
     /// Its restart policy; `None` if only the host knows it.
     pub restart: Option<RestartPolicy>,
@@ -343,7 +348,7 @@ impl PullPolicy {
 }
 
 impl Service {
-    /// Whether it is scaled to no containers (`scale: 0`, `deploy: {replicas: 0}`).
+    /// Whether it has no containers: `scale: 0`, `deploy: {replicas: 0}`, or a `provider`.
     #[must_use]
     pub fn is_scaled_to_zero(&self) -> bool {
         self.scale == Some(0)
@@ -421,6 +426,17 @@ pub struct BuiltOf {
     pub dockerfile: Option<String>,
     /// The build stage (`target`).
     pub target: Option<String>,
+}
+
+/// Image that a service needs beside its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherImage {
+    /// The reference after interpolation.
+    pub image: String,
+    /// The reference as the file writes it. It may be shown; values of variables may not.
+    pub written: String,
+    /// Its location.
+    pub at: Location,
 }
 
 /// Published port, or a range of which Docker takes any free port.
@@ -508,6 +524,9 @@ pub struct Read {
     /// Names of variables that only the host knows and that decide whether the service reads this path. It
     /// may, so a change of the path causes an action.
     pub unknown: Vec<String>,
+    /// Whether a container of `pre_start` reads it, too. Compose runs those only before it starts a new container, and
+    /// not when it restarts one.
+    pub by_pre_start: bool,
     /// The files below the path that it does not see: those that the `.dockerignore` of a build context
     /// excludes.
     pub ignored: super::Ignored,
@@ -527,6 +546,7 @@ impl Read {
             target,
             required,
             unknown: Vec::new(),
+            by_pre_start: false,
             ignored: super::Ignored::default(),
         }
     }

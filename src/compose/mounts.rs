@@ -17,6 +17,12 @@ use crate::base::path::RootPath;
 /// the context. If it is larger, all files of the context count.
 const MAX_DOCKERIGNORE: usize = 16 << 10;
 
+/// Prefix of a context that is the image of another service.
+const SERVICE: &str = "service:";
+
+/// Prefixes of contexts that are no files of the repository.
+const ELSEWHERE: &[&str] = &["docker-image:", SERVICE, "target:"];
+
 impl<'r> ServiceReader<'r, '_, '_> {
     /// Finds bind mounts, including those through a volume.
     pub(super) fn volumes(&mut self) {
@@ -113,9 +119,69 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.context.pay(size, self.at).then_some((&object.node, value))
     }
 
-    /// Finds build contexts and other files that a build reads.
+    /// Finds build contexts and other files that its build reads, and the builds of other services that it starts from.
     pub(super) fn build(&mut self) {
-        let Some(build) = self.set("build") else { return };
+        for (number, (name, build)) in self.builds().into_iter().enumerate() {
+            let of = self.build_reads(build);
+            if number == 0 {
+                self.check_build(build);
+                self.built_of = Some(of);
+            }
+            let others =
+                contexts(build).filter_map(|node| Some((node.at, node.as_str()?.strip_prefix(SERVICE)?)));
+            for (at, other) in others {
+                let Some(definition) = self.model.services.get(other) else {
+                    self.undefined(at, "is built with", other, &self.model.services);
+                    continue;
+                };
+                if !definition.body.contains_key("build") {
+                    let message = format!("service `{name}` is built with `{other}`, which has no `build`");
+                    self.context.error(at, message);
+                }
+            }
+        }
+    }
+
+    /// Its own build and those of the services that it starts from (`additional_contexts: {base: "service:base"}`), each
+    /// with the name of the service.
+    pub(super) fn builds(&self) -> Vec<(&'r str, &'r Node)> {
+        let mut builds: Vec<(&'r str, &'r Node)> =
+            self.set("build").map(|build| (self.name, build)).into_iter().collect();
+        let mut next = 0;
+        while let Some((_, build)) = builds.get(next).copied() {
+            next += 1;
+            for other in contexts(build).filter_map(|node| node.as_str()?.strip_prefix(SERVICE)) {
+                let entry = self.model.services.get_key_value(other);
+                let entry =
+                    entry.and_then(|(name, definition)| Some((&**name, &definition.body.get("build")?.node)));
+                if let Some((name, build)) = entry
+                    && !builds.iter().any(|(known, _)| *known == name)
+                {
+                    builds.push((name, build));
+                }
+            }
+        }
+        builds
+    }
+
+    fn check_build(&mut self, build: &Node) {
+        if let Some(at) = build.get("dockerfile").and(build.get("dockerfile_inline")).map(|inline| inline.at)
+        {
+            let message =
+                format!("service `{}`: `dockerfile` and `dockerfile_inline` exclude each other", self.name);
+            self.context.error(at, message);
+        }
+        for item in build.get("secrets").and_then(Node::as_list).unwrap_or(&[]) {
+            let source = if item.as_str().is_some() { Some(item) } else { item.get("source") };
+            if let Some((at, name)) = source.and_then(|node| Some((node.at, node.as_str()?)))
+                && !self.model.secrets.contains_key(name)
+            {
+                self.undefined(at, "is built with secret", name, &self.model.secrets);
+            }
+        }
+    }
+
+    fn build_reads(&mut self, build: &'r Node) -> BuiltOf {
         let text = |node: Option<&'r Node>| match node.map(|node| (&node.value, node.at)) {
             Some((Value::Text(text), at)) => Some((text.clone(), at)),
             _ => None,
@@ -127,19 +193,17 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
         let named = text(build.get("dockerfile"));
         let dockerfile = folder.as_ref().and_then(|folder| self.dockerfile(folder, named));
-        let shown = |path: &RootPath| self.context.files.shown(path);
-        self.built_of = Some(BuiltOf {
-            context: folder.as_ref().map_or_else(|| context.text.to_string(), shown),
-            is_remote: folder.is_none(),
-            dockerfile: dockerfile.as_ref().filter(|_| build.get("dockerfile_inline").is_none()).map(shown),
-            target: build.get("target").and_then(Node::as_str).map(str::to_owned),
-        });
-        for (_, entry) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
-            if let Value::Text(text) = &entry.node.value {
-                let elsewhere = ["docker-image:", "service:", "oci-layout:", "target:"];
-                if !is_remote(&text.text) && !elsewhere.iter().any(|scheme| text.text.starts_with(scheme)) {
-                    self.read(text, entry.node.at, ReadMethod::Build, None, true);
-                }
+        for node in contexts(build) {
+            let Value::Text(text) = &node.value else { continue };
+            let layout = text.text.strip_prefix("oci-layout://").map(|path| {
+                let path = path.split('@').next().unwrap_or_default();
+                Text { text: Rc::from(path.rsplit_once(':').map_or(path, |(path, _)| path)), ..text.clone() }
+            });
+            if let Some(layout) = layout {
+                self.read(&layout, node.at, ReadMethod::Build, None, true);
+            } else if !is_remote(&text.text) && !ELSEWHERE.iter().any(|scheme| text.text.starts_with(scheme))
+            {
+                self.read(text, node.at, ReadMethod::Build, None, true);
             }
         }
         for item in build.get("secrets").and_then(Node::as_list).unwrap_or(&[]) {
@@ -148,6 +212,13 @@ impl<'r> ServiceReader<'r, '_, '_> {
             if let Some((file, at)) = object.and_then(|entry| text(entry.node.get("file"))) {
                 self.read(&file, at, ReadMethod::Build, None, true);
             }
+        }
+        let shown = |path: &RootPath| self.context.files.shown(path);
+        BuiltOf {
+            context: folder.as_ref().map_or_else(|| context.text.to_string(), shown),
+            is_remote: folder.is_none(),
+            dockerfile: dockerfile.as_ref().filter(|_| build.get("dockerfile_inline").is_none()).map(shown),
+            target: build.get("target").and_then(Node::as_str).map(str::to_owned),
         }
     }
 
@@ -187,6 +258,12 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
         path
     }
+}
+
+/// The values of `additional_contexts`.
+fn contexts(build: &Node) -> impl Iterator<Item = &Node> {
+    let map = build.get("additional_contexts").and_then(Node::as_map);
+    map.into_iter().flat_map(|map| map.values().map(|entry| &entry.node))
 }
 
 #[cfg(test)]
@@ -376,10 +453,48 @@ volumes:
         for context in ["https://github.com/a/b.git#main", "git@github.com:a/b.git", "github.com/a/b"] {
             let compose = format!(
                 "services: {{web: {{build: {{context: '{context}', additional_contexts: \
-                 {{a: docker-image://x, b: 'service:y', c: ./c}}}}}}}}"
+                 {{a: docker-image://x, b: 'target:y', c: ./c, d: 'oci-layout://./d:tag'}}}}}}}}"
             );
-            let found = reads(&compose, &["blog/c/x"]);
-            assert!(found.len() == 1 && found[0].starts_with("Build blog/c - "), "{context}: {found:?}");
+            let found = reads(&compose, &["blog/c/x", "blog/d/x"]);
+            let paths: Vec<&str> = found.iter().filter_map(|read| read.split(' ').nth(1)).collect();
+            assert_eq!(paths, ["blog/c", "blog/d"], "{context}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_build_reads_what_the_builds_of_the_services_that_it_starts_from_read() {
+        let load = |dockerfile: &str| {
+            let compose = format!(
+                "services: {{web: {{build: {{context: ./web, additional_contexts: {{base: 'service:mid'}}}}}}, \
+                 mid: {{build: {{context: ./mid, additional_contexts: ['base=service:base']}}}}, \
+                 base: {{build: {{context: ./base, dockerfile: {dockerfile}, additional_contexts: {{b: 'service:web'}}}}}}}}"
+            );
+            FakeTree::new(&[
+                ("blog/compose.yml", &*compose),
+                ("blog/web/x", ""),
+                ("blog/mid/x", ""),
+                ("blog/base/x", ""),
+            ])
+            .load()
+        };
+        let (one, other) = (load("x"), load("y"));
+        let paths: Vec<&str> = web(&one).reads.iter().map(|read| read.path.as_str()).collect();
+        assert_eq!(paths, ["blog/web", "blog/mid", "blog/base", "blog/base/x"]);
+        assert_eq!(web(&one).built_of.as_ref().unwrap().context, "services/blog/web");
+        assert_ne!(web(&one).build, web(&other).build);
+        let found = messages(&project(
+            "services: {web: {build: {context: ., dockerfile: d, dockerfile_inline: FROM x, secrets: [s], \
+             additional_contexts: {a: 'service:bas', b: 'service:bare'}}}, bare: {image: x}, base: {build: b}}",
+        ));
+        assert_eq!(
+            found,
+            [
+                "services/blog/compose.yml:1:72: service `web`: `dockerfile` and `dockerfile_inline` exclude each other",
+                "services/blog/compose.yml:1:90: service `web` is built with secret `s`, which is not defined",
+                "services/blog/compose.yml:1:119: service `web` is built with `bas`, which is not defined (did you mean \
+                 `base`?)",
+                "services/blog/compose.yml:1:137: service `web` is built with `bare`, which has no `build`",
+            ]
+        );
     }
 }

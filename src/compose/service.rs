@@ -9,7 +9,10 @@ use std::rc::Rc;
 use super::context::{LoadContext, ResolvedPath};
 use super::digest::DefinitionHasher;
 use super::load::{Definition, Model};
-use super::model::{BuiltOf, HostVariables, Port, PullPolicy, Read, ReadMethod, RestartPolicy, Service};
+use super::model::{
+    BuiltOf, Dependency, HostVariables, OtherImage, Port, PullPolicy, Read, ReadMethod, RestartPolicy,
+    Service,
+};
 use super::scalar;
 use super::settings::{self, ServiceSettings};
 use super::variables::Variables;
@@ -142,13 +145,16 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.environment();
         self.labels();
         self.networks();
+        self.models();
         self.volumes();
         self.file_objects();
+        self.pre_start();
         self.build();
         if !self.unknown.is_empty() {
             self.asks(HostVariables::Definition);
         }
         let depends_on = self.dependencies();
+        self.provided_variables(&depends_on);
         let ServiceSettings { on_change, health_timeout } =
             settings::service(self.context, self.body.get("x-ghdeploy").map(|entry| &entry.node));
         let mut seen = BTreeSet::new();
@@ -171,6 +177,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 .set("image")
                 .and_then(|node| Some(self.context.quote(node.at, node.as_str()?))),
             image_at: self.set("image").map(|node| self.context.location(node.at)),
+            other_images: self.other_images(),
+            provider: self.provider(),
             pull_policy: self
                 .set("pull_policy")
                 .and_then(Node::as_str)
@@ -231,10 +239,44 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.items("ports").iter().filter_map(port).collect()
     }
 
+    /// Finds what the containers of `pre_start` read. They have attributes like a service.
+    fn pre_start(&mut self) {
+        let service = self.body;
+        for hook in self.items("pre_start").iter().filter_map(Node::as_map) {
+            let before = self.reads.len();
+            self.body = hook;
+            self.environment();
+            self.labels();
+            self.volumes();
+            self.file_objects();
+            self.body = service;
+            self.reads.iter_mut().skip(before).for_each(|read| read.by_pre_start = true);
+        }
+    }
+
+    /// The images of mounts and of `pre_start`, as far as they are known.
+    fn other_images(&self) -> Vec<OtherImage> {
+        let hooks = self.items("pre_start").iter().filter_map(Node::as_map);
+        let bodies = || std::iter::once(self.body).chain(hooks.clone());
+        let lists = bodies().filter_map(|body| body.get("volumes")?.node.as_list());
+        let is_image = |mount: &&Node| mount.get("type").and_then(Node::as_str) == Some("image");
+        let mounted = lists.flatten().filter(is_image).filter_map(|mount| mount.get("source"));
+        let run = hooks.clone().filter_map(|hook| hook.get("image").map(|entry| &entry.node));
+        let own = self.set("image").and_then(Node::as_str);
+        let of = |node: &Node| {
+            let image = certain(node).filter(|image| !image.is_empty() && Some(*image) != own)?.to_owned();
+            let written = self.context.quote(node.at, &image);
+            Some(OtherImage { image, written, at: self.context.location(node.at) })
+        };
+        mounted.chain(run).filter_map(of).collect()
+    }
+
     fn build_digest(&mut self) -> Option<String> {
-        let build = self.set("build")?;
+        self.set("build")?;
         let mut digest = DefinitionHasher::new();
-        digest.build(self.context, build);
+        for (_, build) in self.builds() {
+            digest.build(self.context, build);
+        }
         Some(digest.hex())
     }
 
@@ -253,7 +295,25 @@ impl<'r> ServiceReader<'r, '_, '_> {
         .filter(|written| !written.is_empty())
     }
 
+    fn provider(&self) -> Option<String> {
+        self.set("provider")?.get("type")?.as_str().map(str::to_owned)
+    }
+
+    /// Adds the providers that it depends on: Compose gives it the variables that they answer with.
+    fn provided_variables(&mut self, depends_on: &BTreeMap<String, Dependency>) {
+        for name in depends_on.keys() {
+            let body = self.model.services.get(name.as_str()).map(|definition| &definition.body);
+            if let Some(provider) = body.and_then(|body| body.get("provider")) {
+                self.digest.add(name);
+                self.digest.provider(self.context, &provider.node);
+            }
+        }
+    }
+
     fn scale(&self) -> Option<u32> {
+        if self.set("provider").is_some() {
+            return Some(0);
+        }
         let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
         match self.set("scale").or(replicas.filter(|node| !matches!(node.value, Value::Null))) {
             Some(node) if self.context.asks_host(node) => None,
@@ -363,6 +423,16 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
     }
 
+    /// Adds the models that it uses: `up` configures them, and gives the containers their names.
+    fn models(&mut self) {
+        for (name, entry) in self.set("models").and_then(Node::as_map).into_iter().flatten() {
+            match self.model.models.get(name) {
+                Some(model) => self.resource(ResourceKind::Model, name, Some(&model.node)),
+                None => self.undefined(entry.at, "uses model", name, &self.model.models),
+            }
+        }
+    }
+
     /// Reports an undefined name, with the nearest known one.
     pub(super) fn undefined<T>(&mut self, at: Mark, does: &str, name: &str, known: &BTreeMap<Rc<str>, T>) {
         let quoted = self.context.quote(at, name);
@@ -379,9 +449,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.context.note(diagnostic);
     }
 
-    /// Adds a top-level network or volume. Its definition goes into the digest of what Compose hashes,
-    /// because newer versions recreate a service if a resource of it changes. Its name goes into the digest
-    /// of what no version hashes.
+    /// Adds a top-level network, volume or model. Its definition goes into the digest of what Compose hashes,
+    /// because newer versions recreate a service if a resource of it changes. The name of a network or volume goes
+    /// into the digest of what no version hashes.
     pub(super) fn resource(&mut self, kind: ResourceKind, name: &str, node: Option<&Node>) {
         let key = (kind, Rc::from(name));
         let found = match self.shared.resources.get(&key) {
@@ -405,7 +475,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
             return;
         }
         self.digest.add(&found.digest);
-        self.unhashed(&[kind.word(), name, &found.docker_name]);
+        if kind != ResourceKind::Model {
+            self.unhashed(&[kind.word(), name, &found.docker_name]);
+        }
         self.unknown.extend(found.unknown.iter().cloned());
         if found.is_asking {
             self.asks(HostVariables::Definition);
@@ -579,6 +651,106 @@ services:
             assert_ne!(base.1, other.1, "{top}");
         }
         assert_ne!(base.0, digests("configs: {c: {content: one}}\nnetworks: {n: {internal: true}}").0);
+    }
+
+    #[test]
+    fn a_model_is_a_part_of_the_definition_of_the_services_that_use_it() {
+        let load = |models: &str, top: &str| {
+            project(&format!(
+                "services: {{web: {{image: a, models: {models}}}}}\nmodels: {{llm: {top}, other: {{model: x}}}}"
+            ))
+        };
+        let short = load("[llm]", "{model: ai/small}");
+        assert_eq!(web(&short).definition, web(&load("{llm: }", "{model: ai/small, name: n}")).definition);
+        for (models, top) in [
+            ("[llm]", "{model: ai/large}"),
+            ("[llm]", "{model: ai/small, context_size: 1024}"),
+            ("[llm]", "{model: ai/small, runtime_flags: [--x]}"),
+            ("{llm: {endpoint_var: URL}}", "{model: ai/small}"),
+            ("{llm: {model_var: NAME}}", "{model: ai/small}"),
+            ("[llm, other]", "{model: ai/small}"),
+        ] {
+            assert_ne!(web(&short).definition, web(&load(models, top)).definition, "{models} {top}");
+        }
+        assert_eq!(
+            messages(&load("[llm, othr]", "{}")),
+            [
+                "services/blog/compose.yml:2:15: model `llm` is empty (remove it, or give it a value: a mapping)",
+                "services/blog/compose.yml:1:42: service `web` uses model `othr`, which is not defined (did you mean \
+                 `other`?)",
+            ]
+        );
+        assert_eq!(
+            messages(&load("[llm]", "{name: x}")),
+            ["services/blog/compose.yml:2:15: model `llm`: `model` is missing"]
+        );
+    }
+
+    #[test]
+    fn a_container_of_pre_start_has_files_and_an_image_of_its_own() {
+        let load = |hook: &str, env: &str| {
+            let compose = format!(
+                "services: {{web: {{image: a, pre_start: [{{command: x, {hook}}}]}}}}\nconfigs: {{c: {{file: ./c}}}}"
+            );
+            FakeTree::new(&[("blog/compose.yml", &*compose), ("blog/e.env", env), ("blog/c", "")]).load()
+        };
+        let project = load("image: tool:1, env_file: e.env, volumes: ['./c:/c'], configs: [c]", "A=1");
+        let service = web(&project);
+        let reads: Vec<String> = service
+            .reads
+            .iter()
+            .map(|read| format!("{:?} {} {}", read.how, read.path, read.by_pre_start))
+            .collect();
+        assert_eq!(reads, ["EnvFile blog/e.env true", "Bind blog/c true", "Config blog/c true"]);
+        let images: Vec<&str> = service.other_images.iter().map(|other| other.image.as_str()).collect();
+        assert_eq!(images, ["tool:1"]);
+        let changed = load("image: tool:1, env_file: e.env, volumes: ['./c:/c'], configs: [c]", "A=2");
+        assert_ne!(service.definition, web(&changed).definition);
+        let list = load("environment: [A=1, B=2]", "");
+        assert_eq!(web(&list).definition, web(&load("environment: {B: 2, A: '1'}", "")).definition);
+        assert!(web(&load("image: a", "")).other_images.is_empty());
+    }
+
+    #[test]
+    fn a_service_with_a_provider_has_no_containers() {
+        let found =
+            project("services: {web: {provider: {type: awesomecloud, options: {a: b}}}, db: {image: x}}");
+        assert_eq!((web(&found).provider.as_deref(), web(&found).scale), (Some("awesomecloud"), Some(0)));
+        assert_eq!((found.services["db"].provider.as_deref(), found.services["db"].scale), (None, Some(1)));
+        let of = |option: &str| {
+            let provider = format!("provider: {{type: awesomecloud, options: {{a: {option}}}}}");
+            let services =
+                format!("web: {{image: x, depends_on: [db]}}, db: {{{provider}}}, other: {{image: x}}");
+            let found = project(&format!("services: {{{services}}}"));
+            (web(&found).definition.clone(), found.services["other"].definition.clone())
+        };
+        assert_ne!(of("b").0, of("c").0);
+        assert_eq!(of("b").1, of("c").1);
+        let of = |provider: &str| messages(&project(&format!("services: {{web: {{provider: {provider}}}}}")));
+        assert_eq!(
+            of("{options: {a: b}}"),
+            ["services/blog/compose.yml:1:28: service `web`, `provider`: `type` is missing"]
+        );
+    }
+
+    #[test]
+    fn jobs_are_checked_and_not_started() {
+        let jobs =
+            |jobs: &str| messages(&project(&format!("services: {{web: {{image: a}}}}\njobs: {{{jobs}}}")));
+        assert_eq!(
+            jobs(
+                "a: {image: x, triggers: {manual: true}}, b: {image: x, triggers: {schedule: ['0 * * * *']}}"
+            ),
+            [
+                "services/blog/compose.yml:2:8: job `a` is not started by a deploy (to start it, run on the host: docker \
+                 compose run --rm a)",
+                "services/blog/compose.yml:2:49: job `b` has a schedule, with which Docker Compose 5.7 refuses to bring \
+                 the project up (run it by a scheduler of your own, such as cron or a service with a crontab)",
+            ]
+        );
+        assert!(jobs("a: {image: x}")[0].contains("job `a`: `triggers` is missing"));
+        assert!(jobs("a: {imag: x, triggers: {manual: true}}")[0].contains("did you mean `image`?"));
+        assert!(jobs("a: {restart: always, triggers: {manual: true}}")[0].contains("unknown key `restart`"));
     }
 
     #[test]

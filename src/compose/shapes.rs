@@ -35,7 +35,6 @@ const MAP: u8 = FILLED | BARE;
 const TABLE: &[(&str, u8, &str)] = &[
     ("top", TEXT, "name version"),
     ("top", MAP, "configs jobs models networks secrets services volumes"),
-    ("top", FILLED, "models.*"),
     ("top", LIST | NULL, "include"),
     (
         "service",
@@ -87,6 +86,12 @@ const TABLE: &[(&str, u8, &str)] = &[
     ("service", MAP | NULL, "models.* networks.*"),
     ("service", SCALAR, "depends_on.*.condition depends_on.*.required depends_on.*.restart"),
     ("service", TEXT, "networks.*.ipv4_address networks.*.ipv6_address networks.*.mac_address"),
+    ("service", TEXT, "networks.*.aliases.[] networks.*.driver_opts.* networks.*.interface_name"),
+    ("service", TEXT, "networks.*.gw_priority networks.*.link_local_ips.[]"),
+    ("service", TEXT, "networks.*.use_service_name_alias"),
+    ("service", TEXT, "models.*.endpoint_var models.*.model_var"),
+    ("service", TEXT, "devices.[].permissions devices.[].source devices.[].target"),
+    ("service", TEXT, "ulimits.*.hard ulimits.*.soft extra_hosts.*.[]"),
     ("service", LIST, "networks.*.aliases networks.*.link_local_ips"),
     ("service", MAP, "networks.*.driver_opts"),
     ("service", SCALAR, "networks.*.priority"),
@@ -98,8 +103,33 @@ const TABLE: &[(&str, u8, &str)] = &[
         LIST,
         "device_read_bps device_read_iops device_write_bps device_write_iops weight_device",
     ),
+    ("limit", FILLED, "."),
+    ("limit", TEXT, "path rate weight"),
+    ("device", FILLED, "."),
+    ("device", LIST, "capabilities device_ids"),
+    ("device", TEXT, "capabilities.[] count device_ids.[] driver options.[]"),
+    ("device", LIST | MAP, "options"),
+    ("device", TEXT | NULL, "options.*"),
     ("service.credential_spec", TEXT, "config file registry"),
     ("service.develop", LIST, "watch"),
+    ("service.develop.watch.[]", FILLED, "."),
+    ("service.develop.watch.[]", TEXT, "action path target"),
+    ("service.develop.watch.[]", TEXT | LIST, "ignore include"),
+    ("service.develop.watch.[]", TEXT, "ignore.[] include.[]"),
+    ("service.develop.watch.[]", SCALAR, "initial_sync"),
+    ("service.develop.watch.[]", FILLED, "exec"),
+    ("hook", FILLED, "."),
+    ("hook", TEXT | LIST | NULL, "command"),
+    ("hook", TEXT, "command.[] user working_dir environment.[]"),
+    ("hook", SCALAR, "privileged"),
+    ("hook", LIST | MAP, "environment"),
+    ("hook", TEXT | NULL, "environment.*"),
+    ("service.pre_start.[]", FILLED, "."),
+    ("service.pre_start.[]", SCALAR, "per_replica"),
+    ("service.provider", TEXT, "type"),
+    ("service.provider", MAP, "options"),
+    ("service.provider", TEXT | LIST, "options.*"),
+    ("service.provider", TEXT, "options.*.[]"),
     ("service.build", TEXT, "context dockerfile dockerfile_inline isolation network provenance sbom target"),
     ("service.build", SCALAR, "no_cache privileged pull shm_size"),
     ("service.build", TEXT | LIST, "no_cache_filter"),
@@ -109,27 +139,43 @@ const TABLE: &[(&str, u8, &str)] = &[
     ("service.build", SCALAR | FILLED, "ulimits.* secrets.[]"),
     ("service.build", TEXT, "cache_from.[] cache_to.[] platforms.[] tags.[] additional_contexts.*"),
     ("service.build", TEXT | NULL, "args.* labels.* ssh.*"),
+    ("service.build", TEXT | LIST, "extra_hosts.*"),
+    ("service.build", TEXT, "entitlements.[] extra_hosts.[] extra_hosts.*.[] no_cache_filter.[] ssh.[]"),
+    ("service.build", TEXT, "ulimits.*.hard ulimits.*.soft"),
+    ("service.build.secrets.[]", TEXT, "gid mode source target uid"),
     ("service.configs.[]", TEXT, "gid target uid"),
     ("service.configs.[]", SCALAR, "mode source"),
     ("service.secrets.[]", TEXT, "gid target uid"),
     ("service.secrets.[]", SCALAR, "mode source"),
     ("service.env_file.[]", SCALAR, "path required"),
+    ("service.env_file.[]", TEXT, "format"),
     ("service.ports.[]", TEXT, "app_protocol host_ip mode name protocol published"),
     ("service.ports.[]", SCALAR, "target"),
     ("service.volumes.[]", TEXT, "consistency source target type"),
     ("service.volumes.[]", SCALAR, "read_only"),
     ("service.volumes.[]", MAP, "bind image tmpfs volume"),
+    ("service.volumes.[].bind", TEXT, "create_host_path propagation recursive selinux"),
+    ("service.volumes.[].image", TEXT, "subpath"),
+    ("service.volumes.[].tmpfs", TEXT, "mode size"),
+    ("service.volumes.[].volume", TEXT, "labels.[] nocopy subpath"),
+    ("service.volumes.[].volume", LIST | MAP, "labels"),
+    ("service.volumes.[].volume", TEXT | NULL, "labels.*"),
     ("service.deploy", TEXT, "endpoint_mode mode"),
     ("service.deploy", SCALAR, "replicas"),
     ("service.deploy", LIST | MAP, "labels"),
     ("service.deploy", MAP, "placement resources restart_policy rollback_config update_config"),
     ("service.deploy", TEXT | NULL, "labels.*"),
     ("service.deploy", LIST, "placement.constraints placement.preferences"),
+    ("service.deploy", TEXT, "placement.constraints.[] placement.preferences.[].spread"),
+    ("service.deploy", FILLED, "placement.preferences.[]"),
     ("service.deploy", SCALAR, "placement.max_replicas_per_node"),
     ("service.deploy.resources", MAP, "limits reservations"),
     ("service.deploy.resources", SCALAR, "limits.cpus limits.memory limits.pids"),
     ("service.deploy.resources", SCALAR, "reservations.cpus reservations.memory"),
     ("service.deploy.resources", LIST, "reservations.devices reservations.generic_resources"),
+    ("service.deploy.resources.reservations.generic_resources.[]", MAP, "."),
+    ("service.deploy.resources.reservations.generic_resources.[]", MAP, "discrete_resource_spec"),
+    ("service.deploy.resources.reservations.generic_resources.[].discrete_resource_spec", TEXT, "kind value"),
     ("service.deploy.restart_policy", TEXT, "condition"),
     ("service.deploy.restart_policy", SCALAR, "delay max_attempts window"),
     ("service.deploy.update_config", TEXT, "failure_action"),
@@ -152,7 +198,9 @@ const TABLE: &[(&str, u8, &str)] = &[
     ("network", TEXT | NULL, "labels.*"),
     ("network", LIST, "ipam.config"),
     ("network.ipam.config.[]", TEXT, "gateway ip_range subnet"),
-    ("network.ipam.config.[]", MAP, "aux_addresses"),
+    ("network.ipam.config.[]", MAP, ". aux_addresses"),
+    ("network.ipam.config.[]", TEXT, "aux_addresses.*"),
+    ("network", TEXT, "ipam.options.*"),
     ("volume", MAP | NULL, "."),
     ("volume", TEXT, "driver name driver_opts.* external.name"),
     ("volume", SCALAR | MAP, "external"),
@@ -163,31 +211,80 @@ const TABLE: &[(&str, u8, &str)] = &[
     ("config", TEXT, "file name template_driver"),
     ("config", SCALAR, "content environment"),
     ("config", SCALAR | MAP, "external"),
+    ("config", TEXT, "external.name"),
     ("config", LIST | MAP, "labels"),
     ("secret", FILLED, "."),
     ("secret", TEXT, "driver file name template_driver"),
     ("secret", SCALAR, "environment"),
     ("secret", SCALAR | MAP, "external"),
+    ("secret", TEXT, "external.name"),
     ("secret", MAP, "driver_opts"),
     ("secret", LIST | MAP, "labels"),
+    ("model", FILLED, "."),
+    ("model", TEXT, "model name"),
+    ("model", SCALAR, "context_size"),
+    ("model", LIST, "runtime_flags"),
+    ("model", TEXT, "runtime_flags.[]"),
+    ("job", FILLED, ". triggers"),
+    ("job", SCALAR, "triggers.manual"),
+    ("job", TEXT, "profiles.[]"),
+    ("job.triggers.schedule.[]", TEXT, "concurrency cron missed_fires timezone"),
+    ("job", LIST, "profiles triggers.schedule"),
+    ("job", SCALAR | FILLED, "triggers.schedule.[]"),
 ];
 
-/// Mappings whose keys are all known, with those that have no shape in the table. Services and the top level are in
-/// [`keys`].
+/// Shapes that several attributes of a service have.
+const REPEATED: &[(&str, &str)] = &[
+    ("hook", "post_start.[] pre_stop.[] develop.watch.[].exec"),
+    (
+        "limit",
+        "blkio_config.device_read_bps.[] blkio_config.device_read_iops.[] blkio_config.device_write_bps.[] \
+         blkio_config.device_write_iops.[] blkio_config.weight_device.[]",
+    ),
+    ("device", "gpus.[] deploy.resources.reservations.devices.[]"),
+];
+
+/// Keys without which Compose refuses a mapping.
+const REQUIRED: &[(&str, &str)] = &[
+    ("job", "triggers"),
+    ("job.triggers.schedule.[]", "cron"),
+    ("hook", "command"),
+    ("model", "model"),
+    ("service.depends_on.*", "condition"),
+    ("service.develop.watch.[]", "action path"),
+    ("service.devices.[]", "source"),
+    ("service.env_file.[]", "path"),
+    ("service.provider", "type"),
+    ("service.ulimits.*", "hard soft"),
+    ("service.build.ulimits.*", "hard soft"),
+];
+
+/// Mappings whose keys are all known, with those that have no shape in the table. Services, jobs and the top level are
+/// in [`keys`].
 const CLOSED: &[(&str, &str)] = &[
     ("service.blkio_config", ""),
-    ("service.build.secrets.[]", "gid mode source target uid"),
+    ("service.build.secrets.[]", ""),
+    ("service.build.ulimits.*", ""),
     ("service.configs.[]", ""),
     ("service.credential_spec", ""),
     ("service.depends_on.*", ""),
+    ("limit", ""),
+    ("device", ""),
     ("service.deploy.placement", ""),
+    ("service.deploy.placement.preferences.[]", ""),
     ("service.deploy.resources", ""),
     ("service.deploy.resources.limits", ""),
     ("service.deploy.resources.reservations", ""),
+    ("service.deploy.resources.reservations.generic_resources.[]", ""),
+    ("service.deploy.resources.reservations.generic_resources.[].discrete_resource_spec", ""),
     ("service.deploy.restart_policy", ""),
     ("service.deploy.rollback_config", ""),
     ("service.deploy.update_config", ""),
+    ("hook", ""),
+    ("job.triggers", ""),
+    ("job.triggers.schedule.[]", ""),
     ("service.develop", ""),
+    ("service.develop.watch.[]", ""),
     ("service.devices.[]", "permissions source target"),
     ("service.env_file.[]", "format"),
     ("service.extends", ""),
@@ -200,36 +297,69 @@ const CLOSED: &[(&str, &str)] = &[
     ("service.volumes.[].image", "subpath"),
     ("service.volumes.[].tmpfs", "mode size"),
     ("service.volumes.[].volume", "labels nocopy subpath"),
+    ("network.external", ""),
+    ("volume.external", ""),
     ("network.ipam", ""),
     ("network.ipam.config.[]", ""),
 ];
 
 /// Shape of a value and of what is in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Shape {
     /// What the value may be; 0: anything.
     takes: u8,
+    /// The keys without which Compose refuses it.
+    required: Vec<&'static str>,
     /// Whether Compose refuses keys that are not among its parts.
     is_closed: bool,
     /// The shapes of what is in it, by key.
     parts: BTreeMap<&'static str, Shape>,
 }
 
+impl Shape {
+    /// The shape of what is at a path in it.
+    fn at(&mut self, path: &'static str) -> &mut Self {
+        let parts = path.split('.').filter(|part| !part.is_empty());
+        parts.fold(self, |shape, part| shape.parts.entry(part).or_default())
+    }
+}
+
 static SHAPES: LazyLock<Shape> = LazyLock::new(|| {
     let mut root = Shape::default();
     for (prefix, takes, paths) in TABLE {
         for path in paths.split_whitespace() {
-            let parts = prefix.split('.').chain(path.split('.')).filter(|part| !part.is_empty());
-            parts.fold(&mut root, |shape, part| shape.parts.entry(part).or_default()).takes = *takes;
+            root.at(prefix).at(path).takes = *takes;
         }
+    }
+    for (path, keys) in REQUIRED {
+        root.at(path).required.extend(keys.split_whitespace());
     }
     for (path, more) in CLOSED {
-        let shape = path.split('.').fold(&mut root, |shape, part| shape.parts.entry(part).or_default());
+        let shape = root.at(path);
         shape.is_closed = true;
         for key in more.split_whitespace() {
-            shape.parts.entry(key).or_default();
+            shape.at(key);
         }
     }
+    for (kind, places) in REPEATED {
+        let shape = root.at(kind).clone();
+        for place in places.split_whitespace() {
+            *root.at("service").at(place) = shape.clone();
+        }
+    }
+    root.at("service.deploy.resources.reservations.devices.[]").required.push("capabilities");
+    // A job and a container of `pre_start` have most attributes of a service.
+    let service = root.at("service").clone();
+    let relative = |shape: &mut Shape, without: &[&[&str]]| {
+        let keys = keys::SERVICE.iter().filter(|key| !without.iter().any(|keys| keys.contains(key)));
+        for key in keys {
+            let attribute = service.parts.get(key).cloned().unwrap_or_default();
+            shape.parts.entry(key).or_insert(attribute);
+        }
+        shape.is_closed = true;
+    };
+    relative(root.at("job"), &[keys::SERVICE_ONLY]);
+    relative(root.at("service.pre_start.[]"), &[keys::SERVICE_ONLY, keys::WORKLOAD]);
     root
 });
 
@@ -265,6 +395,16 @@ pub(super) fn check(context: &mut LoadContext<'_>, kind: &str, owner: &str, at: 
     }
 }
 
+/// Checks a job, which is merged with nothing that is read here.
+pub(super) fn check_job(context: &mut LoadContext<'_>, owner: &str, at: Mark, node: &mut Node) {
+    let Some(shape) = SHAPES.parts.get("job").filter(|_| node.tag != Tag::Reset) else { return };
+    let mut finder = Finder { context, owner, found: Vec::new() };
+    if finder.fits(shape, &[], at, node) {
+        finder.check(shape, &[], node);
+    }
+    finder.found.into_iter().for_each(|wrong| context.note(wrong.diagnostic));
+}
+
 /// Warns of dates without quotes. They are texts to Compose 2.26, and 2.40 refuses the file.
 fn warn_of_dates(context: &mut LoadContext<'_>, node: &Node) {
     match &node.value {
@@ -290,7 +430,7 @@ fn warn_of_dates(context: &mut LoadContext<'_>, node: &Node) {
 pub(super) fn settle(
     context: &mut LoadContext<'_>,
     services: &[(&[Mark], &Map)],
-    sections: [(&'static str, &Map); 4],
+    sections: [(&'static str, &Map); 5],
 ) {
     for (key, diagnostic) in std::mem::take(&mut context.empty_sections) {
         let is_filled = match &*key {
@@ -351,6 +491,9 @@ impl Finder<'_, '_> {
         {
             self.unknown(shape, path, map);
         }
+        if let Value::Map(map) = &node.value {
+            self.missing(shape, path, node.at, map);
+        }
         match &mut node.value {
             Value::Map(map) => map.retain(|key, entry| {
                 let own = shape.parts.get(&**key).or_else(|| shape.parts.get("*"));
@@ -379,11 +522,27 @@ impl Finder<'_, '_> {
         }
     }
 
+    /// What a mapping belongs to, for messages about its keys.
+    fn owner_of(&self, path: &[Rc<str>]) -> String {
+        let keys: Vec<&str> = path.iter().map(|part| &**part).filter(|part| *part != "[]").collect();
+        if keys.is_empty() { self.owner.to_owned() } else { format!("{}, `{}`", self.owner, keys.join(".")) }
+    }
+
+    /// Notes the keys that a mapping needs and does not have.
+    fn missing(&mut self, shape: &Shape, path: &[Rc<str>], at: Mark, map: &Map) {
+        for key in shape.required.iter().filter(|key| !map.contains_key(**key)) {
+            let message = format!("{}: `{key}` is missing", self.owner_of(path));
+            let diagnostic = Diagnostic::error(message, Some(self.context.location(at)));
+            let may_be_filled = !path.iter().any(|part| &**part == "[]");
+            let path = [path, &[Rc::from(*key)]].concat();
+            self.found.push(WrongShape { path, at, may_be_filled, diagnostic });
+        }
+    }
+
     /// Notes the keys of a mapping that Compose does not know.
     fn unknown(&mut self, shape: &Shape, path: &[Rc<str>], map: &Map) {
         let known: Vec<&str> = shape.parts.keys().copied().filter(|key| *key != "[]").collect();
-        let keys: Vec<&str> = path.iter().map(|part| &**part).filter(|part| *part != "[]").collect();
-        let owner = format!("{}, `{}`", self.owner, keys.join("."));
+        let owner = self.owner_of(path);
         for (key, entry) in map {
             if let Some(problem) = keys::unknown(key, &known, &owner) {
                 let diagnostic = Diagnostic { at: Some(self.context.location(entry.at)), ..problem };

@@ -18,6 +18,8 @@ pub(super) enum ResourceKind {
     Config,
     /// An element of `secrets:`.
     Secret,
+    /// An element of `models:`.
+    Model,
 }
 
 impl ResourceKind {
@@ -28,6 +30,7 @@ impl ResourceKind {
             Self::Volume => "volume",
             Self::Config => "config",
             Self::Secret => "secret",
+            Self::Model => "model",
         }
     }
 
@@ -38,6 +41,7 @@ impl ResourceKind {
             Self::Volume => "volumes",
             Self::Config => "configs",
             Self::Secret => "secrets",
+            Self::Model => "models",
         }
     }
 }

@@ -199,7 +199,11 @@ fn services(project: &ProjectState, seen: Option<&Seen>, own: &[&ListedContainer
             None => (Some(0), ServiceCondition::Unexpected),
             Some((expected, known)) => {
                 let judged = known.clone().unwrap_or_else(|| standing(expected, &own));
-                (expected.scale, condition(expected, &judged, &own))
+                let condition = match seen.is_some_and(|seen| seen.provided.contains(name)) {
+                    true if own.is_empty() => ServiceCondition::Provided,
+                    _ => condition(expected, &judged, &own),
+                };
+                (expected.scale, condition)
             }
         };
         ServiceStatus { service: name.clone(), expected: scale, containers: own.len(), condition }
@@ -242,6 +246,8 @@ struct Seen {
     owed: Vec<OwedAction>,
     /// What is expected of each active service, and how its containers meet that, as far as it was ever started.
     services: BTreeMap<String, (Expected, Option<Standing>)>,
+    /// The services that have a provider in the place of containers.
+    provided: BTreeSet<String>,
 }
 
 /// What the tree shows, of the projects of which it has the files that are deployed.
@@ -268,13 +274,15 @@ fn compared(
         let owed =
             actions.filter_map(|action| Some(OwedAction { service: action.service?, kind: action.kind }));
         let model = wanted.as_ref().map(|wanted| &wanted.model.services);
-        let active = model.into_iter().flatten().filter(|(_, service)| service.active);
-        let services = active.map(|(name, service)| {
+        let active = || model.into_iter().flatten().filter(|(_, service)| service.active);
+        let provided = active().filter(|(_, service)| service.provider.is_some());
+        let provided = provided.map(|(name, _)| name.clone()).collect();
+        let services = active().map(|(name, service)| {
             let expected =
                 Expected { scale: service.scale, policy: service.restart.clone(), is_one_shot: false };
             (name.clone(), (expected, standings.get(name).cloned()))
         });
-        (plan.name, Seen { owed: owed.collect(), services: services.collect() })
+        (plan.name, Seen { owed: owed.collect(), services: services.collect(), provided })
     };
     work.projects.into_iter().filter(|work| work.wanted.is_some()).map(of).collect()
 }

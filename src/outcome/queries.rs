@@ -187,6 +187,8 @@ pub enum ServiceCondition {
     Unexpected,
     /// No container is wanted.
     ScaledToZero,
+    /// A provider takes the place of its containers.
+    Provided,
     /// It has completed, as a one-shot does.
     Completed,
     /// It runs, and its healthcheck passes if it has one.
@@ -222,6 +224,7 @@ impl ServiceCondition {
         match self {
             Self::Unexpected => "not in use",
             Self::ScaledToZero => "scaled to 0",
+            Self::Provided => "has a provider",
             Self::Completed => "completed",
             Self::Running => "running",
             Self::Starting => "starting",

@@ -258,15 +258,17 @@ impl Actions<'_> {
     fn add_inputs(&self, service: &Service, recorded: &ServiceState, wanted: &ServiceState, owed: &mut Owed) {
         let reactions = Reactions::new(self.model, service);
         let mut seen = BTreeSet::new();
+        let hooks = service.reads.iter().any(|read| read.by_pre_start).then_some(&Reaction::Recreate);
         let every = std::iter::once(&service.on_change.default)
-            .chain(service.on_change.paths.iter().map(|(_, reaction)| reaction));
+            .chain(service.on_change.paths.iter().map(|(_, reaction)| reaction))
+            .chain(hooks);
         for reaction in every {
             let key = reaction_key(reaction);
             if !seen.insert(key.clone()) || recorded.inputs.get(&key) == wanted.inputs.get(&key) {
                 continue;
             }
             let reasons = self.input_reasons(service, |read, file| {
-                read.how.is_input() && file.is_none_or(|file| reactions.to(&file.at) == reaction)
+                read.how.is_input() && file.is_none_or(|file| reactions.of(read, &file.at) == reaction)
             });
             match reaction {
                 Reaction::Restart => owed.restart.extend(reasons),

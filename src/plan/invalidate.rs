@@ -22,7 +22,7 @@ pub(super) fn drifted(project: &WantedProject, recorded: &mut ProjectState, file
             let reactions = Reactions::new(&project.model, service);
             for read in service.reads.iter().filter(|read| read.covers(&file.at)) {
                 if read.how.is_input() {
-                    invalidate_inputs(record, &reaction_key(reactions.to(&file.at)));
+                    invalidate_inputs(record, &reaction_key(reactions.of(read, &file.at)));
                 } else if read.how == ReadMethod::Build {
                     record.build = Some(INVALID.to_owned());
                 } else {

@@ -164,7 +164,8 @@ pub fn service_state(
     let mut build: Option<Sha256> = None;
     let mut possible: Option<Sha256> = None;
     let mut reads: Vec<&Read> = service.reads.iter().collect();
-    reads.sort_by(|a, b| (&a.path, a.how, &a.target).cmp(&(&b.path, b.how, &b.target)));
+    let key = |read: &Read| (read.path.clone(), !read.by_pre_start, read.how, read.target.clone());
+    reads.sort_by_cached_key(|read| key(read));
     reads.dedup_by(|a, b| a.path == b.path && a.how.is_input() == b.how.is_input());
     for read in reads {
         for (path, entry) in below(files, &read.path).filter(|(path, _)| read.covers(path)) {
@@ -175,7 +176,7 @@ pub fn service_state(
             if read.how == ReadMethod::Build {
                 build.get_or_insert_default().update(line.as_bytes());
             } else if read.how.is_input() {
-                let key = reaction_key(reactions.to(path));
+                let key = reaction_key(reactions.of(read, path));
                 by.entry(key).or_default().update(line.as_bytes());
                 by.entry(ALL.to_owned()).or_default().update(line.as_bytes());
             } else if !read.unknown.is_empty() {
@@ -276,6 +277,17 @@ impl<'a> Reactions<'a> {
             .iter()
             .find(|(glob, _)| glob.is_match(&relative))
             .map_or(&self.service.on_change.default, |(_, reaction)| reaction)
+    }
+
+    /// The reaction to a change of the file at `path` as the service reads it. What a container of `pre_start` reads
+    /// takes effect only before a new container.
+    #[must_use]
+    pub fn of(&self, read: &Read, path: &RootPath) -> &'a Reaction {
+        match self.to(path) {
+            Reaction::None => &Reaction::None,
+            _ if read.by_pre_start => &Reaction::Recreate,
+            reaction => reaction,
+        }
     }
 
     /// Whether a service mounts the file at `path` itself. A running container does not see a rename of such

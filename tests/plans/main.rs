@@ -5,6 +5,7 @@
 mod bases;
 mod bench;
 mod command_line;
+mod compose_spec;
 mod containers;
 mod edges;
 mod files;
@@ -24,6 +25,8 @@ mod reports;
 mod rows;
 mod services;
 mod shared;
+#[path = "../support/compose_spec.rs"]
+mod spec;
 mod steps;
 mod submodules;
 #[path = "../support/mod.rs"]

@@ -430,6 +430,8 @@ impl List {
         let replaces =
             actions.iter().any(|action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate));
         let only = if replaces { Only::Kept } else { Only::All };
+        let is_provided =
+            |name: &str| wanted.model.services.get(name).is_some_and(|service| service.provider.is_some());
         // The namespace that its new container has joined is gone, too.
         let follows = |service: &String| {
             actions.iter().any(|action| {
@@ -454,8 +456,10 @@ impl List {
             }
         };
         restart_all(self, &mut owed.intersection(&one_shots));
-        let running: Vec<String> =
-            acting(&work.plan).into_iter().filter(|name| one_shots.contains(name.as_str())).collect();
+        let running: Vec<String> = acting(&work.plan)
+            .into_iter()
+            .filter(|name| one_shots.contains(name.as_str()) && !is_provided(name))
+            .collect();
         if !running.is_empty() {
             self.push(Operation::AwaitCompletion, running, blames);
         }

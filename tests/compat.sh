@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests in which Docker Compose takes part against other versions of it. They are compiled with Go.
+# Runs the tests in which Docker Compose takes part against other versions of it. They are compiled with Go. The reader is
+# compared with the JSON schema of the newest compose-go, too: a key that it does not know yet is a failure.
 #
 #   tests/compat.sh [VERSION...]     such as 5.5.0; by default, the newest that ghdeploy claims to be tested with
 #
@@ -15,8 +16,13 @@ export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 read -ra ONLY <<<"${COMPAT_TESTS:-}"
 
 tests/setup.sh demo buildx shells network registry act stack
-cargo test --locked --no-run --test e2e --test compose_differential --test replay
+cargo test --locked --no-run --test e2e --test compose_differential --test replay --test plans
 failed=()
+newest=$(cd / && go mod download -json github.com/compose-spec/compose-go/v2@latest)
+value() { sed -n "s/^.*\"$1\": \"\(.*\)\",*\$/\1/p" <<<"$newest"; }
+printf '\n======== schema of compose-go %s\n' "$(value Version)"
+COMPOSE_SPEC=$(value Dir)/schema/compose-spec.json cargo test --locked --offline --test plans compose_spec:: ||
+  failed+=("schema of compose-go $(value Version)")
 for version; do
   stack=compose-$version
   with() { tests/stack.sh run "$stack" "$@"; }

@@ -416,7 +416,9 @@ impl ProjectRun<'_> {
         let expected = |name: &'w String| {
             let service = model?.services.get(name)?;
             let (timeout, test) = (service.health_timeout, service.healthcheck_written.clone());
-            Some((name.as_str(), Expectation { timeout, test, may_be_none: service.scale.is_none() }))
+            // What a remote base says of it is not known, and it seldom says that there is none.
+            let may_be_none = service.scale.is_none() && !service.has_remote_base;
+            Some((name.as_str(), Expectation { timeout, test, may_be_none }))
         };
         services.iter().filter_map(expected).collect()
     }

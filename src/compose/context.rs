@@ -66,6 +66,8 @@ pub(super) struct LoadContext<'a> {
     pub(super) definition_files: Vec<DefinitionFile>,
     /// Those of them that `include` names.
     pub(super) included: BTreeSet<RootPath>,
+    /// What `include` names and Compose fetches. What it defines is not known.
+    pub(super) remote_includes: Vec<Rc<str>>,
     /// Values that Compose refuses, by the mark of the definition that they are in.
     pub(super) wrong_shapes: BTreeMap<Mark, Vec<WrongShape>>,
     /// Variables that the tree does not define, with what the compose files need of them.
@@ -93,6 +95,7 @@ impl<'a> LoadContext<'a> {
             diagnostics: Vec::new(),
             definition_files: Vec::new(),
             included: BTreeSet::new(),
+            remote_includes: Vec::new(),
             wrong_shapes: BTreeMap::new(),
             undefined: BTreeMap::new(),
             empty_sections: Vec::new(),

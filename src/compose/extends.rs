@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::context::ResolvedPath;
 use super::load::{Definition, Loader, MAX_CHAIN, Services, interpolate};
 use super::merge;
+use super::remote;
 use super::yaml::{Map, MapEntry, Mark, Node, Tag, Text, Value};
 use crate::base::path::RootPath;
 
@@ -71,6 +72,18 @@ impl Loader<'_, '_> {
             return self.over_all(definition, base, node);
         }
         let wanted = wanted.text;
+        if let Some(text) = file_text(file.as_ref())
+            && remote::is_fetched(
+                self.context,
+                node.at,
+                text,
+                &format!("service `{name}`: `extends.file`"),
+                "so only what is written here is known of the service",
+            )
+        {
+            definition.body.insert(Rc::from("extends"), MapEntry { at: extends.at, node });
+            return Some(definition);
+        }
         let base = match file {
             None if !services.contains_key(&wanted) => {
                 let at = map_at(&node, "service");
@@ -324,6 +337,35 @@ fn map_at(node: &Node, key: &str) -> Mark {
 mod tests {
     use super::super::fake::{FakeTree, messages, project, web};
     use super::*;
+
+    #[test]
+    fn of_a_service_that_extends_what_compose_fetches_only_its_own_part_is_known() {
+        let load = |file: &str, more: &str| {
+            let compose = format!(
+                "services: {{web: {{extends: {{file: '{file}', service: base}}{more}}}, api: {{extends: web, image: x}}}}"
+            );
+            FakeTree::new(&[("blog/compose.yml", &compose)]).load()
+        };
+        let project = load("oci://example.org/base:1", "");
+        let found = messages(&project);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with(
+                "services/blog/compose.yml:1:27: service `web`: `extends.file` is remote: Docker Compose on the host \
+                 fetches it, so only what is written here is known of the service"
+            ),
+            "{found:?}"
+        );
+        for name in ["web", "api"] {
+            let (service, other) =
+                (&project.services[name], &load("oci://example.org/base:2", "").services[name]);
+            assert_ne!(service.definition, other.definition, "{name}");
+            assert_eq!((service.scale, &service.restart), (None, &None), "{name}");
+        }
+        let own = load("oci://example.org/base:1", ", scale: 2, restart: always");
+        assert_eq!((own.services["web"].scale, own.services["web"].restart.is_some()), (Some(2), true));
+        assert!(messages(&load("https://example.org/x", ""))[0].contains("is neither a path"));
+    }
 
     #[test]
     fn a_chain_across_files_resolves_paths_in_each_of_them() {

@@ -8,11 +8,15 @@ use std::rc::Rc;
 use super::keys;
 use super::load::{Loader, MAX_CHAIN, Model, read_env_files, texts};
 use super::merge;
+use super::remote;
 use super::variables::Variables;
 use super::words::ResourceKind;
 use super::yaml::{Mark, Node, Value};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
+
+/// What follows from an `include` that is not read here.
+const FETCHED: &str = "so its services start only if others depend on them, and are not watched";
 
 impl Loader<'_, '_> {
     /// Adds the files that `include` names. `chain` holds the files that led here, this one last.
@@ -31,6 +35,18 @@ impl Loader<'_, '_> {
             };
             if paths.is_empty() {
                 self.context.error(item.at, "an `include` needs a path");
+                continue;
+            }
+            let mut is_remote = false;
+            for path in &paths {
+                if let Value::Text(text) = &path.value
+                    && remote::is_fetched(self.context, path.at, text, "`include`", FETCHED)
+                {
+                    is_remote = true;
+                    self.context.remote_includes.push(Rc::clone(&text.text));
+                }
+            }
+            if is_remote {
                 continue;
             }
             let files: Vec<RootPath> =
@@ -191,6 +207,36 @@ mod tests {
         let both = of(&[part, other], "include: [part.yml, other.yml]");
         let same = of(&[], "services: {web: {image: x, command: y, environment: [A=1]}}");
         assert_eq!(both.services["web"].definition, web(&same).definition);
+    }
+
+    #[test]
+    fn what_compose_fetches_is_told_and_may_define_anything() {
+        let load = |reference: &str, services: &str| {
+            FakeTree::new(&[("blog/compose.yml", &format!("include: ['{reference}']\nservices: {services}"))])
+                .load()
+        };
+        let pinned = format!("https://example.org/x.git#{}:db", "0".repeat(40));
+        let uses = "{web: {image: w, depends_on: [db], networks: [n], volumes: ['v:/v'], configs: [c], models: [m]}}";
+        let said = "services/blog/compose.yml:1:11: `include` is remote: Docker Compose on the host fetches it, so its \
+                    services start only if others depend on them, and are not watched";
+        let project = load(&pinned, uses);
+        assert_eq!(
+            messages(&project),
+            [format!("{said} (put its files into the repository if ghdeploy is to see what they hold)")]
+        );
+        assert!(!project.diagnostics[0].is_error());
+        assert!(project.services["web"].depends_on.contains_key("db"));
+        // Another commit may change what it depends on.
+        let other = load(&pinned.replace('0', "1"), uses);
+        assert_ne!(project.services["web"].definition, other.services["web"].definition);
+        for moving in ["oci://example.org/x:latest", "git@example.org:x.git"] {
+            assert!(messages(&load(moving, uses))[0].contains("is not noticed"), "{moving}");
+        }
+        assert!(messages(&load(&pinned, "{}"))[1].contains("a deploy would start none"));
+        assert!(
+            messages(&load("https://example.org/x", uses))[0]
+                .contains("is neither a path, nor a git repository")
+        );
     }
 
     #[test]

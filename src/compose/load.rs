@@ -268,10 +268,6 @@ impl<'c, 'a> Loader<'c, 'a> {
             self.context.error(node.at, format!("{what} must be the path of a file"));
             return None;
         };
-        if is_remote(&text.text) {
-            self.context.warning(node.at, format!("{what} is remote and is not read here"));
-            return None;
-        }
         match self.context.resolve(text, node.at) {
             ResolvedPath::Tree(path) => Some(path),
             ResolvedPath::Host(_) => {
@@ -360,14 +356,6 @@ pub(super) fn texts(node: Option<Node>) -> Vec<Node> {
         Some(Node { value: Value::Null, .. }) => Vec::new(),
         Some(node) => vec![node],
     }
-}
-
-/// Whether a reference names something that must be fetched.
-pub(super) fn is_remote(text: &str) -> bool {
-    text.contains("://")
-        || text.starts_with("git@")
-        || text.starts_with("github.com/")
-        || text.starts_with("oci:")
 }
 
 /// Substitutes variables in every scalar.

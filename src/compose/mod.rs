@@ -28,6 +28,7 @@ mod merge;
 mod mounts;
 mod project;
 mod relations;
+mod remote;
 mod scalar;
 mod service;
 mod settings;

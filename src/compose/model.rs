@@ -267,6 +267,8 @@ pub struct Service {
     pub other_images: Vec<OtherImage>,
     /// When its image is pulled.
     pub pull_policy: PullPolicy,
+    /// Whether it extends a service in a file that Compose fetches, so that only its own part is known.
+    pub has_remote_base: bool,
     /// What provides it in the place of containers (`provider.type`): Compose runs a plugin or program of that name.
     pub provider: Option<String>,
     /// The platform of its image (`platform`), unless only the host knows it.

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::context::ResolvedPath;
 use super::digest::bound_folder;
-use super::load::is_remote;
 use super::model::{BuiltOf, HostVariables, Read, ReadMethod};
+use super::remote;
 use super::service::{ServiceReader, collect_unknown};
 use super::variables::Variable;
 use super::words::{MountType, ResourceKind, secret_path};
@@ -188,7 +188,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
         };
         let (context, at) = text(build.get("context")).unwrap_or_else(|| (Text::quoted("."), build.at));
         let mut folder = None;
-        if !is_remote(&context.text) {
+        if !remote::is_context(&context.text) {
             folder = self.read(&context, at, ReadMethod::Build, None, true);
         }
         let named = text(build.get("dockerfile"));
@@ -201,7 +201,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
             });
             if let Some(layout) = layout {
                 self.read(&layout, node.at, ReadMethod::Build, None, true);
-            } else if !is_remote(&text.text) && !ELSEWHERE.iter().any(|scheme| text.text.starts_with(scheme))
+            } else if !remote::is_context(&text.text)
+                && !ELSEWHERE.iter().any(|scheme| text.text.starts_with(scheme))
             {
                 self.read(text, node.at, ReadMethod::Build, None, true);
             }

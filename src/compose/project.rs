@@ -40,6 +40,12 @@ pub(super) fn load(files: &dyn Files, dir: &RootPath, root: &str) -> Project {
             context.note(diagnostic);
         }
     }
+    if model.services.is_empty() && !context.remote_includes.is_empty() {
+        let message =
+            "every service of the project comes from a remote `include`, so a deploy would start none";
+        let help = "put the files into the repository, or define the services here that are to run";
+        context.note(Diagnostic::error(message, None).help(help));
+    }
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     let mut shared = ProjectScope::new(&found.name, &model, &found.variables);
     for (name, definition) in &model.services {

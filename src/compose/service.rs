@@ -13,6 +13,7 @@ use super::model::{
     BuiltOf, Dependency, HostVariables, OtherImage, Port, PullPolicy, Read, ReadMethod, RestartPolicy,
     Service,
 };
+use super::remote::Reference;
 use super::scalar;
 use super::settings::{self, ServiceSettings};
 use super::variables::Variables;
@@ -134,7 +135,9 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 }
             }
         }
-        if !["image", "build", "provider"].iter().any(|key| self.set(key).is_some()) {
+        let remote_base = self.remote_base();
+        if remote_base.is_none() && !["image", "build", "provider"].iter().any(|key| self.set(key).is_some())
+        {
             self.context
                 .error(definition.at, format!("service `{}` has neither an image nor a build", self.name));
         }
@@ -142,6 +145,13 @@ impl<'r> ServiceReader<'r, '_, '_> {
         self.check_scale();
         self.check_network_mode();
         self.digest.service(self.context, self.body);
+        for reference in &self.context.remote_includes {
+            self.digest.add(reference);
+        }
+        if let Some((file, base)) = remote_base {
+            self.digest.add(file);
+            self.digest.add(base);
+        }
         self.environment();
         self.labels();
         self.networks();
@@ -178,6 +188,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 .and_then(|node| Some(self.context.quote(node.at, node.as_str()?))),
             image_at: self.set("image").map(|node| self.context.location(node.at)),
             other_images: self.other_images(),
+            has_remote_base: remote_base.is_some(),
             provider: self.provider(),
             pull_policy: self
                 .set("pull_policy")
@@ -315,11 +326,20 @@ impl<'r> ServiceReader<'r, '_, '_> {
             return Some(0);
         }
         let replicas = self.set("deploy").and_then(|deploy| deploy.get("replicas"));
+        let is_known = self.remote_base().is_none();
         match self.set("scale").or(replicas.filter(|node| !matches!(node.value, Value::Null))) {
             Some(node) if self.context.asks_host(node) => None,
             Some(node) => scalar::number(certain(node)?)?.parse().ok(),
-            None => Some(1),
+            None => is_known.then_some(1),
         }
+    }
+
+    /// What it extends if Compose fetches that: the file and the service.
+    fn remote_base(&self) -> Option<(&'r str, &'r str)> {
+        let extends = self.set("extends")?;
+        let file = certain(extends.get("file")?)?;
+        matches!(Reference::of(file), Reference::Remote { .. })
+            .then(|| (file, extends.get("service").and_then(Node::as_str).unwrap_or_default()))
     }
 
     /// `restart` counts before `deploy.restart_policy`, as in Compose.
@@ -333,7 +353,7 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 Some(entry) => certain(&entry.node).map(RestartPolicy::from_word),
                 None => Some(RestartPolicy::No),
             },
-            None => Some(RestartPolicy::No),
+            None => self.remote_base().is_none().then_some(RestartPolicy::No),
         }
     }
 
@@ -433,8 +453,11 @@ impl<'r> ServiceReader<'r, '_, '_> {
         }
     }
 
-    /// Reports an undefined name, with the nearest known one.
+    /// Reports an undefined name, with the nearest known one, unless a file that Compose fetches may define it.
     pub(super) fn undefined<T>(&mut self, at: Mark, does: &str, name: &str, known: &BTreeMap<Rc<str>, T>) {
+        if !self.context.remote_includes.is_empty() {
+            return;
+        }
         let quoted = self.context.quote(at, name);
         let message = format!("service `{}` {does} `{quoted}`, which is not defined", self.name);
         let mut diagnostic = Diagnostic::error(message, Some(self.context.location(at)));

@@ -131,7 +131,7 @@ fn document(attributes: &[&str]) -> String {
 }
 
 /// The errors of the reader in a compose file.
-fn errors(document: &str) -> Vec<Diagnostic> {
+pub(super) fn errors(document: &str) -> Vec<Diagnostic> {
     let path = |name: &str| RootPath::new(&format!("proj/{name}")).unwrap();
     let content = |text: &str| Some(Arc::from(text.as_bytes()));
     let mut folder = Folder { root: "/nonexistent".into(), replaced: [].into() };

@@ -8,6 +8,10 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod empty_values;
+#[expect(dead_code, reason = "tests/plans uses the rest")]
+#[path = "../support/compose_spec.rs"]
+mod spec;
+mod specification;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -91,7 +91,10 @@ impl Schema {
             return self.alternatives(&self.root["$defs"][name.trim_start_matches("#/$defs/")]);
         }
         if let Some(several) = schema["oneOf"].as_array() {
-            return several.iter().flat_map(|one| self.alternatives(one)).collect();
+            let mut found: Vec<Value> = several.iter().flat_map(|one| self.alternatives(one)).collect();
+            let types: Value = found.iter().map(|one| one["type"].clone()).collect();
+            found.iter_mut().for_each(|one| one["types"] = types.clone());
+            return found;
         }
         let mut whole = schema.clone();
         for part in schema["allOf"].as_array().into_iter().flatten().flat_map(|part| self.alternatives(part))
@@ -190,7 +193,11 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("configs.[]", r#"{"source": "one"}"#, ""),
     ("secrets.[]", r#"{"source": "one"}"#, ""),
     ("ports.[]", r#"{"target": 80}"#, ""),
-    ("devices.[]", r#"{"source": "/dev/one"}"#, "capabilities count device_ids driver options"),
+    (
+        "devices.[]",
+        r#"{"source": "/dev/one", "target": "/dev/one"}"#,
+        "capabilities count device_ids driver options",
+    ),
     ("reservations.devices.[]", r#"{"capabilities": ["gpu"]}"#, ""),
     ("watch.[]", r#"{"path": ".", "action": "sync", "target": "/a"}"#, ""),
     ("post_start.[]", r#"{"command": "one"}"#, ""),
@@ -241,8 +248,9 @@ pub(crate) fn is_at(path: &str, end: &str) -> bool {
 /// Texts with a meaning, by the end of the path: two that differ.
 const TEXTS: &[(&str, &str, &str)] = &[
     ("interval timeout start_period start_interval stop_grace_period delay monitor window", "1s", "2s"),
-    ("memory", "64m", "65m"),
-    ("pull_policy restart", "always", "never"),
+    ("memory tmpfs.size", "64m", "65m"),
+    ("pull_policy", "always", "never"),
+    ("services.*.restart", "always", "no"),
     ("pull_refresh_after", "24h", "25h"),
     ("ports.[]", "80:80", "81:81"),
     ("services.*.volumes.[] pre_start.[].volumes.[] jobs.*.volumes.[]", "one:/a", "two:/a"),
@@ -252,7 +260,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("additional_contexts.* ssh.* build context", "./one", "./two"),
     ("extra_hosts.[]", "one:10.0.0.1", "one:10.0.0.2"),
     (
-        "extra_hosts.* extra_hosts.*.[] dns dns.[] ipv4_address gateway link_local_ips.[]",
+        "extra_hosts.* extra_hosts.*.[] dns dns.[] host_ip ipv4_address gateway link_local_ips.[]",
         "10.0.0.1",
         "10.0.0.2",
     ),

@@ -11,7 +11,7 @@ use crate::compose::model::{Project, Read, ReadMethod, Service};
 use crate::compose::{self, Alternative, Files as _};
 use crate::outcome::queries::{Explanation, Explanations, PathReader, Reading, if_host_variables};
 use crate::plan::ActionKind;
-use crate::report::render;
+use crate::report::{Format, render};
 use crate::state::wanted::Reactions;
 use crate::tree::disk::DiskTree;
 use crate::tree::{OnHost, ProjectDir, Snapshot, owner, project_dirs};
@@ -49,11 +49,15 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
         let synced = at.as_ref().is_some_and(|at| {
             tree.nodes().contains_key(at) && (owner(&dirs, at).is_some() || !readers.is_empty())
         });
-        if !known && readers.is_empty() && note.is_none() {
+        let is_nothing = !known && readers.is_empty() && note.is_none();
+        if is_nothing {
             let message = format!("{text} is not in the repository, and no service reads it");
             unknown.push(Diagnostic::error(message, None).help(near_files(&tree, &path)));
         }
-        paths.push(Explanation { path, known, managed: synced, readers, note });
+        // In a text, the error says it. Other forms have every path that was asked for.
+        if !is_nothing || context.format != Format::Text {
+            paths.push(Explanation { path, known, managed: synced, readers, note });
+        }
     }
     let explanations = Explanations { paths };
     context.print(|out| render(&explanations, context.format, out, context.style))?;

@@ -42,6 +42,7 @@ mod network;
 mod owners;
 mod partial;
 mod projects;
+mod providers;
 mod pruned_images;
 mod pulls;
 mod reach;

@@ -381,6 +381,7 @@ fn explain_answers_for_every_kind_of_file() {
         output.contains("services/traefik/compose.yml:") && output.contains("dynamic/tls.yml"),
         "{output}"
     );
+    assert!(!output.contains("services/nowhere"), "the error says it: {output}");
     assert!(!output.contains("hunter2"));
     ghdeploy(copy.top(), &["explain", "../outside"]).exits(2);
 }

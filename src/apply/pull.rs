@@ -16,7 +16,7 @@ use super::run::ProjectRun;
 use super::steps::with_dependencies;
 use super::words::{PullProblem, explain_pull};
 use crate::base::diagnostic::{Diagnostic, Location};
-use crate::compose::model::{Hook, OtherImage, PullPolicy, Service};
+use crate::compose::model::{Hook, OtherImage, Project, PullPolicy, Service};
 use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::login::{RegistryLogin, login_of};
 use crate::images::platform;
@@ -54,7 +54,8 @@ impl ProjectRun<'_> {
         for name in self.with_images(wanted) {
             let Some((name, of)) = wanted.model.services.get_key_value(name) else { continue };
             let is_created = self.created().any(|created| created == name);
-            needed.extend(of.other_images.iter().map(|other| NeededImage {
+            let others = of.other_images.iter().filter(|other| !is_built(&wanted.model, &other.image));
+            needed.extend(others.map(|other| NeededImage {
                 service: name,
                 of,
                 references: vec![other.image.clone()],
@@ -326,6 +327,15 @@ pub(super) fn created_images(work: &ProjectWork) -> impl Iterator<Item = String>
     let pulled =
         created.filter_map(move |name| services?.get(name)).filter(|service| service.build.is_none());
     pulled.filter_map(|service| service.image.clone()).filter(|image| !image.contains("${"))
+}
+
+/// Whether a service of the project builds this image.
+fn is_built(model: &Project, image: &str) -> bool {
+    let mut built = model.services.iter().filter(|(_, service)| service.build.is_some());
+    built.any(|(name, service)| match &service.image {
+        Some(own) => own == image,
+        None => format!("{}-{name}", model.name) == image,
+    })
 }
 
 /// The registry in a reference, without its port; empty for Docker Hub.

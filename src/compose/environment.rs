@@ -156,7 +156,7 @@ impl ServiceReader<'_, '_, '_> {
             return Some(Rc::default());
         }
         let read = if file.is_raw {
-            raw(&bytes)
+            raw(&bytes, self.shared.variables)
         } else {
             match dotenv::parse(&bytes, &[self.shared.variables, known]) {
                 Ok(read) => {
@@ -185,12 +185,21 @@ impl ServiceReader<'_, '_, '_> {
     }
 }
 
-/// Returns the lines `NAME=value` of a file with literal values.
-fn raw(bytes: &[u8]) -> Variables {
+/// Returns the lines `NAME=value` of a file with literal values. A name alone passes on what is `outside`.
+fn raw(bytes: &[u8], outside: &Variables) -> Variables {
     let mut variables = Variables::default();
-    for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.starts_with('#')) {
-        if let Some((name, value)) = line.split_once('=') {
-            variables.set(name, Variable { text: value.to_owned(), ..Variable::default() });
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_start);
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.split_once('=') {
+            Some((name, value)) => {
+                variables.set(name, Variable { text: value.to_owned(), ..Variable::default() });
+            }
+            None => {
+                if let Some(value) = outside.get(line) {
+                    variables.set(line, value.clone());
+                }
+            }
         }
     }
     variables
@@ -223,6 +232,21 @@ mod tests {
         fn shown(&self, path: &RootPath) -> String {
             self.0.shown(path)
         }
+    }
+
+    #[test]
+    fn a_raw_env_file_is_taken_literally() {
+        let definition = |format: &str, env: &str| {
+            let compose = format!("services: {{web: {{image: x, env_file: [{{path: a.env{format}}}]}}}}");
+            let files = [("blog/compose.yml", &*compose), ("blog/a.env", env), ("blog/.env", "OUT=1")];
+            let project = FakeTree::new(&files).load();
+            assert_eq!(messages(&project), Vec::<String>::new());
+            project.services["web"].definition.clone()
+        };
+        let raw = |env: &str| definition(", format: raw", env);
+        assert_ne!(raw("A='$OUT'"), definition("", "A='$OUT'"));
+        assert_eq!(raw("\u{feff}# note\n\n  A=1 # 2\r\nOUT\nGONE\n"), raw("OUT=1\nA=1 # 2"));
+        assert_ne!(raw("A='1'"), raw("A=1"));
     }
 
     #[test]

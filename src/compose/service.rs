@@ -777,6 +777,22 @@ services:
     }
 
     #[test]
+    fn variables_in_inline_content_count_with_their_values() {
+        let load = |content: &str, value: &str| {
+            let compose = format!(
+                "services: {{web: {{image: a, configs: [c]}}}}\nconfigs: {{c: {{content: '{content}'}}}}"
+            );
+            let env = format!("A={value}");
+            let project = FakeTree::new(&[("blog/compose.yml", &*compose), ("blog/.env", &*env)]).load();
+            web(&project).unhashed.clone()
+        };
+        assert_ne!(load("x ${A}", "1"), load("x ${A}", "2"));
+        assert_eq!(load("x ${A}", "1"), load("x 1", "2"));
+        assert_eq!(load("x $${A}", "1"), load("x $${A}", "2"));
+        assert_ne!(load("x $${A}", "1"), load("x ${A}", "1"));
+    }
+
+    #[test]
     fn one_changed_service_of_five_changes_one_definition() {
         let load = |image: &str| {
             let services = ["web", "b", "c", "d"].map(|name| format!("  {name}: {{image: x}}\n")).concat();

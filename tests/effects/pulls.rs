@@ -51,6 +51,24 @@ fn missing_images_are_pulled_and_no_others() {
 }
 
 #[test]
+fn the_images_of_mounts_and_of_pre_start_are_pulled_unless_the_project_builds_them() {
+    let mounts = "{type: image, source: 'data:1', target: /d}, {type: image, source: 'built:1', target: /b}";
+    let compose = format!(
+        "services: {{web: {{image: 'web:1', volumes: [{mounts}], pre_start: [{{image: 'init:1', command: x}}]}}, \
+         app: {{image: 'built:1', build: ., profiles: [off]}}}}"
+    );
+    let run = sync(&compose, &["data:1", "init:1"]);
+    assert_eq!(run.exit, Exit::Done, "{:?}", run.project("blog").problems);
+    assert_eq!(
+        pulls(&run)[4..],
+        ["docker pull --quiet data:1", "docker pull --quiet init:1"],
+        "{:?}",
+        pulls(&run)
+    );
+    assert!(pulls(&sync(&compose, &[])).iter().all(|command| !command.contains("pull")));
+}
+
+#[test]
 fn services_of_one_image_pull_it_once() {
     let run = sync("services: {a: {image: x}, b: {image: x}}", &["x"]);
     assert_eq!(pulls(&run), ["x", "x", "blog (candidate): pull --quiet a"]);

@@ -43,6 +43,30 @@ fn on_change_decides_how_a_service_reacts() {
 }
 
 #[test]
+fn what_only_a_container_of_pre_start_reads_means_a_new_container() {
+    let lines = |settings: &str, changed: &[&str]| {
+        let hook = "{image: i, command: x, env_file: e.env, volumes: ['./init:/i']}";
+        let compose = format!(
+            "services: {{web: {{image: a, volumes: ['./one:/one'], pre_start: [{hook}], x-ghdeploy: {settings}}}}}"
+        );
+        let files =
+            [("blog/compose.yml", &*compose), ("blog/one", "1"), ("blog/init", "1"), ("blog/e.env", "A=1")];
+        let repo = Projects::new(&files);
+        let deployed = repo.deployed();
+        for file in changed {
+            repo.write(file, "A=2");
+        }
+        plan_lines(&repo.plan(&deployed)).split_off(1 + changed.len())
+    };
+    assert_eq!(lines("{}", &["blog/one"]), ["  restart web: blog/one bind@1"]);
+    assert_eq!(lines("{}", &["blog/init"]), ["  recreate web: blog/init bind@1"]);
+    assert_eq!(lines("{on-change: {signal: HUP}}", &["blog/init"]), ["  recreate web: blog/init bind@1"]);
+    assert_eq!(lines("{}", &["blog/init", "blog/one"]), ["  recreate web: blog/init bind@1"]);
+    assert_eq!(lines("{on-change: none}", &["blog/init"]), ["  none web: blog/init bind@1"]);
+    assert_eq!(lines("{}", &["blog/e.env"]), ["  up web: blog/e.env envfile@1"]);
+}
+
+#[test]
 fn the_most_specific_path_wins() {
     assert_eq!(
         reaction("{on-change: none, paths: {'conf/**': recreate, conf/a: {signal: USR1}}}"),

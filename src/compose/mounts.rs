@@ -1,5 +1,6 @@
 //! Finds the files and folders that a service mounts or is built from.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::context::ResolvedPath;
@@ -16,6 +17,9 @@ use crate::base::path::RootPath;
 /// Size of the largest `.dockerignore` that is read, in bytes: every line is matched against every file of
 /// the context. If it is larger, all files of the context count.
 const MAX_DOCKERIGNORE: usize = 16 << 10;
+
+/// Number of nodes that the build of another service counts as: its `.dockerignore` is read for each build.
+const BUILD_NODES: usize = 50;
 
 /// Prefix of a context that is the image of another service.
 const SERVICE: &str = "service:";
@@ -143,10 +147,11 @@ impl<'r> ServiceReader<'r, '_, '_> {
     }
 
     /// Its own build and those of the services that it starts from (`additional_contexts: {base: "service:base"}`), each
-    /// with the name of the service.
-    pub(super) fn builds(&self) -> Vec<(&'r str, &'r Node)> {
+    /// with the name of the service. They end where the budget does.
+    pub(super) fn builds(&mut self) -> Vec<(&'r str, &'r Node)> {
         let mut builds: Vec<(&'r str, &'r Node)> =
             self.set("build").map(|build| (self.name, build)).into_iter().collect();
+        let mut known = BTreeSet::from([self.name]);
         let mut next = 0;
         while let Some((_, build)) = builds.get(next).copied() {
             next += 1;
@@ -155,7 +160,8 @@ impl<'r> ServiceReader<'r, '_, '_> {
                 let entry =
                     entry.and_then(|(name, definition)| Some((&**name, &definition.body.get("build")?.node)));
                 if let Some((name, build)) = entry
-                    && !builds.iter().any(|(known, _)| *known == name)
+                    && known.insert(name)
+                    && self.context.pay(build.size() + BUILD_NODES, self.at)
                 {
                     builds.push((name, build));
                 }

@@ -97,6 +97,18 @@ fn alias_bombs_end_where_they_grow() {
 }
 
 #[test]
+fn a_long_chain_of_builds_counts_against_the_budget() {
+    let mut text = "services:\n".to_owned();
+    for number in 0..3000 {
+        let next = format!("additional_contexts: {{base: 'service:s{}'}}", number + 1);
+        writeln!(text, "  s{number}: {{build: {{context: ., {next}}}}}").unwrap();
+    }
+    text += "  s3000: {build: .}\n";
+    let found = messages(&load(&[(COMPOSE, text.into_bytes())]));
+    assert!(found[0].contains("the project grows to more than 500000 nodes"), "{found:?}");
+}
+
+#[test]
 fn repeated_long_text_counts_against_the_budget() {
     let long = "x".repeat(1 << 20);
     let many = |item: &str| vec![item; 5_000].join(",");

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::{join, join3};
 
-use super::docker::Docker;
+use super::docker::{Docker, EngineReach};
 use super::engine::Call;
 use super::failure::Failure;
 use super::run::ProjectRun;
@@ -19,6 +19,7 @@ use crate::host::{Command, ComposeFolder, Reply};
 use crate::images::reference::{INPUTS, REVISION};
 use crate::plan::{ActionKind, ProjectChange, held_by_others, may_be_held};
 use crate::state::deployed::{Found, unit};
+use crate::state::reach::PROXY_HELP;
 use crate::state::wanted::WantedProject;
 
 /// A path that only the host has.
@@ -36,16 +37,16 @@ struct HostPath<'a> {
 impl ProjectRun<'_> {
     /// Checks all that can be checked before anything of the project changes.
     pub(super) async fn check(&self) -> Result<(), Failure> {
-        let (plan, docker) = (&self.work.plan, &self.host.docker);
+        let plan = &self.work.plan;
         let Some(wanted) = self.work.wanted.as_deref() else {
             // Of a project that is taken down, Compose reads the files that are there.
-            return if self.acts() { docker.before().await.map(drop).map_err(Failure::from) } else { Ok(()) };
+            return if self.acts() { self.check_reach(None).await } else { Ok(()) };
         };
         let defines = |path| read_by_compose(wanted).contains(path);
         let is_redefined =
             plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
         if self.acts() {
-            docker.before().await?;
+            self.check_reach(Some(wanted)).await?;
             self.check_engine().await?;
         } else if !is_redefined || !self.has_engine().await {
             return Ok(());
@@ -130,6 +131,50 @@ impl ProjectRun<'_> {
         version.is_ok_and(Reply::is_ok)
     }
 
+    /// Checks that the engine answers, may be changed, and has the files that the services which act mount.
+    async fn check_reach(&self, wanted: Option<&WantedProject>) -> Result<(), Failure> {
+        let docker = &self.host.docker;
+        let (before, reach) = tokio::join!(docker.before(), docker.reach());
+        before?;
+        let EngineReach { reach, is_elsewhere, refused } = reach?;
+        if !refused.is_empty() {
+            let message = format!(
+                "the proxy before Docker at {} refuses {}",
+                reach.shown_address(),
+                refused.join(", ")
+            );
+            return Err(Failure::new(Diagnostic::error(message, None).help(PROXY_HELP)));
+        }
+        if !is_elsewhere {
+            return Ok(());
+        }
+        let services = wanted.iter().flat_map(|wanted| self.acting(wanted));
+        let mounted = services.filter_map(|(name, service)| {
+            let inputs = service.reads.iter().filter(|read| read.how.is_input()).map(|read| &read.at);
+            Some((name, inputs.chain(service.host_binds.iter().map(|(_, at)| at)).next()?))
+        });
+        let problem = |(name, at): (&str, &Location)| {
+            let message = format!(
+                "service `{name}` mounts a path of this host, and the engine is on another machine: {}",
+                reach.shown_address()
+            );
+            Diagnostic::error(message, Some(at.clone())).help("deploy to that machine itself; or let docker use this host's own engine: unset DOCKER_HOST there, or write `docker: {host: unix:///var/run/docker.sock}` for the host in ghdeploy.yml")
+        };
+        let problems: Vec<Diagnostic> = mounted.map(problem).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Failure::of(problems)) }
+    }
+
+    /// The services that get a container, or whose container does something.
+    fn acting<'w>(&'w self, wanted: &'w WantedProject) -> impl Iterator<Item = (&'w str, &'w Service)> {
+        let actions = self.work.plan.actions.iter();
+        let acting: BTreeSet<&str> = actions
+            .filter(|action| !matches!(action.kind, ActionKind::Remove | ActionKind::None))
+            .filter_map(|action| action.service.as_deref())
+            .collect();
+        let services = wanted.model.services.iter().map(|(name, service)| (name.as_str(), service));
+        services.filter(move |(name, _)| acting.contains(name))
+    }
+
     /// Checks that the engine is there.
     async fn check_engine(&self) -> Result<(), Failure> {
         let probe = self.host.task.engine.probe();
@@ -165,14 +210,8 @@ impl ProjectRun<'_> {
     /// Checks bind sources that only the host has: Docker makes a directory, owned by root, in place of one
     /// that is missing, even where a file is meant.
     async fn check_sources(&self, wanted: &WantedProject) -> Result<(), Failure> {
-        let actions = self.work.plan.actions.iter();
-        let acting: BTreeSet<&str> = actions
-            .filter(|action| !matches!(action.kind, ActionKind::Remove | ActionKind::None))
-            .filter_map(|action| action.service.as_deref())
-            .collect();
-        let services = wanted.model.services.iter().filter(|(name, _)| acting.contains(name.as_str()));
         let asked: Vec<HostPath<'_>> =
-            services.flat_map(|(name, service)| host_paths(name, service)).collect();
+            self.acting(wanted).flat_map(|(name, service)| host_paths(name, service)).collect();
         if asked.is_empty() {
             return Ok(());
         }

@@ -8,11 +8,14 @@ use tokio::time::Instant;
 
 use super::engine::{Call, Engine};
 use super::words::{Failed, Vocabulary, explain};
+use crate::base::diagnostic::Diagnostic;
 use crate::base::error::{Error, Exit, Result};
+use crate::host::engine;
 use crate::host::{Command, ComposeFolder, Driver, HookContainer, Reply};
 use crate::outcome::ServiceLog;
-use crate::state::container::{Container, ListedContainer, read_listed};
+use crate::state::container::{Container, DockerFailure, ListedContainer, read_listed};
 use crate::state::deployed::ProjectState;
+use crate::state::reach::{Reach, ReachedBy};
 
 /// Docker on the host of an apply.
 pub(super) struct Docker<'a> {
@@ -23,6 +26,8 @@ pub(super) struct Docker<'a> {
     before: OnceCell<Result<Vec<Container>>>,
     /// The version of the engine.
     version: OnceCell<Result<Reply>>,
+    /// How the engine is reached.
+    reach: OnceCell<Result<EngineReach>>,
     /// The containers at the last look.
     last_seen: Mutex<Vec<Container>>,
     /// The containers at the last look that projects share, and when it began.
@@ -33,6 +38,15 @@ pub(super) struct Docker<'a> {
     platforms: OnceCell<BTreeMap<String, Option<String>>>,
     networks: OnceCell<Result<Reply>>,
     volumes: OnceCell<Result<Reply>>,
+}
+
+/// What may keep an engine from what a project needs.
+#[derive(Debug, Clone)]
+pub(super) struct EngineReach {
+    pub(super) reach: Reach,
+    pub(super) is_elsewhere: bool,
+    /// The parts of Docker's interface that a proxy refuses, such as `POST /containers`.
+    pub(super) refused: Vec<&'static str>,
 }
 
 /// Facts about an image.
@@ -57,6 +71,7 @@ impl<'a> Docker<'a> {
             log_lines,
             before: OnceCell::new(),
             version: OnceCell::new(),
+            reach: OnceCell::new(),
             last_seen: Mutex::default(),
             shared_look: Mutex::default(),
             listed: OnceCell::new(),
@@ -129,6 +144,15 @@ impl<'a> Docker<'a> {
     pub(super) async fn containers(&self) -> Result<Vec<Container>> {
         let reply = self.driver.call(&Command::Containers).await?;
         if !reply.is_ok() {
+            // The host's own engine is explained like that of any other command.
+            if DockerFailure::of(&reply.output) == DockerFailure::NotRunning
+                && let Ok(EngineReach { reach, .. }) = self.reach().await
+                && reach.by != ReachedBy::Default
+            {
+                let problem = Diagnostic::error(format!("the engine at {} does not answer", reach.shown()), None)
+                    .help("start it, or let docker on the host talk to another one; `ghdeploy doctor` shows what names it");
+                return Err(Error::of(Exit::RolledBack, vec![problem]));
+            }
             let failed = Failed {
                 what: "listing containers",
                 see: Some("to see why, run on the host: docker ps -a"),
@@ -177,6 +201,25 @@ impl<'a> Docker<'a> {
         let nowhere = ProjectState::default();
         let asked = self.version.get_or_init(|| self.call(probe, &nowhere, ComposeFolder::Live)).await;
         asked.as_ref().map_err(Clone::clone)
+    }
+
+    /// How the engine is reached, before anything is done; asked once. Only an engine behind an address is asked itself:
+    /// one behind a socket has the files of the host, and its socket is rarely a proxy's.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost.
+    pub(super) async fn reach(&self) -> Result<&EngineReach> {
+        let ask = async || {
+            let reach = engine::reach(self.driver).await?;
+            if reach.is_socket() {
+                return Ok(EngineReach { reach, is_elsewhere: false, refused: Vec::new() });
+            }
+            let (name, refused) =
+                tokio::join!(engine::machine_of_engine(self.driver), engine::refused(self.driver));
+            Ok(EngineReach { is_elsewhere: reach.is_elsewhere(name?.as_deref()), refused: refused?, reach })
+        };
+        self.reach.get_or_init(ask).await.as_ref().map_err(Clone::clone)
     }
 
     /// The version of the engine, if it was asked for and is there.

@@ -358,7 +358,7 @@ impl<'a> HostRun<'a> {
         };
         let containers = async {
             if acting().next().is_some() {
-                let _ = self.docker.before().await;
+                let _ = futures_util::future::join(self.docker.reach(), self.docker.before()).await;
             }
         };
         let images = async {

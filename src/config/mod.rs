@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod compose_files;
+pub mod docker;
 pub mod globs;
 pub mod layout;
 mod locate;
@@ -22,10 +23,11 @@ use crate::config::layout::Layout;
 use crate::base::duration::parse_duration;
 use address::{HostAddress, HostRoot};
 use compose_files::ComposeFiles;
+use docker::DockerAddress;
 use globs::ProjectGlobs;
 use locate::{KeyStep, locate};
 use notify::Notify;
-use raw::{Raw, RawCompose, RawHost, RawNetwork, RawRegistry, Scalar, Texts};
+use raw::{Raw, RawCompose, RawDocker, RawHost, RawNetwork, RawRegistry, Scalar, Texts};
 
 /// Size of the largest file that is read, in bytes: enough for about a thousand hosts.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -103,6 +105,8 @@ pub struct Host {
     pub projects: ProjectGlobs,
     /// The compose and env files of a project there; `None`: those of all hosts.
     pub compose: Option<ComposeFiles>,
+    /// The engine that its `docker` talks to; `None`: the one that it talks to by itself.
+    pub docker: Option<DockerAddress>,
     /// Web address of what runs there, for links.
     pub url: Option<String>,
 }
@@ -390,6 +394,7 @@ impl ConfigReader<'_> {
             })
         });
         let compose = raw.compose.map(|raw| self.compose_files(&[keys[0], keys[1], "compose"], raw));
+        let docker = raw.docker.and_then(|raw| self.docker(keys, raw));
         let is_address = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         if raw.url.as_ref().is_some_and(|url| !is_address(url)) {
             self.problem(&[keys[0], keys[1], "url"], None, "expected an address that begins with https://");
@@ -400,8 +405,24 @@ impl ConfigReader<'_> {
             root: root.or(own).unwrap_or_default(),
             projects,
             compose,
+            docker,
             name,
         }
+    }
+
+    fn docker(&mut self, [hosts, name]: [&str; 2], raw: RawDocker) -> Option<DockerAddress> {
+        let keys = |key: &'static str| [hosts, name, "docker", key];
+        let (key, read) = match (raw.host, raw.context) {
+            (Some(host), None) => ("host", DockerAddress::host(&host)),
+            (None, Some(context)) => ("context", DockerAddress::context(&context)),
+            _ => {
+                let message =
+                    "expected either `host`, the address of an engine, or `context`, the name of a context";
+                self.problem(&[hosts, name, "docker"], None, message);
+                return None;
+            }
+        };
+        read.map_err(|why| self.problem(&keys(key), None, why)).ok()
     }
 
     fn file_patterns(&mut self, key: &str, texts: Option<Texts>) -> Vec<String> {

@@ -39,13 +39,14 @@ pub(super) struct Raw {
 #[derive(Debug, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`"
+    expecting = "an address, or a mapping with `ssh`, `root`, `projects`, `compose`, `docker` and `url`"
 )]
 pub(super) struct RawHostMapping {
     pub(super) ssh: String,
     pub(super) root: Option<String>,
     pub(super) projects: Option<Texts>,
     pub(super) compose: Option<RawCompose>,
+    pub(super) docker: Option<RawDocker>,
     pub(super) url: Option<String>,
 }
 
@@ -65,15 +66,21 @@ impl<'de> Deserialize<'de> for RawHost {
             type Value = RawHost;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`")
+                f.write_str(
+                    "an address, or a mapping with `ssh`, `root`, `projects`, `compose`, `docker` and `url`",
+                )
             }
 
             fn visit_str<E>(self, address: &str) -> Result<RawHost, E> {
-                let (ssh, root, projects, compose, url) = (address.to_owned(), None, None, None, None);
-                Ok(RawHost {
-                    mapping: RawHostMapping { ssh, root, projects, compose, url },
-                    is_address: true,
-                })
+                let mapping = RawHostMapping {
+                    ssh: address.to_owned(),
+                    root: None,
+                    projects: None,
+                    compose: None,
+                    docker: None,
+                    url: None,
+                };
+                Ok(RawHost { mapping, is_address: true })
             }
 
             fn visit_unit<E: serde::de::Error>(self) -> Result<RawHost, E> {
@@ -102,6 +109,13 @@ pub(super) struct RawSync {
 pub(super) struct RawCompose {
     pub(super) files: Option<Texts>,
     pub(super) env_files: Option<Texts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `host` or `context`")]
+pub(super) struct RawDocker {
+    pub(super) host: Option<String>,
+    pub(super) context: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

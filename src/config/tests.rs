@@ -153,7 +153,7 @@ fn a_wrong_type_says_what_was_expected() {
     ghdeploy.yml:1:11: services: invalid type: mapping, expected a text or a list of texts
     ghdeploy.yml:1:11: services: invalid type: integer `5`, expected a text or a list of texts
     ghdeploy.yml:1:8: hosts: invalid type: list, expected a mapping of names to hosts
-    ghdeploy.yml:1:14: hosts.web: invalid type: integer `5`, expected an address, or a mapping with `ssh`, `root`, `projects`, `compose` and `url`
+    ghdeploy.yml:1:14: hosts.web: invalid type: integer `5`, expected an address, or a mapping with `ssh`, `root`, `projects`, `compose`, `docker` and `url`
     ghdeploy.yml:1:14: hosts.web: missing key `ssh`
     ghdeploy.yml:2:7: hosts.web: missing key `ssh`
     ghdeploy.yml:1:7: sync: invalid type: list, expected a mapping with `ignore` and `include`
@@ -370,6 +370,39 @@ fn networks_are_a_list_of_names_or_a_mapping_to_settings() {
         ghdeploy.yml:1:11: networks: `a` is there twice
         ghdeploy.yml:1:16: networks.a: unknown key `external` [did you mean `internal`?]
         ghdeploy.yml:1:24: networks.a.labels: invalid type: list, expected a map
+        "#
+    );
+}
+
+#[test]
+fn a_host_names_the_engine_that_docker_talks_to() {
+    let of = |docker: &str| {
+        let text = format!("hosts: {{web: {{ssh: a@b, docker: {docker}}}}}\n");
+        Config::from_yaml(&text, "ghdeploy.yml").map(|config| config.hosts[0].docker.clone())
+    };
+    let socket = "unix:///run/user/1000/docker.sock";
+    assert_eq!(of(&format!("{{host: '{socket}'}}")), Ok(DockerAddress::host(socket).ok()));
+    assert_eq!(of("{context: rootless}"), Ok(DockerAddress::context("rootless").ok()));
+    insta::assert_snapshot!(
+        [
+            "hosts: {web: {ssh: a, docker: {host: docker.sock}}}\n",
+            "hosts: {web: {ssh: a, docker: {host: 'tcp://ann:hunter2@b:1'}}}\n",
+            "hosts: {web: {ssh: a, docker: {context: 'a b'}}}\n",
+            "hosts: {web: {ssh: a, docker: {}}}\n",
+            "hosts: {web: {ssh: a, docker: {host: 'unix:///a', context: ab}}}\n",
+            "hosts: {web: {ssh: a, docker: {hots: x}}}\n",
+            "hosts: {web: {ssh: a, docker: rootless}}\n",
+        ]
+        .map(problems)
+        .concat(),
+        @r#"
+        ghdeploy.yml:1:38: hosts.web.docker.host: expected the address of an engine as the host reaches it, such as unix:///run/user/1000/docker.sock or tcp://127.0.0.1:2375
+        ghdeploy.yml:1:38: hosts.web.docker.host: an address must not contain a password
+        ghdeploy.yml:1:41: hosts.web.docker.context: expected the name of a context that the host has; on the host: docker context ls
+        ghdeploy.yml:1:31: hosts.web.docker: expected either `host`, the address of an engine, or `context`, the name of a context
+        ghdeploy.yml:1:31: hosts.web.docker: expected either `host`, the address of an engine, or `context`, the name of a context
+        ghdeploy.yml:1:32: hosts.web.docker: unknown key `hots` [did you mean `host`?]
+        ghdeploy.yml:1:31: hosts.web.docker: invalid type: text "rootless", expected a mapping with `host` or `context`
         "#
     );
 }

@@ -19,7 +19,7 @@ use crate::compose::model::Service;
 use crate::config::{Health, Network};
 use crate::host::facts::{facts_and_host_only, free_room, holder_in_words, not_writable, open};
 use crate::host::mend::mend;
-use crate::host::{Command, Driver, Notices, Transport, is_full};
+use crate::host::{Command, Driver, Notices, Start, Transport, is_full};
 use crate::images::login::{RegistryLogin, may_need_login};
 use crate::outcome::event::{Event, Observer};
 use crate::outcome::{HostFailure, HostOutcome};
@@ -194,7 +194,8 @@ impl Session<'_> {
     ///
     /// When the host is not reached or cannot run it.
     pub async fn start(&self, transport: &dyn Transport) -> Result<Driver> {
-        let driver = Driver::start_with(transport, !self.options.no_restart, self.notices.clone()).await?;
+        let start = Start { lists_containers: !self.options.no_restart, docker: self.target.docker.as_ref() };
+        let driver = Driver::start_with(transport, start, self.notices.clone()).await?;
         self.report(|host| Event::Connected { host });
         Ok(driver)
     }

@@ -4,6 +4,7 @@ use crate::base::error::{Error, Result};
 use crate::compose::model::ProjectSettings;
 use crate::config::address::{HostAddress, HostRoot};
 use crate::config::compose_files::ComposeFiles;
+use crate::config::docker::DockerAddress;
 use crate::config::globs::ProjectGlobs;
 use crate::config::{Config, Host};
 use crate::host::credentials::Credentials;
@@ -24,6 +25,8 @@ pub struct Target {
     pub projects: ProjectGlobs,
     /// The files that Compose is told to read there.
     pub compose: ComposeFiles,
+    /// The engine that `docker` talks to there, if the configuration says so.
+    pub docker: Option<DockerAddress>,
     /// Whether the configuration names it, so that a project can ask for it.
     pub is_named: bool,
 }
@@ -81,6 +84,7 @@ impl Target {
                 root: root_or(root, None)?,
                 projects: ProjectGlobs::default(),
                 compose: config.compose.for_host("any"),
+                docker: None,
                 is_named: false,
             }]);
         }
@@ -99,6 +103,7 @@ impl Target {
             root: root_or(root, Some(own))?,
             projects: host.projects.clone(),
             compose: host.compose.as_ref().unwrap_or(&config.compose).for_host(&host.name),
+            docker: host.docker.clone(),
             is_named: true,
         })
     }
@@ -114,6 +119,7 @@ impl Target {
         };
         Ok(Self {
             compose: config.compose.for_host(&name),
+            docker: None,
             name,
             options: options(text, root),
             root: root_or(root, own.as_ref())?,

@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::driver_text;
 use super::listener::{Listener, Notices, TICK};
 use super::protocol::{Command, DriverEvent, END_OF_PIECES, FailureKind, piece};
 use super::transport::{Remote, Transport};
+use super::{Start, driver_text};
 use crate::base::error::{Error, Exit};
 use crate::state::container::Container;
 
@@ -91,18 +91,17 @@ impl Driver {
     ///
     /// When the host cannot be reached; see [`Transport::start`].
     pub async fn start(transport: &dyn Transport) -> Result<Self, Error> {
-        Self::start_with(transport, false, Notices::default()).await
+        Self::start_with(transport, Start::default(), Notices::default()).await
     }
 
-    /// Does the same as [`Driver::start`], with notices about the connection. With `lists_containers`, Docker is
-    /// asked for the containers at once, for a client that will ask for them.
+    /// Does the same as [`Driver::start`], with notices about the connection.
     ///
     /// # Errors
     ///
     /// See there.
     pub async fn start_with(
         transport: &dyn Transport,
-        lists_containers: bool,
+        start: Start<'_>,
         notices: Notices,
     ) -> Result<Self, Error> {
         let Remote { mut stdin, stdout, stderr, exit } = transport.start().await?;
@@ -118,7 +117,7 @@ impl Driver {
                 tracing::debug!(?status, "driver ended");
             }
         });
-        let text = driver_text(&mark, lists_containers)
+        let text = driver_text(&mark, start)
             .map_err(|error| Error::unforeseen(format!("failed to compress the driver: {error}")))?;
         tracing::debug!(bytes = text.len(), "driver sent");
         let stdin = Arc::new(Mutex::new({

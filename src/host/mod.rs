@@ -5,6 +5,7 @@
 
 pub mod credentials;
 mod driver;
+pub mod engine;
 pub mod facts;
 mod key;
 mod listener;
@@ -24,7 +25,7 @@ pub(crate) use protocol::path_line;
 pub use protocol::{
     Command, ComposeFolder, DriverEvent, FailureKind, HookContainer, ReleaseImages, TIMED_OUT,
 };
-pub use script::{BOOTSTRAP, DRIVER, driver_text};
+pub use script::{BOOTSTRAP, DRIVER, Script, Start, driver_text};
 pub use ssh::{Ssh, SshOptions, knows_alias};
 pub use transport::{Remote, Starting, Transport};
 pub use upload::{Upload, is_full, upload};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::script::Script;
 use crate::base::manifest::{Digest, escape};
 use crate::base::path::RootPath;
 use crate::base::secret::Secret;
@@ -156,8 +157,8 @@ pub enum Command {
     /// Reports how much room there is below the root, in KiB, and the nearest folder of it that exists; or what
     /// keeps the user from writing there.
     Room,
-    /// Reports facts about the user and Docker, one per line: `KEY VALUE`. Needs no root.
-    Examine,
+    /// Runs a script that few runs need, so that the driver itself does not have it. Needs no root.
+    Script(Script),
     /// Prints the names of the entries of a folder below the root, one per line.
     List(RootPath),
     /// Stages the files of a unit out of the host's objects.
@@ -352,7 +353,10 @@ impl Command {
         match self {
             Self::OpenToRead { root } => push(&mut text, ["open", "read", "0", "-", root]),
             Self::Room => text.push_str("room"),
-            Self::Examine => text.push_str("examine"),
+            Self::Script(script) => {
+                text.push_str("script");
+                data = Some(script.text());
+            }
             Self::OpenToWrite { root, wait_secs, holder } => {
                 push(&mut text, ["open", "write", &wait_secs.to_string(), holder, root]);
             }

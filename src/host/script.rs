@@ -7,6 +7,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::config::docker::DockerAddress;
+
 /// The driver: its parts, one after the other. `start.sh` describes it.
 ///
 /// `start.sh` comes first, because it sets the shell up, and `main.sh` last, because it does not return. The
@@ -29,6 +31,36 @@ pub const DRIVER: &str = concat!(
     include_str!("driver/main.sh"),
 );
 
+/// Script beside the driver, which is sent when it is needed. It has the functions of the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Prints facts about the user, the tools of Docker and its engine, one per line: `KEY VALUE`.
+    Examine,
+    /// Prints how `docker` reaches its engine, one per line: `KEY VALUE`.
+    Reach,
+}
+
+impl Script {
+    /// Its lines, as they are sent.
+    pub(super) fn text(self) -> String {
+        let script = match self {
+            Self::Examine => include_str!("scripts/examine.sh"),
+            Self::Reach => include_str!("scripts/reach.sh"),
+        };
+        sent(script).flat_map(|line| [line, "\n"]).collect()
+    }
+}
+
+/// What a driver is started with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start<'a> {
+    /// Whether Docker is asked for the containers before anything else, so that it works while the driver is unpacked
+    /// and takes the lock.
+    pub lists_containers: bool,
+    /// The engine that `docker` talks to; `None`: the one that it talks to by itself.
+    pub docker: Option<&'a DockerAddress>,
+}
+
 /// The part of the driver that lists containers.
 const LISTING: &str = include_str!("driver/listing.sh");
 
@@ -48,14 +80,13 @@ const SPARE_LINES: &str = "\n\n\n\n";
 /// gzipped. The driver prints the mark when it starts: what comes before it on the stream was printed by the
 /// login files. Comments and indentation are for readers only and are not sent.
 ///
-/// With `lists_containers`, `CODE` asks Docker for the containers before anything else, so that Docker works while
-/// the driver is unpacked and takes the lock. The driver is then a shell of its own, because a shell within a
-/// pipeline does not know its process id, and has the list in its file descriptor 4.
+/// If `CODE` lists the containers, the driver is a shell of its own, because a shell within a pipeline does not know
+/// its process id, and has the list in its file descriptor 4.
 ///
 /// # Errors
 ///
 /// When compressing fails.
-pub fn driver_text(mark: &str, lists_containers: bool) -> std::io::Result<Vec<u8>> {
+pub fn driver_text(mark: &str, start: Start<'_>) -> std::io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     for line in sent(DRIVER) {
         writeln!(gzip, "{line}")?;
@@ -63,7 +94,8 @@ pub fn driver_text(mark: &str, lists_containers: bool) -> std::io::Result<Vec<u8
     let driver = gzip.finish()?;
     let size = driver.len();
     let unpack = format!(r#"eval "$(dd bs={size} count=1 iflag=fullblock status=none | gzip -dc)""#);
-    let code = if lists_containers {
+    let engine = start.docker.map(session_of).unwrap_or_default();
+    let code = if start.lists_containers {
         format!(
             "{} exec 3<&0; list_containers 3<&- | sh -c '{unpack}' ghdeploy {mark} early 4<&0 <&3 3<&-",
             in_one_line(LISTING)
@@ -71,9 +103,25 @@ pub fn driver_text(mark: &str, lists_containers: bool) -> std::io::Result<Vec<u8
     } else {
         format!("set -- {mark}; {unpack}")
     };
-    let mut text = format!("{SPARE_LINES}ghdeploy {size} {mark} {code}\n").into_bytes();
+    let mut text = format!("{SPARE_LINES}ghdeploy {size} {mark} {engine}{code}\n").into_bytes();
     text.extend(driver);
     Ok(text)
+}
+
+/// Code that makes `docker` talk to an engine, whatever the session says of it.
+fn session_of(docker: &DockerAddress) -> String {
+    /// A socket has no TLS, and a context has settings of its own for it.
+    const NO_TLS: &str = "unset DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_CERT_PATH; ";
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    match docker {
+        DockerAddress::Host(address) => {
+            let tls = if address.starts_with("unix:") { NO_TLS } else { "" };
+            format!("{tls}unset DOCKER_CONTEXT; export DOCKER_HOST={}; ", quoted(address))
+        }
+        DockerAddress::Context(name) => {
+            format!("{NO_TLS}unset DOCKER_HOST; export DOCKER_CONTEXT={}; ", quoted(name))
+        }
+    }
 }
 
 /// The lines of a part that are sent.
@@ -112,7 +160,8 @@ mod tests {
 
     #[test]
     fn the_text_stays_small() {
-        let bytes = driver_text("ghdeploy-0123456789abcdef", true).unwrap().len();
+        let start = Start { lists_containers: true, docker: None };
+        let bytes = driver_text("ghdeploy-0123456789abcdef", start).unwrap().len();
         assert!(
             bytes <= MAX_BYTES,
             "{bytes} bytes: save some, or measure what more of them cost (bench/sync.py)"

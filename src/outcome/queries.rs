@@ -375,6 +375,41 @@ pub struct HostCheckup {
     pub name: String,
     /// The checks, in order.
     pub steps: Vec<CheckupStep>,
+    /// Its engine, if it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineFacts>,
+}
+
+/// Engine of a host, and how `docker` reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EngineFacts {
+    /// Its kind.
+    pub kind: EngineKind,
+    /// Its version: `28.5.2`.
+    pub version: String,
+    /// Whether it runs without the rights of root.
+    pub rootless: bool,
+    /// Its address, without a password: `unix:///var/run/docker.sock`.
+    pub address: String,
+    /// What names the address: `default`, `DOCKER_HOST`, `context` or `ghdeploy.yml`.
+    pub named_by: &'static str,
+    /// The context that names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Whether it is on another machine than the host.
+    pub elsewhere: bool,
+    /// The parts of Docker's interface that a proxy refuses: `POST /containers`.
+    pub refused: Vec<&'static str>,
+}
+
+/// Kind of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// Docker Engine.
+    Docker,
+    /// Podman, through its socket that speaks Docker's language.
+    Podman,
 }
 
 /// One check of `doctor`.

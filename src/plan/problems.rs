@@ -13,6 +13,7 @@ use crate::compose::{self, Files};
 use crate::state::container::{DockerFailure, ListedContainer};
 use crate::state::deployed::{Damage, Deployed, Elsewhere, Found, Held, ProjectState, STATE_FILE, unit};
 use crate::state::host_only::dotenvs;
+use crate::state::reach::PROXY_HELP;
 use crate::state::unusable::listed;
 use crate::state::wanted::{Wanted, WantedProject};
 
@@ -460,6 +461,7 @@ pub(super) fn containers_unknown(failure: DockerFailure) -> Diagnostic {
             "the user of the connection may not use Docker",
             "on the host, as root: usermod -aG docker <user>",
         ),
+        DockerFailure::Refused => ("the proxy before Docker refuses to list containers", PROXY_HELP),
         DockerFailure::NoAnswer => {
             ("Docker on the host did not answer in time", "on the host: systemctl status docker")
         }

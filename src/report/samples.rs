@@ -8,9 +8,9 @@ use crate::base::path::RootPath;
 use crate::compose::model::{Hook, HookKind, HookPhase, ReadMethod};
 use crate::outcome::history::{Release, ReleasedProject};
 use crate::outcome::queries::{
-    CheckReport, Checkup, CheckupResult, CheckupStep, ContainerStatus, DiffReport, Explanation, Explanations,
-    FileDiff, History, HostCheckup, HostDiff, HostHistory, HostStatus, OwedAction, PastRelease, PathReader,
-    ProjectStatus, Reading, ServiceCondition, ServiceStatus, Status,
+    CheckReport, Checkup, CheckupResult, CheckupStep, ContainerStatus, DiffReport, EngineFacts, EngineKind,
+    Explanation, Explanations, FileDiff, History, HostCheckup, HostDiff, HostHistory, HostStatus, OwedAction,
+    PastRelease, PathReader, ProjectStatus, Reading, ServiceCondition, ServiceStatus, Status,
 };
 use crate::outcome::{
     ActionOutcome, ActionResult, HookOutcome, HostFailure, HostOutcome, Outcome, ProjectOutcome,
@@ -638,7 +638,17 @@ pub(super) fn checkup() -> Checkup {
         ),
         step("disk", CheckupResult::Warning, "3 GB left | 97 % used", None),
     ];
-    Checkup { hosts: vec![HostCheckup { name: "web".to_owned(), steps }] }
+    let engine = EngineFacts {
+        kind: EngineKind::Docker,
+        version: "28.5.2".to_owned(),
+        rootless: true,
+        address: "unix:///run/user/1000/docker.sock".to_owned(),
+        named_by: "context",
+        context: Some("rootless".to_owned()),
+        elsewhere: false,
+        refused: vec!["DELETE /volumes"],
+    };
+    Checkup { hosts: vec![HostCheckup { name: "web".to_owned(), steps, engine: Some(engine) }] }
 }
 
 pub(super) fn check() -> CheckReport {

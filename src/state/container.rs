@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::reach::is_refusal;
+
 /// Container of a Compose project, as `docker inspect` reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Container {
@@ -326,6 +328,8 @@ pub enum DockerFailure {
     NotRunning,
     /// The user of the connection may not use it.
     Forbidden,
+    /// A proxy before the engine refused it.
+    Refused,
     /// It did not answer in time.
     NoAnswer,
     /// For another reason.
@@ -341,7 +345,17 @@ impl DockerFailure {
             Self::NotInstalled
         } else if says("permission denied while trying to connect") {
             Self::Forbidden
-        } else if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+        } else if is_refusal(output) {
+            Self::Refused
+        } else if [
+            "Cannot connect to the Docker daemon",
+            "Is the docker daemon running",
+            "failed to connect to the docker API",
+            "unable to resolve docker endpoint",
+        ]
+        .into_iter()
+        .any(says)
+        {
             Self::NotRunning
         } else {
             Self::Other

@@ -4,6 +4,7 @@ pub mod container;
 pub mod deployed;
 pub mod host_only;
 pub mod question;
+pub mod reach;
 pub mod repository;
 pub mod unusable;
 pub mod versions;

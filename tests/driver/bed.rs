@@ -11,7 +11,7 @@ use std::time::Duration;
 use ghdeploy::apply::stage::{Source, Unit, pack};
 use ghdeploy::base::manifest::{Digest, Entry, Kind, Manifest};
 use ghdeploy::base::path::RootPath;
-use ghdeploy::host::{Command, Driver, Local, Notices, Reply, Upload, facts, upload};
+use ghdeploy::host::{Command, Driver, Local, Notices, Reply, Start, Upload, facts, upload};
 use ghdeploy::plan::{FileChange, FileChangeKind};
 use ghdeploy::state::deployed::{Deployed, Found, has_content, is_same};
 
@@ -269,7 +269,9 @@ impl Bed {
 
     /// Starts a driver for which Docker is asked for the containers before it arrives.
     pub(crate) async fn listing(&self) -> Driver {
-        Driver::start_with(&self.local(), true, Notices::default()).await.unwrap()
+        Driver::start_with(&self.local(), Start { lists_containers: true, docker: None }, Notices::default())
+            .await
+            .unwrap()
     }
 
     /// Starts a driver that holds the lock.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ghdeploy::host::{Command, Remote, Transport as _, Upload, driver_text, upload};
+use ghdeploy::host::{Command, Remote, Start, Transport as _, Upload, driver_text, upload};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::bed::{Bed, Tree, expect_ok, file, tree, under_every_shell};
@@ -29,7 +29,7 @@ fn large(seed: u64) -> Tree {
 async fn uploading(bed: &Bed) -> Remote {
     let mut remote = bed.local().start().await.unwrap();
     let stdin = &mut remote.stdin;
-    stdin.write_all(&driver_text("ghdeploy-test", false).unwrap()).await.unwrap();
+    stdin.write_all(&driver_text("ghdeploy-test", Start::default()).unwrap()).await.unwrap();
     stdin.write_all(&bed.open_to_write().bytes(1)).await.unwrap();
     stdin.write_all(&Command::Stage { files: "few" }.bytes(2)).await.unwrap();
     stdin.write_all(format!("100000\n{}", noise(5000, 1)).as_bytes()).await.unwrap();

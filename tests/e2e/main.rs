@@ -22,6 +22,7 @@ mod dry_runs;
 mod edits;
 mod empty_secrets;
 mod endings;
+mod engines;
 mod files;
 mod gates;
 mod github;

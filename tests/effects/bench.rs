@@ -115,6 +115,7 @@ impl Projects {
         };
         let target = Target {
             compose: ghdeploy::config::compose_files::ComposeFiles::default(),
+            docker: None,
             name: "web".to_owned(),
             options: "--host web".to_owned(),
             address: HostAddress::Local { root: None },

@@ -38,7 +38,7 @@ fn project(command: &str) -> &str {
         "candidate" | "swap" | "restore" | "fetch" | "list" => command.split(' ').nth(1).unwrap_or_default(),
         "remove" => command.split(' ').nth(1).unwrap_or_default(),
         "containers" | "probe" | "docker" | "upload" | "state" | "note" | "history" | "release"
-        | "finish" => "",
+        | "finish" | "script" => "",
         dir => dir,
     }
 }

@@ -43,6 +43,7 @@ fn a_first_sync() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -117,6 +118,7 @@ fn a_mounted_file() {
     containers
     upload
     note
+    script
     swap blog
     state
     blog: restart --no-deps web
@@ -157,6 +159,7 @@ fn a_definition() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -182,6 +185,7 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -210,6 +214,7 @@ fn an_image_that_is_built() {
     containers
     upload
     note
+    script
     swap app
     state
     app: build web
@@ -235,6 +240,7 @@ fn inline_content() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -259,6 +265,7 @@ fn a_removed_service() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -283,6 +290,7 @@ fn a_signal_and_a_command() {
     containers
     upload
     note
+    script
     swap blog
     state
     blog: kill -s HUP a
@@ -329,6 +337,7 @@ fn a_project_that_is_pruned() {
     containers
     upload
     note
+    script
     state
     shop: down
     swap shop
@@ -363,6 +372,7 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     containers
     upload
     note
+    script
     swap +shared
     swap c
     state
@@ -394,6 +404,7 @@ fn force_recreates_once() {
     containers
     upload
     note
+    script
     state
     blog: up -d --force-recreate web worker
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
@@ -416,6 +427,7 @@ fn an_owed_restart_needs_no_upload() {
     containers
     upload
     note
+    script
     state
     blog: restart --no-deps web
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
@@ -466,6 +478,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -492,6 +505,7 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     containers
     upload
     note
+    script
     candidate blog
     blog (candidate): config -q
     swap blog

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use ghdeploy::apply::stop::{Stop, StopRequest};
 use ghdeploy::base::error::{Error, Exit};
-use ghdeploy::host::{Remote, Starting, Transport, driver_text};
+use ghdeploy::host::{Remote, Start, Starting, Transport, driver_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::{oneshot, watch};
@@ -111,7 +111,9 @@ impl Peer {
         let lists_containers = text.contains("list_containers");
         let code = behind(&mut input, size).await;
         assert!(
-            driver_text(mark, lists_containers).unwrap().ends_with(&[text.as_bytes(), &code].concat()),
+            driver_text(mark, Start { lists_containers, docker: None })
+                .unwrap()
+                .ends_with(&[text.as_bytes(), &code].concat()),
             "the driver comes first"
         );
         output.write_all(format!("\n{mark}\n").as_bytes()).await.unwrap();
@@ -142,6 +144,7 @@ impl Peer {
                 "make_folders",
                 "pull",
                 "release",
+                "script",
             ];
             if has_data.contains(&words[0]) {
                 let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();

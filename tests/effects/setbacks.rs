@@ -28,6 +28,7 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     containers
     upload
     note
+    script
     swap blog
     state
     blog: restart --no-deps web

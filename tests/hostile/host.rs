@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ghdeploy::base::error::{Error, Exit};
-use ghdeploy::host::{Command, ComposeFolder, Driver, Notices, Remote, Starting, Transport};
+use ghdeploy::host::{Command, ComposeFolder, Driver, Notices, Remote, Start, Starting, Transport};
 use ghdeploy::state::question::HostOnlyQuestion;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::Instant;
@@ -84,7 +84,7 @@ impl Evil {
     async fn call(&self, command: &Command) -> (Error, Vec<String>, Duration) {
         let begin = Instant::now();
         let notices = Notices::default();
-        let driver = Driver::start_with(self, false, notices.clone()).await.unwrap();
+        let driver = Driver::start_with(self, Start::default(), notices.clone()).await.unwrap();
         let error = driver.call(command).await.unwrap_err();
         driver.end().await;
         (error, std::iter::from_fn(|| notices.take()).collect(), begin.elapsed())

@@ -17,6 +17,8 @@ pub(super) use pull::{PullProblem, explain_pull};
 pub(super) use vocabulary::{Vocabulary, sources};
 
 use crate::base::diagnostic::Diagnostic;
+use crate::state::container::DockerFailure;
+use crate::state::reach::{PROXY_HELP, is_refusal};
 
 /// Number of different problems of one command that are told.
 const MAX_PROBLEMS: usize = 3;
@@ -46,13 +48,17 @@ pub(super) fn explain(failed: Failed<'_>, output: &[String], vocabulary: &Vocabu
     {
         return Diagnostic::error("the host has Docker but no Compose v2", None).help("install the package docker-compose-plugin (Docker's own), docker-compose-v2 (Ubuntu) or docker-compose (Debian 13)");
     }
-    if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+    if DockerFailure::of(output) == DockerFailure::NotRunning {
         return Diagnostic::error("Docker Engine is not running on the host", None)
             .help("start it: systemctl start docker");
     }
     if says("permission denied while trying to connect to the Docker") {
         return Diagnostic::error("the user of the connection may not use Docker", None)
             .help("on the host, as root: usermod -aG docker <user>");
+    }
+    if is_refusal(output) {
+        return Diagnostic::error(format!("{what} failed: the proxy before Docker refuses it"), None)
+            .help(PROXY_HELP);
     }
     if says("no space left on device") {
         return Diagnostic::error(format!("{what} failed: the host's disk is full"), None)

@@ -8,24 +8,6 @@ list() {
   set +f
   for entry in * .[!.]* ..?*; do if [ -e "./$entry" ] || [ -L "./$entry" ]; then print "$entry"; fi; done
 }
-# examine: facts about the user, the tools of Docker and its engine, one per line: "KEY VALUE".
-examine() {
-  print "user $(id -un 2>/dev/null || id -u)" "path ${PATH-}" "docker_host ${DOCKER_HOST-}"
-  print "clock $(date +%s)"
-  at=$(command -v docker) && print "docker $at"
-  for at in /usr/local/bin /usr/bin /bin /snap/bin /opt/bin ~/bin ~/.local/bin; do
-    [ ! -x "$at/docker" ] || { print "elsewhere $at"; break; }
-  done
-  at=$(command -v docker-compose) && print "standalone $("$at" version --short 2>/dev/null | head -n 1)"
-  if [ -S /var/run/docker.sock ]; then
-    at=$(stat -L -c %G /var/run/docker.sock)
-    print "socket_group $at"
-    ! grep "^$at:" /etc/group 2>/dev/null | grep -q "[:,]$(id -un)\(,\|\$\)" || print "member $at"
-  fi
-  at=/run/user/$(id -u)/docker.sock
-  [ ! -S "$at" ] || print "rootless $at"
-  [ ! -e /sbin/apk ] || print 'system alpine'
-}
 # room: prints how many KiB are free below the root and the folder that there is, or what keeps the user from
 # writing there.
 room() {
@@ -64,12 +46,13 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
     state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
-    candidate | swap | restore | stage_kept | list | room | examine) run "$command" "$@" ;;
+    candidate | swap | restore | stage_kept | list | room) run "$command" "$@" ;;
     release) take "$2" || continue
       [ "$value" != later ] || released=$1
       run release "$1" ;;
     containers) tell_containers; answer $? ;;
     act) dir=$root/$1; shift; looks=1; job compose "$dir" "$@"; looks= ;;
+    script) take "$1" || continue; run eval "$value" ;;
     compose | externals)
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3
       if [ -n "$locked$scratch" ]; then job "$command" "$dir" "$@"; else run "$command" "$dir" "$@"; fi ;;

@@ -123,7 +123,19 @@ mod tests {
                   "result": "warning",
                   "detail": "3 GB left | 97 % used"
                 }
-              ]
+              ],
+              "engine": {
+                "kind": "docker",
+                "version": "28.5.2",
+                "rootless": true,
+                "address": "unix:///run/user/1000/docker.sock",
+                "named_by": "context",
+                "context": "rootless",
+                "elsewhere": false,
+                "refused": [
+                  "DELETE /volumes"
+                ]
+              }
             }
           ]
         }

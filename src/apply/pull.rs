@@ -323,10 +323,14 @@ impl ProjectRun<'_> {
 pub(super) fn created_images(work: &ProjectWork) -> impl Iterator<Item = String> {
     let creates = |action: &&Action| matches!(action.kind, ActionKind::Up | ActionKind::Recreate);
     let created = work.plan.actions.iter().filter(creates).filter_map(|action| action.service.as_ref());
-    let services = work.wanted.as_deref().map(|wanted| &wanted.model.services);
-    let pulled =
-        created.filter_map(move |name| services?.get(name)).filter(|service| service.build.is_none());
-    pulled.filter_map(|service| service.image.clone()).filter(|image| !image.contains("${"))
+    let model = work.wanted.as_deref().map(|wanted| &wanted.model);
+    let created = created.filter_map(move |name| Some((model?, model?.services.get(name)?)));
+    let images = created.flat_map(|(model, service)| {
+        let own = service.image.as_ref().filter(|_| service.build.is_none() && service.provider.is_none());
+        let others = service.other_images.iter().map(|other| &other.image);
+        own.into_iter().chain(others.filter(|image| !is_built(model, image)))
+    });
+    images.filter(|image| !image.contains("${")).cloned()
 }
 
 /// Whether a service of the project builds this image.

@@ -40,10 +40,10 @@ fn a_first_sync() {
     insta::assert_snapshot!(commands(&repo(), &Host::default(), Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -115,10 +115,10 @@ fn a_mounted_file() {
     repo.write("blog/conf/a", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     swap blog
     state
     blog: restart --no-deps web
@@ -156,10 +156,10 @@ fn a_definition() {
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:2
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -182,10 +182,10 @@ fn a_definition_and_a_mounted_file_of_another_service() {
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} worker:2
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -211,10 +211,10 @@ fn an_image_that_is_built() {
     repo.write("app/image/Dockerfile", "FROM b\n");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     swap app
     state
     app: build web
@@ -237,10 +237,10 @@ fn inline_content() {
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} a
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -262,10 +262,10 @@ fn a_removed_service() {
     repo.write("blog/compose.yml", &BLOG.replace("  worker:\n    image: worker:1\n", ""));
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -287,10 +287,10 @@ fn a_signal_and_a_command() {
     repo.write("blog/x", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     swap blog
     state
     blog: kill -s HUP a
@@ -334,10 +334,10 @@ fn a_project_that_is_pruned() {
     assert!(run.host.state.as_ref().unwrap()["projects"]["shop"].is_null());
     assert!(run.host.containers.iter().all(|container| container.project != "shop"));
     insta::assert_snapshot!(run.commands.join("\n"), @"
+    script
     containers
     upload
     note
-    script
     state
     shop: down
     swap shop
@@ -369,10 +369,10 @@ fn projects_follow_their_order_and_shared_files_come_first() {
     repo.write("shared/tz", "2");
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     swap +shared
     swap c
     state
@@ -401,10 +401,10 @@ fn force_recreates_once() {
     insta::assert_snapshot!(commands(&repo, &host, Ask { force: true, ..Ask::default() }), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} web:1 worker:1
+    script
     containers
     upload
     note
-    script
     state
     blog: up -d --force-recreate web worker
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
@@ -424,10 +424,10 @@ fn an_owed_restart_needs_no_upload() {
     let cut = repo.sync(&old, Ask { no_restart: true, ..Ask::default() });
     insta::assert_snapshot!(commands(&repo, &cut.host, Ask::default()), @r#"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     state
     blog: restart --no-deps web
     docker image inspect --format {"id":{{json\0040.Id}},"digests":{{json\0040.RepoDigests}},"labels":{{json\0040.Config.Labels}}} sha256:0
@@ -475,10 +475,10 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     insta::assert_snapshot!(commands(&repo, &Host::default(), Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d w
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog
@@ -502,10 +502,10 @@ fn hooks_run_before_anything_is_replaced_and_after_all_is_healthy() {
     insta::assert_snapshot!(commands(&repo, &host, Ask::default()), @r#"
     docker compose version --short
     docker image inspect --format {{.Os}}/{{.Architecture}}/{{.Variant}} d2
+    script
     containers
     upload
     note
-    script
     candidate blog
     blog (candidate): config -q
     swap blog

@@ -25,10 +25,10 @@ fn an_unhealthy_service_gets_its_old_content_back() {
     assert_eq!(run.actions("blog"), [("restart web".to_owned(), ActionResult::Failed)]);
     insta::assert_snapshot!(run.commands.join("\n"), @"
     docker compose version --short
+    script
     containers
     upload
     note
-    script
     swap blog
     state
     blog: restart --no-deps web

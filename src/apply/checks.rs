@@ -37,23 +37,18 @@ struct HostPath<'a> {
 impl ProjectRun<'_> {
     /// Checks all that can be checked before anything of the project changes.
     pub(super) async fn check(&self) -> Result<(), Failure> {
-        let plan = &self.work.plan;
         let Some(wanted) = self.work.wanted.as_deref() else {
             // Of a project that is taken down, Compose reads the files that are there.
             return if self.acts() { self.check_reach(None).await } else { Ok(()) };
         };
-        let defines = |path| read_by_compose(wanted).contains(path);
-        let is_redefined =
-            plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at));
+        let is_redefined = self.is_redefined(wanted);
         if self.acts() {
             self.check_reach(Some(wanted)).await?;
             self.check_engine().await?;
         } else if !is_redefined || !self.has_engine().await {
             return Ok(());
         }
-        // Compose refuses `services` without a value, and there is nothing to check.
-        let is_validated =
-            is_redefined && !wanted.model.services.is_empty() && self.host.is_staged.load(Ordering::Relaxed);
+        let is_validated = self.can_be_validated(wanted) && self.host.is_staged.load(Ordering::Relaxed);
         let folder = match is_validated {
             true => ComposeFolder::Candidate { unit: unit(self.work.name()) },
             // The host has what Compose reads already, but maybe not the images.
@@ -68,7 +63,7 @@ impl ProjectRun<'_> {
                     .await;
             sources.and(others).and(resources)
         };
-        let validity = async { if is_validated { self.validate(wanted, &folder).await } else { Ok(()) } };
+        let validity = async { if is_validated { self.validate(wanted).await } else { Ok(()) } };
         let (surroundings, validity) = join(surroundings, validity).await;
         surroundings.and(validity)?;
         if !self.acts() {
@@ -80,13 +75,40 @@ impl ProjectRun<'_> {
         self.pull(wanted, &folder).await
     }
 
+    /// Whether anything changes of what Compose reads.
+    fn is_redefined(&self, wanted: &WantedProject) -> bool {
+        let defines = |path| read_by_compose(wanted).contains(path);
+        let plan = &self.work.plan;
+        plan.change == ProjectChange::Added || plan.files.iter().any(|file| defines(&file.at))
+    }
+
+    /// Whether Compose has anything to check. It refuses `services` without a value.
+    fn can_be_validated(&self, wanted: &WantedProject) -> bool {
+        self.is_redefined(wanted) && !wanted.model.services.is_empty()
+    }
+
+    /// The commands that check the project with Compose, if it acts and there is anything to check.
+    pub(super) fn validation(&self) -> Option<[Command; 2]> {
+        let wanted = self.work.wanted.as_deref()?;
+        (self.acts() && self.can_be_validated(wanted)).then(|| self.validation_steps())
+    }
+
+    fn validation_steps(&self) -> [Command; 2] {
+        let unit = unit(self.work.name());
+        let folder = ComposeFolder::Candidate { unit: unit.clone() };
+        let validate = Docker::command(&self.host.task.engine.validate(), &self.work.state, folder);
+        [Command::Candidate(unit), validate]
+    }
+
     /// Checks that Compose accepts the project as it will be, and finds every variable set.
-    async fn validate(&self, wanted: &WantedProject, folder: &ComposeFolder) -> Result<(), Failure> {
+    async fn validate(&self, wanted: &WantedProject) -> Result<(), Failure> {
         self.report("check with Compose");
         let validate = self.host.task.engine.validate();
-        let candidate = Command::Candidate(unit(self.work.name()));
-        let steps = [candidate, Docker::command(&validate, &self.work.state, folder.clone())];
-        let replies = self.host.task.driver.call_in_turn(&steps).await?;
+        let ahead = self.host.validated.lock().await.take().filter(|(of, _)| of == self.work.name());
+        let replies = match ahead {
+            Some((_, replies)) => replies,
+            None => self.host.task.driver.call_in_turn(&self.validation_steps()).await?,
+        };
         let output = match replies.as_slice() {
             [_, validated] if validated.is_ok() => &validated.output,
             [_, refused] => return Err(Failure::new(self.explain(&validate, &refused.output))),

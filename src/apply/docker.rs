@@ -13,7 +13,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::host::engine;
 use crate::host::{Command, ComposeFolder, Driver, HookContainer, Reply};
 use crate::outcome::ServiceLog;
-use crate::state::container::{Container, DockerFailure, ListedContainer, read_listed};
+use crate::state::container::{Container, Containers, DockerFailure, ListedContainer, read_listed};
 use crate::state::deployed::ProjectState;
 use crate::state::reach::{Reach, ReachedBy};
 
@@ -22,6 +22,8 @@ pub(super) struct Docker<'a> {
     driver: &'a Driver,
     /// How many of its last log lines are shown of a container.
     log_lines: u32,
+    /// Ids of the containers that the plan was made for.
+    known_ids: Vec<String>,
     /// The containers before anything was done.
     before: OnceCell<Result<Vec<Container>>>,
     /// The version of the engine.
@@ -65,10 +67,12 @@ const IMAGE_FORMAT: &str =
 const LIST_FORMAT: &str = "{{.ID}}\t{{.Names}}\t{{.Label \"com.docker.compose.project\"}}\t\t\t\t{{.State}}\t{{.Status}}\t{{.Ports}}\t\t\t";
 
 impl<'a> Docker<'a> {
-    pub(super) fn new(driver: &'a Driver, log_lines: u32) -> Self {
+    pub(super) fn new(driver: &'a Driver, log_lines: u32, known: &Containers) -> Self {
+        let known: &[ListedContainer] = if let Containers::Known(known) = known { known } else { &[] };
         Self {
             driver,
             log_lines,
+            known_ids: known.iter().map(|container| container.id.clone()).collect(),
             before: OnceCell::new(),
             version: OnceCell::new(),
             reach: OnceCell::new(),
@@ -117,17 +121,26 @@ impl<'a> Docker<'a> {
         call: &Call,
         project: &ProjectState,
     ) -> Result<(Reply, Option<Vec<Container>>)> {
-        let Call::Compose(words) = call else {
-            return Ok((self.call(call, project, ComposeFolder::Live).await?, None));
-        };
-        let argv = compose_argv(project, words);
-        let reply = self.driver.call(&Command::Act { dir: project.dir.to_string(), argv }).await?;
+        match Self::act_command(call, project) {
+            Some(command) => Ok(self.acted(self.driver.call(&command).await?).await),
+            None => Ok((self.call(call, project, ComposeFolder::Live).await?, None)),
+        }
+    }
+
+    /// The command for such a call, if it is one of Compose.
+    pub(super) fn act_command(call: &Call, project: &ProjectState) -> Option<Command> {
+        let Call::Compose(words) = call else { return None };
+        Some(Command::Act { dir: project.dir.to_string(), argv: compose_argv(project, words) })
+    }
+
+    /// What the reply to it shows.
+    pub(super) async fn acted(&self, reply: Reply) -> (Reply, Option<Vec<Container>>) {
         let seen = reply.clone().into_containers();
         if seen.is_empty() {
-            return Ok((reply, None));
+            return (reply, None);
         }
         self.last_seen.lock().await.clone_from(&seen);
-        Ok((reply, Some(seen)))
+        (reply, Some(seen))
     }
 
     /// Runs `docker` with these arguments.
@@ -142,7 +155,11 @@ impl<'a> Docker<'a> {
     ///
     /// When Docker does not answer.
     pub(super) async fn containers(&self) -> Result<Vec<Container>> {
-        let reply = self.driver.call(&Command::Containers).await?;
+        self.look(&Command::Containers).await
+    }
+
+    async fn look(&self, command: &Command) -> Result<Vec<Container>> {
+        let reply = self.driver.call(command).await?;
         if !reply.is_ok() {
             // The host's own engine is explained like that of any other command.
             if DockerFailure::of(&reply.output) == DockerFailure::NotRunning
@@ -188,7 +205,11 @@ impl<'a> Docker<'a> {
     ///
     /// When Docker does not answer.
     pub(super) async fn before(&self) -> Result<&[Container]> {
-        let before = self.before.get_or_init(|| self.containers()).await;
+        let look = match self.known_ids.as_slice() {
+            [] => Command::Containers,
+            ids => Command::ContainersOf(ids.to_vec()),
+        };
+        let before = self.before.get_or_init(|| self.look(&look)).await;
         before.as_deref().map_err(Clone::clone)
     }
 

@@ -105,11 +105,14 @@ impl ProjectRun<'_> {
             }
             operation => {
                 let shown = services.iter().map(|service| (*service).to_owned()).collect();
-                // The name of an image may come from a variable.
-                self.report(match operation {
-                    Operation::Tag { .. } => "tag an image".to_owned(),
-                    _ => Step { services: shown, ..step.clone() }.to_string(),
-                });
+                // What went along with the swap has been reported.
+                if self.ahead.lock().await.is_none() {
+                    // The name of an image may come from a variable.
+                    self.report(match operation {
+                        Operation::Tag { .. } => "tag an image".to_owned(),
+                        _ => Step { services: shown, ..step.clone() }.to_string(),
+                    });
+                }
                 let failure = match self.operate(operation, &services).await {
                     Ok(()) => return Ok(()),
                     Err(failure) => failure,
@@ -233,7 +236,11 @@ impl ProjectRun<'_> {
 
     /// Makes a call, and notes how the containers look then.
     async fn act_and_look(&self, call: &Call) -> Result<Reply> {
-        let (reply, seen) = self.host.docker.act(call, &self.work.state).await?;
+        let ahead = self.ahead.lock().await.take().filter(|(of, _)| of == call);
+        let (reply, seen) = match ahead {
+            Some((_, reply)) => self.host.docker.acted(reply).await,
+            None => self.host.docker.act(call, &self.work.state).await?,
+        };
         *self.seen.lock().await = seen;
         Ok(reply)
     }

@@ -288,7 +288,7 @@ impl<'a> HostRun<'a> {
         }
         self.planned(&busy);
         let (uploaded, ()) =
-            futures_util::future::join(self.upload(&busy, &[]), self.look_ahead(&busy)).await;
+            futures_util::future::join(self.upload_and_check(&busy, None), self.look_ahead(&busy)).await;
         if let Err(error) = uploaded {
             if error.is_transient || error.exit != Exit::Unreachable {
                 return Err(error);
@@ -342,10 +342,28 @@ impl<'a> HostRun<'a> {
     /// Stages everything, and has the host note the run.
     async fn stage(&self, busy: &[&ProjectWork]) -> Result<()> {
         let note = self.records.note(busy)?;
-        match self.upload(busy, std::slice::from_ref(&note)).await?.first() {
-            Some(reply) => Records::noted(reply),
-            None => Records::noted(&self.task.driver.call(&note).await?),
+        if self.task.settings.back_to.is_some() {
+            // The files come from the host itself.
+            self.upload(busy, &[]).await?;
+            return Records::noted(&self.task.driver.call(&note).await?);
         }
+        let noted = self.upload_and_check(busy, Some(note)).await?;
+        noted.map_or(Ok(()), |reply| Records::noted(&reply))
+    }
+
+    /// Uploads everything into the stage. Then the host carries `first` out, whose reply is returned, and, if there is
+    /// only one project, checks that with Compose. Of several, only so many are checked at a time.
+    async fn upload_and_check(&self, busy: &[&ProjectWork], first: Option<Command>) -> Result<Option<Reply>> {
+        let only = if let [only] = busy { Some(ProjectRun::new(self, only)) } else { None };
+        let check = only.as_ref().and_then(ProjectRun::validation);
+        let has_first = first.is_some();
+        let then: Vec<Command> = first.into_iter().chain(check.into_iter().flatten()).collect();
+        let mut replies = self.upload(busy, &then).await?.into_iter();
+        let first = if has_first { replies.next() } else { None };
+        if let Some(only) = only.filter(|_| replies.len() > 0) {
+            *self.validated.lock().await = Some((only.work.name().to_owned(), replies.collect()));
+        }
+        Ok(first)
     }
 
     /// Asks the host, while it gets the files, what the checks and the steps of projects will need.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use super::docker::Docker;
+use super::engine::Call;
 use super::execute::{Direction, StepFailure};
 use super::failure::{Failure, ProjectFailureKind};
 use super::records::Records;
 use super::run::{ProjectRun, failed, outcome_of};
-use super::steps::{self, Blame, Step};
+use super::steps::{self, Blame, Only, Operation, Step};
 use super::swap::{restore, swap, swap_and};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Entry, Manifest};
@@ -35,7 +37,7 @@ impl ProjectRun<'_> {
             Err((failure, result)) => return failed(plan, result, failure),
         };
         if self.acts() {
-            if stop.is_requested() {
+            if stop.is_requested() && self.ahead.lock().await.is_none() {
                 return self.restore_before_acting(acting.is_some()).await;
             }
             if let Err(failure) = self.act(acting).await {
@@ -62,7 +64,7 @@ impl ProjectRun<'_> {
     /// Puts the project's files in place, if any of them or the records about them change.
     pub(super) async fn swap(&self) -> Result<(), (Failure, ProjectResult)> {
         self.invalidate().await?;
-        self.swap_and(None).await.map(drop)
+        self.swap_and(Vec::new()).await.map(drop)
     }
 
     /// Records what is no longer valid, before the files that show it are replaced.
@@ -74,8 +76,8 @@ impl ProjectRun<'_> {
         written.map_err(|error| (error.into(), ProjectResult::NothingChanged))
     }
 
-    /// Does the same, and if services act then, records that at once. Returns whether the record was written, if it was
-    /// tried.
+    /// Does the same, and if services act then, records that at once and makes their first call, if nothing is decided
+    /// before it. Returns whether the record was written, if it was tried.
     async fn swap_to_act(&self) -> Result<Option<Result<()>>, (Failure, ProjectResult)> {
         let records = &self.host.records;
         if !self.acts() || !self.swaps() {
@@ -84,8 +86,20 @@ impl ProjectRun<'_> {
         self.invalidate().await?;
         let acting = records.acting(self.work).await;
         let acting = acting.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
-        match self.swap_and(Some(acting)).await {
-            Ok(reply) => Ok(reply.map(|reply| Records::written(&reply))),
+        self.report("swap files");
+        let mut then = vec![acting];
+        let first = self.first_call().await;
+        if let Some((step, call)) = &first {
+            self.report(step.to_string());
+            then.extend(Docker::act_command(call, &self.work.state));
+        }
+        match swap_and(self.host.task.driver, &unit(self.work.name()), then).await {
+            Ok(replies) => {
+                let mut replies = replies.into_iter();
+                let written = replies.next().map(|reply| Records::written(&reply));
+                *self.ahead.lock().await = first.map(|(_, call)| call).zip(replies.next());
+                Ok(written)
+            }
             Err((failure, ProjectResult::NothingChanged)) => {
                 // Other projects may have recorded it with theirs.
                 let written = records.write_back(self.work.name(), self.work.recorded.clone()).await;
@@ -98,15 +112,38 @@ impl ProjectRun<'_> {
         }
     }
 
+    /// The first call of the project's steps, if it is one that acts and nothing comes before it.
+    async fn first_call(&self) -> Option<(Step, Call)> {
+        let has_folders =
+            self.host.missing_folders.lock().await.get(self.work.name()).is_some_and(|all| !all.is_empty());
+        if has_folders || self.made_way().next().is_some() {
+            return None;
+        }
+        let before = self.host.docker.before().await.ok()?;
+        let engine = self.host.task.engine;
+        let steps = steps::forward(self.work, before);
+        let [Step { operation: Operation::Heal, .. }, first, ..] = steps.as_slice() else { return None };
+        let acts =
+            matches!(first.operation, Operation::Up(_) | Operation::Restart) && first.only == Only::All;
+        if !acts || !engine.heal(&self.work.state.project, before).is_empty() {
+            return None;
+        }
+        let services: Vec<&str> = first.services.iter().map(String::as_str).collect();
+        match engine.calls(&first.operation, &services, self.work, before).as_slice() {
+            [call @ Call::Compose(_)] => Some((first.clone(), call.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether any of the project's files or the records about them change.
     fn swaps(&self) -> bool {
         self.work.needs_record || !self.work.plan.files.is_empty()
     }
 
-    /// Puts the project's files in place, and has the driver carry `then` out if that has succeeded.
-    async fn swap_and(&self, then: Option<Command>) -> Result<Option<Reply>, (Failure, ProjectResult)> {
+    /// Puts the project's files in place. Once that has succeeded, `then` is carried out; see [`swap_and`].
+    async fn swap_and(&self, then: Vec<Command>) -> Result<Vec<Reply>, (Failure, ProjectResult)> {
         if !self.swaps() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         self.report("swap files");
         swap_and(self.host.task.driver, &unit(self.work.name()), then).await

@@ -16,6 +16,7 @@ use super::words::{self, Failed, Vocabulary};
 use super::{PARALLEL_PROJECTS, Task};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::path::RootPath;
+use crate::host::Reply;
 use crate::outcome::event::Event;
 use crate::outcome::{ActionOutcome, ActionResult, HookOutcome, ProjectOutcome, ProjectResult, RemovedImage};
 use crate::plan::{ActionKind, ProjectPlan, ProjectWork};
@@ -40,6 +41,8 @@ pub(super) struct HostRun<'a> {
     pub(super) is_staged: AtomicBool,
     /// What a run that only looks cannot know.
     pub(super) notes: Mutex<Vec<Diagnostic>>,
+    /// The replies to the check of a project with Compose that went along with the upload, with its name.
+    pub(super) validated: Mutex<Option<(String, Vec<Reply>)>>,
     /// How many projects are still to be brought up, those among them that are under way.
     pub(super) under_way: AtomicUsize,
     /// How many projects may be worked on at a time. One that waits until its services are healthy does not count.
@@ -50,7 +53,7 @@ impl<'a> HostRun<'a> {
     pub(super) fn new(task: &'a Task<'a>) -> Self {
         Self {
             task,
-            docker: Docker::new(task.driver, task.settings.log_lines),
+            docker: Docker::new(task.driver, task.settings.log_lines, &task.deployed.containers),
             records: Records::new(task),
             shared: SharedFiles::new(task.driver, task.work, task.deployed),
             missing_folders: Mutex::default(),
@@ -58,6 +61,7 @@ impl<'a> HostRun<'a> {
             made_networks: std::sync::Mutex::default(),
             is_staged: AtomicBool::new(true),
             notes: Mutex::default(),
+            validated: Mutex::default(),
             under_way: AtomicUsize::new(0),
             slots: Semaphore::new(PARALLEL_PROJECTS),
         }
@@ -75,6 +79,8 @@ pub(super) struct ProjectRun<'a> {
     pub(super) work: &'a ProjectWork,
     /// Results of its hooks so far, in their order.
     pub(super) hooks: Mutex<Vec<ActionResult>>,
+    /// The first call of its steps and the reply, if it went along with the swap.
+    pub(super) ahead: Mutex<Option<(Call, Reply)>>,
     /// The containers right after its last operation, if they were seen then.
     pub(super) seen: Mutex<Option<Vec<Container>>>,
     /// Its place among the projects that are worked on, while it has one.
@@ -87,6 +93,7 @@ impl<'a> ProjectRun<'a> {
             host,
             work,
             hooks: Mutex::default(),
+            ahead: Mutex::default(),
             seen: Mutex::default(),
             slot: std::sync::Mutex::default(),
         }

@@ -8,27 +8,28 @@ use crate::outcome::ProjectResult;
 /// Puts the files of a unit in place; half a swap is undone. The error comes with what is known of the files
 /// then.
 pub(super) async fn swap(driver: &Driver, unit: &str) -> Result<(), (Failure, ProjectResult)> {
-    swap_and(driver, unit, None).await.map(drop)
+    swap_and(driver, unit, Vec::new()).await.map(drop)
 }
 
-/// Does the same. If it has succeeded, a step of the driver follows at once, whose reply is returned.
+/// Does the same. Once it has succeeded, commands follow, each if those before it have succeeded. Their replies are
+/// returned, up to the first that failed.
 pub(super) async fn swap_and(
     driver: &Driver,
     unit: &str,
-    then: Option<Command>,
-) -> Result<Option<Reply>, (Failure, ProjectResult)> {
+    then: Vec<Command>,
+) -> Result<Vec<Reply>, (Failure, ProjectResult)> {
     let commands: Vec<Command> = [Command::Swap(unit.to_owned())].into_iter().chain(then).collect();
     let mut replies = match driver.call_in_turn(&commands).await {
-        Ok(replies) => replies.into_iter(),
+        Ok(replies) => replies,
         Err(error) => return Err((error.into(), ProjectResult::Unknown)),
     };
-    let failure = match replies.next() {
-        Some(reply) if !reply.is_ok() => Failure::new(Diagnostic::error(
-            format!("the files could not be put in place: {}", reply.output.join("; ")),
-            None,
-        )),
-        _ => return Ok(replies.next()),
-    };
+    let swapped = replies.remove(0);
+    if swapped.is_ok() {
+        return Ok(replies);
+    }
+    let words = swapped.output.join("; ");
+    let failure =
+        Failure::new(Diagnostic::error(format!("the files could not be put in place: {words}"), None));
     match restore(driver, unit).await {
         Ok(()) => Err((failure, ProjectResult::NothingChanged)),
         Err(why) => Err((failure.and(Failure::rollback(&why.words())), ProjectResult::Unknown)),

@@ -152,6 +152,8 @@ pub enum Command {
     },
     /// Reports every container of every project.
     Containers,
+    /// Reports the containers with these ids, as far as they are still there.
+    ContainersOf(Vec<String>),
     /// Shows that the client is still there.
     Heartbeat,
     /// Reports how much room there is below the root, in KiB, and the nearest folder of it that exists; or what
@@ -274,7 +276,7 @@ impl Command {
             Self::Hook { timeout_secs, .. } => (JOB_SILENCE, Duration::from_secs(*timeout_secs) + MARGIN),
             // Without the lock it is no job: the driver waits for it.
             Self::Docker(_) => (DOCKER_TOTAL, JOB_TOTAL),
-            Self::Containers => (DOCKER_TOTAL, DOCKER_TOTAL),
+            Self::Containers | Self::ContainersOf(_) => (DOCKER_TOTAL, DOCKER_TOTAL),
             Self::Heartbeat => (MARGIN, MARGIN),
             // Each piece that the host takes is a sign of life.
             Self::Stage { .. } => (STEP_SILENCE, JOB_TOTAL),
@@ -326,7 +328,7 @@ impl Command {
             Self::Docker(argv) => format!("`docker {}`", verb(argv)),
             Self::Pull { .. } => "`docker pull`".to_owned(),
             Self::Remove { project, service } => format!("the removal of {project}/{service}"),
-            Self::Containers => "the list of containers".to_owned(),
+            Self::Containers | Self::ContainersOf(_) => "the list of containers".to_owned(),
             Self::MakeFolders(_) => "the folders that are mounted".to_owned(),
             Self::HostOnly(_) => "a look at what only the host has".to_owned(),
             Self::Finish { .. } => "the end of the run".to_owned(),
@@ -435,6 +437,9 @@ impl Command {
             }
             Self::Remove { project, service } => push(&mut text, ["remove", project, service]),
             Self::Containers => text.push_str("containers"),
+            Self::ContainersOf(ids) => {
+                push(&mut text, std::iter::once("containers").chain(ids.iter().map(String::as_str)));
+            }
             Self::Heartbeat => text.push_str("heartbeat"),
             Self::List(dir) => push(&mut text, ["list", if dir.is_root() { "." } else { dir.as_str() }]),
             Self::StageKept(unit) => push(&mut text, ["stage_kept", unit]),

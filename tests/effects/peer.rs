@@ -237,7 +237,7 @@ fn shown(words: &[&str]) -> String {
         }
         ["hook", dir, _, _, "--ansi", "never", argv @ ..] => format!("{dir}: hook {}", argv.join(" ")),
         ["hook", dir, _, "@", argv @ ..] => format!("{dir}: host {}", argv.join(" ")),
-        ["release" | "finish", ..] => words[0].to_owned(),
+        ["release" | "finish" | "containers", ..] => words[0].to_owned(),
         words => words.join(" "),
     }
 }

@@ -250,24 +250,42 @@ fn a_stopped_run_ends_with_the_step_under_way() {
     let owed = [("up web".to_owned(), ActionResult::Owed), ("restart worker".to_owned(), ActionResult::Owed)];
     assert_eq!(run.actions("a"), owed);
     assert!(!run.did("a: restart") && !run.did("swap b") && !run.did("restore"), "{:#?}", run.commands);
-    for early in ["b (candidate): config -q", "swap a"] {
-        let run = stopped(early);
-        assert_eq!(
-            (run.result("a"), run.result("b")),
-            (ProjectResult::NothingChanged, ProjectResult::NothingChanged)
-        );
-        assert_eq!(
-            (run.exit, &run.host.files, &run.host.containers),
-            (Exit::RolledBack, &before.files, &before.containers)
-        );
-        assert_eq!(run.host.manifests, before.manifests);
-    }
+    // The first action goes along with the swap.
+    let run = stopped("swap a");
+    assert_eq!((run.result("a"), run.exit), (ProjectResult::Interrupted, Exit::NeedsLook));
+    assert!(run.did("a: up") && !run.did("a: restart") && !run.did("swap b"), "{:#?}", run.commands);
+    let run = stopped("b (candidate): config -q");
+    assert_eq!(
+        (run.result("a"), run.result("b")),
+        (ProjectResult::NothingChanged, ProjectResult::NothingChanged)
+    );
+    assert_eq!(
+        (run.exit, &run.host.files, &run.host.containers),
+        (Exit::RolledBack, &before.files, &before.containers)
+    );
+    assert_eq!(run.host.manifests, before.manifests);
     let run = stopped("b: restart --no-deps worker");
     assert_eq!((run.result("a"), run.result("b")), (ProjectResult::Done, ProjectResult::Interrupted));
     assert_eq!(run.host.history.len(), 2, "what is done is written down");
     let again = repo.sync(&run.host, Ask::default());
     assert_eq!((again.exit, repo.misses(&again.host)), (Exit::Done, Vec::new()));
     assert!(!again.did("a: "), "{:#?}", again.commands);
+}
+
+#[test]
+fn a_project_that_is_stopped_before_it_acts_gets_its_files_and_its_record_back() {
+    let compose = "x-ghdeploy: {hooks: {before: {service: web, run: [migrate]}}}\nservices:\n  web: {image: IMAGE, volumes: ['./x:/x']}\n";
+    let of = |image: &str| compose.replace("IMAGE", image);
+    let repo = Projects::new(&[("blog/compose.yml", &of("a1")), ("blog/x", "1")]);
+    let before = repo.deployed();
+    repo.write("blog/compose.yml", &of("a2")).write("blog/x", "2");
+    let swap = repo.sync(&before, Ask::default()).at("swap blog");
+    let run = repo.sync(&before, Ask { faults: [Some((swap, Fault::Stop)), None], ..Ask::default() });
+    assert_eq!((run.result("blog"), run.exit), (ProjectResult::NothingChanged, Exit::RolledBack));
+    assert_eq!((&run.host.files, &run.host.manifests), (&before.files, &before.manifests));
+    let projects = |host: &Host| host.state.as_ref().map(|state| state["projects"].clone());
+    assert_eq!(projects(&run.host), projects(&before));
+    assert!(run.did("restore") && !run.did("blog: "), "{:#?}", run.commands);
 }
 
 /// A project that no longer reads a shared file, which is gone from the repository.

@@ -153,19 +153,20 @@ report_inspected() { # LIST
   out=$(within 15 inspect "$format" $ids 2>/dev/null </dev/null)
   [ -z "$out" ] || print "$out" | report inspected
 }
-# tell_containers: reports the containers of all projects. The engine may fail on one that somebody removes at
-# the same time.
+# tell_containers [ID…]: reports these containers, or those of all projects. The engine may fail on one that
+# somebody removes at the same time.
 tell_containers() {
-  out=$(containers 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); } || {
+  out=$(containers "$@" 2>&1 </dev/null) || { sleep 1; out=$(containers "$@" 2>&1 </dev/null); } || {
     output "$out"
     return 1
   }
   [ -z "$out" ] || emit "$out"
 }
-# containers: prints an event for each container of any project, without its environment, or else what went
-# wrong. A container that vanishes between the two commands is left out.
+# containers [ID…]: prints an event for each of these containers, or of any project, without its environment,
+# or else what went wrong. A container that vanishes meanwhile is left out.
 containers() {
-  ids=$(docker ps -aq --no-trunc --filter "label=$label.project") || return 1
+  ids=$*
+  [ -n "$ids" ] || ids=$(docker ps -aq --no-trunc --filter "label=$label.project") || return 1
   [ -n "$ids" ] || return 0
   format='{"id":'$id',"event":"container","container":{"health":'
   format=$format'{{with .State.Health}}{{json .Status}}{{else}}null{{end}}'

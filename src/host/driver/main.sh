@@ -50,7 +50,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     release) take "$2" || continue
       [ "$value" != later ] || released=$1
       run release "$1" ;;
-    containers) tell_containers; answer $? ;;
+    containers) tell_containers "$@"; answer $? ;;
     act) dir=$root/$1; shift; looks=1; job compose "$dir" "$@"; looks= ;;
     script) take "$1" || continue; run eval "$value" ;;
     compose | externals)

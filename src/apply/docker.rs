@@ -121,16 +121,21 @@ impl<'a> Docker<'a> {
         call: &Call,
         project: &ProjectState,
     ) -> Result<(Reply, Option<Vec<Container>>)> {
-        match Self::act_command(call, project) {
+        match Self::act_command(call, project, Vec::new()) {
             Some(command) => Ok(self.acted(self.driver.call(&command).await?).await),
             None => Ok((self.call(call, project, ComposeFolder::Live).await?, None)),
         }
     }
 
-    /// The command for such a call, if it is one of Compose.
-    pub(super) fn act_command(call: &Call, project: &ProjectState) -> Option<Command> {
+    /// The command for such a call, if it is one of Compose, which looks at the containers with these ids, or at all.
+    pub(super) fn act_command(call: &Call, project: &ProjectState, ids: Vec<String>) -> Option<Command> {
         let Call::Compose(words) = call else { return None };
-        Some(Command::Act { dir: project.dir.to_string(), argv: compose_argv(project, words) })
+        Some(Command::Act { dir: project.dir.to_string(), ids, argv: compose_argv(project, words) })
+    }
+
+    /// Ids of the containers that the plan was made for.
+    pub(super) fn known_ids(&self) -> &[String] {
+        &self.known_ids
     }
 
     /// What the reply to it shows.

@@ -91,7 +91,12 @@ impl ProjectRun<'_> {
         let first = self.first_call().await;
         if let Some((step, call)) = &first {
             self.report(step.to_string());
-            then.extend(Docker::act_command(call, &self.work.state));
+            // A restart makes no container.
+            let ids = match step.operation {
+                Operation::Restart => self.host.docker.known_ids().to_vec(),
+                _ => Vec::new(),
+            };
+            then.extend(Docker::act_command(call, &self.work.state, ids));
         }
         match swap_and(self.host.task.driver, &unit(self.work.name()), then).await {
             Ok(replies) => {

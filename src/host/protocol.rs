@@ -95,6 +95,8 @@ pub enum Command {
     Act {
         /// The folder below the root.
         dir: String,
+        /// Ids of the containers that are reported; none: every container of every project.
+        ids: Vec<String>,
         /// The arguments after `docker compose`.
         argv: Vec<String>,
     },
@@ -321,7 +323,7 @@ impl Command {
                 "the records".to_owned()
             }
             Self::Releases | Self::Images | Self::Snapshot(_) => "the releases".to_owned(),
-            Self::Act { dir, argv } | Self::Compose { dir, argv, .. } => {
+            Self::Act { dir, argv, .. } | Self::Compose { dir, argv, .. } => {
                 format!("`docker compose {}` in {dir}", verb(argv))
             }
             Self::Hook { dir, .. } => format!("a hook of {dir}"),
@@ -402,8 +404,9 @@ impl Command {
                 text.push_str("history");
                 data = Some(format!("{json}\n"));
             }
-            Self::Act { dir, argv } => {
-                push(&mut text, ["act", dir].into_iter().chain(argv.iter().map(String::as_str)));
+            Self::Act { dir, ids, argv } => {
+                let ids = if ids.is_empty() { "-".to_owned() } else { ids.join(" ") };
+                push(&mut text, ["act", dir, &ids].into_iter().chain(argv.iter().map(String::as_str)));
             }
             Self::Compose { dir, folder, argv } => {
                 let (folder, unit) = folder.words();

@@ -38,13 +38,18 @@ under_every_shell! {
         fs::write(bed.beside("container"), container).unwrap();
         bed.wrap("docker", "echo \"$*\" >>\"$bed/asked\"\ncase $1 in ps) echo c1 ;; inspect) case $5 in *'\"id\":'*) id=${5#*'\"id\":'}; sed \"s/ID/${id%%,*}/\" \"$bed/container\" ;; esac ;; *) [ ! -e \"$bed/fail\" ] ;; esac");
         let driver = bed.opened().await;
-        let act = Command::Act { dir: "blog".to_owned(), argv: vec!["restart".to_owned(), "web".to_owned()] };
+        let act = Command::Act { dir: "blog".to_owned(), ids: Vec::new(), argv: vec!["restart".to_owned(), "web".to_owned()] };
         let reply = driver.call(&act).await.unwrap();
         expect_ok(&reply);
         let seen = reply.into_containers();
         assert_eq!(seen.iter().map(|one| (one.id.as_str(), one.service.as_str())).collect::<Vec<_>>(), [("c1", "web")]);
         let asked = fs::read_to_string(bed.beside("asked")).unwrap();
         assert!(asked.starts_with("compose restart web\nps "), "{asked}");
+        let of_one = Command::Act { dir: "blog".to_owned(), ids: vec!["c1".to_owned(), "c2".to_owned()], argv: vec!["stop".to_owned()] };
+        assert_eq!(driver.call(&of_one).await.unwrap().into_containers().len(), 1);
+        let asked = fs::read_to_string(bed.beside("asked")).unwrap();
+        let last: Vec<&str> = asked.lines().rev().take(2).collect();
+        assert!(last[1] == "compose stop" && last[0].starts_with("inspect ") && last[0].ends_with(" c1 c2"), "{asked}");
         // Nobody looks after a failure.
         fs::write(bed.beside("fail"), "").unwrap();
         let reply = driver.call(&act).await.unwrap();

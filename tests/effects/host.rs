@@ -299,7 +299,7 @@ impl Host {
                     .retain(|container| (&*container.project, &*container.service) != (*project, *service));
                 ok()
             }
-            ["act", dir, "--ansi", "never", argv @ ..] => {
+            ["act", dir, _, "--ansi", "never", argv @ ..] => {
                 let (mut events, rc) = self.compose(dir, true, argv, half);
                 if rc == 0 {
                     events.extend(self.tell_containers().0);

@@ -231,7 +231,7 @@ async fn behind(input: &mut BufReader<DuplexStream>, size: &str) -> Vec<u8> {
 /// A command without the parts that differ from run to run.
 fn shown(words: &[&str]) -> String {
     match words {
-        ["act", dir, "--ansi", "never", argv @ ..] => format!("{dir}: {}", argv.join(" ")),
+        ["act", dir, _, "--ansi", "never", argv @ ..] => format!("{dir}: {}", argv.join(" ")),
         ["compose", dir, place, _, "--ansi", "never", argv @ ..] => {
             format!("{dir}{}: {}", if *place == "live" { "" } else { " (candidate)" }, argv.join(" "))
         }

@@ -40,6 +40,7 @@ run() {
   [ "$1" != hook ] || [ ! -e "$data/timeout.$$.$id" ] || { rm -f "$data/timeout.$$.$id"; rc=-1; }
   [ -z "$keeps_output" ] || [ $rc = 0 ] || alone keep_output "$@"
   output "$out"
-  [ -z "$looks" ] || [ $rc != 0 ] || tell_containers || :
+  # shellcheck disable=SC2086 # a list of ids
+  case $rc$looks in 0-) tell_containers ;; 0?*) tell_containers $looks ;; esac || :
   answer $rc
 }

@@ -51,7 +51,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       [ "$value" != later ] || released=$1
       run release "$1" ;;
     containers) tell_containers "$@"; answer $? ;;
-    act) dir=$root/$1; shift; looks=1; job compose "$dir" "$@"; looks= ;;
+    act) dir=$root/$1 looks=$2; shift 2; job compose "$dir" "$@"; looks= ;;
     script) take "$1" || continue; run eval "$value" ;;
     compose | externals)
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3

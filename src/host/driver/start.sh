@@ -40,7 +40,7 @@
 #   missing   open_root        the tools that the host lacks, each after a blank
 #   jobs      job              not empty once a job was started
 #   keeps_output  job          not empty in a job
-#   looks     main             not empty if a job reports the containers once it has succeeded
+#   looks     main             the ids of the containers that a job reports once it has succeeded; "-": of all
 #   digests   hash_manifests   lines "SHA256  UNIT": the digests of all recorded manifests
 #   named     report_records   what host_only reports, for report_named
 #   pending   report_records   not empty if a swap was interrupted

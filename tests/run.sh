@@ -46,8 +46,8 @@ COMPOSE_SUITES='compose_differential replay'
 ENGINE_SUITES='e2e faults'
 
 # The modules of e2e that also run against the old Docker: what each change does to containers, how they heal, are
-# rolled back and judged, hooks, and which list a run with nothing to do asks for.
-OLD='containers content definitions health hooks idle reactions rollback setbacks'
+# rolled back, hooks, and which list a run with nothing to do asks for.
+OLD='containers definitions hooks idle reactions rollback setbacks'
 
 gate_needs() { # GATE: the items of tests/setup.sh
   case $1 in
@@ -82,7 +82,7 @@ shell_files() { # by name, or by their first line
          [[ $first =~ ^#!.*[/\ ](ba|da)?sh( |$) ]] || continue ;;
     esac
     printf '%s\0' "$file"
-  done < <(find .ci .github src tests services \
+  done < <(find .ci .github bench src tests services \
     \( -path tests/fuzz/corpus -o -path tests/fuzz/target -o -path src/host/driver \) -prune -o -type f -print0)
 }
 

@@ -13,7 +13,7 @@ case $1 in compose | pull)
   find "$bed/root" "$bed/home" "$bed/tmp" -type f -exec cat {} + >>"$bed/seen" 2>/dev/null
   cat /proc/[0-9]*/cmdline >>"$bed/seen" 2>/dev/null ;;
 esac
-case $1 in pull) ;; *) env >>"$bed/seen" ;; esac
+case $1 in pull) ;; *) export -p >>"$bed/seen" ;; esac
 "#;
 
 struct Login {

@@ -154,9 +154,9 @@ report_inspected() { # LIST
   [ -z "$out" ] || print "$out" | report inspected
 }
 # tell_containers [ID…]: reports these containers, or those of all projects. The engine may fail on one that
-# somebody removes at the same time.
+# somebody removes at the same time; then those that are there are listed.
 tell_containers() {
-  out=$(containers "$@" 2>&1 </dev/null) || { sleep 1; out=$(containers "$@" 2>&1 </dev/null); } || {
+  out=$(containers "$@" 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); } || {
     output "$out"
     return 1
   }

@@ -76,28 +76,29 @@ impl ProjectRun<'_> {
         written.map_err(|error| (error.into(), ProjectResult::NothingChanged))
     }
 
-    /// Does the same, and if services act then, records that at once and makes their first call, if nothing is decided
-    /// before it. Returns whether the record was written, if it was tried.
+    /// Puts the project's files in place, and if services act then, records that at once and makes their first call, if
+    /// nothing is decided before it. Returns whether the record was written, if it was tried.
     async fn swap_to_act(&self) -> Result<Option<Result<()>>, (Failure, ProjectResult)> {
         let records = &self.host.records;
         if !self.acts() || !self.swaps() {
             return self.swap().await.map(|()| None);
         }
         self.invalidate().await?;
-        let acting = records.acting(self.work).await;
-        let acting = acting.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
         self.report("swap files");
-        let mut then = vec![acting];
         let first = self.first_call().await;
-        if let Some((step, call)) = &first {
+        let act = first.as_ref().and_then(|(step, call)| {
             self.report(step.to_string());
             // A restart makes no container.
             let ids = match step.operation {
                 Operation::Restart => self.host.docker.known_ids().to_vec(),
                 _ => Vec::new(),
             };
-            then.extend(Docker::act_command(call, &self.work.state, ids));
-        }
+            Docker::act_command(call, &self.work.state, ids)
+        });
+        // Nothing is waited for between the record and what sends it: it holds what other projects have recorded.
+        let acting = records.acting(self.work).await;
+        let acting = acting.map_err(|error| (error.into(), ProjectResult::NothingChanged))?;
+        let then = [acting].into_iter().chain(act).collect();
         match swap_and(self.host.task.driver, &unit(self.work.name()), then).await {
             Ok(replies) => {
                 let mut replies = replies.into_iter();

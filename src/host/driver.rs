@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::listener::{Listener, Notices, TICK};
-use super::protocol::{Command, DriverEvent, END_OF_PIECES, FailureKind, piece};
+use super::protocol::{Command, DriverEvent, END_OF_PIECES, FailureKind, size_of_piece};
 use super::transport::{Remote, Transport};
 use super::{Start, driver_text};
 use crate::base::error::{Error, Exit};
@@ -387,7 +387,8 @@ async fn send_pieces(
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Some(Vec::new()),
         };
         let Some(next) = next else { break };
-        stdin.write_all(&piece(&next)).await?;
+        stdin.write_all(&size_of_piece(&next)).await?;
+        stdin.write_all(&next).await?;
         // What has arrived is unpacked meanwhile.
         stdin.flush().await?;
         if !next.is_empty() {

@@ -70,7 +70,7 @@ pub enum Command {
     Folders(Vec<String>),
     /// Makes those of these folders that are missing, as far as the user of the connection may.
     MakeFolders(Vec<RootPath>),
-    /// Takes a gzipped tar as the new stage. It follows in pieces; see [`piece`] and [`END_OF_PIECES`].
+    /// Takes a gzipped tar as the new stage. It follows in pieces; see [`size_of_piece`] and [`END_OF_PIECES`].
     Stage {
         /// `few` or `many` files.
         files: &'static str,
@@ -509,11 +509,11 @@ fn push<'a>(text: &mut String, words: impl IntoIterator<Item = &'a str>) {
     }
 }
 
-/// A piece of the data that follows a command: a line with its size, and its bytes. An empty piece shows that
-/// the client is still there.
+/// The line before a piece of the data that follows a command: its size. An empty piece shows that the client is
+/// still there.
 #[must_use]
-pub(super) fn piece(bytes: &[u8]) -> Vec<u8> {
-    [format!("{}\n", bytes.len()).as_bytes(), bytes].concat()
+pub(super) fn size_of_piece(bytes: &[u8]) -> Vec<u8> {
+    format!("{}\n", bytes.len()).into_bytes()
 }
 
 /// Follows the last piece.

@@ -19,8 +19,8 @@ struct Pieces {
     piece: Vec<u8>,
 }
 
-/// 1 MiB: the host starts a `dd` for each piece and holds it in memory.
-const PIECE_BYTES: usize = 1024 * 1024;
+/// 512 KiB: the host starts a `dd` for each piece, and both sides hold some of them in memory.
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// Number of pieces that may wait for a slow connection.
 const WAITING_PIECES: usize = 2;

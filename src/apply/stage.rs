@@ -185,15 +185,13 @@ fn path_lines(paths: &[RootPath]) -> String {
     paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
 }
 
-/// Largest number of files, of bytes in them and of bytes in one of them, whose content the host gets a second time, to
-/// keep: what people write by hand, and no more than an upload of moderate size.
+/// Largest number of files, and of bytes in them, whose content the host gets a second time, to keep: all
+/// that people write by hand, and no more than an upload of moderate size.
 const KEPT_FILES: usize = 1000;
 const KEPT_BYTES: u64 = 8 << 20;
-const KEPT_FILE_BYTES: u64 = 128 << 10;
 
 /// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless
-/// there is too much of it, the content of each small file comes once more below `+objects`, for a rollback to this
-/// release.
+/// there is too much of it, each content comes once more below `+objects`, for a rollback to this release.
 ///
 /// # Errors
 ///
@@ -203,9 +201,9 @@ pub fn pack(
     source: &dyn Fn(&RootPath) -> Option<Source>,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
-    let sizes = || units.iter().flat_map(|unit| &unit.files).map(|(_, _, entry)| entry.size);
-    let small = || sizes().filter(|size| *size <= KEPT_FILE_BYTES);
-    let is_kept = small().count() <= KEPT_FILES && small().sum::<u64>() <= KEPT_BYTES;
+    let files = || units.iter().flat_map(|unit| &unit.files);
+    let is_kept =
+        files().count() <= KEPT_FILES && files().map(|(_, _, entry)| entry.size).sum::<u64>() <= KEPT_BYTES;
     pack_with(units, source, is_kept, out)
 }
 
@@ -238,7 +236,7 @@ fn pack_with(
         }
         for (dir, path, entry) in &unit.files {
             // Right before the file itself, because gzip finds what was within the last 32 KiB.
-            if is_kept && entry.size <= KEPT_FILE_BYTES && kept.insert(entry.digest.as_str()) {
+            if is_kept && kept.insert(entry.digest.as_str()) {
                 append(&mut tar, format!("+objects/{}", entry.digest.as_str()), path, entry, source, false)?;
             }
             append(&mut tar, format!("{}/{dir}/{path}", unit.name), path, entry, source, true)?;

@@ -54,7 +54,7 @@ under_every_shell! {
         bed.wrap("docker", "case $1 in ps) ;; inspect) echo a warning >&2; echo 'No such container: c2' >&2; exit 1 ;; esac");
         expect_ok(&driver.call(&Command::ContainersOf(vec!["c2".to_owned()])).await.unwrap());
         bed.wrap("docker", "echo \"$*\" >>\"$bed/asked\"; [ ! -e \"$bed/fail\" ]");
-        // Nobody looks after a failure.
+        // After a failure, the driver does not look at the containers.
         fs::write(bed.beside("fail"), "").unwrap();
         let reply = driver.call(&act).await.unwrap();
         assert!(reply.rc != 0 && !reply.events.iter().any(|event| matches!(event, DriverEvent::Container { .. })));

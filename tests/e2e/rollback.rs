@@ -155,11 +155,11 @@ fn only_the_last_releases_are_kept_and_objects_do_not_grow() {
             .write(&format!("services/app/n{n}"), format!("{n}"));
         bed.sync([]).exits(0);
     }
+    bed.settle();
     let json = bed.call(["history", "--format", "json"]).run().exits(0).json();
     let kept: Vec<_> =
         json["hosts"][0]["releases"].as_array().unwrap().iter().map(|r| r["kept"].as_bool()).collect();
     assert_eq!(kept, [Some(true), Some(true), Some(false), Some(false), Some(false), Some(false)]);
-    bed.settle();
     let objects = || {
         let dir = std::fs::read_dir(bed.root(".ghdeploy/objects")).unwrap();
         let mut all: Vec<String> = dir

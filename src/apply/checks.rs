@@ -75,6 +75,11 @@ impl ProjectRun<'_> {
         self.pull(wanted, &folder).await
     }
 
+    /// Whether [`ProjectRun::check`] asks the host anything.
+    pub(super) fn is_checked(&self) -> bool {
+        self.acts() || self.work.wanted.as_deref().is_none_or(|wanted| self.is_redefined(wanted))
+    }
+
     /// Whether anything changes of what Compose reads.
     fn is_redefined(&self, wanted: &WantedProject) -> bool {
         let defines = |path| read_by_compose(wanted).contains(path);

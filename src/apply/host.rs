@@ -29,6 +29,9 @@ use crate::state::versions::{PACKAGES, too_old};
 /// Longest wait for a host to take the note about a run back, after the upload has failed or was stopped.
 const WITHDRAWAL_LIMIT: Duration = Duration::from_secs(5);
 
+/// Size in bytes up to which the files of a project are put in place together with their upload.
+const AT_ONCE: u64 = 256 << 10;
+
 /// Outcomes of projects, by name.
 type Results = BTreeMap<String, ProjectOutcome>;
 
@@ -59,19 +62,31 @@ impl<'a> HostRun<'a> {
         }
         self.planned(&busy);
         let stop = &self.task.stop;
+        let at_once = self.goes_at_once(&busy);
         let staged = tokio::select! {
-            (staged, ()) = futures_util::future::join(self.stage(&busy), self.look_ahead(&busy)) => Some(staged),
-            () = stop.requested(StopRequest::Graceful) => None,
+            (staged, ()) = futures_util::future::join(self.stage(&busy, at_once), self.look_ahead(&busy)) => Some(staged),
+            () = stop.requested(StopRequest::Graceful), if at_once.is_none() => None,
         };
+        let mut is_withdrawn = true;
         if !matches!(staged, Some(Ok(()))) {
             // The host may have noted the run all the same. If it answers no more, the next run finds that nothing
             // is halfway.
-            let _ = tokio::time::timeout(WITHDRAWAL_LIMIT, self.records.withdraw_note()).await;
+            let withdrawn = tokio::time::timeout(WITHDRAWAL_LIMIT, self.records.withdraw_note()).await;
+            is_withdrawn = matches!(withdrawn, Ok(Ok(())));
         }
-        match staged {
-            Some(Ok(())) => {}
-            Some(Err(error)) => return self.outcome(results, false, Some((error, HostState::Unchanged))),
-            None => {
+        match (staged, at_once) {
+            (Some(Ok(())), _) => {}
+            // The connection is lost, and the files may have been put in place before.
+            (Some(Err(error)), Some(work)) if !is_withdrawn => {
+                self.finished(work, ProjectResult::Unknown, &error.diagnostics);
+                let outcome = failed(&work.plan, ProjectResult::Unknown, error.into());
+                results.insert(work.name().to_owned(), outcome);
+                return self.outcome(results, false, None);
+            }
+            (Some(Err(error)), _) => {
+                return self.outcome(results, false, Some((error, HostState::Unchanged)));
+            }
+            (None, _) => {
                 for work in &busy {
                     self.enter(&mut results, work, Failure::stopped());
                 }
@@ -95,7 +110,7 @@ impl<'a> HostRun<'a> {
         let checks = async {
             tokio::select! {
                 checks = checks => checks,
-                () = stop.requested(StopRequest::Graceful) => vec![Err(Failure::stopped()); busy.len()],
+                () = stop.requested(StopRequest::Graceful), if at_once.is_none() => vec![Err(Failure::stopped()); busy.len()],
             }
         };
         let checks = checks.await;
@@ -339,13 +354,32 @@ impl<'a> HostRun<'a> {
         }
     }
 
-    /// Stages everything, and has the host note the run.
-    async fn stage(&self, busy: &[&ProjectWork]) -> Result<()> {
+    /// The project whose files are put in place together with the upload: the only one, nothing is asked before, and
+    /// what is sent arrives before anybody could stop the run.
+    fn goes_at_once<'w>(&self, busy: &[&'w ProjectWork]) -> Option<&'w ProjectWork> {
+        let &[only] = busy else { return None };
+        let run = ProjectRun::new(self, only);
+        let makes_way = self.task.work.projects.iter().any(|work| !work.makes_way.is_empty());
+        let sent: u64 =
+            only.plan.files.iter().filter_map(|file| file.after.as_ref()).map(|after| after.size).sum();
+        let is_asked = run.is_checked() || makes_way || only.is_invalidated || self.shared.change();
+        let is_sent = self.task.settings.back_to.is_none() && sent <= AT_ONCE;
+        (run.swaps() && !is_asked && is_sent && !self.task.stop.is_requested()).then_some(only)
+    }
+
+    /// Stages everything, has the host note the run, and puts the files of `at_once` in place.
+    async fn stage(&self, busy: &[&ProjectWork], at_once: Option<&ProjectWork>) -> Result<()> {
         let note = self.records.note(busy)?;
         if self.task.settings.back_to.is_some() {
             // The files come from the host itself.
             self.upload(busy, &[]).await?;
             return Records::noted(&self.task.driver.call(&note).await?);
+        }
+        if let Some(work) = at_once {
+            let mut replies = self.upload(busy, &[note, Command::Swap(unit(work.name()))]).await?.into_iter();
+            replies.next().map_or(Ok(()), |reply| Records::noted(&reply))?;
+            *self.swapped.lock().await = Some(replies.collect());
+            return Ok(());
         }
         let noted = self.upload_and_check(busy, Some(note)).await?;
         noted.map_or(Ok(()), |reply| Records::noted(&reply))
@@ -449,6 +483,9 @@ impl<'a> HostRun<'a> {
             Unit::new(&unit(work.name()), &own, &work.manifest, self.task.deployed, &reads, &stays);
         if let Some(way_back) = &work.way_back {
             unit.lead_back(&work.manifest, &way_back.manifest());
+        }
+        if let Some(recorded) = self.task.deployed.manifests.get(&unit.name) {
+            unit.shorten(recorded, &work.manifest);
         }
         unit
     }

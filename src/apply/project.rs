@@ -10,7 +10,7 @@ use super::failure::{Failure, ProjectFailureKind};
 use super::records::Records;
 use super::run::{ProjectRun, failed, outcome_of};
 use super::steps::{self, Blame, Only, Operation, Step};
-use super::swap::{restore, swap, swap_and};
+use super::swap::{restore, swap, swap_and, swapped};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Entry, Manifest};
 use crate::base::path::RootPath;
@@ -25,7 +25,8 @@ impl ProjectRun<'_> {
     pub(super) async fn deploy(&self) -> ProjectOutcome {
         let plan = &self.work.plan;
         let stop = &self.host.task.stop;
-        if stop.is_requested() && !self.work.goes_first {
+        let is_in_place = self.work.goes_first || self.host.swapped.lock().await.is_some();
+        if stop.is_requested() && !is_in_place {
             return failed(plan, ProjectResult::NothingChanged, Failure::stopped());
         }
         if plan.change == ProjectChange::Removed {
@@ -142,7 +143,7 @@ impl ProjectRun<'_> {
     }
 
     /// Whether any of the project's files or the records about them change.
-    fn swaps(&self) -> bool {
+    pub(super) fn swaps(&self) -> bool {
         self.work.needs_record || !self.work.plan.files.is_empty()
     }
 
@@ -152,7 +153,11 @@ impl ProjectRun<'_> {
             return Ok(Vec::new());
         }
         self.report("swap files");
-        swap_and(self.host.task.driver, &unit(self.work.name()), then).await
+        let unit = unit(self.work.name());
+        match self.host.swapped.lock().await.take() {
+            Some(replies) => swapped(self.host.task.driver, &unit, replies).await,
+            None => swap_and(self.host.task.driver, &unit, then).await,
+        }
     }
 
     /// Carries the actions out and waits until the services are healthy. `acting`: whether it was recorded that they

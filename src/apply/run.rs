@@ -43,6 +43,8 @@ pub(super) struct HostRun<'a> {
     pub(super) notes: Mutex<Vec<Diagnostic>>,
     /// The replies to the check of a project with Compose that went along with the upload, with its name.
     pub(super) validated: Mutex<Option<(String, Vec<Reply>)>>,
+    /// The reply to the swap of the only project, if that went along with the upload.
+    pub(super) swapped: Mutex<Option<Vec<Reply>>>,
     /// How many projects are still to be brought up, those among them that are under way.
     pub(super) under_way: AtomicUsize,
     /// How many projects may be worked on at a time. One that waits until its services are healthy does not count.
@@ -62,6 +64,7 @@ impl<'a> HostRun<'a> {
             is_staged: AtomicBool::new(true),
             notes: Mutex::default(),
             validated: Mutex::default(),
+            swapped: Mutex::default(),
             under_way: AtomicUsize::new(0),
             slots: Semaphore::new(PARALLEL_PROJECTS),
         }

@@ -51,7 +51,11 @@ impl<'a> SharedFiles<'a> {
         let (last, first): (Vec<&FileChange>, Vec<&FileChange>) =
             shared.files.iter().filter(|file| is_staged(file)).partition(|file| shared.leaves(file));
         let stays = BTreeSet::new();
-        let mut units = vec![Unit::new(SHARED, &first, manifest, self.deployed, &[], &stays)];
+        let mut unit = Unit::new(SHARED, &first, manifest, self.deployed, &[], &stays);
+        if let Some(recorded) = self.deployed.manifests.get(SHARED) {
+            unit.shorten(recorded, manifest);
+        }
+        let mut units = vec![unit];
         if let Some(end) = shared.manifest.as_ref().filter(|_| !last.is_empty()) {
             let between = Deployed {
                 manifests: [(SHARED_LAST.to_owned(), manifest.clone())].into(),

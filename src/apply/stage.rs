@@ -11,6 +11,7 @@
 //! | `delete`, `sweep` | files to remove, and directories that may be empty then |
 //! | `undo`, `undo_in_place`, `added` | manifest lines for the restore |
 //! | `new`, `old` | the manifests after and before |
+//! | `changes`, `sums` | instead of those two: how the one before, which is recorded on the host, becomes the one after |
 //! | `well-…` | the lists of a restore of the last version that was well, if it is not the one before |
 //! | `well-over` | manifest lines of what such a restore replaces or removes |
 //! | `reads`, `removed` | the files of the project that Compose reads, and those of them that are removed |
@@ -119,6 +120,47 @@ impl Unit {
         unit.lists = lists;
         unit
     }
+
+    /// Sends of the manifests after and before only what changes, if that is much less. The host has recorded `old`.
+    pub fn shorten(&mut self, old: &Manifest, new: &Manifest) {
+        let changes = line_changes(old, new);
+        let whole =
+            self.lists.get("old").map_or(0, String::len) + self.lists.get("new").map_or(0, String::len);
+        if changes.len() + WORTH_SHORTENING > whole {
+            return;
+        }
+        self.lists.retain(|name, _| !matches!(*name, "old" | "new"));
+        let sums = format!("{}  old\n{}  new\n", old.digest().as_str(), new.digest().as_str());
+        self.lists.extend([("changes", changes), ("sums", sums)]);
+    }
+}
+
+/// Number of bytes that [`Unit::shorten`] must spare: fewer arrive with what is sent anyway.
+const WORTH_SHORTENING: usize = 16 << 10;
+
+/// How the text of one manifest becomes that of another: `=COUNT` lines stay, `-` a line goes, `+LINE` one comes.
+fn line_changes(old: &Manifest, new: &Manifest) -> String {
+    let (mut text, mut same) = (String::new(), 0);
+    let paths: BTreeSet<&RootPath> = old.0.keys().chain(new.0.keys()).collect();
+    for path in paths {
+        let (before, after) = (old.get(path), new.get(path));
+        if before == after {
+            same += 1;
+            continue;
+        }
+        if same > 0 {
+            text += &format!("={same}\n");
+            same = 0;
+        }
+        if before.is_some() {
+            text += "-\n";
+        }
+        if let Some(after) = after {
+            text.push('+');
+            push_line(&mut text, path, after);
+        }
+    }
+    if same > 0 { text + &format!("={same}\n") } else { text }
 }
 
 impl Unit {
@@ -185,13 +227,18 @@ fn path_lines(paths: &[RootPath]) -> String {
     paths.iter().map(|path| crate::host::path_line(path.as_str()) + "\n").collect()
 }
 
-/// Largest number of files, and of bytes in them, whose content the host gets a second time, to keep: all
-/// that people write by hand, and no more than an upload of moderate size.
+/// Largest number of files, and of bytes in them, whose content the host keeps a second time: all that people write
+/// by hand, and no more than an upload of moderate size.
 const KEPT_FILES: usize = 1000;
 const KEPT_BYTES: u64 = 8 << 20;
 
-/// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless
-/// there is too much of it, each content comes once more below `+objects`, for a rollback to this release.
+/// Largest size in bytes of a file that is sent twice. gzip finds what was within the last 32 KiB, so the second time
+/// it takes next to nothing; a larger one is copied on the host.
+const SENT_TWICE: u64 = 24 << 10;
+
+/// Writes the stage as a tar stream. The content of a file is read while it is packed, in pieces. Unless there is too
+/// much of it, the host gets each content once more, for a rollback to this release: below `+objects`, or copies it
+/// there by the list `+copies`, which has lines `SHA256 p PATH-IN-STAGE`.
 ///
 /// # Errors
 ///
@@ -229,18 +276,26 @@ fn pack_with(
     let mut tar = tar::Builder::new(out);
     tar.mode(tar::HeaderMode::Deterministic);
     let mut kept: BTreeSet<&str> = BTreeSet::new();
+    let mut copies = String::new();
     for unit in units {
         for (name, text) in &unit.lists {
             let mut header = header(text.len() as u64, 0o600);
             tar.append_data(&mut header, format!("{}/{name}", unit.name), text.as_bytes())?;
         }
         for (dir, path, entry) in &unit.files {
-            // Right before the file itself, because gzip finds what was within the last 32 KiB.
-            if is_kept && kept.insert(entry.digest.as_str()) {
-                append(&mut tar, format!("+objects/{}", entry.digest.as_str()), path, entry, source, false)?;
+            let (digest, to) = (entry.digest.as_str(), format!("{}/{dir}/{path}", unit.name));
+            if is_kept && kept.insert(digest) {
+                if entry.size <= SENT_TWICE {
+                    append(&mut tar, format!("+objects/{digest}"), path, entry, source, false)?;
+                } else {
+                    copies += &format!("{digest} {}\n", crate::host::path_line(&to));
+                }
             }
-            append(&mut tar, format!("{}/{dir}/{path}", unit.name), path, entry, source, true)?;
+            append(&mut tar, to, path, entry, source, true)?;
         }
+    }
+    if !copies.is_empty() {
+        tar.append_data(&mut header(copies.len() as u64, 0o600), "+copies", copies.as_bytes())?;
     }
     tar.into_inner()?.flush()
 }

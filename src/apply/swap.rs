@@ -19,10 +19,18 @@ pub(super) async fn swap_and(
     then: Vec<Command>,
 ) -> Result<Vec<Reply>, (Failure, ProjectResult)> {
     let commands: Vec<Command> = [Command::Swap(unit.to_owned())].into_iter().chain(then).collect();
-    let mut replies = match driver.call_in_turn(&commands).await {
-        Ok(replies) => replies,
-        Err(error) => return Err((error.into(), ProjectResult::Unknown)),
-    };
+    match driver.call_in_turn(&commands).await {
+        Ok(replies) => swapped(driver, unit, replies).await,
+        Err(error) => Err((error.into(), ProjectResult::Unknown)),
+    }
+}
+
+/// What the replies to [`swap_and`]'s commands mean. Half a swap is undone.
+pub(super) async fn swapped(
+    driver: &Driver,
+    unit: &str,
+    mut replies: Vec<Reply>,
+) -> Result<Vec<Reply>, (Failure, ProjectResult)> {
     let swapped = replies.remove(0);
     if swapped.is_ok() {
         return Ok(replies);

@@ -261,7 +261,7 @@ pub struct Damage {
 pub struct Deployed {
     /// Its recorded state.
     pub state: State,
-    /// The manifest of each unit.
+    /// The manifest of each unit, as the host has it. One that is damaged is not among them.
     pub manifests: BTreeMap<String, Manifest>,
     /// The manifests that were being swapped in when a run was interrupted: files that they list may be on
     /// the host already, and are ours.

@@ -495,10 +495,15 @@ fn below(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
 }
 
-fn packed(unit: &str, wanted: &Tree, staged: &Staged) -> Unit {
+pub(crate) fn packed(unit: &str, wanted: &Tree, staged: &Staged) -> Unit {
     let stays = manifest(wanted).0.keys().flat_map(parents).collect();
     let list: Vec<&FileChange> = staged.changes.iter().collect();
-    Unit::new(unit, &list, &manifest(wanted), &staged.deployed, &[], &stays)
+    let wanted = manifest(wanted);
+    let mut packed = Unit::new(unit, &list, &wanted, &staged.deployed, &[], &stays);
+    if let Some(recorded) = staged.deployed.manifests.get(unit) {
+        packed.shorten(recorded, &wanted);
+    }
+    packed
 }
 
 fn parents(path: &RootPath) -> Vec<RootPath> {

@@ -163,6 +163,26 @@ under_every_shell! {
         assert_eq!(bed.kept("by hand"), None);
     }
 
+    async fn content_that_was_sent_is_kept_whatever_its_size(bed: Bed) {
+        let large = "large ".repeat(10_000);
+        let names = ["blog/a", "-b", "blog/a name\nwith $(x) \\ 'quotes'"];
+        let first: Tree = names.iter().map(|name| ((*name).to_owned(), file(&format!("{large}{name}")))).collect();
+        release(&bed, 1, &first, 3).await;
+        // Each is edited in place, so what the swap finds is not what was sent.
+        for name in names {
+            fs::write(bed.path(name), "by hand").unwrap();
+            assert_eq!(bed.kept(&format!("{large}{name}")), Some(format!("{large}{name}")));
+        }
+        release(&bed, 2, &of(2), 3).await;
+        let driver = bed.opened().await;
+        let staged = bed.plan(&driver, "blog", &first, &[]).await;
+        bed.send_lists(&driver, "blog", &first, &staged).await;
+        expect_ok(&driver.call(&Command::StageKept("blog".to_owned())).await.unwrap());
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        bed.finish(driver).await;
+        assert_eq!(bed.live(), first);
+    }
+
     async fn an_interrupted_run_loses_nothing_that_it_has_kept(bed: Bed) {
         release(&bed, 1, &of(1), 1).await;
         bed.put(&tree([("blog/compose.yml", file("by hand"))]));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ghdeploy::host::{Command, Remote, Start, Transport as _, Upload, driver_text, upload};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::bed::{Bed, Tree, expect_ok, file, tree, under_every_shell};
+use crate::bed::{Bed, Node, Tree, expect_ok, file, packed, tree, under_every_shell};
 
 /// Text that gzip can hardly shrink, so that it takes several pieces.
 fn noise(bytes: usize, mut seed: u64) -> String {
@@ -46,6 +46,40 @@ under_every_shell! {
         assert_eq!(bed.live(), large(1));
         bed.sync("blog", &large(5)).await;
         assert_eq!(bed.live(), large(5));
+    }
+
+    async fn of_a_long_manifest_only_what_changes_is_sent(bed: Bed) {
+        let many = |version: &str, numbers: std::ops::Range<u32>| {
+            let path = |number| format!("blog/data/{number:03} with \n and \\ and 'é'");
+            numbers.map(|number| (path(number), file(version))).collect::<Vec<_>>()
+        };
+        let of = |parts: Vec<Vec<(String, Node)>>| -> Tree { parts.into_iter().flatten().collect() };
+        let first = of(vec![many("1", 0..300)]);
+        bed.sync("blog", &first).await;
+        // What is first, last and between is replaced, removed and added.
+        let second = of(vec![many("2", 1..2), many("1", 2..100), many("1", 101..299), many("2", 299..301)]);
+        let driver = bed.opened().await;
+        let staged = bed.stage(&driver, "blog", &second, &[]).await;
+        let sent = packed("blog", &second, &staged).lists;
+        assert!(sent.contains_key("changes") && !sent.contains_key("new"), "{sent:?}");
+        expect_ok(&driver.call(&Command::Swap("blog".to_owned())).await.unwrap());
+        expect_ok(&driver.call(&Command::Restore("blog".to_owned())).await.unwrap());
+        bed.finish(driver).await;
+        bed.expect_deployed("blog", &first).await;
+        bed.sync("blog", &second).await;
+        bed.expect_deployed("blog", &second).await;
+        assert_eq!(bed.live(), second);
+        // Another record than the client has seen.
+        let driver = bed.opened().await;
+        let staged = bed.plan(&driver, "blog", &first, &[]).await;
+        let record = bed.state("manifest/blog");
+        let text = std::fs::read_to_string(&record).unwrap();
+        std::fs::write(&record, text.split_once('\n').unwrap().1).unwrap();
+        let error = bed.send(&driver, "blog", &first, &staged).await.unwrap_err();
+        let help = error.diagnostics[0].help.as_deref().unwrap();
+        assert!(help.contains("the record of blog could not be brought"), "{help}");
+        driver.end().await;
+        assert_eq!(bed.live(), second);
     }
 
     async fn the_next_run_has_the_stage_for_itself(bed: Bed) {

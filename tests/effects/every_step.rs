@@ -85,6 +85,10 @@ fn judge(case: &Case, clean: &[String], at: usize, fault: Fault, run: &Run) -> V
     // A project that is about to go down is recorded first.
     let is_noted = first_change > 0 && clean[first_change - 1] == "state";
     let first_change = first_change - usize::from(is_noted);
+    // The files of a single project go along with the upload, if nothing is checked before.
+    let swaps = clean.iter().filter(|command| command.starts_with("swap")).count();
+    let goes_at_once = swaps == 1 && clean.get(2).is_some_and(|command| command.starts_with("swap"));
+    let first_change = if is_cut && goes_at_once { 0 } else { first_change };
     // If the connection breaks at the swap, the client does not know whether it was made.
     let is_changed = at > first_change || (at == first_change && fault != Fault::Refused);
     let has = |wanted: ProjectResult| run.outcome.projects.iter().any(|project| project.result == wanted);

@@ -103,6 +103,20 @@ pub(crate) fn refused(why: &str) -> Answer {
     (vec![json!({"event": "output", "text": why})], 1)
 }
 
+/// The lines of `old` after `changes`.
+fn changed(old: &str, changes: &str) -> String {
+    let (mut left, mut new) = (old.lines(), Vec::new());
+    for change in changes.lines() {
+        match change.split_at(1) {
+            ("=", count) => new.extend(left.by_ref().take(count.parse().unwrap())),
+            ("-", "") => drop(left.next()),
+            ("+", line) => new.push(line),
+            _ => panic!("{change}"),
+        }
+    }
+    new.iter().map(|line| format!("{line}\n")).collect()
+}
+
 fn listed(text: &str) -> Manifest {
     Manifest::from_text(text).unwrap()
 }
@@ -384,6 +398,11 @@ impl Host {
             let path = entry.path().unwrap().to_string_lossy().into_owned();
             let mut content = Vec::new();
             std::io::Read::read_to_end(&mut entry, &mut content).map_err(|error| error.to_string())?;
+            if path == "+copies" {
+                let copies = String::from_utf8(content).unwrap();
+                self.sent.extend(copies.lines().map(|line| Digest::from_text(&line[..64])));
+                continue;
+            }
             let (unit, name) = path.split_once('/').unwrap();
             if unit == "+objects" {
                 assert_eq!(name, Digest::of(&content).as_str());
@@ -395,6 +414,13 @@ impl Host {
                 stage.files.insert(name.to_owned(), Digest::of(&content));
             } else {
                 stage.lists.insert(name.to_owned(), String::from_utf8(content).unwrap());
+            }
+        }
+        for (unit, stage) in &mut self.stage {
+            if let Some(changes) = stage.lists.get("changes") {
+                let old = self.manifests[unit].clone();
+                let new = changed(&old, changes);
+                stage.lists.extend([("old".to_owned(), old), ("new".to_owned(), new)]);
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ unpack() (
   { [ -n "$scratch" ] || { rm -rf "$data/stage" && mkdir -p "$stage"; }; } && cd "$stage" && {
     # Folders keep their mode when they are renamed into place.
     umask 022
-    tar -xzpmof -
+    tar -xzpmof - && copy_kept && make_manifests
   }
   rc=$?
   # The pieces come to their end, whatever became of the first of them.
@@ -63,6 +63,33 @@ unpack() (
     flush_found . '(' -path './*/files/*' -o -path './*/inplace/*' -o -path './*/new' -o -path './*/old' ')'
   fi
 )
+
+# copy_kept: copies the staged files in the list +copies, lines "SHA256 p PATH", to +objects.
+copy_kept() {
+  [ -e +copies ] || return 0
+  make_folder +objects || return 1
+  while IFS= read -r line; do
+    hash=${line%% *} line=${line#* }
+    parse_path
+    cp -- "./$path" "+objects/$hash" || return 1
+  done <+copies
+}
+
+# make_manifests: makes the lists old and new of units that have changes instead: how the recorded manifest
+# becomes the new one, lines "=COUNT" (so many lines stay), "-" (a line goes) and "+LINE".
+make_manifests() {
+  set +f
+  for file in */changes; do
+    [ -f "$file" ] || continue
+    unit=${file%/*}
+    (cd "./$unit" && cp -- "$data/manifest/$unit" old && awk '
+      function old_line() { return (getline line <"old") > 0 }
+      /^=/ { for (n = substr($0, 2) + 0; n > 0 && old_line(); n--) print line; next }
+      /^-/ { old_line(); next }
+      { print substr($0, 2) }' changes >new && sha256sum -c sums >/dev/null 2>&1) ||
+      { print "the record of $unit could not be brought to its new state"; return 1; }
+  done
+}
 
 # arrived: whether every staged file is as it was sent.
 arrived() {

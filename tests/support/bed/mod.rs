@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod call;
+pub(crate) mod engine;
 pub(crate) mod observe;
 pub(crate) mod sshd;
 pub(crate) mod tools;
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Condvar, Mutex, Once, PoisonError};
 
 use tempfile::TempDir;
@@ -191,22 +192,20 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        let list = |args: &[&str]| {
-            let output =
-                Command::new("docker").args(args).output().map(|output| output.stdout).unwrap_or_default();
-            String::from_utf8_lossy(&output).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        };
-        let name = format!("name={}-", self.id);
-        let images = format!("reference={}-*", self.id);
-        for (listed, removed) in [
-            (&["ps", "-aq", "--filter", &name][..], &["rm", "-fv"][..]),
-            (&["network", "ls", "-q", "--filter", &name], &["network", "rm"]),
-            (&["volume", "ls", "-q", "--filter", &name], &["volume", "rm", "-f"]),
-            (&["image", "ls", "-q", "--filter", &images], &["image", "rm", "-f"]),
+        let name = format!("{}-", self.id);
+        for (kind, key, filter, value) in [
+            ("containers", "Id", "name", &name),
+            ("networks", "Id", "name", &name),
+            ("volumes", "Name", "name", &name),
+            ("images", "Id", "reference", &format!("{name}*")),
         ] {
-            let ids = list(listed);
-            if !ids.is_empty() {
-                let _ = Command::new("docker").args(removed).args(ids).stdout(Stdio::null()).status();
+            let list = if kind == "volumes" || kind == "networks" {
+                format!("/{kind}")
+            } else {
+                format!("/{kind}/json")
+            };
+            for one in engine::listed(&list, filter, value) {
+                engine::remove(&format!("/{kind}/{}", one[key].as_str().unwrap()));
             }
         }
         // Only root can remove files of other users.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::{Bed, privileged, stdout_of};
+use crate::bed::{Bed, engine, privileged, stdout_of};
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,35 +36,26 @@ pub(crate) struct Change {
 impl Bed {
     /// All containers of this bed.
     pub(crate) fn containers(&self) -> Containers {
-        let ids = stdout_of(Command::new("docker").args([
-            "ps",
-            "-aq",
-            "--no-trunc",
-            "--filter",
-            &format!("name={}-", self.id),
-        ]));
-        if ids.trim().is_empty() {
-            return Containers::new();
-        }
-        let format = r#"{{index .Config.Labels "com.docker.compose.project"}}/{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.State.StartedAt}} {{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}-{{end}} {{.RestartCount}}"#;
-        let lines = stdout_of(
-            Command::new("docker")
-                .args(["inspect", "--type", "container", "--format", format])
-                .args(ids.split_whitespace()),
-        );
-        let containers = lines.lines().map(|line| {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let name = words[0].strip_prefix(&format!("{}-", self.id)).unwrap().to_owned();
-            (
-                name,
+        let prefix = format!("{}-", self.id);
+        let ids = engine::listed("/containers/json", "name", &prefix);
+        let containers = ids.iter().filter_map(|listed| {
+            let container = engine::container(listed["Id"].as_str().unwrap())?;
+            let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            let label = |name: &str| {
+                container["Config"]["Labels"][format!("com.docker.compose.{name}")]
+                    .as_str()
+                    .unwrap_or_default()
+            };
+            Some((
+                format!("{}/{}", label("project").strip_prefix(&prefix).unwrap(), label("service")),
                 Container {
-                    id: words[1].clone(),
-                    started: words[2].clone(),
-                    state: words[3].clone(),
-                    health: words[4].clone(),
-                    again: words[5].clone(),
+                    id: text("/Id").unwrap(),
+                    started: text("/State/StartedAt").unwrap(),
+                    state: text("/State/Status").unwrap(),
+                    health: text("/State/Health/Status").unwrap_or_else(|| "-".to_owned()),
+                    again: container["RestartCount"].to_string(),
                 },
-            )
+            ))
         });
         let all: Vec<_> = containers.collect();
         let by_name: Containers = all.iter().cloned().collect();

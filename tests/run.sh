@@ -56,7 +56,7 @@ gate_needs() { # GATE: the items of tests/setup.sh
     examples) echo compose ;;
     test)     echo rust tools busybox shells ssh act ;;
     compose)  echo rust tools modern ;;
-    e2e)      echo demo buildx shells network registry act modern ;;
+    e2e)      echo demo buildx shells network registry engines act modern ;;
     old)      echo demo buildx network registry old ;;
     faults|demo) echo demo modern ;;
     *)        echo "$1" ;;

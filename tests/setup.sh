@@ -4,7 +4,7 @@
 #   tests/setup.sh [SET|ITEM]...        as root, or as a user with sudo
 #
 #   demo   everything that tests/demo.sh needs: rust tools ssh busybox compose engine
-#   test   everything that `cargo test` needs: demo, and buildx shells network registry act modern old
+#   test   everything that `cargo test` needs: demo, and buildx shells network registry engines act modern old
 #   lint   everything that the linters need: rustfmt clippy deny shellcheck actionlint zizmor
 #   all    all of these (the default)
 #
@@ -34,7 +34,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin        # sshd and dockerd are there, 
 PATH=${HOME:-/root}/.cargo/bin:$PATH              # where rustup puts cargo; not every profile has it
 
 DEMO='rust tools ssh busybox compose engine'
-TEST="$DEMO buildx shells network registry act modern old"
+TEST="$DEMO buildx shells network registry engines act modern old"
 LINT='rustfmt clippy deny shellcheck actionlint zizmor'
 
 WANTED=' '
@@ -143,6 +143,12 @@ find_missing() {
     need debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
   fi
   if wants registry; then need docker-registry docker-registry; fi
+  if wants engines; then # a rootless one, and a proxy before one
+    need uidmap      newuidmap
+    need rootlesskit rootlesskit
+    need haproxy     haproxy
+    have dockerd || MISSING+=("$(docker_package)")
+  fi
   if wants shellcheck; then need shellcheck shellcheck; fi
   if { wants act && ! act_ready; } || { wants zizmor && ! zizmor_ready; } || { wants deny && ! deny_ready; } ||
     { wants actionlint && ! actionlint_ready; }; then
@@ -204,7 +210,7 @@ apt_install() {
     ours=1
     if systemd && [ -z "${SETUP_SKIP_DAEMON:-}" ]; then
       # shellcheck disable=SC2016
-      printf '#!/bin/sh\ncase $1 in ssh|ssh.*|docker-registry*) exit 101 ;; esac\n'
+      printf '#!/bin/sh\ncase $1 in ssh|ssh.*|docker-registry*|haproxy*) exit 101 ;; esac\n'
     else
       printf '#!/bin/sh\nexit 101\n'
     fi | as_root tee "$policy" >/dev/null
@@ -222,7 +228,7 @@ apt_install() {
 }
 
 install_missing() {
-  local sshd_was_here='' registry_was_here=''
+  local sshd_was_here='' registry_was_here='' haproxy_was_here=''
   find_missing
   [ ${#MISSING[@]} -gt 0 ] || return 0
   case $OS in
@@ -235,6 +241,7 @@ install_missing() {
   esac
   have sshd && sshd_was_here=1
   have docker-registry && registry_was_here=1
+  have haproxy && haproxy_was_here=1
   apt_update
   # Since Debian 13 the client is a separate package, which docker.io only recommends.
   case " ${MISSING[*]} " in *' docker.io '*) have docker || ! installable docker-cli || MISSING+=(docker-cli) ;; esac
@@ -244,6 +251,9 @@ install_missing() {
   fi
   if systemd && [ -z "$registry_was_here" ] && have docker-registry; then
     as_root systemctl --quiet disable docker-registry.service 2>/dev/null || true
+  fi
+  if systemd && [ -z "$haproxy_was_here" ] && have haproxy; then
+    as_root systemctl --quiet disable haproxy.service 2>/dev/null || true
   fi
   hash -r
   find_missing

@@ -154,7 +154,8 @@ impl ProjectRun<'_> {
         }
         self.report("swap files");
         let unit = unit(self.work.name());
-        match self.host.swapped.lock().await.take() {
+        let ahead = self.host.swapped.lock().await.take();
+        match ahead {
             Some(replies) => swapped(self.host.task.driver, &unit, replies).await,
             None => swap_and(self.host.task.driver, &unit, then).await,
         }

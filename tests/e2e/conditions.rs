@@ -1,9 +1,9 @@
 //! A host in trouble: its disk is full or read-only, its clock is wrong, its engine stops.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::bed::{Bed, privileged, stdout_of};
+use crate::own_engine::Engine;
 
 fn compose(bed: &Bed, mode: &str) {
     bed.compose("app", &format!("services:\n  web: {{<<: *s, restart: always, environment: {{MODE: {mode}}}, volumes: ['./conf:/conf:ro']}}\n  worker: {{<<: *s, restart: always}}"));
@@ -120,103 +120,6 @@ fn false_file_times_do_not_hide_drift() {
             );
         }
         bed.call(["sync"]).run().exits(0).prints("nothing to do");
-    }
-}
-
-/// A Docker Engine for this bed alone, in a network namespace of its own.
-struct Engine<'b> {
-    bed: &'b Bed,
-    space: String,
-    child: Option<Child>,
-}
-
-impl<'b> Engine<'b> {
-    fn start(bed: &'b Bed) -> Self {
-        let space = format!("ge{}", std::process::id());
-        stdout_of(&mut privileged(["ip", "netns", "add", &space]));
-        stdout_of(&mut privileged(["ip", "-n", &space, "link", "set", "lo", "up"]));
-        std::fs::create_dir(bed.path("engine")).unwrap();
-        let mut engine = Self { bed, space, child: None };
-        engine.up();
-        let image = bed.path("image.tar");
-        stdout_of(Command::new("docker").args(["save", "-o"]).arg(&image).arg("ghdeploy-test/busybox:1"));
-        engine.docker(&["load", "-i", &image.display().to_string()]);
-        bed.before_docker(&format!("export DOCKER_HOST={}", engine.socket()));
-        engine
-    }
-
-    fn socket(&self) -> String {
-        format!("unix://{}/socket", self.bed.path("engine").display())
-    }
-
-    fn docker(&self, args: &[&str]) -> String {
-        stdout_of(privileged(["docker", "-H", &self.socket()]).args(args))
-    }
-
-    fn answers(&self) -> bool {
-        let mut version = privileged(["docker", "-H", &self.socket(), "version"]);
-        version.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
-    }
-
-    fn up(&mut self) {
-        let dir = self.bed.path("engine");
-        let at = |name: &str| format!("{}/{name}", dir.display());
-        let mut command =
-            privileged(["nsenter", &format!("--net=/run/netns/{}", self.space), "--", "dockerd"]);
-        command.args(["--host", &self.socket(), "--data-root", &at("data"), "--exec-root", &at("exec")]);
-        command.args(["--pidfile", &at("pid"), "--bridge", "none"]);
-        let log = std::fs::File::create(at("log")).unwrap();
-        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
-        let begin = Instant::now();
-        while !self.answers() {
-            assert!(
-                begin.elapsed() < Duration::from_secs(60),
-                "{}",
-                std::fs::read_to_string(at("log")).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let _ = privileged(["chmod", "666", &at("socket")]).status();
-    }
-
-    fn pid(&self) -> String {
-        self.child.as_ref().unwrap().id().to_string()
-    }
-
-    fn down(&mut self) {
-        let _ = privileged(["kill", &self.pid()]).stderr(Stdio::null()).status();
-        self.child.take().unwrap().wait().unwrap();
-    }
-
-    /// `service state MODE` of each container.
-    fn containers(&self) -> Vec<String> {
-        let ids = self.docker(&["ps", "-aq"]);
-        let format = r#"{{.Name}} {{.State.Status}} {{range .Config.Env}}{{println .}}{{end}}"#;
-        let mut all: Vec<String> = ids
-            .split_whitespace()
-            .map(|id| self.docker(&["inspect", "--format", format, id]))
-            .map(|text| {
-                let first = text.lines().next().unwrap().trim_start_matches('/').to_owned();
-                first.replace(&format!("{}-app-", self.bed.id), "")
-            })
-            .collect();
-        all.sort();
-        all
-    }
-}
-
-impl Drop for Engine<'_> {
-    fn drop(&mut self) {
-        let ids = privileged(["docker", "-H", &self.socket(), "ps", "-aq"]).output();
-        for id in String::from_utf8_lossy(&ids.unwrap().stdout).split_whitespace() {
-            let _ =
-                privileged(["docker", "-H", &self.socket(), "rm", "-fv", id]).stdout(Stdio::null()).status();
-        }
-        if self.child.is_some() {
-            self.down();
-        }
-        let _ = privileged(["ip", "netns", "del", &self.space]).status();
-        let _ = privileged(["rm", "-rf"]).arg(self.bed.path("engine")).status();
     }
 }
 

@@ -5,11 +5,13 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use serde_json::Value;
 
 use crate::bed::{Bed, HEALTH, stdout_of};
+use crate::own_engine::Engine;
+use crate::support::wait::until;
 use crate::users::User;
 
 /// A host whose sessions read a `.bashrc`, as bash does under sshd. Its engine has another socket, too.
@@ -25,6 +27,11 @@ const NOWHERE: &str = "unix:///nowhere.sock";
 
 impl Host {
     fn new(test: &str) -> Self {
+        Self::of(test, true)
+    }
+
+    /// Whether its user is in the group `docker`: `docker`.
+    fn of(test: &str, docker: bool) -> Self {
         let bed = Bed::new(test);
         bed.compose(
             "app",
@@ -32,7 +39,7 @@ impl Host {
         );
         bed.write("services/app/conf", "one");
         bed.commit();
-        let user = User::new(&bed, test, "/bin/bash", true);
+        let user = User::new(&bed, test, "/bin/bash", docker);
         user.own_root(&bed);
         symlink("/var/run/docker.sock", bed.path("engine.sock")).unwrap();
         let other = format!("unix://{}", bed.path("engine.sock").display());
@@ -141,6 +148,50 @@ fn docker_talks_to_the_engine_that_the_configuration_the_session_or_a_context_na
     run(NOWHERE).exits(4);
 }
 
+#[test]
+fn rootless_docker_deploys_restarts_heals_and_goes_back() {
+    let host = Host::of("rootless", false);
+    let engine = Engine::rootless(&host.bed, &host.user.name);
+    host.call(["doctor"]).run().exits(4);
+    host.configure(&format!("{{host: '{}'}}", engine.socket()));
+    let web = format!("{}-app-web-1", host.bed.id);
+    let conf = || engine.docker(&["exec", &web, "cat", "/conf"]);
+    let id = || engine.docker(&["inspect", "--format", "{{.Id}}", &web]);
+    // With a network of its own, and a file that its root owns.
+    let compose = |command: &str| {
+        let services = format!("services:\n  web: {{image: 'ghdeploy-test/busybox:1', command: {command}, init: true, volumes: ['./conf:/conf:ro', './data:/data'], x-ghdeploy: {{on-change: restart}}}}");
+        host.bed.write("services/app/compose.yml", services);
+    };
+    let deploy = |content: &str| {
+        host.bed.write("services/app/conf", content);
+        host.bed.commit();
+        host.call(["sync"]).run()
+    };
+    compose("[sh, -c, 'cp /conf /data/last; sleep 1000']");
+    deploy("one").exits(0);
+    assert_eq!(conf(), "one");
+    let first = id();
+    deploy("two").exits(0).prints("restart");
+    assert_eq!((conf(), id()), ("two".to_owned(), first.clone()));
+    assert_eq!(host.doctor()["kind"], "docker");
+    assert_eq!(host.doctor()["rootless"], true);
+    host.call(["doctor"]).run().exits(0).prints("rootless");
+    // A crash, and the way back.
+    compose("['false']");
+    deploy("three").exits(5).prints("rolled back");
+    assert_eq!((conf(), host.bed.on_host("app/conf")), ("two".to_owned(), "two".to_owned()));
+    // A container that has gone is made again, and files of the container's root are no drift.
+    compose("[sh, -c, 'cp /conf /data/last; sleep 1000']");
+    host.bed.write("services/app/conf", "two");
+    host.bed.commit();
+    engine.docker(&["rm", "-f", &web]);
+    host.call(["sync"]).run().exits(0);
+    assert_ne!(id(), first);
+    host.call(["rollback", "--to", "1"]).run().exits(0);
+    assert_eq!(conf(), "one");
+    host.call(["status"]).run().exits(0);
+}
+
 /// Passes connections to the engine on.
 fn relay() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -186,4 +237,70 @@ fn an_engine_on_another_machine_gets_no_service_that_mounts_paths_of_the_host() 
     );
     assert_eq!(host.doctor()["elsewhere"], true);
     host.call(["doctor"]).run().exits(0).prints("the engine is on another machine");
+}
+
+/// A proxy before the engine that passes the parts of Docker's interface on which it is told, as docker-socket-proxy
+/// does: the same program, with rules of the same kind.
+struct Proxy {
+    child: Child,
+    address: String,
+}
+
+impl Proxy {
+    /// `parts`: below which paths, besides `/_ping` and `/version`. `writes`: whether also requests that change something.
+    fn start(bed: &Bed, parts: &str, writes: bool) -> Self {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let config = bed.path(&format!("haproxy-{port}.cfg"));
+        let deny = if writes { "" } else { "http-request deny unless METH_GET" };
+        std::fs::write(
+            &config,
+            format!(
+                "defaults\n mode http\n timeout connect 5s\n timeout client 5m\n timeout server 5m\nfrontend docker\n bind 127.0.0.1:{port}\n {deny}\n http-request deny unless {{ path -m reg ^(/v[0-9.]+)?/(_ping|version|{parts}) }}\n default_backend engine\nbackend engine\n server engine unix@/var/run/docker.sock\n"
+            ),
+        )
+        .unwrap();
+        let child = Command::new("haproxy").args(["-db", "-f"]).arg(&config).spawn().unwrap();
+        let proxy = Self { child, address: format!("tcp://127.0.0.1:{port}") };
+        until("the proxy answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        proxy
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_proxy_that_passes_what_a_deploy_needs_is_enough_and_another_one_is_named() {
+    let host = Host::new("proxied");
+    let passes = Proxy::start(&host.bed, "info|containers|images|networks|volumes|events", true);
+    host.configure(&format!("{{host: '{}'}}", passes.address));
+    host.deploys("one");
+    let before = host.bed.containers();
+    host.deploys("two");
+    let after = host.bed.containers();
+    assert_eq!(after["app/web"].id, before["app/web"].id, "a restart is enough");
+    assert_eq!(host.engine().1, passes.address);
+    host.call(["doctor"]).run().exits(0).never_prints("refuses");
+    // What fails is rolled back.
+    host.bed.compose("app", "services:\n  web: {<<: *s, command: 'false', volumes: ['./conf:/conf:ro']}");
+    host.bed.commit();
+    host.call(["sync"]).run().exits(5).prints("rolled back");
+    assert_eq!(host.bed.inside("app/web", &["cat", "/conf"]), "two");
+    let before = host.bed.containers();
+    // One that only lets look.
+    let looks = Proxy::start(&host.bed, "info|containers|images|networks|volumes|events", false);
+    let other = Proxy::start(&host.bed, "info|containers|images|networks|events", true);
+    for (proxy, refused) in [(&looks, "POST /containers"), (&other, "GET /volumes")] {
+        host.configure(&format!("{{host: '{}'}}", proxy.address));
+        let told = format!("the proxy before Docker at {} refuses {refused}", proxy.address);
+        host.bed.commit();
+        host.call(["sync", "--dry-run"]).run().exits(5).prints(&told);
+        host.call(["sync"]).run().exits(5).prints(&told).ends_with("nothing was changed (release 2)");
+        host.call(["doctor"]).run().exits(4).prints(refused);
+        assert_eq!(host.bed.containers(), before);
+    }
 }

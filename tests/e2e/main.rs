@@ -40,6 +40,7 @@ mod made_networks;
 mod making_way;
 mod names;
 mod network;
+mod own_engine;
 mod owners;
 mod partial;
 mod projects;

@@ -22,7 +22,7 @@ use crate::base::path::RootPath;
 use crate::host::{Command, Reply, Upload, upload};
 use crate::outcome::event::Event;
 use crate::outcome::{ActionResult, HostFailure, HostOutcome, ProjectOutcome, ProjectResult};
-use crate::plan::{FileChange, ProjectChange, ProjectPlan, ProjectWork};
+use crate::plan::{ActionKind, FileChange, ProjectChange, ProjectPlan, ProjectWork};
 use crate::state::deployed::unit;
 use crate::state::versions::{PACKAGES, too_old};
 
@@ -404,7 +404,9 @@ impl<'a> HostRun<'a> {
     async fn look_ahead(&self, busy: &[&ProjectWork]) {
         let acting = || busy.iter().filter(|work| ProjectRun::new(self, work).acts());
         let version = async {
-            if acting().any(|work| work.wanted.is_some()) {
+            let is_asked =
+                |work: &&ProjectWork| work.wanted.is_some() && ProjectRun::new(self, work).is_checked();
+            if busy.iter().any(is_asked) {
                 let _ = self.docker.version(&self.task.engine.probe()).await;
             }
         };
@@ -417,7 +419,16 @@ impl<'a> HostRun<'a> {
             let created = acting().flat_map(|work| created_images(work)).collect();
             self.docker.ask_for_images(self.task.engine, created).await;
         };
-        futures_util::future::join3(version, images, containers).await;
+        let well = async {
+            let owes = |work: &&&ProjectWork| {
+                let mut actions = work.plan.actions.iter();
+                self.task.settings.no_restart && actions.any(|action| action.kind != ActionKind::None)
+            };
+            // Without an answer it is asked again.
+            let _ =
+                self.records.ask_for_well(busy.iter().filter(owes).map(|work| work.name()).collect()).await;
+        };
+        futures_util::future::join4(version, images, containers, well).await;
     }
 
     /// Uploads everything into the stage. Steps of the driver follow, whose replies are returned; or none of them if

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::Task;
 use super::way_back::last_well;
 use crate::base::error::{Error, Exit, Result};
-use crate::host::releases::releases;
+use crate::host::releases::{releases, state_of};
 use crate::host::{Command, Driver, ReleaseImages, Reply};
 use crate::outcome::history::{Release, ReleasedProject, RunNote};
 use crate::outcome::{ActionResult, ProjectOutcome, ProjectResult};
@@ -22,6 +22,8 @@ pub(super) struct Records<'a> {
     driver: &'a Driver,
     /// What is recorded by now.
     state: Mutex<State>,
+    /// The last release in which each project was well, for those that were asked for.
+    well: Mutex<BTreeMap<String, Option<u64>>>,
 }
 
 impl<'a> Records<'a> {
@@ -30,6 +32,7 @@ impl<'a> Records<'a> {
             task,
             driver: task.driver,
             state: Mutex::new(task.work.noted.as_ref().unwrap_or(&task.deployed.state).clone()),
+            well: Mutex::default(),
         }
     }
 
@@ -270,6 +273,37 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Asks for the last release in which each of these projects was well, unless that is known.
+    pub(super) async fn ask_for_well(
+        &self,
+        mut names: BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, Option<u64>>> {
+        let mut known = self.well.lock().await;
+        names.retain(|name| !known.contains_key(*name));
+        if !names.is_empty() {
+            let last = self.task.deployed.state.release;
+            // Mostly it is the last one.
+            let state = if last > 0 { state_of(self.driver, last).await? } else { None };
+            let (in_last, older): (BTreeSet<&str>, _) = names.iter().partition(|name| {
+                state.as_ref().is_some_and(|state| {
+                    state.projects.contains_key(**name) && !state.unsettled.contains_key(**name)
+                })
+            });
+            known.extend(in_last.into_iter().map(|name| (name.to_owned(), Some(last))));
+            names = older;
+        }
+        if !names.is_empty() {
+            let kept = match self.task.deployed.state.release {
+                0 => Vec::new(),
+                _ => releases(self.driver).await?.kept,
+            };
+            let well = last_well(self.driver, &kept, names.clone()).await?;
+            let of = |name: &str| well.get(name).map(|(release, _)| *release);
+            known.extend(names.into_iter().map(|name| (name.to_owned(), of(name))));
+        }
+        Ok(known.clone())
+    }
+
     /// Records the projects that are halfway now, or whose services are still to act.
     async fn unsettle(&self, results: &BTreeMap<String, ProjectOutcome>) -> Result<()> {
         let mut state = self.state.lock().await;
@@ -283,11 +317,9 @@ impl<'a> Records<'a> {
         if left.is_empty() {
             return Ok(());
         }
-        let kept = releases(self.driver).await?.kept;
-        let names = left.iter().map(|outcome| outcome.name.as_str()).collect();
-        let well = last_well(self.driver, &kept, names).await?;
+        let well = self.ask_for_well(left.iter().map(|outcome| outcome.name.as_str()).collect()).await?;
         for outcome in left {
-            let well = well.get(&outcome.name).map(|(release, _)| *release);
+            let well = well.get(&outcome.name).copied().flatten();
             if well.is_some() || is_halfway(outcome) {
                 let unsettled = Unsettled { run: self.release(), well, was_absent: false };
                 state.unsettled.insert(outcome.name.clone(), unsettled);

@@ -180,6 +180,8 @@ pub enum Command {
     Images,
     /// Reports the state and the manifests of a kept release.
     Snapshot(u64),
+    /// Reports the state of a kept release.
+    SnapshotState(u64),
     /// Reports the content of files, each as [`DriverEvent::Content`], in this order.
     Content {
         /// Size above which a file is not read, in bytes.
@@ -322,7 +324,9 @@ impl Command {
             Self::State(_) | Self::History(_) | Self::Note(_) | Self::Release { .. } => {
                 "the records".to_owned()
             }
-            Self::Releases | Self::Images | Self::Snapshot(_) => "the releases".to_owned(),
+            Self::Releases | Self::Images | Self::Snapshot(_) | Self::SnapshotState(_) => {
+                "the releases".to_owned()
+            }
             Self::Act { dir, argv, .. } | Self::Compose { dir, argv, .. } => {
                 format!("`docker compose {}` in {dir}", verb(argv))
             }
@@ -456,7 +460,8 @@ impl Command {
             }
             Self::Releases => text.push_str("releases"),
             Self::Images => text.push_str("images"),
-            Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string()]),
+            Self::Snapshot(number) => push(&mut text, ["snapshot", &number.to_string(), "all"]),
+            Self::SnapshotState(number) => push(&mut text, ["snapshot", &number.to_string(), "state"]),
             Self::Content { max_bytes, wants } => {
                 push(&mut text, ["content", &max_bytes.to_string()]);
                 let line = |(digest, path): &(Option<Digest>, RootPath)| {

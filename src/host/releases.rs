@@ -9,7 +9,7 @@ use super::protocol::{Command, DriverEvent};
 use crate::base::error::{Error, Result};
 use crate::base::manifest::Digest;
 use crate::base::path::RootPath;
-use crate::state::deployed::Deployed;
+use crate::state::deployed::{Deployed, State};
 
 /// The releases of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,6 +101,20 @@ pub async fn snapshot(driver: &Driver, release: u64) -> Result<Option<(Deployed,
     });
     let images = images.collect();
     Ok(Some((records(reply.events, &BTreeMap::new())?, images)))
+}
+
+/// Asks for the state of a release; `None` when it is not kept, or its state is damaged.
+///
+/// # Errors
+///
+/// When the connection is lost, or the records on the host cannot be read.
+pub async fn state_of(driver: &Driver, release: u64) -> Result<Option<State>> {
+    let reply = driver.call(&Command::SnapshotState(release)).await?;
+    if !reply.is_ok() {
+        return Ok(None);
+    }
+    let deployed = records(reply.events, &BTreeMap::new())?;
+    Ok(Some(deployed.state).filter(|_| deployed.damaged.is_empty()))
 }
 
 /// Asks for the content of files: that of the digest, or without one what lies at the path now. KeptContent

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use ghdeploy::base::manifest::Digest;
 use ghdeploy::base::path::RootPath;
-use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot, used_images};
+use ghdeploy::host::releases::{KeptContent, contents, releases, snapshot, state_of, used_images};
 use ghdeploy::host::{Command, Driver, ReleaseImages};
 
 use crate::bed::{Bed, Node, Tree, entry, expect_ok, file, link, manifest, program, tree, under_every_shell};
@@ -74,9 +74,10 @@ under_every_shell! {
         let mut kept = found.kept;
         kept.sort_unstable();
         assert_eq!((kept, found.lines.len()), (vec![2, 3, 4], 4));
-        assert!(snapshot(&driver, 1).await.unwrap().is_none());
+        assert!(snapshot(&driver, 1).await.unwrap().is_none() && state_of(&driver, 1).await.unwrap().is_none());
         for number in 2..=4 {
             let (past, _) = snapshot(&driver, number).await.unwrap().unwrap();
+            assert_eq!(state_of(&driver, number).await.unwrap(), Some(past.state.clone()));
             assert_eq!(past.state.release, number);
             assert_eq!(past.manifests, BTreeMap::from([("blog".to_owned(), manifest(&of(number)))]));
             let wanted: Vec<KeptContent> =

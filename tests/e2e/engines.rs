@@ -159,15 +159,14 @@ fn rootless_docker_deploys_restarts_heals_and_goes_back() {
     let id = || engine.docker(&["inspect", "--format", "{{.Id}}", &web]);
     // With a network of its own, and a file that its root owns.
     let compose = |command: &str| {
-        let services = format!("services:\n  web: {{image: 'ghdeploy-test/busybox:1', command: {command}, init: true, volumes: ['./conf:/conf:ro', './data:/data'], x-ghdeploy: {{on-change: restart}}}}");
-        host.bed.write("services/app/compose.yml", services);
+        host.bed.compose("app", &format!("services:\n  web: {{image: 'ghdeploy-test/busybox:1', command: {command}, stop_signal: SIGKILL, volumes: ['./conf:/conf:ro', './kept:/kept'], x-ghdeploy: {{on-change: restart}}}}"));
     };
     let deploy = |content: &str| {
         host.bed.write("services/app/conf", content);
         host.bed.commit();
         host.call(["sync"]).run()
     };
-    compose("[sh, -c, 'cp /conf /data/last; sleep 1000']");
+    compose("[sh, -c, 'cp /conf /kept/last; sleep 1000']");
     deploy("one").exits(0);
     assert_eq!(conf(), "one");
     let first = id();
@@ -181,7 +180,7 @@ fn rootless_docker_deploys_restarts_heals_and_goes_back() {
     deploy("three").exits(5).prints("rolled back");
     assert_eq!((conf(), host.bed.on_host("app/conf")), ("two".to_owned(), "two".to_owned()));
     // A container that has gone is made again, and files of the container's root are no drift.
-    compose("[sh, -c, 'cp /conf /data/last; sleep 1000']");
+    compose("[sh, -c, 'cp /conf /kept/last; sleep 1000']");
     host.bed.write("services/app/conf", "two");
     host.bed.commit();
     engine.docker(&["rm", "-f", &web]);

@@ -174,7 +174,7 @@ impl Host {
                 ok()
             }
             ["releases"] => self.tell_releases(),
-            ["snapshot", number] => self.tell_snapshot(number.parse().unwrap()),
+            ["snapshot", number, what] => self.tell_snapshot(number.parse().unwrap(), *what == "all"),
             ["finish", keep, stay @ ..] => {
                 self.stage.clear();
                 let old = self.releases.len().saturating_sub(keep.parse().unwrap());
@@ -524,10 +524,10 @@ impl Host {
         (lines.chain(kept).collect(), 0)
     }
 
-    fn tell_snapshot(&self, number: u64) -> Answer {
+    fn tell_snapshot(&self, number: u64, is_whole: bool) -> Answer {
         let Some((state, manifests)) = self.releases.get(&number) else { return (Vec::new(), 1) };
         let mut events = vec![json!({"event": "state", "state": state})];
-        for (unit, text) in manifests {
+        for (unit, text) in manifests.iter().filter(|_| is_whole) {
             events.push(json!({"event": "manifest", "unit": unit}));
             let lines = text.lines().chain(["\\end"]);
             events.extend(lines.map(|line| json!({"event": "entry", "text": line})));

@@ -50,18 +50,7 @@ fn a_restart_that_was_left_out_stays_owed() {
     let run = repo.sync(&host, FILES_ONLY);
     assert_eq!(
         run.commands,
-        [
-            "upload",
-            "note",
-            "swap blog",
-            "releases",
-            "snapshot 1",
-            "state",
-            "release",
-            "history",
-            "note",
-            "finish"
-        ]
+        ["snapshot 1 state", "upload", "note", "swap blog", "state", "release", "history", "note", "finish"]
     );
     let services = |host: &Host| host.state.as_ref().unwrap()["projects"]["blog"]["services"].clone();
     assert_eq!(services(&run.host), services(&host));

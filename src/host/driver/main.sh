@@ -63,7 +63,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
     remove) job remove_service "$@" ;;
     releases | images) "$command"; answer 0 ;;
     snapshot) [ -f "$data/releases/$1/state.json" ] || { answer 1; continue; }
-      snapshot "$1"; answer 0 ;;
+      snapshot "$1" "$2"; answer 0 ;;
     content) take "$2" || continue
       print "$value" | content "$1"; answer 0 ;;
     finish) wait; jobs=; answer 0

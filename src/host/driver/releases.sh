@@ -116,10 +116,11 @@ images() {
   cat -- "$data/releases"/*/images 2>/dev/null | report image
   set -f
 }
-# snapshot NUMBER: reports what was deployed when that release was made.
+# snapshot NUMBER all|state: reports what was deployed when that release was made, or only its state.
 snapshot() {
   from=$data/releases/$1
   report_state "$from/state.json"
+  [ "$2" = all ] || return 0
   [ ! -f "$from/images" ] || { cat -- "$from/images"; print; } | sed '/^$/d' | report image
   set +f
   for file in "$from/manifest"/*; do

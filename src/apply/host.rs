@@ -422,7 +422,10 @@ impl<'a> HostRun<'a> {
         let well = async {
             let owes = |work: &&&ProjectWork| {
                 let mut actions = work.plan.actions.iter();
-                self.task.settings.no_restart && actions.any(|action| action.kind != ActionKind::None)
+                let is_unsettled = self.task.deployed.state.unsettled.contains_key(work.name());
+                self.task.settings.no_restart
+                    && !is_unsettled
+                    && actions.any(|action| action.kind != ActionKind::None)
             };
             // Without an answer it is asked again.
             let _ =

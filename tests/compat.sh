@@ -15,7 +15,7 @@ export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 [ $# -gt 0 ] || set -- 5.5.0
 read -ra ONLY <<<"${COMPAT_TESTS:-}"
 
-tests/setup.sh demo buildx shells network registry act stack
+tests/setup.sh demo buildx shells network registry engines act stack
 cargo test --locked --no-run --test e2e --test compose_differential --test replay --test plans
 failed=()
 newest=$(cd / && go mod download -json github.com/compose-spec/compose-go/v2@latest)

@@ -229,18 +229,17 @@ fn colours(stream: &impl IsTerminal) -> bool {
 }
 
 fn start_tracing(args: &Args, style: Style) {
-    use tracing_subscriber::filter::EnvFilter;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::prelude::*;
     let level = match args.verbose.max(style.verbose.into()) {
         0 => "off",
         1 => "ghdeploy=debug",
         _ => "ghdeploy=trace",
     };
-    let filter = EnvFilter::try_from_env("GHDEPLOY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(style.colour)
-        .try_init();
+    let wanted = std::env::var("GHDEPLOY_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = wanted.or_else(|| level.parse().ok()).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(style.colour);
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
 #[cfg(test)]

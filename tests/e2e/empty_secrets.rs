@@ -178,7 +178,8 @@ fn a_user_without_an_entry_in_passwd_is_told_what_ssh_says() {
     let dir = tempfile::Builder::new().prefix("ghdeploy-test-").tempdir().unwrap();
     stdout_of(Command::new("chmod").arg("755").arg(dir.path()));
     let binary = dir.path().join("ghdeploy");
-    std::fs::copy(env!("CARGO_BIN_EXE_ghdeploy"), &binary).unwrap();
+    // Not by this process: a child that another test starts meanwhile would hold it open for writing.
+    stdout_of(Command::new("cp").arg(env!("CARGO_BIN_EXE_ghdeploy")).arg(&binary));
     std::fs::create_dir(dir.path().join("repo")).unwrap();
     let mut command =
         privileged(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "env", "-i", "HOME=/tmp"]);

@@ -11,7 +11,7 @@
 //! | `delete`, `sweep` | files to remove, and directories that may be empty then |
 //! | `undo`, `undo_in_place`, `added` | manifest lines for the restore |
 //! | `new`, `old` | the manifests after and before |
-//! | `changes`, `sums` | instead of those two: how the one before, which is recorded on the host, becomes the one after |
+//! | `changes`, `sums` | instead of those two: how the recorded one becomes the one after, and both digests |
 //! | `well-…` | the lists of a restore of the last version that was well, if it is not the one before |
 //! | `well-over` | manifest lines of what such a restore replaces or removes |
 //! | `reads`, `removed` | the files of the project that Compose reads, and those of them that are removed |

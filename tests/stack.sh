@@ -107,7 +107,7 @@ compile_compose() { # VERSION
 answers() { as_root "$ROOT/usr/bin/docker" -H "unix://$SOCKET" version >/dev/null 2>&1; }
 
 start() {
-  answers && return
+  ! answers || return 0
   say "starting the $STACK Docker Engine"
   [ -e "/run/netns/$SPACE" ] || as_root ip netns add "$SPACE"
   as_root ip -n "$SPACE" link set lo up
@@ -129,10 +129,7 @@ start() {
     --containerd-namespace "$SPACE" --containerd-plugins-namespace "$SPACE-plugins" \
     </dev/null >"$HOME_OF_IT/log" 2>&1 &
   for _ in $(seq 150); do
-    if answers; then
-      in_namespaces mount --bind "$SOCKET" /run/docker.sock
-      return
-    fi
+    ! answers || return 0
     sleep 0.2
   done
   tail -n 5 "$HOME_OF_IT/log" >&2
@@ -143,9 +140,15 @@ in_namespaces() { # COMMAND...: as root
   as_root nsenter --target "$(as_root cat "${SOCKET%/*}/pid")" --net --mount -- "$@"
 }
 
+# Puts its socket in the place of the machine's. When the machine's own engine starts again, that undoes it.
+place_socket() {
+  in_namespaces mountpoint -q /run/docker.sock || in_namespaces mount --bind "$SOCKET" /run/docker.sock
+}
+
 up() {
   unpack
   start
+  place_socket
 }
 
 down() {

@@ -238,8 +238,8 @@ fn an_engine_on_another_machine_gets_no_service_that_mounts_paths_of_the_host() 
     host.call(["doctor"]).run().exits(0).prints("the engine is on another machine");
 }
 
-/// A proxy before the engine that passes the parts of Docker's interface on which it is told, as docker-socket-proxy
-/// does: the same program, with rules of the same kind.
+/// A proxy in front of the engine that lets only some requests through. It is the program that docker-socket-proxy
+/// runs, with rules of the same kind.
 struct Proxy {
     child: Child,
     address: String,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::comparison;
 use super::driver::{Driver, Reply, lacks};
-use super::protocol::{Command, DriverEvent, FailureKind, NO_ANSWER};
+use super::protocol::{Command, DriverEvent, FailureKind, NO_ANSWER, Want};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::manifest::{Digest, Entry, Kind, Manifest, read_line, unescape};
 use crate::base::path::RootPath;
@@ -168,16 +169,66 @@ pub async fn facts_and_host_only(
         containers,
         wants: wants
             .iter()
-            .map(|(unit, manifest)| (unit.clone(), manifest.digest().as_str().to_owned()))
+            .map(|(unit, manifest)| Want {
+                unit: unit.clone(),
+                digest: manifest.digest(),
+                is_long: manifest.0.len() >= comparison::LONG,
+            })
             .collect(),
         question: question.clone(),
     };
-    let reply = driver.call(&command).await?;
+    let mut reply = driver.call(&command).await?;
     if !reply.is_ok() {
         return Err(broken("the records"));
     }
+    compare(driver, wants, &mut reply.events).await?;
     let (containers, host_only) = (listed(&reply), read_host_only(&reply, question)?);
     Ok((Deployed { containers, ..records(reply.events, wants)? }, host_only))
+}
+
+/// Replaces each event about a long manifest that differs by its entries.
+async fn compare(
+    driver: &Driver,
+    wants: &BTreeMap<String, Manifest>,
+    events: &mut Vec<DriverEvent>,
+) -> Result<()> {
+    let differ =
+        events.extract_if(.., |event| matches!(event, DriverEvent::Differs { .. })).collect::<Vec<_>>();
+    let asked = differ.into_iter().filter_map(|event| match event {
+        DriverEvent::Differs { unit, digest } => Some(compared(driver, unit, wants, digest)),
+        _ => None,
+    });
+    for told in futures_util::future::join_all(asked).await {
+        events.extend(told?);
+    }
+    Ok(())
+}
+
+/// The events about the recorded manifest of a unit, which has this digest.
+async fn compared(
+    driver: &Driver,
+    unit: String,
+    wants: &BTreeMap<String, Manifest>,
+    digest: String,
+) -> Result<Vec<DriverEvent>> {
+    let wanted = wants.get(&unit).ok_or_else(|| broken("the records"))?;
+    let ask = async |checks| {
+        let reply = driver.call(&Command::Manifest { unit: unit.clone(), checks }).await?;
+        if reply.is_ok() { Ok(reply.events) } else { Err(broken("the records")) }
+    };
+    let said = ask(comparison::checks(wanted)).await?;
+    let said = said.iter().filter_map(|event| match event {
+        DriverEvent::Entry { text } => Some(text.as_str()),
+        _ => None,
+    });
+    let recorded = comparison::recorded(&wanted.to_text(), said);
+    let Some(recorded) = recorded.filter(|text| Digest::of(text.as_bytes()).as_str() == digest) else {
+        // Two lines may have the same check, and the record may be damaged.
+        return ask(String::new()).await;
+    };
+    let lines = recorded.lines().map(str::to_owned).chain(["\\end".to_owned()]);
+    let entries = lines.map(|text| DriverEvent::Entry { text });
+    Ok([DriverEvent::Manifest { unit }].into_iter().chain(entries).collect())
 }
 
 /// The containers that a reply lists.

@@ -3,6 +3,7 @@
 //! Owns the transports (SSH, local), the script of the driver, the handle to it and their protocol. Nothing
 //! here decides what to do: it carries commands and brings back events.
 
+mod comparison;
 pub mod credentials;
 mod driver;
 pub mod engine;

@@ -49,10 +49,17 @@ pub enum Command {
     Facts {
         /// Whether the containers of every project are listed, too.
         containers: bool,
-        /// Unit and digest of its wanted manifest.
-        wants: Vec<(String, String)>,
+        /// The wanted manifest of each unit.
+        wants: Vec<Want>,
         /// What is asked about what only the host has.
         question: HostOnlyQuestion,
+    },
+    /// Reports the recorded manifest of a unit.
+    Manifest {
+        /// The unit.
+        unit: String,
+        /// The checks of the wanted one, if only what differs is to be reported (see `comparison`); else empty.
+        checks: String,
     },
     /// Reports what lies at these paths, with digests or (`hash: false`) without.
     Probe {
@@ -315,7 +322,7 @@ impl Command {
         match self {
             Self::OpenToRead { .. } | Self::Room => "a look at the root".to_owned(),
             Self::OpenToWrite { .. } => "the lock".to_owned(),
-            Self::Facts { .. } => "what is deployed".to_owned(),
+            Self::Facts { .. } | Self::Manifest { .. } => "what is deployed".to_owned(),
             Self::Probe { .. } | Self::List(_) | Self::Content { .. } => "a look at files".to_owned(),
             Self::Stage { .. } | Self::StageKept(_) => "the upload".to_owned(),
             Self::Candidate(unit) => format!("the check of {unit}"),
@@ -370,9 +377,15 @@ impl Command {
             }
             Self::Facts { containers, wants, question } => {
                 push(&mut text, ["facts", if *containers { "containers" } else { "files" }]);
-                let wants = wants.iter().map(|(unit, digest)| format!("{unit} {digest}\n"));
+                let wants = wants.iter().map(|Want { unit, digest, is_long }| {
+                    format!("{unit} {}{}\n", digest.as_str(), if *is_long { " long" } else { "" })
+                });
                 data =
                     Some(wants.chain(["?\n".to_owned()]).chain(question_lines(question)).collect::<String>());
+            }
+            Self::Manifest { unit, checks } => {
+                push(&mut text, ["manifest", unit]);
+                data = Some(checks.clone());
             }
             Self::Probe { hash, units, paths } => {
                 push(&mut text, ["probe", if *hash { "hash" } else { "type" }]);
@@ -533,6 +546,17 @@ pub(crate) fn path_line(path: &str) -> String {
     }
 }
 
+/// A wanted manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Its unit.
+    pub unit: String,
+    /// The digest of its text form.
+    pub digest: Digest,
+    /// Whether it is compared if another one is recorded, which is not reported then.
+    pub is_long: bool,
+}
+
 /// One event from the driver.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -573,6 +597,13 @@ pub enum DriverEvent {
     Same {
         /// The unit.
         unit: String,
+    },
+    /// The manifest of this unit is another one than the wanted one, and is not reported because that is long.
+    Differs {
+        /// The unit.
+        unit: String,
+        /// The digest of the recorded manifest.
+        digest: String,
     },
     /// The manifest of this unit follows, entry by entry.
     Manifest {

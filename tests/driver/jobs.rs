@@ -1,7 +1,7 @@
 //! Jobs beside the driver. They run scripts in place of Docker.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command as Program;
 use std::time::Duration;
 
@@ -38,6 +38,13 @@ async fn stays_locked(bed: &Bed) -> bool {
     let root = bed.root.to_str().unwrap();
     let command = Command::OpenToWrite { root: root.to_owned(), wait_secs: 0, holder: "{}".to_owned() };
     facts::open(&driver, &command, root, |_| {}).await.is_err()
+}
+
+/// The output of a command that succeeds.
+async fn says(driver: &Driver, command: &Command) -> Vec<String> {
+    let reply = driver.call(command).await.unwrap();
+    expect_ok(&reply);
+    reply.output
 }
 
 under_every_shell! {
@@ -109,6 +116,53 @@ under_every_shell! {
             expect_ok(&replies.0.unwrap());
             expect_ok(&replies.1.unwrap());
             expect_ok(&replies.2.unwrap());
+        }
+        driver.end().await;
+    }
+
+    async fn compose_is_started_without_docker_where_that_is_the_same(bed: Bed) {
+        bed.sync("blog", &tree([("blog/a", file("a"))])).await;
+        // What `docker` and Compose would answer: the one is a program, the other one tells how it was started.
+        let docker = bed.bin.join("docker");
+        fs::copy(which("true"), &docker).unwrap();
+        bed.wrap("docker-compose", "echo \"$DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND\" \"$PWD\" \"$@\"");
+        let plugin = bed.beside("docker/cli-plugins/docker-compose");
+        fs::create_dir_all(plugin.parent().unwrap()).unwrap();
+        fs::rename(bed.bin.join("docker-compose"), &plugin).unwrap();
+        let driver = bed.opened().await;
+        let up = [compose(&["--ansi", "never", "up", "a b"]), hook(60, None, &["up", "a b"])];
+        let asked = Command::Docker(["compose", "version"].map(str::to_owned).to_vec());
+        let at = bed.path("blog");
+        for command in &up {
+            assert_eq!(says(&driver, command).await, [format!("docker {} compose --ansi never up a b", at.display())]);
+        }
+        let said = says(&driver, &asked).await;
+        assert!(said[0].starts_with("docker ") && said[0].ends_with(" compose version"), "{said:?}");
+
+        // The Docker CLI would look elsewhere first.
+        let config = bed.beside("docker/config.json");
+        fs::write(&config, r#"{"cliPluginsExtraDirs": ["/elsewhere"]}"#).unwrap();
+        assert_eq!(says(&driver, &up[0]).await, Vec::<String>::new());
+        fs::write(&config, r#"{"auths": {}}"#).unwrap();
+        assert_eq!(says(&driver, &up[0]).await.len(), 1);
+        // It would say that it cannot start it.
+        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(says(&driver, &up[0]).await, Vec::<String>::new());
+        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+        // A link is as good as what it leads to. A program of another name may choose another Docker, and a script may
+        // do so too.
+        let elsewhere = bed.beside("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::rename(&docker, elsewhere.join("docker")).unwrap();
+        symlink(elsewhere.join("docker"), &docker).unwrap();
+        assert_eq!(says(&driver, &up[0]).await.len(), 1);
+        fs::remove_file(&docker).unwrap();
+        symlink(which("true"), &docker).unwrap();
+        assert_eq!(says(&driver, &up[0]).await, Vec::<String>::new());
+        fs::remove_file(&docker).unwrap();
+        bed.wrap("docker", "echo a script: \"$@\"");
+        for command in &up {
+            assert_eq!(says(&driver, command).await, ["a script: compose --ansi never up a b"]);
         }
         driver.end().await;
     }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bed;
+mod comparisons;
 mod containers;
 mod damaged;
 mod disk_full;

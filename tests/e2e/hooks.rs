@@ -94,6 +94,7 @@ fn an_after_hook_runs_in_the_service_and_its_failure_fails_the_deploy() {
 #[test]
 fn a_migration_that_fails_on_the_first_deploy_leaves_nothing() {
     let bed = Bed::new("migfirst");
+    bed.log_docker();
     // The services that it depends on start before it.
     compose(&bed, "one", &run("echo the status is its own; exit 124"));
     let failed = bed.sync([]).exits(5).prints("failed: it exited with status 124");

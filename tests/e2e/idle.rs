@@ -8,6 +8,7 @@ use crate::bed::{Bed, stdout_of};
 #[test]
 fn a_sync_with_nothing_to_do_costs_one_login_and_one_command_and_one_list_of_containers() {
     let bed = Bed::new("idle");
+    bed.log_docker();
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./conf:/conf:ro', '../shared/tz:/tz:ro']}");
     bed.write("services/app/conf/a", "x").write("services/shared/tz", "UTC");
     bed.compose("blog", "services:\n  web: {<<: *s}");
@@ -109,6 +110,7 @@ fn a_first_sync_without_restart_owes_every_service() {
 #[test]
 fn a_dry_run_changes_nothing_at_all() {
     let bed = Bed::new("dry");
+    bed.log_docker();
     bed.compose("app", "services:\n  web: {<<: *s, volumes: ['./web.conf:/web.conf:ro']}");
     bed.write("services/app/web.conf", "one");
     bed.commit();

@@ -19,6 +19,7 @@ fn repository(bed: &Bed, user: &User) {
 /// Syncs twice as a user with this shell, the second time with a changed file.
 fn syncs_under(test: &str, shell: &str) {
     let bed = Bed::new(test);
+    bed.log_docker();
     let user = User::new(&bed, test, shell, true);
     repository(&bed, &user);
     bed.call(["sync"]).user(&user.name).run().exits(0);

@@ -81,6 +81,7 @@ fn tree(dir: &std::path::Path) -> Vec<(String, String)> {
 #[test]
 fn files_with_hostile_names_are_deployed_and_removed() {
     let bed = Bed::new("names");
+    bed.log_docker();
     let write = |content: &str| {
         for name in hostile() {
             bed.write(&format!("services/app/conf/{name}"), content);

@@ -25,6 +25,7 @@ fn untag(image: &str) {
 #[test]
 fn an_image_that_only_the_host_has_is_used_as_it_is() {
     let (bed, image) = bed("hostimage");
+    bed.log_docker();
     for value in ["1", "2"] {
         bed.compose(
             "app",

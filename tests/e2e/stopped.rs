@@ -95,6 +95,7 @@ fn a_signal_is_answered_at_once() {
 #[test]
 fn a_signal_during_the_health_check_ends_the_run_and_the_next_sync_finishes() {
     let bed = Bed::new("sigwait");
+    bed.log_docker();
     compose(&bed, "one", "");
     bed.sync([]).exits(0);
     bed.write("ghdeploy.yml", "health: {stable_for: 60s, timeout: 90s}\n");

@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # Facts: what is deployed, and what lies at the paths that a client asks for.
 
-# facts containers|files BYTES, followed by lines "UNIT SHA256", a line "?", and the lines of host_only:
-# reports the state; for each unit "same", if its manifest has that digest, or else its manifest; pending
-# manifests; the files that deviate; what host_only reports; and the containers, if those are asked for.
+# facts containers|files BYTES, followed by lines "UNIT SHA256" or "UNIT SHA256 long", a line "?", and the
+# lines of host_only: reports the state; for each unit "same", if its manifest has that digest, or else its
+# manifest or, if the wanted one is long, only its digest; pending manifests; the files that deviate; what
+# host_only reports; and the containers, if those are asked for.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
   take "$2" || return 1
@@ -58,8 +59,15 @@ report_records() {
         *"  $unit") left=${left#*"$nl"} ;;
         *) value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"} ;;
       esac
-      case $wants in *"$nl$unit ${value%% *}$nl"*)
-        out="$out{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}$nl"; continue ;; esac
+      hash=${value%% *} want=-
+      case $wants in *"$nl$unit "*) want=${wants#*"$nl$unit "} want=${want%%"$nl"*} ;; esac
+      case $want in
+        "$hash" | "$hash long")
+          out="$out{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}$nl"; continue ;;
+        *' long')
+          value="\"unit\":\"$unit\",\"digest\":\"$hash\""
+          out="$out{\"id\":$id,\"event\":\"differs\",$value}$nl"; continue ;;
+      esac
     else pending=1
     fi
     report_manifest "$which" "$file"
@@ -76,6 +84,25 @@ report_state() { event state "\"state\":$(tr '\n' ' ' <"$1")"; }
 report_manifest() {
   event "$1" "\"unit\":\"${2##*/}\""
   { cat -- "$2"; print '\end'; } | tr '\000-\010\013-\037\177' '\134' | report entry
+}
+# manifest UNIT BYTES, followed by checks of the client's manifest of this unit: reports how the recorded one
+# can be made of it, see src/host/comparison.rs; or without checks the recorded one.
+manifest() {
+  take "$2" || return 1
+  file=$data/manifest/$1
+  [ -n "$value" ] || { report_manifest manifest "$file"; return; }
+  print "$value" | awk '
+    function tell() { if (same) print "=" same; same = 0 }
+    k == "c" { check[++n] = $0; at = 1; next }
+    {
+      own = substr($4, 1, 5) length($0) % 10
+      for (i = at; i <= n && i < at + 200 && check[i] != own; ) i++
+      if (i > n || check[i] != own) { tell(); print "+" $0; next }
+      if (i > at) { tell(); print "-" (i - at) }
+      same++; at = i + 1
+    }
+    END { tell(); if (n >= at) print "-" (n - at + 1) }' k=c - k=m "$file" |
+    tr '\000-\010\013-\037\177' '\134' | report entry
 }
 
 # probe_new < path lines of files, and lines "u UNIT" about the units that they are of: reports what lies at

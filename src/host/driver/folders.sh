@@ -10,6 +10,11 @@
 # know_movable [UNIT]: sets movable, the folders that may be links: those of all known projects and of UNIT,
 # and those above them.
 know_movable() {
+  # A run asks for what it knows already.
+  case ${1-} in
+    '' | *[%+*]*) ;;
+    *) case $movable in *"$nl$1$nl"*) return ;; esac ;;
+  esac
   movable=$nl$(
     print "$units" "${1-}"
     set +f

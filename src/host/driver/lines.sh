@@ -12,6 +12,17 @@ take() {
   value=$nl$(dd bs="$1" count=1 iflag=fullblock status=none)
   case $value in *"${nl}end") value=${value%"${nl}end"} value=${value#"$nl"} ;; *) return 1 ;; esac
 }
+# take_short BYTES: the same for lines none of which is "end". The shell, which reads byte by byte, has read a
+# kilobyte sooner than it has started dd.
+take_short() {
+  [ "$1" -le 1000 ] || { take "$1"; return; }
+  value=
+  while IFS= read -r line; do
+    [ "$line" != end ] || { value=${value%"$nl"}; return 0; }
+    value=$value$line$nl
+  done
+  return 1
+}
 # decode TEXT: sets value to the text without its escapes.
 decode() { case $1 in *\\*) value=$(printf '%b.' "$1"); value=${value%.} ;; *) value=$1 ;; esac; }
 

@@ -18,7 +18,7 @@ room() {
 
 # skip ARGUMENT…: answers a command that comes after one that has failed, and drops the data that follows it.
 skip() {
-  case $command in state | history | note | release) for size; do :; done; take "$size" ;; esac
+  case $command in state | history | note | release) for size; do :; done; take_short "$size" ;; esac
   value=
   answer 1
 }
@@ -39,15 +39,15 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
   case $command in
     open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
     stage) receive "$1"; answer $? ;;
-    facts) facts "$1" "$2"; answer $? ;;
+    facts | manifest) "$command" "$1" "$2"; answer $? ;;
     host_only | folders | make_folders) "$command" "$1"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then print "$value" | probe_new
       else print "$value" | sed '/^$/d' | probe type | report found; fi
       answer 0 ;;
-    state | history | note) take "$1" || continue; run "write_$command" "$value" ;;
+    state | history | note) take_short "$1" || continue; run "write_$command" "$value" ;;
     candidate | swap | restore | stage_kept | list | room) run "$command" "$@" ;;
-    release) take "$2" || continue
+    release) take_short "$2" || continue
       [ "$value" != later ] || released=$1
       run release "$1" ;;
     containers) tell_containers "$@"; answer $? ;;
@@ -57,7 +57,9 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
       dir=$root/$1; [ "$2" = live ] || dir=$stage/$3/candidate/$1; shift 3
       if [ -n "$locked$scratch" ]; then job "$command" "$dir" "$@"; else run "$command" "$dir" "$@"; fi ;;
     hook) dir=$root/$1; shift; job hook "$dir" "$@" ;;
-    docker) if [ -n "$locked$scratch" ] && [ -d "$stage" ]; then job docker "$@"; else run docker "$@"; fi ;;
+    docker)
+      if [ "$1" = compose ]; then shift; set -- exec_compose "$@"; else set -- docker "$@"; fi
+      if [ -n "$locked$scratch" ] && [ -d "$stage" ]; then job "$@"; else run "$@"; fi ;;
     pull) take "$3" || continue; job pull "$1" "$2"; value= ;;
     heartbeat) answer 0 ;;
     remove) job remove_service "$@" ;;

@@ -4,30 +4,30 @@
 # write_state JSON, write_history JSON: record one line each.
 write_state() {
   file=$data/state.json
-  print_line "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"
+  print_lines "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"
 }
 # write_note JSON: notes the run that is under way, or, if JSON is empty, that it has ended.
 write_note() {
   file=$data/run.json
   if [ -z "$1" ]; then rm -f "$file"
-  else print_line "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"; fi
+  else print_lines "$1" >"$file.new" && flush "$file.new" && mv -f "$file.new" "$file"; fi
 }
 write_history() {
   file=$data/history.jsonl
   # A line that was cut off by a full disk has no end.
   [ ! -s "$file" ] || [ -z "$(tail -c 1 -- "$file")" ] || printf '\n' >>"$file"
-  print_line "$1" >>"$file" && flush "$file"
+  print_lines "$1" >>"$file" && flush "$file"
 }
-# print_line TEXT: like print. A shell that fails to print does not say why; cat does.
-print_line() { print "$1" 2>/dev/null || { printf '\n' | cat; return 1; }; }
+# print_lines TEXT…: like print. A shell that fails to print does not say why; cat does.
+print_lines() { print "$@" 2>/dev/null || { printf '\n' | cat; return 1; }; }
 
 # release NUMBER: keeps what is recorded now under this number, so that a rollback can return to it. `value`
 # is what list_images prints, if the client knows it; "later": it is listed at the end of the run.
 release() (
   new=$data/releases/new
   # The state is copied: that of the last release takes the place of a damaged one.
-  rm -rf "$new" "$data/releases/$1" && mkdir -p -- "$new/manifest" && cp -p -- "$data/state.json" "$new" &&
-    flush "$new/state.json" || exit 1
+  { [ ! -e "$new" ] && [ ! -e "$data/releases/$1" ] || rm -rf "$new" "$data/releases/$1"; } &&
+    mkdir -p -- "$new/manifest" && cp -p -- "$data/state.json" "$new" && flush "$new/state.json" || exit 1
   set +f
   for file in "$data/manifest"/*; do
     [ ! -e "$file" ] || link "$data/manifest"/* "$new/manifest" || exit 1

@@ -64,6 +64,7 @@
 #   inside    go_beside        the folder that it went to last, or empty
 #   way       facts, seal      path lines of the links that are on the way to managed files
 #   from      object           the path of an object
+#   plugin    find_compose     Compose's program, or empty
 set -u -f
 mark=$1 early=${2-}
 # Only these variables of the session reach Docker. Any other one would decide over the host's own .env, as

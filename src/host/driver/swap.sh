@@ -7,11 +7,12 @@ swap() {
   staged=$stage/$1 copies='' copied=0
   know_movable "$1"
   [ -d "$staged/candidate" ] || arrived || return 1
-  make_folder "$staged/kept" && each_in keep <"$staged/keep" && store &&
+  { [ ! -s "$staged/keep" ] || { make_folder "$staged/kept" && each_in keep <"$staged/keep" && store; }; } &&
     claim "$1" new && printf '' >"$staged/begun" || return 1
   umask 022
-  { [ ! -s "$staged/delete" ] || delete <"$staged/delete"; } &&
-    sweep <"$staged/sweep" && is_vacant <"$staged/added" && each_in write_staged <"$staged/in_place" &&
+  { [ ! -s "$staged/delete" ] || delete <"$staged/delete"; } && sweep <"$staged/sweep" &&
+    { [ ! -s "$staged/added" ] || is_new "$1" || is_vacant <"$staged/added"; } &&
+    each_in write_staged <"$staged/in_place" &&
     { [ ! -s "$staged/put" ] || { inherit files undo put && place "$staged/files" .; }; } &&
     record "$1" new || return 1
   printf '' >"$staged/complete" || :
@@ -69,7 +70,7 @@ store() {
   [ "$copied" = 0 ] || { changed "$(sed -n "s/^[^ ]* [^ ]* [^ ]* ${2-} //p" "$staged/keep")"; return 1; }
   # Objects of this run are noted for its release before they exist, for nothing else may refer to them.
   # shellcheck disable=SC2086
-  print $copies | cat >>"$data/kept" &&
+  print_lines $copies >>"$data/kept" &&
     (cd "$staged/kept" && flush $copies && mv -f -- $copies "$data/objects/") || return 1
   copies=
 }
@@ -193,10 +194,11 @@ write_kept() { object "$3" && write "$from" "$2" "$4"; }
 # object SHA256: sets from to the object, if there is one.
 object() { from=$data/objects/$1; [ -f "$from" ] && [ ! -L "$from" ]; }
 
+# is_new UNIT: whether nothing lies where its folder will be, for a folder that is named as its unit is.
+is_new() { case $1 in *[%+*]*) return 1 ;; esac; [ ! -e "$root/$1" ] && [ ! -L "$root/$1" ]; }
 # is_vacant < manifest lines: whether no file that will be added would overwrite one that is not ours.
 is_vacant() {
   all=$(cat)
-  [ -n "$all" ] || return 0
   cd "$root" || return 1
   all=$(print "$all" | plain_paths | with_lines stat -c '%f %n' 2>/dev/null | sed -n '/^4/d; s/^[^ ]* \.\///p'
     print "$all" | sed -n '/^[FL]/p' | each_in print_occupied)

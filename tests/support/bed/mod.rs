@@ -62,7 +62,7 @@ impl Bed {
             guarded: RefCell::default(),
             _place: place,
         };
-        bed.log_docker();
+        bed.restore_docker();
         bed.write("ghdeploy.yml", HEALTH);
         bed
     }

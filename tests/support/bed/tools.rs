@@ -99,22 +99,32 @@ impl Bed {
         held
     }
 
-    /// Starts the log of [`Bed::docker_calls`].
-    pub(super) fn log_docker(&self) {
-        std::fs::write(self.path("docker.log"), "").unwrap();
-        chmod(self.path("docker.log"), 0o666);
-        self.restore_docker();
+    /// Starts the log of [`Bed::docker_calls`]. From now on `docker` is a script, which is in the log with all that it
+    /// is called for. Without it, ghdeploy starts Compose by itself.
+    pub(crate) fn log_docker(&self) -> &Self {
+        self.before_docker("");
+        self
     }
 
     /// Runs this script before each call of the host's `docker`, as [`Bed::before_tool`] does.
     pub(crate) fn before_docker(&self, script: &str) {
         let log = self.path("docker.log");
+        if !log.exists() {
+            std::fs::write(&log, "").unwrap();
+            chmod(&log, 0o666);
+        }
         self.before_tool("docker", &format!("echo \"$*\" >>{}\n{script}", log.display()));
     }
 
     /// Restores the host's `docker`.
     pub(crate) fn restore_docker(&self) {
-        self.before_docker("");
+        if self.path("docker.log").exists() {
+            self.before_docker("");
+            return;
+        }
+        let new = self.path("tool.new");
+        symlink(which("docker"), &new).unwrap();
+        std::fs::rename(new, self.path("bin/docker")).unwrap();
     }
 
     /// Removes `docker` from the host's PATH.
@@ -134,7 +144,8 @@ impl Bed {
     }
 
     fn docker_log(&self) -> Vec<String> {
-        std::fs::read_to_string(self.path("docker.log")).unwrap().lines().map(str::to_owned).collect()
+        let log = std::fs::read_to_string(self.path("docker.log"));
+        log.expect("Bed::log_docker was called").lines().map(str::to_owned).collect()
     }
 }
 

@@ -91,14 +91,21 @@ pub fn main() -> ExitCode {
         let dir = dir.clone();
         signals::on_cancellation(move || publish::cancelled(&run, &dir, judges));
     }
-    match unless_it_panics(changes_hosts, || run(args, place, stderr, workflow.clone())) {
+    let report = {
+        let workflow = workflow.clone();
+        move |error: &Error| {
+            let sources = |path: &str| source(&dir, path);
+            let _ = diagnostic::error(&mut std::io::stderr().lock(), error, &sources, stderr);
+            if let Some(run) = &workflow {
+                publish::failure(run, &dir, error, judges);
+            }
+        }
+    };
+    end_if_it_panics(changes_hosts, report.clone());
+    match run(args, place, stderr, workflow) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
-            let sources = |path: &str| source(&dir, path);
-            let _ = diagnostic::error(&mut std::io::stderr().lock(), &error, &sources, stderr);
-            if let Some(run) = &workflow {
-                publish::failure(run, &dir, &error, judges);
-            }
+            report(&error);
             ExitCode::from(error.exit.code())
         }
     }
@@ -113,20 +120,24 @@ fn refused(error: &Error, workflow: Option<&github::WorkflowRun>, typed: &[OsStr
     ExitCode::from(error.exit.code())
 }
 
-/// Executes a command. A panic is reported like any other failure, with a documented exit code and an annotation
-/// in a workflow run.
-///
-/// # Errors
-///
-/// Those of `work`, and a bug.
-fn unless_it_panics(changes_hosts: bool, work: impl FnOnce() -> Result<Exit>) -> Result<Exit> {
-    let Ok(result) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) else {
+/// Makes a panic, in whatever thread, end the process like any other failure: with a documented exit code, and an
+/// annotation in a workflow run. No value is dropped then. As after a kill, the agent forgets the private key within
+/// seconds, the master of ssh ends, and the next run removes the directory of its socket.
+fn end_if_it_panics(changes_hosts: bool, report: impl Fn(&Error) + Send + Sync + 'static) {
+    let show = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        show(panic);
         let exit = if changes_hosts { Exit::NeedsLook } else { Exit::Unforeseen };
         let state = if changes_hosts { "; `ghdeploy status` shows the state of the hosts" } else { "" };
-        return Err(Error::new(exit, "a bug in ghdeploy: it has panicked")
-            .help(format!("report the lines above at https://github.com/ghdeploy/ghdeploy/issues{state}")));
-    };
-    result
+        let bug = Error::new(exit, "a bug in ghdeploy: it has panicked");
+        report(
+            &bug.help(format!(
+                "report the lines above at https://github.com/ghdeploy/ghdeploy/issues{state}"
+            )),
+        );
+        #[expect(clippy::exit, reason = "a panic cannot be returned")]
+        std::process::exit(exit.code().into());
+    }));
 }
 
 fn run(args: Args, place: Place, stderr: Style, workflow: Option<github::WorkflowRun>) -> Result<Exit> {
@@ -244,14 +255,33 @@ fn start_tracing(args: &Args, style: Style) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
+    /// The process that panics is another one that runs this test.
     #[test]
-    fn a_panic_is_a_failure_with_a_documented_exit_code() {
-        let panics =
-            |changes_hosts: bool| unless_it_panics(changes_hosts, || panic!("a test of panics")).unwrap_err();
-        assert_eq!((panics(false).exit, panics(true).exit), (Exit::Unforeseen, Exit::NeedsLook));
-        assert!(panics(true).diagnostics[0].help.as_ref().unwrap().contains("ghdeploy status"));
-        assert_eq!(unless_it_panics(true, || Ok(Exit::Pending)).unwrap(), Exit::Pending);
+    fn a_panic_ends_like_any_other_failure() {
+        const CHANGES_HOSTS: &str = "GHDEPLOY_TEST_OF_PANICS";
+        if let Ok(changes) = std::env::var(CHANGES_HOSTS) {
+            let say = |error: &Error| {
+                let help = error.diagnostics[0].help.as_deref().unwrap_or_default();
+                let _ = writeln!(std::io::stderr(), "error: {error}\nhelp: {help}");
+            };
+            end_if_it_panics(changes == "true", say);
+            panic!("for a test");
+        }
+        let panics = |changes_hosts: bool| {
+            let mut this = std::process::Command::new(std::env::current_exe().unwrap());
+            this.args(["--exact", "--nocapture", "cli::tests::a_panic_ends_like_any_other_failure"]);
+            let ended = this.env(CHANGES_HOSTS, changes_hosts.to_string()).output().unwrap();
+            (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+        };
+        for (changes_hosts, exit) in [(false, Exit::Unforeseen), (true, Exit::NeedsLook)] {
+            let (code, said) = panics(changes_hosts);
+            assert_eq!(code, Some(exit.code().into()), "{said}");
+            assert!(said.contains("for a test") && said.contains("error: a bug in ghdeploy"), "{said}");
+            assert_eq!(said.contains("`ghdeploy status` shows"), changes_hosts, "{said}");
+        }
     }
 }

@@ -15,7 +15,9 @@ use ghdeploy::host::{Command, Driver, Local, Notices, Reply, Start, Upload, fact
 use ghdeploy::plan::{FileChange, FileChangeKind};
 use ghdeploy::state::deployed::{Deployed, Found, has_content, is_same};
 
-/// Makes a test for each shell out of an `async fn(Bed)`.
+/// Makes two tests out of an `async fn(Bed)`: one under the `sh` of Debian, and one under another shell, which is always
+/// the same for a test. `DRIVER_SHELL=bash` (or `mksh`, `busybox`) chooses that one for all of them: a scheduled workflow
+/// runs every test under every shell.
 macro_rules! under_every_shell {
     ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
         mod $name {
@@ -24,16 +26,14 @@ macro_rules! under_every_shell {
 
             async fn run($bed: crate::bed::Bed) $body
 
-            crate::bed::under_shells_with_tools!();
-            #[tokio::test]
-            async fn busybox() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::BusyBox))).await; }
+            crate::bed::under_shells!(&[Shell::Bash, Shell::Mksh, Shell::BusyBox]);
         }
     )+};
 }
 pub(crate) use under_every_shell;
 
-/// Makes a test for each shell but BusyBox. Its shell prefers its own applets to the programs that a test
-/// puts before those of the host.
+/// The same without BusyBox. Its shell prefers its own applets to the programs that a test puts before those of the
+/// host.
 macro_rules! under_shells_with_tools {
     ($($(#[$doc:meta])* async fn $name:ident($bed:ident: Bed) $body:block)+) => {$(
         mod $name {
@@ -42,20 +42,28 @@ macro_rules! under_shells_with_tools {
 
             async fn run($bed: crate::bed::Bed) $body
 
-            crate::bed::under_shells_with_tools!();
+            crate::bed::under_shells!(&[Shell::Bash, Shell::Mksh]);
         }
     )+};
-    () => {
-
-        #[tokio::test]
-        async fn dash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Dash))).await; }
-        #[tokio::test]
-        async fn bash() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Bash))).await; }
-        #[tokio::test]
-        async fn mksh() { crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Mksh))).await; }
-    };
 }
 pub(crate) use under_shells_with_tools;
+
+/// Makes the two tests out of `run`.
+macro_rules! under_shells {
+    ($others:expr) => {
+        #[tokio::test]
+        async fn dash() {
+            crate::bed::in_time(run(crate::bed::Bed::new(crate::bed::Shell::Dash))).await;
+        }
+
+        #[tokio::test]
+        async fn another() {
+            use crate::bed::Shell;
+            crate::bed::in_time(run(crate::bed::Bed::new(Shell::of(module_path!(), $others)))).await;
+        }
+    };
+}
+pub(crate) use under_shells;
 
 /// Makes a test for the `sh` of Debian and for that of Red Hat, out of one that does the same many times with
 /// an interruption at another point. Other tests show that every shell carries these steps out.
@@ -89,6 +97,35 @@ pub(crate) enum Shell {
     Bash,
     Mksh,
     BusyBox,
+}
+
+impl Shell {
+    /// The one of these shells for the test of this name, or the one that the environment names.
+    pub(crate) fn of(test: &str, shells: &[Self]) -> Self {
+        let name = |shell: &Self| format!("{shell:?}").to_lowercase();
+        let shell = match std::env::var("DRIVER_SHELL") {
+            // A test that is not for it runs under any other one.
+            Ok(wanted) => {
+                let all = [Self::Bash, Self::Mksh, Self::BusyBox];
+                assert!(
+                    all.iter().any(|shell| name(shell) == wanted),
+                    "DRIVER_SHELL={wanted} is no shell of these tests"
+                );
+                *shells.iter().find(|shell| name(shell) == wanted).unwrap_or(&shells[0])
+            }
+            Err(_) => {
+                shells[Digest::of(test.as_bytes()).as_str().bytes().map(usize::from).sum::<usize>()
+                    % shells.len()]
+            }
+        };
+        show_if_it_fails(&name(&shell));
+        shell
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is shown if the test fails")]
+fn show_if_it_fails(shell: &str) {
+    println!("under {shell}");
 }
 
 /// A file or whatever else lies at a path.

@@ -9,6 +9,7 @@
 #   modern            the newest that Debian packages, or this machine's own, if that is new enough
 #   old               Docker 20.10 of Debian 12 and Compose 2.26 of Debian 13, or this machine's own, if it is that
 #   compose-VERSION   like modern, with that Compose, such as compose-5.5.0; compiled with Go
+#   podman            Podman's service in the place of the Engine, with Docker's command line and Compose
 #
 # The packages come from a Debian mirror, are verified by apt, and are unpacked below SETUP_TOOLS: nothing is
 # installed. Their engine has a network and a mount namespace of its own, and its data in /var/lib/ghdeploy-tests. A
@@ -35,6 +36,7 @@ case $STACK in
   modern) PARTS=$MODERN POOL=10.204.0.0/16 ;;
   old)    PARTS='bookworm: docker.io containerd
 trixie: docker-compose docker-buildx'  POOL=10.205.0.0/16 ;;
+  podman) PARTS='forky: podman aardvark-dns docker-cli docker-compose' POOL=10.207.0.0/16 ;;
   *)      usage ;;
 esac
 HOME_OF_IT=$TOOLS/docker-$STACK
@@ -82,8 +84,13 @@ unpack() {
     say "unpacking $packages of Debian $suite"
     echo "deb [signed-by=$KEYRING] $uri $suite main" >"$HOME_OF_IT/sources"
     apt_of_suite update
+    # Podman needs a newer libc than the machine's, so all that it depends on comes along.
     # shellcheck disable=SC2086  # a list
-    (cd "$HOME_OF_IT/debs" && apt_of_suite download $packages)
+    if [ "$STACK" = podman ]; then
+      : >"$HOME_OF_IT/status"
+      apt_of_suite -o "Dir::State::Status=$HOME_OF_IT/status" --yes --no-install-recommends --download-only install $packages
+      mv "$HOME_OF_IT"/cache/archives/*.deb "$HOME_OF_IT/debs"
+    else (cd "$HOME_OF_IT/debs" && apt_of_suite download $packages); fi
   done <<<"$PARTS"
   for package in "$HOME_OF_IT"/debs/*.deb; do dpkg-deb -x "$package" "$ROOT"; done
   rm -rf "$HOME_OF_IT"/{debs,lists,cache}
@@ -108,10 +115,24 @@ answers() { as_root "$ROOT/usr/bin/docker" -H "unix://$SOCKET" version >/dev/nul
 
 start() {
   ! answers || return 0
-  say "starting the $STACK Docker Engine"
+  say "starting the engine of the stack $STACK"
   [ -e "/run/netns/$SPACE" ] || as_root ip netns add "$SPACE"
   as_root ip -n "$SPACE" link set lo up
   as_root mkdir -p "${SOCKET%/*}" "$DATA"
+  if [ "$STACK" = podman ]; then start_podman; else start_docker; fi
+  for _ in $(seq 150); do
+    if answers; then
+      # Podman leaves it to root.
+      as_root chgrp docker "$SOCKET" && as_root chmod 660 "$SOCKET"
+      return
+    fi
+    sleep 0.2
+  done
+  tail -n 5 "$HOME_OF_IT/log" >&2
+  die "the engine of the stack $STACK did not answer within 30 s: see $HOME_OF_IT/log"
+}
+
+start_docker() {
   # The engine sees what a test mounts, because both are in one mount namespace. Not `ip netns exec`: that one hides
   # the cgroups. A containerd that the machine runs is shared, under other names.
   # shellcheck disable=SC2016  # for the inner shell
@@ -128,12 +149,39 @@ start() {
     --pidfile "${SOCKET%/*}/pid" --default-address-pool "base=$POOL,size=24" \
     --containerd-namespace "$SPACE" --containerd-plugins-namespace "$SPACE-plugins" \
     </dev/null >"$HOME_OF_IT/log" 2>&1 &
-  for _ in $(seq 150); do
-    ! answers || return 0
-    sleep 0.2
-  done
-  tail -n 5 "$HOME_OF_IT/log" >&2
-  die "the $STACK Docker Engine did not answer within 30 s: see $HOME_OF_IT/log"
+}
+
+# Its programs lie over the machine's, with the libraries that they need. runc is the machine's: crun refuses to run where
+# cgroups of version 1 are mounted.
+start_podman() {
+  cat >"$HOME_OF_IT/containers.conf" <<C
+[containers]
+log_driver = "k8s-file"
+default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=$(ulimit -Hu):$(ulimit -Hu)"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+[network]
+firewall_driver = "iptables"
+default_subnet = "${POOL%.*.*}.0.0/24"
+default_subnet_pools = [{"base" = "$POOL", "size" = 24}]
+C
+  as_root mkdir -p /etc/containers
+  # shellcheck disable=SC2016  # for the inner shell
+  as_root setsid nsenter "--net=/run/netns/$SPACE" -- unshare --mount --propagation slave bash -c '
+    root=$1 run=$2 data=$3
+    mount -t overlay overlay -o "lowerdir=$root/usr:/usr" /usr || exit
+    # What the machine has under this name may be older.
+    for program in /usr/local/bin/docker; do [ ! -e "$program" ] || mount --bind /usr/bin/docker "$program"; done
+    for dir in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker; do
+      [ ! -d "$dir/cli-plugins" ] || mount --bind "$root/usr/libexec/docker/cli-plugins" "$dir/cli-plugins"
+    done
+    mount --bind "$root/etc/containers" /etc/containers || exit
+    echo $$ >"$run/pid"
+    export CONTAINERS_CONF="$4"
+    exec podman --root "$data/storage" --runroot "$run/containers" system service --time 0 "unix://$run/docker.sock"' \
+    bash "$ROOT" "${SOCKET%/*}" "$DATA" "$HOME_OF_IT/containers.conf" </dev/null >"$HOME_OF_IT/log" 2>&1 &
 }
 
 in_namespaces() { # COMMAND...: as root

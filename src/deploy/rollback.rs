@@ -23,6 +23,7 @@ use crate::host::facts::{facts, facts_with_containers, host_only, probe_new};
 use crate::host::mend::mend;
 use crate::host::releases::{ReleaseImage, releases, snapshot};
 use crate::host::{Command, Driver, Transport};
+use crate::images::reference::familiar;
 use crate::outcome::history::before;
 use crate::plan::{
     self, Action, ActionKind, Cause, HostWork, Origin, PlanOptions, ProjectChange, ProjectWork, Reason,
@@ -223,7 +224,8 @@ impl Rollback {
                 let then = images.iter().find(is_its)?;
                 // A name with a digest cannot mean another image.
                 let can_move = !then.name.contains('@') && !then.name.starts_with("sha256:");
-                let is_named = service.image.as_ref() == Some(&then.name) && service.build.is_none();
+                let image = service.image.as_deref().filter(|_| service.build.is_none());
+                let is_named = image.is_some_and(|image| is_same_name(image, &then.name));
                 let mut own = now.iter().filter(|container| container.is_of(&then.project, name));
                 let now = own.find(|container| container.image != then.id)?;
                 (can_move && is_named).then_some(Moved { project: &project.name, service, then, now })
@@ -249,11 +251,18 @@ impl Rollback {
     }
 }
 
+/// Whether two names mean the same image. Podman puts a registry before the name of one that has none.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let own = |name: &str| familiar(name.strip_prefix("localhost/").unwrap_or(name));
+    own(one) == own(other)
+}
+
 impl Moved<'_> {
     /// Plans that the service runs its earlier image.
     fn plan(&self, project: &mut ProjectWork) {
         let Self { service, then, now, .. } = self;
-        project.images.push((then.id.clone(), then.name.clone()));
+        let name = service.image.clone().unwrap_or_else(|| then.name.clone());
+        project.images.push((then.id.clone(), name.clone()));
         let plan = &mut project.plan;
         let acts = plan.actions.iter().any(|action| {
             action.service.as_ref() == Some(&then.service)
@@ -262,8 +271,7 @@ impl Moved<'_> {
         if acts {
             return;
         }
-        let cause =
-            Cause::Image { reference: then.name.clone(), from: now.image.clone(), to: then.id.clone() };
+        let cause = Cause::Image { reference: name, from: now.image.clone(), to: then.id.clone() };
         let (service, reasons) = (Some(then.service.clone()), vec![Reason::at(&service.at, cause)]);
         plan.actions.insert(0, Action { kind: ActionKind::Up, service, reasons });
         if plan.change == ProjectChange::Unchanged {

@@ -184,12 +184,15 @@ report_inspected() { # LIST
   [ -z "$out" ] || print "$out" | report inspected
 }
 # tell_containers [ID…]: reports these containers, or those of all projects. The engine may fail on one that
-# somebody removes at the same time; then those that are there are listed.
+# somebody removes at the same time, Podman also on those of others; then those that are there are listed.
 tell_containers() {
-  out=$(containers "$@" 2>&1 </dev/null) || { sleep 1; out=$(containers 2>&1 </dev/null); } || {
-    output "$out"
-    return 1
-  }
+  tries=0
+  until out=$(containers "$@" 2>&1 </dev/null); do
+    [ "$tries" -lt 3 ] || { output "$out"; return 1; }
+    tries=$((tries + 1))
+    sleep 1
+    set --
+  done
   [ -z "$out" ] || emit "$out"
 }
 # containers [ID…]: prints an event for each of these containers, or of any project, without its environment,

@@ -59,14 +59,15 @@ report_records() {
         *"  $unit") left=${left#*"$nl"} ;;
         *) value=$digests$nl; value=${value%%"  $unit$nl"*}; value=${value##*"$nl"} ;;
       esac
-      hash=${value%% *} want=-
-      case $wants in *"$nl$unit "*) want=${wants#*"$nl$unit "} want=${want%%"$nl"*} ;; esac
-      case $want in
-        "$hash" | "$hash long")
+      hash=${value%% *}
+      case $wants in
+        *"$nl$unit $hash$nl"* | *"$nl$unit $hash long$nl"*)
           out="$out{\"id\":$id,\"event\":\"same\",\"unit\":\"$unit\"}$nl"; continue ;;
-        *' long')
-          value="\"unit\":\"$unit\",\"digest\":\"$hash\""
-          out="$out{\"id\":$id,\"event\":\"differs\",$value}$nl"; continue ;;
+        *"$nl$unit "*)
+          want=${wants#*"$nl$unit "}
+          case ${want%%"$nl"*} in *' long')
+            value="\"unit\":\"$unit\",\"digest\":\"$hash\""
+            out="$out{\"id\":$id,\"event\":\"differs\",$value}$nl"; continue ;; esac ;;
       esac
     else pending=1
     fi

@@ -380,8 +380,9 @@ impl Command {
                 let wants = wants.iter().map(|Want { unit, digest, is_long }| {
                     format!("{unit} {}{}\n", digest.as_str(), if *is_long { " long" } else { "" })
                 });
-                data =
-                    Some(wants.chain(["?\n".to_owned()]).chain(question_lines(question)).collect::<String>());
+                let (wants, asked) =
+                    (with_end(wants.collect()), with_end(question_lines(question).collect()));
+                return format!("{text} {} {}\n{wants}{asked}", wants.len(), asked.len()).into_bytes();
             }
             Self::Manifest { unit, checks } => {
                 push(&mut text, ["manifest", unit]);
@@ -492,12 +493,17 @@ impl Command {
             }
         }
         if let Some(data) = data {
-            let data = data + "end\n";
+            let data = with_end(data);
             return format!("{text} {}\n{data}", data.len()).into_bytes();
         }
         text.push('\n');
         text.into_bytes()
     }
+}
+
+/// Data that follows a command, with the line that ends it.
+fn with_end(data: String) -> String {
+    data + "end\n"
 }
 
 /// The lines that ask about what only a host has.

@@ -147,9 +147,14 @@ impl Peer {
                 "script",
             ];
             if has_data.contains(&words[0]) {
-                let lines = String::from_utf8(behind(&mut input, words.pop().unwrap()).await).unwrap();
-                list = lines.lines().map(str::to_owned).collect();
-                assert_eq!(list.pop().as_deref(), Some("end"));
+                // Those of `facts` are two lists.
+                let sizes = words.split_off(words.len() - if words[0] == "facts" { 2 } else { 1 });
+                for (number, size) in sizes.into_iter().enumerate() {
+                    list.extend((number > 0).then(|| "?".to_owned()));
+                    let lines = String::from_utf8(behind(&mut input, size).await).unwrap();
+                    list.extend(lines.lines().map(str::to_owned));
+                    assert_eq!(list.pop().as_deref(), Some("end"));
+                }
             }
             if !is_reached {
                 output

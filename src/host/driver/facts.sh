@@ -1,16 +1,17 @@
 # shellcheck shell=sh
 # Facts: what is deployed, and what lies at the paths that a client asks for.
 
-# facts containers|files BYTES, followed by lines "UNIT SHA256" or "UNIT SHA256 long", a line "?", and the
-# lines of host_only: reports the state; for each unit "same", if its manifest has that digest, or else its
+# facts containers|files BYTES BYTES, followed by lines "UNIT SHA256" or "UNIT SHA256 long", and by the lines
+# of host_only: reports the state; for each unit "same", if its manifest has that digest, or else its
 # manifest or, if the wanted one is long, only its digest; pending manifests; the files that deviate; what
 # host_only reports; and the containers, if those are asked for.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
+  # Two of them, because it takes a shell long to cut a long text in two.
   take "$2" || return 1
-  value=$nl$value$nl
-  asked=${value#*"$nl?$nl"} wants=${value%%"$nl?$nl"*}$nl
-  units=$wants
+  wants=$nl$value$nl units=$value
+  take_short "$3" || return 1
+  asked=$value
   report_records; proven=$?
   if [ "$1" = files ]; then [ -z "$named" ] || print "$named" | report_named
   else

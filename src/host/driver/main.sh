@@ -39,7 +39,7 @@ while busy=; [ -z "$ended" ] && heartbeat idle && IFS= read -r line; do
   case $command in
     open) open_root "$@" || { answer 1; exit 1; }; answer 0 ;;
     stage) receive "$1"; answer $? ;;
-    facts | manifest) "$command" "$1" "$2"; answer $? ;;
+    facts | manifest) "$command" "$@"; answer $? ;;
     host_only | folders | make_folders) "$command" "$1"; answer $? ;;
     probe) take "$2" || continue
       if [ "$1" = hash ]; then print "$value" | probe_new

@@ -194,7 +194,7 @@ in_memory() { # COMMAND...: with temporary files in memory, if there is room for
 
 gate_shells() {
   local shell
-  for shell in bash mksh busybox; do DRIVER_SHELL=$shell in_memory cargo_test --test driver another; done
+  for shell in dash bash mksh busybox; do DRIVER_SHELL=$shell in_memory cargo_test --test driver another; done
 }
 
 gate_test() {

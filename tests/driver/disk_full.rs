@@ -8,7 +8,7 @@ use std::process::Command as Program;
 use ghdeploy::host::{Command, facts};
 
 use crate::bed::{
-    Bed, Node, Tree, expect_ok, file, found_text, link, program, tree, under_every_shell, under_two_shells,
+    Bed, Node, Tree, expect_ok, file, found_text, link, program, tree, under_every_shell, under_some_shell,
     which,
 };
 
@@ -190,7 +190,7 @@ under_every_shell! {
     }
 }
 
-under_two_shells! {
+under_some_shell! {
     async fn a_swap_that_does_not_fit_can_be_restored_in_full(bed: Bed) {
         let mut bed = bed;
         let disk = Disk::mount(&mut bed, 1024);

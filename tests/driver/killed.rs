@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ghdeploy::host::Command;
 
-use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_two_shells, which};
+use crate::bed::{Bed, Node, Shell, Tree, expect_ok, file, link, program, tree, under_some_shell, which};
 
 fn old() -> Tree {
     tree([
@@ -158,7 +158,7 @@ async fn converge(bed: &Bed, wanted: &Tree) {
     }
 }
 
-under_two_shells! {
+under_some_shell! {
     async fn at_some_time_of_a_swap(bed: Bed) {
         at_some_time(&bed, false).await;
     }
@@ -168,7 +168,7 @@ under_two_shells! {
     }
 }
 
-under_two_shells! {
+under_some_shell! {
     async fn at_any_step_of_a_swap(bed: Bed) {
         enumerate(&bed, false).await;
     }

@@ -1,6 +1,8 @@
 """What the benchmarks share: the host, workloads, and measurements as ratios to a bare `ssh host true`.
 
-Every measurement of a run is taken in turn with the others, so that a noisy machine slows down all of them alike.
+Every measurement of a run is taken in turn with the others, so that a noisy machine slows down all of them alike. The
+login shell must read no slow start-up file (`SetEnv HOME=` in sshd_config): that counts for `ssh host true` as well, and
+makes every ratio look better than it is.
 """
 
 import argparse

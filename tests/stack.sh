@@ -121,11 +121,7 @@ start() {
   as_root mkdir -p "${SOCKET%/*}" "$DATA"
   if [ "$STACK" = podman ]; then start_podman; else start_docker; fi
   for _ in $(seq 150); do
-    if answers; then
-      # Podman leaves it to root.
-      as_root chgrp docker "$SOCKET" && as_root chmod 660 "$SOCKET"
-      return
-    fi
+    ! answers || return 0
     sleep 0.2
   done
   tail -n 5 "$HOME_OF_IT/log" >&2
@@ -173,13 +169,15 @@ C
     root=$1 run=$2 data=$3
     mount -t overlay overlay -o "lowerdir=$root/usr:/usr" /usr || exit
     # What the machine has under this name may be older.
-    for program in /usr/local/bin/docker; do [ ! -e "$program" ] || mount --bind /usr/bin/docker "$program"; done
+    [ ! -e /usr/local/bin/docker ] || mount --bind /usr/bin/docker /usr/local/bin/docker
     for dir in "$HOME/.docker" /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker; do
       [ ! -d "$dir/cli-plugins" ] || mount --bind "$root/usr/libexec/docker/cli-plugins" "$dir/cli-plugins"
     done
     mount --bind "$root/etc/containers" /etc/containers || exit
     echo $$ >"$run/pid"
     export CONTAINERS_CONF="$4"
+    # Podman leaves its socket to root.
+    (until [ -S "$run/docker.sock" ]; do sleep 0.1; done; chgrp docker "$run/docker.sock" && chmod 660 "$run/docker.sock") &
     exec podman --root "$data/storage" --runroot "$run/containers" system service --time 0 "unix://$run/docker.sock"' \
     bash "$ROOT" "${SOCKET%/*}" "$DATA" "$HOME_OF_IT/containers.conf" </dev/null >"$HOME_OF_IT/log" 2>&1 &
 }

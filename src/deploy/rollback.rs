@@ -308,3 +308,21 @@ fn not_kept(release: u64) -> Error {
     Error::usage(format!("the host does not keep release {release}"))
         .help("`ghdeploy history` lists those that it keeps; `keep` in ghdeploy.yml sets how many")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_name;
+
+    #[test]
+    fn names_are_the_same_with_the_registry_that_podman_puts_before_them() {
+        for (one, other, is_same) in [
+            ("app:1", "localhost/app:1", true),
+            ("redis", "docker.io/library/redis:latest", true),
+            ("ghcr.io/ann/app:1", "ghcr.io/ann/app:1", true),
+            ("app:1", "app:2", false),
+            ("app:1", "ghcr.io/ann/app:1", false),
+        ] {
+            assert_eq!(is_same_name(one, other), is_same, "{one} {other}");
+        }
+    }
+}

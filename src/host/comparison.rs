@@ -20,8 +20,9 @@ pub(super) fn checks(manifest: &Manifest) -> String {
         .collect()
 }
 
-/// Makes the text of the recorded manifest from that of the wanted one and what the comparison says: `=COUNT` lines
-/// stay, `-COUNT` go, and `+LINE` comes. `None` if that cannot be. Whether it is the recorded one, its digest tells.
+/// Makes the text of the recorded manifest out of the wanted one and the answer of the host: `=COUNT` lines are the same,
+/// `-COUNT` lines are not recorded, and `+LINE` is. `None` if the answer does not fit the wanted manifest. The caller
+/// checks the digest of the result, because two lines may have the same check.
 pub(super) fn recorded<'a>(wanted: &str, said: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let (mut left, mut text) = (wanted.split_inclusive('\n'), String::with_capacity(wanted.len()));
     for change in said {

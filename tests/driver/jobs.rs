@@ -122,7 +122,7 @@ under_every_shell! {
 
     async fn compose_is_started_without_docker_where_that_is_the_same(bed: Bed) {
         bed.sync("blog", &tree([("blog/a", file("a"))])).await;
-        // What `docker` and Compose would answer: the one is a program, the other one tells how it was started.
+        // Here `docker` is a program that prints nothing, and Compose is a script that prints how it was started.
         let docker = bed.bin.join("docker");
         fs::copy(which("true"), &docker).unwrap();
         bed.wrap("docker-compose", "echo \"$DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND\" \"$PWD\" \"$@\"");

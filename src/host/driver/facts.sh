@@ -7,7 +7,7 @@
 # host_only reports; and the containers, if those are asked for.
 facts() {
   { is_rest_clean && are_folders; } & rest=$!
-  # Two of them, because it takes a shell long to cut a long text in two.
+  # They come as two texts, because a shell takes long to cut a long one in two.
   take "$2" || return 1
   wants=$nl$value$nl units=$value
   take_short "$3" || return 1
